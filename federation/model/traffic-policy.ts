@@ -1,0 +1,49 @@
+import type { RegionId } from "./names.ts";
+
+/** In which order regions are tried. Every mode composes with failover; none needs a second knob. */
+export type LocalityPolicy =
+  /** Own region, then by measured round trip, then by name. */
+  | { readonly mode: "nearest" }
+  /** Own region first unless it is in the list; then the list's order; regions not named come last. */
+  | { readonly mode: "ordered"; readonly order: readonly RegionId[] }
+  /** Shares while healthy; a region that is down gives its share to the others in proportion. */
+  | { readonly mode: "weights"; readonly weights: readonly { readonly region: RegionId; readonly weight: number }[] };
+
+export interface RetryPolicy {
+  /** Further tries after the first, besides the one free try at another place after a connect failure or reset. */
+  readonly retriesMax: number;
+  /** Retries may be at most this share of the last 10 s' requests. */
+  readonly budgetRatio: number;
+  /** Response codes tried again for idempotent requests. */
+  readonly statuses: readonly number[];
+}
+
+export interface TimeoutPolicy {
+  /** Whole request, all tries. */
+  readonly requestMs: number;
+  readonly connectMs: number;
+  /** No byte in either direction. */
+  readonly idleMs: number;
+}
+
+export interface OutlierPolicy {
+  readonly consecutiveFailures: number;
+  readonly baseEjectionMs: number;
+  readonly maxEjectionMs: number;
+}
+
+/** How requests to one service are routed, retried and bounded: the spec of a TrafficPolicy with every default filled in. */
+export interface TrafficPolicySpec {
+  readonly locality: LocalityPolicy;
+  readonly retries: RetryPolicy;
+  readonly timeouts: TimeoutPolicy;
+  readonly outlier: OutlierPolicy;
+}
+
+/** What holds where no TrafficPolicy says otherwise. Retry figures: DESIGN §8; outlier figures: Envoy's 5 × 5xx and 30 s. */
+export const defaultTrafficPolicy: TrafficPolicySpec = {
+  locality: { mode: "nearest" },
+  retries: { retriesMax: 2, budgetRatio: 0.2, statuses: [502, 503, 504] },
+  timeouts: { requestMs: 15_000, connectMs: 2_000, idleMs: 60_000 },
+  outlier: { consecutiveFailures: 5, baseEjectionMs: 30_000, maxEjectionMs: 300_000 },
+};

@@ -1,0 +1,42 @@
+import { AsyncQueue } from "./async-queue.ts";
+
+/** A value that others follow: the one way state flows between parts of a process. */
+export interface Watched<T> {
+  readonly current: T;
+  /** Yields the current value at once, then the newest after each change. Conflates: a slow reader skips values, never queues them. Ends when `signal` aborts. */
+  changes(signal: AbortSignal): AsyncIterable<T>;
+}
+
+/** A `Watched` with its writer's side. */
+export class WatchedValue<T> implements Watched<T> {
+  #current: T;
+  readonly #readers = new Set<AsyncQueue<null>>();
+
+  constructor(initial: T) {
+    this.#current = initial;
+  }
+
+  get current(): T {
+    return this.#current;
+  }
+
+  /** Publishes `next`. The same reference again is not a change. */
+  set(next: T): void {
+    if (Object.is(next, this.#current)) return;
+    this.#current = next;
+    for (const reader of this.#readers) reader.push(null);
+  }
+
+  async *changes(signal: AbortSignal): AsyncGenerator<T, void, undefined> {
+    if (signal.aborted) return;
+    // One slot is enough: a wake-up says "look again", and the value is read afterwards.
+    const wakeUps = new AsyncQueue<null>({ capacity: 1 });
+    this.#readers.add(wakeUps);
+    try {
+      yield this.#current;
+      for await (const _ of wakeUps.drain(signal)) yield this.#current;
+    } finally {
+      this.#readers.delete(wakeUps);
+    }
+  }
+}

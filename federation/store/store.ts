@@ -1,0 +1,67 @@
+/** One stored key. Revisions are positions in the store's whole history and only grow. */
+export interface StoreEntry {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** Revision of the last write of this key. */
+  readonly revision: number;
+  /** Revision of the write that created it; a deleted and re-created key has a new one. */
+  readonly createRevision: number;
+}
+
+/** All entries under a prefix, as of `revision`, in key order. */
+export interface StoreListing {
+  readonly entries: readonly StoreEntry[];
+  readonly revision: number;
+}
+
+/** What must hold for a transaction to be written. Revision 0 means "the key is absent". */
+export type StoreCondition =
+  | { readonly kind: "revision"; readonly key: string; readonly revision: number }
+  | { readonly kind: "createRevision"; readonly key: string; readonly revision: number };
+
+export type StoreWrite =
+  | { readonly kind: "put"; readonly key: string; readonly value: Uint8Array; readonly lease?: StoreLease }
+  | { readonly kind: "delete"; readonly key: string };
+
+/** All writes happen at one revision if every condition holds, or none does. */
+export interface StoreTransaction {
+  readonly conditions: readonly StoreCondition[];
+  readonly writes: readonly StoreWrite[];
+}
+
+export type StoreCommit = { readonly kind: "committed"; readonly revision: number } | { readonly kind: "conflict" };
+
+export type StoreEvent =
+  | { readonly kind: "put"; readonly entry: StoreEntry }
+  | { readonly kind: "delete"; readonly key: string; readonly revision: number };
+
+/**
+ * Events up to and including `revision`, in order. The first batch of a watch has `initial: true` and holds every
+ * entry as a put; later ones hold changes only, also after the adapter had to list anew (it sends the difference).
+ */
+export interface StoreBatch {
+  readonly initial: boolean;
+  readonly events: readonly StoreEvent[];
+  readonly revision: number;
+}
+
+/** Keys written with a lease vanish when its holder stops renewing it. Renewal is the adapter's work. */
+export interface StoreLease extends AsyncDisposable {
+  readonly id: string;
+  /** Aborts when the lease is lost; whoever holds it must then act as if its keys were gone. */
+  readonly lost: AbortSignal;
+}
+
+/**
+ * Where a plane keeps its truth. Every operation answers within its adapter's bound or throws
+ * ATOLL_STORE_UNAVAILABLE; `commit` acknowledges only what is durable.
+ */
+export interface Store extends AsyncDisposable {
+  get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined>;
+  list(prefix: string, signal: AbortSignal): Promise<StoreListing>;
+  /** @throws {ATOLL_STORE_UNAVAILABLE} when the outcome is not known to be durable. */
+  commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit>;
+  /** Follows `prefix` until `signal` aborts; survives restarts, compaction and half-open links of the engine. */
+  watch(prefix: string, signal: AbortSignal): AsyncIterable<StoreBatch>;
+  grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease>;
+}
