@@ -1,0 +1,40 @@
+import type { EndpointRecord } from "#federation/model/endpoint.ts";
+import type { ClusterId, RegionId, TrustDomainName } from "#federation/model/names.ts";
+import type { Cluster, Service, ServiceExport, ServiceImport, TrafficPolicy } from "#federation/model/resource.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import type { EffectiveRelationship } from "./trust/effective-relationships.ts";
+
+/** Who this cluster is; given by the global plane at joining and fixed from then on. */
+export interface ClusterSelf {
+  readonly federation: string;
+  readonly cluster: ClusterId;
+  readonly region: RegionId;
+  readonly trustDomain: TrustDomainName;
+}
+
+/** A registered instance with what the registry knows of its session. */
+export interface EndpointState {
+  readonly record: EndpointRecord;
+  /** False after the plane's restart or a broken session: then readiness is what was last reported. */
+  readonly attached: boolean;
+}
+
+/** Everything that discovery and exports are derived from: one immutable view, replaced whole. */
+export interface ClusterState {
+  readonly self: ClusterSelf;
+  /** Keyed `namespace/name`, like exports. */
+  readonly services: ReadonlyMap<string, Service>;
+  readonly exports: ReadonlyMap<string, ServiceExport>;
+  readonly endpoints: readonly EndpointState[];
+  readonly imports: readonly ServiceImport[];
+  readonly policies: readonly TrafficPolicy[];
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  /** Own trust domain's and those of effective relationships; nothing else is ever pushed. */
+  readonly bundles: ReadonlyMap<TrustDomainName, TrustBundle>;
+  readonly relationships: readonly EffectiveRelationship[];
+}
+
+/** What an endpoint counts as for routing: unknown is not down. */
+export function countsAsReady(endpoint: EndpointState): boolean {
+  return endpoint.record.ready;
+}

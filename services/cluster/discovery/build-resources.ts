@@ -1,0 +1,165 @@
+import type { ServiceHost, SpiffeId } from "#federation/model/names.ts";
+import type { Service, ServiceImport, TrafficPolicy } from "#federation/model/resource.ts";
+import { serviceHost, serviceSni, type ServiceRef } from "#federation/model/service.ts";
+import type { CallerRule, EndpointView, GatewayAddress, GatewayRoute, InboundPort, Place, ServiceView } from "#federation/model/snapshot.ts";
+import { defaultTrafficPolicy, type TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
+import type { ClusterState, EndpointState } from "../cluster-state.ts";
+import { endpointsOf, identitiesOf, namespaceOf, refOf } from "../exports/derive-exports.ts";
+
+/** The services that workloads of this cluster may call, with every place that serves them. Pure. */
+export function buildServices(state: ClusterState): ReadonlyMap<ServiceHost, ServiceView> {
+  const views = new Map<ServiceHost, ServiceView>();
+  for (const service of state.services.values()) {
+    const view = localView(state, service);
+    views.set(view.host, view);
+  }
+  for (const imported of state.imports) {
+    const view = views.get(serviceHost(imported.spec)) ?? importedView(state, imported);
+    views.set(view.host, withImport(state, view, imported));
+  }
+  return views;
+}
+
+function localView(state: ClusterState, service: Service): ServiceView {
+  const ref = refOf(state, service);
+  const local: Place = {
+    kind: "local",
+    cluster: state.self.cluster,
+    region: state.self.region,
+    endpoints: endpointsOf(state, service).map((endpoint) => endpointView(state, endpoint)),
+  };
+  return {
+    ref,
+    host: serviceHost(ref),
+    aliases: aliasesOf(state, ref),
+    ports: service.spec.ports,
+    serverIdentities: identitiesOf(state, service),
+    policy: policyFor(state, ref),
+    places: [local],
+  };
+}
+
+function importedView(state: ClusterState, imported: ServiceImport): ServiceView {
+  const { namespace, name, trustDomain } = imported.spec;
+  const ref: ServiceRef = { namespace, name, trustDomain };
+  return {
+    ref,
+    host: serviceHost(ref),
+    aliases: aliasesOf(state, ref),
+    ports: imported.spec.ports,
+    serverIdentities: [],
+    policy: policyFor(state, ref),
+    places: [],
+  };
+}
+
+/** Same name in two clusters of one trust domain is one service: places add up, and either's identities may answer. */
+function withImport(state: ClusterState, view: ServiceView, imported: ServiceImport): ServiceView {
+  const spec = imported.spec;
+  const place: Place = {
+    kind: "remote",
+    cluster: spec.cluster,
+    region: spec.region,
+    gateways: gatewaysFor(state, imported),
+    gatewayIdentity: `spiffe://${spec.trustDomain}/atoll/gateway/${spec.cluster}` as SpiffeId,
+    endpointsReady: spec.endpointsReady,
+    endpointsTotal: spec.endpointsTotal,
+    asOfMs: spec.asOfMs,
+  };
+  return {
+    ...view,
+    serverIdentities: [...new Set([...view.serverIdentities, ...spec.serverIdentities])].toSorted(),
+    places: [...view.places, place].toSorted(byCluster(state)),
+  };
+}
+
+/** Own cluster first, then by name: an order that does not depend on when imports arrived. */
+function byCluster(state: ClusterState): (a: Place, b: Place) => number {
+  const rank = (place: Place): string => (place.cluster === state.self.cluster ? "" : place.cluster);
+  return (a, b) => (rank(a) < rank(b) ? -1 : 1);
+}
+
+/** The addresses meant for callers of our region; where none names it, those that name no region. */
+function gatewaysFor(state: ClusterState, imported: ServiceImport): readonly GatewayAddress[] {
+  const listings = imported.spec.gateways;
+  const named = listings.filter((listing) => listing.regions?.includes(state.self.region) === true);
+  const chosen = named.length > 0 ? named : listings.filter((listing) => listing.regions === undefined);
+  return chosen.map(({ address, port }) => ({ address, port }));
+}
+
+function endpointView(state: ClusterState, { record, attached }: EndpointState): EndpointView {
+  return {
+    id: record.instanceId,
+    address: record.address,
+    port: record.inboundPort,
+    locality: { region: state.self.region, ...(record.zone === undefined ? {} : { zone: record.zone }) },
+    weight: record.weight,
+    readiness: !record.ready ? "notReady" : attached ? "ready" : "unknown",
+  };
+}
+
+/** Short names are for one's own trust domain only: a foreign service is always called by its full name. */
+function aliasesOf(state: ClusterState, ref: ServiceRef): readonly string[] {
+  if (ref.trustDomain !== state.self.trustDomain) return [];
+  return [`${ref.name}.${ref.namespace}`, `${ref.name}.${ref.namespace}.svc.clusterset.local`];
+}
+
+/** The policy that targets a service; by the order of their names the first, should several do. */
+function policyFor(state: ClusterState, ref: ServiceRef): TrafficPolicySpec {
+  const found = state.policies
+    .filter((policy) => targets(policy, ref, state))
+    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))[0];
+  if (found === undefined) return defaultTrafficPolicy;
+  const { locality, retries, timeouts, outlier } = found.spec;
+  return {
+    locality: locality ?? defaultTrafficPolicy.locality,
+    retries: { ...defaultTrafficPolicy.retries, ...retries },
+    timeouts: { ...defaultTrafficPolicy.timeouts, ...timeouts },
+    outlier: { ...defaultTrafficPolicy.outlier, ...outlier },
+  };
+}
+
+function targets(policy: TrafficPolicy, ref: ServiceRef, state: ClusterState): boolean {
+  const target = policy.spec.targetRef;
+  return target.name === ref.name && target.namespace === ref.namespace && (target.trustDomain ?? state.self.trustDomain) === ref.trustDomain;
+}
+
+/**
+ * The inbound ports of the workload with `identity`, by SNI, with who may call them: every workload of its own
+ * trust domain, and what an effective relationship names. Pure.
+ */
+export function buildInbound(state: ClusterState, identity: SpiffeId): ReadonlyMap<string, InboundPort> {
+  const inbound = new Map<string, InboundPort>();
+  for (const service of state.services.values()) {
+    if (!identitiesOf(state, service).includes(identity)) continue;
+    const ref = refOf(state, service);
+    const callers = callersOf(state, ref);
+    for (const port of service.spec.ports) inbound.set(serviceSni(serviceHost(ref), port.port), { ref, port, callers });
+  }
+  return inbound;
+}
+
+function callersOf(state: ClusterState, ref: ServiceRef): readonly CallerRule[] {
+  const own: CallerRule = { trustDomain: ref.trustDomain, principals: ["*"] };
+  const foreign = state.relationships
+    .filter((relationship) => relationship.calleeTrustDomain === ref.trustDomain && relationship.services.includes(`${ref.namespace}/${ref.name}`))
+    .map((relationship): CallerRule => ({ trustDomain: relationship.callerTrustDomain, principals: relationship.principals }));
+  return [own, ...foreign];
+}
+
+/** What this cluster's gateways pass on, by SNI: the exported services, nothing else. Pure. */
+export function buildGatewayRoutes(state: ClusterState): ReadonlyMap<string, GatewayRoute> {
+  const routes = new Map<string, GatewayRoute>();
+  const cluster = state.clusters.get(state.self.cluster);
+  for (const key of state.exports.keys()) {
+    const service = state.services.get(key);
+    if (service === undefined || cluster?.spec.exportNamespaces.includes(namespaceOf(service)) !== true) continue;
+    const host = serviceHost(refOf(state, service));
+    const endpoints = endpointsOf(state, service).map((endpoint) => endpointView(state, endpoint));
+    for (const port of service.spec.ports) {
+      const sni = serviceSni(host, port.port);
+      routes.set(sni, { sni, host, endpoints });
+    }
+  }
+  return routes;
+}

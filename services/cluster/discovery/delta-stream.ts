@@ -1,0 +1,123 @@
+import { absentVersion, tableDelta, type ResourceTable, type VersionedResource } from "./resource-table.ts";
+
+/** The parts of a DeltaDiscoveryRequest that decide what is sent. */
+export interface DeltaRequest {
+  readonly typeUrl: string;
+  readonly subscribe: readonly string[];
+  readonly unsubscribe: readonly string[];
+  readonly initialVersions: ReadonlyMap<string, string>;
+  readonly responseNonce: string;
+  /** Set when the proxy refused the response of `responseNonce`. */
+  readonly errorMessage?: string;
+}
+
+export interface DeltaResponse {
+  readonly typeUrl: string;
+  readonly nonce: string;
+  readonly changed: readonly VersionedResource[];
+  readonly removed: readonly string[];
+}
+
+/** What became of a response, for metrics and `proxy status`. */
+export type DeltaOutcome = { readonly kind: "none" } | { readonly kind: "ack"; readonly typeUrl: string } | { readonly kind: "nack"; readonly typeUrl: string; readonly message: string };
+
+interface Subscription {
+  /** Undefined: everything of the type. */
+  wanted: Set<string> | undefined;
+  readonly sent: Map<string, string>;
+  pendingNonce: string | undefined;
+  answered: boolean;
+}
+
+/**
+ * One delta ADS stream, without its transport. For each type at most one response is on its way; changes that happen
+ * meanwhile are folded into the next, so a slow proxy costs no memory. A refused version is not sent again: the proxy
+ * keeps its last good one until there is a newer.
+ * @see https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
+ */
+export class DeltaStream {
+  readonly #tableOf: (typeUrl: string) => ResourceTable | undefined;
+  readonly #send: (response: DeltaResponse) => void;
+  readonly #subscriptions = new Map<string, Subscription>();
+  #nonce = 0;
+
+  /** `tableOf` answers undefined for a type that this stream may not see; such requests are ignored. */
+  constructor(tableOf: (typeUrl: string) => ResourceTable | undefined, send: (response: DeltaResponse) => void) {
+    this.#tableOf = tableOf;
+    this.#send = send;
+  }
+
+  /** Takes one request of the proxy and sends what it asks for. */
+  receive(request: DeltaRequest): DeltaOutcome {
+    if (this.#tableOf(request.typeUrl) === undefined) return { kind: "none" };
+    const known = this.#subscriptions.get(request.typeUrl);
+    const subscription = known ?? this.#open(request);
+    if (known !== undefined) changeNames(subscription, request);
+    const outcome = settle(subscription, request);
+    this.#flush(request.typeUrl, subscription);
+    return outcome;
+  }
+
+  /** The tables may have changed: sends what this stream lacks. */
+  refresh(): void {
+    for (const [typeUrl, subscription] of this.#subscriptions) this.#flush(typeUrl, subscription);
+  }
+
+  /** True when every subscribed type is acknowledged and level with its table. */
+  isLevel(): boolean {
+    for (const [typeUrl, subscription] of this.#subscriptions) {
+      if (subscription.pendingNonce !== undefined) return false;
+      const delta = tableDelta(this.#tableOf(typeUrl) ?? new Map(), subscription.sent, subscription.wanted);
+      if (delta.changed.length + delta.removed.length > 0) return false;
+    }
+    return true;
+  }
+
+  #open(request: DeltaRequest): Subscription {
+    const isWildcard = request.subscribe.length === 0 || request.subscribe.includes("*");
+    const subscription: Subscription = {
+      wanted: isWildcard ? undefined : new Set(request.subscribe),
+      sent: new Map(request.initialVersions),
+      pendingNonce: undefined,
+      answered: false,
+    };
+    this.#subscriptions.set(request.typeUrl, subscription);
+    return subscription;
+  }
+
+  #flush(typeUrl: string, subscription: Subscription): void {
+    const table = this.#tableOf(typeUrl);
+    if (table === undefined || subscription.pendingNonce !== undefined) return;
+    const { changed, removed } = tableDelta(table, subscription.sent, subscription.wanted);
+    // The first answer goes out even when it is empty: it tells the proxy that it knows all there is.
+    if (changed.length + removed.length === 0 && subscription.answered) return;
+    subscription.answered = true;
+    subscription.pendingNonce = String(++this.#nonce);
+    for (const resource of changed) subscription.sent.set(resource.name, resource.version);
+    for (const name of removed) {
+      if (subscription.wanted?.has(name) === true) subscription.sent.set(name, absentVersion);
+      else subscription.sent.delete(name);
+    }
+    this.#send({ typeUrl, nonce: subscription.pendingNonce, changed, removed });
+  }
+}
+
+function changeNames(subscription: Subscription, request: DeltaRequest): void {
+  for (const name of request.subscribe) {
+    if (name === "*") subscription.wanted = undefined;
+    else subscription.wanted?.add(name);
+    // Asking again for a name asks for it to be sent again.
+    subscription.sent.delete(name);
+  }
+  for (const name of request.unsubscribe) {
+    subscription.wanted?.delete(name);
+    subscription.sent.delete(name);
+  }
+}
+
+function settle(subscription: Subscription, request: DeltaRequest): DeltaOutcome {
+  if (request.responseNonce === "" || request.responseNonce !== subscription.pendingNonce) return { kind: "none" };
+  subscription.pendingNonce = undefined;
+  if (request.errorMessage === undefined) return { kind: "ack", typeUrl: request.typeUrl };
+  return { kind: "nack", typeUrl: request.typeUrl, message: request.errorMessage };
+}

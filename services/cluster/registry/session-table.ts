@@ -1,0 +1,73 @@
+/** How long a session lives without a report, and how long a detached instance is kept before it may be swept. Ms. */
+export interface SessionLimits {
+  readonly ttlMs: number;
+  readonly reattachWindowMs: number;
+}
+
+/** A proxy reports every third of the TTL; after a plane's restart every proxy has come back well within a minute. */
+export const defaultSessionLimits: SessionLimits = { ttlMs: 9_000, reattachWindowMs: 60_000 };
+
+interface Session {
+  /** Undefined while nobody is attached. */
+  streamId: number | undefined;
+  /** Monotonic ms of the last report, or of the loss of the stream. */
+  sinceMs: number;
+}
+
+/**
+ * Which instances have a live session, on the monotonic clock. An instance is
+ * `attached` (reports arrive) → `detached` (stream ended, TTL over, or plane restarted) → `sweepable` (window over).
+ * A newer stream of an instance replaces an older one, whose later end then means nothing.
+ */
+export class SessionTable {
+  readonly #limits: SessionLimits;
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(limits: SessionLimits) {
+    this.#limits = limits;
+  }
+
+  /** Starts the re-attach window of an instance found in the store. */
+  restore(instanceId: string, nowMs: number): void {
+    if (!this.#sessions.has(instanceId)) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs });
+  }
+
+  report(instanceId: string, streamId: number, nowMs: number): void {
+    const session = this.#sessions.get(instanceId);
+    // Streams are numbered in order of arrival: a late word from an older one does not take the instance back.
+    if (session?.streamId !== undefined && session.streamId > streamId) return;
+    this.#sessions.set(instanceId, { streamId, sinceMs: nowMs });
+  }
+
+  end(instanceId: string, streamId: number, nowMs: number): void {
+    const session = this.#sessions.get(instanceId);
+    if (session?.streamId === streamId) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs });
+  }
+
+  forget(instanceId: string): void {
+    this.#sessions.delete(instanceId);
+  }
+
+  isAttached(instanceId: string): boolean {
+    return this.#sessions.get(instanceId)?.streamId !== undefined;
+  }
+
+  /** Detaches sessions whose reports have stopped; true when there were any. */
+  expire(nowMs: number): boolean {
+    let expired = false;
+    for (const session of this.#sessions.values()) {
+      if (session.streamId === undefined || nowMs - session.sinceMs < this.#limits.ttlMs) continue;
+      session.streamId = undefined;
+      session.sinceMs = nowMs;
+      expired = true;
+    }
+    return expired;
+  }
+
+  /** Instances whose re-attach window is over. */
+  sweepable(nowMs: number): readonly string[] {
+    return [...this.#sessions]
+      .filter(([, session]) => session.streamId === undefined && nowMs - session.sinceMs >= this.#limits.reattachWindowMs)
+      .map(([instanceId]) => instanceId);
+  }
+}
