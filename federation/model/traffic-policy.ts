@@ -47,3 +47,21 @@ export const defaultTrafficPolicy: TrafficPolicySpec = {
   timeouts: { requestMs: 15_000, connectMs: 2_000, idleMs: 60_000 },
   outlier: { consecutiveFailures: 5, baseEjectionMs: 30_000, maxEjectionMs: 300_000 },
 };
+
+/** What a user may leave out of a policy. */
+export interface PartialTrafficPolicy {
+  readonly locality?: LocalityPolicy;
+  readonly retries?: Partial<RetryPolicy>;
+  readonly timeouts?: Partial<TimeoutPolicy>;
+  readonly outlier?: Partial<OutlierPolicy>;
+}
+
+/** The complete policy: what `partial` says, and the default for each field that it leaves out. */
+export function fillTrafficPolicy(partial: PartialTrafficPolicy): TrafficPolicySpec {
+  return {
+    locality: partial.locality ?? defaultTrafficPolicy.locality,
+    retries: { ...defaultTrafficPolicy.retries, ...partial.retries },
+    timeouts: { ...defaultTrafficPolicy.timeouts, ...partial.timeouts },
+    outlier: { ...defaultTrafficPolicy.outlier, ...partial.outlier },
+  };
+}

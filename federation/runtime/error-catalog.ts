@@ -13,6 +13,26 @@ export const errorCatalog = {
     meaning: "The operation was cancelled because its owner is stopping.",
     action: "Nothing; it is not a fault. Retry after the restart.",
   },
+  ATOLL_ADMIN_FORBIDDEN: {
+    meaning: "The caller's identity may not do this through the admin API.",
+    action: "Use a context whose identity has the role, or ask whoever owns the federation.",
+  },
+  ATOLL_ADMIN_OVERLOADED: {
+    meaning: "The admin API holds as many watches as it allows.",
+    action: "Close watches that nobody reads, then retry.",
+  },
+  ATOLL_ADMIN_UNAVAILABLE: {
+    meaning: "The admin API could not be reached, or its server is not who the context expects.",
+    action: "Check the address, that the plane runs, and that the context belongs to this federation.",
+  },
+  ATOLL_BUNDLE_INVALID: {
+    meaning: "A trust bundle document cannot be used.",
+    action: "The message names the entry; correct the bundle at its source. The last good bundle stays in use.",
+  },
+  ATOLL_BUS_MESSAGE_INVALID: {
+    meaning: "A subject, a pattern or a payload breaks the rules or the bounds of the message bus.",
+    action: "This is a fault of the sender; report it with the subject that the message names.",
+  },
   ATOLL_BUS_OVERLOADED: {
     meaning: "The outgoing buffer of the message bus is full.",
     action: "Look at atoll_bus_dropped_total and the connection to the bus; lost frames heal by digest.",
@@ -25,9 +45,89 @@ export const errorCatalog = {
     meaning: "The message bus cannot be reached, or nobody answers on that subject.",
     action: "Check the bus process and the address; traffic goes on without it.",
   },
+  ATOLL_CERTIFICATE_INVALID: {
+    meaning: "A certificate or key is not what it has to be.",
+    action: "The message names the rule that it breaks; have it issued again.",
+  },
   ATOLL_CONFIG_INVALID: {
     meaning: "A process was started with a configuration that cannot be used.",
     action: "Correct every field that the message lists; all faults are reported together.",
+  },
+  ATOLL_CONTROL_REFUSED: {
+    meaning: "A local process refused a control request.",
+    action: "The message says why; check that CLI and processes are of the same version.",
+  },
+  ATOLL_CONTROL_UNAVAILABLE: {
+    meaning: "A process that is controlled over a local socket does not answer.",
+    action: "It is not running or is just stopping: look at `atoll status` and its log file.",
+  },
+  ATOLL_CSR_INVALID: {
+    meaning: "A certificate request cannot be used: not PKCS#10, not P-256, or not signed by its own key.",
+    action: "Create the request with a P-256 key and sign it with ecdsa-with-SHA256.",
+  },
+  ATOLL_FEDERATION_NOT_RUNNING: {
+    meaning: "No federation of that name runs on this machine.",
+    action: "Start one with `atoll up`, or name another with --name or --data.",
+  },
+  ATOLL_FEDERATION_RUNNING: {
+    meaning: "Processes of a federation of that name are already there.",
+    action: "Use them, end them with `atoll down`, or choose another --name.",
+  },
+  ATOLL_INTERNAL: {
+    meaning: "The server failed in a way that it did not foresee.",
+    action: "Look into its log for the request; report it as a defect.",
+  },
+  ATOLL_JOIN_TOKEN_INVALID: {
+    meaning: "The join token cannot be read.",
+    action: "Copy the whole token again, or create a new one.",
+  },
+  ATOLL_JOIN_TOKEN_REFUSED: {
+    meaning: "The join token cannot be used.",
+    action: "Ask for a new token; tokens work once, for a few minutes, for the purpose they were made for.",
+  },
+  ATOLL_NAME_INVALID: {
+    meaning: "A name does not have the form that its kind asks for.",
+    action: "The message says what the form is.",
+  },
+  ATOLL_NOT_FOUND: {
+    meaning: "There is no such resource or path.",
+    action: "Check kind, namespace and name; list the kind to see what exists.",
+  },
+  ATOLL_PEER_UNAVAILABLE: {
+    meaning: "The other side of a TLS connection cannot be reached, or broke the connection off.",
+    action: "Check the address and that the peer runs and trusts this side.",
+  },
+  ATOLL_PEER_UNVERIFIED: {
+    meaning: "The other side of a TLS connection is not who it should be.",
+    action: "Compare the identity in the message with the expected one; check the trust bundle of its trust domain.",
+  },
+  ATOLL_PORT_TAKEN: {
+    meaning: "A listening port is in use by another process.",
+    action: "Stop the process that the message names, or choose another --port-base.",
+  },
+  ATOLL_PROCESS_FAILED: {
+    meaning: "A process of the federation ended or did not become ready.",
+    action: "Read the end of its log, which the message shows, and the file it names.",
+  },
+  ATOLL_REQUEST_INVALID: {
+    meaning: "A request to the admin API cannot be understood.",
+    action: "The problem's faults name each field, what was found and what was expected.",
+  },
+  ATOLL_RESOURCE_INVALID: {
+    meaning: "A resource does not have the form that its kind asks for.",
+    action: "The faults name each place, what was found there and what was expected.",
+  },
+  ATOLL_SIGNATURE_INVALID: {
+    meaning: "A signature on a replicated object or heartbeat does not match its content.",
+    action: "Nothing was applied. Look at who can publish on that subject; a damaged message is sent again by itself.",
+  },
+  ATOLL_SPIFFE_ID_INVALID: {
+    meaning: "A SPIFFE ID or trust domain name does not follow the grammar.",
+    action: "Use lower-case DNS-safe trust domains and paths of letters, digits, dot, dash and underscore.",
+  },
+  ATOLL_ENGINE_UNAVAILABLE: {
+    meaning: "A real engine (etcd or nats-server) could not be found, fetched or started.",
+    action: "Install it so that it is on PATH, or leave it out of --engines; the message names what was tried.",
   },
   ATOLL_STORE_CONFLICT: {
     meaning: "The value changed since it was read, so the write was refused.",
@@ -37,6 +137,18 @@ export const errorCatalog = {
     meaning: "A store file could not be read as what it should be.",
     action: "The file was moved aside, not deleted; restore a backup or let the state be learned again.",
   },
+  ATOLL_STORE_FULL: {
+    meaning: "A bounded collection in the store holds as many entries as it may.",
+    action: "Remove what is no longer needed, or raise the bound.",
+  },
+  ATOLL_STORE_LEASE_LOST: {
+    meaning: "A write was tied to a lease that has ended.",
+    action: "Grant a new lease and write again; whoever held the old one must act as if its keys were gone.",
+  },
+  ATOLL_STORE_REQUEST_INVALID: {
+    meaning: "A key, a value or a transaction breaks the bounds of the store.",
+    action: "This is a fault of the caller; split the transaction or shorten the value.",
+  },
   ATOLL_STORE_UNAVAILABLE: {
     meaning: "The store did not answer within its bound.",
     action: "Check the etcd members or the disk; nothing was acknowledged.",
@@ -44,6 +156,22 @@ export const errorCatalog = {
   ATOLL_TIMEOUT: {
     meaning: "An operation did not finish within its bound.",
     action: "The message names the operation and the bound.",
+  },
+  ATOLL_USAGE: {
+    meaning: "The command was called with arguments that do not fit.",
+    action: "The message says which; `atoll help <command>` lists them.",
+  },
+  ATOLL_WIRE_INVALID: {
+    meaning: "A message from another process could not be read.",
+    action: "It was dropped and counted. Check that both sides run versions at most one release apart.",
+  },
+  ATOLL_WIRE_TOO_LARGE: {
+    meaning: "A message or a list in it is larger than what is read.",
+    action: "Make the resource smaller, e.g. split a service; the message names the bound.",
+  },
+  ATOLL_WIRE_VERSION: {
+    meaning: "A message has a version that this program does not understand.",
+    action: "Upgrade the older side; versions N and N-1 understand each other.",
   },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;
 

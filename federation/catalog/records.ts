@@ -1,0 +1,60 @@
+/** What a join token may be used for, and by whom. */
+export type JoinPurpose =
+  /** A cluster's plane joins the federation (issued by the global plane). */
+  | { readonly kind: "cluster"; readonly cluster: string }
+  /** A cluster's plane asks its trust domain's signer for its intermediate (issued by the signer's plane). */
+  | { readonly kind: "enrolment"; readonly cluster: string }
+  /** A workload's proxy asks for its first SVID (issued by a cluster's plane). */
+  | { readonly kind: "workload"; readonly namespace: string; readonly serviceAccount: string }
+  /** A gateway of the issuing cluster asks for its first SVID. */
+  | { readonly kind: "gateway" };
+
+/** A join token at rest: only the hash of its secret. */
+export interface JoinTokenRecord {
+  readonly id: string;
+  /** SHA-256 of the secret's bytes, lower-case hex. */
+  readonly secretSha256: string;
+  readonly purpose: JoinPurpose;
+  /** Wall-clock ms. */
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** How far the frames of one publisher have been applied. */
+export interface AppliedPosition {
+  /** Cluster id, or "global". */
+  readonly publisher: string;
+  readonly epoch: number;
+  /** Orders the streams of an epoch. */
+  readonly term: number;
+  readonly stream: string;
+  /** Last applied of the stream; 0 when none yet. */
+  readonly seq: number;
+  /** Objects at or under this revision of the publisher's store are never applied again. */
+  readonly floor: number;
+  readonly appliedAtMs: number;
+}
+
+/** One signed object as it was received: kept whole, because its signature is passed on and never made anew. */
+export interface ObjectRecord {
+  /** Cluster id, or "global". */
+  readonly origin: string;
+  readonly kind: string;
+  /** `namespace/name`, or `name`. */
+  readonly key: string;
+  readonly epoch: number;
+  readonly revision: number;
+  /** Trust domains, `cluster:<id>`, or `*`. */
+  readonly audience: readonly string[];
+  readonly tombstone: boolean;
+  /** The encoded SignedObject of frame.proto. */
+  readonly signed: Uint8Array;
+  readonly appliedAtMs: number;
+}
+
+/** What a plane knows of its own store's life. */
+export interface EpochRecord {
+  /** Ordered: the next one is above every one ever witnessed. */
+  readonly epoch: number;
+  readonly startedAtMs: number;
+}

@@ -1,0 +1,120 @@
+import { AtollError } from "#federation/runtime/errors.ts";
+import type { Task } from "#federation/runtime/lifecycle.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
+import type { StoreBatch, StoreEntry } from "#federation/store/store.ts";
+import type { CatalogAccess } from "./catalog-access.ts";
+import type { CatalogOp, ChangeBatch, Collection, CollectionState, CollectionView, Stored, WriteOptions } from "./collection.ts";
+
+/** How values of a collection become bytes and back. */
+export interface Codec<T> {
+  encode(value: T): Uint8Array;
+  /** Throws on anything that is not a value; `id` is the one of its key. */
+  decode(bytes: Uint8Array, id: string, revision: number): T;
+}
+
+/** Longest id of an entry: several names of at most 253 characters with slashes between them. */
+const idLengthMax = 1_024;
+
+/** The entries under one prefix of the store, as values. */
+export class StoreCollection<T> implements Collection<T> {
+  readonly #access: CatalogAccess;
+  readonly #prefix: string;
+  readonly #codec: Codec<T>;
+
+  /** `prefix` ends with a slash. */
+  constructor(access: CatalogAccess, prefix: string, codec: Codec<T>) {
+    this.#access = access;
+    this.#prefix = prefix;
+    this.#codec = codec;
+  }
+
+  async get(id: string, signal: AbortSignal): Promise<Stored<T> | undefined> {
+    const entry = await this.#access.store.get(this.#key(id), signal);
+    return entry === undefined ? undefined : this.#read(entry);
+  }
+
+  async list(signal: AbortSignal): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }> {
+    const listing = await this.#access.store.list(this.#prefix, signal);
+    const items = listing.entries.map((entry) => this.#read(entry)).filter((item) => item !== undefined);
+    return { items, revision: listing.revision };
+  }
+
+  async *changes(signal: AbortSignal): AsyncGenerator<ChangeBatch<T>, void, undefined> {
+    for await (const batch of this.#access.store.watch(this.#prefix, signal)) yield this.#readBatch(batch);
+  }
+
+  view(): CollectionView<T> {
+    const state = new WatchedValue<CollectionState<T>>({ loaded: false, items: new Map(), revision: 0 });
+    const run: Task = async (signal) => {
+      for await (const batch of this.changes(signal)) state.set(applyBatch(state.current, batch));
+    };
+    return { state, run };
+  }
+
+  async put(id: string, value: T, options: WriteOptions, signal: AbortSignal): Promise<number> {
+    return await this.#access.commit([this.putOp(id, value, options)], signal);
+  }
+
+  async remove(id: string, options: WriteOptions, signal: AbortSignal): Promise<boolean> {
+    const entry = await this.#access.store.get(this.#key(id), signal);
+    if (entry === undefined) {
+      if (options.ifRevision === undefined || options.ifRevision === 0) return false;
+      throw new AtollError("ATOLL_STORE_CONFLICT", `deleted by another writer since it was read: ${id}`);
+    }
+    await this.#access.commit([this.removeOp(id, options)], signal);
+    return true;
+  }
+
+  putOp(id: string, value: T, options: WriteOptions = {}): CatalogOp {
+    return { key: this.#key(id), value: this.#codec.encode(value), ...options };
+  }
+
+  removeOp(id: string, options: WriteOptions = {}): CatalogOp {
+    return { key: this.#key(id), ...options };
+  }
+
+  #key(id: string): string {
+    if (id === "" || id.length > idLengthMax || !/^[A-Za-z0-9._/-]+$/.test(id) || id.split("/").includes("")) {
+      throw new AtollError("ATOLL_NAME_INVALID", `not an id in the catalog: ${JSON.stringify(id.slice(0, 80))}`);
+    }
+    return this.#prefix + id;
+  }
+
+  /** The value of `entry`, or undefined, with a report, when it cannot be read. */
+  #read(entry: StoreEntry): Stored<T> | undefined {
+    const id = entry.key.slice(this.#prefix.length);
+    try {
+      return { id, value: this.#codec.decode(entry.value, id, entry.revision), revision: entry.revision };
+    } catch (error) {
+      this.#access.reportFault({ key: entry.key, revision: entry.revision, error });
+      return undefined;
+    }
+  }
+
+  #readBatch(batch: StoreBatch): ChangeBatch<T> {
+    // The last event of a key is its state; a batch may hold several.
+    const puts = new Map<string, Stored<T>>();
+    const deletes = new Set<string>();
+    for (const event of batch.events) {
+      if (event.kind === "delete") {
+        const id = event.key.slice(this.#prefix.length);
+        puts.delete(id);
+        deletes.add(id);
+        continue;
+      }
+      const item = this.#read(event.entry);
+      if (item === undefined) continue;
+      deletes.delete(item.id);
+      puts.set(item.id, item);
+    }
+    return { initial: batch.initial, puts: [...puts.values()], deletes: [...deletes], revision: batch.revision };
+  }
+}
+
+function applyBatch<T>(state: CollectionState<T>, batch: ChangeBatch<T>): CollectionState<T> {
+  if (!batch.initial && batch.puts.length === 0 && batch.deletes.length === 0) return state;
+  const items = new Map(batch.initial ? [] : state.items);
+  for (const item of batch.puts) items.set(item.id, item);
+  for (const id of batch.deletes) items.delete(id);
+  return { loaded: true, items, revision: batch.revision };
+}

@@ -1,0 +1,62 @@
+import { z } from "zod";
+import { defaultTrafficPolicy, fillTrafficPolicy, type PartialTrafficPolicy } from "../traffic-policy.ts";
+import { distinctList, labelSchema, regionIdSchema, trustDomainSchema } from "./name-schemas.ts";
+
+const regionsMax = 64;
+const hourMs = 3_600_000;
+
+const localitySchema = z
+  .discriminatedUnion("mode", [
+    z.strictObject({ mode: z.literal("nearest") }),
+    z.strictObject({ mode: z.literal("ordered"), order: distinctList(regionIdSchema, regionsMax).min(1, "at least one region") }),
+    z.strictObject({
+      mode: z.literal("weights"),
+      weights: distinctList(
+        z.strictObject({ region: regionIdSchema, weight: z.number().positive("a weight above 0").max(1_000_000) }),
+        regionsMax,
+        (entry) => entry.region,
+      ).min(1, "at least one region"),
+    }),
+  ])
+  .describe("In which order regions are tried; every mode composes with failover.");
+
+const retriesSchema = z.strictObject({
+  retriesMax: withDefault(z.int().min(0).max(10), defaultTrafficPolicy.retries.retriesMax, "Further tries after the first."),
+  budgetRatio: withDefault(z.number().min(0).max(1), defaultTrafficPolicy.retries.budgetRatio, "Largest share of the last 10 s' requests that may be retries."),
+  statuses: z.exactOptional(distinctList(z.int().min(400).max(599), 32)).describe("Response codes tried again for idempotent requests; 502, 503, 504 unless given."),
+});
+
+const timeoutsSchema = z.strictObject({
+  requestMs: withDefault(z.int().min(1).max(hourMs), defaultTrafficPolicy.timeouts.requestMs, "Whole request with all its tries."),
+  connectMs: withDefault(z.int().min(1).max(60_000), defaultTrafficPolicy.timeouts.connectMs, "Until a connection is made."),
+  idleMs: withDefault(z.int().min(1).max(hourMs), defaultTrafficPolicy.timeouts.idleMs, "No byte in either direction."),
+});
+
+const outlierSchema = z.strictObject({
+  consecutiveFailures: withDefault(z.int().min(1).max(1_000), defaultTrafficPolicy.outlier.consecutiveFailures, "Failures in a row that eject."),
+  baseEjectionMs: withDefault(z.int().min(100).max(hourMs), defaultTrafficPolicy.outlier.baseEjectionMs, "First ejection; each further one is longer."),
+  maxEjectionMs: withDefault(z.int().min(100).max(hourMs), defaultTrafficPolicy.outlier.maxEjectionMs, "Longest ejection."),
+});
+
+/** The spec of a TrafficPolicy, as the user writes it. */
+export const trafficPolicySpecSchema = z
+  .strictObject({
+    targetRef: z
+      .strictObject({ namespace: labelSchema, name: labelSchema, trustDomain: z.exactOptional(trustDomainSchema) })
+      .describe("The service it speaks of; without a trust domain, the one of the cluster that applies it."),
+    locality: z.exactOptional(localitySchema),
+    retries: z.exactOptional(retriesSchema),
+    timeouts: z.exactOptional(timeoutsSchema),
+    outlier: z.exactOptional(outlierSchema),
+  })
+  .superRefine((spec, context) => {
+    const { outlier } = fillTrafficPolicy(spec as PartialTrafficPolicy);
+    if (outlier.baseEjectionMs > outlier.maxEjectionMs) {
+      context.addIssue({ code: "custom", path: ["outlier"], message: "baseEjectionMs not above maxEjectionMs" });
+    }
+  });
+
+/** The default is told, not filled in: a stored policy keeps what its user wrote. */
+function withDefault(schema: z.ZodNumber | z.ZodInt, fallback: number, meaning: string) {
+  return z.exactOptional(schema).describe(`${meaning} ${fallback} unless given.`);
+}
