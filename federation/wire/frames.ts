@@ -1,0 +1,223 @@
+import { AtollError } from "#federation/runtime/errors.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
+import { certificatesMax, controlMessageBytesMax, frameBytesMax } from "./limits.ts";
+import { boundedList, boundedText, certificateList, copied, exactNumber, messageCodec } from "./schema.ts";
+import { mapSignedObject, signBytes, verifyBytes } from "./signed-object.ts";
+import type { ObjectSigner, SignedObject, VerifyChain } from "./signed-object.ts";
+
+/** The version that this program writes. It reads this one and the one before. */
+export const frameVersion = 1;
+
+/** Buckets that a publisher's objects fall into, and bytes of all their digests together. */
+export const bucketCount = 256;
+export const digestsBytes = bucketCount * 8;
+
+/** Objects and withdrawals in one frame or one part of an answer. */
+export const frameEntriesMax = 4096;
+
+/** Where in which publisher's history a message stands. */
+export interface StreamPosition {
+  /** Identity of the publisher's store. */
+  readonly epoch: number;
+  /** Grows with each start of the publisher within an epoch. */
+  readonly term: number;
+  /** New for each start of the publisher. */
+  readonly stream: string;
+  /** Frames of the stream up to and including this one. */
+  readonly seq: number;
+}
+
+/** Who sends to whom. */
+export interface LinkNames {
+  readonly federation: string;
+  /** Cluster id, or "global". */
+  readonly publisher: string;
+  /** Cluster id, or "global". */
+  readonly audience: string;
+}
+
+/** Changes, in order. */
+export interface Frame extends LinkNames, StreamPosition {
+  readonly entries: readonly SignedObject[];
+  /** Ids of objects that this audience is no longer offered. */
+  readonly withdrawn: readonly string[];
+}
+
+/** The state of a publisher's whole offer, as of `seq`. */
+export interface Heartbeat extends LinkNames, StreamPosition {
+  readonly publisherTrustDomain: string;
+  readonly digests: Uint8Array;
+  readonly nonce: Uint8Array;
+  readonly sentAtMs: number;
+}
+
+export type FetchRequest =
+  /** Everything in the buckets that differ from these digests. */
+  | { readonly kind: "differing"; readonly digests: Uint8Array }
+  /** A further part of an answer that did not fit one message. */
+  | { readonly kind: "part"; readonly answer: string; readonly part: number };
+
+/** The whole content of each bucket in `buckets`, as of `seq`; all other buckets were equal then. */
+export interface FetchAnswer extends LinkNames, StreamPosition {
+  /** Position of the publisher's store that the answer reflects. */
+  readonly revision: number;
+  readonly buckets: Uint8Array;
+  readonly answer: string;
+  readonly part: number;
+  /** 0 when the publisher no longer holds the answer that a part was asked of. */
+  readonly parts: number;
+  readonly entries: readonly SignedObject[];
+}
+
+/** What a receiver has made durable. */
+export interface Acknowledgement {
+  readonly receiver: string;
+  readonly stream: string;
+  readonly seq: number;
+  readonly appliedAtMs: number;
+}
+
+/** The generation that an answer reflects in the publisher's own store. */
+export function answerGeneration(answer: FetchAnswer): Generation {
+  return { epoch: answer.epoch, revision: answer.revision };
+}
+
+interface Versioned {
+  readonly version: number;
+}
+
+const frameCodec = messageCodec<Frame & Versioned>("atoll.frame.v1.Frame", frameBytesMax);
+const heartbeatCodec = messageCodec<SignedObject>("atoll.frame.v1.Heartbeat", controlMessageBytesMax);
+const heartbeatPayloadCodec = messageCodec<Heartbeat & Versioned>("atoll.frame.v1.HeartbeatPayload", controlMessageBytesMax);
+const fetchRequestCodec = messageCodec<{ digests: Uint8Array; answer: string; part: number } & Versioned>(
+  "atoll.frame.v1.FetchRequest",
+  controlMessageBytesMax,
+);
+const fetchAnswerCodec = messageCodec<FetchAnswer & Versioned>("atoll.frame.v1.FetchAnswer", frameBytesMax);
+const acknowledgementCodec = messageCodec<Acknowledgement & Versioned>("atoll.frame.v1.Acknowledgement", controlMessageBytesMax);
+
+/** @throws {ATOLL_WIRE_TOO_LARGE} above `frameBytesMax`: the publisher's core sees to it that this does not happen. */
+export function encodeFrame(frame: Frame): Uint8Array {
+  return withinFrame(frameCodec.encode({ version: frameVersion, ...frame }), "frame");
+}
+
+/** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE | ATOLL_WIRE_VERSION} */
+export function decodeFrame(bytes: Uint8Array): Frame {
+  const raw = current(frameCodec.decode(bytes));
+  boundedList(raw.entries, frameEntriesMax, "entries of a frame");
+  return {
+    ...linkOf(raw),
+    ...positionOf(raw),
+    entries: raw.entries.map(mapSignedObject),
+    withdrawn: boundedList(raw.withdrawn, frameEntriesMax, "withdrawals of a frame").map((id) => boundedText(id, "the id of an object")),
+  };
+}
+
+const heartbeatContext = "atoll-heartbeat-v1";
+
+/** Signs and encodes a heartbeat. */
+export function encodeHeartbeat(heartbeat: Heartbeat, signer: ObjectSigner): Uint8Array {
+  const payload = heartbeatPayloadCodec.encode({ version: frameVersion, ...heartbeat });
+  return heartbeatCodec.encode({ payload, signature: signBytes(heartbeatContext, payload, signer.privateKey), chain: signer.chain });
+}
+
+/** Reads and verifies a heartbeat. @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE | ATOLL_WIRE_VERSION | ATOLL_SIGNATURE_INVALID} and what `verifyChain` throws. */
+export function decodeHeartbeat(bytes: Uint8Array, verifyChain: VerifyChain): Heartbeat {
+  const signed = heartbeatCodec.decode(bytes);
+  const raw = current(heartbeatPayloadCodec.decode(signed.payload));
+  const heartbeat: Heartbeat = {
+    ...linkOf(raw),
+    ...positionOf(raw),
+    publisherTrustDomain: boundedText(raw.publisherTrustDomain, "the trust domain of a heartbeat"),
+    digests: digestsOf(raw.digests),
+    nonce: copied(raw.nonce),
+    sentAtMs: exactNumber(raw.sentAtMs, "the time of a heartbeat"),
+  };
+  const { federation, publisher, publisherTrustDomain } = heartbeat;
+  const chain = certificateList(signed.chain, certificatesMax, "certificates of a signing chain");
+  if (chain.length === 0) throw new AtollError("ATOLL_WIRE_INVALID", "a heartbeat without a chain");
+  verifyBytes(heartbeatContext, signed.payload, signed.signature, verifyChain(chain, { federation, origin: publisher, trustDomain: publisherTrustDomain }));
+  return heartbeat;
+}
+
+export function encodeFetchRequest(request: FetchRequest): Uint8Array {
+  const none = { digests: new Uint8Array(0), answer: "", part: 0 };
+  return fetchRequestCodec.encode({ version: frameVersion, ...none, ...request });
+}
+
+/** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE | ATOLL_WIRE_VERSION} */
+export function decodeFetchRequest(bytes: Uint8Array): FetchRequest {
+  const { digests, answer, part } = current(fetchRequestCodec.decode(bytes));
+  if (answer === "") return { kind: "differing", digests: digestsOf(digests) };
+  return { kind: "part", answer: boundedText(answer, "the id of an answer"), part };
+}
+
+/** @throws {ATOLL_WIRE_TOO_LARGE} above `frameBytesMax`: the publisher's core sees to it that this does not happen. */
+export function encodeFetchAnswer(answer: FetchAnswer): Uint8Array {
+  return withinFrame(fetchAnswerCodec.encode({ version: frameVersion, ...answer }), "fetch answer");
+}
+
+/** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE | ATOLL_WIRE_VERSION} */
+export function decodeFetchAnswer(bytes: Uint8Array): FetchAnswer {
+  const raw = current(fetchAnswerCodec.decode(bytes));
+  if (raw.buckets.length > bucketCount) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `an answer about more than ${bucketCount} buckets`);
+  boundedList(raw.entries, frameEntriesMax, "entries of an answer");
+  return {
+    ...linkOf(raw),
+    ...positionOf(raw),
+    revision: exactNumber(raw.revision, "a revision"),
+    buckets: copied(raw.buckets),
+    answer: raw.answer,
+    part: raw.part,
+    parts: raw.parts,
+    entries: raw.entries.map(mapSignedObject),
+  };
+}
+
+export function encodeAcknowledgement(acknowledgement: Acknowledgement): Uint8Array {
+  return acknowledgementCodec.encode({ version: frameVersion, ...acknowledgement });
+}
+
+/** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE | ATOLL_WIRE_VERSION} */
+export function decodeAcknowledgement(bytes: Uint8Array): Acknowledgement {
+  const raw = current(acknowledgementCodec.decode(bytes));
+  return {
+    receiver: boundedText(raw.receiver, "the receiver of an acknowledgement"),
+    stream: boundedText(raw.stream, "a stream"),
+    seq: exactNumber(raw.seq, "a sequence number"),
+    appliedAtMs: exactNumber(raw.appliedAtMs, "the time of an acknowledgement"),
+  };
+}
+
+function current<Raw extends Versioned>(raw: Raw): Raw {
+  // Version 0 was never written, so the one before 1 does not exist; the next program reads 1 and 2.
+  if (raw.version !== frameVersion) throw new AtollError("ATOLL_WIRE_VERSION", `a message of version ${raw.version}, this program reads ${frameVersion}`);
+  return raw;
+}
+
+function linkOf(raw: LinkNames): LinkNames {
+  return {
+    federation: boundedText(raw.federation, "the federation"),
+    publisher: boundedText(raw.publisher, "the publisher"),
+    audience: boundedText(raw.audience, "the audience"),
+  };
+}
+
+function positionOf(raw: StreamPosition): StreamPosition {
+  return {
+    epoch: exactNumber(raw.epoch, "an epoch"),
+    term: exactNumber(raw.term, "a term"),
+    stream: boundedText(raw.stream, "a stream"),
+    seq: exactNumber(raw.seq, "a sequence number"),
+  };
+}
+
+function digestsOf(bytes: Uint8Array): Uint8Array {
+  if (bytes.length !== digestsBytes) throw new AtollError("ATOLL_WIRE_INVALID", `digests take ${digestsBytes} bytes, not ${bytes.length}`);
+  return copied(bytes);
+}
+
+function withinFrame(bytes: Uint8Array, what: string): Uint8Array {
+  if (bytes.length > frameBytesMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `a ${what} of ${bytes.length} bytes, at most ${frameBytesMax} are sent`);
+  return bytes;
+}

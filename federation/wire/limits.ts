@@ -1,0 +1,26 @@
+/** Largest message on the bus between planes, in bytes: well under NATS's default of 1 MiB. */
+export const frameBytesMax = 256 * 1024;
+
+/** Largest signed object, encoded with its chain, in bytes: a frame always has room for one. */
+export const signedObjectBytesMax = 192 * 1024;
+
+/** Largest heartbeat, acknowledgement or fetch request, in bytes. */
+export const controlMessageBytesMax = 32 * 1024;
+
+/** Largest resource that discovery pushes, and largest message of the workload and signer services, in bytes. */
+export const resourceBytesMax = 1024 * 1024;
+
+/** Largest discovery request or response, in bytes; grpc-js refuses more than 4 MiB by itself. */
+export const discoveryMessageBytesMax = 4 * 1024 * 1024;
+
+/** Certificates in one chain, and roots in one bundle. */
+export const certificatesMax = 16;
+
+/** Items in any other list of a resource: endpoints, places, callers, identities. */
+export const listItemsMax = 20_000;
+
+/** Names in one discovery request, and resources in one response. */
+export const discoveryItemsMax = 100_000;
+
+/** Characters in any single name or address. SPIFFE IDs may have 2048. */
+export const textLengthMax = 2048;

@@ -1,0 +1,122 @@
+import { AtollError } from "#federation/runtime/errors.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { bundleOf } from "./discovery-resources.ts";
+import { certificatesMax, listItemsMax, resourceBytesMax } from "./limits.ts";
+import { boundedList, certificateList, copied, mapped, messageCodec } from "./schema.ts";
+import type { MessageCodec } from "./schema.ts";
+
+/** A workload's first request: the token is its proof, of the CSR only the public key is taken. */
+export interface JoinRequest {
+  readonly token: string;
+  /** PKCS#10 DER. */
+  readonly csr: Uint8Array;
+}
+
+export interface RenewRequest {
+  /** PKCS#10 DER. */
+  readonly csr: Uint8Array;
+}
+
+/** A new SVID with the bundles its holder may need. */
+export interface IdentityResponse {
+  /** DER, leaf first, without the root. */
+  readonly certificateChain: readonly Uint8Array[];
+  readonly bundles: readonly TrustBundle[];
+}
+
+/** One service port that an instance serves; the port is the service's, not the application's. */
+export interface InstancePort {
+  readonly namespace: string;
+  readonly service: string;
+  readonly port: number;
+}
+
+/** What an instance says of itself, again and again, for as long as it lives. Fields are as sent: the registry decides. */
+export interface SessionReport {
+  /** Chosen by the proxy, stable over its restarts. */
+  readonly instanceId: string;
+  readonly ports: readonly InstancePort[];
+  /** Literal IP address of the inbound port. */
+  readonly address: string;
+  readonly inboundPort: number;
+  /** Empty when unknown. */
+  readonly zone: string;
+  readonly weight: number;
+  readonly ready: boolean;
+  /** True: deregister now. */
+  readonly draining: boolean;
+}
+
+export interface SessionAck {
+  /** The session ends when no report came for so long; report three times as often. */
+  readonly ttlMs: number;
+  /** Why the registration is not accepted; empty when it is. The stream stays open either way. */
+  readonly refused: string;
+}
+
+/** Message codec of the type in the schema and the type in the program. */
+export interface Codec<Value> {
+  encode(value: Value): Uint8Array;
+  /** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} */
+  decode(bytes: Uint8Array): Value;
+}
+
+/** A codec whose program type has the schema's shape, with `check` run on what was decoded. */
+export function checkedCodec<Value extends object>(raw: MessageCodec<Value>, check: (value: Value) => Value): Codec<Value> {
+  return { encode: raw.encode, decode: (bytes) => mapped(raw.name, raw.decode(bytes), check) };
+}
+
+/** Longest join or enrolment token, in characters. */
+const tokenLengthMax = 8192;
+
+/** Largest CSR, in bytes; one with a P-256 key has about 300. */
+const csrBytesMax = 16 * 1024;
+
+export const joinRequestCodec: Codec<JoinRequest> = checkedCodec(
+  messageCodec<JoinRequest>("atoll.workload.v1.JoinRequest", resourceBytesMax),
+  ({ token, csr }) => ({ token: boundedToken(token), csr: boundedCsr(csr) }),
+);
+
+export const renewRequestCodec: Codec<RenewRequest> = checkedCodec(
+  messageCodec<RenewRequest>("atoll.workload.v1.RenewRequest", resourceBytesMax),
+  ({ csr }) => ({ csr: boundedCsr(csr) }),
+);
+
+export const identityResponseCodec: Codec<IdentityResponse> = checkedCodec(
+  messageCodec<IdentityResponse>("atoll.workload.v1.IdentityResponse", resourceBytesMax),
+  ({ certificateChain, bundles }) => ({
+    certificateChain: certificateList(certificateChain, certificatesMax, "certificates of a chain"),
+    bundles: boundedList(bundles, listItemsMax, "bundles").map(bundleOf),
+  }),
+);
+
+export const sessionReportCodec: Codec<SessionReport> = checkedCodec(
+  messageCodec<SessionReport>("atoll.workload.v1.SessionReport", resourceBytesMax),
+  (report) => {
+    boundedList(report.ports, 256, "ports of an instance");
+    for (const text of [report.instanceId, report.address, report.zone]) shortText(text);
+    return report;
+  },
+);
+
+export const sessionAckCodec: Codec<SessionAck> = checkedCodec(
+  messageCodec<SessionAck>("atoll.workload.v1.SessionAck", resourceBytesMax),
+  (ack) => ack,
+);
+
+/** @throws {ATOLL_WIRE_TOO_LARGE} */
+export function boundedToken(token: string): string {
+  if (token.length > tokenLengthMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `a token of more than ${tokenLengthMax} characters`);
+  return token;
+}
+
+/** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} */
+export function boundedCsr(csr: Uint8Array): Uint8Array {
+  if (csr.length === 0) throw new AtollError("ATOLL_WIRE_INVALID", "a request without a CSR");
+  if (csr.length > csrBytesMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `a CSR of more than ${csrBytesMax} bytes`);
+  return copied(csr);
+}
+
+function shortText(text: string): void {
+  if (text.length > 253) throw new AtollError("ATOLL_WIRE_TOO_LARGE", "a name of more than 253 characters in a session report");
+}
