@@ -1,0 +1,90 @@
+import { closeSync, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { isCorruption, SqliteEngine, type EngineReply } from "./sqlite-engine.ts";
+
+/** Where the state of an opened store came from; anything but "file" means that acknowledged writes may be missing. */
+export type SqliteOrigin = "file" | "new" | "backup" | "emptied";
+
+/** An engine, and what had to be done to open it: `movedAside` names unsound files, nothing is ever deleted. */
+export interface OpenedEngine {
+  readonly engine: SqliteEngine;
+  readonly origin: SqliteOrigin;
+  readonly movedAside: readonly string[];
+}
+
+/** Older copies kept beside the file: 1 is the newest. */
+const backupGenerations = 2;
+
+/**
+ * Opens the database at `path`. A file that is not sound is renamed to `<path>.corrupt-<nowMs>` and the newest
+ * sound backup takes its place, or an empty store if there is none.
+ * @throws SQLite's own error when the file is sound but cannot be opened now (locked, no permission, disk full).
+ */
+export function openEngineFile(path: string, nowMs: number): OpenedEngine {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const movedAside: string[] = [];
+  const isNew = !existsSync(path);
+  // SQLite takes a file that was cut to nothing for a new one; that there is a backup says otherwise.
+  const isCutToNothing = !isNew && statSync(path).size === 0 && !existsSync(`${path}-wal`) && existsSync(backupPath(path, 1));
+  if (isCutToNothing) moveAside(path, nowMs, movedAside);
+  const asFound = isCutToNothing ? undefined : tryOpen(path, nowMs, movedAside);
+  if (asFound !== undefined) return { engine: asFound, origin: isNew ? "new" : "file", movedAside };
+  for (let generation = 1; generation <= backupGenerations; generation++) {
+    const backup = backupPath(path, generation);
+    if (!existsSync(backup)) continue;
+    copyFileSync(backup, path);
+    const restored = tryOpen(path, nowMs + generation, movedAside);
+    if (restored !== undefined) return { engine: restored, origin: "backup", movedAside };
+  }
+  return { engine: new SqliteEngine(path), origin: "emptied", movedAside };
+}
+
+/** Writes the newest backup generation from `engine`, shifting the older ones; a crash leaves a sound one behind. */
+export function writeBackup(engine: SqliteEngine, path: string): EngineReply {
+  const partial = `${path}.backup-partial`;
+  rmSync(partial, { force: true });
+  const reply = engine.run([{ kind: "copy", path: partial }])[0];
+  if (reply === undefined || reply.kind === "failed") return reply ?? { kind: "failed", message: "no reply", isCorrupt: false };
+  syncFile(partial);
+  for (let generation = backupGenerations; generation > 1; generation--) {
+    const newer = backupPath(path, generation - 1);
+    if (existsSync(newer)) renameSync(newer, backupPath(path, generation));
+  }
+  renameSync(partial, backupPath(path, 1));
+  syncFile(dirname(path));
+  return reply;
+}
+
+function backupPath(path: string, generation: number): string {
+  return `${path}.backup-${generation}`;
+}
+
+function tryOpen(path: string, nowMs: number, movedAside: string[]): SqliteEngine | undefined {
+  try {
+    return new SqliteEngine(path);
+  } catch (error) {
+    if (!isCorruption(error)) throw error;
+    moveAside(path, nowMs, movedAside);
+    return undefined;
+  }
+}
+
+function moveAside(path: string, nowMs: number, movedAside: string[]): void {
+  // The write-ahead log belongs to its file: left behind, it would be played into the one that takes its place.
+  for (const suffix of ["", "-wal", "-shm"]) {
+    const source = `${path}${suffix}`;
+    if (!existsSync(source)) continue;
+    const target = `${path}.corrupt-${nowMs}${suffix}`;
+    renameSync(source, target);
+    movedAside.push(target);
+  }
+}
+
+function syncFile(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,284 @@
+import { AsyncQueue } from "#federation/runtime/async-queue.ts";
+import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { KnownKeys } from "./known-keys.ts";
+import type { EngineReply, EngineRequest, EngineWrite } from "./sqlite-engine.ts";
+import type { SqliteOrigin } from "./sqlite-files.ts";
+import { SqliteLease } from "./sqlite-lease.ts";
+import { createInlineRunner, openThreadRunner, type SqliteRunner } from "./sqlite-runner.ts";
+import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreEvent, StoreLease, StoreListing, StoreTransaction } from "./store.ts";
+import { checkKey, checkTransaction } from "./store-limits.ts";
+
+/** How to open a store in one SQLite file. */
+export interface SqliteStoreOptions {
+  /** The file, or `:memory:` for a store that lives as long as its object. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Bound of every operation; a disk that takes longer is not usable for a control plane. 5 s unless told. */
+  readonly operationTimeoutMs?: number;
+  /** How often a changed store is copied beside its file; also at opening. 15 min unless told. */
+  readonly backupIntervalMs?: number;
+}
+
+/** Requests that may wait for the disk at once. */
+const pendingMax = 10_000;
+/** Requests that share one SQLite transaction and one fsync. */
+const batchMax = 256;
+/** Batches that a slow reader of a watch may be behind before it is brought up by a new listing. */
+const watchQueueMax = 1_024;
+/** Wait before a watch lists again after the engine failed. */
+const watchRetryMs = 200;
+
+interface Pending {
+  readonly request: EngineRequest;
+  /** Called in the order in which the engine did the work, also when the caller no longer waits. */
+  readonly onReply: (reply: EngineReply) => void;
+}
+
+interface Watcher {
+  readonly prefix: string;
+  readonly queue: AsyncQueue<StoreBatch>;
+}
+
+/**
+ * Opens a store in one SQLite file, owned by this process alone. An unsound file is moved aside with a warning.
+ * @throws {ATOLL_STORE_UNAVAILABLE} when the file cannot be opened, or another process has it open.
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
+  const { path, clock, logger } = options;
+  const runner = path === ":memory:" ? createInlineRunner() : await openThreadRunner(path, clock.nowMs());
+  if (runner.movedAside.length > 0) {
+    logger.warn("a store file was not sound and has been moved aside", { path, movedAside: runner.movedAside, continuingFrom: runner.origin });
+  }
+  return new SqliteStore(runner, options);
+}
+
+/** `Store` in one SQLite file: WAL, an fsync before every acknowledgement, one writer thread. */
+export class SqliteStore implements Store {
+  /** Where the state came from: after "backup" or "emptied", acknowledged writes may be missing. */
+  readonly origin: SqliteOrigin;
+  readonly #runner: SqliteRunner;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #operationTimeoutMs: number;
+  readonly #backupIntervalMs: number;
+  readonly #watchers = new Set<Watcher>();
+  readonly #leases = new Map<string, SqliteLease>();
+  readonly #closing = new AbortController();
+  #pending: Pending[] = [];
+  #isRunning = false;
+  #leaseCount = 0;
+  #hasChanged = true;
+  #backupTimer: Disposable | undefined;
+
+  constructor(runner: SqliteRunner, options: SqliteStoreOptions) {
+    this.#runner = runner;
+    this.origin = runner.origin;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#operationTimeoutMs = options.operationTimeoutMs ?? 5_000;
+    this.#backupIntervalMs = options.backupIntervalMs ?? 15 * 60_000;
+    if (options.path !== ":memory:") this.#scheduleBackup(0);
+  }
+
+  async get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined> {
+    checkKey(key);
+    const reply = await this.#ask({ kind: "get", key }, signal);
+    return reply.kind === "entry" ? reply.entry : undefined;
+  }
+
+  async list(prefix: string, signal: AbortSignal): Promise<StoreListing> {
+    return listingOf(await this.#ask({ kind: "list", prefix }, signal));
+  }
+
+  async commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
+    checkTransaction(transaction);
+    const writes = transaction.writes.map((write): EngineWrite => {
+      if (write.kind === "delete") return write;
+      if (write.lease !== undefined) this.#checkLease(write.lease);
+      // A copy of its own: posting a view of a pooled Buffer would clone the whole pool, and the caller may reuse it.
+      return { kind: "put", key: write.key, value: new Uint8Array(write.value), leaseId: write.lease?.id };
+    });
+    const reply = await this.#ask({ kind: "commit", conditions: transaction.conditions, writes }, signal);
+    return reply.kind === "committed" ? { kind: "committed", revision: reply.revision } : { kind: "conflict" };
+  }
+
+  /** Also ends when the store is closed. */
+  async *watch(prefix: string, signal: AbortSignal): AsyncGenerator<StoreBatch, void, undefined> {
+    const known = new KnownKeys();
+    const ending = AbortSignal.any([signal, this.#closing.signal]);
+    while (!ending.aborted) {
+      const watcher: Watcher = {
+        prefix,
+        queue: new AsyncQueue({ capacity: watchQueueMax, onDrop: () => this.#unwatch(watcher) }),
+      };
+      try {
+        const listing = await this.#listAndWatch(watcher, ending);
+        if (listing === undefined) continue;
+        const batch = known.advanceTo(listing);
+        if (batch.initial || batch.events.length > 0) yield batch;
+        for await (const next of watcher.queue.drain(ending)) {
+          known.record(next.events);
+          yield next;
+        }
+      } finally {
+        this.#unwatch(watcher);
+      }
+    }
+  }
+
+  grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease> {
+    if (signal.aborted) return Promise.reject(abortedError(signal));
+    const id = `lease-${++this.#leaseCount}`;
+    const lease = new SqliteLease(id, ttlMs, {
+      clock: this.#clock,
+      renew: async () => void (await this.#ask({ kind: "ping" }, this.#closing.signal)),
+      expire: (leaseId) => this.#expire(leaseId),
+    });
+    this.#leases.set(id, lease);
+    return Promise.resolve(lease);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#backupTimer?.[Symbol.dispose]();
+    await Promise.all([...this.#leases.values()].map((lease) => lease[Symbol.asyncDispose]()));
+    this.#closing.abort(new AtollError("ATOLL_STORE_UNAVAILABLE", "the store is closed"));
+    await this.#runner[Symbol.asyncDispose]();
+  }
+
+  #checkLease(lease: StoreLease): void {
+    if (this.#leases.get(lease.id) !== lease || lease.lost.aborted) {
+      throw new AtollError("ATOLL_STORE_LEASE_LOST", "the lease of a write has ended");
+    }
+  }
+
+  async #expire(leaseId: string): Promise<void> {
+    this.#leases.delete(leaseId);
+    for (;;) {
+      if (this.#closing.signal.aborted) return;
+      try {
+        await this.#ask({ kind: "expire", leaseId }, this.#closing.signal);
+        return;
+      } catch (error) {
+        this.#logger.warn("the keys of an ended lease could not be deleted yet", { error: String(error) });
+        await sleep(this.#clock, watchRetryMs, this.#closing.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Lists, and from exactly that revision on hands events to `watcher`. */
+  async #listAndWatch(watcher: Watcher, signal: AbortSignal): Promise<StoreListing | undefined> {
+    try {
+      const reply = await this.#ask({ kind: "list", prefix: watcher.prefix }, signal, () => this.#watchers.add(watcher));
+      return listingOf(reply);
+    } catch (error) {
+      this.#unwatch(watcher);
+      if (signal.aborted) return undefined;
+      if (!isAtollError(error)) throw error;
+      this.#logger.warn("a watch could not list its keys and tries again", { prefix: watcher.prefix, error: error.message });
+      await sleep(this.#clock, watchRetryMs, signal).catch(() => undefined);
+      return undefined;
+    }
+  }
+
+  #unwatch(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
+    watcher.queue.end();
+  }
+
+  /** @throws {ATOLL_STORE_UNAVAILABLE | ATOLL_STORE_CORRUPT | ATOLL_ABORTED} */
+  #ask(request: EngineRequest, signal: AbortSignal, onSuccess?: () => void): Promise<Exclude<EngineReply, { kind: "failed" }>> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing.signal.aborted) reject(this.#closing.signal.reason);
+      else if (signal.aborted) reject(abortedError(signal));
+      else if (this.#pending.length >= pendingMax) reject(unavailable(`${pendingMax} operations are already waiting`));
+      else {
+        let isSettled = false;
+        const settle = (): void => {
+          isSettled = true;
+          timer[Symbol.dispose]();
+          signal.removeEventListener("abort", onAbort);
+        };
+        const onAbort = (): void => {
+          settle();
+          reject(this.#closing.signal.aborted ? this.#closing.signal.reason : abortedError(signal));
+        };
+        const timer = this.#clock.schedule(this.#operationTimeoutMs, () => {
+          settle();
+          reject(unavailable(`no answer within ${this.#operationTimeoutMs} ms`));
+        });
+        signal.addEventListener("abort", onAbort, { once: true });
+        const onReply = (reply: EngineReply): void => {
+          if (isSettled) return;
+          settle();
+          if (reply.kind === "failed") {
+            reject(reply.isCorrupt ? new AtollError("ATOLL_STORE_CORRUPT", reply.message) : unavailable(reply.message));
+            return;
+          }
+          onSuccess?.();
+          resolve(reply);
+        };
+        this.#pending.push({ request, onReply });
+        this.#runNext();
+      }
+    });
+  }
+
+  /** One batch is with the engine at a time; what arrives meanwhile forms the next and shares its fsync. */
+  #runNext(): void {
+    if (this.#isRunning || this.#pending.length === 0) return;
+    this.#isRunning = true;
+    queueMicrotask(() => {
+      const batch = this.#pending.splice(0, batchMax);
+      this.#runner.run(
+        batch.map((pending) => pending.request),
+        (replies) => {
+          this.#isRunning = false;
+          for (const [index, pending] of batch.entries()) this.#deliver(pending, replies[index]);
+          this.#runNext();
+        },
+      );
+    });
+  }
+
+  #deliver(pending: Pending, reply: EngineReply | undefined): void {
+    if (reply === undefined) return;
+    // Watchers hear of a write before its writer does, and a new watcher only of writes after its listing.
+    if (reply.kind === "committed" && reply.events.length > 0) this.#publish(reply.events, reply.revision);
+    pending.onReply(reply);
+  }
+
+  #publish(events: readonly StoreEvent[], revision: number): void {
+    this.#hasChanged = true;
+    for (const watcher of this.#watchers) {
+      const seen = events.filter((event) => (event.kind === "put" ? event.entry.key : event.key).startsWith(watcher.prefix));
+      if (seen.length > 0) watcher.queue.push({ initial: false, events: seen, revision });
+    }
+  }
+
+  #scheduleBackup(delayMs: number): void {
+    this.#backupTimer = this.#clock.schedule(delayMs, () => {
+      if (!this.#hasChanged) {
+        this.#scheduleBackup(this.#backupIntervalMs);
+        return;
+      }
+      this.#hasChanged = false;
+      void this.#runner.backup().then((failure) => {
+        if (failure !== undefined) this.#logger.warn("the store could not be copied to its backup", { reason: failure });
+        if (!this.#closing.signal.aborted) this.#scheduleBackup(this.#backupIntervalMs);
+      });
+    });
+  }
+}
+
+function listingOf(reply: EngineReply): StoreListing {
+  if (reply.kind !== "listing") throw new Error(`the engine answered a listing with ${reply.kind}`);
+  return reply.listing;
+}
+
+function unavailable(reason: string): AtollError {
+  return new AtollError("ATOLL_STORE_UNAVAILABLE", `the store did not do it: ${reason}`);
+}
