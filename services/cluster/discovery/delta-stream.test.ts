@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { DeltaStream, type DeltaRequest, type DeltaResponse } from "./delta-stream.ts";
+import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
+import { DeltaStream } from "./delta-stream.ts";
 import { emptyTable, nextTable, type ResourceTable } from "./resource-table.ts";
 
 const typeUrl = "type.example/Service";
@@ -7,7 +8,7 @@ const request = (over: Partial<DeltaRequest> = {}): DeltaRequest => ({
   typeUrl,
   subscribe: [],
   unsubscribe: [],
-  initialVersions: new Map(),
+  initialVersions: {},
   responseNonce: "",
   ...over,
 });
@@ -17,11 +18,11 @@ describe("DeltaStream", () => {
   let sent: DeltaResponse[];
   let stream: DeltaStream;
   const set = (values: Record<string, string>): void => {
-    table = nextTable(table, new Map(Object.entries(values)), (value) => Buffer.from(value));
+    table = nextTable(typeUrl, table, new Map(Object.entries(values)), (value) => Buffer.from(value));
   };
   const last = (): { names: string[]; removed: readonly string[]; nonce: string } => {
     const response = sent.at(-1);
-    return { names: response?.changed.map((resource) => resource.name) ?? [], removed: response?.removed ?? [], nonce: response?.nonce ?? "" };
+    return { names: response?.resources.map((resource) => resource.name) ?? [], removed: response?.removed ?? [], nonce: response?.nonce ?? "" };
   };
 
   beforeEach(() => {
@@ -65,7 +66,7 @@ describe("DeltaStream", () => {
   it("does not send a refused version again, but sends the next one", () => {
     set({ a: "bad" });
     stream.receive(request());
-    expect(stream.receive(request({ responseNonce: last().nonce, errorMessage: "no" }))).toEqual({ kind: "nack", typeUrl, message: "no" });
+    expect(stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message: "no" } }))).toEqual({ kind: "nack", typeUrl, message: "no" });
     expect(sent).toHaveLength(1);
     set({ a: "good" });
     stream.refresh();
@@ -74,8 +75,8 @@ describe("DeltaStream", () => {
 
   it("resends nothing to a proxy that comes back with the same versions", () => {
     set({ a: "1", b: "1" });
-    const initialVersions = new Map([...table.values()].map((resource) => [resource.name, resource.version]));
-    stream.receive(request({ initialVersions: new Map([...initialVersions, ["gone", "x"]]) }));
+    const held = Object.fromEntries([...table.values()].map((resource) => [resource.name, resource.version]));
+    stream.receive(request({ initialVersions: { ...held, gone: "x" } }));
     expect(last()).toMatchObject({ names: [], removed: ["gone"] });
   });
 

@@ -1,22 +1,5 @@
-import { absentVersion, tableDelta, type ResourceTable, type VersionedResource } from "./resource-table.ts";
-
-/** The parts of a DeltaDiscoveryRequest that decide what is sent. */
-export interface DeltaRequest {
-  readonly typeUrl: string;
-  readonly subscribe: readonly string[];
-  readonly unsubscribe: readonly string[];
-  readonly initialVersions: ReadonlyMap<string, string>;
-  readonly responseNonce: string;
-  /** Set when the proxy refused the response of `responseNonce`. */
-  readonly errorMessage?: string;
-}
-
-export interface DeltaResponse {
-  readonly typeUrl: string;
-  readonly nonce: string;
-  readonly changed: readonly VersionedResource[];
-  readonly removed: readonly string[];
-}
+import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
+import { absentVersion, tableDelta, type ResourceTable } from "./resource-table.ts";
 
 /** What became of a response, for metrics and `proxy status`. */
 export type DeltaOutcome = { readonly kind: "none" } | { readonly kind: "ack"; readonly typeUrl: string } | { readonly kind: "nack"; readonly typeUrl: string; readonly message: string };
@@ -77,7 +60,7 @@ export class DeltaStream {
     const isWildcard = request.subscribe.length === 0 || request.subscribe.includes("*");
     const subscription: Subscription = {
       wanted: isWildcard ? undefined : new Set(request.subscribe),
-      sent: new Map(request.initialVersions),
+      sent: new Map(Object.entries(request.initialVersions)),
       pendingNonce: undefined,
       answered: false,
     };
@@ -98,7 +81,7 @@ export class DeltaStream {
       if (subscription.wanted?.has(name) === true) subscription.sent.set(name, absentVersion);
       else subscription.sent.delete(name);
     }
-    this.#send({ typeUrl, nonce: subscription.pendingNonce, changed, removed });
+    this.#send({ typeUrl, nonce: subscription.pendingNonce, systemVersion: "", resources: changed, removed });
   }
 }
 
@@ -118,6 +101,6 @@ function changeNames(subscription: Subscription, request: DeltaRequest): void {
 function settle(subscription: Subscription, request: DeltaRequest): DeltaOutcome {
   if (request.responseNonce === "" || request.responseNonce !== subscription.pendingNonce) return { kind: "none" };
   subscription.pendingNonce = undefined;
-  if (request.errorMessage === undefined) return { kind: "ack", typeUrl: request.typeUrl };
-  return { kind: "nack", typeUrl: request.typeUrl, message: request.errorMessage };
+  if (request.fault === undefined) return { kind: "ack", typeUrl: request.typeUrl };
+  return { kind: "nack", typeUrl: request.typeUrl, message: request.fault.message };
 }

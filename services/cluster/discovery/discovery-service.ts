@@ -1,0 +1,121 @@
+import { status, type handleBidiStreamingCall, type ServerDuplexStream } from "@grpc/grpc-js";
+import type { SpiffeId } from "#federation/model/names.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
+import type { ClusterState } from "../cluster-state.ts";
+import { DeltaStream } from "./delta-stream.ts";
+import { DiscoveryTables, type Subscriber } from "./discovery-tables.ts";
+
+/** Most proxies that one plane serves; a further one is told to come back later. */
+export const discoveryStreamsMax = 10_000;
+
+/** One connected proxy, for status and metrics. */
+export interface ConnectedProxy {
+  readonly nodeId: string;
+  readonly identity: SpiffeId;
+  readonly kind: Subscriber["kind"];
+  readonly connectedAtMs: number;
+  /** True when everything it subscribes to has been acknowledged. */
+  readonly isLevel: boolean;
+  readonly nacks: number;
+  /** What it said of the last response it refused; empty when it never did. */
+  readonly lastNack: string;
+}
+
+interface Connected {
+  readonly stream: DeltaStream;
+  readonly subscriber: Subscriber;
+  readonly connectedAtMs: number;
+  nodeId: string;
+  nacks: number;
+  lastNack: string;
+}
+
+/** Who a call's certificate says it is; undefined where it may not ask. */
+export type IdentifySubscriber = (call: ServerDuplexStream<DeltaRequest, DeltaResponse>) => Subscriber | undefined;
+
+/** Delta ADS for this cluster's proxies: every stream is level with the newest state, or on its way there. */
+export class DiscoveryService {
+  readonly #tables: DiscoveryTables;
+  readonly #state: Watched<ClusterState>;
+  readonly #connected = new Set<Connected>();
+  readonly #logger: Logger;
+  readonly #nowMs: () => number;
+
+  constructor(state: Watched<ClusterState>, options: { readonly logger: Logger; readonly nowMs: () => number }) {
+    this.#state = state;
+    this.#tables = new DiscoveryTables(state.current);
+    this.#logger = options.logger;
+    this.#nowMs = options.nowMs;
+  }
+
+  get proxies(): readonly ConnectedProxy[] {
+    return [...this.#connected].map(({ stream, subscriber, ...rest }) => ({
+      ...rest,
+      identity: subscriber.identity,
+      kind: subscriber.kind,
+      isLevel: stream.isLevel(),
+    }));
+  }
+
+  /** Pushes every new state. */
+  async follow(signal: AbortSignal): Promise<void> {
+    for await (const state of this.#state.changes(signal)) {
+      if (!this.#tables.update(state)) continue;
+      for (const { stream } of this.#connected) stream.refresh();
+    }
+  }
+
+  /** The handler of `DeltaAggregatedResources`. */
+  handler(identify: IdentifySubscriber): handleBidiStreamingCall<DeltaRequest, DeltaResponse> {
+    return (call) => {
+      const subscriber = identify(call);
+      if (subscriber === undefined) {
+        call.destroy(Object.assign(new Error("this identity may not subscribe here"), { code: status.PERMISSION_DENIED }));
+        return;
+      }
+      if (this.#connected.size >= discoveryStreamsMax) {
+        call.destroy(Object.assign(new Error("this plane serves as many proxies as it may"), { code: status.RESOURCE_EXHAUSTED }));
+        return;
+      }
+      this.#serve(call, subscriber);
+    };
+  }
+
+  #serve(call: ServerDuplexStream<DeltaRequest, DeltaResponse>, subscriber: Subscriber): void {
+    const connected: Connected = {
+      stream: new DeltaStream(
+        (typeUrl) => this.#tables.tableFor(subscriber, typeUrl),
+        (response) => call.write(response),
+      ),
+      subscriber,
+      connectedAtMs: this.#nowMs(),
+      nodeId: "",
+      nacks: 0,
+      lastNack: "",
+    };
+    this.#connected.add(connected);
+    call.on("data", (request: DeltaRequest) => {
+      if (request.node !== undefined) connected.nodeId = request.node.id;
+      const outcome = connected.stream.receive(request);
+      if (outcome.kind !== "nack") return;
+      connected.nacks++;
+      connected.lastNack = outcome.message;
+      this.#logger.warn("A proxy refused a discovery response and keeps its last good one.", {
+        nodeId: connected.nodeId,
+        spiffeId: subscriber.identity,
+        typeUrl: outcome.typeUrl,
+        reason: outcome.message,
+      });
+    });
+    const forget = (): void => void this.#connected.delete(connected);
+    call.on("end", () => {
+      forget();
+      call.end();
+    });
+    call.on("cancelled", forget);
+    call.on("error", forget);
+    call.on("close", forget);
+  }
+}

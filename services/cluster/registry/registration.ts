@@ -1,0 +1,59 @@
+import { isIP } from "node:net";
+import type { EndpointRecord } from "#federation/model/endpoint.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
+import type { Service } from "#federation/model/resource.ts";
+import { workloadId } from "#federation/model/service.ts";
+import type { SessionReport } from "#federation/wire/workload-messages.ts";
+import type { ClusterSelf } from "../cluster-state.ts";
+
+/** What the registry makes of a report. */
+export type Registration = { readonly kind: "accepted"; readonly record: EndpointRecord } | { readonly kind: "refused"; readonly reason: string };
+
+/** A label as DNS knows it; also bounds the length. */
+const labelPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/**
+ * Judges a report of the workload `identity` by what this cluster declares: an instance backs a service only when the
+ * Service exists here, has the port, and names the caller's service account. Pure.
+ */
+export function judgeReport(options: {
+  readonly report: SessionReport;
+  readonly identity: SpiffeId;
+  readonly self: ClusterSelf;
+  readonly services: ReadonlyMap<string, Service>;
+  readonly existing: EndpointRecord | undefined;
+  readonly nowMs: number;
+}): Registration {
+  const { report, identity, self, services, existing, nowMs } = options;
+  if (!labelPattern.test(report.instanceId)) return refused("the instance id is not a lower-case DNS label");
+  if (existing !== undefined && existing.identity !== identity) return refused(`the instance id ${report.instanceId} belongs to another identity`);
+  if (isIP(report.address) === 0) return refused("the address is not a literal IP address");
+  if (report.inboundPort < 1 || report.inboundPort > 65_535) return refused("the inbound port is out of range");
+  if (report.weight < 1 || report.weight > 65_535) return refused("the weight is not between 1 and 65535");
+  for (const port of report.ports) {
+    const name = `${port.namespace}/${port.service}`;
+    const service = services.get(name);
+    if (service === undefined) return refused(`there is no Service ${name} in cluster ${self.cluster}`);
+    const accounts = service.spec.serviceAccounts.map((account) => workloadId(self.trustDomain, port.namespace, account));
+    if (!accounts.includes(identity)) return refused(`${identity} may not back ${name}: its serviceAccounts do not name it`);
+    if (!service.spec.ports.some((declared) => declared.port === port.port)) return refused(`Service ${name} has no port ${port.port}`);
+  }
+  return {
+    kind: "accepted",
+    record: {
+      instanceId: report.instanceId,
+      identity,
+      ports: report.ports.map(({ namespace, service, port }) => ({ namespace, service, port })),
+      address: report.address,
+      inboundPort: report.inboundPort,
+      ...(report.zone === "" ? {} : { zone: report.zone }),
+      weight: report.weight,
+      ready: report.ready,
+      registeredAtMs: existing?.registeredAtMs ?? nowMs,
+    },
+  };
+}
+
+function refused(reason: string): Registration {
+  return { kind: "refused", reason };
+}

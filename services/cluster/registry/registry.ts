@@ -1,0 +1,143 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Collection, CollectionState } from "#federation/catalog/collection.ts";
+import type { EndpointRecord } from "#federation/model/endpoint.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
+import type { Service } from "#federation/model/resource.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
+import type { ClusterSelf, EndpointState } from "../cluster-state.ts";
+import { judgeReport } from "./registration.ts";
+import { releasedByBrake } from "./removal-brake.ts";
+import { SessionTable, type SessionLimits } from "./session-table.ts";
+
+export interface RegistryOptions {
+  readonly self: ClusterSelf;
+  readonly endpoints: Collection<EndpointRecord>;
+  readonly services: Watched<CollectionState<Service>>;
+  readonly limits: SessionLimits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** One proxy's stream of reports. */
+export interface RegistrySession {
+  /** Stores what the report changes and says whether the registration stands. */
+  report(report: SessionReport, signal: AbortSignal): Promise<SessionAck>;
+  /** The stream has ended: the instance becomes unknown, not gone. */
+  end(): void;
+}
+
+/** How often sessions are looked over. */
+const lookOverMs = 1_000;
+
+/**
+ * The instances of this cluster: durable records joined with live sessions. A record outlives the plane; whether
+ * somebody stands behind it is known only from the session.
+ */
+export class Registry {
+  readonly #options: RegistryOptions;
+  readonly #sessions: SessionTable;
+  readonly #state = new WatchedValue<readonly EndpointState[]>([]);
+  #records = new Map<string, EndpointRecord>();
+  #streams = 0;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#sessions = new SessionTable(options.limits);
+  }
+
+  /** All known instances, in order of their id. */
+  get state(): Watched<readonly EndpointState[]> {
+    return this.#state;
+  }
+
+  /** Starts the session of a caller whose certificate says `identity`. */
+  openSession(identity: SpiffeId): RegistrySession {
+    const streamId = ++this.#streams;
+    let instanceId: string | undefined;
+    return {
+      report: async (report, signal) => {
+        const ack = await this.#report(report, identity, streamId, signal);
+        if (ack.refused === "" && !report.draining) instanceId = report.instanceId;
+        return ack;
+      },
+      end: () => {
+        if (instanceId === undefined) return;
+        this.#sessions.end(instanceId, streamId, this.#options.clock.monotonicMs());
+        this.#publish();
+      },
+    };
+  }
+
+  /** Follows the stored records, expires silent sessions and sweeps what has been away for long. */
+  async follow(signal: AbortSignal): Promise<void> {
+    for await (const batch of this.#options.endpoints.changes(signal)) {
+      if (batch.initial) this.#records = new Map();
+      for (const { id, value } of batch.puts) {
+        this.#records.set(id, value);
+        this.#sessions.restore(id, this.#options.clock.monotonicMs());
+      }
+      for (const id of batch.deletes) {
+        this.#records.delete(id);
+        this.#sessions.forget(id);
+      }
+      this.#publish();
+    }
+  }
+
+  async lookOver(signal: AbortSignal): Promise<void> {
+    const { clock, logger, endpoints } = this.#options;
+    for (;;) {
+      await sleep(clock, lookOverMs, signal);
+      if (this.#sessions.expire(clock.monotonicMs())) this.#publish();
+      const candidates = this.#sessions.sweepable(clock.monotonicMs()).filter((id) => this.#records.has(id));
+      for (const instanceId of releasedByBrake(candidates, [...this.#records.values()])) {
+        try {
+          await endpoints.remove(instanceId, {}, signal);
+          logger.info("An instance was removed: no session for longer than the re-attach window.", { instanceId });
+        } catch (error) {
+          if (signal.aborted) throw error;
+          logger.warn("A silent instance could not be removed from the store; it stays unknown.", { instanceId, reason: describeError(error) });
+        }
+      }
+    }
+  }
+
+  async #report(report: SessionReport, identity: SpiffeId, streamId: number, signal: AbortSignal): Promise<SessionAck> {
+    const { self, services, endpoints, clock, limits } = this.#options;
+    const existing = this.#records.get(report.instanceId);
+    const known = new Map([...services.current.items].map(([id, stored]) => [id, stored.value]));
+    const registration = judgeReport({ report, identity, self, services: known, existing, nowMs: clock.nowMs() });
+    if (registration.kind === "refused") return { ttlMs: limits.ttlMs, refused: registration.reason };
+    try {
+      if (report.draining) {
+        // The owner's own word: it is not held back by the brake.
+        await endpoints.remove(report.instanceId, {}, signal);
+        this.#records.delete(report.instanceId);
+        this.#sessions.forget(report.instanceId);
+      } else {
+        if (!isDeepStrictEqual(existing, registration.record)) {
+          await endpoints.put(report.instanceId, registration.record, {}, signal);
+          this.#records.set(report.instanceId, registration.record);
+        }
+        this.#sessions.report(report.instanceId, streamId, clock.monotonicMs());
+      }
+    } catch (error) {
+      if (!isAtollError(error, "ATOLL_STORE_UNAVAILABLE", "ATOLL_STORE_CONFLICT")) throw error;
+      return { ttlMs: limits.ttlMs, refused: `the registration could not be stored: ${error.message}` };
+    }
+    this.#publish();
+    return { ttlMs: limits.ttlMs, refused: "" };
+  }
+
+  /** A state equal to the last one is not published: reports come every few seconds and mostly say the same. */
+  #publish(): void {
+    const next = [...this.#records.values()]
+      .toSorted((a, b) => (a.instanceId < b.instanceId ? -1 : 1))
+      .map((record): EndpointState => ({ record, attached: this.#sessions.isAttached(record.instanceId) }));
+    if (!isDeepStrictEqual(next, this.#state.current)) this.#state.set(next);
+  }
+}
