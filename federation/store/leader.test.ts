@@ -1,0 +1,107 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createSeededRandom } from "#federation/runtime/random.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { runAsLeader, type LeaderTask, type LeaderTerm } from "./leader.ts";
+import { openSqliteStore, type SqliteStore } from "./sqlite-store.ts";
+
+const key = "leader/publisher";
+
+describe("runAsLeader", () => {
+  let clock: VirtualClock;
+  let store: SqliteStore;
+  let stop: AbortController;
+
+  beforeEach(async () => {
+    clock = new VirtualClock();
+    stop = new AbortController();
+    store = await openSqliteStore({ path: ":memory:", clock, logger: silentLogger });
+  });
+  afterEach(async () => {
+    stop.abort();
+    await store[Symbol.asyncDispose]();
+  });
+
+  const campaign = (id: string, task: LeaderTask, signal: AbortSignal = stop.signal): Promise<void> =>
+    runAsLeader(store, { key, id, clock, random: createSeededRandom(id.length), logger: silentLogger }, task, signal);
+  const holder = async (): Promise<string | undefined> => {
+    const entry = await store.get(key, stop.signal);
+    return entry === undefined ? undefined : new TextDecoder().decode(entry.value);
+  };
+  const untilAborted = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+
+  it("lets one candidate lead at a time, and the next one when it stops", async () => {
+    const leading = new Set<string>();
+    let most = 0;
+    const terms: string[] = [];
+    const stops = new Map<string, AbortController>();
+    const runs = ["a", "bb", "ccc"].map((id) => {
+      const own = new AbortController();
+      stops.set(id, own);
+      return campaign(
+        id,
+        async (_term, signal) => {
+          leading.add(id);
+          terms.push(id);
+          most = Math.max(most, leading.size);
+          await untilAborted(signal);
+          leading.delete(id);
+        },
+        AbortSignal.any([own.signal, stop.signal]),
+      );
+    });
+    for (let step = 0; step < 3; step++) {
+      await clock.advance(20_000);
+      const [leader] = leading;
+      expect(leader).toBe(await holder());
+      stops.get(leader ?? "")?.abort();
+    }
+    await clock.advance(20_000);
+    await Promise.all(runs);
+    expect(most).toBe(1);
+    expect(terms.toSorted()).toEqual(["a", "bb", "ccc"]);
+    expect(await holder()).toBeUndefined();
+  });
+
+  it("stays leader for much longer than the lease", async () => {
+    let terms = 0;
+    const run = campaign("a", (_term, signal) => {
+      terms++;
+      return untilAborted(signal);
+    });
+    await clock.advance(10 * 60_000);
+    expect(terms).toBe(1);
+    stop.abort();
+    await run;
+  });
+
+  it("ends the term when the key is taken away, and fences its late writes", async () => {
+    const terms: LeaderTerm[] = [];
+    const run = campaign("a", async (term, signal) => {
+      terms.push(term);
+      await untilAborted(signal);
+    });
+    await clock.advance(1_000);
+    await store.commit({ conditions: [], writes: [{ kind: "delete", key }] }, stop.signal);
+    await clock.advance(5_000);
+    expect(terms).toHaveLength(2);
+    const [first, second] = terms;
+    expect(second?.number).toBeGreaterThan(first?.number ?? Infinity);
+    const write = (term: LeaderTerm | undefined): Promise<{ readonly kind: string }> =>
+      store.commit({ conditions: term === undefined ? [] : [term.fence], writes: [{ kind: "put", key: "work", value: new Uint8Array(1) }] }, stop.signal);
+    expect((await write(first)).kind).toBe("conflict");
+    expect((await write(second)).kind).toBe("committed");
+    stop.abort();
+    await run;
+  });
+
+  it("returns when the task is done, and throws what the task throws, giving the key up", async () => {
+    await campaign("a", () => Promise.resolve());
+    expect(await holder()).toBeUndefined();
+    await expect(campaign("a", () => Promise.reject(new Error("broken")))).rejects.toThrow("broken");
+    expect(await holder()).toBeUndefined();
+  });
+});

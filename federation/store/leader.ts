@@ -1,0 +1,114 @@
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import { jittered, type Random } from "#federation/runtime/random.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { Store, StoreCondition, StoreLease } from "./store.ts";
+
+/** Who campaigns, and for what. */
+export interface LeaderOptions {
+  /** The key that the leader holds; candidates for one task use one key. */
+  readonly key: string;
+  /** Name of this candidate, for people who look at the key. */
+  readonly id: string;
+  /** How long a leader that is silent keeps its place. 5 s unless told. */
+  readonly ttlMs?: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** One uninterrupted time as leader. */
+export interface LeaderTerm {
+  /** Grows from term to term over all candidates: the create revision of the leader's key. */
+  readonly number: number;
+  /** Belongs into every transaction of the leader: it fails once another term has begun. */
+  readonly fence: StoreCondition;
+}
+
+/** A piece of work that only one process may do at a time; its signal aborts when the term ends. */
+export type LeaderTask = (term: LeaderTerm, signal: AbortSignal) => Promise<void>;
+
+/** Mean wait before a candidate tries again after the store failed. */
+const retryMs = 500;
+
+/**
+ * Campaigns for `options.key` until `signal` aborts, and runs `task` during each term. Being told to stop is not
+ * being stopped: a paused process may go on for a moment after its term, which is why its writes carry the fence.
+ *
+ *   waiting --key free, created--> leading --lease lost or key gone--> waiting
+ *
+ * Returns when `task` has returned within its term, or `signal` has aborted; throws what `task` throws.
+ */
+export async function runAsLeader(store: Store, options: LeaderOptions, task: LeaderTask, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await waitUntilFree(store, options.key, signal);
+      if (signal.aborted) return;
+      if (await runTerm(store, options, task, signal)) return;
+    } catch (error) {
+      if (error instanceof TaskFailed) throw error.cause;
+      if (signal.aborted) return;
+      if (!isAtollError(error)) throw error;
+      options.logger.warn("the campaign for the leadership failed and is tried again", { key: options.key, code: error.code, error: error.message });
+    }
+    await sleep(options.clock, jittered(options.random, retryMs, 0.5), signal).catch(() => undefined);
+  }
+}
+
+/** Tells the task's own failure from the store's. */
+class TaskFailed extends Error {}
+
+/** True when the task has ended by itself: there is nothing left to lead. */
+async function runTerm(store: Store, options: LeaderOptions, task: LeaderTask, signal: AbortSignal): Promise<boolean> {
+  const { key, id, logger } = options;
+  await using lease = await store.grantLease(options.ttlMs ?? 5_000, signal);
+  const term = await takeKey(store, key, id, lease, signal);
+  if (term === undefined) return false;
+  logger.info("became leader", { key, id, term: term.number });
+  const ended = new AbortController();
+  const termSignal = AbortSignal.any([signal, lease.lost, ended.signal]);
+  const watching = endWhenGone(store, key, term.number, termSignal).finally(() => ended.abort());
+  try {
+    await task(term, termSignal);
+  } catch (error) {
+    if (!termSignal.aborted) throw new TaskFailed("the leader's task failed", { cause: error });
+  } finally {
+    logger.info("leadership ended", { key, id, term: term.number });
+  }
+  const isDone = !termSignal.aborted;
+  ended.abort();
+  await watching.catch(() => undefined);
+  return isDone;
+}
+
+async function takeKey(store: Store, key: string, id: string, lease: StoreLease, signal: AbortSignal): Promise<LeaderTerm | undefined> {
+  const commit = await store.commit(
+    {
+      conditions: [{ kind: "createRevision", key, revision: 0 }],
+      writes: [{ kind: "put", key, value: new TextEncoder().encode(id), lease }],
+    },
+    signal,
+  );
+  if (commit.kind === "conflict") return undefined;
+  return { number: commit.revision, fence: { kind: "createRevision", key, revision: commit.revision } };
+}
+
+/** Resolves when nobody holds `key`. */
+async function waitUntilFree(store: Store, key: string, signal: AbortSignal): Promise<void> {
+  for await (const batch of store.watch(key, signal)) {
+    // A watch follows a prefix, so other keys may begin with this one.
+    const changes = batch.events.filter((event) => (event.kind === "put" ? event.entry.key : event.key) === key);
+    const last = changes.at(-1);
+    if (last === undefined ? batch.initial : last.kind === "delete") return;
+  }
+  if (!signal.aborted) throw new AtollError("ATOLL_STORE_UNAVAILABLE", "the store was closed during the campaign");
+}
+
+/** Resolves when the key is no longer the one that this term created. */
+async function endWhenGone(store: Store, key: string, term: number, signal: AbortSignal): Promise<void> {
+  for await (const batch of store.watch(key, signal)) {
+    const changes = batch.events.filter((event) => (event.kind === "put" ? event.entry.key : event.key) === key);
+    const last = changes.at(-1);
+    if (last === undefined ? batch.initial : last.kind === "delete" || last.entry.createRevision !== term) return;
+  }
+}
