@@ -1,0 +1,109 @@
+/** A federation on one machine, as data: what `atoll up` starts. */
+export interface FederationPlan {
+  /** The federation's own trust domain. */
+  readonly federation: string;
+  readonly regions: readonly RegionPlan[];
+  readonly clusters: readonly ClusterPlan[];
+  /** Delay of one direction between two regions; every pair of regions has one. */
+  readonly distances: readonly { readonly between: readonly [string, string]; readonly oneWayMs: number }[];
+  readonly workloads: readonly WorkloadPlan[];
+  readonly users: readonly UsersPlan[];
+  readonly relationships: readonly RelationshipPlan[];
+}
+
+export interface RegionPlan {
+  readonly name: string;
+  readonly displayName: string;
+  readonly latitude: number;
+  readonly longitude: number;
+}
+
+export interface ClusterPlan {
+  readonly name: string;
+  readonly region: string;
+  readonly trustDomain: string;
+  /** Holds the trust domain's root and authority; exactly one per trust domain, the first in the list. */
+  readonly isSigner: boolean;
+  readonly exportNamespaces: readonly string[];
+}
+
+/** A service that runs in every cluster of its trust domain: one instance each, behind a sidecar. */
+export interface WorkloadPlan {
+  readonly namespace: string;
+  readonly service: string;
+  readonly trustDomain: string;
+  readonly port: number;
+  readonly kind: "storefront" | "catalog" | "payments";
+  readonly workMs: number;
+  /** Who may import it besides its own trust domain. */
+  readonly consumers: readonly string[];
+}
+
+/** Callers in one region with an edge sidecar of their own, which outlives the region. */
+export interface UsersPlan {
+  readonly region: string;
+  /** Whose workload the edge sidecar is. */
+  readonly cluster: string;
+  readonly ratePerSecond: number;
+}
+
+export interface RelationshipPlan {
+  readonly name: string;
+  readonly caller: { readonly trustDomain: string; readonly principals: readonly string[] };
+  readonly callee: { readonly trustDomain: string; readonly services: readonly string[] };
+  readonly validDays: number;
+}
+
+const shop = "shop.example";
+const pay = "pay.example";
+
+/**
+ * Three regions, two teams. The work times and rates are chosen so that about 60 requests are in flight into
+ * eu-west at any moment (340 per second × about 180 ms), with 560 requests per second in all.
+ */
+export const demoFederation: FederationPlan = {
+  federation: "demo.atoll",
+  regions: [
+    { name: "eu-west", displayName: "Ireland", latitude: 53.3, longitude: -6.3 },
+    { name: "us-east", displayName: "Virginia", latitude: 38.9, longitude: -77.4 },
+    { name: "ap-south", displayName: "Mumbai", latitude: 19.1, longitude: 72.9 },
+  ],
+  clusters: [
+    { name: "shop-eu", region: "eu-west", trustDomain: shop, isSigner: true, exportNamespaces: ["web"] },
+    { name: "pay-eu-1", region: "eu-west", trustDomain: pay, isSigner: true, exportNamespaces: ["core"] },
+    { name: "shop-us", region: "us-east", trustDomain: shop, isSigner: false, exportNamespaces: ["web"] },
+    { name: "pay-us-1", region: "us-east", trustDomain: pay, isSigner: false, exportNamespaces: ["core"] },
+    { name: "shop-ap", region: "ap-south", trustDomain: shop, isSigner: false, exportNamespaces: ["web"] },
+  ],
+  distances: [
+    { between: ["eu-west", "us-east"], oneWayMs: 40 },
+    { between: ["eu-west", "ap-south"], oneWayMs: 90 },
+    { between: ["us-east", "ap-south"], oneWayMs: 140 },
+  ],
+  workloads: [
+    { namespace: "web", service: "storefront", trustDomain: shop, port: 80, kind: "storefront", workMs: 150, consumers: [] },
+    { namespace: "web", service: "catalog", trustDomain: shop, port: 80, kind: "catalog", workMs: 20, consumers: [] },
+    { namespace: "core", service: "payments", trustDomain: pay, port: 80, kind: "payments", workMs: 20, consumers: [shop] },
+  ],
+  users: [
+    { region: "eu-west", cluster: "shop-eu", ratePerSecond: 340 },
+    { region: "us-east", cluster: "shop-us", ratePerSecond: 120 },
+    { region: "ap-south", cluster: "shop-ap", ratePerSecond: 100 },
+  ],
+  relationships: [
+    {
+      name: "shop-calls-payments",
+      caller: { trustDomain: shop, principals: ["ns/web/sa/storefront"] },
+      callee: { trustDomain: pay, services: ["core/payments"] },
+      validDays: 90,
+    },
+  ],
+};
+
+/** The delay of one direction between two regions; 0 within one. */
+export function oneWayMs(plan: FederationPlan, from: string, to: string): number {
+  if (from === to) return 0;
+  const found = plan.distances.find(({ between }) => between.includes(from) && between.includes(to));
+  if (found === undefined) throw new Error(`no distance between ${from} and ${to}`);
+  return found.oneWayMs;
+}

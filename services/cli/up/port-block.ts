@@ -1,0 +1,85 @@
+import { execFileSync } from "node:child_process";
+import { createServer } from "node:net";
+import { AtollError } from "#federation/runtime/errors.ts";
+
+/** Hands out the ports of one block, in order. */
+export class PortBlock {
+  readonly base: number;
+  readonly size: number;
+  #next = 0;
+
+  constructor(base: number, size: number) {
+    this.base = base;
+    this.size = size;
+  }
+
+  /** @throws {ATOLL_CONFIG_INVALID} when the block is used up. */
+  take(): number {
+    if (this.#next >= this.size) throw new AtollError("ATOLL_CONFIG_INVALID", `more than ${this.size} ports are needed`);
+    return this.base + this.#next++;
+  }
+}
+
+/** Below the ephemeral ranges of Linux (32768) and macOS (49152): an outgoing connection never takes one of ours. */
+const firstPort = 17_000;
+const lastPort = 31_999;
+
+/**
+ * The base of `size` ports in a row on which nobody listens. The search begins at a place that depends on `name`,
+ * so that two federations started at the same moment do not race for one block.
+ * @throws {ATOLL_PORT_TAKEN} when there is none.
+ */
+export async function findFreeBlock(name: string, size: number): Promise<number> {
+  const blocks = Math.floor((lastPort - firstPort + 1) / size);
+  const start = hash(name) % blocks;
+  for (let step = 0; step < blocks; step++) {
+    const base = firstPort + ((start + step) % blocks) * size;
+    if ((await firstTaken(base, size)) === undefined) return base;
+  }
+  throw new AtollError("ATOLL_PORT_TAKEN", `no ${size} free ports in a row between ${firstPort} and ${lastPort}`);
+}
+
+/** @throws {ATOLL_PORT_TAKEN} naming the first port of the block that is in use and, where the system tells, by whom. */
+export async function checkBlock(base: number, size: number): Promise<void> {
+  const taken = await firstTaken(base, size);
+  if (taken === undefined) return;
+  const owner = portOwner(taken);
+  const by = owner === undefined ? "another process" : owner;
+  throw new AtollError("ATOLL_PORT_TAKEN", `port ${taken} is in use by ${by}; ports ${base} to ${base + size - 1} are needed`, { details: { port: taken } });
+}
+
+/** The first port of the block on which somebody listens. */
+async function firstTaken(base: number, size: number): Promise<number | undefined> {
+  for (let port = base; port < base + size; port++) {
+    if (!(await isFree(port))) return port;
+  }
+  return undefined;
+}
+
+/** True when `port` can be listened on at 127.0.0.1 now. */
+export function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+/** `name (pid 123)` of who listens on `port`, when lsof is there and we may see it. */
+export function portOwner(port: number): string | undefined {
+  try {
+    const out = execFileSync("lsof", ["-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fpc"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], timeout: 3_000 });
+    const pid = /^p(\d+)$/m.exec(out)?.[1];
+    const name = /^c(.+)$/m.exec(out)?.[1];
+    return pid === undefined ? undefined : `${name ?? "a process"} (pid ${pid})`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** FNV-1a, 32 bit: spreads names, protects nothing. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (const byte of Buffer.from(text)) value = Math.imul(value ^ byte, 0x01000193) >>> 0;
+  return value;
+}

@@ -1,0 +1,51 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { objectField, readConfigFile, stringField } from "#federation/runtime/config.ts";
+import { openControlServer } from "#federation/runtime/control-socket.ts";
+import { describeError } from "#federation/runtime/errors.ts";
+import type { ProcessSpec } from "./process-spec.ts";
+import { processesFileName, Supervisor, supervisorSocketName, type Selection } from "./supervisor.ts";
+
+const configField = objectField({ name: stringField({ max: 128 }), dataDir: stringField() });
+
+/** The process that outlives `atoll up`: everything else of the federation is its child. */
+async function main(args: readonly string[]): Promise<void> {
+  const [flag, path] = args;
+  if (flag !== "--config" || path === undefined) throw new Error("usage: --config FILE");
+  const { dataDir } = readConfigFile(path, configField);
+  const log = (message: string): void => void process.stderr.write(`${new Date(systemClock.nowMs()).toISOString()} ${message}\n`);
+  const supervisor = new Supervisor({ dataDir, clock: systemClock, env: process.env, log });
+  let isEnding = false;
+  const end = async (): Promise<void> => {
+    if (isEnding) return;
+    isEnding = true;
+    await supervisor.stopAll();
+    log("everything has ended");
+    rmSync(join(dataDir, processesFileName), { force: true });
+    rmSync(join(dataDir, supervisorSocketName), { force: true });
+    // The answer to `stopAll` is still on its way out.
+    setImmediate(() => process.exit(0));
+  };
+  await openControlServer(join(dataDir, supervisorSocketName), {
+    add: (params) => supervisor.add((params as { specs: readonly ProcessSpec[] }).specs),
+    list: () => supervisor.list(),
+    waitReady: (params, signal) => supervisor.waitReady((params as { names: readonly string[] }).names, signal),
+    kill: (params) => supervisor.kill(params as Selection),
+    start: (params) => supervisor.start(params as Selection),
+    stop: (params) => supervisor.stop(params as Selection),
+    stopAll: () => end(),
+    ping: () => ({ pid: process.pid }),
+  });
+  process.on("SIGTERM", () => void end());
+  process.on("SIGINT", () => void end());
+  // A terminal that closes is no reason to end: the federation goes on until `atoll down`.
+  process.on("SIGHUP", () => log("SIGHUP ignored"));
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${describeError(error)}\n`);
+  process.exitCode = 2;
+}
