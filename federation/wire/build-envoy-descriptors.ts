@@ -61,7 +61,8 @@ interface NestedJson {
 function messageJson(type: protobuf.Type, fieldNames: readonly string[]): object {
   const fields: Record<string, object> = {};
   for (const name of fieldNames) {
-    const field = type.fields[name];
+    // protobufjs's own google/protobuf/any.proto keeps the names of the file.
+    const field = type.fields[name] ?? type.fields[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)];
     if (field === undefined) throw new Error(`${type.fullName} has no field ${name}: the schemas have changed`);
     field.resolve();
     fields[name] = {
