@@ -29,13 +29,13 @@ export class StoreCollection<T> implements Collection<T> {
   }
 
   async get(id: string, signal: AbortSignal): Promise<Stored<T> | undefined> {
-    const entry = await this.#access.store.get(this.#key(id), signal);
-    return entry === undefined ? undefined : this.#read(entry);
+    const entry = await this.#access.store.get(this.key(id), signal);
+    return entry === undefined ? undefined : this.read(entry);
   }
 
   async list(signal: AbortSignal): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }> {
     const listing = await this.#access.store.list(this.#prefix, signal);
-    const items = listing.entries.map((entry) => this.#read(entry)).filter((item) => item !== undefined);
+    const items = listing.entries.map((entry) => this.read(entry)).filter((item) => item !== undefined);
     return { items, revision: listing.revision };
   }
 
@@ -56,7 +56,7 @@ export class StoreCollection<T> implements Collection<T> {
   }
 
   async remove(id: string, options: WriteOptions, signal: AbortSignal): Promise<boolean> {
-    const entry = await this.#access.store.get(this.#key(id), signal);
+    const entry = await this.#access.store.get(this.key(id), signal);
     if (entry === undefined) {
       if (options.ifRevision === undefined || options.ifRevision === 0) return false;
       throw new AtollError("ATOLL_STORE_CONFLICT", `deleted by another writer since it was read: ${id}`);
@@ -66,22 +66,23 @@ export class StoreCollection<T> implements Collection<T> {
   }
 
   putOp(id: string, value: T, options: WriteOptions = {}): CatalogOp {
-    return { key: this.#key(id), value: this.#codec.encode(value), ...options };
+    return { key: this.key(id), value: this.#codec.encode(value), ...options };
   }
 
   removeOp(id: string, options: WriteOptions = {}): CatalogOp {
-    return { key: this.#key(id), ...options };
+    return { key: this.key(id), ...options };
   }
 
-  #key(id: string): string {
+  /** The key of `id`. @throws {ATOLL_NAME_INVALID} when no key can hold it. */
+  key(id: string): string {
     if (id === "" || id.length > idLengthMax || !/^[A-Za-z0-9._/-]+$/.test(id) || id.split("/").includes("")) {
       throw new AtollError("ATOLL_NAME_INVALID", `not an id in the catalog: ${JSON.stringify(id.slice(0, 80))}`);
     }
     return this.#prefix + id;
   }
 
-  /** The value of `entry`, or undefined, with a report, when it cannot be read. */
-  #read(entry: StoreEntry): Stored<T> | undefined {
+  /** The value of an entry of this collection, or undefined, with a report, when it cannot be read. */
+  read(entry: StoreEntry): Stored<T> | undefined {
     const id = entry.key.slice(this.#prefix.length);
     try {
       return { id, value: this.#codec.decode(entry.value, id, entry.revision), revision: entry.revision };
@@ -102,7 +103,7 @@ export class StoreCollection<T> implements Collection<T> {
         deletes.add(id);
         continue;
       }
-      const item = this.#read(event.entry);
+      const item = this.read(event.entry);
       if (item === undefined) continue;
       deletes.delete(item.id);
       puts.set(item.id, item);

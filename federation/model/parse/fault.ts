@@ -73,7 +73,10 @@ function faultsOfIssue(issue: z.core.$ZodIssue, input: unknown, base: readonly (
       return fault(isDefaultMessage(issue.message) ? `at most ${issue.maximum}${unitOf(issue.origin)}` : issue.message);
     case "too_small":
       return fault(isDefaultMessage(issue.message) ? `at least ${issue.minimum}${unitOf(issue.origin)}` : issue.message);
-    default:
+    case "invalid_format":
+    case "not_multiple_of":
+    case "invalid_element":
+    case "custom":
       return fault(issue.message);
   }
 }

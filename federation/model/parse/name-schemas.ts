@@ -6,7 +6,7 @@ import { isSpiffeId, isTrustDomainName, spiffeIdLengthMax, trustDomainLengthMax 
 // Schemas of ids answer with their branded types: what a schema has let through is what `parse*` would have made.
 
 /** An RFC 1123 label. */
-export const labelSchema = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, labelForm);
+export const labelSchema = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, { error: labelForm, abort: true });
 
 export const regionIdSchema = labelSchema as unknown as z.ZodType<RegionId, string>;
 

@@ -56,7 +56,8 @@ function readDocument(document: Document, file: string, lines: LineCounter): Doc
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
   };
-  const problems = [...document.errors, ...document.warnings];
+  // One slip makes the parser complain several times of one place; the first complaint is the telling one.
+  const problems = [...new Map([...document.warnings, ...document.errors].reverse().map((problem) => [problem.pos[0], problem])).values()].reverse();
   if (problems.length > 0) {
     return { kind: "faults", faults: problems.map((problem) => ({ ...wholeFault(problem, yamlExpectation(problem.code)), ...at(problem.pos[0]) })) };
   }

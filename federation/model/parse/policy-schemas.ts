@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defaultTrafficPolicy, fillTrafficPolicy, type PartialTrafficPolicy } from "../traffic-policy.ts";
+import { defaultTrafficPolicy, fillTrafficPolicy } from "../traffic-policy.ts";
 import { distinctList, labelSchema, regionIdSchema, trustDomainSchema } from "./name-schemas.ts";
 
 const regionsMax = 64;
@@ -50,7 +50,7 @@ export const trafficPolicySpecSchema = z
     outlier: z.exactOptional(outlierSchema),
   })
   .superRefine((spec, context) => {
-    const { outlier } = fillTrafficPolicy(spec as PartialTrafficPolicy);
+    const { outlier } = fillTrafficPolicy(spec);
     if (outlier.baseEjectionMs > outlier.maxEjectionMs) {
       context.addIssue({ code: "custom", path: ["outlier"], message: "baseEjectionMs not above maxEjectionMs" });
     }

@@ -74,7 +74,7 @@ const clusterSpecSchema = z.strictObject({
   trustDomain: trustDomainSchema,
   exportNamespaces: distinctList(labelSchema, listMax.namespaces).describe("Namespaces whose services this cluster may export."),
   planeAddress: z.exactOptional(z.strictObject({ host: hostSchema, discoveryPort: portSchema, joinPort: portSchema })),
-  gateways: distinctList(gatewayListingSchema, listMax.gateways, (entry) => `${entry.address} ${entry.port}`),
+  gateways: distinctList(gatewayListingSchema, listMax.gateways, (entry) => `${entry.address} ${entry.port}`).default([]),
 });
 
 const trustDomainSpecSchema = z.strictObject({
@@ -152,9 +152,9 @@ const serviceImportSpecSchema = z.strictObject({
 
 /** The schema of every kind: all that may be written, unknown fields refused. */
 export const resourceSchemas: { readonly [K in Kind]: z.ZodType<ResourceKinds[K]> } = {
-  Region: clusterWide("Region", labelSchema, regionSpecSchema),
-  Cluster: clusterWide("Cluster", clusterIdSchema, clusterSpecSchema),
-  TrustDomain: clusterWide("TrustDomain", trustDomainSchema, trustDomainSpecSchema),
+  Region: clusterWide("Region", labelSchema, regionSpecSchema, statusSchema),
+  Cluster: clusterWide("Cluster", clusterIdSchema, clusterSpecSchema, statusSchema),
+  TrustDomain: clusterWide("TrustDomain", trustDomainSchema, trustDomainSpecSchema, statusSchema),
   Relationship: clusterWide("Relationship", labelSchema, relationshipSpecSchema, relationshipStatusSchema),
   TrafficPolicy: namespaced("TrafficPolicy", labelSchema, trafficPolicySpecSchema),
   Service: namespaced("Service", labelSchema, serviceSpecSchema),
@@ -165,13 +165,13 @@ export const resourceSchemas: { readonly [K in Kind]: z.ZodType<ResourceKinds[K]
 /** The schema of any resource, told apart by its kind. */
 export const resourceSchema: z.ZodType<Resource> = z.union(Object.values(resourceSchemas));
 
-function clusterWide<K extends Kind, Name extends z.ZodType<string, string>, Spec extends z.ZodType, Status extends z.ZodType>(kind: K, name: Name, spec: Spec, status?: Status) {
+function clusterWide<K extends Kind, Name extends z.ZodType<string, string>, Spec extends z.ZodType, Status extends z.ZodType>(kind: K, name: Name, spec: Spec, status: Status) {
   return z.strictObject({
     apiVersion: z.literal(apiVersion),
     kind: z.literal(kind),
     metadata: z.strictObject({ name, ...serverFilled }),
     spec,
-    status: z.exactOptional((status ?? statusSchema) as Status),
+    status: z.exactOptional(status),
   });
 }
 

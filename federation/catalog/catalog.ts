@@ -1,0 +1,68 @@
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { EndpointRecord } from "#federation/model/endpoint.ts";
+import { kinds, type Kind } from "#federation/model/resource.ts";
+import { CatalogAccess, type CatalogOptions } from "./catalog-access.ts";
+import type { CatalogOp, Collection, Stored } from "./collection.ts";
+import { JoinTokens } from "./join-tokens.ts";
+import { keys } from "./keys.ts";
+import { recordCodecs } from "./record-codecs.ts";
+import type { AppliedPosition, EpochRecord, ObjectRecord } from "./records.ts";
+import { ResourceCollection } from "./resource-collection.ts";
+import { StoreCollection } from "./store-collection.ts";
+
+/**
+ * All that a plane keeps in its store, by type: the one place that knows keys and encodings. Every write is durable
+ * when its promise resolves, and fenced when the catalog was made with a fence.
+ */
+export class Catalog {
+  /** Instances by `instanceId`. */
+  readonly endpoints: Collection<EndpointRecord>;
+  /** Signed objects as received, by `objectId`. */
+  readonly objects: Collection<ObjectRecord>;
+  /** Applied positions by publisher. */
+  readonly positions: Collection<AppliedPosition>;
+  readonly joinTokens: JoinTokens;
+  readonly #epochs: Collection<EpochRecord>;
+  readonly #access: CatalogAccess;
+  readonly #resources: ReadonlyMap<Kind, ResourceCollection<Kind>>;
+
+  constructor(options: CatalogOptions & { readonly clock: Clock }) {
+    const access = new CatalogAccess(options);
+    this.#access = access;
+    this.#resources = new Map(kinds.map((kind) => [kind, new ResourceCollection(access, options.clock, kind)]));
+    this.endpoints = new StoreCollection(access, keys.endpoints, recordCodecs.endpoint);
+    this.objects = new StoreCollection(access, keys.objects, recordCodecs.object);
+    this.positions = new StoreCollection(access, keys.positions, recordCodecs.position);
+    this.#epochs = new StoreCollection(access, keys.meta, recordCodecs.epoch);
+    this.joinTokens = new JoinTokens(access);
+  }
+
+  /** The resources of one kind, by `namespace/name` or `name`; imports by `namespace/<service>.<origin cluster>`. */
+  resources<K extends Kind>(kind: K): ResourceCollection<K> {
+    return this.#resources.get(kind) as unknown as ResourceCollection<K>;
+  }
+
+  /**
+   * Writes of several collections at one revision, which is the answer: all of them or none.
+   * @throws {ATOLL_STORE_CONFLICT} when an `ifRevision` or the fence does not hold. @throws {ATOLL_STORE_FULL} beyond `transactionOpsMax`.
+   */
+  async commit(ops: readonly CatalogOp[], signal: AbortSignal): Promise<number> {
+    return await this.#access.commit(ops, signal);
+  }
+
+  /** The epoch of this store's life; undefined in a new one. */
+  async epoch(signal: AbortSignal): Promise<Stored<EpochRecord> | undefined> {
+    return await this.#epochs.get("epoch", signal);
+  }
+
+  /** Begins an epoch. @throws {ATOLL_STORE_CONFLICT} when another replica did so first. */
+  async setEpoch(record: EpochRecord, signal: AbortSignal): Promise<number> {
+    const present = await this.#epochs.get("epoch", signal);
+    return await this.#epochs.put("epoch", record, { ifRevision: present?.revision ?? 0 }, signal);
+  }
+}
+
+/** The place of a signed object in `Catalog.objects`. */
+export function objectId(object: Pick<ObjectRecord, "origin" | "kind" | "key">): string {
+  return `${object.origin}/${object.kind}/${object.key}`;
+}

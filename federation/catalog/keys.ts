@@ -1,0 +1,18 @@
+import type { Kind } from "#federation/model/resource.ts";
+
+// Every key that Atoll writes lies under one prefix, so that a store may be shared, and one listing is a backup.
+const root = "/atoll/v1/";
+
+/** Prefixes of all keys, each ending with a slash; ids follow. No other file knows one. */
+export const keys = {
+  /** All that a plane keeps. */
+  root,
+  resources: (kind: Kind): string => `${root}resources/${kind}/`,
+  endpoints: `${root}endpoints/`,
+  objects: `${root}objects/`,
+  positions: `${root}positions/`,
+  joinTokens: `${root}join-tokens/`,
+  meta: `${root}meta/`,
+  /** Held with a lease by the leader among the replicas of a plane; its create revision is the fence of the leader's writes. */
+  leader: `${root}leader`,
+} as const;

@@ -1,0 +1,74 @@
+import { z } from "zod";
+import type { EndpointRecord } from "#federation/model/endpoint.ts";
+import { clusterIdSchema, ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
+import type { AppliedPosition, EpochRecord, JoinTokenRecord, ObjectRecord } from "./records.ts";
+import { jsonCodec } from "./json-codec.ts";
+import type { Codec } from "./store-collection.ts";
+
+const count = z.int().min(0);
+
+const endpointSchema: z.ZodType<EndpointRecord> = z.object({
+  instanceId: labelSchema,
+  identity: spiffeIdSchema,
+  ports: z.array(z.object({ namespace: labelSchema, service: labelSchema, port: portSchema })).max(256),
+  address: ipAddressSchema,
+  inboundPort: portSchema,
+  zone: z.exactOptional(labelSchema),
+  weight: z.int().min(1).max(65_535),
+  ready: z.boolean(),
+  registeredAtMs: count,
+});
+
+const joinTokenSchema: z.ZodType<JoinTokenRecord> = z.object({
+  id: labelSchema,
+  secretSha256: sha256Schema,
+  purpose: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("cluster"), cluster: clusterIdSchema }),
+    z.object({ kind: z.literal("enrolment"), cluster: clusterIdSchema }),
+    z.object({ kind: z.literal("workload"), namespace: labelSchema, serviceAccount: labelSchema }),
+    z.object({ kind: z.literal("gateway") }),
+  ]),
+  createdAtMs: count,
+  expiresAtMs: count,
+});
+
+const positionSchema: z.ZodType<AppliedPosition> = z.object({
+  publisher: labelSchema,
+  epoch: count,
+  term: count,
+  stream: z.string().max(128),
+  seq: count,
+  floor: count,
+  appliedAtMs: count,
+});
+
+const objectSchema = z.object({
+  origin: labelSchema,
+  kind: z.string().regex(/^[A-Za-z]{1,63}$/),
+  key: z.string().regex(/^[A-Za-z0-9._/-]{1,512}$/),
+  epoch: count,
+  revision: count,
+  audience: z.array(z.string().max(256)).max(512),
+  tombstone: z.boolean(),
+  signed: z.base64(),
+  appliedAtMs: count,
+});
+
+const epochSchema: z.ZodType<EpochRecord> = z.object({ epoch: count, startedAtMs: count });
+
+const signedObjects = jsonCodec("a signed object", objectSchema);
+
+/** Codecs of the records that are not resources. */
+export const recordCodecs = {
+  endpoint: jsonCodec("an endpoint", endpointSchema),
+  joinToken: jsonCodec("a join token", joinTokenSchema),
+  position: jsonCodec("an applied position", positionSchema),
+  epoch: jsonCodec("an epoch", epochSchema),
+  object: {
+    encode: (record) => signedObjects.encode({ ...record, audience: [...record.audience], signed: Buffer.from(record.signed).toString("base64") }),
+    decode(bytes, id, revision) {
+      const record = signedObjects.decode(bytes, id, revision);
+      return { ...record, signed: new Uint8Array(Buffer.from(record.signed, "base64")) };
+    },
+  } satisfies Codec<ObjectRecord>,
+} as const;

@@ -1,0 +1,168 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import { resourceId, type Kind, type Metadata, type ResourceKinds, type StatusOf } from "#federation/model/resource.ts";
+import { readStoredResource } from "#federation/model/parse/parse-resource.ts";
+import type { CatalogAccess } from "./catalog-access.ts";
+import type { CatalogOp, ChangeBatch, CollectionView, ReadableCollection, Stored, WriteOptions } from "./collection.ts";
+import { jsonBytes, jsonValue } from "./json-codec.ts";
+import { keys } from "./keys.ts";
+import { StoreCollection } from "./store-collection.ts";
+
+/** What became of a resource that was applied. */
+export interface AppliedResource<K extends Kind> {
+  readonly outcome: "created" | "changed" | "unchanged";
+  readonly resource: ResourceKinds[K];
+}
+
+/** How often a write without `ifRevision` is tried when others keep writing between its read and its write. */
+const writeTriesMax = 5;
+
+/**
+ * The resources of one kind. What it answers carries `metadata.generation`, `revision` and `createdAt`; what it is
+ * given may carry them too, and they are ignored, as is `status`.
+ */
+export class ResourceCollection<K extends Kind> implements ReadableCollection<ResourceKinds[K]> {
+  readonly kind: K;
+  readonly #access: CatalogAccess;
+  readonly #clock: Clock;
+  readonly #collection: StoreCollection<ResourceKinds[K]>;
+
+  constructor(access: CatalogAccess, clock: Clock, kind: K) {
+    this.kind = kind;
+    this.#access = access;
+    this.#clock = clock;
+    this.#collection = new StoreCollection<ResourceKinds[K]>(access, keys.resources(kind), {
+      encode: encodeResource,
+      decode: (bytes, id, revision) => decodeResource(kind, bytes, id, revision),
+    });
+  }
+
+  async get(id: string, signal: AbortSignal): Promise<Stored<ResourceKinds[K]> | undefined> {
+    return await this.#collection.get(id, signal);
+  }
+
+  async list(signal: AbortSignal): Promise<{ readonly items: readonly Stored<ResourceKinds[K]>[]; readonly revision: number }> {
+    return await this.#collection.list(signal);
+  }
+
+  changes(signal: AbortSignal): AsyncIterable<ChangeBatch<ResourceKinds[K]>> {
+    return this.#collection.changes(signal);
+  }
+
+  view(): CollectionView<ResourceKinds[K]> {
+    return this.#collection.view();
+  }
+
+  /**
+   * Makes the stored spec and labels those of `resource`. The generation grows when the spec differs; status stays;
+   * nothing is written when nothing differs. Without `ifRevision` the last writer wins over a concurrent one.
+   * @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold, or others keep writing in between.
+   */
+  async apply(resource: ResourceKinds[K], options: WriteOptions, signal: AbortSignal): Promise<AppliedResource<K>> {
+    const id = resourceId(resource.metadata);
+    return await this.#update(id, options, signal, (previous) => {
+      const next = this.#merge(resource, previous?.value);
+      if (previous === undefined) return { outcome: "created", resource: next };
+      const { labels } = previous.value.metadata;
+      const isSame = isDeepStrictEqual(plain(next.spec), plain(previous.value.spec)) && isDeepStrictEqual(next.metadata.labels, labels);
+      return isSame ? { outcome: "unchanged", resource: previous.value } : { outcome: "changed", resource: next };
+    });
+  }
+
+  /**
+   * Replaces the status by what `change` makes of the present resource; the same value again writes nothing.
+   * Called again when another writer came between. Answers undefined when the resource is gone.
+   */
+  async setStatus(id: string, change: (resource: ResourceKinds[K]) => StatusOf<K>, signal: AbortSignal): Promise<ResourceKinds[K] | undefined> {
+    const outcome = await this.#update(id, {}, signal, (previous) => {
+      if (previous === undefined) return undefined;
+      const status = change(previous.value);
+      if (isDeepStrictEqual(plain(status), plain(previous.value.status))) return { outcome: "unchanged", resource: previous.value };
+      return { outcome: "changed", resource: { ...previous.value, status } };
+    });
+    return outcome?.resource;
+  }
+
+  /** False when there was none. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */
+  async remove(id: string, options: WriteOptions, signal: AbortSignal): Promise<boolean> {
+    return await this.#collection.remove(id, options, signal);
+  }
+
+  /**
+   * Writes of a derived resource as parts of a transaction: stored as given, its generation counted by its deriver.
+   * For ServiceImport; kinds that users write go through `apply`.
+   */
+  putOp(resource: ResourceKinds[K], options: WriteOptions = {}): CatalogOp {
+    return this.#collection.putOp(resourceId(resource.metadata), resource, options);
+  }
+
+  removeOp(id: string, options: WriteOptions = {}): CatalogOp {
+    return this.#collection.removeOp(id, options);
+  }
+
+  #merge(resource: ResourceKinds[K], previous: ResourceKinds[K] | undefined): ResourceKinds[K] {
+    const { name, namespace, labels } = resource.metadata;
+    const generation = previous?.metadata.generation ?? 0;
+    const isSameSpec = previous !== undefined && isDeepStrictEqual(plain(previous.spec), plain(resource.spec));
+    const metadata: Metadata = {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labels === undefined ? {} : { labels }),
+      generation: isSameSpec ? generation : generation + 1,
+      createdAt: previous?.metadata.createdAt ?? new Date(this.#clock.nowMs()).toISOString(),
+    };
+    const { status: _, ...rest } = resource;
+    return { ...rest, metadata, ...(previous?.status === undefined ? {} : { status: previous.status }) } as ResourceKinds[K];
+  }
+
+  #update(id: string, options: WriteOptions, signal: AbortSignal, decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K>): Promise<AppliedResource<K>>;
+  #update(id: string, options: WriteOptions, signal: AbortSignal, decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K> | undefined): Promise<AppliedResource<K> | undefined>;
+  async #update(
+    id: string,
+    options: WriteOptions,
+    signal: AbortSignal,
+    decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K> | undefined,
+  ): Promise<AppliedResource<K> | undefined> {
+    for (let tries = 1; ; tries++) {
+      const entry = await this.#access.store.get(this.#collection.key(id), signal);
+      const present = entry?.revision ?? 0;
+      if (options.ifRevision !== undefined && options.ifRevision !== present) {
+        throw new AtollError("ATOLL_STORE_CONFLICT", `${this.kind} ${id} is at revision ${present}, not ${options.ifRevision}`);
+      }
+      // A value that cannot be read counts as none, so that applying the resource again repairs it.
+      const previous = entry === undefined ? undefined : this.#collection.read(entry);
+      const decided = decide(previous);
+      if (decided === undefined || decided.outcome === "unchanged") return decided;
+      try {
+        const revision = await this.#collection.put(id, decided.resource, { ifRevision: present }, signal);
+        return { ...decided, resource: withRevision(decided.resource, revision) };
+      } catch (error) {
+        const mayRetry = options.ifRevision === undefined && tries < writeTriesMax && isAtollError(error, "ATOLL_STORE_CONFLICT");
+        if (!mayRetry) throw error;
+      }
+    }
+  }
+}
+
+/** The revision is the store's to say, so it is not part of the value. */
+function encodeResource(resource: ResourceKinds[Kind]): Uint8Array {
+  const { revision: _, ...metadata } = resource.metadata;
+  return jsonBytes({ ...resource, metadata });
+}
+
+function decodeResource<K extends Kind>(kind: K, bytes: Uint8Array, id: string, revision: number): ResourceKinds[K] {
+  const resource = readStoredResource(kind, jsonValue(bytes));
+  const storedId = resourceId(resource.metadata);
+  if (storedId !== id) throw new AtollError("ATOLL_RESOURCE_INVALID", `a ${kind} stored as ${id} calls itself ${storedId}`);
+  return withRevision(resource, revision);
+}
+
+function withRevision<K extends Kind>(resource: ResourceKinds[K], revision: number): ResourceKinds[K] {
+  return { ...resource, metadata: { ...resource.metadata, revision } };
+}
+
+/** What JSON keeps of a value: the form in which two of them are compared, whatever made them. */
+function plain(value: unknown): unknown {
+  return value === undefined ? undefined : (JSON.parse(JSON.stringify(value)) as unknown);
+}
