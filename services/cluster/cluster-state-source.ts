@@ -1,0 +1,161 @@
+import type { CollectionState } from "#federation/catalog/collection.ts";
+import { apiVersion, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
+import type { TrustDomainName } from "#federation/model/names.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import type { ClusterSelf, ClusterState, EndpointState } from "./cluster-state.ts";
+import type { ReceivedExport, ReplicatedState } from "./replicated/replicated-view.ts";
+import { isBundleGenuine, judgeRelationship, type EffectiveRelationship, type RelationshipVerdict } from "./trust/effective-relationships.ts";
+
+/** What a cluster knows of its own trust domain without asking anybody. */
+export interface OwnTrust {
+  readonly bundle: TrustBundle;
+  readonly authorityCertificatePem: string;
+}
+
+export interface ClusterStateInputs {
+  readonly self: ClusterSelf;
+  readonly services: Watched<CollectionState<Service>>;
+  readonly exports: Watched<CollectionState<ServiceExport>>;
+  readonly endpoints: Watched<readonly EndpointState[]>;
+  readonly replicated: Watched<ReplicatedState>;
+  readonly ownTrust: Watched<OwnTrust>;
+  /** Reads a bundle document; throws a coded error when it is not one of `trustDomain`. */
+  readonly parseBundle: (document: string, trustDomain: TrustDomainName) => TrustBundle;
+  readonly clock: Clock;
+}
+
+/** Relationships end by their date, so the state is looked at again even when nothing changes. */
+const lookAgainMs = 5_000;
+
+/** Joins everything that a cluster knows into one `ClusterState`, anew whenever a part changes. */
+export class ClusterStateSource {
+  readonly #inputs: ClusterStateInputs;
+  readonly #state: WatchedValue<ClusterState>;
+  #signature = "";
+
+  constructor(inputs: ClusterStateInputs) {
+    this.#inputs = inputs;
+    this.#state = new WatchedValue(this.#join());
+  }
+
+  get state(): Watched<ClusterState> {
+    return this.#state;
+  }
+
+  async follow(signal: AbortSignal): Promise<void> {
+    const { services, exports, endpoints, replicated, ownTrust, clock } = this.#inputs;
+    const parts: readonly Watched<unknown>[] = [services, exports, endpoints, replicated, ownTrust];
+    await runTasks(
+      [
+        ...parts.map((part) => async (inner: AbortSignal) => {
+          for await (const _ of part.changes(inner)) this.#publish();
+        }),
+        async (inner) => {
+          for (;;) {
+            await sleep(clock, lookAgainMs, inner);
+            if (this.#relationshipsMoved()) this.#publish();
+          }
+        },
+      ],
+      signal,
+    );
+  }
+
+  /** Why each known relationship has effect here, or has none. */
+  verdicts(): ReadonlyMap<string, RelationshipVerdict> {
+    return judgeAll(this.#inputs);
+  }
+
+  #publish(): void {
+    this.#state.set(this.#join());
+  }
+
+  #join(): ClusterState {
+    const { self, services, exports, endpoints, replicated, ownTrust } = this.#inputs;
+    const relationships = effectiveOf(judgeAll(this.#inputs));
+    this.#signature = relationships.map((relationship) => relationship.name).join("\0");
+    return {
+      self,
+      services: valuesOf(services.current),
+      exports: valuesOf(exports.current),
+      endpoints: endpoints.current,
+      imports: importsOf(replicated.current, self, relationships),
+      policies: [...replicated.current.policies.values()],
+      clusters: replicated.current.clusters,
+      bundles: this.#bundles(relationships, ownTrust.current),
+      relationships,
+    };
+  }
+
+  #relationshipsMoved(): boolean {
+    const now = effectiveOf(judgeAll(this.#inputs)).map((relationship) => relationship.name);
+    return now.join("\0") !== this.#signature;
+  }
+
+  /** Foreign bundles count only under an effective relationship and with their own authority's signature. */
+  #bundles(relationships: readonly EffectiveRelationship[], own: OwnTrust): ReadonlyMap<TrustDomainName, TrustBundle> {
+    const { self, replicated, parseBundle } = this.#inputs;
+    const bundles = new Map([[self.trustDomain, own.bundle]]);
+    for (const relationship of relationships) {
+      const foreign = relationship.callerTrustDomain === self.trustDomain ? relationship.calleeTrustDomain : relationship.callerTrustDomain;
+      const document = replicated.current.trustDomains.get(foreign);
+      if (document === undefined || bundles.has(foreign) || !isBundleGenuine(document)) continue;
+      bundles.set(foreign, parseBundle(document.spec.bundle, foreign));
+    }
+    return bundles;
+  }
+}
+
+function judgeAll(inputs: ClusterStateInputs): ReadonlyMap<string, RelationshipVerdict> {
+  const { self, replicated, ownTrust, clock } = inputs;
+  const known = new Map<string, TrustDomain>(replicated.current.trustDomains);
+  // Of one's own authority one believes one's own files, never what was sent.
+  known.set(self.trustDomain, {
+    apiVersion,
+    kind: "TrustDomain",
+    metadata: { name: self.trustDomain },
+    spec: { authorityCertificatePem: ownTrust.current.authorityCertificatePem, bundle: "", bundleSignature: "" },
+  });
+  const concerning = [...replicated.current.relationships.values()].filter((relationship) => concerns(relationship, self));
+  return new Map(concerning.map((relationship) => [relationship.metadata.name, judgeRelationship(relationship, known, clock.nowMs())]));
+}
+
+function concerns(relationship: Relationship, self: ClusterSelf): boolean {
+  return relationship.spec.caller.trustDomain === self.trustDomain || relationship.spec.callee.trustDomain === self.trustDomain;
+}
+
+function effectiveOf(verdicts: ReadonlyMap<string, RelationshipVerdict>): readonly EffectiveRelationship[] {
+  return [...verdicts.values()].flatMap((verdict) => (verdict.kind === "effective" ? [verdict.relationship] : []));
+}
+
+/** A foreign service is seen only through a relationship in which we are the caller and that names it. */
+function importsOf(replicated: ReplicatedState, self: ClusterSelf, relationships: readonly EffectiveRelationship[]): readonly ServiceImport[] {
+  return [...replicated.exports.values()]
+    .filter(({ value }) => value.cluster !== self.cluster && mayCall(value.trustDomain, `${value.namespace}/${value.name}`, self, relationships))
+    .map((received) => importOf(received))
+    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+}
+
+function mayCall(trustDomain: TrustDomainName, service: string, self: ClusterSelf, relationships: readonly EffectiveRelationship[]): boolean {
+  if (trustDomain === self.trustDomain) return true;
+  return relationships.some(
+    (relationship) =>
+      relationship.callerTrustDomain === self.trustDomain && relationship.calleeTrustDomain === trustDomain && relationship.services.includes(service),
+  );
+}
+
+function importOf({ value, epoch, revision, appliedAtMs }: ReceivedExport): ServiceImport {
+  return {
+    apiVersion,
+    kind: "ServiceImport",
+    metadata: { namespace: value.namespace, name: `${value.name}.${value.cluster}` },
+    spec: { ...value, origin: { epoch, revision }, appliedAtMs },
+  };
+}
+
+function valuesOf<T>(state: CollectionState<T>): ReadonlyMap<string, T> {
+  return new Map([...state.items].map(([id, stored]) => [id, stored.value]));
+}
