@@ -1,0 +1,171 @@
+import type { Collection } from "#federation/catalog/collection.ts";
+import { objectId } from "#federation/catalog/catalog.ts";
+import type { ObjectRecord } from "#federation/catalog/records.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { decodeSignedObject, encodeSignedObject, openObject, signObject, type ObjectSigner, type OpenedObject } from "#federation/wire/signed-object.ts";
+import type { ClusterSelf } from "../cluster-state.ts";
+
+/** What an object of this cluster should say. */
+export interface OwnContent {
+  /** Equal fingerprints say the same: then nothing is signed again. */
+  readonly fingerprint: string;
+  readonly audience: readonly string[];
+  /** The value, stamped with the time at which it is said. */
+  encode(nowMs: number): Uint8Array;
+}
+
+/** What this cluster publishes, as of a position of its own. */
+export interface OwnPublication {
+  readonly revision: number;
+  readonly objects: ReadonlyMap<string, OpenedObject>;
+}
+
+export interface OwnObjectsOptions {
+  readonly self: ClusterSelf;
+  readonly epoch: number;
+  readonly objects: Collection<ObjectRecord>;
+  readonly signer: () => ObjectSigner;
+  readonly clock: Clock;
+}
+
+/** Tombstones kept so that a deletion reaches those who were away; older ones go first. */
+export const tombstonesMax = 1_000;
+
+/**
+ * The objects that this cluster says itself: signed once, stored before they are published, with positions that only
+ * grow over restarts, because receivers refuse one that does not.
+ */
+export class OwnObjects {
+  readonly #options: OwnObjectsOptions;
+  readonly #publication = new WatchedValue<OwnPublication>({ revision: 0, objects: new Map() });
+  readonly #fingerprints = new Map<string, string>();
+  #records = new Map<string, OpenedObject>();
+  #revision = 0;
+  #writes: Promise<void> = Promise.resolve();
+
+  private constructor(options: OwnObjectsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up what was published before. */
+  static async open(options: OwnObjectsOptions, signal: AbortSignal): Promise<OwnObjects> {
+    const own = new OwnObjects(options);
+    const { items } = await options.objects.list(signal);
+    for (const { value: record } of items) {
+      if (record.origin !== options.self.cluster) continue;
+      own.#records.set(`${record.kind}/${record.key}`, openObject(decodeSignedObject(record.signed)));
+      own.#revision = Math.max(own.#revision, record.revision);
+    }
+    own.#publish();
+    return own;
+  }
+
+  get publication(): Watched<OwnPublication> {
+    return this.#publication;
+  }
+
+  /** The published, not deleted object of a kind and key. */
+  get(kind: string, key: string): OpenedObject | undefined {
+    const found = this.#records.get(`${kind}/${key}`);
+    return found?.payload.tombstone === false ? found : undefined;
+  }
+
+  /** Makes the objects of `kind` exactly `contents` (by key): new and changed ones are signed, others get a tombstone. */
+  async replaceKind(kind: string, contents: ReadonlyMap<string, OwnContent>, signal: AbortSignal): Promise<void> {
+    await this.#inTurn(async () => {
+      for (const [key, content] of contents) await this.#say(kind, key, content, signal);
+      for (const { payload } of [...this.#records.values()]) {
+        if (payload.kind === kind && !payload.tombstone && !contents.has(payload.key)) await this.#say(kind, payload.key, undefined, signal);
+      }
+      await this.#dropOldTombstones(signal);
+      this.#publish();
+    });
+  }
+
+  /** Says one object and leaves the others of its kind alone. */
+  async put(kind: string, key: string, content: OwnContent, signal: AbortSignal): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#say(kind, key, content, signal);
+      this.#publish();
+    });
+  }
+
+  async #say(kind: string, key: string, content: OwnContent | undefined, signal: AbortSignal): Promise<void> {
+    const { self, epoch, objects, signer, clock } = this.#options;
+    const id = `${kind}/${key}`;
+    const before = this.#records.get(id)?.payload;
+    if (content !== undefined && before?.tombstone === false && this.#isSaid(id, before.value, content)) return;
+    const revision = this.#revision + 1;
+    const nowMs = clock.nowMs();
+    const opened = signObject(
+      {
+        federation: self.federation,
+        origin: self.cluster,
+        originTrustDomain: self.trustDomain,
+        kind,
+        key,
+        generation: { epoch, revision },
+        audience: content?.audience ?? before?.audience ?? [],
+        tombstone: content === undefined,
+        value: content?.encode(nowMs) ?? new Uint8Array(),
+      },
+      signer(),
+    );
+    await objects.put(objectId({ origin: self.cluster, kind, key }), recordOf(opened, nowMs), {}, signal);
+    this.#revision = revision;
+    this.#records.set(id, opened);
+    if (content === undefined) this.#fingerprints.delete(id);
+    else this.#fingerprints.set(id, content.fingerprint);
+  }
+
+  /** After a restart the fingerprint is not known; then the stored value, stamped alike, says whether it is the same. */
+  #isSaid(id: string, value: Uint8Array, content: OwnContent): boolean {
+    const known = this.#fingerprints.get(id);
+    if (known !== undefined) return known === content.fingerprint;
+    const same = Buffer.compare(withoutStamp(value), withoutStamp(content.encode(0))) === 0;
+    if (same) this.#fingerprints.set(id, content.fingerprint);
+    return same;
+  }
+
+  async #dropOldTombstones(signal: AbortSignal): Promise<void> {
+    const dead = [...this.#records.entries()].filter(([, opened]) => opened.payload.tombstone);
+    dead.sort(([, a], [, b]) => a.payload.generation.revision - b.payload.generation.revision);
+    for (const [id, { payload }] of dead.slice(0, Math.max(0, dead.length - tombstonesMax))) {
+      await this.#options.objects.remove(objectId(payload), {}, signal);
+      this.#records.delete(id);
+    }
+  }
+
+  #publish(): void {
+    const objects = new Map([...this.#records.values()].map((opened) => [objectId(opened.payload), opened]));
+    this.#publication.set({ revision: this.#revision, objects });
+  }
+
+  /** Positions are handed out one after the other, so changes wait for each other. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#writes.then(work);
+    this.#writes = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+/** An object as it is kept in the catalog. */
+export function recordOf({ signed, payload }: OpenedObject, appliedAtMs: number): ObjectRecord {
+  return {
+    origin: payload.origin,
+    kind: payload.kind,
+    key: payload.key,
+    epoch: payload.generation.epoch,
+    revision: payload.generation.revision,
+    audience: payload.audience,
+    tombstone: payload.tombstone,
+    signed: encodeSignedObject(signed),
+    appliedAtMs,
+  };
+}
+
+/** JSON text with the time at which it was said taken out. */
+function withoutStamp(value: Uint8Array): Uint8Array {
+  return Buffer.from(Buffer.from(value).toString("utf8").replace(/"asOfMs":\d+/, '"asOfMs":0'));
+}
