@@ -1,0 +1,259 @@
+import { bucketOf, DigestTable } from "./digest-table.ts";
+import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, LinkNames, StreamPosition } from "#federation/wire/frames.ts";
+import { frameEntriesMax } from "#federation/wire/frames.ts";
+import { frameBytesMax } from "#federation/wire/limits.ts";
+import { compareGenerations, signedObjectBytes } from "#federation/wire/signed-object.ts";
+import type { OpenedObject, SignedObject } from "#federation/wire/signed-object.ts";
+
+/** What a publisher offers at one moment. */
+export interface PublishedState {
+  /** Position of the publisher's own store that `objects` reflects. */
+  readonly revision: number;
+  /** By object id. A tombstone tells of a deletion for as long as it is in; a key that leaves is withdrawn. */
+  readonly objects: ReadonlyMap<string, OpenedObject>;
+}
+
+/** How far behind one receiver is. */
+export interface ReceiverLag {
+  readonly receiver: string;
+  readonly publishedSeq: number;
+  /** Undefined when it has acknowledged nothing of this stream. */
+  readonly acknowledgedSeq: number | undefined;
+  /** Time since the oldest frame that it has not acknowledged was published, in ms; 0 when it has all. */
+  readonly behindMs: number;
+  /** Wall-clock ms at which the receiver says it applied the last of them. */
+  readonly appliedAtMs: number | undefined;
+}
+
+/** Changes that come faster than this are sent together. Withdrawals and deletions never wait. */
+export const batchWindowMs = 50;
+
+/** Answers of several parts that are kept for whoever fetches them; the oldest gives way. */
+const openAnswersMax = 8;
+
+/** Points in time kept for `behindMs`. */
+const sentMarksMax = 1024;
+
+/** Room in a frame for its names and tags, in bytes. */
+const frameHeadBytes = 16 * 1024;
+
+interface Offered {
+  readonly object: OpenedObject;
+  readonly bucket: number;
+}
+
+interface Packet {
+  readonly entries: SignedObject[];
+  readonly withdrawn: string[];
+  bytes: number;
+}
+
+/**
+ * The publisher's half of replication, for one audience: turns successive states into frames, and answers fetches.
+ * No I/O and no clock: time comes in as monotonic ms, messages go out as values.
+ */
+export class PublisherCore {
+  readonly #names: LinkNames;
+  readonly #start: Omit<StreamPosition, "seq">;
+  readonly #startMs: number;
+  /** What the frames up to `#seq` amount to; digests and answers speak of exactly this. */
+  readonly #offered = new Map<string, Offered>();
+  readonly #digests = new DigestTable();
+  readonly #answers = new Map<string, readonly FetchAnswer[]>();
+  #answerCount = 0;
+  /** By id; undefined means withdrawn. */
+  #pending = new Map<string, OpenedObject | undefined>();
+  #isUrgent = false;
+  #seq = 0;
+  #revision: number;
+  #pendingRevision: number;
+  #flushedMs = Number.NEGATIVE_INFINITY;
+  #sentMarks: { seq: number; readonly atMs: number }[] = [];
+  #acknowledged: { readonly seq: number; readonly appliedAtMs: number } | undefined;
+
+  /** The first state needs no frames: a receiver of a new stream compares digests. */
+  constructor(names: LinkNames, start: Omit<StreamPosition, "seq">, initial: PublishedState, nowMs: number) {
+    this.#names = names;
+    this.#start = start;
+    this.#startMs = nowMs;
+    this.#revision = initial.revision;
+    this.#pendingRevision = initial.revision;
+    for (const [id, object] of initial.objects) this.#offer(id, object);
+  }
+
+  /** Where the stream stands now. */
+  get position(): StreamPosition {
+    return { ...this.#start, seq: this.#seq };
+  }
+
+  /** Digests as of `position.seq`. */
+  digests(): Uint8Array {
+    return this.#digests.bytes();
+  }
+
+  /** Takes the newest state. O(objects). */
+  update(state: PublishedState): void {
+    this.#pending = new Map();
+    this.#isUrgent = false;
+    this.#pendingRevision = state.revision;
+    for (const [id, object] of state.objects) {
+      const before = this.#offered.get(id)?.object;
+      if (before !== undefined && isSame(before, object)) continue;
+      this.#pending.set(id, object);
+      this.#isUrgent ||= object.payload.tombstone;
+    }
+    for (const [id, { object }] of this.#offered) {
+      if (state.objects.has(id)) continue;
+      this.#pending.set(id, undefined);
+      // A tombstone that its owner lets go is no news to anybody.
+      this.#isUrgent ||= !object.payload.tombstone;
+    }
+    if (this.#pending.size === 0) this.#revision = state.revision;
+  }
+
+  /** How long `flush` may still wait, in ms; undefined when there is nothing to send. */
+  flushDelayMs(nowMs: number): number | undefined {
+    if (this.#pending.size === 0) return undefined;
+    return this.#isUrgent ? 0 : Math.max(0, this.#flushedMs + batchWindowMs - nowMs);
+  }
+
+  /** The frames that bring a receiver from the last flush to the newest state. */
+  flush(nowMs: number): readonly Frame[] {
+    if (this.#pending.size === 0) return [];
+    const packets = this.#pack();
+    const frames = packets.map(({ entries, withdrawn }): Frame => {
+      this.#seq++;
+      return { ...this.#names, ...this.position, entries, withdrawn };
+    });
+    for (const [id, object] of this.#pending) {
+      if (object === undefined) this.#retract(id);
+      else this.#offer(id, object);
+    }
+    this.#pending = new Map();
+    this.#isUrgent = false;
+    this.#revision = this.#pendingRevision;
+    if (frames.length > 0) {
+      this.#flushedMs = nowMs;
+      this.#markSent(nowMs);
+    }
+    return frames;
+  }
+
+  /** What to say to a fetch. Parts of one answer are of one moment, however long the fetching takes. */
+  answer(request: FetchRequest): FetchAnswer {
+    if (request.kind === "part") {
+      const parts = this.#answers.get(request.answer);
+      const part = parts?.[request.part];
+      if (parts !== undefined && request.part === parts.length - 1) this.#answers.delete(request.answer);
+      return part ?? this.#answerOf([], request.answer, 0, 0, []);
+    }
+    const buckets = this.#digests.differing(request.digests);
+    const packets = this.#packBuckets(new Set(buckets));
+    this.#answerCount++;
+    const id = `${this.#start.stream}.${this.#answerCount}`;
+    const parts = packets.map((packet, part) => this.#answerOf(buckets, id, part, packets.length, packet.entries));
+    if (parts.length > 1) this.#keep(id, parts);
+    return parts[0] ?? this.#answerOf(buckets, id, 0, 1, []);
+  }
+
+  /** False when it is about another stream, or tells nothing new. */
+  acknowledge({ stream, seq, appliedAtMs }: Acknowledgement): boolean {
+    if (stream !== this.#start.stream || seq > this.#seq || seq < (this.#acknowledged?.seq ?? 0)) return false;
+    this.#acknowledged = { seq, appliedAtMs };
+    this.#sentMarks = this.#sentMarks.filter((mark) => mark.seq > seq);
+    return true;
+  }
+
+  /** How far the receiver is behind at `nowMs`. */
+  lag(nowMs: number): ReceiverLag {
+    const acknowledged = this.#acknowledged;
+    const sinceMs = acknowledged === undefined ? this.#startMs : this.#sentMarks[0]?.atMs;
+    return {
+      receiver: this.#names.audience,
+      publishedSeq: this.#seq,
+      acknowledgedSeq: acknowledged?.seq,
+      behindMs: sinceMs === undefined ? 0 : nowMs - sinceMs,
+      appliedAtMs: acknowledged?.appliedAtMs,
+    };
+  }
+
+  #offer(id: string, object: OpenedObject): void {
+    const bucket = this.#offered.get(id)?.bucket ?? bucketOf(id);
+    this.#retract(id);
+    this.#offered.set(id, { object, bucket });
+    // Deleted keys stand outside the digests, so that letting a tombstone go changes nothing for anybody.
+    if (!object.payload.tombstone) this.#digests.toggle(id, bucket, object.payload.generation);
+  }
+
+  #retract(id: string): void {
+    const before = this.#offered.get(id);
+    if (before === undefined) return;
+    this.#offered.delete(id);
+    if (!before.object.payload.tombstone) this.#digests.toggle(id, before.bucket, before.object.payload.generation);
+  }
+
+  #pack(): readonly Packet[] {
+    const packer = new Packer();
+    for (const [id, object] of this.#pending) {
+      if (object !== undefined) packer.entry(object.signed);
+      else if (this.#offered.get(id)?.object.payload.tombstone === false) packer.withdrawal(id);
+    }
+    return packer.packets;
+  }
+
+  #packBuckets(buckets: ReadonlySet<number>): readonly Packet[] {
+    const packer = new Packer();
+    for (const { object, bucket } of this.#offered.values()) {
+      if (buckets.has(bucket)) packer.entry(object.signed);
+    }
+    return packer.packets;
+  }
+
+  #answerOf(buckets: readonly number[], answer: string, part: number, parts: number, entries: readonly SignedObject[]): FetchAnswer {
+    return { ...this.#names, ...this.position, revision: this.#revision, buckets: Uint8Array.from(buckets), answer, part, parts, entries };
+  }
+
+  #keep(id: string, parts: readonly FetchAnswer[]): void {
+    this.#answers.set(id, parts);
+    for (const oldest of this.#answers.keys()) {
+      if (this.#answers.size <= openAnswersMax) break;
+      this.#answers.delete(oldest);
+    }
+  }
+
+  #markSent(nowMs: number): void {
+    const last = this.#sentMarks.at(-1);
+    // When full, newer frames count from the last mark: the lag shown is then too long, never too short.
+    if (last !== undefined && this.#sentMarks.length >= sentMarksMax) last.seq = this.#seq;
+    else this.#sentMarks.push({ seq: this.#seq, atMs: nowMs });
+  }
+}
+
+/** Fills packets one after the other, none larger than a frame. */
+class Packer {
+  readonly packets: Packet[] = [];
+
+  entry(signed: SignedObject): void {
+    this.#room(signedObjectBytes(signed) + 5).entries.push(signed);
+  }
+
+  withdrawal(id: string): void {
+    this.#room(Buffer.byteLength(id) + 5).withdrawn.push(id);
+  }
+
+  #room(bytes: number): Packet {
+    const last = this.packets.at(-1);
+    const count = last === undefined ? 0 : last.entries.length + last.withdrawn.length;
+    if (last !== undefined && count < frameEntriesMax && last.bytes + bytes <= frameBytesMax - frameHeadBytes) {
+      last.bytes += bytes;
+      return last;
+    }
+    const packet: Packet = { entries: [], withdrawn: [], bytes };
+    this.packets.push(packet);
+    return packet;
+  }
+}
+
+function isSame(a: OpenedObject, b: OpenedObject): boolean {
+  return a === b || (compareGenerations(a.payload.generation, b.payload.generation) === 0 && a.payload.tombstone === b.payload.tombstone);
+}

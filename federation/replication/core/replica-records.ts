@@ -1,0 +1,100 @@
+import type { Generation } from "#federation/model/snapshot.ts";
+import { compareGenerations } from "#federation/wire/signed-object.ts";
+import type { OpenedObject } from "#federation/wire/signed-object.ts";
+import { bucketOf, DigestTable } from "./digest-table.ts";
+import type { DeadRecord, RemovalReason, ReplicaChange, ReplicaState } from "./replica-state.ts";
+
+/** Removals remembered; beyond it the oldest is forgotten, and with it the defence against its replay. */
+export const deadRecordsMax = 100_000;
+
+interface LiveRecord {
+  readonly generation: Generation;
+  readonly bucket: number;
+}
+
+/** What a receiver knows of every key: the generations it holds, and those it has seen go. */
+export class ReplicaRecords {
+  readonly digests = new DigestTable();
+  readonly #live = new Map<string, LiveRecord>();
+  readonly #dead: Map<string, DeadRecord>;
+
+  constructor(state: ReplicaState) {
+    this.#dead = new Map(state.dead);
+    for (const [id, generation] of state.live) this.#hold(id, generation);
+  }
+
+  /** What a statement about `id` at `generation` is to us. */
+  judge(id: string, generation: Generation): "newer" | "held" | "old" | "unknown" {
+    const live = this.#live.get(id);
+    if (live !== undefined) {
+      const order = compareGenerations(generation, live.generation);
+      return order > 0 ? "newer" : order === 0 ? "held" : "old";
+    }
+    const dead = this.#dead.get(id);
+    if (dead === undefined) return "unknown";
+    const order = compareGenerations(generation, dead.generation);
+    // Only a deletion is final for its generation; what was withdrawn may be offered again as it was.
+    if (order < 0 || (order === 0 && dead.reason === "deleted")) return "old";
+    return order === 0 ? "unknown" : "newer";
+  }
+
+  put(id: string, object: OpenedObject): ReplicaChange {
+    this.#release(id);
+    this.#dead.delete(id);
+    this.#hold(id, object.payload.generation);
+    return { kind: "put", id, object };
+  }
+
+  /** Takes note of a signed deletion; a change only when the key is held. */
+  bury(id: string, generation: Generation): ReplicaChange | undefined {
+    const wasHeld = this.#release(id) !== undefined;
+    const record: DeadRecord = { generation, reason: "deleted" };
+    this.#remember(id, record);
+    return wasHeld ? { kind: "remove", id, ...record } : undefined;
+  }
+
+  /** Removes a key that is held, at the generation that is held. */
+  remove(id: string, reason: RemovalReason): ReplicaChange | undefined {
+    const live = this.#release(id);
+    if (live === undefined) return undefined;
+    const record: DeadRecord = { generation: live.generation, reason };
+    this.#remember(id, record);
+    return { kind: "remove", id, ...record };
+  }
+
+  /** The held keys that fall into `buckets`. */
+  inBuckets(buckets: Uint8Array): readonly { readonly id: string; readonly generation: Generation }[] {
+    const wanted = new Set(buckets);
+    return [...this.#live].filter(([, live]) => wanted.has(live.bucket)).map(([id, { generation }]) => ({ id, generation }));
+  }
+
+  /** Drops what is dead of `origin` up to `floor`: the floor refuses it from now on. */
+  forget(origin: string, floor: Generation): void {
+    for (const [id, dead] of this.#dead) {
+      if (id.startsWith(`${origin}/`) && compareGenerations(dead.generation, floor) <= 0) this.#dead.delete(id);
+    }
+  }
+
+  #hold(id: string, generation: Generation): void {
+    const bucket = bucketOf(id);
+    this.#live.set(id, { generation, bucket });
+    this.digests.toggle(id, bucket, generation);
+  }
+
+  #release(id: string): LiveRecord | undefined {
+    const live = this.#live.get(id);
+    if (live === undefined) return undefined;
+    this.#live.delete(id);
+    this.digests.toggle(id, live.bucket, live.generation);
+    return live;
+  }
+
+  #remember(id: string, record: DeadRecord): void {
+    this.#dead.delete(id);
+    this.#dead.set(id, record);
+    for (const oldest of this.#dead.keys()) {
+      if (this.#dead.size <= deadRecordsMax) break;
+      this.#dead.delete(oldest);
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import type { Generation } from "#federation/model/snapshot.ts";
+import type { OpenedObject } from "#federation/wire/signed-object.ts";
+
+/** How far a receiver has come in its publisher's history. */
+export interface ReplicaCursor {
+  readonly epoch: number;
+  readonly term: number;
+  /** Empty before the first answer. */
+  readonly stream: string;
+  readonly seq: number;
+  /** Position in the publisher's own store that the last whole comparison reflected: an unknown key of its own at or below it is old news. */
+  readonly floor: Generation;
+}
+
+/** Why an object is not held any more. */
+export type RemovalReason =
+  /** Its origin deleted it and signed that. Only a higher generation brings the key back. */
+  | "deleted"
+  /** The publisher no longer offers it to us. The same generation may come back. */
+  | "withdrawn"
+  /** The publisher's whole offer did not hold it. */
+  | "swept";
+
+/** What a receiver remembers of a key that it does not hold. */
+export interface DeadRecord {
+  readonly generation: Generation;
+  readonly reason: RemovalReason;
+}
+
+/** One change to make durable, in order. Applying one twice must do what applying it once does. */
+export type ReplicaChange =
+  | { readonly kind: "put"; readonly id: string; readonly object: OpenedObject }
+  | ({ readonly kind: "remove"; readonly id: string } & DeadRecord);
+
+/** What a receiver starts from. */
+export interface ReplicaState {
+  readonly cursor: ReplicaCursor;
+  /** Generations of the objects that the store really holds, by object id. */
+  readonly live: ReadonlyMap<string, Generation>;
+  /** Removals worth remembering. Losing them costs the defence against a publisher that replays deleted objects, nothing else. */
+  readonly dead: ReadonlyMap<string, DeadRecord>;
+}
+
+/** The state of a receiver that has heard nothing yet. */
+export const emptyReplicaState: ReplicaState = {
+  cursor: { epoch: 0, term: 0, stream: "", seq: 0, floor: { epoch: 0, revision: 0 } },
+  live: new Map(),
+  dead: new Map(),
+};

@@ -1,0 +1,159 @@
+import { decodeAcknowledgement, decodeFetchRequest, encodeFetchAnswer, encodeFrame, encodeHeartbeat } from "#federation/wire/frames.ts";
+import type { LinkNames } from "#federation/wire/frames.ts";
+import type { ObjectPayload, ObjectSigner } from "#federation/wire/signed-object.ts";
+import type { Bus } from "#federation/bus/bus.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { sleep } from "#federation/runtime/clock.ts";
+import { describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { jittered } from "#federation/runtime/random.ts";
+import type { Random } from "#federation/runtime/random.ts";
+import type { Watched, WatchedValue } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { PublisherCore } from "../core/publisher.ts";
+import type { PublishedState, ReceiverLag } from "../core/publisher.ts";
+
+/** The four subjects of one link: the publisher sends on the first two, its receiver on the other two. */
+export interface LinkSubjects {
+  readonly frame: string;
+  readonly heartbeat: string;
+  readonly ack: string;
+  readonly fetch: string;
+}
+
+/**
+ * The subjects between `cluster` and the global plane: "up" carries exports to it, "down" what it offers that cluster.
+ * Whatever a cluster sends lies under `atoll.up.<cluster>.` and whatever it receives under `atoll.down.<cluster>.`,
+ * acknowledgements and requests too, because those are all that its permissions on the bus allow.
+ */
+export function linkSubjects(direction: "up" | "down", cluster: string): LinkSubjects {
+  const forth = `atoll.${direction}.${cluster}`;
+  const back = `atoll.${direction === "up" ? "down" : "up"}.${cluster}`;
+  return { frame: `${forth}.frame`, heartbeat: `${forth}.heartbeat`, ack: `${back}.ack`, fetch: `${back}.fetch` };
+}
+
+export interface PublisherOptions {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** `audience` is the one receiver of this link. */
+  readonly names: LinkNames;
+  readonly publisherTrustDomain: string;
+  readonly subjects: LinkSubjects;
+  /** Identity of the publisher's store. */
+  readonly epoch: number;
+  /** Must be higher at each start within an epoch, e.g. the create revision of the leader's key: an older one's frames are refused. */
+  readonly term: number;
+  readonly objects: Watched<PublishedState>;
+  /** Which objects this audience may see; evaluated again whenever `objects` changes. */
+  readonly offers?: (payload: ObjectPayload) => boolean;
+  /** Asked at each heartbeat, since the signing key is renewed within 30 days. */
+  readonly signer: () => ObjectSigner;
+  /** This link's entry (key: `names.audience`) is kept current; several publishers share the map. */
+  readonly lags: WatchedValue<ReadonlyMap<string, ReceiverLag>>;
+}
+
+/** Between two heartbeats, ±10 %. */
+export const heartbeatIntervalMs = 1000;
+
+/**
+ * Publishes `objects` to one receiver until `signal` aborts. What the bus loses is found by the receiver, so a
+ * failed publication is only logged.
+ */
+export async function runPublisher(options: PublisherOptions, signal: AbortSignal): Promise<void> {
+  const { clock, names, epoch, term } = options;
+  const stream = Buffer.from(options.random.bytes(8)).toString("hex");
+  const core = new PublisherCore(names, { epoch, term, stream }, visible(options, options.objects.current), clock.monotonicMs());
+  const tasks = [serveFetches, readAcknowledgements, followObjects, sendHeartbeats];
+  try {
+    await runTasks(
+      tasks.map((task) => (taskSignal: AbortSignal) => task(core, options, taskSignal)),
+      signal,
+    );
+  } finally {
+    options.lags.set(new Map([...options.lags.current].filter(([receiver]) => receiver !== names.audience)));
+  }
+}
+
+async function followObjects(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
+  const { clock, objects } = options;
+  let timer: Disposable | undefined;
+  const flushWhenDue = (): void => {
+    timer?.[Symbol.dispose]();
+    const delayMs = core.flushDelayMs(clock.monotonicMs());
+    if (delayMs === undefined) return;
+    if (delayMs > 0) {
+      timer = clock.schedule(delayMs, flushWhenDue);
+      return;
+    }
+    for (const frame of core.flush(clock.monotonicMs())) publish(options, options.subjects.frame, () => encodeFrame(frame));
+    reportLag(core, options);
+  };
+  try {
+    for await (const state of objects.changes(signal)) {
+      core.update(visible(options, state));
+      flushWhenDue();
+    }
+  } finally {
+    timer?.[Symbol.dispose]();
+  }
+}
+
+async function sendHeartbeats(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
+  const { clock, random, names, publisherTrustDomain, subjects, signer } = options;
+  for (;;) {
+    publish(options, subjects.heartbeat, () =>
+      encodeHeartbeat(
+        { ...names, ...core.position, publisherTrustDomain, digests: core.digests(), nonce: random.bytes(16), sentAtMs: Math.floor(clock.nowMs()) },
+        signer(),
+      ),
+    );
+    reportLag(core, options);
+    await sleep(clock, jittered(random, heartbeatIntervalMs, 0.1), signal);
+  }
+}
+
+async function serveFetches(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
+  const { bus, subjects, logger } = options;
+  for await (const message of bus.subscribe(subjects.fetch, signal)) {
+    try {
+      message.reply(encodeFetchAnswer(core.answer(decodeFetchRequest(message.payload))));
+    } catch (error) {
+      if (!isAtollError(error)) throw error;
+      logger.warn("a fetch request was refused", { code: error.code, error: describeError(error), audience: options.names.audience });
+    }
+  }
+}
+
+async function readAcknowledgements(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
+  const { bus, subjects, logger, names } = options;
+  for await (const message of bus.subscribe(subjects.ack, signal)) {
+    try {
+      const acknowledgement = decodeAcknowledgement(message.payload);
+      if (acknowledgement.receiver === names.audience && core.acknowledge(acknowledgement)) reportLag(core, options);
+    } catch (error) {
+      if (!isAtollError(error)) throw error;
+      logger.warn("an acknowledgement was refused", { code: error.code, error: describeError(error), audience: names.audience });
+    }
+  }
+}
+
+function publish({ bus, logger, names }: PublisherOptions, subject: string, encode: () => Uint8Array): void {
+  try {
+    bus.publish(subject, encode());
+  } catch (error) {
+    if (!isAtollError(error)) throw error;
+    logger.warn("a publication was lost", { code: error.code, error: describeError(error), subject, audience: names.audience });
+  }
+}
+
+function reportLag(core: PublisherCore, { clock, lags, names }: PublisherOptions): void {
+  const lag = core.lag(clock.monotonicMs());
+  lags.set(new Map([...lags.current, [names.audience, lag]]));
+}
+
+function visible({ offers }: PublisherOptions, state: PublishedState): PublishedState {
+  if (offers === undefined) return state;
+  return { revision: state.revision, objects: new Map([...state.objects].filter(([, object]) => offers(object.payload))) };
+}

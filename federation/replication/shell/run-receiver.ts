@@ -1,0 +1,257 @@
+import {
+  decodeFetchAnswer,
+  decodeFrame,
+  decodeHeartbeat,
+  encodeAcknowledgement,
+  encodeFetchRequest,
+} from "#federation/wire/frames.ts";
+import type { FetchAnswer, FetchRequest, LinkNames } from "#federation/wire/frames.ts";
+import { verifyObject } from "#federation/wire/signed-object.ts";
+import type { OpenedObject, VerifyChain } from "#federation/wire/signed-object.ts";
+import type { Bus } from "#federation/bus/bus.ts";
+import { AsyncQueue } from "#federation/runtime/async-queue.ts";
+import { sleep } from "#federation/runtime/clock.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
+import type { WatchedValue } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { ReceiverCore } from "../core/receiver.ts";
+import type { ReceiverRules, RefusalReason } from "../core/receiver.ts";
+import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
+import type { ReplicaStore } from "./replica-store.ts";
+import type { LinkSubjects } from "./run-publisher.ts";
+
+/** What is known of one publisher. */
+export interface ReceiverStatus {
+  readonly publisher: string;
+  readonly cursor: ReplicaCursor;
+  /** Something is known to be missing, or nothing was ever heard. */
+  readonly isBehind: boolean;
+  /** The publisher's store was rolled back behind what it had told us. */
+  readonly needsReconcile: boolean;
+  /** Monotonic ms of our clock at the last heartbeat whose digests were ours: our copy was whole then. Its age is the age of what we know. */
+  readonly wholeAtMonotonicMs: number | undefined;
+  /** Monotonic ms of our clock at the last fresh heartbeat. */
+  readonly heardAtMonotonicMs: number | undefined;
+  readonly refused: ReadonlyMap<RefusalReason, number>;
+}
+
+export interface ReceiverOptions extends Omit<ReceiverRules, "isAuthentic"> {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** `audience` is our own name in acknowledgements. */
+  readonly names: LinkNames;
+  /** Must be the trust domain of the publisher's heartbeats. */
+  readonly publisherTrustDomain: string;
+  readonly subjects: LinkSubjects;
+  readonly verifyChain: VerifyChain;
+  readonly store: ReplicaStore;
+  /** This link's entry (key: `names.publisher`) is kept current; several receivers share the map. */
+  readonly statuses: WatchedValue<ReadonlyMap<string, ReceiverStatus>>;
+}
+
+/** Messages waiting while a commit or a fetch is under way; what does not fit is lost and found again as a gap. */
+const inboxCapacity = 1024;
+
+/** Changes made durable together at most. */
+const commitChangesMax = 512;
+
+const fetchTimeoutMs = 5000;
+
+/** Parts of one answer, each at most a frame: 256 MiB. */
+const answerPartsMax = 1024;
+
+/** Before the store is tried again, in ms. */
+const storeRetryMs = 1000;
+
+type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array } | { readonly kind: "wake" };
+
+/**
+ * Applies what one publisher offers until `signal` aborts. A store that fails is tried again from what it really
+ * holds, a bus that fails is waited for.
+ */
+export async function runReceiver(options: ReceiverOptions, signal: AbortSignal): Promise<void> {
+  const { clock, logger, names } = options;
+  try {
+    while (!signal.aborted) {
+      try {
+        const state = await options.store.load(signal);
+        const core = new ReceiverCore({ ...options, isAuthentic: (object) => isAuthentic(options, object) }, state);
+        await runSession(new Session(core, options), options, signal);
+      } catch (error) {
+        if (!isAtollError(error) || signal.aborted) throw error;
+        logger.warn("receiving was interrupted and starts again from the store", { code: error.code, error: describeError(error), publisher: names.publisher });
+        await sleep(clock, storeRetryMs, signal);
+      }
+    }
+  } finally {
+    options.statuses.set(new Map([...options.statuses.current].filter(([publisher]) => publisher !== names.publisher)));
+  }
+}
+
+async function runSession(session: Session, { bus, subjects }: ReceiverOptions, signal: AbortSignal): Promise<void> {
+  const read = (kind: "frame" | "heartbeat", subject: string) => async (taskSignal: AbortSignal) => {
+    for await (const { payload } of bus.subscribe(subject, taskSignal)) session.inbox.push({ kind, payload });
+  };
+  await runTasks([read("frame", subjects.frame), read("heartbeat", subjects.heartbeat), (taskSignal) => session.run(taskSignal)], signal);
+}
+
+/** One run over a state that the store gave: inputs are taken one after the other. */
+class Session {
+  readonly inbox = new AsyncQueue<Input>({ capacity: inboxCapacity });
+  readonly #core: ReceiverCore;
+  readonly #options: ReceiverOptions;
+  #changes: ReplicaChange[] = [];
+  #cursor: ReplicaCursor | undefined;
+  #committed: ReplicaCursor | undefined;
+  #wake: Disposable | undefined;
+  #sentAtMs = 0;
+  #heardAtMonotonicMs: number | undefined;
+  #wholeAtMonotonicMs: number | undefined;
+
+  constructor(core: ReceiverCore, options: ReceiverOptions) {
+    this.#core = core;
+    this.#options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      this.#reportStatus();
+      for await (const input of this.inbox.drain(signal)) {
+        this.#take(input);
+        // While more is waiting, commit it together.
+        if (this.inbox.size > 0 && this.#changes.length < commitChangesMax) continue;
+        await this.#commit(signal);
+        if (this.#core.fetchDelayMs(this.#nowMs()) === 0) await this.#fetch(signal);
+        this.#scheduleWake();
+        this.#reportStatus();
+      }
+    } finally {
+      this.#wake?.[Symbol.dispose]();
+    }
+  }
+
+  #take(input: Input): void {
+    if (input.kind === "wake") return;
+    const { logger, names } = this.#options;
+    try {
+      if (input.kind === "heartbeat") this.#takeHeartbeat(input.payload);
+      else this.#keep(this.#core.onFrame(decodeFrame(input.payload), this.#nowMs()));
+    } catch (error) {
+      if (!isAtollError(error)) throw error;
+      logger.warn("a message of the bus was refused", { code: error.code, error: describeError(error), publisher: names.publisher });
+    }
+  }
+
+  #takeHeartbeat(payload: Uint8Array): void {
+    const { verifyChain, publisherTrustDomain } = this.#options;
+    const heartbeat = decodeHeartbeat(payload, verifyChain);
+    if (heartbeat.publisherTrustDomain !== publisherTrustDomain) {
+      throw new AtollError("ATOLL_SIGNATURE_INVALID", "a heartbeat signed in another trust domain than the publisher's");
+    }
+    const outcome = this.#core.onHeartbeat(heartbeat, this.#nowMs());
+    // A replayed heartbeat must not make what we know look younger than it is.
+    if (outcome !== "ignored" && heartbeat.sentAtMs > this.#sentAtMs) {
+      this.#sentAtMs = heartbeat.sentAtMs;
+      this.#heardAtMonotonicMs = this.#nowMs();
+      if (outcome === "equal") this.#wholeAtMonotonicMs = this.#nowMs();
+    }
+    // Acknowledgements may be lost like everything else, so each heartbeat asks for the last one again.
+    this.#cursor ??= this.#core.cursor;
+  }
+
+  #keep({ changes, cursor }: { readonly changes: readonly ReplicaChange[]; readonly cursor?: ReplicaCursor }): void {
+    this.#changes.push(...changes);
+    if (cursor !== undefined) this.#cursor = cursor;
+  }
+
+  async #commit(signal: AbortSignal): Promise<void> {
+    const cursor = this.#cursor;
+    if (cursor === undefined) return;
+    const changes = this.#changes;
+    this.#changes = [];
+    this.#cursor = undefined;
+    if (changes.length > 0 || cursor !== this.#committed) {
+      await this.#options.store.commit(changes, cursor, signal);
+      this.#committed = cursor;
+    }
+    this.#acknowledge(cursor);
+  }
+
+  #acknowledge({ stream, seq }: ReplicaCursor): void {
+    if (stream === "") return;
+    const { bus, clock, logger, names, subjects } = this.#options;
+    try {
+      bus.publish(subjects.ack, encodeAcknowledgement({ receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()) }));
+    } catch (error) {
+      if (!isAtollError(error)) throw error;
+      logger.debug("an acknowledgement was lost", { code: error.code, publisher: names.publisher });
+    }
+  }
+
+  async #fetch(signal: AbortSignal): Promise<void> {
+    const { logger, names } = this.#options;
+    const request = this.#core.fetch(this.#nowMs());
+    let parts: readonly FetchAnswer[];
+    try {
+      parts = await this.#askAll(request, signal);
+    } catch (error) {
+      if (!isAtollError(error) || error.code === "ATOLL_ABORTED") throw error;
+      // The core asks again after its backoff.
+      logger.info("a fetch got no answer", { code: error.code, error: describeError(error), publisher: names.publisher });
+      return;
+    }
+    this.#keep(this.#core.onAnswer(parts));
+    await this.#commit(signal);
+  }
+
+  async #askAll(request: FetchRequest, signal: AbortSignal): Promise<readonly FetchAnswer[]> {
+    const first = await this.#ask(request, signal);
+    if (first.parts > answerPartsMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `an answer in ${first.parts} parts, at most ${answerPartsMax} are read`);
+    const parts = [first];
+    while (parts.length < first.parts) parts.push(await this.#ask({ kind: "part", answer: first.answer, part: parts.length }, signal));
+    return parts;
+  }
+
+  async #ask(request: FetchRequest, signal: AbortSignal): Promise<FetchAnswer> {
+    const { bus, subjects } = this.#options;
+    return decodeFetchAnswer(await bus.request(subjects.fetch, encodeFetchRequest(request), fetchTimeoutMs, signal));
+  }
+
+  #scheduleWake(): void {
+    this.#wake?.[Symbol.dispose]();
+    const delayMs = this.#core.fetchDelayMs(this.#nowMs());
+    if (delayMs !== undefined) this.#wake = this.#options.clock.schedule(delayMs, () => this.inbox.push({ kind: "wake" }));
+  }
+
+  #reportStatus(): void {
+    const { names, statuses } = this.#options;
+    const status: ReceiverStatus = {
+      publisher: names.publisher,
+      cursor: this.#core.cursor,
+      isBehind: this.#core.isBehind,
+      needsReconcile: this.#core.needsReconcile,
+      wholeAtMonotonicMs: this.#wholeAtMonotonicMs,
+      heardAtMonotonicMs: this.#heardAtMonotonicMs,
+      refused: new Map(this.#core.refused),
+    };
+    statuses.set(new Map([...statuses.current, [names.publisher, status]]));
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.monotonicMs();
+  }
+}
+
+function isAuthentic({ verifyChain, logger, names }: ReceiverOptions, object: OpenedObject): boolean {
+  try {
+    verifyObject(object.signed, verifyChain);
+    return true;
+  } catch (error) {
+    if (!isAtollError(error)) throw error;
+    logger.warn("a replicated object was refused", { code: error.code, error: describeError(error), publisher: names.publisher });
+    return false;
+  }
+}
