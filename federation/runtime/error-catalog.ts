@@ -65,6 +65,10 @@ export const errorCatalog = {
     meaning: "A certificate request cannot be used: not PKCS#10, not P-256, or not signed by its own key.",
     action: "Create the request with a P-256 key and sign it with ecdsa-with-SHA256.",
   },
+  ATOLL_DRILL_REFUSED: {
+    meaning: "A drill was not begun because the federation is not healthy enough for its score to mean anything.",
+    action: "See `atoll status`; wait until every region serves, then begin again.",
+  },
   ATOLL_FEDERATION_NOT_RUNNING: {
     meaning: "No federation of that name runs on this machine.",
     action: "Start one with `atoll up`, or name another with --name or --data.",

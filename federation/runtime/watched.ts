@@ -1,3 +1,4 @@
+import { abortedError } from "./clock.ts";
 import { AsyncQueue } from "./async-queue.ts";
 
 /** A value that others follow: the one way state flows between parts of a process. */
@@ -39,4 +40,13 @@ export class WatchedValue<T> implements Watched<T> {
       this.#readers.delete(wakeUps);
     }
   }
+}
+
+/**
+ * Resolves with the first value, the current one included, for which `holds`.
+ * @throws {ATOLL_ABORTED} when `signal` aborts first.
+ */
+export async function until<T>(watched: Watched<T>, holds: (value: T) => boolean, signal: AbortSignal): Promise<T> {
+  for await (const value of watched.changes(signal)) if (holds(value)) return value;
+  throw abortedError(signal);
 }

@@ -1,0 +1,67 @@
+import type { CollectionState } from "#federation/catalog/collection.ts";
+import { resourceId, type Cluster, type Region, type Relationship, type Resource, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import { everyone, globalOrigin, objectId, signObject, type ObjectSigner, type OpenedObject } from "#federation/wire/signed-object.ts";
+
+/** The resources that the global plane owns and clusters need. */
+export interface GlobalResources {
+  readonly regions: Watched<CollectionState<Region>>;
+  readonly clusters: Watched<CollectionState<Cluster>>;
+  readonly trustDomains: Watched<CollectionState<TrustDomain>>;
+  readonly relationships: Watched<CollectionState<Relationship>>;
+  readonly policies: Watched<CollectionState<TrafficPolicy>>;
+}
+
+/**
+ * The global plane's own statements. A resource is signed once for each revision of it; what each cluster may see of
+ * them is decided where they are offered, so their audience is everyone.
+ */
+export class GlobalObjects {
+  readonly #federation: string;
+  readonly #epoch: number;
+  readonly #signer: () => ObjectSigner;
+  #signed = new Map<string, OpenedObject>();
+
+  constructor(options: { readonly federation: string; readonly epoch: number; readonly signer: () => ObjectSigner }) {
+    this.#federation = options.federation;
+    this.#epoch = options.epoch;
+    this.#signer = options.signer;
+  }
+
+  /** The objects of the present resources, by object id. */
+  of(resources: GlobalResources): ReadonlyMap<string, OpenedObject> {
+    const next = new Map<string, OpenedObject>();
+    for (const state of Object.values(resources) as Watched<CollectionState<Resource>>[]) {
+      for (const { value, revision } of state.current.items.values()) {
+        const key = resourceId(value.metadata);
+        const id = objectId({ origin: globalOrigin, kind: value.kind, key });
+        const before = this.#signed.get(id);
+        next.set(id, before?.payload.generation.revision === revision ? before : this.#sign(value, key, revision));
+      }
+    }
+    this.#signed = next;
+    return next;
+  }
+
+  #sign(resource: Resource, key: string, revision: number): OpenedObject {
+    return signObject(
+      {
+        federation: this.#federation,
+        origin: globalOrigin,
+        originTrustDomain: this.#federation,
+        kind: resource.kind,
+        key,
+        generation: { epoch: this.#epoch, revision },
+        audience: [everyone],
+        tombstone: false,
+        value: Buffer.from(JSON.stringify(resource)),
+      },
+      this.#signer(),
+    );
+  }
+}
+
+/** The newest revision that `resources` reflect. */
+export function revisionOf(resources: GlobalResources): number {
+  return Math.max(...Object.values(resources).map((state: Watched<CollectionState<Resource>>) => state.current.revision));
+}

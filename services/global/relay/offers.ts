@@ -1,0 +1,37 @@
+import type { Cluster, Relationship } from "#federation/model/resource.ts";
+import { globalOrigin, isInAudience, type ObjectPayload } from "#federation/wire/signed-object.ts";
+
+/** What decides who is offered what: the clusters and the relationships of the federation. */
+export interface OfferContext {
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  readonly relationships: readonly Relationship[];
+}
+
+/**
+ * True when `cluster` is to be told of an object. Clusters check what they are told by themselves; this keeps what is
+ * none of their business from reaching them at all. Pure.
+ */
+export function isOfferedTo(cluster: Cluster, object: ObjectPayload, context: OfferContext): boolean {
+  const own = cluster.spec.trustDomain;
+  if (object.origin === globalOrigin) return isGlobalObjectOffered(object, own, context);
+  if (object.kind !== "ServiceExport" || object.origin === cluster.metadata.name) return false;
+  if (!isInAudience(object.audience, [own, `cluster:${cluster.metadata.name}`])) return false;
+  return object.originTrustDomain === own || isRelated(own, object.originTrustDomain, object.key, context);
+}
+
+function isGlobalObjectOffered(object: ObjectPayload, own: string, context: OfferContext): boolean {
+  if (object.kind !== "Relationship") return true;
+  const relationship = context.relationships.find((candidate) => candidate.metadata.name === object.key);
+  return relationship !== undefined && (relationship.spec.caller.trustDomain === own || relationship.spec.callee.trustDomain === own);
+}
+
+/** Both sides have approved that `caller` calls this service of `callee`. */
+function isRelated(caller: string, callee: string, service: string, { relationships }: OfferContext): boolean {
+  return relationships.some(
+    ({ spec, status }) =>
+      spec.caller.trustDomain === caller &&
+      spec.callee.trustDomain === callee &&
+      spec.callee.services.includes(service) &&
+      new Set(status?.approvals?.map((approval) => approval.side)).size === 2,
+  );
+}
