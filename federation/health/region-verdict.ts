@@ -20,10 +20,10 @@ export interface RegionVerdict {
 
 /**
  * One observer's verdict on a region from its verdicts on the places there: down only when every place is, because a
- * place of which nothing is known may well serve.
+ * place of which nothing is known may well serve. Without any place it is unknown.
  */
 export function regionVerdict(places: readonly Verdict[]): Verdict {
-  if (places.length === 0 || places.every((verdict) => verdict === "unknown")) return "unknown";
+  if (places.every((verdict) => verdict === "unknown")) return "unknown";
   if (places.every((verdict) => verdict === "down")) return "down";
   return places.some((verdict) => verdict === "down" || verdict === "suspect") ? "suspect" : "healthy";
 }

@@ -27,7 +27,7 @@ export function shareLoad(order: PlaceOrder, conditions: readonly PlaceCondition
   const shares = new Float64Array(order.places.length);
   if (levelLoads.some((load) => load > 0)) {
     for (const [level, load] of levelLoads.entries()) {
-      if (load > 0) spreadLevel(shares, members[level] ?? [], { load, ignoreReadiness: panicked[level] === true, overprovisioning });
+      if (load > 0) spreadLevel(shares, members[level] ?? [], { load, weighted: order.mode === "weights", ignoreReadiness: panicked[level] === true, overprovisioning });
     }
   } else {
     spreadByCapacity(shares, members.flat(), 1, true);
@@ -75,15 +75,15 @@ function healthyRatio(members: readonly Member[]): number {
 
 interface Spread {
   readonly load: number;
+  readonly weighted: boolean;
   readonly ignoreReadiness: boolean;
   readonly overprovisioning: number;
 }
 
 function spreadLevel(shares: Float64Array, members: readonly Member[], spread: Spread): void {
   const regions = byRegion(members);
-  // Regions without weights (all 1) are one pool of capacity; with weights each region gets its part of the load.
-  const weighted = members.some((member) => member.ranked.regionWeight !== 1);
-  if (!weighted || regions.length === 1) {
+  // Without weights a level is one pool of capacity; with them each region gets its part of the load.
+  if (!spread.weighted) {
     spreadByCapacity(shares, members, spread.load, spread.ignoreReadiness);
     return;
   }
@@ -104,7 +104,7 @@ function spreadRegion(shares: Float64Array, members: readonly Member[], spread: 
   const own = members.filter((member) => member.ranked.own && !member.lowered);
   const others = members.filter((member) => !member.ranked.own);
   const othersUsable = others.some((member) => member.usable > 0);
-  const ownPart = othersUsable ? availability(healthyRatio(own), spread.overprovisioning) : Number(own.length > 0 && own.some((member) => member.usable > 0));
+  const ownPart = othersUsable ? availability(healthyRatio(own), spread.overprovisioning) : Number(own.some((member) => member.usable > 0));
   if (ownPart === 0) {
     spreadByCapacity(shares, members, spread.load, spread.ignoreReadiness);
     return;
