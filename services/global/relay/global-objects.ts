@@ -1,7 +1,8 @@
 import type { CollectionState } from "#federation/catalog/collection.ts";
 import { resourceId, type Cluster, type Region, type Relationship, type Resource, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
-import { everyone, globalOrigin, objectId, signObject, type ObjectSigner, type OpenedObject } from "#federation/wire/signed-object.ts";
+import { signObject, type ObjectSigner } from "#federation/wire/signed-object.ts";
+import { everyone, globalOrigin, objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
 
 /** The resources that the global plane owns and clusters need. */
 export interface GlobalResources {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ClusterId, RegionId, TrustDomainName } from "#federation/model/names.ts";
 import { apiVersion, type Cluster, type Relationship, type RelationshipSide } from "#federation/model/resource.ts";
-import type { ObjectPayload } from "#federation/wire/signed-object.ts";
+import type { ObjectPayload } from "#federation/model/replicated-object.ts";
 import { isOfferedTo, type OfferContext } from "./offers.ts";
 
 const cluster = (name: string, trustDomain: string): Cluster => ({

@@ -1,5 +1,5 @@
 import type { Cluster, Relationship } from "#federation/model/resource.ts";
-import { globalOrigin, isInAudience, type ObjectPayload } from "#federation/wire/signed-object.ts";
+import { globalOrigin, isInAudience, type ObjectPayload } from "#federation/model/replicated-object.ts";
 
 /** What decides who is offered what: the clusters and the relationships of the federation. */
 export interface OfferContext {

@@ -1,0 +1,74 @@
+import type { FederationStatus, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
+import type { Cluster, ExportedService, Relationship } from "#federation/model/resource.ts";
+import type { TrustDomainName } from "#federation/model/names.ts";
+
+/** What is known of the link to one cluster. */
+export interface LinkState {
+  /** Since its last heartbeat; undefined when there never was one. */
+  readonly heardAgeMs: number | undefined;
+  readonly sentSeq: number;
+  readonly acknowledgedSeq: number;
+  readonly lagMs: number;
+}
+
+export interface FederationView {
+  readonly federation: TrustDomainName;
+  readonly epoch: number;
+  readonly isLeader: boolean;
+  readonly clusters: readonly Cluster[];
+  readonly relationships: readonly Relationship[];
+  readonly exports: readonly ExportedService[];
+  readonly links: ReadonlyMap<string, LinkState>;
+}
+
+/** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
+export const connectedAgeMsMax = 3_500;
+
+/** What the global plane shows of the federation. Pure. */
+export function federationStatus(view: FederationView, nowMs: number): FederationStatus {
+  return {
+    federation: view.federation,
+    asOfMs: Math.floor(nowMs),
+    epoch: view.epoch,
+    leader: view.isLeader,
+    clusters: view.clusters.map((cluster) => clusterRow(cluster, view)),
+    services: serviceRows(view.exports, nowMs),
+    relationships: view.relationships.map((relationship) => relationshipRow(relationship, nowMs)),
+  };
+}
+
+function clusterRow(cluster: Cluster, view: FederationView): FederationStatus["clusters"][number] {
+  const id = cluster.metadata.name;
+  const link = view.links.get(id);
+  return {
+    id: id as FederationStatus["clusters"][number]["id"],
+    region: cluster.spec.region,
+    trustDomain: cluster.spec.trustDomain,
+    connected: link?.heardAgeMs !== undefined && link.heardAgeMs <= connectedAgeMsMax,
+    ...(link?.heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(link.heardAgeMs) }),
+    sentSeq: link?.sentSeq ?? 0,
+    acknowledgedSeq: link?.acknowledgedSeq ?? 0,
+    lagMs: Math.floor(link?.lagMs ?? 0),
+    servicesExported: view.exports.filter((exported) => exported.cluster === id).length,
+    gateways: cluster.spec.gateways.map(({ address, port }) => ({ address, port })),
+  };
+}
+
+/** Services by trust domain, namespace and name, with the places that export them. */
+export function serviceRows(exports: readonly ExportedService[], nowMs: number): ServiceRow[] {
+  const rows = new Map<string, ServiceRow>();
+  for (const exported of exports.toSorted((a, b) => (a.cluster < b.cluster ? -1 : 1))) {
+    const { trustDomain, namespace, name, cluster, region, endpointsReady, endpointsTotal, asOfMs } = exported;
+    const key = `${trustDomain}/${namespace}/${name}`;
+    const row = rows.get(key) ?? { trustDomain, namespace, name, places: [] };
+    row.places.push({ cluster, region, endpointsReady, endpointsTotal, ageMs: Math.max(0, nowMs - asOfMs) });
+    rows.set(key, row);
+  }
+  return [...rows.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
+
+function relationshipRow({ metadata, spec, status }: Relationship, nowMs: number): RelationshipRow {
+  const approved = new Set(status?.approvals?.map((approval) => approval.side)).size === 2;
+  const state = Date.parse(spec.validUntil) <= nowMs ? "expired" : approved ? "active" : "waitingForApproval";
+  return { name: metadata.name, caller: spec.caller.trustDomain, callee: spec.callee.trustDomain, state, validUntil: spec.validUntil };
+}
