@@ -1,86 +1,14 @@
 import { AtollError } from "#federation/runtime/errors.ts";
-import type { Generation } from "#federation/model/snapshot.ts";
-import { certificatesMax, controlMessageBytesMax, frameBytesMax } from "./limits.ts";
+import type { SignedObject } from "#federation/model/replicated-object.ts";
+import { bucketCount, digestsBytes, frameBytesMax, frameEntriesMax } from "#federation/model/replication-messages.ts";
+import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
+import { certificatesMax, controlMessageBytesMax } from "./limits.ts";
 import { boundedList, boundedText, certificateList, copied, exactNumber, messageCodec } from "./schema.ts";
 import { mapSignedObject, signBytes, verifyBytes } from "./signed-object.ts";
-import type { ObjectSigner, SignedObject, VerifyChain } from "./signed-object.ts";
+import type { ObjectSigner, VerifyChain } from "./signed-object.ts";
 
 /** The version that this program writes. It reads this one and the one before. */
 export const frameVersion = 1;
-
-/** Buckets that a publisher's objects fall into, and bytes of all their digests together. */
-export const bucketCount = 256;
-export const digestsBytes = bucketCount * 8;
-
-/** Objects and withdrawals in one frame or one part of an answer. */
-export const frameEntriesMax = 4096;
-
-/** Where in which publisher's history a message stands. */
-export interface StreamPosition {
-  /** Identity of the publisher's store. */
-  readonly epoch: number;
-  /** Grows with each start of the publisher within an epoch. */
-  readonly term: number;
-  /** New for each start of the publisher. */
-  readonly stream: string;
-  /** Frames of the stream up to and including this one. */
-  readonly seq: number;
-}
-
-/** Who sends to whom. */
-export interface LinkNames {
-  readonly federation: string;
-  /** Cluster id, or "global". */
-  readonly publisher: string;
-  /** Cluster id, or "global". */
-  readonly audience: string;
-}
-
-/** Changes, in order. */
-export interface Frame extends LinkNames, StreamPosition {
-  readonly entries: readonly SignedObject[];
-  /** Ids of objects that this audience is no longer offered. */
-  readonly withdrawn: readonly string[];
-}
-
-/** The state of a publisher's whole offer, as of `seq`. */
-export interface Heartbeat extends LinkNames, StreamPosition {
-  readonly publisherTrustDomain: string;
-  readonly digests: Uint8Array;
-  readonly nonce: Uint8Array;
-  readonly sentAtMs: number;
-}
-
-export type FetchRequest =
-  /** Everything in the buckets that differ from these digests. */
-  | { readonly kind: "differing"; readonly digests: Uint8Array }
-  /** A further part of an answer that did not fit one message. */
-  | { readonly kind: "part"; readonly answer: string; readonly part: number };
-
-/** The whole content of each bucket in `buckets`, as of `seq`; all other buckets were equal then. */
-export interface FetchAnswer extends LinkNames, StreamPosition {
-  /** Position of the publisher's store that the answer reflects. */
-  readonly revision: number;
-  readonly buckets: Uint8Array;
-  readonly answer: string;
-  readonly part: number;
-  /** 0 when the publisher no longer holds the answer that a part was asked of. */
-  readonly parts: number;
-  readonly entries: readonly SignedObject[];
-}
-
-/** What a receiver has made durable. */
-export interface Acknowledgement {
-  readonly receiver: string;
-  readonly stream: string;
-  readonly seq: number;
-  readonly appliedAtMs: number;
-}
-
-/** The generation that an answer reflects in the publisher's own store. */
-export function answerGeneration(answer: FetchAnswer): Generation {
-  return { epoch: answer.epoch, revision: answer.revision };
-}
 
 interface Versioned {
   readonly version: number;

@@ -1,6 +1,3 @@
-/** Largest message on the bus between planes, in bytes: well under NATS's default of 1 MiB. */
-export const frameBytesMax = 256 * 1024;
-
 /** Largest signed object, encoded with its chain, in bytes: a frame always has room for one. */
 export const signedObjectBytesMax = 192 * 1024;
 

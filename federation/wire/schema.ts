@@ -16,9 +16,9 @@ export type Fields = Readonly<Record<string, unknown>>;
 /** One message of a schema, turned into bytes and back within a bound. */
 export interface MessageCodec<Raw> {
   readonly name: string;
-  encode(fields: Raw): Uint8Array;
+  readonly encode: (fields: Raw) => Uint8Array;
   /** Unknown fields are skipped. @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} */
-  decode(bytes: Uint8Array): Raw;
+  readonly decode: (bytes: Uint8Array) => Raw;
 }
 
 /**

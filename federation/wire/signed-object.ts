@@ -1,53 +1,10 @@
 import { createHash, sign, verify } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { AtollError } from "#federation/runtime/errors.ts";
-import type { Generation } from "#federation/model/snapshot.ts";
+import { objectId, signedObjectBytes } from "#federation/model/replicated-object.ts";
+import type { ObjectPayload, OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
 import { certificatesMax, listItemsMax, signedObjectBytesMax } from "./limits.ts";
 import { boundedList, boundedText, certificateList, copied, exactNumber, messageCodec } from "./schema.ts";
-
-/** The origin that every resource of the global plane carries, and the publisher and receiver name of that plane. */
-export const globalOrigin = "global";
-
-/** An audience that means every cluster of the federation. */
-export const everyone = "*";
-
-/** What an object says of itself; all of it is under the signature. */
-export interface ObjectHeader {
-  readonly federation: string;
-  /** Cluster id, or `globalOrigin`. */
-  readonly origin: string;
-  /** The trust domain whose authority vouches for the origin: the cluster's; for the global plane the federation's. */
-  readonly originTrustDomain: string;
-  /** A resource kind, e.g. `ServiceExport`. */
-  readonly kind: string;
-  /** `namespace/name`, or `name`. */
-  readonly key: string;
-  /** Position in the origin's store of the write that this object states. */
-  readonly generation: Generation;
-  /** Trust domains, `cluster:<id>`, or `everyone`. */
-  readonly audience: readonly string[];
-  /** True: the origin deleted the key at `generation`; the value is empty. */
-  readonly tombstone: boolean;
-}
-
-/** A header with the object itself: JSON text in UTF-8. */
-export interface ObjectPayload extends ObjectHeader {
-  readonly value: Uint8Array;
-}
-
-/** An object as its origin signed it: exact bytes, passed on unchanged by everybody. */
-export interface SignedObject {
-  readonly payload: Uint8Array;
-  readonly signature: Uint8Array;
-  /** DER: the signing certificate first, up to the origin's authority. */
-  readonly chain: readonly Uint8Array[];
-}
-
-/** A signed object beside what its payload says. */
-export interface OpenedObject {
-  readonly signed: SignedObject;
-  readonly payload: ObjectPayload;
-}
 
 /** Whose signing chain is asked about. */
 export interface SigningOrigin {
@@ -67,21 +24,6 @@ export interface ObjectSigner {
   readonly privateKey: KeyObject;
   /** DER: the signing certificate first, up to the authority's. */
   readonly chain: readonly Uint8Array[];
-}
-
-/** Identifies an object across origins: `origin/kind/key`. */
-export function objectId(header: Pick<ObjectHeader, "origin" | "kind" | "key">): string {
-  return `${header.origin}/${header.kind}/${header.key}`;
-}
-
-/** Negative when `a` is older than `b`, 0 when equal. */
-export function compareGenerations(a: Generation, b: Generation): number {
-  return a.epoch === b.epoch ? a.revision - b.revision : a.epoch - b.epoch;
-}
-
-/** True when somebody who answers to `names` is meant by `audience`. */
-export function isInAudience(audience: readonly string[], names: readonly string[]): boolean {
-  return audience.some((name) => name === everyone || names.includes(name));
 }
 
 const objectContext = "atoll-object-v1";
@@ -129,13 +71,7 @@ export function payloadSha256(signed: SignedObject): string {
   return createHash("sha256").update(signed.payload).digest("hex");
 }
 
-interface RawSignedObject {
-  readonly payload: Uint8Array;
-  readonly signature: Uint8Array;
-  readonly chain: readonly Uint8Array[];
-}
-
-const signedObjectCodec = messageCodec<RawSignedObject>("atoll.frame.v1.SignedObject", signedObjectBytesMax);
+const signedObjectCodec = messageCodec<SignedObject>("atoll.frame.v1.SignedObject", signedObjectBytesMax);
 
 /** Bytes for the bus or a store. */
 export function encodeSignedObject(signed: SignedObject): Uint8Array {
@@ -154,12 +90,6 @@ export function mapSignedObject(raw: SignedObject): SignedObject {
     throw new AtollError("ATOLL_WIRE_INVALID", "a signed object lacks its payload or its chain");
   }
   return { payload: copied(raw.payload), signature: copied(raw.signature), chain };
-}
-
-/** An upper bound of the encoded size, in bytes, without encoding. */
-export function signedObjectBytes(signed: SignedObject): number {
-  // A tag and a length take at most 1 + 4 bytes for fields below 256 MiB.
-  return signed.chain.reduce((sum, der) => sum + der.length + 5, signed.payload.length + signed.signature.length + 10);
 }
 
 interface RawObjectPayload {

@@ -56,9 +56,9 @@ export interface SessionAck {
 
 /** Message codec of the type in the schema and the type in the program. */
 export interface Codec<Value> {
-  encode(value: Value): Uint8Array;
+  readonly encode: (value: Value) => Uint8Array;
   /** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} */
-  decode(bytes: Uint8Array): Value;
+  readonly decode: (bytes: Uint8Array) => Value;
 }
 
 /** A codec whose program type has the schema's shape, with `check` run on what was decoded. */

@@ -1,10 +1,9 @@
-import { createHash } from "node:crypto";
+import { bucketCount, digestsBytes } from "#federation/model/replication-messages.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
-import { bucketCount, digestsBytes } from "#federation/wire/frames.ts";
 
-/** The bucket of an object id: the same on both sides, even over any set of ids. */
+/** The bucket of an object id: the same on both sides, and even over any set of ids. */
 export function bucketOf(id: string): number {
-  return createHash("sha256").update(id).digest()[0] ?? 0;
+  return hash(id)[0] % bucketCount;
 }
 
 /**
@@ -13,24 +12,52 @@ export function bucketOf(id: string): number {
  * forgery: signatures do that.
  */
 export class DigestTable {
-  readonly #buckets = new BigUint64Array(bucketCount);
+  readonly #high = new Uint32Array(bucketCount);
+  readonly #low = new Uint32Array(bucketCount);
 
   /** Adds the pair, or removes it when it is in. */
   toggle(id: string, bucket: number, generation: Generation): void {
-    const hash = createHash("sha256").update(`${id}\0${generation.epoch}\0${generation.revision}`).digest();
-    this.#buckets[bucket] = (this.#buckets[bucket] ?? 0n) ^ hash.readBigUInt64BE(0);
+    const [high, low] = hash(`${id}\0${generation.epoch}\0${generation.revision}`);
+    this.#high[bucket] = (this.#high[bucket] ?? 0) ^ high;
+    this.#low[bucket] = (this.#low[bucket] ?? 0) ^ low;
   }
 
   /** All digests, 8 bytes each, big-endian. */
   bytes(): Uint8Array {
-    const bytes = Buffer.alloc(digestsBytes);
-    this.#buckets.forEach((digest, bucket) => bytes.writeBigUInt64BE(digest, bucket * 8));
-    return new Uint8Array(bytes);
+    const view = new DataView(new ArrayBuffer(digestsBytes));
+    for (let bucket = 0; bucket < bucketCount; bucket++) {
+      view.setUint32(bucket * 8, this.#high[bucket] ?? 0);
+      view.setUint32(bucket * 8 + 4, this.#low[bucket] ?? 0);
+    }
+    return new Uint8Array(view.buffer);
   }
 
   /** The buckets whose digest is not the one in `other`, ascending. */
   differing(other: Uint8Array): readonly number[] {
-    const theirs = Buffer.from(other.buffer, other.byteOffset, other.byteLength);
-    return Array.from(this.#buckets.keys()).filter((bucket) => this.#buckets[bucket] !== theirs.readBigUInt64BE(bucket * 8));
+    const theirs = new DataView(other.buffer, other.byteOffset, other.byteLength);
+    return Array.from(this.#high.keys()).filter(
+      (bucket) => this.#high[bucket] !== theirs.getUint32(bucket * 8) || this.#low[bucket] !== theirs.getUint32(bucket * 8 + 4),
+    );
   }
+}
+
+/** Two 32-bit hashes over UTF-16 code units, FNV-1a's loop with MurmurHash3's finalizer. Part of the protocol: both sides must agree. */
+function hash(text: string): readonly [number, number] {
+  let a = 0x811c9dc5;
+  let b = 0x9747b28c;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    a = Math.imul(a ^ unit, 0x01000193);
+    b = Math.imul(b ^ unit, 0x5bd1e995) ^ (b >>> 15);
+  }
+  return [finalized(a ^ (b >>> 7)), finalized(b)];
+}
+
+/** @see https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp `fmix32` */
+function finalized(value: number): number {
+  let mixed = value ^ (value >>> 16);
+  mixed = Math.imul(mixed, 0x85ebca6b);
+  mixed ^= mixed >>> 13;
+  mixed = Math.imul(mixed, 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
 }

@@ -1,9 +1,8 @@
 import { bucketOf, DigestTable } from "./digest-table.ts";
-import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, LinkNames, StreamPosition } from "#federation/wire/frames.ts";
-import { frameEntriesMax } from "#federation/wire/frames.ts";
-import { frameBytesMax } from "#federation/wire/limits.ts";
-import { compareGenerations, signedObjectBytes } from "#federation/wire/signed-object.ts";
-import type { OpenedObject, SignedObject } from "#federation/wire/signed-object.ts";
+import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
+import { frameBytesMax, frameEntriesMax } from "#federation/model/replication-messages.ts";
+import { compareGenerations, signedObjectBytes } from "#federation/model/replicated-object.ts";
+import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
 
 /** What a publisher offers at one moment. */
 export interface PublishedState {

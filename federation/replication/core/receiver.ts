@@ -1,8 +1,7 @@
-import { answerGeneration } from "#federation/wire/frames.ts";
-import type { FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/wire/frames.ts";
-import { isAtollError } from "#federation/runtime/errors.ts";
-import { compareGenerations, isInAudience, objectId, openObject } from "#federation/wire/signed-object.ts";
-import type { ObjectPayload, OpenedObject, SignedObject } from "#federation/wire/signed-object.ts";
+import { answerGeneration } from "#federation/model/replication-messages.ts";
+import type { FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
+import { compareGenerations, isInAudience, objectId } from "#federation/model/replicated-object.ts";
+import type { ObjectPayload, OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
 import { ReplicaRecords } from "./replica-records.ts";
 import type { ReplicaChange, ReplicaCursor, ReplicaState } from "./replica-state.ts";
 
@@ -38,6 +37,8 @@ export interface ReceiverRules {
   readonly audienceNames?: readonly string[];
   /** A further condition, e.g. the namespaces a cluster may export. */
   readonly admits?: (payload: ObjectPayload) => boolean;
+  /** Reads the header without trusting it; undefined when it cannot be read. */
+  readonly open: (signed: SignedObject) => OpenedObject | undefined;
   /** True when the object is what its origin signed. Asked only of objects that would change something. */
   readonly isAuthentic: (object: OpenedObject) => boolean;
 }
@@ -231,7 +232,7 @@ export class ReceiverCore {
    * `id` is absent when the publisher should not have offered the object at all.
    */
   #admit(signed: SignedObject, source: "frame" | "answer"): { readonly id?: string; readonly change?: ReplicaChange } {
-    const object = openOrNothing(signed);
+    const object = this.#rules.open(signed);
     if (object === undefined) return this.#refuse("signature");
     const { payload } = object;
     const { names, origins, audienceNames, admits, isAuthentic } = this.#rules;
@@ -281,15 +282,6 @@ export class ReceiverCore {
     // Asked again after the backoff: the publisher may have been replaced in the meantime.
     this.#isFetchWanted = true;
     return nothing;
-  }
-}
-
-function openOrNothing(signed: SignedObject): OpenedObject | undefined {
-  try {
-    return openObject(signed);
-  } catch (error) {
-    if (isAtollError(error)) return undefined;
-    throw error;
   }
 }
 

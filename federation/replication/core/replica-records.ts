@@ -1,6 +1,6 @@
 import type { Generation } from "#federation/model/snapshot.ts";
-import { compareGenerations } from "#federation/wire/signed-object.ts";
-import type { OpenedObject } from "#federation/wire/signed-object.ts";
+import { compareGenerations } from "#federation/model/replicated-object.ts";
+import type { OpenedObject } from "#federation/model/replicated-object.ts";
 import { bucketOf, DigestTable } from "./digest-table.ts";
 import type { DeadRecord, RemovalReason, ReplicaChange, ReplicaState } from "./replica-state.ts";
 

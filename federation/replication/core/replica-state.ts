@@ -1,5 +1,5 @@
 import type { Generation } from "#federation/model/snapshot.ts";
-import type { OpenedObject } from "#federation/wire/signed-object.ts";
+import type { OpenedObject } from "#federation/model/replicated-object.ts";
 
 /** How far a receiver has come in its publisher's history. */
 export interface ReplicaCursor {

@@ -1,4 +1,4 @@
-import type { OpenedObject } from "#federation/wire/signed-object.ts";
+import type { OpenedObject } from "#federation/model/replicated-object.ts";
 import { emptyReplicaState } from "../core/replica-state.ts";
 import type { DeadRecord, ReplicaChange, ReplicaCursor, ReplicaState } from "../core/replica-state.ts";
 import type { ReplicaStore } from "./replica-store.ts";

@@ -1,6 +1,7 @@
 import { decodeAcknowledgement, decodeFetchRequest, encodeFetchAnswer, encodeFrame, encodeHeartbeat } from "#federation/wire/frames.ts";
-import type { LinkNames } from "#federation/wire/frames.ts";
-import type { ObjectPayload, ObjectSigner } from "#federation/wire/signed-object.ts";
+import type { ObjectSigner } from "#federation/wire/signed-object.ts";
+import type { ObjectPayload } from "#federation/model/replicated-object.ts";
+import type { LinkNames } from "#federation/model/replication-messages.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { sleep } from "#federation/runtime/clock.ts";

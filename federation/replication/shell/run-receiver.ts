@@ -5,9 +5,10 @@ import {
   encodeAcknowledgement,
   encodeFetchRequest,
 } from "#federation/wire/frames.ts";
-import type { FetchAnswer, FetchRequest, LinkNames } from "#federation/wire/frames.ts";
-import { verifyObject } from "#federation/wire/signed-object.ts";
-import type { OpenedObject, VerifyChain } from "#federation/wire/signed-object.ts";
+import { openObject, verifyObject } from "#federation/wire/signed-object.ts";
+import type { VerifyChain } from "#federation/wire/signed-object.ts";
+import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
+import type { FetchAnswer, FetchRequest, LinkNames } from "#federation/model/replication-messages.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
 import { sleep } from "#federation/runtime/clock.ts";
@@ -37,7 +38,7 @@ export interface ReceiverStatus {
   readonly refused: ReadonlyMap<RefusalReason, number>;
 }
 
-export interface ReceiverOptions extends Omit<ReceiverRules, "isAuthentic"> {
+export interface ReceiverOptions extends Omit<ReceiverRules, "open" | "isAuthentic"> {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -78,7 +79,7 @@ export async function runReceiver(options: ReceiverOptions, signal: AbortSignal)
     while (!signal.aborted) {
       try {
         const state = await options.store.load(signal);
-        const core = new ReceiverCore({ ...options, isAuthentic: (object) => isAuthentic(options, object) }, state);
+        const core = new ReceiverCore({ ...options, open, isAuthentic: (object) => isAuthentic(options, object) }, state);
         await runSession(new Session(core, options), options, signal);
       } catch (error) {
         if (!isAtollError(error) || signal.aborted) throw error;
@@ -242,6 +243,15 @@ class Session {
 
   #nowMs(): number {
     return this.#options.clock.monotonicMs();
+  }
+}
+
+function open(signed: SignedObject): OpenedObject | undefined {
+  try {
+    return openObject(signed);
+  } catch (error) {
+    if (isAtollError(error)) return undefined;
+    throw error;
   }
 }
 

@@ -3,7 +3,8 @@ import { objectId } from "#federation/catalog/catalog.ts";
 import type { ObjectRecord } from "#federation/catalog/records.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
-import { decodeSignedObject, encodeSignedObject, openObject, signObject, type ObjectSigner, type OpenedObject } from "#federation/wire/signed-object.ts";
+import { decodeSignedObject, encodeSignedObject, openObject, signObject, type ObjectSigner } from "#federation/wire/signed-object.ts";
+import type { OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
 
 /** What an object of this cluster should say. */
