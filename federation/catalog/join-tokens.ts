@@ -1,9 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { CatalogAccess } from "./catalog-access.ts";
 import { keys } from "./keys.ts";
 import { recordCodecs } from "./record-codecs.ts";
-import type { JoinPurpose, JoinTokenRecord } from "./records.ts";
+import type { JoinTokenRecord } from "./records.ts";
 import { StoreCollection } from "./store-collection.ts";
 
 /** Longest life of a token. */

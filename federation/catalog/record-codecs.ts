@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
-import { clusterIdSchema, ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
+import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
+import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import type { AppliedPosition, EpochRecord, JoinTokenRecord, ObjectRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
@@ -22,12 +23,7 @@ const endpointSchema: z.ZodType<EndpointRecord> = z.object({
 const joinTokenSchema: z.ZodType<JoinTokenRecord> = z.object({
   id: labelSchema,
   secretSha256: sha256Schema,
-  purpose: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("cluster"), cluster: clusterIdSchema }),
-    z.object({ kind: z.literal("enrolment"), cluster: clusterIdSchema }),
-    z.object({ kind: z.literal("workload"), namespace: labelSchema, serviceAccount: labelSchema }),
-    z.object({ kind: z.literal("gateway") }),
-  ]),
+  purpose: joinPurposeSchema,
   createdAtMs: count,
   expiresAtMs: count,
 });

@@ -77,8 +77,9 @@ function faultsOfIssue(issue: z.core.$ZodIssue, input: unknown, base: readonly (
     case "not_multiple_of":
     case "invalid_element":
     case "custom":
-      return fault(issue.message);
+      break;
   }
+  return fault(issue.message);
 }
 
 const typeWords: Readonly<Record<string, string>> = {

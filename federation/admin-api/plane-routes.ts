@@ -1,0 +1,115 @@
+import { z } from "zod";
+import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
+import { labelSchema, regionIdSchema } from "#federation/model/parse/name-schemas.ts";
+import { relationshipApprovalSchema } from "#federation/model/parse/resource-schemas.ts";
+import type { Kind } from "#federation/model/resource.ts";
+import { resourceRoutes } from "./resource-routes.ts";
+import { defineRoute, type AnyRoute } from "./route.ts";
+import { clusterStatusSchema, explanationSchema, federationStatusSchema } from "./status.ts";
+
+/** Life of a join token: unless told, and at most. */
+export const joinTokenSeconds = { usual: 600, max: 600 } as const;
+
+/** Makes a join token; what it may be for depends on the plane. The answer is the only time that the token is seen. */
+const createJoinToken = defineRoute({
+  operationId: "createJoinToken",
+  method: "POST",
+  path: "/api/v1/jointokens",
+  summary: "Makes a join token: it works once, and is shown once",
+  access: "write",
+  body: z.strictObject({ purpose: joinPurposeSchema, lifeSeconds: z.exactOptional(z.int().min(10).max(joinTokenSeconds.max)) }),
+  answer: z.object({ id: z.string(), token: z.string(), purpose: joinPurposeSchema, expiresAt: z.string() }),
+});
+
+const watchQuery = z.strictObject({ watch: z.exactOptional(z.enum(["true", "false"]).transform((text) => text === "true")) });
+
+const relationshipName = z.strictObject({ name: labelSchema });
+
+/** The global plane's routes besides those of its kinds. */
+export const globalRoutes = {
+  createJoinToken,
+  status: defineRoute({
+    operationId: "getFederationStatus",
+    method: "GET",
+    path: "/api/v1/status",
+    summary: "The federation as the global plane sees it; with ?watch=true each new state",
+    access: "read",
+    query: watchQuery,
+    answer: federationStatusSchema,
+    event: z.object({ type: z.literal("status"), status: federationStatusSchema }),
+  }),
+  /** Records an approval that a side's signer has made; the plane checks its signature. */
+  recordApproval: defineRoute({
+    operationId: "recordRelationshipApproval",
+    method: "PUT",
+    path: "/api/v1/relationships/{name}/approval",
+    summary: "Records one side's signed approval of a relationship",
+    access: "write",
+    params: relationshipName,
+    body: relationshipApprovalSchema,
+    answer: z.object({ name: labelSchema, approvals: z.array(relationshipApprovalSchema) }),
+  }),
+} as const;
+
+/** A cluster plane's routes besides those of its kinds. */
+export const clusterRoutes = {
+  createJoinToken,
+  status: defineRoute({
+    operationId: "getClusterStatus",
+    method: "GET",
+    path: "/api/v1/status",
+    summary: "This cluster as its own plane sees it; with ?watch=true each new state",
+    access: "read",
+    query: watchQuery,
+    answer: clusterStatusSchema,
+    event: z.object({ type: z.literal("status"), status: clusterStatusSchema }),
+  }),
+  explain: defineRoute({
+    operationId: "explain",
+    method: "GET",
+    path: "/api/v1/explain",
+    summary: "Which places a service has from here, in which order, and why",
+    access: "read",
+    query: z.strictObject({
+      service: z.string().min(1).max(253).describe("namespace/name, or a host as callers write it"),
+      region: z.exactOptional(regionIdSchema).describe("As if called from there; this cluster's own unless told"),
+    }),
+    answer: explanationSchema,
+  }),
+  /** Signs with the trust domain's authority; only the plane that is the signer can. */
+  approveRelationship: defineRoute({
+    operationId: "approveRelationship",
+    method: "POST",
+    path: "/api/v1/relationships/{name}/approve",
+    summary: "Signs a relationship for this plane's trust domain and hands the approval to the global plane",
+    access: "write",
+    params: relationshipName,
+    answer: relationshipApprovalSchema,
+  }),
+  drain: defineRoute({
+    operationId: "drain",
+    method: "POST",
+    path: "/api/v1/drain",
+    summary: "Takes this cluster out of everybody's choice, or back in, without stopping anything",
+    access: "write",
+    body: z.strictObject({ draining: z.boolean() }),
+    answer: z.object({ draining: z.boolean() }),
+  }),
+} as const;
+
+/** Kinds that users write at the global plane, and at a cluster's; and what each only shows. */
+export const globalKinds = ["Region", "Cluster", "TrustDomain", "Relationship", "TrafficPolicy"] as const satisfies readonly Kind[];
+export const clusterKinds = ["Service", "ServiceExport"] as const satisfies readonly Kind[];
+export const clusterReadOnlyKinds = ["ServiceImport", "TrafficPolicy", "TrustDomain", "Relationship", "Cluster", "Region"] as const satisfies readonly Kind[];
+
+/** Every route of the global plane, for its OpenAPI document. */
+export function allGlobalRoutes(): readonly AnyRoute[] {
+  return [...globalKinds.flatMap((kind) => Object.values(resourceRoutes(kind))), ...Object.values(globalRoutes)] as unknown as readonly AnyRoute[];
+}
+
+/** Every route of a cluster's plane, for its OpenAPI document. */
+export function allClusterRoutes(): readonly AnyRoute[] {
+  const written = clusterKinds.flatMap((kind) => Object.values(resourceRoutes(kind)));
+  const shown = clusterReadOnlyKinds.flatMap((kind) => [resourceRoutes(kind).list, resourceRoutes(kind).get]);
+  return [...written, ...shown, ...Object.values(clusterRoutes)] as unknown as readonly AnyRoute[];
+}

@@ -1,0 +1,115 @@
+import { z } from "zod";
+import { clusterIdSchema, ipAddressSchema, labelSchema, portSchema, regionIdSchema, spiffeIdSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
+
+// Answers are read leniently: a newer plane may say more than we know.
+
+const count = z.int().min(0);
+const ms = z.number().min(0);
+
+/** How one place of a service stands. */
+export const servicePlaceSchema = z.object({
+  cluster: clusterIdSchema,
+  region: regionIdSchema,
+  endpointsReady: count,
+  endpointsTotal: count,
+  ageMs: ms.describe("How old the statement is."),
+});
+
+/** One row of the matrix services × regions. */
+export const serviceRowSchema = z.object({
+  trustDomain: trustDomainSchema,
+  namespace: labelSchema,
+  name: labelSchema,
+  places: z.array(servicePlaceSchema),
+});
+
+/** A cluster as the global plane sees it. */
+export const clusterRowSchema = z.object({
+  id: clusterIdSchema,
+  region: regionIdSchema,
+  trustDomain: trustDomainSchema,
+  connected: z.boolean().describe("Its heartbeats arrive."),
+  heardAgeMs: ms.optional().describe("Since its last heartbeat; absent: never heard."),
+  sentSeq: count.describe("Last frame sent to it."),
+  acknowledgedSeq: count.describe("Last frame that it said it applied."),
+  lagMs: ms.describe("Age of the oldest frame that it has not acknowledged; 0 when there is none."),
+  servicesExported: count,
+  gateways: z.array(z.object({ address: ipAddressSchema, port: portSchema })),
+});
+
+export const relationshipRowSchema = z.object({
+  name: labelSchema,
+  caller: trustDomainSchema,
+  callee: trustDomainSchema,
+  state: z.enum(["active", "waitingForApproval", "expired", "invalid"]),
+  validUntil: z.string(),
+});
+
+/** What the global plane knows of the whole federation. */
+export const federationStatusSchema = z.object({
+  federation: trustDomainSchema,
+  asOfMs: count,
+  epoch: count,
+  leader: z.boolean().describe("This replica leads."),
+  clusters: z.array(clusterRowSchema),
+  services: z.array(serviceRowSchema),
+  relationships: z.array(relationshipRowSchema),
+});
+
+/** A proxy that is, or lately was, connected to its cluster's plane. */
+export const proxyRowSchema = z.object({
+  name: z.string(),
+  identity: spiffeIdSchema,
+  mode: z.enum(["sidecar", "gateway", "other"]),
+  connected: z.boolean(),
+  acknowledgedRevision: count.describe("Of the snapshot that it applied last."),
+  lagMs: ms.describe("Since there has been a newer snapshot than that; 0 when there is none."),
+  rejections: count.describe("Snapshots that it refused."),
+  lastRejection: z.string().optional(),
+});
+
+/** What a cluster's own plane knows; complete without the global plane. */
+export const clusterStatusSchema = z.object({
+  cluster: clusterIdSchema,
+  region: regionIdSchema,
+  trustDomain: trustDomainSchema,
+  federation: trustDomainSchema,
+  asOfMs: count,
+  generation: z.object({ epoch: count, revision: count }),
+  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional() }),
+  identity: z.object({ intermediateNotAfterMs: count, signer: z.enum(["own", "remote"]) }),
+  draining: z.boolean(),
+  endpoints: z.object({ ready: count, notReady: count, unknown: count }),
+  services: z.array(serviceRowSchema).describe("Own and imported ones."),
+  proxies: z.array(proxyRowSchema),
+});
+
+/** Why a service is, or would be, served where it is. */
+export const explanationSchema = z.object({
+  service: z.string(),
+  fromCluster: clusterIdSchema,
+  fromRegion: regionIdSchema,
+  asOfMs: count,
+  localityMode: z.enum(["nearest", "ordered", "weights"]),
+  chosen: clusterIdSchema.optional().describe("Where a request would go first; absent: nowhere."),
+  places: z.array(
+    servicePlaceSchema.extend({
+      kind: z.enum(["local", "remote"]),
+      order: count.describe("0 is tried first."),
+      verdict: z.enum(["healthy", "suspect", "down", "unknown"]),
+      loadShare: z.number().min(0).max(1),
+      roundTripMs: ms.optional().describe("As measured from here."),
+      reason: z.string().describe("Why it stands at this place of the order."),
+    }),
+  ),
+  notes: z.array(z.string()),
+});
+
+export type ServicePlace = z.infer<typeof servicePlaceSchema>;
+export type ServiceRow = z.infer<typeof serviceRowSchema>;
+export type ClusterRow = z.infer<typeof clusterRowSchema>;
+export type RelationshipRow = z.infer<typeof relationshipRowSchema>;
+export type ProxyRow = z.infer<typeof proxyRowSchema>;
+export type FederationStatus = z.infer<typeof federationStatusSchema>;
+export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
+export type Explanation = z.infer<typeof explanationSchema>;
