@@ -23,7 +23,7 @@ export type Selection = { readonly names: readonly string[] } | { readonly regio
 const processesMax = 512;
 /** So often may a process end before it was ever ready; then whoever waits for it is told. */
 const failuresBeforeReadyMax = 3;
-const stopGraceMs = 5_000;
+const defaultStopGraceMs = 5_000;
 /** Callers go first and what they rest on last, so that an orderly end loses no request. */
 const stopOrder: readonly (readonly ProcessKind[])[] = [["users"], ["sidecar", "gateway", "app", "relay"], ["plane"], ["global"], ["bus", "engine"]];
 
@@ -33,6 +33,7 @@ export class Supervisor {
   readonly #clock: Clock;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #log: (message: string) => void;
+  readonly #stopGraceMs: number;
   readonly #processes = new Map<string, ManagedProcess>();
   readonly #failures = new Map<string, number>();
   readonly #waiters = new Set<() => void>();
@@ -42,11 +43,14 @@ export class Supervisor {
     readonly clock: Clock;
     readonly env: Readonly<Record<string, string | undefined>>;
     readonly log: (message: string) => void;
+    /** How long a process may take to end after SIGTERM. */
+    readonly stopGraceMs?: number;
   }) {
     this.#dataDir = options.dataDir;
     this.#clock = options.clock;
     this.#env = options.env;
     this.#log = options.log;
+    this.#stopGraceMs = options.stopGraceMs ?? defaultStopGraceMs;
     this.#changed();
   }
 
@@ -111,14 +115,14 @@ export class Supervisor {
   /** An orderly end: SIGTERM, and SIGKILL for what has not ended after the grace period. */
   async stop(selection: Selection): Promise<readonly string[]> {
     const selected = this.#select(selection);
-    await Promise.all(selected.map((managed) => managed.stop(stopGraceMs)));
+    await Promise.all(selected.map((managed) => managed.stop(this.#stopGraceMs)));
     return selected.map((managed) => managed.spec.name);
   }
 
   async stopAll(): Promise<void> {
     for (const kinds of stopOrder) {
       const group = [...this.#processes.values()].filter((managed) => kinds.includes(managed.spec.kind));
-      await Promise.all(group.map((managed) => managed.stop(stopGraceMs)));
+      await Promise.all(group.map((managed) => managed.stop(this.#stopGraceMs)));
     }
   }
 

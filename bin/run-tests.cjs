@@ -1,0 +1,69 @@
+// `npm test`: every suite with the pinned Node, what was left out and why, and one line of numbers at the end.
+"use strict";
+const { spawnSync } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+
+const root = path.join(__dirname, "..");
+const node = path.join(root, "node_modules", "node", "bin", "node");
+const projects = ["unit", "engines", "scenarios"];
+
+/** Runs one project; returns its counts. A project that could not run at all counts as one failure. */
+function runProject(project, directory) {
+  const outputFile = path.join(directory, `${project}.json`);
+  const result = spawnSync(
+    node,
+    [path.join(root, "node_modules", "vitest", "vitest.mjs"), "run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${outputFile}`],
+    { cwd: root, stdio: "inherit", env: { ...process.env, PATH: `${path.join(root, "node_modules", ".bin")}${path.delimiter}${process.env.PATH}` } },
+  );
+  return readCounts(project, outputFile, result.status);
+}
+
+function readCounts(project, outputFile, status) {
+  let report;
+  try {
+    report = JSON.parse(fs.readFileSync(outputFile, "utf8"));
+  } catch {
+    return { project, passed: 0, failed: 1, left: [`${project}: the suite could not be run (exit code ${status})`] };
+  }
+  // A file that failed to load has no tests of its own; an unhandled error fails the run without failing a test.
+  const brokenFiles = report.testResults.filter((file) => file.status === "failed" && file.assertionResults.every((test) => test.status !== "failed")).length;
+  const failed = report.numFailedTests + brokenFiles;
+  return {
+    project,
+    passed: report.numPassedTests,
+    failed: failed === 0 && status !== 0 ? 1 : failed,
+    left: skippedSuites(report.testResults),
+  };
+}
+
+/** One line for each file with skipped tests: the test's own title says why (an engine that is not there, say). */
+function skippedSuites(files) {
+  return files.flatMap((file) => {
+    const skipped = file.assertionResults.filter((test) => test.status === "skipped" || test.status === "pending" || test.status === "todo");
+    if (skipped.length === 0) return [];
+    const titles = [...new Set(skipped.map((test) => test.ancestorTitles[0] || test.title))];
+    return [`${path.relative(root, file.name)}: ${skipped.length} not run (${titles.join("; ")})`];
+  });
+}
+
+function main() {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "atoll-tests-"));
+  try {
+    const chosen = process.argv.length > 2 ? process.argv.slice(2) : projects;
+    const counts = chosen.map((project) => runProject(project, directory));
+    const left = counts.flatMap((count) => count.left);
+    process.stdout.write(left.length === 0 ? "\nNo suite was left out.\n" : `\nLeft out:\n${left.map((line) => `  ${line}\n`).join("")}`);
+    const passed = counts.reduce((sum, count) => sum + count.passed, 0);
+    const failed = counts.reduce((sum, count) => sum + count.failed, 0);
+    process.stdout.write(`${passed} passed, ${failed} failed\n`);
+    process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+module.exports = { readCounts, skippedSuites };
+
+if (require.main === module) main();

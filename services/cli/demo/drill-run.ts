@@ -1,0 +1,206 @@
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import type { ProcessKind } from "../up/process-spec.ts";
+import type { SupervisorClient } from "../up/supervisor-client.ts";
+import { drillMatrix, scoreDrill, type DrillRecord, type DrillScore, type MatrixRow } from "./drill-score.ts";
+import { sumWindows, type WindowSum } from "./request-window.ts";
+import type { SeenFailure, UsersClient } from "./users-client.ts";
+
+/** Where a drill is. */
+export type DrillStep = "observing" | "killed" | "shifted" | "returning" | "returned" | "recovered";
+
+/** What the users saw in the last second. */
+export interface DrillSample {
+  readonly step: DrillStep;
+  /** Since the step began. */
+  readonly stepMs: number;
+  readonly users: readonly { readonly region: string; readonly sum: WindowSum }[];
+}
+
+/** Who watches a drill. */
+export interface DrillHooks {
+  /** A step has begun; `text` says what happened, in one sentence. */
+  onStep(step: DrillStep, text: string): void;
+  onSample(sample: DrillSample): void;
+  /** Resolves when the region is to be killed: a key, a timer, at once. */
+  whenToKill(signal: AbortSignal): Promise<void>;
+}
+
+export interface DrillOptions {
+  readonly region: string;
+  readonly clock: Clock;
+  readonly supervisor: SupervisorClient;
+  readonly users: readonly UsersClient[];
+  readonly hooks: DrillHooks;
+  /** The kill waits for a moment with at least so many requests in flight into the region. */
+  readonly inFlightMin: number;
+  /** How long the region stays dead. */
+  readonly outageMs: number;
+}
+
+/** A drill's outcome. */
+export interface DrillReport {
+  readonly drill: DrillScore;
+  readonly matrix: readonly MatrixRow[];
+  readonly killed: readonly string[];
+  readonly failures: readonly SeenFailure[];
+}
+
+const sampleEveryMs = 100;
+const shownMs = 1_000;
+/** The guard looks at so much of the past, so a drill begins only on a federation that has been healthy that long. */
+const healthyForMs = 2_000;
+const healthyWithinMs = 30_000;
+const inFlightWithinMs = 10_000;
+const shiftWithinMs = 15_000;
+const startWithinMs = 60_000;
+const recoverWithinMs = 60_000;
+const afterMs = 5_000;
+/** What a region's processes need of each other decides the order in which they return. */
+const returnOrder: readonly (readonly ProcessKind[])[] = [["engine"], ["plane"], ["app"], ["sidecar", "gateway"]];
+
+/**
+ * Kills every process of a region by SIGKILL at a moment of full load, watches its users go elsewhere, starts the
+ * region again, and scores what was seen. When `signal` aborts, it stops where it is and starts nothing again.
+ * @throws {ATOLL_DRILL_REFUSED} when the federation does not become healthy first.
+ */
+export async function runRegionLossDrill(options: DrillOptions, signal: AbortSignal): Promise<DrillReport> {
+  return await new RegionLossDrill(options, signal).run();
+}
+
+class RegionLossDrill {
+  readonly #options: DrillOptions;
+  readonly #signal: AbortSignal;
+  readonly #home: UsersClient;
+  #step: DrillStep = "observing";
+  #stepBeganMs = 0;
+  #observerStallMs = 0;
+
+  constructor(options: DrillOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+    const home = options.users.find((users) => users.region === options.region);
+    if (home === undefined) throw new AtollError("ATOLL_DRILL_REFUSED", `no users live in ${options.region}; there is nothing to watch`);
+    this.#home = home;
+  }
+
+  async run(): Promise<DrillReport> {
+    const { clock, hooks, supervisor, region, outageMs } = this.#options;
+    this.#begin("observing", `users call; ${region} is watched`);
+    await this.#untilHealthy();
+    const beganAtMs = clock.nowMs();
+    this.#observerStallMs = 0;
+    let isDue = false;
+    const due = hooks.whenToKill(this.#signal).then(() => (isDue = true));
+    await this.#watch(() => isDue);
+    await due;
+    await this.#home.whenInFlight(this.#options.inFlightMin, inFlightWithinMs, this.#signal);
+    const { atMs: killAtMs, names } = await supervisor.kill({ region }, this.#signal);
+    const inFlightAtKill = await this.#home.inFlightAt(killAtMs, this.#signal);
+    this.#begin("killed", `${region} is gone: ${names.length} processes by SIGKILL, ${inFlightAtKill} requests in flight into it`);
+
+    const record = (returnAtMs?: number): DrillRecord => ({
+      region,
+      windowMs: this.#home.windowMs,
+      beganAtMs,
+      killAtMs,
+      returnAtMs,
+      endedAtMs: clock.nowMs(),
+      inFlightAtKill,
+      windows: new Map(this.#options.users.map((users) => [users.region, users.windows])),
+      observerStallMs: this.#observerStallMs,
+    });
+    await this.#watch(() => scoreDrill(record()).shiftMs !== null, shiftWithinMs);
+    const { shiftMs } = scoreDrill(record());
+    this.#begin("shifted", shiftMs === null ? `after ${shiftWithinMs / 1000} s the users are still not served elsewhere` : `its users are served elsewhere, ${shiftMs} ms after the kill`);
+    await this.#watch(() => clock.nowMs() - killAtMs >= outageMs);
+
+    const returnAtMs = clock.nowMs();
+    this.#begin("returning", `${region} is started again`);
+    await this.#bringBack(names);
+    this.#begin("returned", `${region} runs again; its users come back when it has proved itself`);
+    await this.#watch(() => scoreDrill(record(returnAtMs)).recoverMs !== null, recoverWithinMs);
+    const { recoverMs } = scoreDrill(record(returnAtMs));
+    this.#begin("recovered", recoverMs === null ? `after ${recoverWithinMs / 1000} s the users are still served elsewhere` : `its users are served at home again, ${seconds(recoverMs)} after the return began`);
+    await this.#watch(() => clock.monotonicMs() - this.#stepBeganMs >= afterMs);
+
+    const final = record(returnAtMs);
+    return { drill: scoreDrill(final), matrix: drillMatrix(final), killed: names, failures: await this.#failuresSince(beganAtMs) };
+  }
+
+  /** The guard: every region's users have been served without a failure for a while. */
+  async #untilHealthy(): Promise<void> {
+    const { clock, users } = this.#options;
+    const isHealthy = (): boolean => {
+      const sinceMs = clock.nowMs() - healthyForMs - shownMs / 2;
+      return users.every((one) => {
+        const { windows } = one;
+        const [first] = windows;
+        const sum = sumWindows(windows.filter((window) => window.startMs >= sinceMs));
+        const home = sum.ok[one.region] ?? 0;
+        return first !== undefined && first.startMs <= sinceMs + shownMs && sum.failed === 0 && sum.okTotal > 0 && home / sum.okTotal >= 0.99;
+      });
+    };
+    await this.#watch(isHealthy, healthyWithinMs);
+    if (isHealthy()) return;
+    const states = users.map((one) => {
+      const sum = sumWindows(one.windows.filter((window) => window.startMs >= clock.nowMs() - healthyForMs));
+      return `${one.region}'s users: ${sum.okTotal} answered (${sum.ok[one.region] ?? 0} at home), ${sum.failed} failed`;
+    });
+    throw new AtollError("ATOLL_DRILL_REFUSED", `the federation has not been healthy for ${healthyForMs / 1000} s within ${healthyWithinMs / 1000} s; in the last ones: ${states.join("; ")}`);
+  }
+
+  async #bringBack(names: readonly string[]): Promise<void> {
+    const { supervisor } = this.#options;
+    const views = await supervisor.list(this.#signal);
+    const kinds = new Map(views.map((view) => [view.name, view.kind]));
+    for (const group of returnOrder) {
+      const members = names.filter((name) => group.includes(kinds.get(name) ?? "app"));
+      if (members.length === 0) continue;
+      await supervisor.start({ names: members }, this.#signal);
+      let failure: { readonly error: unknown } | undefined;
+      let isReady = false;
+      void supervisor.waitReady(members, startWithinMs, this.#signal).then(
+        () => (isReady = true),
+        (error: unknown) => (failure = { error }),
+      );
+      await this.#watch(() => isReady || failure !== undefined);
+      if (failure !== undefined) throw failure.error;
+    }
+  }
+
+  async #failuresSince(sinceMs: number): Promise<readonly SeenFailure[]> {
+    const lists = await Promise.all(this.#options.users.map((users) => users.failures(this.#signal)));
+    return lists.flat().filter((failure) => failure.atMs >= sinceMs);
+  }
+
+  #begin(step: DrillStep, text: string): void {
+    this.#step = step;
+    this.#stepBeganMs = this.#options.clock.monotonicMs();
+    this.#options.hooks.onStep(step, text);
+  }
+
+  /** Refreshes and shows until `isDone`, or for `limitMs`. */
+  async #watch(isDone: () => boolean, limitMs = Number.POSITIVE_INFINITY): Promise<void> {
+    const { clock, users, hooks } = this.#options;
+    const beganMs = clock.monotonicMs();
+    for (;;) {
+      await Promise.all(users.map((one) => one.refresh(this.#signal)));
+      const sinceMs = clock.nowMs() - shownMs - users[0]!.windowMs;
+      hooks.onSample({
+        step: this.#step,
+        stepMs: clock.monotonicMs() - this.#stepBeganMs,
+        users: users.map((one) => ({ region: one.region, sum: sumWindows(one.windows.filter((window) => window.startMs >= sinceMs)) })),
+      });
+      if (isDone() || clock.monotonicMs() - beganMs >= limitMs) return;
+      const sleptMs = clock.monotonicMs();
+      await sleep(clock, sampleEveryMs, this.#signal);
+      this.#observerStallMs = Math.max(this.#observerStallMs, clock.monotonicMs() - sleptMs - sampleEveryMs);
+    }
+  }
+}
+
+/** `1.2 s`. */
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

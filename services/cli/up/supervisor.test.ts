@@ -1,0 +1,110 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { isSameProcess } from "./process-identity.ts";
+import type { ProcessSpec } from "./process-spec.ts";
+import { processesFileName, Supervisor, type ProcessesFile } from "./supervisor.ts";
+
+const never = new AbortController().signal;
+let dataDir = "";
+let supervisor: Supervisor;
+
+/** A program that writes its ready file and stays until SIGTERM. */
+const serving = `
+  const fs = require("node:fs");
+  const [file] = process.argv.slice(1);
+  fs.writeFileSync(file + ".new", JSON.stringify({ pid: process.pid, ports: { http: 1 } }));
+  fs.renameSync(file + ".new", file);
+  process.on("SIGTERM", () => process.exit(0));
+  setInterval(() => {}, 1000);
+`;
+
+function spec(name: string, options: { readonly region?: string; readonly program?: string; readonly kind?: ProcessSpec["kind"] } = {}): ProcessSpec {
+  const readyFile = join(dataDir, name, "ready.json");
+  return {
+    name,
+    kind: options.kind ?? "app",
+    ...(options.region === undefined ? {} : { region: options.region }),
+    command: process.execPath,
+    args: ["-e", options.program ?? serving, readyFile],
+    cwd: dataDir,
+    logFile: join(dataDir, "logs", `${name}.log`),
+    readyFile,
+  };
+}
+
+function traces(): ProcessesFile["processes"] {
+  return (JSON.parse(readFileSync(join(dataDir, processesFileName), "utf8")) as ProcessesFile).processes;
+}
+
+describe("the supervisor", () => {
+  beforeEach(() => {
+    dataDir = mkdtempSync(join(tmpdir(), "atoll-supervisor-"));
+    supervisor = new Supervisor({ dataDir, clock: systemClock, env: process.env, log: () => {}, stopGraceMs: 500 });
+  });
+  afterEach(async () => {
+    await supervisor.stopAll();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+
+  it("says that a process runs when it has written its ready file, and with which ports", async () => {
+    supervisor.add([spec("a")]);
+    await supervisor.waitReady(["a"], never);
+    expect(supervisor.list()).toMatchObject([{ name: "a", state: "running", ports: { http: 1 }, restarts: 0 }]);
+  });
+
+  it("keeps on disk what identifies every living process", async () => {
+    supervisor.add([spec("a"), spec("b")]);
+    await supervisor.waitReady(["a", "b"], never);
+    expect(traces().map((trace) => trace.name)).toEqual(["a", "b"]);
+    for (const trace of traces()) expect(isSameProcess(trace.pid, trace.identity)).toBe(true);
+  });
+
+  it("kills a region and nothing else, leaves it dead, and starts it again when told", async () => {
+    supervisor.add([spec("a", { region: "eu" }), spec("b", { region: "eu" }), spec("c", { region: "us" })]);
+    await supervisor.waitReady(["a", "b", "c"], never);
+    const before = traces();
+    expect(supervisor.kill({ region: "eu" }).names).toEqual(["a", "b"]);
+    expect(supervisor.list().map((view) => view.state)).toEqual(["killed", "killed", "running"]);
+    // Told at once, while the dead are not yet collected: they come back all the same.
+    supervisor.start({ names: ["a", "b"] });
+    await supervisor.waitReady(["a", "b", "c"], never);
+    const after = traces();
+    const pidOf = (list: typeof after, name: string): number | undefined => list.find((trace) => trace.name === name)?.pid;
+    expect(pidOf(after, "a")).not.toBe(pidOf(before, "a"));
+    expect(pidOf(after, "c")).toBe(pidOf(before, "c"));
+    expect(supervisor.list().every((view) => view.restarts === 0)).toBe(true);
+  });
+
+  it("starts a process again that ended by itself", async () => {
+    supervisor.add([spec("a")]);
+    await supervisor.waitReady(["a"], never);
+    const [first] = traces();
+    process.kill(first?.pid ?? 0, "SIGKILL");
+    await expect.poll(() => supervisor.list()[0]).toMatchObject({ state: "running", restarts: 1 });
+    expect(traces()[0]?.pid).not.toBe(first?.pid);
+  });
+
+  it("tells with the end of the log when a process does not start", async () => {
+    supervisor.add([spec("bad", { program: "console.error('the port is taken'); process.exit(2)" })]);
+    await expect(supervisor.waitReady(["bad"], never)).rejects.toMatchObject({ code: "ATOLL_PROCESS_FAILED", message: expect.stringMatching(/bad does not start \(exit code 2\)[^]*the port is taken/) as string });
+  });
+
+  it("leaves nothing alive when it ends, not even who ignores SIGTERM", async () => {
+    const stubborn = serving.replace("process.exit(0)", "{}");
+    supervisor.add([spec("a"), spec("b", { kind: "users" }), spec("c", { program: stubborn, kind: "bus" })]);
+    await supervisor.waitReady(["a", "b", "c"], never);
+    const alive = traces();
+    await supervisor.stopAll();
+    expect(alive.filter((trace) => isSameProcess(trace.pid, trace.identity))).toEqual([]);
+    expect(traces()).toEqual([]);
+  });
+
+  it("does not know a region or a name that nobody has", () => {
+    expect(() => supervisor.kill({ region: "mars" })).toThrow(expect.objectContaining({ code: "ATOLL_CONTROL_REFUSED" }));
+    expect(() => supervisor.start({ names: ["nobody"] })).toThrow(expect.objectContaining({ code: "ATOLL_CONTROL_REFUSED" }));
+    expect(existsSync(join(dataDir, processesFileName))).toBe(true);
+  });
+});

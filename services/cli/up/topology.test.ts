@@ -1,0 +1,77 @@
+import { describe, expect, it } from "vitest";
+import { demoFederation, oneWayMs } from "./demo-federation.ts";
+import { PortBlock } from "./port-block.ts";
+import { embeddedEngines, layOut, portBlockSize, type Topology } from "./topology.ts";
+
+function demo(): Topology {
+  return layOut(demoFederation, { dataDir: "/state", home: "/home", node: "/node", ports: new PortBlock(20_000, portBlockSize), engines: embeddedEngines("/state") });
+}
+
+function portsIn(value: unknown): number[] {
+  if (typeof value === "number") return value >= 20_000 ? [value] : [];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(portsIn) : [];
+}
+
+describe("the demo federation, laid out", () => {
+  it("gives every process its own name, data directory and configuration file", () => {
+    const { processes } = demo();
+    for (const pick of [(p: (typeof processes)[number]) => p.spec.name, (p: (typeof processes)[number]) => p.configFile, (p: (typeof processes)[number]) => p.config["dataDir"]]) {
+      expect(new Set(processes.map(pick)).size).toBe(processes.length);
+    }
+  });
+
+  it("lets no two processes listen on one port", () => {
+    const listening = demo().processes.flatMap(({ config, spec }) => {
+      const links = (config["links"] as { listen: unknown }[] | undefined)?.map((link) => link.listen) ?? [];
+      return portsIn([config["listen"], spec.kind === "app" ? undefined : config["ports"], links]);
+    });
+    expect(listening.length).toBeGreaterThan(80);
+    expect(new Set(listening).size).toBe(listening.length);
+  });
+
+  it("kills with a region its planes, gateways, workloads and their sidecars, and neither its users nor their edge", () => {
+    const dying = demo().processes.filter(({ spec }) => spec.region === "eu-west").map(({ spec }) => spec.name);
+    expect(dying.sort()).toEqual(
+      [
+        "shop-eu-plane", "shop-eu-gateway", "shop-eu-storefront", "shop-eu-storefront-proxy", "shop-eu-catalog", "shop-eu-catalog-proxy",
+        "pay-eu-1-plane", "pay-eu-1-gateway", "pay-eu-1-payments", "pay-eu-1-payments-proxy",
+      ].sort(),
+    );
+  });
+
+  it("leads callers of another region through a delayed link to the gateway itself", () => {
+    const { gateways, processes } = demo();
+    const links = processes.find(({ spec }) => spec.name === "network")?.config["links"] as { listen: { port: number }; target: { port: number }; oneWayMs: number }[];
+    const [direct, ...delayed] = gateways.get("shop-us") ?? [];
+    expect(direct?.regions).toBeUndefined();
+    expect(delayed.map((listing) => listing.regions)).toEqual([["eu-west"], ["ap-south"]]);
+    for (const listing of delayed) {
+      const link = links.find((candidate) => candidate.listen.port === listing.port);
+      expect(link?.target.port).toBe(direct?.port);
+      expect(link?.oneWayMs).toBe(oneWayMs(demoFederation, listing.regions?.[0] ?? "", "us-east"));
+    }
+  });
+
+  it("starts signers before the planes that enrol with them", () => {
+    const { processes } = demo();
+    for (const { tokens, stage } of processes) {
+      for (const token of tokens) {
+        if (token.kind !== "enrolment") continue;
+        expect(stage).toBe("planes");
+        expect(processes.find(({ spec }) => spec.name === `${token.signer}-plane`)?.stage).toBe("signers");
+      }
+    }
+  });
+
+  it("sends enough requests, and keeps enough of them in flight into eu-west", () => {
+    const total = demoFederation.users.reduce((sum, users) => sum + users.ratePerSecond, 0);
+    const home = demoFederation.users.find((users) => users.region === "eu-west")?.ratePerSecond ?? 0;
+    const workMs = demoFederation.workloads.filter((workload) => workload.kind !== "payments").reduce((sum, workload) => sum + workload.workMs, 0);
+    expect(total).toBeGreaterThanOrEqual(500);
+    expect((home * workMs) / 1000).toBeGreaterThanOrEqual(50);
+  });
+
+  it("has no more ports than the block", () => {
+    expect(() => layOut(demoFederation, { dataDir: "/state", home: "/home", node: "/node", ports: new PortBlock(20_000, 10), engines: embeddedEngines("/state") })).toThrow(/10 ports/);
+  });
+});
