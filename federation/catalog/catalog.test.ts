@@ -191,7 +191,7 @@ describe("records", () => {
       appliedAtMs: 5,
     } as const;
     const imported: ServiceImport = { apiVersion, kind: "ServiceImport", metadata: importMetadata(spec), spec };
-    const position = { publisher: "global", epoch: 1, term: 1, stream: "s", seq: 4, floor: 0, appliedAtMs: 5 };
+    const position = { publisher: "global", epoch: 1, term: 1, stream: "s", seq: 4, floorEpoch: 1, floorRevision: 0, appliedAtMs: 5 };
     const ops = [
       catalog.objects.putOp(objectId(object), object),
       catalog.resources("ServiceImport").putOp(imported),

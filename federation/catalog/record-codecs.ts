@@ -34,7 +34,8 @@ const positionSchema: z.ZodType<AppliedPosition> = z.object({
   term: count,
   stream: z.string().max(128),
   seq: count,
-  floor: count,
+  floorEpoch: count,
+  floorRevision: count,
   appliedAtMs: count,
 });
 

@@ -21,8 +21,9 @@ export interface AppliedPosition {
   readonly stream: string;
   /** Last applied of the stream; 0 when none yet. */
   readonly seq: number;
-  /** Objects at or under this revision of the publisher's store are never applied again. */
-  readonly floor: number;
+  /** Position in the publisher's store as of the last whole comparison; an unknown key of its own at or below it is old news. */
+  readonly floorEpoch: number;
+  readonly floorRevision: number;
   readonly appliedAtMs: number;
 }
 

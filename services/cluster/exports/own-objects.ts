@@ -1,10 +1,10 @@
 import type { Collection } from "#federation/catalog/collection.ts";
-import { objectId } from "#federation/catalog/catalog.ts";
 import type { ObjectRecord } from "#federation/catalog/records.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { recordOf } from "#federation/replication/shell/catalog-replica-store.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
-import { decodeSignedObject, encodeSignedObject, openObject, signObject, type ObjectSigner } from "#federation/wire/signed-object.ts";
-import type { OpenedObject } from "#federation/model/replicated-object.ts";
+import { decodeSignedObject, openObject, signObject, type ObjectSigner } from "#federation/wire/signed-object.ts";
+import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
 
 /** What an object of this cluster should say. */
@@ -149,21 +149,6 @@ export class OwnObjects {
     this.#writes = turn.catch(() => undefined);
     return turn;
   }
-}
-
-/** An object as it is kept in the catalog. */
-export function recordOf({ signed, payload }: OpenedObject, appliedAtMs: number): ObjectRecord {
-  return {
-    origin: payload.origin,
-    kind: payload.kind,
-    key: payload.key,
-    epoch: payload.generation.epoch,
-    revision: payload.generation.revision,
-    audience: payload.audience,
-    tombstone: payload.tombstone,
-    signed: encodeSignedObject(signed),
-    appliedAtMs,
-  };
 }
 
 /** JSON text with the time at which it was said taken out. */

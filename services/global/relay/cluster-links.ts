@@ -1,0 +1,125 @@
+import type { Bus } from "#federation/bus/bus.ts";
+import type { Catalog } from "#federation/catalog/catalog.ts";
+import type { Cluster } from "#federation/model/resource.ts";
+import { globalOrigin, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
+import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
+import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
+import { linkSubjects, runPublisher } from "#federation/replication/shell/run-publisher.ts";
+import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
+import type { Random } from "#federation/runtime/random.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
+import { isOfferedTo, type OfferContext } from "./offers.ts";
+
+export interface ClusterLinksOptions {
+  readonly federation: string;
+  readonly epoch: number;
+  /** Higher at each start of a leader. */
+  readonly term: number;
+  readonly bus: Bus;
+  readonly catalog: Catalog;
+  readonly clusters: Watched<ReadonlyMap<string, Cluster>>;
+  readonly objects: Watched<{ readonly revision: number; readonly objects: ReadonlyMap<string, OpenedObject> }>;
+  readonly offerContext: () => OfferContext;
+  readonly signer: () => ObjectSigner;
+  readonly verifyChain: VerifyChain;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** The links of the leading global plane: for each cluster one stream of what it exports, up, and one of what it is offered, down. */
+export class ClusterLinks {
+  readonly lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
+  readonly statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
+  readonly #options: ClusterLinksOptions;
+
+  constructor(options: ClusterLinksOptions) {
+    this.#options = options;
+  }
+
+  /** Opens a link for each cluster that there is, and closes it when the cluster is deleted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const open = new Map<string, { readonly stop: AbortController; readonly done: Promise<void> }>();
+    const failure = new AbortController();
+    const either = AbortSignal.any([signal, failure.signal]);
+    try {
+      for await (const clusters of this.#options.clusters.changes(either)) {
+        for (const [id, link] of open) {
+          if (clusters.has(id)) continue;
+          link.stop.abort();
+          open.delete(id);
+        }
+        for (const id of clusters.keys()) {
+          if (open.has(id)) continue;
+          const stop = new AbortController();
+          const done = this.#runLink(id, AbortSignal.any([either, stop.signal])).catch((error: unknown) => failure.abort(error));
+          open.set(id, { stop, done });
+        }
+      }
+    } finally {
+      for (const link of open.values()) link.stop.abort();
+      await Promise.all([...open.values()].map((link) => link.done));
+    }
+    if (failure.signal.aborted) throw failure.signal.reason;
+  }
+
+  async #runLink(id: string, signal: AbortSignal): Promise<void> {
+    const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger } = this.#options;
+    const trustDomain = this.#options.clusters.current.get(id)?.spec.trustDomain ?? "";
+    const common = { bus, clock, logger: logger.child({ clusterId: id }) };
+    await runTasks(
+      [
+        (inner) =>
+          runReceiver(
+            {
+              ...common,
+              names: { federation, publisher: id, audience: globalOrigin },
+              publisherTrustDomain: trustDomain,
+              subjects: linkSubjects("up", id),
+              origins: "publisher",
+              admits: (payload) => this.#admits(id, payload),
+              verifyChain,
+              store: new CatalogReplicaStore({ catalog, publisher: id, isFrom: (record) => record.origin === id, clock }),
+              statuses: this.statuses,
+            },
+            inner,
+          ),
+        (inner) =>
+          runPublisher(
+            {
+              ...common,
+              random,
+              names: { federation, publisher: globalOrigin, audience: id },
+              publisherTrustDomain: federation,
+              subjects: linkSubjects("down", id),
+              epoch,
+              term,
+              objects,
+              offers: (payload) => this.#offers(id, payload),
+              signer,
+              lags: this.lags,
+            },
+            inner,
+          ),
+      ],
+      signal,
+    );
+  }
+
+  /** A cluster speaks of its own services, in the namespaces that it may export, and of its own trust domain. */
+  #admits(id: string, payload: ObjectPayload): boolean {
+    const cluster = this.#options.clusters.current.get(id);
+    if (cluster === undefined || payload.originTrustDomain !== cluster.spec.trustDomain) return false;
+    if (payload.kind === "TrustDomain") return payload.key === cluster.spec.trustDomain;
+    return payload.kind === "ServiceExport" && cluster.spec.exportNamespaces.includes(payload.key.split("/")[0] ?? "");
+  }
+
+  #offers(id: string, payload: ObjectPayload): boolean {
+    const cluster = this.#options.clusters.current.get(id);
+    return cluster !== undefined && isOfferedTo(cluster, payload, this.#options.offerContext());
+  }
+}
