@@ -1,0 +1,121 @@
+import { fileURLToPath } from "node:url";
+import { isAtollError } from "#federation/runtime/errors.ts";
+import type { ErrorCode } from "#federation/runtime/error-catalog.ts";
+import { createSeededRandom, systemRandom } from "#federation/runtime/random.ts";
+import type { Random } from "#federation/runtime/random.ts";
+import { decodeDeltaRequest, decodeDeltaResponse, encodeDeltaRequest, encodeDeltaResponse, encodeResource } from "./discovery-messages.ts";
+import { decodeBundle, decodeGatewayRoute, decodeInbound, decodeService, encodeBundle } from "./discovery-resources.ts";
+import {
+  decodeAcknowledgement,
+  decodeFetchAnswer,
+  decodeFetchRequest,
+  decodeFrame,
+  decodeHeartbeat,
+  encodeAcknowledgement,
+  encodeFetchAnswer,
+  encodeFetchRequest,
+  encodeFrame,
+  encodeHeartbeat,
+} from "./frames.ts";
+import { clusterCredentialsCodec, enrollRequestCodec, renewClusterRequestCodec } from "./signer-messages.ts";
+import { decodeSignedObject, encodeSignedObject, openObject } from "./signed-object.ts";
+import { TestOrigins } from "./test-origin.ts";
+import { identityResponseCodec, joinRequestCodec, renewRequestCodec, sessionAckCodec, sessionReportCodec } from "./workload-messages.ts";
+import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
+
+/** The codes that a decoder may throw; anything else is a fault. */
+const declared: readonly ErrorCode[] = ["ATOLL_WIRE_INVALID", "ATOLL_WIRE_TOO_LARGE", "ATOLL_WIRE_VERSION", "ATOLL_SIGNATURE_INVALID"];
+
+const origins = new TestOrigins();
+const object = origins.object("shop-eu", "web/catalog", 3);
+const link = { federation: "demo.atoll", publisher: "shop-eu", audience: "global", epoch: 1, term: 1, stream: "s", seq: 1 };
+const bundle = { trustDomain: parseTrustDomainName("shop.example"), sequence: 1, refreshHintSeconds: 1, x509Authorities: [Uint8Array.of(48, 0)] };
+const bytes = Uint8Array.of(1, 2, 3);
+
+/** Good messages, from which damaged ones are made. */
+const seeds: readonly Uint8Array[] = [
+  encodeSignedObject(object.signed),
+  object.signed.payload,
+  encodeFrame({ ...link, entries: [object.signed], withdrawn: ["a/b/c"] }),
+  encodeFetchAnswer({ ...link, revision: 1, buckets: bytes, answer: "a", part: 0, parts: 1, entries: [object.signed] }),
+  encodeFetchRequest({ kind: "differing", digests: new Uint8Array(2048) }),
+  encodeAcknowledgement({ receiver: "global", stream: "s", seq: 1, appliedAtMs: 1 }),
+  encodeHeartbeat({ ...link, publisherTrustDomain: "shop-eu.example", digests: new Uint8Array(2048), nonce: bytes, sentAtMs: 1 }, origins.signer("shop-eu")),
+  encodeBundle(bundle),
+  encodeDeltaRequest({ typeUrl: "t", subscribe: ["a"], unsubscribe: ["b"], initialVersions: { a: "1" }, responseNonce: "n", fault: { code: 3, message: "m" } }),
+  encodeDeltaResponse({ typeUrl: "t", nonce: "n", systemVersion: "s", resources: [encodeResource({ name: "a", version: "1", typeUrl: "t", value: bytes })], removed: ["b"] }),
+  joinRequestCodec.encode({ token: "t", csr: bytes }),
+  identityResponseCodec.encode({ certificateChain: [bytes], bundles: [bundle] }),
+  enrollRequestCodec.encode({ token: "t", cluster: "c", intermediateCsr: bytes, signingCsr: bytes }),
+];
+
+const decoders: Readonly<Record<string, (input: Uint8Array) => unknown>> = {
+  decodeSignedObject,
+  openObject: (input) => openObject({ payload: input, signature: bytes, chain: [bytes] }),
+  decodeFrame,
+  decodeFetchAnswer,
+  decodeFetchRequest,
+  decodeAcknowledgement,
+  decodeHeartbeat: (input) => decodeHeartbeat(input, origins.verifyChain),
+  decodeService,
+  decodeBundle,
+  decodeInbound,
+  decodeGatewayRoute: (input) => decodeGatewayRoute("sni", input),
+  decodeDeltaRequest,
+  decodeDeltaResponse,
+  joinRequest: joinRequestCodec.decode,
+  renewRequest: renewRequestCodec.decode,
+  identityResponse: identityResponseCodec.decode,
+  sessionReport: sessionReportCodec.decode,
+  sessionAck: sessionAckCodec.decode,
+  enrollRequest: enrollRequestCodec.decode,
+  renewClusterRequest: renewClusterRequestCodec.decode,
+  clusterCredentials: clusterCredentialsCodec.decode,
+};
+
+/** Gives every decoder `rounds` damaged messages; throws at the first that answers with anything but a value or a declared code. */
+export function fuzzDecoders(seed: number, rounds: number): { readonly accepted: number; readonly refused: number } {
+  const random = createSeededRandom(seed);
+  let accepted = 0;
+  let refused = 0;
+  for (let round = 0; round < rounds; round++) {
+    const input = damaged(seeds[Math.floor(random.next() * seeds.length)] ?? bytes, random);
+    for (const [name, decode] of Object.entries(decoders)) {
+      try {
+        decode(input);
+        accepted++;
+      } catch (error) {
+        if (!isAtollError(error, ...declared)) {
+          throw new Error(`${name} threw no declared code; seed ${seed}, round ${round}, input ${Buffer.from(input).toString("hex")}`, { cause: error });
+        }
+        refused++;
+      }
+    }
+  }
+  return { accepted, refused };
+}
+
+function damaged(good: Uint8Array, random: Random): Uint8Array {
+  const input = Buffer.from(good);
+  const at = (): number => Math.floor(random.next() * input.length);
+  switch (Math.floor(random.next() * 5)) {
+    case 0:
+      return random.bytes(Math.floor(random.next() * 64));
+    case 1:
+      return input.subarray(0, at());
+    case 2:
+      return Buffer.concat([input.subarray(0, at()), random.bytes(8), input.subarray(at())]);
+    case 3:
+      return Buffer.concat([input, input.subarray(at())]);
+    default:
+      for (let flips = 1 + Math.floor(random.next() * 6); flips > 0; flips--) input[at()] = Math.floor(random.next() * 256);
+      return input;
+  }
+}
+
+// `node federation/wire/decoders.fuzz.ts [rounds] [seed]`
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const seed = Number(process.argv[3] ?? Math.floor(systemRandom.next() * 2 ** 31));
+  const result = fuzzDecoders(seed, Number(process.argv[2] ?? 100_000));
+  process.stdout.write(`seed ${seed}: ${result.accepted} accepted, ${result.refused} refused\n`);
+}
