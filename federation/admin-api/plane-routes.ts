@@ -104,12 +104,12 @@ export const clusterReadOnlyKinds = ["ServiceImport", "TrafficPolicy", "TrustDom
 
 /** Every route of the global plane, for its OpenAPI document. */
 export function allGlobalRoutes(): readonly AnyRoute[] {
-  return [...globalKinds.flatMap((kind) => Object.values(resourceRoutes(kind))), ...Object.values(globalRoutes)] as unknown as readonly AnyRoute[];
+  return [...globalKinds.flatMap((kind) => Object.values(resourceRoutes(kind))), ...Object.values(globalRoutes)];
 }
 
 /** Every route of a cluster's plane, for its OpenAPI document. */
 export function allClusterRoutes(): readonly AnyRoute[] {
   const written = clusterKinds.flatMap((kind) => Object.values(resourceRoutes(kind)));
   const shown = clusterReadOnlyKinds.flatMap((kind) => [resourceRoutes(kind).list, resourceRoutes(kind).get]);
-  return [...written, ...shown, ...Object.values(clusterRoutes)] as unknown as readonly AnyRoute[];
+  return [...written, ...shown, ...Object.values(clusterRoutes)];
 }

@@ -195,7 +195,7 @@ function listSchema<K extends Kind>(kind: K): z.ZodType<ResourceList<K>> {
     kind: z.literal(`${kind}List`),
     metadata: z.object({ revision: z.int(), continue: z.exactOptional(z.string()) }),
     items: z.array(resourceSchemas[kind]),
-  }) as unknown as z.ZodType<ResourceList<K>>;
+  });
 }
 
 function eventSchema<K extends Kind>(kind: K): z.ZodType<WatchEvent<K>> {

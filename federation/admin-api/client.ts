@@ -1,0 +1,252 @@
+import type { IncomingMessage } from "node:http";
+import { Agent, request as httpsRequest, type RequestOptions } from "node:https";
+import type { PeerCertificate } from "node:tls";
+import { deadlineSignal, systemClock, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { resourceId, type Kind, type ResourceKinds } from "#federation/model/resource.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
+import type { AdminContext } from "./admin-context.ts";
+import { readEvents } from "./event-stream.ts";
+import { peerSpiffeId } from "./peer.ts";
+import { AdminApiError, problemContentType, problemSchema } from "./problem.ts";
+import { resourceRoutes, type ResourcePath, type WatchEvent } from "./resource-routes.ts";
+import type { Route } from "./route.ts";
+
+/** Where and how to call. */
+export interface AdminClientOptions {
+  readonly context: AdminContext;
+  /** Instead of the context's server, e.g. a cluster's plane; then `serverId` says who that is. */
+  readonly server?: string;
+  readonly serverId?: SpiffeId;
+  /** Bound of one call; watches have none. 30 s unless told. */
+  readonly timeoutMs?: number;
+  readonly clock?: Clock;
+}
+
+/** The parts of a request, as its route's schemas take them. */
+export interface CallParts<Params, Query, Body> {
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly body?: Body;
+  /** Only if the subject is at this revision; 0: only if it is not there. */
+  readonly ifRevision?: number;
+}
+
+/** A success; `status` 201 says that something was created. */
+export interface CallAnswer<Answer> {
+  readonly body: Answer;
+  readonly status: number;
+  /** From the ETag. */
+  readonly revision?: number;
+}
+
+/** Longest answer that is read. */
+const answerBytesMax = 64 * 1024 * 1024;
+
+/**
+ * A client of one plane's admin API over mutual TLS. Every failure to reach the server, or to find there whom the
+ * context names, is ATOLL_ADMIN_UNAVAILABLE; what the server refuses is an `AdminApiError` with its problem.
+ */
+export class AdminClient implements Disposable {
+  readonly #options: AdminClientOptions;
+  readonly #clock: Clock;
+  readonly #agent: Agent;
+  readonly #target: { readonly host: string; readonly port: number };
+
+  /** @throws {ATOLL_CONFIG_INVALID} when there is no server to call. */
+  constructor(options: AdminClientOptions) {
+    const { context } = options;
+    const serverId = options.serverId ?? context.serverId ?? `spiffe://${context.federation}/atoll/plane/global`;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#target = parseServer(options.server ?? context.server);
+    this.#agent = new Agent({
+      ca: context.caPem,
+      cert: context.certificatePem,
+      key: context.privateKeyPem,
+      minVersion: "TLSv1.3",
+      maxCachedSessions: 0,
+      keepAlive: true,
+      // The chain is verified by then; names of hosts mean nothing here, the identity means everything.
+      checkServerIdentity: (_host, certificate) => checkServer(certificate, serverId),
+    });
+  }
+
+  /** Calls `route` and reads its answer. */
+  async call<Params, Query, Body, Answer, Event>(
+    route: Route<Params, Query, Body, Answer, Event>,
+    parts: CallParts<Params, Query, Body>,
+    signal: AbortSignal,
+  ): Promise<CallAnswer<Answer>> {
+    using deadline = deadlineSignal(this.#clock, this.#options.timeoutMs ?? 30_000, signal);
+    const response = await this.#send(route, parts, deadline.signal);
+    const text = await readText(response);
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status > 299) throw refusal(response, text);
+    const revision = /^"(\d{1,15})"$/.exec(response.headers.etag ?? "")?.[1];
+    const body = this.#read(() => route.parseAnswer(JSON.parse(text) as unknown));
+    return { body, status, ...(revision === undefined ? {} : { revision: Number(revision) }) };
+  }
+
+  /** Follows `route` until `signal` aborts or the server ends the stream; begins with the present state. The caller watches anew. */
+  async *watch<Params, Query extends { readonly watch?: boolean }, Body, Answer, Event>(
+    route: Route<Params, Query, Body, Answer, Event>,
+    parts: CallParts<Params, Omit<Query, "watch">, Body>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Event, void, undefined> {
+    const { parseEvent } = route;
+    if (parseEvent === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `${route.operationId} cannot be watched`);
+    const response = await this.#send(route, { ...parts, query: { ...parts.query, watch: true } as unknown as Query }, signal);
+    try {
+      if (response.statusCode !== 200) throw refusal(response, await readText(response));
+      for await (const data of readEvents(response)) yield this.#read(() => parseEvent(data));
+    } catch (error) {
+      if (signal.aborted) return;
+      throw isAtollError(error) ? error : this.#unreachable(error);
+    } finally {
+      response.destroy();
+    }
+  }
+
+  /** All resources of `kind`, page by page. */
+  async list<K extends Kind>(kind: K, filter: { readonly namespace?: string }, signal: AbortSignal): Promise<readonly ResourceKinds[K][]> {
+    const { list } = resourceRoutes(kind);
+    const items: ResourceKinds[K][] = [];
+    let query: { readonly namespace?: string; readonly continue?: string } = filter;
+    for (;;) {
+      const { body } = await this.call(list, { query }, signal);
+      items.push(...body.items);
+      if (body.metadata.continue === undefined) return items;
+      query = { ...filter, continue: body.metadata.continue };
+    }
+  }
+
+  /** One resource. @throws {ATOLL_NOT_FOUND} */
+  async get<K extends Kind>(kind: K, path: ResourcePath, signal: AbortSignal): Promise<ResourceKinds[K]> {
+    return (await this.call(resourceRoutes(kind).get, { params: path }, signal)).body;
+  }
+
+  /** Makes the plane's resource what `resource` says. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */
+  async apply<K extends Kind>(
+    resource: ResourceKinds[K],
+    options: { readonly ifRevision?: number },
+    signal: AbortSignal,
+  ): Promise<{ readonly resource: ResourceKinds[K]; readonly isNew: boolean }> {
+    const route = resourceRoutes(resource.kind as K).apply;
+    const { body, status } = await this.call(route, { params: pathOf(resource.metadata), body: resource, ...options }, signal);
+    return { resource: body, isNew: status === 201 };
+  }
+
+  /** @throws {ATOLL_NOT_FOUND} */
+  async remove(kind: Kind, path: ResourcePath, options: { readonly ifRevision?: number }, signal: AbortSignal): Promise<void> {
+    await this.call(resourceRoutes(kind).remove, { params: path, ...options }, signal);
+  }
+
+  /** Everything of `kind` as puts, then `synced`, then each change. */
+  watchKind<K extends Kind>(kind: K, filter: { readonly namespace?: string }, signal: AbortSignal): AsyncGenerator<WatchEvent<K>, void, undefined> {
+    return this.watch(resourceRoutes(kind).list, { query: filter }, signal);
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy();
+  }
+
+  async #send<Params, Query, Body, Answer, Event>(
+    route: Route<Params, Query, Body, Answer, Event>,
+    parts: CallParts<Params, Query, Body>,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const body = parts.body === undefined ? undefined : Buffer.from(JSON.stringify(parts.body));
+    const headers: Record<string, string | number> = { accept: "application/json, text/event-stream" };
+    if (body !== undefined) Object.assign(headers, { "content-type": "application/json", "content-length": body.length });
+    if (parts.ifRevision === 0) headers["if-none-match"] = "*";
+    else if (parts.ifRevision !== undefined) headers["if-match"] = `"${parts.ifRevision}"`;
+    const options: RequestOptions = { ...this.#target, agent: this.#agent, method: route.method, path: fillPath(route.path, parts.params ?? {}, parts.query ?? {}), headers, signal };
+    const outcome = await exchange(options, body);
+    // A connection that the server closed while it was idle: the request never arrived, so one further try is safe.
+    const response = outcome.kind === "stale" ? await exchange(options, body) : outcome;
+    if (response.kind === "response") return response.response;
+    if (signal.aborted) throw isAtollError(signal.reason) ? signal.reason : new AtollError("ATOLL_ABORTED", "the call was cancelled", { cause: signal.reason });
+    throw this.#unreachable(response.error);
+  }
+
+  #read<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (cause) {
+      throw new AtollError("ATOLL_ADMIN_UNAVAILABLE", "the server's answer cannot be understood; it may be of another version", { cause });
+    }
+  }
+
+  #unreachable(error: unknown): AtollError {
+    const { host, port } = this.#target;
+    return new AtollError("ATOLL_ADMIN_UNAVAILABLE", `the admin API at ${host}:${port} cannot be reached: ${describeError(error)}`, { cause: error });
+  }
+}
+
+/** The path of a resource's own metadata. */
+function pathOf(metadata: ResourcePath): ResourcePath {
+  return metadata.namespace === undefined ? { name: metadata.name } : { namespace: metadata.namespace, name: metadata.name };
+}
+
+type Exchange = { readonly kind: "response"; readonly response: IncomingMessage } | { readonly kind: "stale" | "failed"; readonly error: unknown };
+
+async function exchange(options: RequestOptions, body: Buffer | undefined): Promise<Exchange> {
+  return await new Promise((resolve) => {
+    const request = httpsRequest(options, (response) => resolve({ kind: "response", response }));
+    request.on("error", (error) => {
+      const isStale = request.reusedSocket && "code" in error && (error.code === "ECONNRESET" || error.code === "EPIPE");
+      resolve({ kind: isStale ? "stale" : "failed", error });
+    });
+    request.end(body);
+  });
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > answerBytesMax) throw new RangeError(`an answer of more than ${answerBytesMax} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    throw new AtollError("ATOLL_ADMIN_UNAVAILABLE", "the server's answer broke off", { cause });
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function refusal(response: IncomingMessage, text: string): AtollError {
+  try {
+    if (response.headers["content-type"]?.startsWith(problemContentType) === true) return new AdminApiError(problemSchema.parse(JSON.parse(text)));
+  } catch (cause) {
+    return new AtollError("ATOLL_ADMIN_UNAVAILABLE", `the server answered ${response.statusCode} with a problem that cannot be read`, { cause });
+  }
+  return new AtollError("ATOLL_ADMIN_UNAVAILABLE", `the server answered ${response.statusCode}, not as an admin API does`);
+}
+
+function checkServer(certificate: PeerCertificate, expected: string): Error | undefined {
+  const found = peerSpiffeId(certificate.subjectaltname);
+  return found === expected ? undefined : new Error(`the server is ${found ?? "nobody with a single SPIFFE ID"}, not ${expected}`);
+}
+
+function parseServer(server: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(server);
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `no server to call: found ${JSON.stringify(server)}, expected host:port`);
+  return { host, port: Number(match?.[3]) };
+}
+
+function fillPath(path: string, params: object, query: object): string {
+  const values = params as Readonly<Record<string, string>>;
+  const filled = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? ""));
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
+  return search.size === 0 ? filled : `${filled}?${search.toString()}`;
+}
+
+/** The id of a resource's path, as it stands in watch events. */
+export function pathId(path: ResourcePath): string {
+  return resourceId(path);
+}
