@@ -3,7 +3,7 @@ import { Agent, request as httpsRequest, type RequestOptions } from "node:https"
 import type { PeerCertificate } from "node:tls";
 import { deadlineSignal, systemClock, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { resourceId, type Kind, type ResourceKinds } from "#federation/model/resource.ts";
+import type { Kind, ResourceKinds } from "#federation/model/resource.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { AdminContext } from "./admin-context.ts";
 import { readEvents } from "./event-stream.ts";
@@ -244,9 +244,4 @@ function fillPath(path: string, params: object, query: object): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value));
   return search.size === 0 ? filled : `${filled}?${search.toString()}`;
-}
-
-/** The id of a resource's path, as it stands in watch events. */
-export function pathId(path: ResourcePath): string {
-  return resourceId(path);
 }

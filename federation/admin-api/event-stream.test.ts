@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, get, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { heartbeatMs, readEvents, sendEvents, stallMs } from "./event-stream.ts";
@@ -68,10 +68,10 @@ it("a client that stops reading is left, and the source is asked for no more", a
   const { response, sent, close } = await openStream(clock, flood());
   response.pause();
   response.on("error", () => undefined);
-  let isOver = false;
-  const over = sent.then(() => (isOver = true));
+  const progress = { isOver: false };
+  const over = sent.then(() => (progress.isOver = true));
   // How much the two kernels hold is theirs to say; each advance lets the stream run until it waits for them.
-  for (let turn = 0; turn < 1_000 && !isOver; turn++) await clock.advance(stallMs / 2);
+  for (let turn = 0; turn < 1_000 && !progress.isOver; turn++) await clock.advance(stallMs / 2);
   await over;
   close();
   expect(made).toBeGreaterThan(0);

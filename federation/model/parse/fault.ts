@@ -47,9 +47,9 @@ export function formatFault(fault: Pick<Fault, "path" | "found" | "expected">): 
   return `${fault.path === "" ? "" : `${fault.path}: `}found ${fault.found}, expected ${fault.expected}`;
 }
 
-/** A fault of the whole input that an exception told of. */
-export function wholeFault(error: unknown, expected: string): Fault {
-  return { path: "", segments: [], found: describeError(error), expected, onKey: false };
+/** A fault of the whole input: in words, or as an exception told of it. */
+export function wholeFault(found: unknown, expected: string): Fault {
+  return { path: "", segments: [], found: typeof found === "string" ? found : describeError(found), expected, onKey: false };
 }
 
 function faultsOfIssue(issue: z.core.$ZodIssue, input: unknown, base: readonly (string | number)[]): readonly Fault[] {

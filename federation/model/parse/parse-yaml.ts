@@ -1,5 +1,4 @@
 import { isCollection, isMap, isNode, isPair, isScalar, LineCounter, parseAllDocuments, type Document, type Node } from "yaml";
-import { describeError } from "#federation/runtime/errors.ts";
 import { resourceId, type Resource } from "../resource.ts";
 import { faultsMax, formatFault, wholeFault, type Fault } from "./fault.ts";
 import { parseResource } from "./parse-resource.ts";
@@ -126,9 +125,4 @@ function yamlExpectation(code: string): string {
 /** The error text of a fault list, one line each. */
 export function formatFileFaults(faults: readonly FileFault[]): string {
   return faults.map(formatFileFault).join("\n");
-}
-
-/** A file that could not be read at all, told like any other fault. */
-export function unreadableFile(file: string, error: unknown): FileFault {
-  return { path: "", segments: [], found: describeError(error), expected: "a readable file", onKey: false, file, line: 1, column: 1 };
 }
