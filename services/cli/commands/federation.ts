@@ -1,0 +1,42 @@
+import { AtollError } from "#federation/runtime/errors.ts";
+import type { CommandContext } from "../context.ts";
+import { Planes, topologyOf } from "../planes.ts";
+import { requireFederationFile, type FederationFile } from "../up/federation-file.ts";
+import { findSupervisor } from "../up/running.ts";
+import type { SupervisorClient } from "../up/supervisor-client.ts";
+import type { Topology } from "../up/topology.ts";
+
+/** A federation of this machine, opened for one command. */
+export interface OpenFederation {
+  readonly file: FederationFile;
+  readonly topology: Topology;
+  readonly planes: Planes;
+}
+
+/** Runs `command` with the planes of the context's federation. @throws {ATOLL_FEDERATION_NOT_RUNNING} when it was never started. */
+export async function withFederation<T>(context: CommandContext, command: (federation: OpenFederation) => Promise<T>): Promise<T> {
+  const file = requireFederationFile(context.dataDir);
+  const topology = topologyOf(file, context);
+  using planes = new Planes({ dataDir: context.dataDir, topology, clock: context.terminal.clock });
+  return await command({ file, topology, planes });
+}
+
+/** Runs `command` with the supervisor. @throws {ATOLL_FEDERATION_NOT_RUNNING} when none serves. */
+export async function withSupervisor<T>(context: CommandContext, command: (supervisor: SupervisorClient) => Promise<T>): Promise<T> {
+  const client = await findSupervisor(context.dataDir, context.terminal.clock);
+  if (client === undefined) throw new AtollError("ATOLL_FEDERATION_NOT_RUNNING", `federation ${context.name} does not run here (${context.dataDir})`);
+  await using supervisor = client;
+  return await command(supervisor);
+}
+
+/** The outcome of asking something that may be down: status shows what it can get. */
+export type Asked<T> = { readonly kind: "answer"; readonly value: T } | { readonly kind: "failed"; readonly error: unknown };
+
+/** Runs `ask`, turning a failure into a value. */
+export async function tryAsk<T>(ask: () => Promise<T>): Promise<Asked<T>> {
+  try {
+    return { kind: "answer", value: await ask() };
+  } catch (error) {
+    return { kind: "failed", error };
+  }
+}

@@ -1,0 +1,154 @@
+import { stringify } from "yaml";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
+import { kindInfos, kinds, resourceId, type Condition, type Kind, type Resource } from "#federation/model/resource.ts";
+import type { ResourcePath } from "#federation/admin-api/resource-routes.ts";
+import type { AdminClient } from "#federation/admin-api/client.ts";
+import type { CommandContext } from "../context.ts";
+import { age, printData, printRows } from "../output.ts";
+import type { Planes } from "../planes.ts";
+import type { Column } from "../table.ts";
+import { applyResources, readResources, type ApplyResult } from "../up/apply.ts";
+import { tryAsk, withFederation } from "./federation.ts";
+
+/** `--cluster`, as often as given. */
+export interface ClusterOption {
+  readonly cluster?: readonly string[];
+}
+
+/** `atoll apply -f FILE …`. */
+export async function runApply(context: CommandContext, options: { readonly file: readonly string[] } & ClusterOption): Promise<number> {
+  const resources = readResources(options.file);
+  const results = await withFederation(context, async ({ planes }) => await applyResources(planes, resources, options.cluster ?? [], context.signal));
+  const columns: readonly Column<ApplyResult>[] = [
+    { title: "KIND", value: (row) => row.kind },
+    { title: "NAME", value: (row) => row.id },
+    { title: "AT", value: (row) => row.plane },
+    { title: "OUTCOME", value: (row) => row.outcome },
+  ];
+  printRows(context, results, columns);
+  return 0;
+}
+
+interface Found {
+  readonly plane: string;
+  readonly resource: Resource;
+}
+
+/** `atoll get KIND [NAME]`. */
+export async function runGet(context: CommandContext, kindText: string, name: string | undefined, options: ClusterOption): Promise<number> {
+  const kind = parseKindName(kindText);
+  const { found, silent } = await find(context, kind, name, options);
+  const columns: readonly Column<Found>[] = [
+    { title: "NAME", value: ({ resource }) => resourceId(resource.metadata) },
+    ...(kindInfos[kind].owner === "global" ? [] : [{ title: "CLUSTER", value: ({ plane }: Found) => plane }]),
+    { title: "GENERATION", value: ({ resource }) => String(resource.metadata.generation ?? "-"), align: "right" as const },
+    { title: "AGE", value: ({ resource }) => (resource.metadata.createdAt === undefined ? "-" : age(context.terminal.clock.nowMs() - Date.parse(resource.metadata.createdAt))), align: "right" as const },
+    { title: "WHAT", value: ({ resource }) => describeSpec(resource) },
+  ];
+  const data = name !== undefined && found.length === 1 ? found[0]?.resource : found.map(({ resource }) => resource);
+  printRows(context, found, columns, data);
+  return noteSilent(context, silent);
+}
+
+/** `atoll describe KIND NAME`: everything of it, as YAML, with its conditions in words. */
+export async function runDescribe(context: CommandContext, kindText: string, name: string, options: ClusterOption): Promise<number> {
+  const kind = parseKindName(kindText);
+  const { found, silent } = await find(context, kind, name, options);
+  if (printData(context, found.map(({ resource }) => resource))) return 0;
+  for (const { plane, resource } of found) {
+    context.terminal.print(context.terminal.paint.bold(`${kind} ${resourceId(resource.metadata)}, at ${plane}`));
+    context.terminal.print(stringify({ metadata: resource.metadata, spec: resource.spec }).trimEnd());
+    const { conditions = [], ...rest } = (resource.status ?? {}) as { readonly conditions?: readonly Condition[] };
+    if (Object.keys(rest).length > 0) context.terminal.print(stringify({ status: rest }).trimEnd());
+    for (const condition of conditions) context.terminal.print(`${condition.type}: ${condition.status} (${condition.reason}) ${condition.message}`);
+  }
+  return noteSilent(context, silent);
+}
+
+/** `atoll delete KIND NAME`. */
+export async function runDelete(context: CommandContext, kindText: string, name: string, options: ClusterOption): Promise<number> {
+  const kind = parseKindName(kindText);
+  const { owner } = kindInfos[kind];
+  if (owner === "derived") throw new AtollError("ATOLL_USAGE", `a ${kind} is derived: delete what it comes from`);
+  const path = pathFor(kind, name);
+  const clusters = options.cluster ?? [];
+  if (owner === "cluster" && clusters.length === 0) throw new AtollError("ATOLL_USAGE", `a ${kind} belongs to a cluster: say to which with --cluster`);
+  await withFederation(context, async ({ planes }) => {
+    const targets = owner === "global" ? ["global"] : clusters;
+    for (const plane of targets) {
+      await clientOf(planes, plane).remove(kind, path, {}, context.signal);
+      if (context.output === "table") context.terminal.print(`${kind} ${name} deleted at ${plane}`);
+    }
+  });
+  printData(context, { deleted: name, kind });
+  return 0;
+}
+
+async function find(context: CommandContext, kind: Kind, name: string | undefined, options: ClusterOption): Promise<{ readonly found: readonly Found[]; readonly silent: readonly string[] }> {
+  const path = name === undefined ? undefined : pathFor(kind, name);
+  return await withFederation(context, async ({ planes }) => {
+    const targets = options.cluster ?? (kindInfos[kind].owner === "global" ? ["global"] : planes.clusters);
+    const asked = await Promise.all(targets.map(async (plane) => [plane, await tryAsk(() => read(clientOf(planes, plane), kind, path, context.signal))] as const));
+    const found = asked.flatMap(([plane, answer]) => (answer.kind === "answer" ? answer.value.map((resource) => ({ plane, resource })) : []));
+    const failures = asked.flatMap(([plane, answer]) => (answer.kind === "failed" && !isAtollError(answer.error, "ATOLL_NOT_FOUND") ? [{ plane, error: answer.error }] : []));
+    const [first] = failures;
+    if (found.length === 0 && first !== undefined) throw first.error;
+    if (found.length === 0 && name !== undefined) throw new AtollError("ATOLL_NOT_FOUND", `there is no ${kind} ${name}${targets.length > 1 ? ` in ${targets.join(", ")}` : ""}`);
+    return { found, silent: failures.map(({ plane, error }) => `${plane}: ${describeError(error)}`) };
+  });
+}
+
+async function read(client: AdminClient, kind: Kind, path: ResourcePath | undefined, signal: AbortSignal): Promise<readonly Resource[]> {
+  return path === undefined ? await client.list(kind, {}, signal) : [await client.get(kind, path, signal)];
+}
+
+function clientOf(planes: Planes, plane: string): AdminClient {
+  return plane === "global" ? planes.global() : planes.cluster(plane);
+}
+
+function noteSilent(context: CommandContext, silent: readonly string[]): number {
+  for (const line of silent) context.terminal.note(`${context.terminal.paint.warn("no answer")}  ${line}`);
+  return silent.length === 0 ? 0 : 1;
+}
+
+/** A kind by its name, plural or short name, in any case. @throws {ATOLL_USAGE} naming the kinds there are. */
+export function parseKindName(text: string): Kind {
+  const wanted = text.toLowerCase();
+  const found = kinds.find((kind) => [kind.toLowerCase(), kindInfos[kind].plural, kindInfos[kind].shortName].includes(wanted));
+  if (found === undefined) throw new AtollError("ATOLL_USAGE", `there is no kind ${JSON.stringify(text)}; kinds are ${kinds.map((kind) => kindInfos[kind].plural).join(", ")}`);
+  return found;
+}
+
+/** `namespace/name` or `name`, as the kind has it. @throws {ATOLL_USAGE} */
+export function pathFor(kind: Kind, text: string): ResourcePath {
+  const parts = text.split("/");
+  const [first = "", second] = parts;
+  const { namespaced } = kindInfos[kind];
+  if (parts.length > 2 || first === "" || second === "" || (second !== undefined) !== namespaced) {
+    throw new AtollError("ATOLL_USAGE", `${JSON.stringify(text)}: a ${kind} is named ${namespaced ? "namespace/name" : "name"}`);
+  }
+  if (kind === "TrustDomain") return { name: parseTrustDomainName(first) };
+  return second === undefined ? { name: first } : { namespace: first, name: second };
+}
+
+function describeSpec(resource: Resource): string {
+  switch (resource.kind) {
+    case "Region":
+      return resource.spec.displayName ?? "";
+    case "Cluster":
+      return `${resource.spec.region}, ${resource.spec.trustDomain}, ${resource.spec.gateways.length} gateway addresses`;
+    case "TrustDomain":
+      return `bundle of ${resource.spec.bundle.length} characters, signed by its authority`;
+    case "Relationship":
+      return `${resource.spec.caller.trustDomain} → ${resource.spec.callee.services.join(", ")} of ${resource.spec.callee.trustDomain}, until ${resource.spec.validUntil.slice(0, 10)}`;
+    case "TrafficPolicy":
+      return `${resource.spec.targetRef.namespace}/${resource.spec.targetRef.name}: ${resource.spec.locality?.mode ?? "nearest"}`;
+    case "Service":
+      return resource.spec.ports.map((port) => `${port.name} ${port.port}/${port.protocol}`).join(", ");
+    case "ServiceExport":
+      return `to ${(resource.spec.consumers ?? []).map((consumer) => ("trustDomain" in consumer ? consumer.trustDomain : consumer.cluster)).join(", ") || "its own trust domain"}`;
+    case "ServiceImport":
+      return `${resource.spec.trustDomain}, from ${resource.spec.cluster} (${resource.spec.region}), ${resource.spec.endpointsReady}/${resource.spec.endpointsTotal} ready`;
+  }
+}

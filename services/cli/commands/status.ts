@@ -1,0 +1,163 @@
+import { describeError } from "#federation/runtime/errors.ts";
+import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import type { ClusterRow, ClusterStatus, FederationStatus, ProxyRow, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
+import type { CommandContext } from "../context.ts";
+import { age, printData, printRows } from "../output.ts";
+import { renderTable, type Column } from "../table.ts";
+import { findSupervisor, livingProcesses } from "../up/running.ts";
+import type { ProcessView } from "../up/process-spec.ts";
+import { summary } from "./lifecycle.ts";
+import { tryAsk, withFederation, type Asked, type OpenFederation } from "./federation.ts";
+
+interface Report {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly supervised: boolean;
+  readonly processes: readonly ProcessView[];
+  readonly federation?: FederationStatus;
+  readonly clusters: Readonly<Record<string, ClusterStatus>>;
+  /** What is not as it should be, in words; empty when all is well. */
+  readonly problems: readonly string[];
+}
+
+/** `atoll status`: exit code 1 when anything is not as it should be. */
+export async function runStatus(context: CommandContext): Promise<number> {
+  const report = await withFederation(context, async (federation) => await readReport(context, federation));
+  if (!printData(context, report)) printReport(context, report);
+  return report.problems.length === 0 ? 0 : 1;
+}
+
+/** `atoll check`: only what is wrong, for scripts and probes. */
+export async function runCheck(context: CommandContext): Promise<number> {
+  const { problems } = await withFederation(context, async (federation) => await readReport(context, federation));
+  if (printData(context, { healthy: problems.length === 0, problems })) return problems.length === 0 ? 0 : 1;
+  if (problems.length === 0) context.terminal.print(`Federation ${context.name} is healthy.`);
+  for (const problem of problems) context.terminal.print(`${context.terminal.paint.bad("wrong")}  ${problem}`);
+  return problems.length === 0 ? 0 : 1;
+}
+
+async function readReport(context: CommandContext, { planes, topology }: OpenFederation): Promise<Report> {
+  const { dataDir, signal, terminal } = context;
+  const supervisor = await findSupervisor(dataDir, terminal.clock);
+  const processes = supervisor === undefined ? [] : await supervisor.list(signal);
+  await supervisor?.[Symbol.asyncDispose]();
+  const [global, ...clusters] = await Promise.all([
+    tryAsk(async () => (await planes.global().call(globalRoutes.status, {}, signal)).body),
+    ...planes.clusters.map(async (name) => [name, await tryAsk(async () => (await planes.cluster(name).call(clusterRoutes.status, {}, signal)).body)] as const),
+  ]);
+  const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
+  const problems = [
+    ...processProblems(dataDir, supervisor !== undefined, processes, topology.processes.length),
+    ...planeProblems("the global plane", global),
+    ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
+    ...(global.kind === "answer" ? federationProblems(global.value) : []),
+    ...known.flatMap(([name, status]) => clusterProblems(name, status)),
+  ];
+  return {
+    name: context.name,
+    dataDir,
+    supervised: supervisor !== undefined,
+    processes,
+    ...(global.kind === "answer" ? { federation: global.value } : {}),
+    clusters: Object.fromEntries(known),
+    problems,
+  };
+}
+
+function processProblems(dataDir: string, isSupervised: boolean, processes: readonly ProcessView[], expected: number): readonly string[] {
+  if (!isSupervised) {
+    const living = livingProcesses(dataDir).length;
+    return [living === 0 ? "nothing runs: start it with `atoll up`" : `the supervisor is gone; ${living} processes go on without it: \`atoll down\` ends them`];
+  }
+  const notRunning = processes.filter((view) => view.state !== "running").map((view) => `${view.name} is ${stateWords[view.state]}; its log: ${view.logFile}`);
+  return processes.length < expected ? [`only ${processes.length} of ${expected} processes were started: \`atoll up\` completes it`, ...notRunning] : notRunning;
+}
+
+const stateWords = { starting: "starting", running: "running", backoff: "crashing and waits for its next start", killed: "killed (a drill?): `atoll up` starts it again", stopped: "stopped" } as const;
+
+function planeProblems(what: string, asked: Asked<unknown>): readonly string[] {
+  return asked.kind === "failed" ? [`${what} does not answer: ${describeError(asked.error)}`] : [];
+}
+
+function federationProblems(status: FederationStatus): readonly string[] {
+  return [
+    ...status.clusters.filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : age(row.heardAgeMs)}`),
+    ...status.relationships.filter((row) => row.state !== "active").map((row) => `relationship ${row.name} is ${relationshipWords[row.state]}`),
+    ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
+  ];
+}
+
+const relationshipWords = { active: "active", waitingForApproval: "waiting for approval: `atoll relationship approve`", expired: "expired", invalid: "invalid" } as const;
+
+function clusterProblems(name: string, status: ClusterStatus): readonly string[] {
+  return [
+    ...(status.globalPlane.connected ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
+    ...(status.draining ? [`${name} is drained`] : []),
+    ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
+  ];
+}
+
+const clusterColumns: readonly Column<ClusterRow>[] = [
+  { title: "CLUSTER", value: (row) => row.id },
+  { title: "REGION", value: (row) => row.region },
+  { title: "TRUST DOMAIN", value: (row) => row.trustDomain },
+  { title: "CONNECTED", value: (row) => (row.connected ? "yes" : "NO") },
+  { title: "HEARD", value: (row) => (row.heardAgeMs === undefined ? "never" : `${age(row.heardAgeMs)} ago`), align: "right" },
+  { title: "BEHIND", value: (row) => (row.lagMs === 0 ? "-" : age(row.lagMs)), align: "right" },
+  { title: "EXPORTS", value: (row) => String(row.servicesExported), align: "right" },
+];
+
+const serviceColumns: readonly Column<ServiceRow>[] = [
+  { title: "SERVICE", value: (row) => `${row.namespace}/${row.name}` },
+  { title: "TRUST DOMAIN", value: (row) => row.trustDomain },
+  { title: "READY IN", value: (row) => row.places.map((place) => `${place.cluster} ${place.endpointsReady}/${place.endpointsTotal}`).join(", ") || "nowhere" },
+];
+
+const relationshipColumns: readonly Column<RelationshipRow>[] = [
+  { title: "RELATIONSHIP", value: (row) => row.name },
+  { title: "CALLER", value: (row) => row.caller },
+  { title: "CALLEE", value: (row) => row.callee },
+  { title: "STATE", value: (row) => row.state },
+  { title: "UNTIL", value: (row) => row.validUntil.slice(0, 10) },
+];
+
+function printReport(context: CommandContext, report: Report): void {
+  const { terminal } = context;
+  const section = (lines: readonly string[]): void => {
+    terminal.print("");
+    for (const line of lines) terminal.print(line);
+  };
+  const state = report.problems.length === 0 ? terminal.paint.good("healthy") : terminal.paint.bad(`${report.problems.length} problem${report.problems.length === 1 ? "" : "s"}`);
+  terminal.print(`Federation ${report.name}: ${state}${report.supervised ? `; ${summary(report.processes)}` : ""}`);
+  if (report.federation !== undefined) {
+    section(renderTable(clusterColumns, report.federation.clusters, terminal.width));
+    section(renderTable(serviceColumns, report.federation.services, terminal.width));
+    if (report.federation.relationships.length > 0) section(renderTable(relationshipColumns, report.federation.relationships, terminal.width));
+  }
+  if (report.problems.length > 0) section(report.problems.map((problem) => `${terminal.paint.bad("wrong")}  ${problem}`));
+}
+
+interface ProxyLine extends ProxyRow {
+  readonly cluster: string;
+}
+
+/** `atoll proxy status`: every proxy that the clusters' planes know. */
+export async function runProxyStatus(context: CommandContext): Promise<number> {
+  const asked = await withFederation(context, async ({ planes }) =>
+    await Promise.all(planes.clusters.map(async (name) => [name, await tryAsk(async () => (await planes.cluster(name).call(clusterRoutes.status, {}, context.signal)).body)] as const)),
+  );
+  const rows = asked.flatMap(([cluster, answer]) => (answer.kind === "answer" ? answer.value.proxies.map((row): ProxyLine => ({ ...row, cluster })) : []));
+  const columns: readonly Column<ProxyLine>[] = [
+    { title: "PROXY", value: (row) => row.name },
+    { title: "CLUSTER", value: (row) => row.cluster },
+    { title: "MODE", value: (row) => row.mode },
+    { title: "CONNECTED", value: (row) => (row.connected ? "yes" : "NO") },
+    { title: "REVISION", value: (row) => String(row.acknowledgedRevision), align: "right" },
+    { title: "BEHIND", value: (row) => (row.lagMs === 0 ? "-" : age(row.lagMs)), align: "right" },
+    { title: "REFUSED", value: (row) => String(row.rejections), align: "right" },
+  ];
+  printRows(context, rows, columns);
+  const silent = asked.flatMap(([cluster, answer]) => (answer.kind === "failed" ? [`${cluster}: ${describeError(answer.error)}`] : []));
+  for (const line of silent) context.terminal.note(`${context.terminal.paint.warn("no answer")}  ${line}`);
+  return silent.length === 0 ? 0 : 1;
+}

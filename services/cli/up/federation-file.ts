@@ -1,0 +1,85 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { AtollError } from "#federation/runtime/errors.ts";
+import { z } from "zod";
+import type { FederationPlan } from "./demo-federation.ts";
+
+/** Which engines the planes run on. */
+export type EngineSet = "embedded" | "etcd,nats";
+
+/** What `up` remembers of a federation, in `federation.json` of its data directory. */
+export interface FederationFile {
+  readonly name: string;
+  readonly portBase: number;
+  readonly engines: EngineSet;
+  /** Everything has been up once: planes have joined, resources are applied. */
+  readonly isBootstrapped: boolean;
+  readonly plan: FederationPlan;
+}
+
+const names = z.array(z.string());
+const fileSchema: z.ZodType<FederationFile> = z.strictObject({
+  name: z.string(),
+  portBase: z.int().min(1).max(65_535),
+  engines: z.enum(["embedded", "etcd,nats"]),
+  isBootstrapped: z.boolean(),
+  plan: z.strictObject({
+    federation: z.string(),
+    regions: z.array(z.strictObject({ name: z.string(), displayName: z.string(), latitude: z.number(), longitude: z.number() })),
+    clusters: z.array(z.strictObject({ name: z.string(), region: z.string(), trustDomain: z.string(), isSigner: z.boolean(), exportNamespaces: names })),
+    distances: z.array(z.strictObject({ between: z.tuple([z.string(), z.string()]), oneWayMs: z.number() })),
+    workloads: z.array(
+      z.strictObject({
+        namespace: z.string(),
+        service: z.string(),
+        trustDomain: z.string(),
+        port: z.number(),
+        kind: z.enum(["storefront", "catalog", "payments"]),
+        workMs: z.number(),
+        consumers: names,
+      }),
+    ),
+    users: z.array(z.strictObject({ region: z.string(), cluster: z.string(), ratePerSecond: z.number() })),
+    relationships: z.array(
+      z.strictObject({
+        name: z.string(),
+        caller: z.strictObject({ trustDomain: z.string(), principals: names }),
+        callee: z.strictObject({ trustDomain: z.string(), services: names }),
+        validDays: z.number(),
+      }),
+    ),
+  }),
+});
+
+function pathOf(dataDir: string): string {
+  return join(dataDir, "federation.json");
+}
+
+/** Undefined when there is no federation in `dataDir`. @throws {ATOLL_CONFIG_INVALID} when the file is damaged or of another version. */
+export function readFederationFile(dataDir: string): FederationFile | undefined {
+  const path = pathOf(dataDir);
+  if (!existsSync(path)) return undefined;
+  try {
+    return fileSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch (cause) {
+    throw new AtollError("ATOLL_CONFIG_INVALID", `${path} cannot be understood; it is damaged or of another version. Choose another --name, or move ${dataDir} aside`, { cause });
+  }
+}
+
+export function writeFederationFile(dataDir: string, file: FederationFile): void {
+  writeSecretFile(pathOf(dataDir), `${JSON.stringify(file, null, 2)}\n`);
+}
+
+/** @throws {ATOLL_FEDERATION_NOT_RUNNING} when there is no federation in `dataDir`. */
+export function requireFederationFile(dataDir: string): FederationFile {
+  const file = readFederationFile(dataDir);
+  if (file === undefined) throw new AtollError("ATOLL_FEDERATION_NOT_RUNNING", `there is no federation in ${dataDir}`);
+  return file;
+}
+
+/** Writes whole or not at all, readable by the owner only. */
+export function writeSecretFile(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(`${path}.new`, text, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
