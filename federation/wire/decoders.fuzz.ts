@@ -45,7 +45,7 @@ const seeds: readonly Uint8Array[] = [
   encodeDeltaRequest({ typeUrl: "t", subscribe: ["a"], unsubscribe: ["b"], initialVersions: { a: "1" }, responseNonce: "n", fault: { code: 3, message: "m" } }),
   encodeDeltaResponse({ typeUrl: "t", nonce: "n", systemVersion: "s", resources: [encodeResource({ name: "a", version: "1", typeUrl: "t", value: bytes })], removed: ["b"] }),
   joinRequestCodec.encode({ token: "t", csr: bytes }),
-  identityResponseCodec.encode({ certificateChain: [bytes], bundles: [bundle] }),
+  identityResponseCodec.encode({ certificateChain: [bytes], discoveryAddresses: ["127.0.0.1:7410"], bundles: [bundle] }),
   enrollRequestCodec.encode({ token: "t", cluster: "c", intermediateCsr: bytes, signingCsr: bytes }),
 ];
 

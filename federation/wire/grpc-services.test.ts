@@ -9,7 +9,7 @@ import type { IdentityResponse, JoinRequest } from "./workload-messages.ts";
 
 const issueFirst: handleUnaryCall<JoinRequest, IdentityResponse> = ({ request }, callback) => {
   if (request.token === "bad") callback({ code: status.UNAUTHENTICATED, details: "no" });
-  else if (request.token !== "never") callback(null, { certificateChain: [request.csr], bundles: [] });
+  else if (request.token !== "never") callback(null, { certificateChain: [request.csr], bundles: [], discoveryAddresses: ["127.0.0.1:7410"] });
 };
 const deltaAggregatedResources: handleBidiStreamingCall<DeltaRequest, DeltaResponse> = (call) => {
   call.on("data", ({ typeUrl, subscribe }: DeltaRequest) => {

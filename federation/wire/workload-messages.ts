@@ -2,7 +2,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { bundleOf } from "./discovery-resources.ts";
 import { certificatesMax, listItemsMax, resourceBytesMax } from "./limits.ts";
-import { boundedList, certificateList, copied, mapped, messageCodec } from "./schema.ts";
+import { boundedList, boundedText, certificateList, copied, mapped, messageCodec } from "./schema.ts";
 import type { MessageCodec } from "./schema.ts";
 
 /** A workload's first request: the token is its proof, of the CSR only the public key is taken. */
@@ -22,6 +22,8 @@ export interface IdentityResponse {
   /** DER, leaf first, without the root. */
   readonly certificateChain: readonly Uint8Array[];
   readonly bundles: readonly TrustBundle[];
+  /** `host:port` with a literal address: where the plane's discovery port is reached. A joined proxy keeps them. */
+  readonly discoveryAddresses: readonly string[];
 }
 
 /** One service port that an instance serves; the port is the service's, not the application's. */
@@ -84,9 +86,10 @@ export const renewRequestCodec: Codec<RenewRequest> = checkedCodec(
 
 export const identityResponseCodec: Codec<IdentityResponse> = checkedCodec(
   messageCodec<IdentityResponse>("atoll.workload.v1.IdentityResponse", resourceBytesMax),
-  ({ certificateChain, bundles }) => ({
+  ({ certificateChain, bundles, discoveryAddresses }) => ({
     certificateChain: certificateList(certificateChain, certificatesMax, "certificates of a chain"),
     bundles: boundedList(bundles, listItemsMax, "bundles").map(bundleOf),
+    discoveryAddresses: boundedList(discoveryAddresses, 16, "discovery addresses").map((address) => boundedText(address, "a discovery address")),
   }),
 );
 
