@@ -41,7 +41,7 @@ describe("gRPC services", () => {
 
   it("answer a call, and say why not", async () => {
     const { signal } = new AbortController();
-    expect(await call("good", signal)).toEqual({ certificateChain: [Uint8Array.of(1)], bundles: [] });
+    expect(await call("good", signal)).toEqual({ certificateChain: [Uint8Array.of(1)], bundles: [], discoveryAddresses: ["127.0.0.1:7410"] });
     const error: unknown = await call("bad", signal).catch((reason: unknown) => reason);
     expect(isServiceError(error, status.UNAUTHENTICATED)).toBe(true);
   });
