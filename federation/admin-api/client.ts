@@ -6,7 +6,7 @@ import { AtollError, describeError, isAtollError } from "#federation/runtime/err
 import type { Kind, ResourceKinds } from "#federation/model/resource.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { AdminContext } from "./admin-context.ts";
-import { readEvents } from "./event-stream.ts";
+import { heartbeatMs, readEvents } from "./event-stream.ts";
 import { peerSpiffeId } from "./peer.ts";
 import { AdminApiError, problemContentType, problemSchema } from "./problem.ts";
 import { resourceRoutes, type ResourcePath, type WatchEvent } from "./resource-routes.ts";
@@ -18,7 +18,7 @@ export interface AdminClientOptions {
   /** Instead of the context's server, e.g. a cluster's plane; then `serverId` says who that is. */
   readonly server?: string;
   readonly serverId?: SpiffeId;
-  /** Bound of one call; watches have none. 30 s unless told. */
+  /** Bound of one call, and of the beginning of a watch. 30 s unless told. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
 }
@@ -96,7 +96,8 @@ export class AdminClient implements Disposable {
   ): AsyncGenerator<Event, void, undefined> {
     const { parseEvent } = route;
     if (parseEvent === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `${route.operationId} cannot be watched`);
-    const response = await this.#send(route, { ...parts, query: { ...parts.query, watch: true } as unknown as Query }, signal);
+    const response = await this.#beginWatch(route, { ...parts, query: { ...parts.query, watch: true } as unknown as Query }, signal);
+    response.setTimeout(3 * heartbeatMs, () => response.destroy(new Error(`nothing heard for ${3 * heartbeatMs} ms`)));
     try {
       if (response.statusCode !== 200) throw refusal(response, await readText(response));
       for await (const data of readEvents(response)) yield this.#read(() => parseEvent(data));
@@ -149,6 +150,16 @@ export class AdminClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.#agent.destroy();
+  }
+
+  /** The bound is for the beginning; from then on the server's heartbeats tell that it is there. */
+  async #beginWatch<Params, Query, Body, Answer, Event>(
+    route: Route<Params, Query, Body, Answer, Event>,
+    parts: CallParts<Params, Query, Body>,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    using deadline = deadlineSignal(this.#clock, this.#options.timeoutMs ?? 30_000, signal);
+    return await this.#send(route, parts, deadline.signal);
   }
 
   async #send<Params, Query, Body, Answer, Event>(

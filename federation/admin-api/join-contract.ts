@@ -37,8 +37,10 @@ export const joinAnswerSchema = z.object({
   trustDomain: trustDomainSchema,
   /** Of the plane, leaf first, without the root. */
   certificateChainPem: pemSchema,
-  /** The federation's root: the anchor of planes, and of what the global plane signs. */
+  /** The federation's root: the anchor of planes. */
   federationRootPem: pemSchema,
+  /** The federation's authority: the anchor of what the global plane signs. */
+  federationAuthorityPem: pemSchema,
 });
 
 export type TrustDomainStatement = z.infer<typeof trustDomainStatementSchema>;

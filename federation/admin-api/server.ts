@@ -2,7 +2,7 @@ import { constants } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { TLSSocket } from "node:tls";
 import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
-import type { Clock } from "#federation/runtime/clock.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import { faultsOf } from "#federation/model/parse/fault.ts";
@@ -44,9 +44,12 @@ export const adminServerLimits = {
   bodyBytes: 1024 * 1024,
   connections: 1_024,
   watches: 256,
+  handshakeMs: 10_000,
   /** To receive a whole request. */
   requestMs: 30_000,
   keepAliveMs: 60_000,
+  /** For watches to end by themselves when the server closes. */
+  closeMs: 1_000,
 } as const;
 
 /** A running admin API. Disposing ends its watches, then its connections. */
@@ -60,7 +63,7 @@ export interface AdminServer extends AsyncDisposable {
 export async function openAdminServer(options: AdminServerOptions): Promise<AdminServer> {
   const stopping = new AbortController();
   const app = fastify({
-    https: { ...secureOptions(options.tls), requestCert: true, rejectUnauthorized: true },
+    https: { ...secureOptions(options.tls), requestCert: true, rejectUnauthorized: true, handshakeTimeout: adminServerLimits.handshakeMs },
     bodyLimit: adminServerLimits.bodyBytes,
     requestTimeout: adminServerLimits.requestMs,
     keepAliveTimeout: adminServerLimits.keepAliveMs,
@@ -76,7 +79,7 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
     return await reply.code(404).type(problemContentType).send(JSON.stringify(problem));
   });
   addBuiltIns(app, options);
-  const watches = { open: 0 };
+  const watches = new Set<Promise<void>>();
   for (const operation of options.operations) {
     const { method, path } = operation.route;
     app.route({ method, url: path.replaceAll(/\{(\w+)\}/g, ":$1"), handler: createHandler(operation, options, stopping.signal, watches) });
@@ -87,6 +90,9 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
     replaceTls: (tls) => app.server.setSecureContext(secureOptions(tls)),
     async [Symbol.asyncDispose]() {
       stopping.abort();
+      const giveUp = new AbortController();
+      await Promise.race([Promise.allSettled(watches), sleep(options.clock, adminServerLimits.closeMs, giveUp.signal).catch(() => undefined)]);
+      giveUp.abort();
       await app.close();
     },
   };
@@ -113,7 +119,7 @@ function addBuiltIns(app: { get(path: string, handler: (request: FastifyRequest,
   });
 }
 
-function createHandler(operation: Operation, options: AdminServerOptions, stopping: AbortSignal, watches: { open: number }) {
+function createHandler(operation: Operation, options: AdminServerOptions, stopping: AbortSignal, watches: Set<Promise<void>>) {
   return async (incoming: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const { route } = operation;
     const peer = peerOf(incoming);
@@ -125,7 +131,11 @@ function createHandler(operation: Operation, options: AdminServerOptions, stoppi
     reply.raw.once("close", () => leaving.abort());
     const signal = AbortSignal.any([stopping, leaving.signal]);
     if (operation.watch !== undefined && isWatch(request.query)) {
-      await serveWatch(operation.watch({ ...request, body: undefined }, signal), { reply, options, watches, operationId: route.operationId });
+      if (watches.size >= adminServerLimits.watches) throw new AtollError("ATOLL_ADMIN_OVERLOADED", `${adminServerLimits.watches} watches are open`);
+      const watch = serveWatch(operation.watch({ ...request, body: undefined }, signal), { reply, options, operationId: route.operationId });
+      watches.add(watch);
+      await watch;
+      watches.delete(watch);
       return reply;
     }
     const answer = await operation.handle(request, signal);
@@ -134,20 +144,17 @@ function createHandler(operation: Operation, options: AdminServerOptions, stoppi
   };
 }
 
+/** Never throws. */
 async function serveWatch(
   events: AsyncIterable<{ readonly type: string }>,
-  { reply, options, watches, operationId }: { readonly reply: FastifyReply; readonly options: AdminServerOptions; readonly watches: { open: number }; readonly operationId: string },
+  { reply, options, operationId }: { readonly reply: FastifyReply; readonly options: AdminServerOptions; readonly operationId: string },
 ): Promise<void> {
-  if (watches.open >= adminServerLimits.watches) throw new AtollError("ATOLL_ADMIN_OVERLOADED", `${adminServerLimits.watches} watches are open`);
-  watches.open++;
   reply.hijack();
   try {
     await sendEvents(reply.raw, events, options.clock);
   } catch (error) {
     // The status line is gone, so the client sees the stream end and watches anew.
     if (!isAbort(error)) options.onError(error, operationId);
-  } finally {
-    watches.open--;
   }
 }
 
