@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
 import type { MemoryBus } from "#federation/bus/memory-bus.ts";

@@ -14,7 +14,7 @@ import { AsyncQueue } from "#federation/runtime/async-queue.ts";
 import { sleep } from "#federation/runtime/clock.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
 import type { WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { ReceiverCore } from "../core/receiver.ts";
@@ -82,13 +82,22 @@ export async function runReceiver(options: ReceiverOptions, signal: AbortSignal)
         const core = new ReceiverCore({ ...options, open, isAuthentic: (object) => isAuthentic(options, object) }, state);
         await runSession(new Session(core, options), options, signal);
       } catch (error) {
-        if (!isAtollError(error) || signal.aborted) throw error;
+        if (signal.aborted && isAbort(error)) return;
+        if (!isAtollError(error)) throw error;
         logger.warn("receiving was interrupted and starts again from the store", { code: error.code, error: describeError(error), publisher: names.publisher });
-        await sleep(clock, storeRetryMs, signal);
+        await sleepUnlessAborted(clock, storeRetryMs, signal);
       }
     }
   } finally {
     options.statuses.set(new Map([...options.statuses.current].filter(([publisher]) => publisher !== names.publisher)));
+  }
+}
+
+async function sleepUnlessAborted(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(clock, delayMs, signal);
+  } catch (error) {
+    if (!isAbort(error)) throw error;
   }
 }
 

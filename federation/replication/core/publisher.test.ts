@@ -1,0 +1,111 @@
+import { describe, expect, it } from "vitest";
+import { objectId } from "#federation/model/replicated-object.ts";
+import type { OpenedObject } from "#federation/model/replicated-object.ts";
+import { digestsBytes, frameBytesMax } from "#federation/model/replication-messages.ts";
+import { encodeFetchAnswer, encodeFrame } from "#federation/wire/frames.ts";
+import { openObject } from "#federation/wire/signed-object.ts";
+import { TestOrigins } from "#federation/wire/test-origin.ts";
+import { batchWindowMs, PublisherCore } from "./publisher.ts";
+import type { PublishedState } from "./publisher.ts";
+
+const origins = new TestOrigins();
+const names = { federation: "demo.atoll", publisher: "shop-eu", audience: "global" };
+const everythingDiffers = { kind: "differing", digests: new Uint8Array(digestsBytes) } as const;
+
+function stateOf(...objects: readonly OpenedObject[]): PublishedState {
+  const revision = Math.max(0, ...objects.map(({ payload }) => payload.generation.revision));
+  return { revision, objects: new Map(objects.map((object) => [objectId(object.payload), object])) };
+}
+
+function publisherOf(state: PublishedState): PublisherCore {
+  return new PublisherCore(names, { epoch: 1, term: 1, stream: "s" }, state, 0);
+}
+
+describe("a publisher", () => {
+  const a1 = origins.object("shop-eu", "a", 1);
+  const b2 = origins.object("shop-eu", "b", 2);
+
+  it("sends the first change at once and gathers those that follow within the window", () => {
+    const core = publisherOf(stateOf());
+    core.update(stateOf(a1));
+    expect(core.flushDelayMs(1000)).toBe(0);
+    expect(core.flush(1000)).toHaveLength(1);
+    core.update(stateOf(a1, b2));
+    expect(core.flushDelayMs(1010)).toBe(batchWindowMs - 10);
+    core.update(stateOf(a1, b2, origins.object("shop-eu", "c", 3)));
+    const frames = core.flush(1000 + batchWindowMs);
+    expect(frames.map(({ seq, entries }) => [seq, entries.length])).toEqual([[2, 2]]);
+    expect(core.flushDelayMs(2000)).toBeUndefined();
+  });
+
+  it("never lets a withdrawal or a deletion wait", () => {
+    const core = publisherOf(stateOf(a1, b2));
+    core.update(stateOf(a1, b2, origins.object("shop-eu", "c", 3)));
+    core.flush(1000);
+    core.update(stateOf(a1));
+    expect(core.flushDelayMs(1001)).toBe(0);
+    core.flush(1001);
+    core.update(stateOf(origins.object("shop-eu", "a", 9, { tombstone: true })));
+    expect(core.flushDelayMs(1002)).toBe(0);
+  });
+
+  it("says nothing when a change is taken back before it was sent, or a tombstone is let go", () => {
+    const core = publisherOf(stateOf(a1));
+    core.update(stateOf(a1, b2));
+    core.update(stateOf(a1));
+    expect(core.flush(0)).toEqual([]);
+    core.update(stateOf(origins.object("shop-eu", "a", 9, { tombstone: true })));
+    expect(core.flush(0)).toHaveLength(1);
+    const digests = core.digests();
+    core.update(stateOf());
+    expect(core.flush(0)).toEqual([]);
+    expect(core.digests()).toEqual(digests);
+  });
+
+  it("splits what does not fit a frame, and an answer in parts is of one moment", () => {
+    const large = Array.from({ length: 12 }, (_, index) => origins.object("shop-eu", `k${index}`, index + 1, { value: new Uint8Array(60 * 1024) }));
+    const core = publisherOf(stateOf());
+    core.update(stateOf(...large));
+    const frames = core.flush(0);
+    expect(frames.map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+    for (const frame of frames) expect(encodeFrame(frame).length).toBeLessThanOrEqual(frameBytesMax);
+
+    const first = core.answer(everythingDiffers);
+    expect(first.parts).toBe(4);
+    core.update(stateOf(a1));
+    core.flush(0);
+    const rest = [1, 2, 3].map((part) => core.answer({ kind: "part", answer: first.answer, part }));
+    const parts = [first, ...rest];
+    for (const part of parts) expect(encodeFetchAnswer(part).length).toBeLessThanOrEqual(frameBytesMax);
+    expect(parts.map(({ seq }) => seq)).toEqual([4, 4, 4, 4]);
+    const keys = parts.flatMap(({ entries }) => entries.map((signed) => openObject(signed).payload.key));
+    expect(keys.sort()).toEqual(large.map(({ payload }) => payload.key).sort());
+    expect(core.answer({ kind: "part", answer: first.answer, part: 1 }).parts).toBe(0);
+  });
+
+  it("answers only about the buckets that differ", () => {
+    const core = publisherOf(stateOf(a1, b2));
+    const held = publisherOf(stateOf(a1));
+    const answer = core.answer({ kind: "differing", digests: held.digests() });
+    expect(answer.entries.map((signed) => openObject(signed).payload.key)).toEqual(["b"]);
+    expect(core.answer({ kind: "differing", digests: core.digests() })).toMatchObject({ entries: [], parts: 1, buckets: new Uint8Array(0) });
+  });
+
+  it("knows since when its receiver is behind", () => {
+    const core = publisherOf(stateOf());
+    expect(core.lag(10)).toMatchObject({ acknowledgedSeq: undefined, behindMs: 10 });
+    core.acknowledge({ receiver: "global", stream: "s", seq: 0, appliedAtMs: 5 });
+    expect(core.lag(20)).toMatchObject({ acknowledgedSeq: 0, behindMs: 0 });
+    core.update(stateOf(a1));
+    core.flush(100);
+    core.update(stateOf(a1, b2));
+    core.flush(200);
+    expect(core.lag(250)).toMatchObject({ publishedSeq: 2, acknowledgedSeq: 0, behindMs: 150 });
+    expect(core.acknowledge({ receiver: "global", stream: "s", seq: 1, appliedAtMs: 6 })).toBe(true);
+    expect(core.lag(250).behindMs).toBe(50);
+    expect(core.acknowledge({ receiver: "global", stream: "another", seq: 2, appliedAtMs: 7 })).toBe(false);
+    expect(core.acknowledge({ receiver: "global", stream: "s", seq: 99, appliedAtMs: 7 })).toBe(false);
+    core.acknowledge({ receiver: "global", stream: "s", seq: 2, appliedAtMs: 7 });
+    expect(core.lag(900).behindMs).toBe(0);
+  });
+});
