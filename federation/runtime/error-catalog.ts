@@ -69,6 +69,10 @@ export const errorCatalog = {
     meaning: "A drill was not begun because the federation is not healthy enough for its score to mean anything.",
     action: "See `atoll status`; wait until every region serves, then begin again.",
   },
+  ATOLL_ENGINE_UNAVAILABLE: {
+    meaning: "A real engine (etcd or nats-server) could not be found, fetched or started.",
+    action: "Install it so that it is on PATH, or leave it out of --engines; the message names what was tried.",
+  },
   ATOLL_FEDERATION_NOT_RUNNING: {
     meaning: "No federation of that name runs on this machine.",
     action: "Start one with `atoll up`, or name another with --name or --data.",
@@ -128,10 +132,6 @@ export const errorCatalog = {
   ATOLL_SPIFFE_ID_INVALID: {
     meaning: "A SPIFFE ID or trust domain name does not follow the grammar.",
     action: "Use lower-case DNS-safe trust domains and paths of letters, digits, dot, dash and underscore.",
-  },
-  ATOLL_ENGINE_UNAVAILABLE: {
-    meaning: "A real engine (etcd or nats-server) could not be found, fetched or started.",
-    action: "Install it so that it is on PATH, or leave it out of --engines; the message names what was tried.",
   },
   ATOLL_STORE_CONFLICT: {
     meaning: "The value changed since it was read, so the write was refused.",
