@@ -1,0 +1,75 @@
+import { expect, it } from "vitest";
+import { MemoryHub } from "#federation/bus/memory-bus.ts";
+import { isInAudience, objectId } from "#federation/model/replicated-object.ts";
+import type { OpenedObject } from "#federation/model/replicated-object.ts";
+import { createSeededRandom } from "#federation/runtime/random.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { TestOrigins } from "#federation/wire/test-origin.ts";
+import type { PublishedState, ReceiverLag } from "../core/publisher.ts";
+import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
+import { MemoryReplicaStore } from "./memory-replica-store.ts";
+import { linkSubjects, runPublisher } from "./run-publisher.ts";
+import { runReceiver } from "./run-receiver.ts";
+import type { ReceiverStatus } from "./run-receiver.ts";
+
+/** A store whose content is offered on, as the global plane does. */
+class RelayStore extends MemoryReplicaStore {
+  readonly offer = new WatchedValue<PublishedState>({ revision: 0, objects: new Map() });
+
+  override async commit(changes: readonly ReplicaChange[], cursor: ReplicaCursor): Promise<void> {
+    await super.commit(changes, cursor);
+    this.offer.set({ revision: this.offer.current.revision + 1, objects: new Map(this.objects) });
+  }
+}
+
+it("an export goes up to the global plane and down to its audience, with its origin's signature, and a withdrawal follows it", async () => {
+  const origins = new TestOrigins();
+  const clock = new VirtualClock();
+  const hub = new MemoryHub(clock);
+  const controller = new AbortController();
+  const common = { clock, random: createSeededRandom(7), logger: silentLogger };
+  const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
+  const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
+  const exports = new WatchedValue<PublishedState>({ revision: 0, objects: new Map() });
+  const relay = new RelayStore();
+  const stores = { "pay-eu": new MemoryReplicaStore(), "pay-us": new MemoryReplicaStore() };
+  const globalBus = hub.open("global");
+
+  const up = { names: { federation: "demo.atoll", publisher: "shop-eu", audience: "global" }, publisherTrustDomain: "shop-eu.example", subjects: linkSubjects("up", "shop-eu") };
+  const tasks = [
+    runPublisher({ ...common, ...up, bus: hub.open("shop-eu"), epoch: 1, term: 1, objects: exports, signer: () => origins.signer("shop-eu"), lags }, controller.signal),
+    runReceiver({ ...common, ...up, bus: globalBus, origins: "publisher", verifyChain: origins.verifyChain, store: relay, statuses }, controller.signal),
+  ];
+  for (const cluster of ["pay-eu", "pay-us"] as const) {
+    const audienceNames = [`cluster:${cluster}`];
+    const down = { names: { federation: "demo.atoll", publisher: "global", audience: cluster }, publisherTrustDomain: "demo.atoll", subjects: linkSubjects("down", cluster) };
+    const offers = ({ audience }: OpenedObject["payload"]): boolean => isInAudience(audience, audienceNames);
+    tasks.push(
+      runPublisher({ ...common, ...down, bus: globalBus, epoch: 1, term: 1, objects: relay.offer, offers, signer: () => origins.signer("global"), lags }, controller.signal),
+      runReceiver(
+        { ...common, ...down, bus: hub.open(cluster), origins: "any", audienceNames, verifyChain: origins.verifyChain, store: stores[cluster], statuses: new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map()) },
+        controller.signal,
+      ),
+    );
+  }
+
+  const forOne = origins.object("shop-eu", "web/catalog", 1, { audience: ["cluster:pay-eu"] });
+  const forAll = origins.object("shop-eu", "web/storefront", 2);
+  exports.set({ revision: 2, objects: new Map([forOne, forAll].map((object) => [objectId(object.payload), object])) });
+  await clock.advance(3000);
+  expect([...stores["pay-eu"].objects.values()]).toEqual([forOne, forAll]);
+  expect([...stores["pay-us"].objects.values()]).toEqual([forAll]);
+  expect([...lags.current.values()].map(({ receiver, behindMs }) => [receiver, behindMs]).sort()).toEqual([["global", 0], ["pay-eu", 0], ["pay-us", 0]]);
+
+  exports.set({ revision: 3, objects: new Map([[objectId(forOne.payload), forOne]]) });
+  // No timer has to pass: withdrawals wait for nothing.
+  await clock.advance(0);
+  await clock.advance(0);
+  expect([...stores["pay-eu"].objects.values()]).toEqual([forOne]);
+  expect(stores["pay-us"].objects.size).toBe(0);
+
+  controller.abort();
+  await Promise.all(tasks);
+});
