@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { parseWrkOutput } from "./closed-loop.ts";
+
+const report = `Running 2s test @ http://127.0.0.1:8080/
+  1 threads and 32 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency   437.10us  102.2us   4.12ms   95.11%
+    Req/Sec    73.02k     2.11k   75.54k    90.00%
+  145338 requests in 2.00s, 166.71MB read
+`;
+
+test("reads requests and time", () => {
+  expect(parseWrkOutput(report)).toEqual({ requests: 145_338, seconds: 2, errors: 0 });
+});
+
+test("counts every kind of error", () => {
+  expect(parseWrkOutput(`${report}  Socket errors: connect 1, read 2, write 3, timeout 4\n  Non-2xx or 3xx responses: 90\n`).errors).toBe(100);
+});
+
+test("refuses what is no report", () => {
+  expect(() => parseWrkOutput("unable to connect to 127.0.0.1:1")).toThrow("wrk reported nothing: unable to connect");
+});

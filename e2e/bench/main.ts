@@ -1,0 +1,68 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { describeError } from "#federation/runtime/errors.ts";
+import { isExecutable } from "#services/cli/engines/executable.ts";
+import { parseArguments, usage } from "./arguments.ts";
+import type { BenchArguments } from "./arguments.ts";
+import { createCertificates } from "./certificates.ts";
+import { haproxySubject, nginxSubject } from "./peer-subjects.ts";
+import { describeMachine, renderShape } from "./report.ts";
+import { createRig } from "./rig.ts";
+import { runShape } from "./run-shape.ts";
+import type { ShapeResult } from "./run-shape.ts";
+import type { Subject } from "./subject.ts";
+import { findTools } from "./tools.ts";
+
+const subjects: readonly Subject[] = [haproxySubject, nginxSubject];
+
+/** Above this something else is running beside the bench. */
+const loadBeforeMax = 0.5;
+
+async function main(signal: AbortSignal): Promise<void> {
+  const parsed = parseArguments(process.argv.slice(2));
+  if (parsed.help) {
+    console.log(usage);
+    return;
+  }
+  const onProgress = (sentence: string): void => console.error(sentence);
+  const tools = await findTools({ environment: process.env, onProgress }, signal);
+  const directory = mkdtempSync(join(tmpdir(), "atoll-bench-"));
+  const tasksetPath = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "taskset")).find(isExecutable);
+  const rig = createRig({ directory, tools, certificates: await createCertificates(directory, signal), tasksetPath });
+  const machine = describeMachine(rig.pins);
+  console.log(`${machine.processor}, ${machine.cores} cores, ${machine.memoryGigabytes} GB, Linux ${machine.kernel}, Node ${machine.node}`);
+  if (!rig.pins) console.log("Not pinned: one core only, or no taskset. The figures say little.");
+  if (machine.loadBefore > loadBeforeMax) console.log(`Not quiet: load average ${machine.loadBefore.toFixed(1)} before the run. Trust the ratios, not the figures, and no latency.`);
+  if (parsed.settings.quick) console.log("Quick mode: one short round. The figures show that the bench works, no more.");
+  const results: ShapeResult[] = [];
+  for (const shape of parsed.shapes) {
+    const chosen = subjects.filter((subject) => parsed.subjects.includes(subject.name));
+    const result = await runShape(rig, { shape, subjects: chosen, settings: parsed.settings, onProgress }, signal);
+    results.push(result);
+    console.log(`\n${renderShape(result)}`);
+  }
+  if (parsed.jsonPath !== undefined) writeFileSync(parsed.jsonPath, `${JSON.stringify(jsonOf(parsed, machine, results), null, 2)}\n`);
+  // Kept on failure: the logs in it say why.
+  rmSync(directory, { recursive: true, force: true });
+}
+
+function jsonOf(parsed: BenchArguments, machine: ReturnType<typeof describeMachine>, results: readonly ShapeResult[]): object {
+  const { settings } = parsed;
+  const commands = {
+    run: ["npm", "run", "bench", "--", ...process.argv.slice(2)].join(" "),
+    closedLoop: `taskset -c 0 wrk -t1 -c${settings.connections} -d${settings.closedLoopSeconds}s -H "Host: …" http://127.0.0.1:PORT/bench`,
+    openLoop: `taskset -c 0 node e2e/bench/open-loop-main.ts (${settings.requestsPerSecond}/s for ${settings.openLoopSeconds} s)`,
+    subjects: "taskset -c 1",
+  };
+  return { format: 1, machine, settings, commands, results };
+}
+
+const stopper = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stopper.abort());
+try {
+  await main(stopper.signal);
+} catch (error) {
+  console.error(`bench: ${describeError(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { renderShape } from "./report.ts";
+import { summarize } from "./statistics.ts";
+
+test("a table has the ratios, the ranges, and says what was not measured and why", () => {
+  const text = renderShape({
+    shape: "http",
+    direct: { p50Micros: summarize([40]), p99Micros: summarize([200]) },
+    subjects: [
+      {
+        subject: "haproxy",
+        cpuMicrosPerRequest: summarize([12, 14, 13]),
+        cpuRatio: summarize([1, 1, 1]),
+        requestsPerSecond: summarize([70_000]),
+        addedP50Micros: summarize([20]),
+        addedP99Micros: summarize([80]),
+        addedP99Ratio: 1,
+        residentMegabytes: 15.4,
+        errors: 0,
+      },
+      { subject: "atoll", skipped: "no plain server side" },
+    ],
+  });
+  expect(text.split("\n")).toEqual([
+    "http   (direct: p50 40 µs, p99 200 µs)",
+    "         CPU µs/req         vs haproxy         req/s  added p50 µs  added p99 µs  vs haproxy  RSS MB  errors",
+    "haproxy  13.0 [12.0..14.0]  1.00 [1.00..1.00]  70000  20 [20..20]   80 [80..80]   1.00        15      0",
+    "atoll    not measured: no plain server side",
+  ]);
+});

@@ -1,0 +1,92 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, openSync, readFileSync } from "node:fs";
+import { createServer, connect } from "node:net";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { sleep, systemClock } from "#federation/runtime/clock.ts";
+import type { BenchCertificates } from "./certificates.ts";
+import type { BenchTools, Tool } from "./tools.ts";
+
+/** What runs where: the system under test has a core of its own, so that nobody's cost is another's delay. */
+export type Role = "load" | "subject";
+
+/** The bench's surroundings. */
+export interface Rig {
+  readonly directory: string;
+  readonly tools: BenchTools;
+  readonly certificates: BenchCertificates;
+  /** False on a machine with one core or without taskset; then the figures say little. */
+  readonly pins: boolean;
+  /** The command line that runs `program` on the core of `role`. */
+  pinned(role: Role, program: string, args: readonly string[]): readonly string[];
+}
+
+/** A process that the bench started. Disposing ends it and waits for its end. */
+export interface BenchProcess extends AsyncDisposable {
+  readonly pid: number;
+}
+
+/** The rig of one run; its files go below `directory`. */
+export function createRig(parts: Pick<Rig, "directory" | "tools" | "certificates"> & { readonly tasksetPath: string | undefined }): Rig {
+  const { tasksetPath } = parts;
+  const pins = tasksetPath !== undefined && availableParallelism() > 1;
+  return {
+    ...parts,
+    pins,
+    pinned: (role, program, args) => (pins ? [tasksetPath, "-c", role === "load" ? "0" : "1", program, ...args] : [program, ...args]),
+  };
+}
+
+/** Starts `tool` on the core of `role`; its output goes to a file, which a failure to start quotes. */
+export function startProcess(rig: Rig, start: { readonly name: string; readonly role: Role; readonly tool: Tool; readonly args: readonly string[] }): BenchProcess {
+  mkdirSync(rig.directory, { recursive: true });
+  const log = openSync(join(rig.directory, `${start.name}.log`), "a", 0o600);
+  const [program, ...args] = rig.pinned(start.role, start.tool.path, start.args);
+  const child = spawn(program ?? start.tool.path, args, { stdio: ["ignore", log, log], env: start.tool.environment });
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  });
+  if (child.pid === undefined) throw new Error(`${start.name} could not be started`);
+  return {
+    pid: child.pid,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGTERM");
+      const timer = systemClock.schedule(3_000, () => child.kill("SIGKILL"));
+      await ended;
+      timer[Symbol.dispose]();
+    },
+  };
+}
+
+/** A port that was free a moment ago; the peers cannot tell which one they took for port 0. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (address !== null && typeof address === "object" ? resolve(address.port) : reject(new Error("no port"))));
+    });
+  });
+}
+
+/** Waits until something accepts connections on `port`. @throws Error with the end of the process's log after 20 s. */
+export async function waitForPort(rig: Rig, name: string, port: number, signal: AbortSignal): Promise<void> {
+  for (let attempt = 0; attempt < 400; attempt++) {
+    if (await accepts(port)) return;
+    await sleep(systemClock, 50, signal);
+  }
+  throw new Error(`${name} does not listen: ${readFileSync(join(rig.directory, `${name}.log`), "utf8").slice(-500)}`);
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

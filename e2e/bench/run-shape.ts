@@ -1,0 +1,143 @@
+import { measureCost, measureLatency } from "./measure.ts";
+import type { BenchSettings, CostSample } from "./measure.ts";
+import type { OpenLoopResult } from "./open-loop.ts";
+import type { Rig } from "./rig.ts";
+import type { Shape } from "./shape.ts";
+import { median, pairedRatios, roundOrder, summarize } from "./statistics.ts";
+import type { Summary } from "./statistics.ts";
+import type { RunningSubject, Subject } from "./subject.ts";
+import { startBackend, startOriginator } from "./surroundings.ts";
+
+/** The peer that ratios are taken against. */
+const baseName = "haproxy";
+
+/** What one subject showed in one shape. */
+export interface SubjectResult {
+  readonly subject: string;
+  /** Set when it was not measured, and why. */
+  readonly skipped?: string;
+  readonly cpuMicrosPerRequest?: Summary;
+  readonly requestsPerSecond?: Summary;
+  readonly residentMegabytes?: number;
+  readonly errors?: number;
+  /** Over the same path without the subject; µs. */
+  readonly addedP50Micros?: Summary;
+  readonly addedP99Micros?: Summary;
+  /** Against HAProxy, sample by sample. */
+  readonly cpuRatio?: Summary;
+  /** Median against median; absent when HAProxy's own addition drowned in the noise of the direct path. */
+  readonly addedP99Ratio?: number;
+}
+
+/** One shape's results. */
+export interface ShapeResult {
+  readonly shape: Shape;
+  readonly direct: { readonly p50Micros: Summary; readonly p99Micros: Summary };
+  readonly subjects: readonly SubjectResult[];
+}
+
+/** What a round takes besides the rig. */
+export interface ShapeRun {
+  readonly shape: Shape;
+  readonly subjects: readonly Subject[];
+  readonly settings: BenchSettings;
+  readonly onProgress: (sentence: string) => void;
+}
+
+/** Starts every subject side by side in one shape and measures them in turn, forward and back in each round. */
+export async function runShape(rig: Rig, run: ShapeRun, signal: AbortSignal): Promise<ShapeResult> {
+  await using cleanUp = new AsyncDisposableStack();
+  const backend = await startBackend(rig, cleanUp, signal);
+  const running: RunningSubject[] = [];
+  const skipped: SubjectResult[] = [];
+  for (const subject of run.subjects) {
+    const reason = subject.unsupported(run.shape);
+    if (reason === undefined) running.push(await subject.start({ rig, backend, shape: run.shape, cleanUp }, signal));
+    else skipped.push({ subject: subject.name, skipped: reason });
+  }
+  const directPort = run.shape === "mtls-in" ? await startOriginator(rig, "originator-direct", backend.tlsPort, cleanUp, signal) : backend.plainPort;
+  for (const subject of running) await warmUp(rig, subject, run, signal);
+  const costs = await measureCosts(rig, running, run, signal);
+  const latencies = await measureLatencies(rig, running, directPort, run, signal);
+  const direct = latencies.get(directName) ?? [];
+  const measured = running.map((subject): SubjectResult => resultOf(subject.name, { costs, latencies, direct }));
+  return {
+    shape: run.shape,
+    direct: { p50Micros: summarize(direct.map((sample) => sample.p50Micros)), p99Micros: summarize(direct.map((sample) => sample.p99Micros)) },
+    subjects: [...measured, ...skipped],
+  };
+}
+
+const directName = "direct";
+
+/** Connections, compiled code and caches are part of steady state; a just-in-time compiler wants a few seconds of load. */
+async function warmUp(rig: Rig, subject: RunningSubject, run: ShapeRun, signal: AbortSignal): Promise<void> {
+  run.onProgress(`${run.shape}: warming up ${subject.name}`);
+  const sample = await measureCost(rig, subject, { ...run.settings, closedLoopSeconds: run.settings.quick ? 1 : 3 }, signal);
+  if (sample.errors > 0) throw new Error(`${subject.name} answered ${sample.errors} requests wrongly in shape ${run.shape}; its log is in ${rig.directory}`);
+}
+
+async function measureCosts(rig: Rig, running: readonly RunningSubject[], run: ShapeRun, signal: AbortSignal): Promise<ReadonlyMap<string, readonly CostSample[]>> {
+  const samples = new Map<string, CostSample[]>(running.map((subject) => [subject.name, []]));
+  for (let round = 0; round < run.settings.rounds; round++) {
+    run.onProgress(`${run.shape}: cost, round ${round + 1} of ${run.settings.rounds}`);
+    for (const name of roundOrder(running.map((subject) => subject.name))) {
+      const subject = running.find((candidate) => candidate.name === name);
+      if (subject !== undefined) samples.get(name)?.push(await measureCost(rig, subject, run.settings, signal));
+    }
+  }
+  return samples;
+}
+
+async function measureLatencies(
+  rig: Rig,
+  running: readonly RunningSubject[],
+  directPort: number,
+  run: ShapeRun,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, readonly OpenLoopResult[]>> {
+  const ports = new Map([[directName, directPort], ...running.map((subject): [string, number] => [subject.name, subject.loadPort])]);
+  const samples = new Map<string, OpenLoopResult[]>([...ports.keys()].map((name) => [name, []]));
+  for (let round = 0; round < run.settings.rounds; round++) {
+    run.onProgress(`${run.shape}: latency, round ${round + 1} of ${run.settings.rounds}`);
+    for (const name of roundOrder([...ports.keys()])) {
+      samples.get(name)?.push(await measureLatency(rig, ports.get(name) ?? directPort, run.settings, signal));
+    }
+  }
+  return samples;
+}
+
+interface Samples {
+  readonly costs: ReadonlyMap<string, readonly CostSample[]>;
+  readonly latencies: ReadonlyMap<string, readonly OpenLoopResult[]>;
+  readonly direct: readonly OpenLoopResult[];
+}
+
+function resultOf(name: string, samples: Samples): SubjectResult {
+  const costs = samples.costs.get(name) ?? [];
+  const cpu = costs.map((sample) => sample.cpuMicrosPerRequest);
+  const baseCpu = samples.costs.get(baseName)?.map((sample) => sample.cpuMicrosPerRequest);
+  const added99 = addedMicros(samples, name, (sample) => sample.p99Micros);
+  const added99Summary = summarize(added99);
+  const base99 = baseCpu === undefined ? Number.NaN : median(addedMicros(samples, baseName, (sample) => sample.p99Micros));
+  const latencyErrors = (samples.latencies.get(name) ?? []).map((sample) => sample.errors);
+  return {
+    subject: name,
+    cpuMicrosPerRequest: summarize(cpu),
+    requestsPerSecond: summarize(costs.map((sample) => sample.requestsPerSecond)),
+    residentMegabytes: Math.max(...costs.map((sample) => sample.residentBytes)) / 2 ** 20,
+    errors: [...costs.map((sample) => sample.errors), ...latencyErrors].reduce((left, right) => left + right, 0),
+    addedP50Micros: summarize(addedMicros(samples, name, (sample) => sample.p50Micros)),
+    addedP99Micros: added99Summary,
+    ...(baseCpu === undefined ? {} : { cpuRatio: pairedRatios(cpu, baseCpu) }),
+    ...(base99 > 0 && added99Summary.median > 0 ? { addedP99Ratio: added99Summary.median / base99 } : {}),
+  };
+}
+
+/** A quantile above the direct path's of the same half round. */
+function addedMicros(samples: Samples, name: string, quantile: (sample: OpenLoopResult) => number): readonly number[] {
+  return (samples.latencies.get(name) ?? []).map((sample, at) => {
+    const direct = samples.direct[at];
+    return direct === undefined ? Number.NaN : quantile(sample) - quantile(direct);
+  });
+}

@@ -1,0 +1,16 @@
+import { expect, test } from "vitest";
+import { median, pairedRatios, roundOrder } from "./statistics.ts";
+
+test("the median of an even number is between the middle two", () => {
+  expect(median([4, 1, 3, 2])).toBe(2.5);
+  expect(median([9, 1, 5])).toBe(5);
+  expect(median([])).toBeNaN();
+});
+
+test("paired ratios cancel what hit both of a pair", () => {
+  expect(pairedRatios([10, 20, 40], [5, 10, 20])).toMatchObject({ median: 2, min: 2, max: 2 });
+});
+
+test("a round goes forward and back", () => {
+  expect(roundOrder(["a", "b", "c"])).toEqual(["a", "b", "c", "c", "b", "a"]);
+});

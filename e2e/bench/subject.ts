@@ -1,0 +1,28 @@
+import type { Backend } from "./surroundings.ts";
+import type { Rig } from "./rig.ts";
+import type { Shape } from "./shape.ts";
+
+/** A system under test that runs in one shape. */
+export interface RunningSubject {
+  readonly name: string;
+  /** The root of its process tree. */
+  readonly pid: number;
+  /** Where load goes: its own port, or that of the originator before it. */
+  readonly loadPort: number;
+}
+
+/** What a subject gets to be started with; everything it starts is put on `cleanUp`. */
+export interface SubjectStart {
+  readonly rig: Rig;
+  readonly backend: Backend;
+  readonly shape: Shape;
+  readonly cleanUp: AsyncDisposableStack;
+}
+
+/** A kind of system that can be measured. */
+export interface Subject {
+  readonly name: string;
+  /** Why it cannot run in `shape`, or undefined when it can. */
+  unsupported(shape: Shape): string | undefined;
+  start(start: SubjectStart, signal: AbortSignal): Promise<RunningSubject>;
+}
