@@ -1,0 +1,131 @@
+import type { AddressInfo } from "node:net";
+import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { ServerCredentials, type Server, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream } from "@grpc/grpc-js";
+import { AtollError } from "#federation/runtime/errors.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
+import { readSvidLeaf } from "./certificate-reader.ts";
+import { createServerContextOptions, createServerTlsOptions, type AcceptIdentity, type TlsMaterial } from "./tls-options.ts";
+import { verifyPeer } from "./verify-peer.ts";
+
+/** How a gRPC server is reached and by whom. */
+export interface GrpcListenerOptions {
+  /** The services; the listener hands it connections and never binds it. Its owner shuts it down. */
+  readonly server: Server;
+  /** A literal IP address. */
+  readonly address: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  /** New connections use the newest value; while it is undefined they are refused. There must be one at opening. */
+  readonly material: Watched<TlsMaterial | undefined>;
+  /** "none" only where a token in the request proves the caller. */
+  readonly clients: "required" | "none";
+  /** Which callers may connect at all; each method still judges its own caller. Not asked when clients are not required. */
+  readonly accept: AcceptIdentity;
+  /** Most connections at a time; more are closed at once. Default 10,000: a cluster's proxies hold one each. */
+  readonly connectionsMax?: number;
+  /** For the root of first contact, see `createServerContextOptions`. */
+  readonly presentedRoot?: Uint8Array;
+  /** Hears of each refused connection, with a constant kind of sentence; for logs and counters. */
+  readonly onRefused?: (reason: string) => void;
+}
+
+/** A listening gRPC port. Disposing stops accepting and closes its connections after `drainMs`. */
+export interface GrpcListener extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** How long a handshake may take; slow ones hold memory and nothing else. */
+const handshakeTimeoutMs = 10_000;
+const drainMs = 1_000;
+
+/**
+ * Serves grpc-js over a TLS server of our own, so that the SVID and the anchors can be swapped without a restart: grpc-js' own
+ * server credentials are fixed at binding. Calls learn their caller from `peerOfCall`.
+ * @throws {ATOLL_PEER_UNVERIFIED} when there is no material yet; the platform's error when the port cannot be bound.
+ */
+export async function openGrpcListener(options: GrpcListenerOptions, signal: AbortSignal): Promise<GrpcListener> {
+  const first = options.material.current;
+  if (first === undefined) throw new AtollError("ATOLL_PEER_UNVERIFIED", "a listener opens only after the first identity");
+  // The injector's own credentials stay insecure because TLS ends before it: it sees decrypted HTTP/2.
+  const injector = options.server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = createServer({
+    ...createServerTlsOptions(first, {
+      clients: options.clients,
+      alpn: ["h2"],
+      ...(options.presentedRoot === undefined ? {} : { presentedRoot: options.presentedRoot }),
+    }),
+    handshakeTimeout: handshakeTimeoutMs,
+  });
+  listener.maxConnections = options.connectionsMax ?? 10_000;
+  const refuse = (socket: TLSSocket, reason: string): void => {
+    options.onRefused?.(reason);
+    socket.destroy();
+  };
+  listener.on("tlsClientError", (error) => options.onRefused?.(error.message));
+  listener.on("secureConnection", (socket) => {
+    socket.on("error", () => socket.destroy());
+    if (options.material.current === undefined) return refuse(socket, "there is no current identity to serve with");
+    if (socket.alpnProtocol !== "h2") return refuse(socket, "the client does not speak HTTP/2");
+    if (options.clients === "required") {
+      const verdict = verifyPeer(socket, options.accept);
+      if (verdict.kind === "refused") return refuse(socket, verdict.reason);
+    }
+    injector.injectConnection(socket);
+  });
+  await listen(listener, options.port, options.address);
+  const closing = new AbortController();
+  const following = follow(listener, options, AbortSignal.any([signal, closing.signal]));
+  let closed: Promise<void> | undefined;
+  return {
+    port: (listener.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: () =>
+      (closed ??= (async () => {
+        closing.abort();
+        await following;
+        await close(listener, () => injector.drain(0), injector.destroy);
+      })()),
+  };
+}
+
+async function follow(listener: TlsServer, options: GrpcListenerOptions, signal: AbortSignal): Promise<void> {
+  for await (const material of options.material.changes(signal)) {
+    if (material !== undefined) listener.setSecureContext(createServerContextOptions(material, options.presentedRoot));
+  }
+}
+
+/** Resolves once `listener` listens; rejects with the platform's error. */
+export function listen(listener: TlsServer, port: number, address: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    listener.once("error", reject);
+    listener.listen(port, address, () => {
+      listener.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+async function close(listener: TlsServer, drain: () => void, destroy: () => void): Promise<void> {
+  const ended = new Promise<void>((resolve) => listener.close(() => resolve()));
+  drain();
+  const timer = systemClock.schedule(drainMs, destroy);
+  await ended;
+  timer[Symbol.dispose]();
+  destroy();
+}
+
+/** Any server-side call of grpc-js. */
+export type AnyCall =
+  | ServerUnaryCall<unknown, unknown>
+  | ServerReadableStream<unknown, unknown>
+  | ServerWritableStream<unknown, unknown>
+  | ServerDuplexStream<unknown, unknown>;
+
+/** The caller's identity as the handshake proved it, or undefined on a listener that takes clients without certificates. */
+export function peerOfCall(call: { getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Buffer } | undefined } }): SpiffeId | undefined {
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  if (certificate === undefined) return undefined;
+  const reading = readSvidLeaf(certificate.raw);
+  return reading.kind === "svid" ? reading.spiffeId : undefined;
+}
