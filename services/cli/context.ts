@@ -16,8 +16,18 @@ export interface CommandContext {
   readonly node: string;
   readonly version: string;
   readonly signal: AbortSignal;
+  /** `--name` and `--data` as they were given, for commands that messages suggest. */
+  readonly flags: string;
+  /** Single keys, where a person sits at one; absent elsewhere. */
+  readonly keyboard?: Keyboard;
   /** What child processes get. */
   readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Keys pressed one by one. */
+export interface Keyboard {
+  /** Calls `listener` with each key until disposed. */
+  onKey(listener: (key: string) => void): Disposable;
 }
 
 export const defaultFederationName = "demo";

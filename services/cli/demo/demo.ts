@@ -1,0 +1,195 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { sleep } from "#federation/runtime/clock.ts";
+import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { isAbort } from "#federation/runtime/lifecycle.ts";
+import type { CommandContext } from "../context.ts";
+import { printData } from "../output.ts";
+import { startProgress } from "../terminal.ts";
+import { announce, summary } from "../commands/lifecycle.ts";
+import { bringUp, type RunningFederation } from "../up/bring-up.ts";
+import { endFederation, livingProcesses } from "../up/running.ts";
+import { usersName } from "../up/topology.ts";
+import { runRegionLossDrill, type DrillReport } from "./drill-run.ts";
+import { DrillView, renderReport } from "./drill-view.ts";
+import { openUsersClient, type UsersClient } from "./users-client.ts";
+
+export interface DemoOptions {
+  readonly region: string;
+  /** Ends the federation afterwards. */
+  readonly once: boolean;
+  readonly report?: string;
+  readonly portBase?: number;
+}
+
+export interface DrillCommandOptions {
+  readonly region: string;
+  readonly report?: string;
+  readonly outageSeconds: number;
+}
+
+const killAfterMs = 15_000;
+const observeBeforeMs = 5_000;
+const inFlightMin = 50;
+const demoOutageMs = 8_000;
+
+/** `atoll demo`, what `npm start` runs: from nothing to the report of a region's death and return. */
+export async function runDemo(context: CommandContext, options: DemoOptions): Promise<number> {
+  const { terminal } = context;
+  const hadProcesses = livingProcesses(context.dataDir).length > 0;
+  let running: RunningFederation | undefined;
+  try {
+    const startMs = terminal.clock.monotonicMs();
+    running = await bringUp(context, { ...(options.portBase === undefined ? {} : { portBase: options.portBase }), onPlan: (topology, file) => announce(context, topology, file) });
+    const processes = await running.supervisor.list(context.signal);
+    const took = ((terminal.clock.monotonicMs() - startMs) / 1000).toFixed(0);
+    if (context.output === "table") terminal.print(running.wasRunning ? `Federation ${context.name} already runs: ${summary(processes)}.` : `Up after ${took} s: ${summary(processes)}.`);
+    const report = await drill(context, running, { region: options.region, outageMs: demoOutageMs, whenToKill: (signal, view) => waitForKey(context, view, options.region, signal) });
+    finish(context, report, options.region, options.report);
+    if (!options.once) printNext(context, options.region);
+    return exitCode(report);
+  } catch (error) {
+    if (!isAbort(error)) throw error;
+    await afterInterrupt(context, { isUp: running !== undefined, hadProcesses, once: options.once });
+    return 130;
+  } finally {
+    await running?.supervisor[Symbol.asyncDispose]();
+    if (options.once && livingProcesses(context.dataDir).length > 0) await endWithProgress(context);
+  }
+}
+
+/** `atoll drill run region-loss`. */
+export async function runDrill(context: CommandContext, options: DrillCommandOptions): Promise<number> {
+  const running = await bringUp(context, {});
+  await using _ = running.supervisor;
+  try {
+    const report = await drill(context, running, {
+      region: options.region,
+      outageMs: options.outageSeconds * 1000,
+      whenToKill: (signal) => sleep(context.terminal.clock, observeBeforeMs, signal),
+    });
+    finish(context, report, options.region, options.report);
+    return exitCode(report);
+  } catch (error) {
+    if (!isAbort(error)) throw error;
+    await afterInterrupt(context, { isUp: true, hadProcesses: true, once: false });
+    return 130;
+  }
+}
+
+interface DrillParts {
+  readonly region: string;
+  readonly outageMs: number;
+  whenToKill(signal: AbortSignal, view: DrillView): Promise<void>;
+}
+
+async function drill(context: CommandContext, running: RunningFederation, parts: DrillParts): Promise<DrillReport> {
+  const { plan } = running.topology;
+  if (!plan.regions.some((region) => region.name === parts.region)) {
+    throw new AtollError("ATOLL_USAGE", `there is no region ${parts.region}; there are ${plan.regions.map((region) => region.name).join(", ")}`);
+  }
+  const { clock } = context.terminal;
+  const users: UsersClient[] = [];
+  const view = new DrillView(context.output === "table" ? context.terminal : { ...context.terminal, isInteractive: false, print: context.terminal.note }, parts.region);
+  try {
+    for (const { region } of plan.users) users.push(await openUsersClient(join(context.dataDir, usersName(region)), region, clock));
+    return await runRegionLossDrill(
+      {
+        region: parts.region,
+        clock,
+        supervisor: running.supervisor,
+        users,
+        inFlightMin,
+        outageMs: parts.outageMs,
+        hooks: {
+          onStep: (step, text) => view.step(step, text),
+          onSample: (sample) => view.sample(sample),
+          whenToKill: (signal) => parts.whenToKill(signal, view),
+        },
+      },
+      context.signal,
+    );
+  } finally {
+    for (const client of users) await client[Symbol.asyncDispose]();
+  }
+}
+
+/** Resolves on `k`, or after 15 s. Without a keyboard only the time counts. */
+async function waitForKey(context: CommandContext, view: DrillView, region: string, signal: AbortSignal): Promise<void> {
+  const { terminal, keyboard } = context;
+  const pressed = new AbortController();
+  using _ = keyboard?.onKey((key) => {
+    if (key === "k") pressed.abort();
+  });
+  view.hint(keyboard === undefined ? "" : `k: kill ${region} now; it dies by itself after ${killAfterMs / 1000} s`);
+  try {
+    await sleep(terminal.clock, killAfterMs, AbortSignal.any([signal, pressed.signal]));
+  } catch (error) {
+    if (signal.aborted) throw error;
+  } finally {
+    view.hint("");
+  }
+}
+
+function finish(context: CommandContext, report: DrillReport, region: string, file: string | undefined): void {
+  const { terminal } = context;
+  const { drill: score, matrix } = report;
+  if (file !== undefined) {
+    try {
+      writeFileSync(file, `${JSON.stringify({ drill: score, matrix }, null, 2)}\n`);
+    } catch (cause) {
+      throw new AtollError("ATOLL_USAGE", `the report cannot be written to ${file}`, { cause });
+    }
+  }
+  if (printData(context, { drill: score, matrix })) return;
+  terminal.print("");
+  for (const line of renderReport(report, region, terminal.width)) terminal.print(line);
+  if (file !== undefined) terminal.print(`\nThe report is in ${file}.`);
+}
+
+/** A drill is passed when no repeatable request failed and the users were served elsewhere. */
+function exitCode(report: DrillReport): number {
+  return report.drill.failedIdempotent === 0 && report.drill.shiftMs !== null ? 0 : 1;
+}
+
+function printNext(context: CommandContext, region: string): void {
+  if (context.output !== "table") return;
+  const flag = context.flags === "" ? "" : ` ${context.flags}`;
+  const lines: readonly (readonly [string, string])[] = [
+    ["status", "the whole federation"],
+    [`explain web/storefront --from ${region}`, "why its users are served where they are"],
+    ["proxy status", "what every proxy has applied"],
+    ["get serviceimports", "what each cluster has learned from the others"],
+    [`drill run region-loss --region ${region}`, "the same once more"],
+    ["down", "end everything"],
+  ];
+  context.terminal.print("\nThe federation stays up. Try next:");
+  const width = Math.max(...lines.map(([command]) => command.length)) + flag.length;
+  for (const [command, meaning] of lines) context.terminal.print(`  npx atoll ${(command + flag).padEnd(width)}   ${meaning}`);
+}
+
+async function afterInterrupt(context: CommandContext, state: { readonly isUp: boolean; readonly hadProcesses: boolean; readonly once: boolean }): Promise<void> {
+  const { terminal } = context;
+  terminal.note("");
+  const flag = context.flags === "" ? "" : ` ${context.flags}`;
+  if (!state.isUp && !state.hadProcesses && !state.once) {
+    terminal.note("Interrupted while starting; what had been started is ended.");
+    await endWithProgress(context);
+  } else if (!state.once) {
+    terminal.note(`Interrupted. The federation stays as it is: \`npx atoll up${flag}\` starts what is dead, \`npx atoll down${flag}\` ends everything.`);
+  }
+}
+
+async function endWithProgress(context: CommandContext): Promise<void> {
+  const progress = startProgress(context.terminal);
+  progress.step(`ending federation ${context.name}`);
+  try {
+    // The command's own signal may be what brought us here.
+    const { ended } = await endFederation(context.dataDir, context.terminal.clock, new AbortController().signal);
+    progress.done();
+    if (context.output === "table") context.terminal.print(`Federation ${context.name} has ended (${ended} processes).`);
+  } catch (error) {
+    progress.done();
+    context.terminal.note(`the federation could not be ended: ${describeError(error)}; try \`npx atoll down\``);
+  }
+}

@@ -1,0 +1,177 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import { runApply, runDelete, runDescribe, runGet, type ClusterOption } from "./commands/resources.ts";
+import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
+import { completionScript, completionTable } from "./commands/completion.ts";
+import { runDown, runUp } from "./commands/lifecycle.ts";
+import { runExplain } from "./commands/explain.ts";
+import { runApprove, runTokenCreate } from "./commands/trust.ts";
+import { runDemo, runDrill } from "./demo/demo.ts";
+import { defaultFederationName, type CommandContext, type OutputFormat } from "./context.ts";
+
+/** The flags that every command has. */
+export interface GlobalFlags {
+  readonly name: string;
+  readonly data?: string;
+  readonly output: OutputFormat;
+  readonly color: boolean;
+}
+
+/** How the program gets from flags to a context, and where the exit code goes. */
+export interface ProgramHooks {
+  readonly version: string;
+  createContext(flags: GlobalFlags): CommandContext;
+  setExitCode(code: number): void;
+}
+
+/** The command line as commander has it. */
+export function createProgram(hooks: ProgramHooks): Command {
+  const program = new Command("atoll");
+  program
+    .description("A service-mesh federation of many clusters and regions.")
+    .version(hooks.version, "--version", "show the version")
+    .option("--name <name>", "which federation on this machine", defaultFederationName)
+    .option("--data <directory>", "its directory, instead of ~/.local/state/atoll/<name>")
+    .addOption(new Option("-o, --output <format>", "form of the output").choices(["table", "json", "yaml"]).default("table"))
+    .option("--no-color", "no colours (also by NO_COLOR)")
+    .helpCommand("help [command]", "show help for a command")
+    .showHelpAfterError("(`atoll help` lists the commands)")
+    .exitOverride();
+
+  /** Every action ends here: its context is made from the flags, its result is the exit code. */
+  const run = (action: (context: CommandContext) => Promise<number>): Promise<void> => action(hooks.createContext(program.opts<GlobalFlags>())).then((code) => hooks.setExitCode(code));
+  addLifecycle(program, run);
+  addResources(program, run);
+  addRouting(program, run);
+  addTrust(program, run);
+  program
+    .command("completion <shell>")
+    .description("print a completion script: bash, zsh or fish")
+    .action((shell: string) =>
+      run(async (context) => {
+        context.terminal.raw(completionScript(shell, completionTable(program)));
+        return 0;
+      }),
+    );
+  program
+    .command("version")
+    .description("show the version")
+    .action(() =>
+      run(async (context) => {
+        context.terminal.print(context.output === "json" ? JSON.stringify({ version: context.version, node: process.version }) : `atoll ${context.version} (Node ${process.version})`);
+        return 0;
+      }),
+    );
+  return program;
+}
+
+type Run = (action: (context: CommandContext) => Promise<number>) => Promise<void>;
+
+function addLifecycle(program: Command, run: Run): void {
+  const portBase = (): Option => new Option("--port-base <port>", "first of 200 ports in a row, instead of free ones").argParser(wholeNumber(1, 65_336));
+  program
+    .command("up")
+    .description("start a federation on this machine, or what is dead of it")
+    .addOption(portBase())
+    .action((options: { portBase?: number }) => run((context) => runUp(context, options)));
+  program
+    .command("down")
+    .description("end it, every process of it")
+    .action(() => run(runDown));
+  program
+    .command("demo")
+    .description("start it, and watch a region die and return")
+    .option("--region <region>", "which one", "eu-west")
+    .option("--once", "end the federation afterwards", false)
+    .option("--report <file>", "write the drill's report as JSON")
+    .addOption(portBase())
+    .action((options: { region: string; once: boolean; report?: string; portBase?: number }) => run((context) => runDemo(context, options)));
+  program
+    .command("status")
+    .description("the whole federation, and what is wrong with it")
+    .action(() => run(runStatus));
+  program
+    .command("check")
+    .description("only what is wrong; exit code 1 when anything is")
+    .action(() => run(runCheck));
+}
+
+function addResources(program: Command, run: Run): void {
+  const cluster = (): Option => new Option("--cluster <name>", "at this cluster's plane; may be given several times").argParser(collect);
+  program
+    .command("apply")
+    .description("make resources what YAML files say")
+    .requiredOption("-f, --file <file>", "YAML file, - for standard input; may be given several times", collect)
+    .addOption(cluster())
+    .action((options: { file: readonly string[] } & ClusterOption) => run((context) => runApply(context, options)));
+  program
+    .command("get <kind> [name]")
+    .description("list resources of a kind, or one")
+    .addOption(cluster())
+    .action((kind: string, name: string | undefined, options: ClusterOption) => run((context) => runGet(context, kind, name, options)));
+  program
+    .command("describe <kind> <name>")
+    .description("everything of a resource, with its conditions")
+    .addOption(cluster())
+    .action((kind: string, name: string, options: ClusterOption) => run((context) => runDescribe(context, kind, name, options)));
+  program
+    .command("delete <kind> <name>")
+    .description("delete a resource")
+    .addOption(cluster())
+    .action((kind: string, name: string, options: ClusterOption) => run((context) => runDelete(context, kind, name, options)));
+}
+
+function addRouting(program: Command, run: Run): void {
+  program
+    .command("explain <service>")
+    .description("which places a service has, and why this one is taken")
+    .requiredOption("--from <region>", "where the caller is")
+    .option("--cluster <name>", "ask this cluster's plane")
+    .action((service: string, options: { from: string; cluster?: string }) => run((context) => runExplain(context, service, options)));
+  const drill = program.command("drill").description("rehearse failures");
+  drill
+    .command("run <drill>")
+    .description("run a drill: region-loss")
+    .requiredOption("--region <region>", "which region")
+    .option("--outage <seconds>", "how long it stays dead", wholeNumber(1, 3_600), 8)
+    .option("--report <file>", "write the report as JSON")
+    .action((name: string, options: { region: string; outage: number; report?: string }) => {
+      if (name !== "region-loss") throw new InvalidArgumentError(`there is no drill ${name}; there is region-loss`);
+      return run((context) => runDrill(context, { region: options.region, outageSeconds: options.outage, ...(options.report === undefined ? {} : { report: options.report }) }));
+    });
+  program
+    .command("proxy")
+    .description("look at proxies")
+    .command("status")
+    .description("every proxy and what it has applied")
+    .action(() => run(runProxyStatus));
+}
+
+function addTrust(program: Command, run: Run): void {
+  program
+    .command("token")
+    .description("join tokens")
+    .command("create <purpose>")
+    .description("make one for cluster:NAME, enrolment:NAME, workload:NAMESPACE/ACCOUNT or gateway")
+    .option("--cluster <name>", "the cluster whose plane makes it")
+    .option("--life <seconds>", "how long it works", wholeNumber(10, 600))
+    .action((purpose: string, options: { cluster?: string; life?: number }) => run((context) => runTokenCreate(context, purpose, options)));
+  program
+    .command("relationship")
+    .description("trust between trust domains")
+    .command("approve <name>")
+    .description("sign a relationship for a trust domain whose signer is here")
+    .requiredOption("--as <trust-domain>", "for which side; may be given twice", collect)
+    .action((name: string, options: { as: readonly string[] }) => run((context) => runApprove(context, name, options)));
+}
+
+function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < min || value > max) throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}.`);
+    return value;
+  };
+}
