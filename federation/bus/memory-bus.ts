@@ -94,7 +94,7 @@ export class MemoryBus implements Bus {
   publish(subject: string, payload: Uint8Array): void {
     checkMessage(subject, payload);
     if (this.#state.current === "disconnected") this.#observer.dropped(1);
-    else this.#hub.send({ subject, payload: payload.slice(), answer() {} });
+    else this.#hub.send({ subject, payload: new Uint8Array(payload), answer() {} });
   }
 
   subscribe(pattern: string, signal: AbortSignal): AsyncIterable<BusMessage> {
@@ -107,8 +107,8 @@ export class MemoryBus implements Bus {
     return this.#replies.wait(timeoutMs, signal, (token) => {
       checkMessage(subject, payload);
       if (this.#state.current === "disconnected") throw new AtollError("ATOLL_BUS_UNAVAILABLE", "the bus is disconnected");
-      const answer = (reply: Uint8Array): void => queueMicrotask(() => this.#replies.answer(token, reply.slice()));
-      const interested = this.#hub.send({ subject, payload: payload.slice(), answer });
+      const answer = (reply: Uint8Array): void => queueMicrotask(() => this.#replies.answer(token, new Uint8Array(reply)));
+      const interested = this.#hub.send({ subject, payload: new Uint8Array(payload), answer });
       if (interested === 0) throw new AtollError("ATOLL_BUS_UNAVAILABLE", `nobody answers on ${subject}`);
     });
   }

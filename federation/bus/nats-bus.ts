@@ -119,7 +119,8 @@ class NatsBus implements Bus {
       this.#observer.dropped(1);
       throw new AtollError("ATOLL_BUS_OVERLOADED", `${outgoingBytesMax} bytes already wait for the server`);
     }
-    connection.publish(subject, payload, replyTo === undefined ? {} : { reply: replyTo });
+    // A copy: nats.js keeps the caller's buffer until it writes.
+    connection.publish(subject, new Uint8Array(payload), replyTo === undefined ? {} : { reply: replyTo });
     this.#unflushedBytes += payload.byteLength + subject.length;
     void this.#flush(connection);
   }
@@ -187,7 +188,7 @@ class NatsBus implements Bus {
 
   /** Follows one connection, over its reconnects, until it is closed. */
   async #serve(connection: NatsConnection): Promise<void> {
-    const { clock, logger } = this.#options;
+    const { clock } = this.#options;
     const onClosing = (): void => {
       const timer = clock.schedule(drainMsMax, () => void connection.close());
       void connection
@@ -201,19 +202,8 @@ class NatsBus implements Bus {
     this.#state.set("connected");
     if (this.#closing.signal.aborted) onClosing();
     else this.#closing.signal.addEventListener("abort", onClosing, { once: true });
+    void this.#followStatus(connection);
     try {
-      for await (const status of connection.status()) {
-        if (status.type === Events.Disconnect) this.#disconnected();
-        else if (status.type === Events.Reconnect) {
-          this.#observer.reconnected();
-          this.#state.set("connected");
-        } else if (status.type === Events.Error) {
-          this.#observer.dropped(1);
-          logger.warn("NATS refused something", { code: String(status.data), permission: status.permissionContext?.operation, subject: status.permissionContext?.subject });
-        } else if (status.type === DebugEvents.StaleConnection) {
-          logger.warn("the connection to NATS does not answer", { server: connection.getServer() });
-        }
-      }
       const error = await connection.closed();
       if (error !== undefined && !this.#closing.signal.aborted) throw error;
     } finally {
@@ -221,6 +211,23 @@ class NatsBus implements Bus {
       this.#connection = undefined;
       this.#remote.clear();
       this.#disconnected();
+    }
+  }
+
+  /** The client never ends this iteration, so nobody waits for it; it goes with the connection. */
+  async #followStatus(connection: NatsConnection): Promise<void> {
+    const { logger } = this.#options;
+    for await (const status of connection.status()) {
+      if (status.type === Events.Disconnect) this.#disconnected();
+      else if (status.type === Events.Reconnect) {
+        this.#observer.reconnected();
+        this.#state.set("connected");
+      } else if (status.type === Events.Error) {
+        this.#observer.dropped(1);
+        logger.warn("NATS refused something", { code: String(status.data), permission: status.permissionContext?.operation, subject: status.permissionContext?.subject });
+      } else if (status.type === DebugEvents.StaleConnection) {
+        logger.warn("the connection to NATS does not answer", { server: connection.getServer() });
+      }
     }
   }
 

@@ -1,0 +1,184 @@
+import { Etcd3 } from "etcd3";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { systemRandom } from "#federation/runtime/random.ts";
+import { openEtcdStore } from "#federation/store/etcd-store.ts";
+import { runAsLeader } from "#federation/store/leader.ts";
+import type { Store, StoreLease } from "#federation/store/store.ts";
+import { BatchReader, describeStoreContract, summary } from "#federation/store/store-contract.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { findTestEngine, startTestEtcd, TestAuthority, type RestartableEngine, type TestIdentity } from "./test-engines.ts";
+
+const program = await findTestEngine("etcd");
+
+describe.skipIf(program === undefined)("a real etcd", () => {
+  let authority: TestAuthority;
+  let etcd: RestartableEngine;
+  let identity: TestIdentity;
+  let stop: AbortController;
+  let signal: AbortSignal;
+  let stores = 0;
+
+  const openStore = (keyPrefix = `/test/${++stores}/`, tls = identity): Store =>
+    openEtcdStore({ endpoints: [etcd.url], tls: () => tls, keyPrefix, clock: systemClock, random: systemRandom, logger: silentLogger });
+  const put = async (store: Store, key: string, value: string, lease?: StoreLease): Promise<number> => {
+    const write = { kind: "put" as const, key, value: new TextEncoder().encode(value), ...(lease === undefined ? {} : { lease }) };
+    const commit = await store.commit({ conditions: [], writes: [write] }, signal);
+    if (commit.kind !== "committed") throw new Error("refused");
+    return commit.revision;
+  };
+  /** Writes as an operator's client would, until etcd is back. */
+  const putWhenBack = async (store: Store, key: string, value: string): Promise<void> => {
+    for (;;) {
+      try {
+        await put(store, key, value);
+        return;
+      } catch (error) {
+        expect(error).toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE" });
+      }
+    }
+  };
+  /** etcd3 as the tests' own client: compaction is nothing that the port offers. */
+  const withClient = async <T>(work: (client: Etcd3) => Promise<T>): Promise<T> => {
+    const { caPem, certificatePem, privateKeyPem } = identity;
+    const client = new Etcd3({
+      hosts: etcd.url,
+      credentials: { rootCertificate: Buffer.from(caPem), certChain: Buffer.from(certificatePem), privateKey: Buffer.from(privateKeyPem) },
+    });
+    try {
+      return await work(client);
+    } finally {
+      client.close();
+    }
+  };
+
+  beforeAll(async () => {
+    authority = new TestAuthority();
+    identity = authority.issue("plane", ["URI:spiffe://demo.atoll/atoll/plane/global"]);
+    etcd = await startTestEtcd(program ?? "", authority, "etcd");
+  });
+  afterAll(async () => {
+    await etcd[Symbol.asyncDispose]();
+    authority[Symbol.dispose]();
+  });
+  beforeEach(() => {
+    stop = new AbortController();
+    signal = stop.signal;
+  });
+  afterEach(() => stop.abort());
+
+  describeStoreContract("etcd over mutual TLS", () => Promise.resolve(openStore()));
+
+  it("serves nobody without a certificate of its authority", async () => {
+    using other = new TestAuthority("other");
+    const forged = { ...other.issue("plane", ["URI:spiffe://demo.atoll/atoll/plane/global"]), caPem: identity.caPem };
+    await using store = openStore("/test/forged/", forged);
+    await expect(store.get("a", signal)).rejects.toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE" });
+  });
+
+  it("may be killed and restarted: nothing acknowledged is lost, and a watch goes on without repeating itself", async () => {
+    await using store = openStore();
+    const batches = new BatchReader(store.watch("w/", signal));
+    await batches.next();
+    await put(store, "w/1", "before");
+    expect(summary(await batches.events(1))).toEqual(["put w/1=before"]);
+    await etcd.kill();
+    await expect(store.get("w/1", signal)).rejects.toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE" });
+    await etcd.start();
+    await putWhenBack(store, "w/2", "after");
+    expect((await store.get("w/1", signal))?.value).toEqual(new TextEncoder().encode("before"));
+    expect(summary(await batches.events(1))[0]).toBe("put w/2=after");
+  });
+
+  it("may stop answering: operations fail within their bound, and the watch goes on afterwards", async () => {
+    await using store = openStore();
+    const batches = new BatchReader(store.watch("w/", signal));
+    await batches.next();
+    await put(store, "w/1", "before");
+    await batches.events(1);
+    etcd.process.signal("SIGSTOP");
+    const outcome = store.get("w/1", signal);
+    await expect(outcome).rejects.toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE" });
+    etcd.process.signal("SIGCONT");
+    await putWhenBack(store, "w/2", "after");
+    expect(summary(await batches.events(1))[0]).toBe("put w/2=after");
+  });
+
+  it("may compact what a watch has missed: the watch lists anew and tells only the difference", async () => {
+    const keyPrefix = "/test/compacted/";
+    await using writer = openStore(keyPrefix);
+    const relay = { tls: identity };
+    // A store of its own that is cut off by a stopped reader: the watch below asks for the next batch only later.
+    await using store = openStore(keyPrefix, relay.tls);
+    await put(writer, "w/kept", "same");
+    await put(writer, "w/gone", "x");
+    await put(writer, "w/changed", "old");
+    const batches = new BatchReader(store.watch("w/", signal));
+    expect(summary((await batches.next()).events).toSorted()).toEqual(["put w/changed=old", "put w/gone=x", "put w/kept=same"]);
+    // The reader holds the listing and has not opened its stream yet, as if it were away from here on.
+    await put(writer, "w/changed", "between");
+    await put(writer, "w/changed", "new");
+    await writer.commit({ conditions: [], writes: [{ kind: "delete", key: "w/gone" }] }, signal);
+    const revision = await put(writer, "w/new", "y");
+    await withClient((client) => client.kv.compact({ revision: String(revision), physical: true }));
+    const batch = await batches.next();
+    expect(batch.initial).toBe(false);
+    expect(summary(batch.events).toSorted()).toEqual(["delete w/gone", "put w/changed=new", "put w/new=y"]);
+    await put(writer, "w/live", "z");
+    expect(summary(await batches.events(1))).toEqual(["put w/live=z"]);
+  });
+
+  it("loses a lease while it does not answer: its holder hears of it, and a new one can be had", async () => {
+    await using store = openStore();
+    const lease = await store.grantLease(2_000, signal);
+    await put(store, "l/mine", "x", lease);
+    const lost = new Promise((resolve) => {
+      lease.lost.addEventListener("abort", resolve, { once: true });
+    });
+    etcd.process.signal("SIGSTOP");
+    await lost;
+    etcd.process.signal("SIGCONT");
+    await expect(put(store, "l/late", "x", lease)).rejects.toMatchObject({ code: "ATOLL_STORE_LEASE_LOST" });
+    const batches = new BatchReader(store.watch("l/", signal));
+    const state = new Set((await batches.next()).events.map((event) => (event.kind === "put" ? event.entry.key : event.key)));
+    // etcd extends leases that it could not watch over, so the key may outlive its lease, but not for ever.
+    if (state.has("l/mine")) expect(summary(await batches.events(1))).toEqual(["delete l/mine"]);
+    await using next = await store.grantLease(2_000, signal);
+    await put(store, "l/mine", "again", next);
+    expect(next.lost.aborted).toBe(false);
+  });
+
+  it("hears of a lease that was revoked behind its back", async () => {
+    await using store = openStore();
+    const lease = await store.grantLease(2_000, signal);
+    const lost = new Promise((resolve) => {
+      lease.lost.addEventListener("abort", resolve, { once: true });
+    });
+    await withClient((client) => client.leaseClient.leaseRevoke({ ID: lease.id }));
+    await expect(put(store, "l/x", "x", lease)).rejects.toMatchObject({ code: "ATOLL_STORE_LEASE_LOST" });
+    await lost;
+  });
+
+  it("elects one leader, and another after the first has given up", async () => {
+    await using store = openStore();
+    const order: string[] = [];
+    const stops = [new AbortController(), new AbortController()];
+    const runs = stops.map((own, index) =>
+      runAsLeader(
+        store,
+        { key: "leader", id: `candidate-${index}`, ttlMs: 2_000, clock: systemClock, random: systemRandom, logger: silentLogger },
+        async (term, termSignal) => {
+          order.push(`begin ${index}`);
+          expect((await store.commit({ conditions: [term.fence], writes: [] }, signal)).kind).toBe("committed");
+          stops[index]?.abort();
+          if (!termSignal.aborted) throw new Error("the term goes on after the stop");
+          order.push(`end ${index}`);
+        },
+        own.signal,
+      ),
+    );
+    await Promise.all(runs);
+    const first = order[0] === "begin 0" ? 0 : 1;
+    expect(order).toEqual([`begin ${first}`, `end ${first}`, `begin ${1 - first}`, `end ${1 - first}`]);
+  });
+});

@@ -1,0 +1,274 @@
+import { EtcdLeaseInvalidError, type Etcd3 } from "etcd3";
+import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { jittered, type Random } from "#federation/runtime/random.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { openEtcdMember, type EtcdMember, type EtcdTls, type RawWatchEvent } from "./etcd-client.ts";
+import { EtcdLease, renewOnce } from "./etcd-lease.ts";
+import { readWatchStream } from "./etcd-watch.ts";
+import { KnownKeys } from "./known-keys.ts";
+import type { Store, StoreBatch, StoreCommit, StoreCondition, StoreEntry, StoreEvent, StoreLease, StoreListing, StoreTransaction, StoreWrite } from "./store.ts";
+import { checkKey, checkTransaction } from "./store-limits.ts";
+
+/** How to reach etcd. */
+export interface EtcdStoreOptions {
+  /** `https://host:port` of each member. */
+  readonly endpoints: readonly string[];
+  /** Asked before every operation; another object than before opens new connections with it. */
+  readonly tls?: () => EtcdTls;
+  /** Before every key in etcd, so that others may use it too. `/atoll/` unless told. */
+  readonly keyPrefix?: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Bound of each call to etcd, 1 s unless told; a long listing makes one call per page. */
+  readonly operationTimeoutMs?: number;
+}
+
+/** Entries asked for at once; with values of 1 KiB a page has about 0.5 MB. */
+const pageEntries = 500;
+/** How often a listing begins again because its revision was compacted under it. */
+const listAttemptsMax = 3;
+const watchRetryMsMin = 100;
+const watchRetryMsMax = 2_000;
+/** etcd's answer to a read of a revision that is no longer kept. */
+const compactedMessage = /required revision has been compacted/;
+
+/**
+ * Opens a store on etcd. Returns at once: connections are made at the first use. An operation fails within its bound
+ * while etcd is away, and watches go on by themselves when it is back.
+ */
+export function openEtcdStore(options: EtcdStoreOptions): Store {
+  return new EtcdStore(options);
+}
+
+class EtcdStore implements Store {
+  readonly #options: EtcdStoreOptions;
+  readonly #keyPrefix: string;
+  readonly #operationTimeoutMs: number;
+  readonly #closing = new AbortController();
+  readonly #leases = new Map<string, EtcdLease>();
+  readonly #members = new Map<string, EtcdMember>();
+  #tls: EtcdTls | undefined;
+  /** Index of the member that answered last. */
+  #preferred = 0;
+
+  constructor(options: EtcdStoreOptions) {
+    this.#options = options;
+    this.#keyPrefix = options.keyPrefix ?? "/atoll/";
+    this.#operationTimeoutMs = options.operationTimeoutMs ?? 1_000;
+    if (options.endpoints.length === 0) throw new AtollError("ATOLL_CONFIG_INVALID", "an etcd store needs at least one endpoint");
+  }
+
+  async get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined> {
+    checkKey(key);
+    const answer = await this.#call((client) => client.kv.range({ key: this.#raw(key) }), signal);
+    const kv = answer.kvs[0];
+    return kv === undefined ? undefined : this.#entry(kv);
+  }
+
+  async list(prefix: string, signal: AbortSignal): Promise<StoreListing> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#listOnce(prefix, signal);
+      } catch (error) {
+        if (attempt >= listAttemptsMax || !compactedMessage.test(describeError(error))) throw error;
+      }
+    }
+  }
+
+  async commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
+    checkTransaction(transaction);
+    const compare = transaction.conditions.map((condition) => this.#compare(condition));
+    const success = transaction.writes.map((write) => this.#operation(write));
+    const answer = await this.#call((client) => client.kv.txn({ compare, success, failure: [] }), signal);
+    return answer.succeeded ? { kind: "committed", revision: Number(answer.header.revision) } : { kind: "conflict" };
+  }
+
+  /** Also ends when the store is closed. */
+  async *watch(prefix: string, signal: AbortSignal): AsyncGenerator<StoreBatch, void, undefined> {
+    const ending = AbortSignal.any([signal, this.#closing.signal]);
+    const known = new KnownKeys();
+    let revision: number | undefined;
+    let failures = 0;
+    while (!ending.aborted) {
+      try {
+        if (revision === undefined) {
+          const listing = await this.list(prefix, ending);
+          const batch = known.advanceTo(listing);
+          revision = listing.revision;
+          if (batch.initial || batch.events.length > 0) yield batch;
+        }
+        const batches = readWatchStream(this.#member().openWatch(), this.#watchRequest(prefix, revision + 1), ending);
+        for (let next = await batches.next(); ; next = await batches.next()) {
+          if (next.done === true) {
+            if (next.value.kind === "relist") revision = undefined;
+            else this.#preferNext();
+            if (!ending.aborted) this.#logLoss(prefix, next.value, failures++);
+            break;
+          }
+          failures = 0;
+          revision = Math.max(revision, next.value.revision);
+          const events = next.value.events.map((event) => this.#event(event));
+          known.record(events);
+          if (events.length > 0) yield { initial: false, events, revision };
+        }
+      } catch (error) {
+        if (ending.aborted) return;
+        if (!isAtollError(error)) throw error;
+        this.#logLoss(prefix, { kind: "resume", reason: error.message }, failures++);
+      }
+      const waitMs = Math.min(watchRetryMsMin * 2 ** failures, watchRetryMsMax);
+      await sleep(this.#options.clock, jittered(this.#options.random, waitMs, 0.5), ending).catch(() => undefined);
+    }
+  }
+
+  async grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease> {
+    const { clock, logger } = this.#options;
+    const sentMs = clock.monotonicMs();
+    const answer = await this.#call((client) => client.leaseClient.leaseGrant({ TTL: Math.ceil(ttlMs / 1000), ID: 0 }), signal);
+    const lease = new EtcdLease(answer.ID, ttlMs, sentMs, {
+      clock,
+      logger,
+      renew: (id) => this.#call((client) => renewOnce(client, id, clock.nowMs() + this.#operationTimeoutMs), this.#closing.signal),
+      revoke: async (id) => void (await this.#call((client) => client.leaseClient.leaseRevoke({ ID: id }), this.#closing.signal)),
+      forget: (id) => void this.#leases.delete(id),
+    });
+    this.#leases.set(lease.id, lease);
+    return lease;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    await Promise.all([...this.#leases.values()].map((lease) => lease[Symbol.asyncDispose]()));
+    this.#closing.abort(new AtollError("ATOLL_STORE_UNAVAILABLE", "the store is closed"));
+    this.#closeMembers();
+  }
+
+  /** All pages at the revision of the first one. */
+  async #listOnce(prefix: string, signal: AbortSignal): Promise<StoreListing> {
+    const rangeEnd = this.#rangeEnd(prefix);
+    const entries: StoreEntry[] = [];
+    let key = this.#raw(prefix);
+    let revision = 0;
+    for (;;) {
+      const page = await this.#call((client) => client.kv.range({ key, range_end: rangeEnd, limit: pageEntries, revision }), signal);
+      if (revision === 0) revision = Number(page.header.revision);
+      for (const kv of page.kvs) entries.push(this.#entry(kv));
+      const last = page.kvs.at(-1);
+      if (!page.more || last === undefined) return { entries, revision };
+      // The smallest key after the last one.
+      key = Buffer.concat([last.key, Buffer.of(0)]);
+    }
+  }
+
+  /**
+   * One call to the member that answered last. A call that failed is not repeated: whether it was done is not known;
+   * but the next one goes to another member.
+   */
+  async #call<T>(call: (client: Etcd3) => Promise<T>, signal: AbortSignal): Promise<T> {
+    if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
+    if (signal.aborted) throw abortedError(signal);
+    const { clock } = this.#options;
+    const answer = call(this.#member().client);
+    let onAbort: (() => void) | undefined;
+    let timer: Disposable | undefined;
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      // gRPC's deadline ends the call itself a moment earlier; this one holds where it does not look (DNS, TLS).
+      const boundMs = this.#operationTimeoutMs + 250;
+      timer = clock.schedule(boundMs, () => reject(new Error(`no answer within ${boundMs} ms`)));
+      onAbort = () => reject(this.#closing.signal.aborted ? this.#closing.signal.reason : abortedError(signal));
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+    try {
+      return await Promise.race([answer, givenUp]);
+    } catch (error) {
+      if (isAtollError(error)) throw error;
+      if (error instanceof EtcdLeaseInvalidError) throw new AtollError("ATOLL_STORE_LEASE_LOST", "the lease of a write has ended", { cause: error });
+      this.#preferNext();
+      throw new AtollError("ATOLL_STORE_UNAVAILABLE", "etcd did not do it", { cause: error });
+    } finally {
+      timer?.[Symbol.dispose]();
+      if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #member(): EtcdMember {
+    const tls = this.#options.tls?.();
+    if (tls !== this.#tls) {
+      this.#tls = tls;
+      this.#closeMembers();
+    }
+    const { endpoints, clock } = this.#options;
+    const endpoint = endpoints[this.#preferred % endpoints.length] ?? "";
+    let member = this.#members.get(endpoint);
+    if (member === undefined) {
+      member = openEtcdMember(endpoint, tls, clock, this.#operationTimeoutMs);
+      this.#members.set(endpoint, member);
+    }
+    return member;
+  }
+
+  #preferNext(): void {
+    this.#preferred = (this.#preferred + 1) % this.#options.endpoints.length;
+  }
+
+  #closeMembers(): void {
+    for (const member of this.#members.values()) member[Symbol.dispose]();
+    this.#members.clear();
+  }
+
+  /** One line when a watch is lost, not one per attempt. */
+  #logLoss(prefix: string, end: { readonly kind: string; readonly reason: string }, failures: number): void {
+    const log = failures === 0 ? "warn" : "debug";
+    this.#options.logger[log]("a watch of etcd was interrupted and goes on", { prefix, how: end.kind, reason: end.reason });
+  }
+
+  #compare(condition: StoreCondition): object {
+    const key = this.#raw(condition.key);
+    const revision = String(condition.revision);
+    return condition.kind === "revision"
+      ? { key, result: "Equal", target: "Mod", mod_revision: revision }
+      : { key, result: "Equal", target: "Create", create_revision: revision };
+  }
+
+  #operation(write: StoreWrite): object {
+    const key = this.#raw(write.key);
+    if (write.kind === "delete") return { request_delete_range: { key } };
+    if (write.lease !== undefined && (this.#leases.get(write.lease.id) !== write.lease || write.lease.lost.aborted)) {
+      throw new AtollError("ATOLL_STORE_LEASE_LOST", "the lease of a write has ended");
+    }
+    // A copy: gRPC encodes later, and the caller may reuse its buffer.
+    return { request_put: { key, value: Buffer.from(write.value), ...(write.lease === undefined ? {} : { lease: write.lease.id }) } };
+  }
+
+  #watchRequest(prefix: string, startRevision: number): { readonly prefix: Buffer; readonly rangeEnd: Buffer; readonly startRevision: number } {
+    return { prefix: this.#raw(prefix), rangeEnd: this.#rangeEnd(prefix), startRevision };
+  }
+
+  #raw(key: string): Buffer {
+    return Buffer.from(this.#keyPrefix + key);
+  }
+
+  #rangeEnd(prefix: string): Buffer {
+    const end = this.#raw(prefix);
+    // UTF-8 has no byte 0xff, so the last byte can always be raised by one. Without any prefix: all keys.
+    if (end.length === 0) return Buffer.of(0);
+    end[end.length - 1] = (end.at(-1) ?? 0) + 1;
+    return end;
+  }
+
+  #entry(kv: { readonly key: Buffer; readonly value: Buffer; readonly mod_revision: string; readonly create_revision: string }): StoreEntry {
+    return {
+      key: kv.key.toString().slice(this.#keyPrefix.length),
+      value: new Uint8Array(kv.value),
+      revision: Number(kv.mod_revision),
+      createRevision: Number(kv.create_revision),
+    };
+  }
+
+  #event(event: RawWatchEvent): StoreEvent {
+    if (event.type === "PUT") return { kind: "put", entry: this.#entry(event.kv) };
+    return { kind: "delete", key: event.kv.key.toString().slice(this.#keyPrefix.length), revision: Number(event.kv.mod_revision) };
+  }
+}
