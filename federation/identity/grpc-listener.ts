@@ -1,6 +1,6 @@
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
-import { ServerCredentials, type Server, type ServerDuplexStream, type ServerReadableStream, type ServerUnaryCall, type ServerWritableStream } from "@grpc/grpc-js";
+import { ServerCredentials, type Server } from "@grpc/grpc-js";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
@@ -74,6 +74,11 @@ export async function openGrpcListener(options: GrpcListenerOptions, signal: Abo
     }
     injector.injectConnection(socket);
   });
+  const sockets = new Set<Socket>();
+  listener.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
   await listen(listener, options.port, options.address);
   const closing = new AbortController();
   const following = follow(listener, options, AbortSignal.any([signal, closing.signal]));
@@ -84,7 +89,13 @@ export async function openGrpcListener(options: GrpcListenerOptions, signal: Abo
       (closed ??= (async () => {
         closing.abort();
         await following;
-        await close(listener, () => injector.drain(0), injector.destroy);
+        const ended = new Promise<void>((resolve) => listener.close(() => resolve()));
+        injector.drain(drainMs);
+        // What has not become HTTP/2 yet, or does not go by itself, is cut.
+        const timer = systemClock.schedule(drainMs, () => sockets.forEach((socket) => socket.destroy()));
+        await ended;
+        timer[Symbol.dispose]();
+        injector.destroy();
       })()),
   };
 }
@@ -105,22 +116,6 @@ export function listen(listener: TlsServer, port: number, address: string): Prom
     });
   });
 }
-
-async function close(listener: TlsServer, drain: () => void, destroy: () => void): Promise<void> {
-  const ended = new Promise<void>((resolve) => listener.close(() => resolve()));
-  drain();
-  const timer = systemClock.schedule(drainMs, destroy);
-  await ended;
-  timer[Symbol.dispose]();
-  destroy();
-}
-
-/** Any server-side call of grpc-js. */
-export type AnyCall =
-  | ServerUnaryCall<unknown, unknown>
-  | ServerReadableStream<unknown, unknown>
-  | ServerWritableStream<unknown, unknown>
-  | ServerDuplexStream<unknown, unknown>;
 
 /** The caller's identity as the handshake proved it, or undefined on a listener that takes clients without certificates. */
 export function peerOfCall(call: { getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Buffer } | undefined } }): SpiffeId | undefined {

@@ -1,0 +1,149 @@
+import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
+import { jittered, type Random } from "#federation/runtime/random.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import type { X509Svid } from "./svid.ts";
+
+/** What happens to an identity over time; for logs and counters. */
+export type SvidEvent =
+  | { readonly kind: "renewed"; readonly svid: X509Svid }
+  | { readonly kind: "renewalFailed"; readonly error: unknown; readonly failuresInRow: number; readonly retryInMs: number }
+  | { readonly kind: "expired"; readonly svid: X509Svid };
+
+/** Where SVIDs come from and how time passes. */
+export interface SvidSourceOptions {
+  /** An SVID from disk or from joining; an expired one counts as none. */
+  readonly initial: X509Svid | undefined;
+  /** Gets the next SVID: makes a key, asks the plane, keeps the result on disk. `current` proves the caller; undefined when none is left. */
+  readonly issue: (current: X509Svid | undefined, signal: AbortSignal) => Promise<X509Svid>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onEvent?: (event: SvidEvent) => void;
+}
+
+/** Renewal happens at this share of the lifetime that was left at issue … */
+const renewalRatio = 0.5;
+/** … moved by at most this much either way, so that proxies that started together do not renew together. */
+const renewalJitterRatio = 0.1;
+const retryMsMin = 1_000;
+const retryMsMax = 60_000;
+/** One attempt may take this long. */
+const issueTimeoutMs = 30_000;
+/** The wall clock may jump under a running timer, so it is looked at again at least this often. */
+const lookMsMax = 60_000;
+
+/**
+ * The current SVID of a process. `run` renews it at half its life and retries with growing, jittered pauses; an expired one
+ * becomes undefined, which closes what depends on it. Readers follow it as a `Watched`.
+ */
+export class SvidSource implements Watched<X509Svid | undefined> {
+  readonly #options: SvidSourceOptions;
+  readonly #value: WatchedValue<X509Svid | undefined>;
+  #wake: (() => void) | undefined;
+  #renewalAsked = false;
+
+  constructor(options: SvidSourceOptions) {
+    this.#options = options;
+    const { initial, clock } = options;
+    this.#value = new WatchedValue(initial !== undefined && initial.notAfterMs > clock.nowMs() ? initial : undefined);
+  }
+
+  /** The SVID to use, undefined while there is none that is valid. */
+  get current(): X509Svid | undefined {
+    const svid = this.#value.current;
+    return svid !== undefined && svid.notAfterMs > this.#options.clock.nowMs() ? svid : undefined;
+  }
+
+  changes(signal: AbortSignal): AsyncIterable<X509Svid | undefined> {
+    return this.#value.changes(signal);
+  }
+
+  /** Renews as soon as possible, for instance after an authority was tainted. */
+  renewNow(): void {
+    this.#renewalAsked = true;
+    this.#wake?.();
+  }
+
+  /** Renews until `signal` aborts. Run it once. */
+  async run(signal: AbortSignal): Promise<void> {
+    let renewAtMs = this.#firstRenewalMs();
+    let failuresInRow = 0;
+    while (!signal.aborted) {
+      this.#dropExpired();
+      const nowMs = this.#options.clock.nowMs();
+      if (!this.#renewalAsked && renewAtMs > nowMs) {
+        await this.#pause(Math.min(renewAtMs - nowMs, this.#msToExpiry(nowMs), lookMsMax), signal);
+        continue;
+      }
+      this.#renewalAsked = false;
+      const failure = await this.#renew(signal);
+      if (signal.aborted) return;
+      failuresInRow = failure === undefined ? 0 : failuresInRow + 1;
+      renewAtMs = failure === undefined ? this.#nextRenewalMs() : this.#afterFailure(failure.error, failuresInRow);
+    }
+  }
+
+  async #renew(signal: AbortSignal): Promise<{ readonly error: unknown } | undefined> {
+    using deadline = deadlineSignal(this.#options.clock, issueTimeoutMs, signal);
+    try {
+      const svid = await this.#options.issue(this.current, deadline.signal);
+      this.#value.set(svid);
+      this.#options.onEvent?.({ kind: "renewed", svid });
+      return undefined;
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  #afterFailure(error: unknown, failuresInRow: number): number {
+    const { clock, random, onEvent } = this.#options;
+    const baseMs = Math.min(retryMsMin * 2 ** Math.min(failuresInRow - 1, 16), retryMsMax);
+    const retryInMs = jittered(random, baseMs, 0.25);
+    onEvent?.({ kind: "renewalFailed", error, failuresInRow, retryInMs });
+    return clock.nowMs() + retryInMs;
+  }
+
+  /** Half the whole life for one from disk, so that many restarts do not put renewal off for ever. */
+  #firstRenewalMs(): number {
+    const svid = this.#value.current;
+    if (svid === undefined) return this.#options.clock.nowMs();
+    return svid.notBeforeMs + this.#jitteredHalf(svid.notAfterMs - svid.notBeforeMs);
+  }
+
+  /** Half of what is left for a fresh one: its start lies before its issue. An answer without life left is asked for again later. */
+  #nextRenewalMs(): number {
+    const nowMs = this.#options.clock.nowMs();
+    const svid = this.#value.current;
+    return nowMs + Math.max(retryMsMin, svid === undefined ? 0 : this.#jitteredHalf(svid.notAfterMs - nowMs));
+  }
+
+  #jitteredHalf(lifeMs: number): number {
+    return jittered(this.#options.random, lifeMs * renewalRatio, renewalJitterRatio);
+  }
+
+  #msToExpiry(nowMs: number): number {
+    const svid = this.#value.current;
+    return svid === undefined ? lookMsMax : Math.max(0, svid.notAfterMs - nowMs);
+  }
+
+  #dropExpired(): void {
+    const svid = this.#value.current;
+    if (svid === undefined || svid.notAfterMs > this.#options.clock.nowMs()) return;
+    this.#value.set(undefined);
+    this.#options.onEvent?.({ kind: "expired", svid });
+  }
+
+  #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer[Symbol.dispose]();
+        signal.removeEventListener("abort", done);
+        this.#wake = undefined;
+        resolve();
+      };
+      const timer = this.#options.clock.schedule(delayMs, done);
+      this.#wake = done;
+      signal.addEventListener("abort", done, { once: true });
+      if (signal.aborted) done();
+    });
+  }
+}
