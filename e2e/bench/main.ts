@@ -5,6 +5,7 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { isExecutable } from "#services/cli/engines/executable.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import type { BenchArguments } from "./arguments.ts";
+import { createAtollSubject } from "./atoll-subject.ts";
 import { createCertificates } from "./certificates.ts";
 import { haproxySubject, nginxSubject } from "./peer-subjects.ts";
 import { describeMachine, renderShape } from "./report.ts";
@@ -14,10 +15,17 @@ import type { ShapeResult } from "./run-shape.ts";
 import type { Subject } from "./subject.ts";
 import { findTools } from "./tools.ts";
 
-const subjects: readonly Subject[] = [haproxySubject, nginxSubject];
+const subjects: readonly Subject[] = [
+  createAtollSubject({ home: join(import.meta.dirname, "../.."), environment: process.env }),
+  haproxySubject,
+  nginxSubject,
+];
 
 /** Above this something else is running beside the bench. */
 const loadBeforeMax = 0.5;
+
+/** Where the logs of a failed run are. */
+let logDirectory: string | undefined;
 
 async function main(signal: AbortSignal): Promise<void> {
   const parsed = parseArguments(process.argv.slice(2));
@@ -28,6 +36,7 @@ async function main(signal: AbortSignal): Promise<void> {
   const onProgress = (sentence: string): void => console.error(sentence);
   const tools = await findTools({ environment: process.env, onProgress }, signal);
   const directory = mkdtempSync(join(tmpdir(), "atoll-bench-"));
+  logDirectory = directory;
   const tasksetPath = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "taskset")).find(isExecutable);
   const rig = createRig({ directory, tools, certificates: await createCertificates(directory, signal), tasksetPath });
   const machine = describeMachine(rig.pins);
@@ -44,6 +53,7 @@ async function main(signal: AbortSignal): Promise<void> {
   }
   if (parsed.jsonPath !== undefined) writeFileSync(parsed.jsonPath, `${JSON.stringify(jsonOf(parsed, machine, results), null, 2)}\n`);
   // Kept on failure: the logs in it say why.
+  logDirectory = undefined;
   rmSync(directory, { recursive: true, force: true });
 }
 
@@ -63,6 +73,6 @@ for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop
 try {
   await main(stopper.signal);
 } catch (error) {
-  console.error(`bench: ${describeError(error)}`);
+  console.error(`bench: ${describeError(error)}${logDirectory === undefined ? "" : `; logs are in ${logDirectory}`}`);
   process.exitCode = 1;
 }

@@ -18,21 +18,22 @@ export async function startBackend(rig: Rig, cleanUp: AsyncDisposableStack, sign
   const config = nginxConfig(
     rig,
     "backend",
-    `server {
-      listen 127.0.0.1:${backend.plainPort};
+    answerServer(`listen 127.0.0.1:${backend.plainPort};
       listen 127.0.0.1:${backend.tlsPort} ssl;
       ssl_certificate ${server.certificatePath};
       ssl_certificate_key ${server.keyPath};
       ssl_client_certificate ${rig.certificates.caPath};
       ssl_verify_client on;
-      ssl_protocols TLSv1.3;
-      default_type text/plain;
-      location / { return 200 "${"x".repeat(answerBytes)}"; }
-    }`,
+      ssl_protocols TLSv1.3;`),
   );
   cleanUp.use(startProcess(rig, { name: "backend", role: "load", tool: rig.tools.nginx, args: ["-c", config] }));
   await waitForPort(rig, "backend", backend.plainPort, signal);
   return backend;
+}
+
+/** An nginx server with `directives` that gives the one answer to every request. */
+export function answerServer(directives: string): string {
+  return `server { ${directives} default_type text/plain; location / { return 200 "${"x".repeat(answerBytes)}"; } }`;
 }
 
 /**

@@ -1,0 +1,145 @@
+import { execFile } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { get } from "node:http";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { sleep, systemClock } from "#federation/runtime/clock.ts";
+import type { CommandContext } from "#services/cli/context.ts";
+import { createTerminal } from "#services/cli/terminal.ts";
+import { bringUp } from "#services/cli/up/bring-up.ts";
+import type { RunningFederation } from "#services/cli/up/bring-up.ts";
+import type { FederationPlan } from "#services/cli/up/demo-federation.ts";
+import { writeFederationFile } from "#services/cli/up/federation-file.ts";
+import { findFreeBlock } from "#services/cli/up/port-block.ts";
+import type { ProcessView } from "#services/cli/up/process-spec.ts";
+import { endFederation } from "#services/cli/up/running.ts";
+import { portBlockSize } from "#services/cli/up/topology.ts";
+import { startProcess } from "./rig.ts";
+import type { Rig } from "./rig.ts";
+import { benchHost } from "./shape.ts";
+import type { RunningSubject, Subject, SubjectStart } from "./subject.ts";
+import { answerServer, nginxConfig } from "./surroundings.ts";
+
+const run = promisify(execFile);
+
+/** One cluster with two services, each behind its sidecar: the smallest federation with a mesh hop in it. */
+const plan: FederationPlan = {
+  federation: "bench.atoll",
+  regions: [{ name: "here", displayName: "Here", latitude: 0, longitude: 0 }],
+  clusters: [{ name: "bench", region: "here", trustDomain: "shop.example", isSigner: true, exportNamespaces: ["web"] }],
+  distances: [],
+  workloads: [
+    { namespace: "web", service: "storefront", trustDomain: "shop.example", port: 80, kind: "storefront", workMs: 0, consumers: [] },
+    { namespace: "web", service: "catalog", trustDomain: "shop.example", port: 80, kind: "catalog", workMs: 0, consumers: [] },
+  ],
+  users: [],
+  relationships: [],
+};
+
+const endWithinMs = 60_000;
+const callerProxy = "bench-storefront-proxy";
+const calleeProxy = "bench-catalog-proxy";
+const calleeApp = "bench-catalog";
+
+/** Atoll's real processes: `mtls-out` measures the caller's sidecar, `mtls-in` the callee's, on one and the same path. */
+export function createAtollSubject(options: { readonly home: string; readonly environment: Readonly<Record<string, string | undefined>> }): Subject {
+  return {
+    name: "atoll",
+    unsupported: (shape) => (shape === "http" ? "its hops are always mutual TLS" : undefined),
+    async start(start, signal): Promise<RunningSubject> {
+      const context = contextOf(start, options, signal);
+      // Before the start: a federation that comes up in part has a supervisor that outlives us.
+      start.cleanUp.defer(async () => void (await endFederation(context.dataDir, systemClock, AbortSignal.timeout(endWithinMs))));
+      const federation = await startFederation(context);
+      start.cleanUp.use(federation.supervisor);
+      await replaceApp(start, federation, signal);
+      const views = await federation.supervisor.list(signal);
+      const subject = viewOf(views, start.shape === "mtls-out" ? callerProxy : calleeProxy);
+      for (const view of views) await pin(start.rig, view.pid, view === subject ? "subject" : "load");
+      const loadPort = viewOf(views, callerProxy).ports["outbound"];
+      if (subject.pid === undefined || loadPort === undefined) throw new Error("a sidecar does not run");
+      await waitForAnswers(loadPort, signal);
+      return { name: "atoll", pid: subject.pid, loadPort };
+    },
+  };
+}
+
+function contextOf(start: SubjectStart, options: Parameters<typeof createAtollSubject>[0], signal: AbortSignal): CommandContext {
+  const { stdout, stderr } = process;
+  return {
+    name: `bench-${start.shape}`,
+    dataDir: join(start.rig.directory, `atoll-${start.shape}`),
+    output: "table",
+    terminal: createTerminal({ clock: systemClock, wantsColor: false, stdout, stderr }),
+    home: options.home,
+    node: process.execPath,
+    version: "bench",
+    signal,
+    flags: "",
+    env: options.environment,
+  };
+}
+
+async function startFederation(context: CommandContext): Promise<RunningFederation> {
+  mkdirSync(context.dataDir, { recursive: true, mode: 0o700 });
+  const portBase = await findFreeBlock(context.name, portBlockSize);
+  writeFederationFile(context.dataDir, { name: context.name, portBase, isBootstrapped: false, plan });
+  return bringUp(context, {});
+}
+
+/** Puts the bench's backend in the place of the callee's demo application, so that every subject has the same one behind it. */
+async function replaceApp(start: SubjectStart, federation: RunningFederation, signal: AbortSignal): Promise<void> {
+  const port = viewOf(await federation.supervisor.list(signal), calleeApp).ports["http"] ?? appPort(federation);
+  await federation.supervisor.stop({ names: [calleeApp] }, signal);
+  const { rig, cleanUp } = start;
+  const name = `atoll-backend-${start.shape}`;
+  const config = nginxConfig(rig, name, answerServer(`listen 127.0.0.1:${port};`));
+  cleanUp.use(startProcess(rig, { name, role: "load", tool: rig.tools.nginx, args: ["-c", config] }));
+}
+
+/** The port that the callee's application was told to listen on. */
+function appPort(federation: RunningFederation): number {
+  const config = federation.topology.processes.find(({ spec }) => spec.name === calleeApp)?.config as { readonly listen?: { readonly port?: number } } | undefined;
+  const port = config?.listen?.port;
+  if (port === undefined) throw new Error(`${calleeApp} has no port`);
+  return port;
+}
+
+function viewOf(views: readonly ProcessView[], name: string): ProcessView {
+  const view = views.find((candidate) => candidate.name === name);
+  if (view === undefined) throw new Error(`the federation has no process ${name}`);
+  return view;
+}
+
+/** Moves a running process with all its threads to the core of `role`. */
+async function pin(rig: Rig, pid: number | undefined, role: "load" | "subject"): Promise<void> {
+  if (!rig.pins || pid === undefined) return;
+  const [program, , core] = rig.pinned(role, "true", []);
+  await run(program ?? "taskset", ["-a", "-p", "-c", core ?? "0", String(pid)]);
+}
+
+/** The sidecars learn of each other within a moment of starting; load begins when ten answers in a row were right. */
+async function waitForAnswers(port: number, signal: AbortSignal): Promise<void> {
+  let right = 0;
+  let status = 0;
+  for (let attempt = 0; attempt < 300; attempt++) {
+    status = await statusOf(port);
+    right = status === 200 ? right + 1 : 0;
+    if (right === 10) return;
+    if (status !== 200) await sleep(systemClock, 100, signal);
+  }
+  throw new Error(`Atoll's sidecar answers ${status} and not the backend's 200`);
+}
+
+/** The status of one request through the sidecar; 0 when there was no answer. */
+function statusOf(port: number): Promise<number> {
+  return new Promise((resolve) => {
+    const request = get({ host: "127.0.0.1", port, path: "/bench", headers: { host: benchHost }, agent: false, timeout: 2_000 }, (response) => {
+      response.resume();
+      response.once("end", () => resolve(response.statusCode ?? 0));
+      response.once("error", () => resolve(0));
+    });
+    request.once("timeout", () => request.destroy());
+    request.once("error", () => resolve(0));
+  });
+}
