@@ -12,6 +12,7 @@ import {
 } from "#federation/runtime/config.ts";
 import { busField, storeField } from "#federation/runtime/engine-config.ts";
 import type { ClusterId } from "#federation/model/names.ts";
+import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 
 const clusterIdField = parsedField(stringField({ max: 63, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, expected: "a lower-case DNS label" }), (text) => text as ClusterId);
 
@@ -35,7 +36,11 @@ export const clusterConfigField = objectField({
   bus: busField,
   /** Needed until the plane has joined; read once. */
   globalJoinTokenFile: defaultField(stringField({ min: 0 }), ""),
-  signer: variantField("kind", { own: {}, remote: { tokenFile: stringField() } }),
+  /**
+   * `own`: this plane holds its trust domain's root and authority, made at the first start, and names the domain itself.
+   * `remote`: it enrols with the plane that does, by a token of it.
+   */
+  signer: variantField("kind", { own: { trustDomain: parsedField(stringField(), parseTrustDomainName) }, remote: { tokenFile: stringField() } }),
   /** Lifetime of workload certificates. An hour by default; tests rotate faster. */
   svidSeconds: defaultField(integerField({ min: 10, max: 86_400 }), 3_600),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),

@@ -4,7 +4,7 @@ import type { PortBlock } from "./port-block.ts";
 import type { ProcessKind, ProcessSpec } from "./process-spec.ts";
 
 /** When a process is started: each stage needs what the one before gave. */
-export type Stage = "global" | "signers" | "planes" | "apps" | "proxies" | "network" | "users";
+export type Stage = "engines" | "global" | "signers" | "planes" | "apps" | "proxies" | "network" | "users";
 
 /** What a process must be given before its first start: a join token, written to `file`. */
 export type TokenNeed =
@@ -19,6 +19,8 @@ export interface PlannedProcess {
   readonly stage: Stage;
   readonly configFile: string;
   readonly config: Readonly<Record<string, unknown>>;
+  /** The configuration of a program that is not ours, in its own language, instead of `config`. */
+  readonly configText?: string;
   readonly tokens: readonly TokenNeed[];
 }
 
@@ -29,6 +31,8 @@ export interface EngineChoice {
   bus(owner: string): Readonly<Record<string, unknown>>;
   /** Whether the embedded hub is needed. */
   readonly needsHub: boolean;
+  /** Processes of the engines themselves. */
+  readonly processes: readonly PlannedProcess[];
 }
 
 export interface TopologyOptions {
@@ -72,12 +76,13 @@ export function busSocketPath(dataDir: string): string {
 
 /** SQLite files and one hub: nothing to install. */
 export function embeddedEngines(dataDir: string): EngineChoice {
-  return { needsHub: true, store: () => ({ kind: "sqlite" }), bus: () => ({ kind: "socket", path: busSocketPath(dataDir) }) };
+  return { needsHub: true, processes: [], store: () => ({ kind: "sqlite" }), bus: () => ({ kind: "socket", path: busSocketPath(dataDir) }) };
 }
 
 /** Lays `plan` out on one machine: every process, its configuration, its ports and what it must be given. Pure but for the ports it takes. */
 export function layOut(plan: FederationPlan, options: TopologyOptions): Topology {
   const layout = new Layout(plan, options);
+  layout.processes.push(...options.engines.processes);
   if (options.engines.needsHub) layout.addHub();
   layout.addGlobal();
   for (const cluster of plan.clusters) layout.addPlane(cluster);
@@ -154,7 +159,7 @@ class Layout {
         store: engines.store(cluster.name),
         bus: engines.bus(cluster.name),
         globalJoinTokenFile: joinFile,
-        signer: cluster.isSigner ? { kind: "own" } : { kind: "remote", tokenFile: signerFile },
+        signer: cluster.isSigner ? { kind: "own", trustDomain: cluster.trustDomain } : { kind: "remote", tokenFile: signerFile },
       },
       tokens: [
         { kind: "cluster", cluster: cluster.name, file: joinFile },

@@ -1,0 +1,25 @@
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+
+/** The metrics that every control plane has. */
+export interface PlaneMetrics {
+  readonly registry: Registry;
+  readonly busDropped: Counter;
+  readonly busReconnected: Counter;
+}
+
+/** A registry with the process's own figures and the counters of the bus. */
+export function createPlaneMetrics(labels: Readonly<Record<string, string>>): PlaneMetrics {
+  const registry = new Registry();
+  registry.setDefaultLabels(labels);
+  collectDefaultMetrics({ register: registry });
+  return {
+    registry,
+    busDropped: new Counter({ name: "atoll_bus_dropped_total", help: "Messages lost for want of room or of a connection; digests repair the gap.", registers: [registry] }),
+    busReconnected: new Counter({ name: "atoll_bus_reconnected_total", help: "Times the connection to the bus came back.", registers: [registry] }),
+  };
+}
+
+/** A gauge whose value is asked for when it is scraped. */
+export function addGauge(registry: Registry, name: string, help: string, read: () => number): void {
+  const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(read()) });
+}

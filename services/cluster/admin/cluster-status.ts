@@ -1,0 +1,74 @@
+import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/status.ts";
+import type { Place } from "#federation/model/snapshot.ts";
+import type { ClusterState } from "../cluster-state.ts";
+import { buildServices } from "../discovery/build-resources.ts";
+import type { ConnectedProxy } from "../discovery/discovery-service.ts";
+
+/** What the status page of a cluster is made of, besides its state. */
+export interface ClusterStatusFacts {
+  readonly generation: { readonly epoch: number; readonly revision: number };
+  /** Since the global plane was last heard; undefined when it never was. */
+  readonly heardAgeMs: number | undefined;
+  readonly intermediateNotAfterMs: number;
+  readonly signer: "own" | "remote";
+  readonly draining: boolean;
+  readonly proxies: readonly ConnectedProxy[];
+}
+
+/** Three missed heartbeats of the global plane. */
+const connectedAgeMsMax = 3_500;
+
+/** This cluster as its own plane sees it: complete without anybody else. Pure. */
+export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, nowMs: number): ClusterStatus {
+  const { self, endpoints } = state;
+  const { heardAgeMs } = facts;
+  return {
+    cluster: self.cluster,
+    region: self.region,
+    trustDomain: self.trustDomain,
+    federation: self.federation as ClusterStatus["federation"],
+    asOfMs: Math.floor(nowMs),
+    generation: facts.generation,
+    globalPlane: {
+      connected: heardAgeMs !== undefined && heardAgeMs <= connectedAgeMsMax,
+      ...(heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(heardAgeMs) }),
+    },
+    identity: { intermediateNotAfterMs: Math.floor(facts.intermediateNotAfterMs), signer: facts.signer },
+    draining: facts.draining,
+    endpoints: {
+      ready: endpoints.filter((endpoint) => endpoint.attached && endpoint.record.ready).length,
+      notReady: endpoints.filter((endpoint) => !endpoint.record.ready).length,
+      unknown: endpoints.filter((endpoint) => !endpoint.attached && endpoint.record.ready).length,
+    },
+    services: serviceRows(state, nowMs),
+    proxies: facts.proxies.map((proxy) => proxyRow(proxy, facts.generation.revision)),
+  };
+}
+
+function serviceRows(state: ClusterState, nowMs: number): ServiceRow[] {
+  return [...buildServices(state).values()]
+    .toSorted((a, b) => (a.host < b.host ? -1 : 1))
+    .map(({ ref, places }) => ({ ...ref, places: places.map((place) => placeRow(place, nowMs)) }));
+}
+
+function placeRow(place: Place, nowMs: number): ServiceRow["places"][number] {
+  const { cluster, region } = place;
+  if (place.kind === "remote") {
+    return { cluster, region, endpointsReady: place.endpointsReady, endpointsTotal: place.endpointsTotal, ageMs: Math.max(0, nowMs - place.asOfMs) };
+  }
+  const endpointsReady = place.endpoints.filter((endpoint) => endpoint.readiness === "ready").length;
+  return { cluster, region, endpointsReady, endpointsTotal: place.endpoints.length, ageMs: 0 };
+}
+
+function proxyRow(proxy: ConnectedProxy, revision: number): ProxyRow {
+  return {
+    name: proxy.nodeId,
+    identity: proxy.identity,
+    mode: proxy.kind === "gateway" ? "gateway" : "sidecar",
+    connected: true,
+    acknowledgedRevision: proxy.isLevel ? revision : 0,
+    lagMs: 0,
+    rejections: proxy.nacks,
+    ...(proxy.lastNack === "" ? {} : { lastRejection: proxy.lastNack }),
+  };
+}

@@ -1,0 +1,117 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { joinAnswerSchema, joinPath, type JoinAnswer, type JoinRequest, type TrustDomainStatement } from "#federation/admin-api/join-contract.ts";
+import { createAnchors } from "#federation/identity/anchors.ts";
+import { createCsr } from "#federation/identity/csr.ts";
+import { createPinnedBundle, fetchPinnedRoot } from "#federation/identity/first-contact.ts";
+import { decodeJoinToken } from "#federation/identity/join-token.ts";
+import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
+import { createX509Svid } from "#federation/identity/leaf.ts";
+import { fetchMeshJson } from "#federation/identity/mesh-request.ts";
+import { parseChainPem } from "#federation/identity/pem.ts";
+import { loadIdentity, saveSvid } from "#federation/identity/svid-files.ts";
+import type { X509Svid } from "#federation/identity/svid.ts";
+import { acceptExactly } from "#federation/identity/tls-options.ts";
+import { createSpiffeId } from "#federation/model/spiffe-id.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
+
+/** What a plane became by joining: who it is in the federation, and its certificate there. */
+export interface PlaneMembership {
+  readonly facts: Omit<JoinAnswer, "certificateChainPem">;
+  readonly svid: X509Svid;
+  /** The federation's own trust domain. */
+  readonly federationBundle: TrustBundle;
+}
+
+export interface MembershipOptions {
+  readonly dataDir: string;
+  readonly cluster: string;
+  readonly tokenFile: string;
+  /** Brought by the plane that holds its trust domain's signer. */
+  readonly statement: TrustDomainStatement | undefined;
+  readonly clock: Clock;
+}
+
+const factsFile = "membership.json";
+const joinTimeoutMs = 10_000;
+
+/** The membership on disk, or undefined before the first joining. */
+export async function loadMembership(dataDir: string): Promise<PlaneMembership | undefined> {
+  const path = join(dataDir, factsFile);
+  if (!existsSync(path)) return undefined;
+  const parsed = joinAnswerSchema.omit({ certificateChainPem: true }).safeParse(JSON.parse(readFileSync(path, "utf8")));
+  if (!parsed.success) throw new AtollError("ATOLL_CONFIG_INVALID", `${path} cannot be read as what joining wrote; join again with a new token`);
+  const { svid } = await loadIdentity(join(dataDir, "plane"));
+  if (svid === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `${dataDir} lost the plane's certificate; join again with a new token`);
+  return { facts: parsed.data, svid, federationBundle: bundleOf(parsed.data) };
+}
+
+/**
+ * Joins the federation by the single-use token in `tokenFile`: the server is known by the root's hash in the token, the
+ * private key never leaves this process but into its own file.
+ * @throws {ATOLL_JOIN_TOKEN_REFUSED | ATOLL_PEER_UNVERIFIED | ATOLL_PEER_UNAVAILABLE | ATOLL_CONFIG_INVALID}
+ */
+export async function joinFederation(options: MembershipOptions, signal: AbortSignal): Promise<PlaneMembership> {
+  const token = decodeJoinToken(readToken(options.tokenFile));
+  const keys = createKeyPair();
+  const request: JoinRequest = {
+    tokenId: token.id,
+    secret: token.secret,
+    csr: createCsr(keys).toString("base64"),
+    ...(options.statement === undefined ? {} : { trustDomain: options.statement }),
+  };
+  const { certificateChainPem, ...facts } = await askEach(token.addresses, token.rootSha256, request, options.clock, signal);
+  if (facts.cluster !== options.cluster) {
+    throw new AtollError("ATOLL_CONFIG_INVALID", `the token is for the cluster ${facts.cluster}, the configuration is that of ${options.cluster}`);
+  }
+  const svid = createX509Svid(parseChainPem(certificateChainPem), exportPrivateKeyPem(keys.privateKey));
+  await saveSvid(join(options.dataDir, "plane"), svid);
+  writePrivateFile(join(options.dataDir, factsFile), JSON.stringify(facts));
+  return { facts, svid, federationBundle: bundleOf(facts) };
+}
+
+/** The content of a token file, without blanks. @throws {ATOLL_CONFIG_INVALID} */
+export function readToken(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    throw new AtollError("ATOLL_CONFIG_INVALID", `the join token file ${path} cannot be read`, { cause: error });
+  }
+}
+
+async function askEach(addresses: readonly string[], rootSha256: string, request: JoinRequest, clock: Clock, signal: AbortSignal): Promise<JoinAnswer> {
+  const failures: string[] = [];
+  for (const address of addresses) {
+    using deadline = deadlineSignal(clock, joinTimeoutMs, signal);
+    try {
+      return await ask(address, rootSha256, request, deadline.signal);
+    } catch (error) {
+      // Whoever answered has used the token up: asking the next address would only hide why.
+      if (!(error instanceof AtollError) || error.code !== "ATOLL_PEER_UNAVAILABLE") throw error;
+      failures.push(`${address}: ${describeError(error)}`);
+    }
+  }
+  throw new AtollError("ATOLL_PEER_UNAVAILABLE", `no address of the join token could be reached (${failures.join("; ")})`);
+}
+
+async function ask(address: string, rootSha256: string, request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {
+  const bundle = createPinnedBundle(await fetchPinnedRoot(address, rootSha256, signal));
+  const tls = { anchors: createAnchors([bundle]), accept: acceptExactly([createSpiffeId(bundle.trustDomain, "atoll", "plane", "global")]) };
+  const { status, json } = await fetchMeshJson({ url: `https://${address}${joinPath}`, method: "POST", json: request, tls }, signal);
+  if (status === 403) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token was refused: it works once and for ten minutes; make a new one");
+  const parsed = joinAnswerSchema.safeParse(json);
+  if (status !== 200 || !parsed.success) throw new AtollError("ATOLL_REQUEST_INVALID", `the global plane at ${address} refused the join (${status}: ${detailOf(json)})`);
+  return parsed.data;
+}
+
+function detailOf(json: unknown): string {
+  return typeof json === "object" && json !== null && "detail" in json && typeof json.detail === "string" ? json.detail : "no reason given";
+}
+
+function bundleOf(facts: Pick<JoinAnswer, "federationRootPem">): TrustBundle {
+  const [root = new Uint8Array()] = parseChainPem(facts.federationRootPem);
+  return createPinnedBundle(root);
+}

@@ -1,0 +1,98 @@
+import { sign } from "node:crypto";
+import { join } from "node:path";
+import { createAuthority, createIssuer, createRoot, issueIntermediate, type Issuer } from "#federation/identity/authority.ts";
+import { encodeBundle } from "#federation/identity/bundle-jwks.ts";
+import { publicKeyFromCsr } from "#federation/identity/csr.ts";
+import { parseKeyPair } from "#federation/identity/key-pair.ts";
+import { issueSigningCertificate } from "#federation/identity/leaf.ts";
+import { parseChainPem } from "#federation/identity/pem.ts";
+import type { TrustDomainStatement } from "#federation/admin-api/join-contract.ts";
+import type { TrustDomainName } from "#federation/model/names.ts";
+import type { RelationshipApproval, Relationship, RelationshipSide } from "#federation/model/resource.ts";
+import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
+import { createSpiffeId } from "#federation/model/spiffe-id.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
+import { readKeyFiles, writeKeyFiles } from "./key-files.ts";
+
+const dayMs = 86_400_000;
+/** DESIGN §7: a week of issuing without the signer, since renewal begins at half of it. */
+export const intermediateValidityMs = 14 * dayMs;
+/** DESIGN §6. */
+export const signingValidityMs = 30 * dayMs;
+const rootValidityMs = 3_650 * dayMs;
+
+/** The keys that stay with a trust domain's team: its root, and the authority that speaks for the domain. */
+export class TrustDomainSigner {
+  readonly trustDomain: TrustDomainName;
+  readonly authorityCertificatePem: string;
+  readonly #root: Issuer;
+  readonly #authority: Issuer;
+  readonly #authorityKeyPem: string;
+  readonly #rootDer: Uint8Array;
+
+  private constructor(trustDomain: TrustDomainName, directory: string) {
+    const root = readKeyFiles(directory, "root");
+    const authority = readKeyFiles(directory, "authority");
+    if (root === undefined || authority === undefined) throw new Error("the signer's keys were made above");
+    this.trustDomain = trustDomain;
+    this.authorityCertificatePem = authority.certificatePem;
+    this.#root = createIssuer(root.certificatePem, root.privateKeyPem);
+    this.#authority = createIssuer(authority.certificatePem, authority.privateKeyPem);
+    this.#authorityKeyPem = authority.privateKeyPem;
+    this.#rootDer = parseChainPem(root.certificatePem)[0] ?? new Uint8Array();
+  }
+
+  /** Reads the keys below `dataDir`, or makes them at the first start. */
+  static open(trustDomain: TrustDomainName, dataDir: string, nowMs: number): TrustDomainSigner {
+    const directory = join(dataDir, "signer");
+    const options = { trustDomain, validityMs: rootValidityMs, nowMs };
+    if (readKeyFiles(directory, "root") === undefined) writeKeyFiles(directory, "root", createRoot(options));
+    if (readKeyFiles(directory, "authority") === undefined) writeKeyFiles(directory, "authority", createAuthority(options));
+    return new TrustDomainSigner(trustDomain, directory);
+  }
+
+  get bundle(): TrustBundle {
+    return { trustDomain: this.trustDomain, sequence: 1, refreshHintSeconds: 300, x509Authorities: [this.#rootDer] };
+  }
+
+  /** What the federation is told of this trust domain, in its authority's own words. */
+  statement(): TrustDomainStatement {
+    const bundle = encodeBundle(this.bundle);
+    return {
+      authorityCertificatePem: this.authorityCertificatePem,
+      bundle,
+      bundleSignature: this.#sign(trustDomainSigningInput(this.trustDomain, bundle)),
+    };
+  }
+
+  /** Certifies a cluster's intermediate and its signing key. Names come from `cluster`, of the requests only the public keys are taken. */
+  certify(cluster: string, intermediateCsr: Uint8Array, signingCsr: Uint8Array, nowMs: number): ClusterCredentials {
+    const intermediateChain = issueIntermediate(this.#root, {
+      trustDomain: this.trustDomain,
+      name: cluster,
+      publicKey: publicKeyFromCsr(intermediateCsr),
+      validityMs: intermediateValidityMs,
+      nowMs,
+    });
+    const [authorityDer = new Uint8Array()] = parseChainPem(this.authorityCertificatePem);
+    const signingChain = issueSigningCertificate(this.#authority, authorityDer, {
+      spiffeId: createSpiffeId(this.trustDomain, "atoll", "signing", cluster),
+      publicKey: publicKeyFromCsr(signingCsr),
+      validityMs: signingValidityMs,
+      nowMs,
+    });
+    return { intermediateChain, signingChain, authorityCertificate: authorityDer, bundle: Buffer.from(encodeBundle(this.bundle)) };
+  }
+
+  /** Consents to exactly the present form of `relationship`. */
+  approve(relationship: Relationship, side: RelationshipSide, nowMs: number): RelationshipApproval {
+    const signature = this.#sign(relationshipSigningInput(relationship.metadata.name, relationship.spec));
+    return { side, signature, approvedAt: new Date(nowMs).toISOString() };
+  }
+
+  #sign(input: Uint8Array): string {
+    const { privateKey } = parseKeyPair(this.#authorityKeyPem);
+    return sign("sha256", input, { key: privateKey, dsaEncoding: "ieee-p1363" }).toString("base64url");
+  }
+}

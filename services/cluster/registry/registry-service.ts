@@ -1,0 +1,57 @@
+import { status, type handleBidiStreamingCall } from "@grpc/grpc-js";
+import type { SpiffeId } from "#federation/model/names.ts";
+import { describeError } from "#federation/runtime/errors.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
+import type { Registry } from "./registry.ts";
+
+/** Reports of one stream that may wait for the store; more than that is a proxy that does not wait for its acknowledgements. */
+const waitingReportsMax = 16;
+
+/** The handler of `Registry.Session`: reports of a stream are taken one after the other, and its end ends the session. */
+export function registrySessionHandler(
+  registry: Registry,
+  options: {
+    readonly identify: (call: Parameters<handleBidiStreamingCall<SessionReport, SessionAck>>[0]) => SpiffeId | undefined;
+    readonly logger: Logger;
+    /** Ends with the plane. */
+    readonly signal: AbortSignal;
+  },
+): handleBidiStreamingCall<SessionReport, SessionAck> {
+  return (call) => {
+    const identity = options.identify(call);
+    if (identity === undefined) {
+      call.destroy(Object.assign(new Error("only workloads of this cluster's trust domain register here"), { code: status.PERMISSION_DENIED }));
+      return;
+    }
+    const session = registry.openSession(identity);
+    let waiting = 0;
+    let turn = Promise.resolve();
+    call.on("data", (report: SessionReport) => {
+      if (++waiting > waitingReportsMax) {
+        call.destroy(Object.assign(new Error("too many reports at once"), { code: status.RESOURCE_EXHAUSTED }));
+        return;
+      }
+      turn = turn.then(async () => {
+        try {
+          const ack = await session.report(report, options.signal);
+          if (ack.refused !== "") options.logger.warn("A registration was refused.", { instanceId: report.instanceId, spiffeId: identity, reason: ack.refused });
+          call.write(ack);
+        } catch (error) {
+          if (!options.signal.aborted) options.logger.error("A report could not be taken.", { instanceId: report.instanceId, reason: describeError(error) });
+          call.destroy(Object.assign(new Error("the report could not be taken"), { code: status.UNAVAILABLE }));
+        } finally {
+          waiting--;
+        }
+      });
+    });
+    const end = (): void => session.end();
+    call.on("end", () => {
+      end();
+      call.end();
+    });
+    call.on("cancelled", end);
+    call.on("error", end);
+    call.on("close", end);
+  };
+}

@@ -1,0 +1,155 @@
+import { existsSync, readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import { createAnchors } from "#federation/identity/anchors.ts";
+import { createAuthority, createIssuer, createRoot, issueIntermediate, type Issuer } from "#federation/identity/authority.ts";
+import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
+import { createX509Svid, issueSigningCertificate, issueSvid, type SvidOptions } from "#federation/identity/leaf.ts";
+import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
+import type { X509Svid } from "#federation/identity/svid.ts";
+import { createSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
+import type { TrustDomainName } from "#federation/model/names.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import type { ObjectSigner } from "#federation/wire/signed-object.ts";
+
+const dayMs = 86_400_000;
+const rootValidityMs = 3_650 * dayMs;
+const issuingValidityMs = 365 * dayMs;
+/** Planes, engines and administrators; DESIGN §7. */
+export const planeValidityMs = 30 * dayMs;
+
+/** Files of a federation's keys below a data directory. The root's and the authority's keys are for taking offline. */
+const files = {
+  name: "federation.json",
+  root: "federation-root",
+  authority: "federation-authority",
+  issuing: "federation-issuing",
+  adminContext: "admin-context.json",
+} as const;
+
+/**
+ * Makes the keys of a new federation: root, authority, and the intermediate that issues day by day.
+ * @throws {ATOLL_CONFIG_INVALID} when the directory holds a federation already; nothing is ever overwritten.
+ */
+export function initFederation(dataDir: string, name: string, nowMs: number): void {
+  const trustDomain = parseTrustDomainName(name);
+  if (existsSync(join(dataDir, files.name))) throw new AtollError("ATOLL_CONFIG_INVALID", `${dataDir} holds a federation already; it is never overwritten`);
+  const root = createRoot({ trustDomain, validityMs: rootValidityMs, nowMs });
+  const authority = createAuthority({ trustDomain, validityMs: rootValidityMs, nowMs });
+  const keys = createKeyPair();
+  const issuing = issueIntermediate(createIssuer(root.certificatePem, root.privateKeyPem), {
+    trustDomain,
+    name: "global",
+    publicKey: keys.publicKey,
+    validityMs: issuingValidityMs,
+    nowMs,
+  });
+  writePair(dataDir, files.root, root.certificatePem, root.privateKeyPem);
+  writePair(dataDir, files.authority, authority.certificatePem, authority.privateKeyPem);
+  writePair(dataDir, files.issuing, chainPem(issuing), exportPrivateKeyPem(keys.privateKey));
+  // Written last: its presence says that all of them are there.
+  writePrivateFile(join(dataDir, files.name), JSON.stringify({ federation: trustDomain }));
+}
+
+function writePair(dataDir: string, name: string, certificatePem: string, privateKeyPem: string): void {
+  writePrivateFile(join(dataDir, `${name}.key`), privateKeyPem);
+  writePrivateFile(join(dataDir, `${name}.pem`), certificatePem);
+}
+
+/** The keys by which the global plane vouches for planes, engines and administrators, and signs what it publishes. */
+export class FederationKeys {
+  readonly trustDomain: TrustDomainName;
+  readonly rootPem: string;
+  readonly authorityPem: string;
+  readonly #dataDir: string;
+  readonly #issuer: Issuer;
+
+  private constructor(dataDir: string) {
+    this.#dataDir = dataDir;
+    this.trustDomain = readName(dataDir);
+    this.rootPem = readKeyFile(dataDir, `${files.root}.pem`);
+    this.authorityPem = readKeyFile(dataDir, `${files.authority}.pem`);
+    this.#issuer = createIssuer(readKeyFile(dataDir, `${files.issuing}.pem`), readKeyFile(dataDir, `${files.issuing}.key`));
+  }
+
+  /** @throws {ATOLL_CONFIG_INVALID} when `dataDir` holds no federation. */
+  static load(dataDir: string): FederationKeys {
+    return new FederationKeys(dataDir);
+  }
+
+  /** The federation's bundle: what every plane's certificate leads up to. */
+  get bundle(): TrustBundle {
+    return { trustDomain: this.trustDomain, sequence: 1, refreshHintSeconds: 300, x509Authorities: parseChainPem(this.rootPem) };
+  }
+
+  /** Certifies a public key as a name of the federation's own trust domain; DER, leaf first, without the root. */
+  issue(options: Omit<SvidOptions, "validityMs">): readonly Uint8Array[] {
+    return issueSvid(this.#issuer, { ...options, validityMs: planeValidityMs });
+  }
+
+  /** A new key and certificate of the global plane itself. */
+  issuePlane(address: string, nowMs: number): X509Svid {
+    return this.#issueNew(["atoll", "plane", "global"], nowMs, { commonName: "atoll-global", ...hostNames([address, "127.0.0.1", "localhost"]) });
+  }
+
+  /** A new signing key for what the global plane publishes; needs the authority's key to be here. */
+  issueSigner(nowMs: number): ObjectSigner {
+    const authority = createIssuer(this.authorityPem, readKeyFile(this.#dataDir, `${files.authority}.key`));
+    const { privateKey, publicKey } = createKeyPair();
+    const spiffeId = createSpiffeId(this.trustDomain, "atoll", "signing", "global");
+    const [authorityDer = new Uint8Array()] = parseChainPem(this.authorityPem);
+    const chain = issueSigningCertificate(authority, authorityDer, { spiffeId, publicKey, validityMs: planeValidityMs, nowMs });
+    return { privateKey, chain };
+  }
+
+  /** Writes the context by which the command line reaches the plane at `server` as a local administrator. */
+  writeAdminContext(server: string, nowMs: number): void {
+    const admin = this.#issueNew(["atoll", "admin", "local"], nowMs, { commonName: "atoll-admin" });
+    const context = {
+      server,
+      federation: this.trustDomain,
+      caPem: createAnchors([this.bundle]).join(""),
+      certificatePem: admin.certificateChainPem,
+      privateKeyPem: admin.privateKeyPem,
+    };
+    writePrivateFile(join(this.#dataDir, files.adminContext), JSON.stringify(context, undefined, 2));
+  }
+
+  /** Writes key, certificate and CA of an engine (etcd, nats-server) that answers on `hosts` into `engines/`. */
+  writeEngine(name: string, hosts: readonly string[], nowMs: number): void {
+    const engine = this.#issueNew(["atoll", "engine", name], nowMs, { commonName: name, ...hostNames(hosts) });
+    const directory = join(this.#dataDir, "engines");
+    writePrivateFile(join(directory, `${name}.key`), engine.privateKeyPem);
+    writePrivateFile(join(directory, `${name}.pem`), engine.certificateChainPem);
+    writePrivateFile(join(directory, "ca.pem"), this.rootPem);
+  }
+
+  #issueNew(path: readonly string[], nowMs: number, names: Pick<SvidOptions, "commonName" | "dnsNames" | "ipAddresses">): X509Svid {
+    const { privateKey, publicKey } = createKeyPair();
+    const chain = this.issue({ spiffeId: createSpiffeId(this.trustDomain, ...path), publicKey, nowMs, ...names });
+    return createX509Svid(chain, exportPrivateKeyPem(privateKey));
+  }
+}
+
+/** Hosts told apart as engines need them in certificates: literal addresses and DNS names. */
+export function hostNames(hosts: readonly string[]): { readonly dnsNames: readonly string[]; readonly ipAddresses: readonly string[] } {
+  const distinct = [...new Set(hosts)];
+  return { dnsNames: distinct.filter((host) => isIP(host) === 0), ipAddresses: distinct.filter((host) => isIP(host) !== 0) };
+}
+
+function readName(dataDir: string): TrustDomainName {
+  const content: unknown = JSON.parse(readKeyFile(dataDir, files.name));
+  const name = typeof content === "object" && content !== null && "federation" in content ? content.federation : undefined;
+  if (typeof name !== "string") throw new AtollError("ATOLL_CONFIG_INVALID", `${join(dataDir, files.name)} does not name a federation`);
+  return parseTrustDomainName(name);
+}
+
+function readKeyFile(dataDir: string, name: string): string {
+  try {
+    return readFileSync(join(dataDir, name), "utf8");
+  } catch (error) {
+    throw new AtollError("ATOLL_CONFIG_INVALID", `${join(dataDir, name)} cannot be read; run the init command first`, { cause: error });
+  }
+}

@@ -1,0 +1,95 @@
+import { parseArgs } from "node:util";
+import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
+import { keys as storeKeys } from "#federation/catalog/keys.ts";
+import { createTlsMaterial } from "#federation/identity/tls-options.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { readConfigFile } from "#federation/runtime/config.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { runProcess } from "#federation/runtime/process.ts";
+import { systemRandom } from "#federation/runtime/random.ts";
+import { sleep } from "#federation/runtime/clock.ts";
+import { openConfiguredStore } from "#federation/store/configured-store.ts";
+import { runAsLeader } from "#federation/store/leader.ts";
+import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
+import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
+import { createPlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
+import { globalConfigField, type GlobalConfig } from "./config.ts";
+import { FederationKeys, initFederation, planeValidityMs } from "./federation-keys.ts";
+import { leadFederation } from "./global-plane.ts";
+
+const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME:HOST[,HOST]]… | main.ts run --config FILE";
+
+runProcess(async (signal) => {
+  const { positionals, values } = readArguments();
+  if (positionals[0] === "init" && values.data !== undefined) init(values.data, values.federation, values.engine ?? []);
+  else if (positionals[0] === "run" && values.config !== undefined) await run(readConfigFile(values.config, globalConfigField), signal);
+  else throw new AtollError("ATOLL_CONFIG_INVALID", usage);
+});
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true } },
+    });
+  } catch (error) {
+    throw new AtollError("ATOLL_CONFIG_INVALID", usage, { cause: error });
+  }
+}
+
+/** Makes a federation, or certificates for engines of one that is there. */
+function init(dataDir: string, federation: string | undefined, engines: readonly string[]): void {
+  const nowMs = systemClock.nowMs();
+  if (federation !== undefined) initFederation(dataDir, federation, nowMs);
+  else if (engines.length === 0) throw new AtollError("ATOLL_CONFIG_INVALID", usage);
+  if (engines.length === 0) return;
+  const keys = FederationKeys.load(dataDir);
+  for (const engine of engines) {
+    const match = /^([a-z0-9][a-z0-9-]{0,62}):(.+)$/.exec(engine);
+    if (match?.[1] === undefined || match[2] === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `--engine ${engine}: expected NAME:HOST[,HOST]`);
+    keys.writeEngine(match[1], match[2].split(","), nowMs);
+  }
+}
+
+async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
+  const logger = createPinoLogger({ level: config.logLevel, fields: { service: "atoll-global", federation: config.federation } });
+  const keys = FederationKeys.load(config.dataDir);
+  if (keys.trustDomain !== config.federation) {
+    throw new AtollError("ATOLL_CONFIG_INVALID", `federation: the data directory is that of ${keys.trustDomain}, not of ${config.federation}`);
+  }
+  const clock = systemClock;
+  // Engines are spoken to under a certificate of their own, made anew with each renewal.
+  let material = createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]);
+  const toEngine = () => ({ caPem: material.anchors.join(""), certificatePem: material.svid.certificateChainPem, privateKeyPem: material.svid.privateKeyPem });
+  let engineTls = toEngine();
+  const metrics = createPlaneMetrics({ plane: "global" });
+  await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
+  const common = { tls: () => engineTls, clock, random: systemRandom, logger };
+  await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: "/atoll/global" });
+  await using bus = await openConfiguredBus({
+    ...common,
+    config: config.bus,
+    name: "global",
+    observer: { dropped: (count) => metrics.busDropped.inc(count), reconnected: () => metrics.busReconnected.inc() },
+  });
+  await runTasks(
+    [
+      (inner) =>
+        runAsLeader(
+          store,
+          { key: storeKeys.leader, id: `global-${process.pid}`, clock, random: systemRandom, logger },
+          (term, termSignal) => leadFederation({ config, keys, store, bus, clock, logger }, term, termSignal),
+          inner,
+        ),
+      async (inner) => {
+        for (;;) {
+          await sleep(clock, planeValidityMs / 2, inner);
+          material = createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]);
+          engineTls = toEngine();
+        }
+      },
+    ],
+    signal,
+  );
+}
