@@ -6,6 +6,7 @@ import type { SpiffeId } from "#federation/model/names.ts";
 import { AdminClient } from "#federation/admin-api/client.ts";
 import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
 import type { FederationPlan } from "./up/demo-federation.ts";
+import { realEngines } from "./up/engine-plan.ts";
 import { embeddedEngines, layOut, planeName, portBlockSize, type Topology } from "./up/topology.ts";
 import { PortBlock } from "./up/port-block.ts";
 import type { FederationFile } from "./up/federation-file.ts";
@@ -82,5 +83,8 @@ export class Planes implements Disposable {
 
 /** The federation's layout on this machine, worked out again from what `up` remembered. */
 export function topologyOf(file: FederationFile, options: { readonly dataDir: string; readonly home: string; readonly node: string }): Topology {
-  return layOut(file.plan, { ...options, ports: new PortBlock(file.portBase, portBlockSize), engines: embeddedEngines(options.dataDir) });
+  const { dataDir, home, node } = options;
+  const ports = new PortBlock(file.portBase, portBlockSize);
+  const engines = file.engines === undefined ? embeddedEngines(dataDir) : realEngines(file.plan, { dataDir, home, ports, programs: file.engines });
+  return layOut(file.plan, { dataDir, home, node, ports, engines });
 }

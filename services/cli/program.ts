@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
+import { AtollError } from "#federation/runtime/errors.ts";
 import { runApply, runDelete, runDescribe, runGet, type ClusterOption } from "./commands/resources.ts";
 import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
@@ -64,15 +65,27 @@ export function createProgram(hooks: ProgramHooks): Command {
   return program;
 }
 
+interface UpOptions {
+  readonly portBase?: number;
+  readonly engines?: boolean;
+}
+
+function parseEngines(text: string): boolean {
+  if (text !== "etcd,nats") throw new InvalidArgumentError("there is etcd,nats.");
+  return true;
+}
+
 type Run = (action: (context: CommandContext) => Promise<number>) => Promise<void>;
 
 function addLifecycle(program: Command, run: Run): void {
   const portBase = (): Option => new Option("--port-base <port>", "first of 200 ports in a row, instead of free ones").argParser(wholeNumber(1, 65_336));
+  const engines = (): Option => new Option("--engines <engines>", "etcd,nats: real engines under the planes, instead of the embedded ones").argParser(parseEngines);
   program
     .command("up")
     .description("start a federation on this machine, or what is dead of it")
     .addOption(portBase())
-    .action((options: { portBase?: number }) => run((context) => runUp(context, options)));
+    .addOption(engines())
+    .action((options: UpOptions) => run((context) => runUp(context, options)));
   program
     .command("down")
     .description("end it, every process of it")
@@ -84,7 +97,8 @@ function addLifecycle(program: Command, run: Run): void {
     .option("--once", "end the federation afterwards", false)
     .option("--report <file>", "write the drill's report as JSON")
     .addOption(portBase())
-    .action((options: { region: string; once: boolean; report?: string; portBase?: number }) => run((context) => runDemo(context, options)));
+    .addOption(engines())
+    .action((options: UpOptions & { region: string; once: boolean; report?: string }) => run((context) => runDemo(context, options)));
   program
     .command("status")
     .description("the whole federation, and what is wrong with it")
@@ -135,7 +149,7 @@ function addRouting(program: Command, run: Run): void {
     .option("--outage <seconds>", "how long it stays dead", wholeNumber(1, 3_600), 8)
     .option("--report <file>", "write the report as JSON")
     .action((name: string, options: { region: string; outage: number; report?: string }) => {
-      if (name !== "region-loss") throw new InvalidArgumentError(`there is no drill ${name}; there is region-loss`);
+      if (name !== "region-loss") throw new AtollError("ATOLL_USAGE", `there is no drill ${JSON.stringify(name)}; there is region-loss`);
       return run((context) => runDrill(context, { region: options.region, outageSeconds: options.outage, ...(options.report === undefined ? {} : { report: options.report }) }));
     });
   program

@@ -12,7 +12,7 @@ import type { Topology } from "../up/topology.ts";
 const expectedBytesEach = 75_000_000;
 
 /** `atoll up`. */
-export async function runUp(context: CommandContext, options: { readonly portBase?: number }): Promise<number> {
+export async function runUp(context: CommandContext, options: { readonly portBase?: number; readonly engines?: boolean }): Promise<number> {
   const startMs = context.terminal.clock.monotonicMs();
   const running = await bringUp(context, { ...options, onPlan: (topology, file) => announce(context, topology, file) });
   await using supervisor = running.supervisor;
@@ -52,6 +52,7 @@ export function announce(context: CommandContext, topology: Topology, file: Fede
     ["clusters", plan.clusters.map((cluster) => cluster.name).join(", ")],
     ["trust domains", [...new Set(plan.clusters.map((cluster) => cluster.trustDomain))].join(", ")],
     ["control planes", `1 global, ${count(["plane"])} of clusters${count(["bus"]) > 0 ? ", 1 message hub" : ""}`],
+    ...(file.engines === undefined ? [] : [["engines", `${count(["engine"])} processes of etcd and nats-server`] as const]),
     ["data plane", `${count(["gateway"])} gateways, ${count(["sidecar"])} sidecars`],
     ["around it", `${count(["app"])} applications, ${count(["users"])} groups of users, 1 network of delays`],
     ["in all", `${processes.length + 1} processes, about ${bytes((processes.length + 1) * expectedBytesEach)} of memory`],

@@ -20,6 +20,8 @@ export interface DemoOptions {
   readonly once: boolean;
   readonly report?: string;
   readonly portBase?: number;
+  /** Real etcd and nats-server under the planes. */
+  readonly engines?: boolean;
 }
 
 export interface DrillCommandOptions {
@@ -40,7 +42,7 @@ export async function runDemo(context: CommandContext, options: DemoOptions): Pr
   let running: RunningFederation | undefined;
   try {
     const startMs = terminal.clock.monotonicMs();
-    running = await bringUp(context, { ...(options.portBase === undefined ? {} : { portBase: options.portBase }), onPlan: (topology, file) => announce(context, topology, file) });
+    running = await bringUp(context, { ...options, onPlan: (topology, file) => announce(context, topology, file) });
     const processes = await running.supervisor.list(context.signal);
     const took = ((terminal.clock.monotonicMs() - startMs) / 1000).toFixed(0);
     if (context.output === "table") terminal.print(running.wasRunning ? `Federation ${context.name} already runs: ${summary(processes)}.` : `Up after ${took} s: ${summary(processes)}.`);

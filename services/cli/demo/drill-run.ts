@@ -86,7 +86,7 @@ class RegionLossDrill {
 
   async run(): Promise<DrillReport> {
     const { clock, hooks, supervisor, region, outageMs } = this.#options;
-    this.#begin("observing", `users call; ${region} is watched`);
+    this.#begin("observing", `users call; soon ${region} dies`);
     await this.#untilHealthy();
     const beganAtMs = clock.nowMs();
     this.#observerStallMs = 0;
@@ -97,7 +97,7 @@ class RegionLossDrill {
     await this.#home.whenInFlight(this.#options.inFlightMin, inFlightWithinMs, this.#signal);
     const { atMs: killAtMs, names } = await supervisor.kill({ region }, this.#signal);
     const inFlightAtKill = await this.#home.inFlightAt(killAtMs, this.#signal);
-    this.#begin("killed", `${region} is gone: ${names.length} processes by SIGKILL, ${inFlightAtKill} requests in flight into it`);
+    this.#begin("killed", `${region} is gone: ${plural(names.length, "process", "processes")} by SIGKILL, ${inFlightAtKill} requests in flight into it`);
 
     const record = (returnAtMs?: number): DrillRecord => ({
       region,
@@ -198,6 +198,11 @@ class RegionLossDrill {
       this.#observerStallMs = Math.max(this.#observerStallMs, clock.monotonicMs() - sleptMs - sampleEveryMs);
     }
   }
+}
+
+/** `1 process`, `2 processes`. */
+export function plural(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 /** `1.2 s`. */

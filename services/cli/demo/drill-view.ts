@@ -1,6 +1,6 @@
 import { renderTable, type Column } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
-import { seconds, type DrillReport, type DrillSample, type DrillStep } from "./drill-run.ts";
+import { plural, seconds, type DrillReport, type DrillSample, type DrillStep } from "./drill-run.ts";
 import type { MatrixRow } from "./drill-score.ts";
 import type { WindowSum } from "./request-window.ts";
 
@@ -17,6 +17,15 @@ const liveColumns: readonly Column<LiveRow>[] = [
   { title: "P50", value: (row) => ms(row.sum.p50Ms), align: "right" },
   { title: "P99", value: (row) => ms(row.sum.p99Ms), align: "right" },
 ];
+
+const stepTitles: Readonly<Record<DrillStep, string>> = {
+  observing: "BEFORE",
+  killed: "KILLED",
+  shifted: "SHIFTED",
+  returning: "RETURNING",
+  returned: "RETURNED",
+  recovered: "RECOVERED",
+};
 
 /** A line of numbers this often where lines cannot be rewritten. */
 const plainEveryMs = 1_000;
@@ -45,7 +54,7 @@ export class DrillView {
     const { paint } = this.#terminal;
     const color = step === "killed" ? paint.bad : step === "recovered" || step === "shifted" ? paint.good : paint.bold;
     this.#terminal.print("");
-    this.#terminal.print(color(text.charAt(0).toUpperCase() + text.slice(1)));
+    this.#terminal.print(`${color(stepTitles[step])}  ${text}`);
     this.#lastShownMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -99,7 +108,7 @@ export function renderReport(report: DrillReport, region: string, width: number)
   const nonIdempotent = drill.failed - drill.failedIdempotent;
   const facts: readonly (readonly [string, string])[] = [
     ["requests", `${drill.requests}, of which ${drill.failed} failed (${drill.failedIdempotent} idempotent, ${nonIdempotent} not safe to repeat)`],
-    ["killed", `${report.killed.length} processes of ${region}, with ${drill.inFlightAtKill} requests in flight into it`],
+    ["killed", `${plural(report.killed.length, "process", "processes")} of ${region}, with ${drill.inFlightAtKill} requests in flight into it`],
     ["first answer from elsewhere", drill.detectMs === null ? "never seen" : `${drill.detectMs} ms after the kill`],
     ["shift (≥99 % served)", drill.shiftMs === null ? "not reached" : `${drill.shiftMs} ms after the kill`],
     ["back home (≥99 %)", drill.recoverMs === null ? "not reached" : `${seconds(drill.recoverMs)} after the return began`],

@@ -11,7 +11,9 @@ import type { CommandContext } from "../context.ts";
 import { Planes, topologyOf } from "../planes.ts";
 import { startProgress, type Progress } from "../terminal.ts";
 import { applyResources, readResources } from "./apply.ts";
+import { findEngine } from "../engines/find-engine.ts";
 import { demoFederation } from "./demo-federation.ts";
+import { engineCertificates, type EnginePrograms } from "./engine-plan.ts";
 import { readFederationFile, writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import { checkBlock, findFreeBlock } from "./port-block.ts";
 import { placeFiles, relationshipFile, serviceFiles, writeResourceFile, type ResourceFile } from "./resource-files.ts";
@@ -23,6 +25,8 @@ import { portBlockSize, type PlannedProcess, type Stage, type TokenNeed, type To
 export interface BringUpOptions {
   /** First port of the block; a free block is chosen without it. */
   readonly portBase?: number;
+  /** Real engines under the planes instead of the embedded ones; for a federation that is made now. */
+  readonly engines?: boolean;
   /** Told once, before anything is started. */
   readonly onPlan?: (topology: Topology, file: FederationFile) => void;
 }
@@ -50,6 +54,9 @@ export async function bringUp(context: CommandContext, options: BringUpOptions):
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const found = await findSupervisor(dataDir, terminal.clock);
   const known = readFederationFile(dataDir);
+  if (known !== undefined && options.engines === true && known.engines === undefined) {
+    throw new AtollError("ATOLL_USAGE", `federation ${context.name} was made without engines and stays so; choose another --name, or remove ${dataDir}`);
+  }
   if (found === undefined) refuseLeftovers(dataDir);
   const file = known ?? (await newFederation(context, options));
   const topology = topologyOf(file, context);
@@ -80,7 +87,15 @@ function refuseLeftovers(dataDir: string): void {
 
 async function newFederation(context: CommandContext, options: BringUpOptions): Promise<FederationFile> {
   const portBase = options.portBase ?? (await findFreeBlock(context.name, portBlockSize));
-  return { name: context.name, portBase, engines: "embedded", isBootstrapped: false, plan: demoFederation };
+  const engines = options.engines === true ? { engines: await findEngines(context) } : {};
+  return { name: context.name, portBase, ...engines, isBootstrapped: false, plan: demoFederation };
+}
+
+/** Engines on PATH, else unpacked from Debian's packages into the cache. @throws {ATOLL_ENGINE_UNAVAILABLE} */
+async function findEngines(context: CommandContext): Promise<EnginePrograms> {
+  const options = { environment: context.env, onProgress: (sentence: string) => context.terminal.note(sentence) };
+  const etcd = await findEngine("etcd", options, context.signal);
+  return { etcd, natsServer: await findEngine("nats-server", options, context.signal) };
 }
 
 async function startSupervisor(context: CommandContext): Promise<SupervisorClient> {
@@ -125,11 +140,12 @@ class Bootstrap {
   async run(): Promise<void> {
     const { context, file, topology, progress } = this.#parts;
     using _ = this.#planes;
-    for (const planned of topology.processes) writeSecretFile(planned.configFile, `${JSON.stringify(planned.config, null, 2)}\n`);
+    for (const planned of topology.processes) writeSecretFile(planned.configFile, planned.configText ?? `${JSON.stringify(planned.config, null, 2)}\n`);
     if (!existsSync(join(context.dataDir, "global", "federation-root.pem"))) {
       progress.step("making the federation's root");
       await this.#init();
     }
+    if (file.engines !== undefined) await this.#start("engines", "etcd and NATS");
     await this.#start("global", "the global plane");
     if (!file.isBootstrapped) await this.#apply(placeFiles(topology, context.dataDir));
     await this.#start("signers", "the planes that hold a trust domain's root");
@@ -150,6 +166,7 @@ class Bootstrap {
   async #init(): Promise<void> {
     const { node, home, dataDir, env } = this.#parts.context;
     const args = [join(home, "services/global/main.ts"), "init", "--data", join(dataDir, "global"), "--federation", this.#parts.topology.plan.federation];
+    if (this.#parts.file.engines !== undefined) for (const engine of engineCertificates(this.#parts.topology.plan)) args.push("--engine", engine);
     await new Promise<void>((resolve, reject) => {
       execFile(node, args, { cwd: home, env: { ...env } }, (error, _stdout, stderr) => {
         if (error === null) resolve();

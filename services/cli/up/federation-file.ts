@@ -3,15 +3,14 @@ import { dirname, join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { z } from "zod";
 import type { FederationPlan } from "./demo-federation.ts";
-
-/** Which engines the planes run on. */
-export type EngineSet = "embedded" | "etcd,nats";
+import type { EnginePrograms } from "./engine-plan.ts";
 
 /** What `up` remembers of a federation, in `federation.json` of its data directory. */
 export interface FederationFile {
   readonly name: string;
   readonly portBase: number;
-  readonly engines: EngineSet;
+  /** The programs of real engines; absent: SQLite files and the embedded hub. */
+  readonly engines?: EnginePrograms;
   /** Everything has been up once: planes have joined, resources are applied. */
   readonly isBootstrapped: boolean;
   readonly plan: FederationPlan;
@@ -21,7 +20,7 @@ const names = z.array(z.string());
 const fileSchema: z.ZodType<FederationFile> = z.strictObject({
   name: z.string(),
   portBase: z.int().min(1).max(65_535),
-  engines: z.enum(["embedded", "etcd,nats"]),
+  engines: z.exactOptional(z.strictObject({ etcd: z.string(), natsServer: z.string() })),
   isBootstrapped: z.boolean(),
   plan: z.strictObject({
     federation: z.string(),

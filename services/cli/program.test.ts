@@ -1,0 +1,117 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { completionScript, completionTable } from "./commands/completion.ts";
+import { parseKindName, pathFor } from "./commands/resources.ts";
+import { parseTokenPurpose } from "./commands/trust.ts";
+import { createProgram } from "./program.ts";
+
+const main = fileURLToPath(new URL("main.ts", import.meta.url));
+let directory = "";
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "atoll-cli-"));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function atoll(...args: readonly string[]): { readonly code: number | null; readonly out: string; readonly err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, "--data", join(directory, "federation"), ...args], { encoding: "utf8", env: { ...process.env, NO_COLOR: "1" } });
+  return { code: status, out: stdout, err: stderr };
+}
+
+describe("bad arguments", () => {
+  it.each([
+    [["frobnicate"], "unknown command"],
+    [["up", "--port-base", "ninety"], "whole number"],
+    [["up", "--engines", "redis"], "etcd,nats"],
+    [["-o", "xml", "status"], "Allowed choices"],
+    [["explain", "web/storefront"], "--from"],
+    [["drill", "run", "flood", "--region", "eu-west"], "there is region-loss"],
+    [["--name", "Ünfug", "down"], "--name"],
+    [["completion", "tcsh"], "bash, zsh, fish"],
+  ])("%j end with exit code 2 and say what is wrong", (args, message) => {
+    const { code, err, out } = atoll(...args);
+    expect(err).toContain(message);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+  });
+
+  it("name file, line and column of every fault of a resource", () => {
+    const file = join(directory, "bad.yaml");
+    writeFileSync(file, "apiVersion: atoll.dev/v1alpha1\nkind: Region\nmetadata:\n  name: eu-west\nspec:\n  displayNam: x\n");
+    const { code, err } = atoll("apply", "-f", file);
+    expect(err).toContain(`${file}:6:3`);
+    expect(err).toContain("displayNam");
+    expect(code).toBe(2);
+  });
+});
+
+describe("a federation that is not there", () => {
+  it("is named with its code and what to do, with exit code 1", () => {
+    const { code, err } = atoll("status");
+    expect(err).toMatch(/^error ATOLL_FEDERATION_NOT_RUNNING: .*\nWhat to do: .*atoll up/);
+    expect(code).toBe(1);
+  });
+
+  it("needs no ending", () => {
+    expect(atoll("down")).toMatchObject({ code: 0, out: expect.stringContaining("nothing to end") as string });
+    expect(atoll("down", "-o", "json")).toMatchObject({ code: 0, out: expect.stringContaining('"ended": 0') as string });
+  });
+});
+
+describe("help and version", () => {
+  it("go to standard output with exit code 0", () => {
+    expect(atoll("--help")).toMatchObject({ code: 0, err: "" });
+    expect(atoll("drill", "run", "--help").out).toContain("--outage");
+    expect(atoll("version").out).toMatch(/^atoll \d+\.\d+\.\d+ \(Node v\d+/);
+  });
+});
+
+describe("names", () => {
+  it("of kinds may be singular, plural or short, in any case", () => {
+    expect(["Region", "regions", "RG"].map(parseKindName)).toEqual(["Region", "Region", "Region"]);
+    expect(() => parseKindName("pods")).toThrow(expect.objectContaining({ code: "ATOLL_USAGE" }));
+  });
+
+  it("of resources have a namespace exactly where the kind has one", () => {
+    expect(pathFor("Service", "web/catalog")).toEqual({ namespace: "web", name: "catalog" });
+    expect(pathFor("Region", "eu-west")).toEqual({ name: "eu-west" });
+    for (const [kind, text] of [["Service", "catalog"], ["Region", "web/eu"], ["Service", "a/b/c"], ["Service", "/b"], ["Service", "a/"], ["Region", ""]] as const) {
+      expect(() => pathFor(kind, text), text).toThrow(expect.objectContaining({ code: "ATOLL_USAGE" }));
+    }
+  });
+
+  it("of tokens say what they are for", () => {
+    expect(parseTokenPurpose("workload:web/edge")).toEqual({ kind: "workload", namespace: "web", serviceAccount: "edge" });
+    expect(parseTokenPurpose("cluster:shop-eu")).toEqual({ kind: "cluster", cluster: "shop-eu" });
+    expect(parseTokenPurpose("gateway")).toEqual({ kind: "gateway" });
+    for (const text of ["", "workload", "workload:web", "workload:a/b/c", "gateway:x", "cluster:", "admin:x"]) expect(() => parseTokenPurpose(text), text).toThrow(expect.objectContaining({ code: "ATOLL_USAGE" }));
+  });
+});
+
+describe("completion", () => {
+  const table = completionTable(createProgram({ version: "1", createContext: () => { throw new Error("no command runs here"); }, setExitCode: () => {} }));
+
+  it("knows every command and option by its path", () => {
+    expect(table.get("")).toEqual(expect.arrayContaining(["up", "down", "explain", "--name", "--output"]));
+    expect(table.get("drill run")).toEqual(expect.arrayContaining(["--region", "--report", "--data"]));
+  });
+
+  it("completes in bash as far as the command has come", () => {
+    const complete = (line: string): string[] => {
+      const words = line.split(" ");
+      const script = `${completionScript("bash", table)}\nCOMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _atoll; printf '%s\\n' "\${COMPREPLY[@]}"`;
+      return spawnSync("bash", ["-c", script], { encoding: "utf8" }).stdout.trim().split("\n");
+    };
+    expect(complete("atoll dr")).toEqual(["drill"]);
+    expect(complete("atoll --name x drill ru")).toEqual(["run"]);
+    expect(complete("atoll drill run --reg")).toEqual(["--region"]);
+  });
+
+  it("has a script for each shell", () => {
+    expect(completionScript("zsh", table)).toMatch(/^#compdef atoll\n/);
+    expect(completionScript("fish", table)).toContain("complete -c atoll");
+  });
+});

@@ -1,0 +1,118 @@
+import { join } from "node:path";
+import { etcdArguments, type EngineTlsFiles } from "../engines/etcd-args.ts";
+import { clusterPlaneUser, globalPlaneUser, natsConfig, type NatsUser } from "../engines/nats-config.ts";
+import type { FederationPlan } from "./demo-federation.ts";
+import type { PortBlock } from "./port-block.ts";
+import type { EngineChoice, PlannedProcess } from "./topology.ts";
+
+/** Where the engines' programs are on this machine. */
+export interface EnginePrograms {
+  readonly etcd: string;
+  readonly natsServer: string;
+}
+
+export interface EnginePlanOptions {
+  readonly dataDir: string;
+  readonly home: string;
+  readonly ports: PortBlock;
+  readonly programs: EnginePrograms;
+}
+
+const address = "127.0.0.1";
+/** The place of the global plane's own engines, beside the regions. */
+const globalPlace = "global";
+
+interface NatsPlace {
+  readonly place: string;
+  readonly clientPort: number;
+  readonly gatewayPort: number;
+}
+
+/**
+ * A real etcd for every plane, and a nats-server for every region and the global plane, joined by gateways into a
+ * supercluster. A plane dials its own region's server first and the others when that is gone.
+ */
+export function realEngines(plan: FederationPlan, options: EnginePlanOptions): EngineChoice {
+  const { ports } = options;
+  const owners = [{ owner: globalPlace, region: undefined }, ...plan.clusters.map((cluster) => ({ owner: cluster.name, region: cluster.region }))];
+  const stores = new Map(owners.map(({ owner, region }) => [owner, { region, clientPort: ports.take(), peerPort: ports.take() }]));
+  const servers: readonly NatsPlace[] = [globalPlace, ...plan.regions.map((region) => region.name)].map((place) => ({ place, clientPort: ports.take(), gatewayPort: ports.take() }));
+  const users = natsUsers(plan);
+  return {
+    needsHub: false,
+    processes: [
+      ...[...stores].map(([owner, store]) => etcdProcess(owner, store, options)),
+      ...servers.map((server) => natsProcess(server, servers, users, options)),
+    ],
+    store: (owner) => ({ kind: "etcd", endpoints: [`https://${address}:${stores.get(owner)?.clientPort}`] }),
+    bus: (owner) => {
+      const home = owners.find((candidate) => candidate.owner === owner)?.region ?? globalPlace;
+      const ordered = [...servers].sort((a, b) => Number(b.place === home) - Number(a.place === home));
+      return { kind: "nats", servers: ordered.map((server) => `tls://${address}:${server.clientPort}`) };
+    },
+  };
+}
+
+/** The names under which `init --engine` makes the certificates that this plan needs, each with its host. */
+export function engineCertificates(plan: FederationPlan): readonly string[] {
+  return [...[globalPlace, ...plan.clusters.map((cluster) => cluster.name)].map(etcdName), ...[globalPlace, ...plan.regions.map((region) => region.name)].map(natsName)].map((name) => `${name}:${address}`);
+}
+
+function natsUsers(plan: FederationPlan): readonly NatsUser[] {
+  const prefix = `spiffe://${plan.federation}/atoll/plane`;
+  return [globalPlaneUser(`${prefix}/global`), ...plan.clusters.map((cluster) => clusterPlaneUser(`${prefix}/cluster/${cluster.name}`, cluster.name))];
+}
+
+function etcdProcess(owner: string, store: { readonly region: string | undefined; readonly clientPort: number; readonly peerPort: number }, options: EnginePlanOptions): PlannedProcess {
+  const name = etcdName(owner);
+  const dataDir = join(options.dataDir, name, "etcd");
+  const args = etcdArguments({ name, dataDir, address, clientPort: store.clientPort, peerPort: store.peerPort, tls: tlsFiles(options.dataDir, name) });
+  return engineProcess(name, { region: store.region, command: options.programs.etcd, args, readyPort: store.clientPort, configText: `${args.join("\n")}\n`, configName: "arguments" }, options);
+}
+
+function natsProcess(server: NatsPlace, all: readonly NatsPlace[], users: readonly NatsUser[], options: EnginePlanOptions): PlannedProcess {
+  const name = natsName(server.place);
+  const tls = tlsFiles(options.dataDir, name);
+  const peers = all.map((other) => ({ region: other.place, address, port: other.gatewayPort }));
+  const configText = natsConfig({ name, address, port: server.clientPort, tls, users, gateway: { region: server.place, address, port: server.gatewayPort, tls, peers } });
+  const configName = "nats.conf";
+  const region = server.place === globalPlace ? undefined : server.place;
+  return engineProcess(name, { region, command: options.programs.natsServer, args: ["-c", join(options.dataDir, name, configName)], readyPort: server.clientPort, configText, configName }, options);
+}
+
+function engineProcess(
+  name: string,
+  engine: { readonly region: string | undefined; readonly command: string; readonly args: readonly string[]; readonly readyPort: number; readonly configText: string; readonly configName: string },
+  options: EnginePlanOptions,
+): PlannedProcess {
+  return {
+    stage: "engines",
+    configFile: join(options.dataDir, name, engine.configName),
+    configText: engine.configText,
+    config: {},
+    tokens: [],
+    spec: {
+      name,
+      kind: "engine",
+      ...(engine.region === undefined ? {} : { region: engine.region }),
+      command: engine.command,
+      args: engine.args,
+      cwd: options.home,
+      logFile: join(options.dataDir, "logs", `${name}.log`),
+      readyPort: engine.readyPort,
+    },
+  };
+}
+
+function tlsFiles(dataDir: string, name: string): EngineTlsFiles {
+  const engines = join(dataDir, "global", "engines");
+  return { certificate: join(engines, `${name}.pem`), privateKey: join(engines, `${name}.key`), ca: join(engines, "ca.pem") };
+}
+
+function etcdName(owner: string): string {
+  return `${owner}-etcd`;
+}
+
+function natsName(place: string): string {
+  return `${place}-nats`;
+}

@@ -1,0 +1,109 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { openControlClient, type ControlClient } from "#federation/runtime/control-socket.ts";
+import { startApp } from "./app.ts";
+import { startUsers } from "./users.ts";
+import type { RequestWindow } from "./request-windows.ts";
+
+const never = new AbortController().signal;
+const address = "127.0.0.1";
+const closers: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function usersOf(port: number): Promise<ControlClient> {
+  const dataDir = mkdtempSync(join(tmpdir(), "atoll-users-"));
+  const users = await startUsers({ name: "u", dataDir, region: "eu", edge: { address, port }, host: "storefront.web", ratePerSecond: 200, deadlineMs: 2_000 }, systemClock);
+  const client = await openControlClient(join(dataDir, "control.sock"), systemClock);
+  closers.push(async () => {
+    await client[Symbol.asyncDispose]();
+    await users.drain();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  return client;
+}
+
+async function serve(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  closers.push(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+async function windows(client: ControlClient): Promise<readonly RequestWindow[]> {
+  return ((await client.request("windows", { sinceMs: 0 }, 5_000, never)) as { windows: RequestWindow[] }).windows;
+}
+
+const total = (list: readonly RequestWindow[], of: (window: RequestWindow) => number): number => list.reduce((sum, window) => sum + of(window), 0);
+
+describe("users", () => {
+  it("call at their rate, reading pages and checking out, and know which region answered", async () => {
+    const seen = new Set<string>();
+    const port = await serve(
+      createServer((request, response) => {
+        seen.add(`${request.method} ${request.url} ${request.headers.host}`);
+        response.writeHead(200, { "x-region": "us" }).end("{}");
+      }),
+    );
+    const client = await usersOf(port);
+    await expect.poll(async () => total(await windows(client), (window) => window.ok["us"] ?? 0), { timeout: 10_000 }).toBeGreaterThan(100);
+    expect([...seen].sort()).toEqual(["GET / storefront.web", "GET /account storefront.web", "POST /checkout storefront.web"]);
+    expect(total(await windows(client), (window) => window.failed)).toBe(0);
+  });
+
+  it("go on calling while nobody answers, and know how many requests are in flight", async () => {
+    const port = await serve(createServer(() => {}));
+    const client = await usersOf(port);
+    const reached = (await client.request("whenInFlight", { atLeast: 40 }, 10_000, never)) as { inFlight: number; atMs: number };
+    expect(reached.inFlight).toBeGreaterThanOrEqual(40);
+    const then = (await client.request("inFlightAt", { atMs: reached.atMs }, 5_000, never)) as { inFlight: number };
+    expect(then.inFlight).toBeGreaterThanOrEqual(40);
+  });
+
+  it("count what fails, and apart what would have been safe to repeat", async () => {
+    const port = await serve(createServer((_, response) => void response.writeHead(503).end()));
+    const client = await usersOf(port);
+    await expect.poll(async () => total(await windows(client), (window) => window.failed), { timeout: 10_000 }).toBeGreaterThan(40);
+    const list = await windows(client);
+    const idempotent = total(list, (window) => window.failedIdempotent);
+    expect(idempotent).toBeGreaterThan(0);
+    expect(idempotent).toBeLessThan(total(list, (window) => window.failed));
+    expect(((await client.request("failures", {}, 5_000, never)) as { reason: string }[])[0]?.reason).toContain("status 503");
+  });
+});
+
+describe("the demo's applications", () => {
+  it("answer with their region, the storefront through its sidecar, and say when another service fails", async () => {
+    const called: string[] = [];
+    let status = 200;
+    const sidecar = await serve(
+      createServer((request, response) => {
+        called.push(`${request.method} ${request.headers.host}${request.url}`);
+        response.writeHead(status, { "x-region": "us" }).end("{}");
+      }),
+    );
+    const app = await startApp(
+      { name: "shop-eu-storefront", dataDir: "", kind: "storefront", region: "eu", listen: { address, port: 0 }, workMs: 0, outbound: { address, port: sidecar }, callDeadlineMs: 2_000 },
+      systemClock,
+    );
+    closers.push(() => app.drain());
+    const call = async (path: string, method = "GET"): Promise<{ status: number; region: string | null; body: unknown }> => {
+      const response = await fetch(`http://${address}:${app.ports["http"]}${path}`, { method, headers: { connection: "close" } });
+      return { status: response.status, region: response.headers.get("x-region"), body: await response.json() };
+    };
+    expect(await call("/")).toMatchObject({ status: 200, region: "eu", body: { servedBy: "us" } });
+    expect((await call("/checkout", "POST")).status).toBe(200);
+    expect((await call("/nowhere")).status).toBe(404);
+    status = 503;
+    expect((await call("/account")).status).toBe(502);
+    expect(called).toEqual(["GET catalog.web/items", "POST payments.core.svc.pay.example/charges", "GET payments.core.svc.pay.example/balance"]);
+  });
+});
