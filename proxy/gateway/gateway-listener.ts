@@ -1,0 +1,206 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import type { EndpointView, GatewayRoute } from "#federation/model/snapshot.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { Random } from "#federation/runtime/random.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { plainEnd, relay, type Relay } from "../tcp/relay.ts";
+import { ClientHelloReader } from "./client-hello.ts";
+import { EndpointPicker } from "./endpoint-picker.ts";
+import { countRefusal, type GatewayRefusal, type GatewayStats } from "./gateway-stats.ts";
+import type { PingResponder } from "./ping-responder.ts";
+
+/** Bounds of a gateway. */
+export interface GatewayLimits {
+  readonly connectionsMax: number;
+  /** From accepting a connection to the end of its ClientHello. */
+  readonly helloMs: number;
+  readonly connectMs: number;
+  /** No byte in either direction. Between the client's 30 s and the inbound side's 120 s, so that the client closes first. */
+  readonly idleMs: number;
+}
+
+export const defaultGatewayLimits: GatewayLimits = { connectionsMax: 10_000, helloMs: 10_000, connectMs: 2_000, idleMs: 60_000 };
+
+export interface GatewayListenerOptions {
+  /** A literal IP address. */
+  readonly address: string;
+  readonly port: number;
+  /** The newest export table, by SNI in lower case. */
+  readonly routes: () => ReadonlyMap<string, GatewayRoute>;
+  /** The one reserved name, answered here and never passed on. */
+  readonly ping: { readonly sni: string; readonly responder: PingResponder };
+  readonly stats: GatewayStats;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly limits?: GatewayLimits;
+}
+
+/** A fatal TLS 1.2-framed alert, unrecognized_name (RFC 6066 §3), so that callers see more than a closed connection. */
+const unrecognizedName = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
+
+/**
+ * The east-west gateway: reads the server name of each connection, looks it up in the exact table of this cluster's
+ * exports, and splices bytes to one of the service's endpoints. It never decrypts what it passes on, and a name is
+ * never a reason to trust.
+ */
+export class GatewayListener {
+  readonly #server: Server;
+  readonly #options: GatewayListenerOptions;
+  readonly #limits: GatewayLimits;
+  readonly #picker: EndpointPicker;
+  readonly #relays = new Set<Relay>();
+  readonly #waiting = new Set<Socket>();
+
+  private constructor(options: GatewayListenerOptions) {
+    this.#options = options;
+    this.#limits = options.limits ?? defaultGatewayLimits;
+    this.#picker = new EndpointPicker(options.random);
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Listens; rejects with the platform's error when the port cannot be bound. */
+  static async open(options: GatewayListenerOptions): Promise<GatewayListener> {
+    const listener = new GatewayListener(options);
+    await new Promise<void>((resolve, reject) => {
+      listener.#server.once("error", reject);
+      listener.#server.listen(options.port, options.address, () => {
+        listener.#server.off("error", reject);
+        resolve();
+      });
+    });
+    return listener;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Accepts nothing new, lets connections end by themselves for `drainMs`, then resets the rest. */
+  async drain(drainMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#waiting) socket.destroy();
+    this.#options.ping.responder.closeAll();
+    const timer = this.#options.clock.schedule(drainMs, () => {
+      for (const running of this.#relays) running.stop();
+    });
+    await closed;
+    timer[Symbol.dispose]();
+  }
+
+  #accept(socket: Socket): void {
+    const { stats, clock } = this.#options;
+    if (stats.active >= this.#limits.connectionsMax) {
+      this.#refuse(socket, "tooManyConnections");
+      return;
+    }
+    stats.accepted++;
+    stats.active++;
+    this.#waiting.add(socket);
+    const reader = new ClientHelloReader();
+    const timer = clock.schedule(this.#limits.helloMs, () => this.#refuse(socket, "helloTimeout"));
+    const settle = (): void => {
+      timer[Symbol.dispose]();
+      this.#waiting.delete(socket);
+      socket.off("data", onData);
+      socket.off("end", onEnd);
+    };
+    const onEnd = (): void => this.#refuse(socket, "malformed");
+    const onData = (chunk: Buffer): void => {
+      const reading = reader.push(chunk);
+      if (reading.kind === "more") return;
+      settle();
+      socket.pause();
+      if (reading.kind === "refused") this.#refuse(socket, reading.fault);
+      else this.#route(socket, reading.sni, reader.bytes);
+    };
+    socket.on("data", onData);
+    socket.on("end", onEnd);
+    // Whoever serves the connection later hears the same error; without any listener it would end the process.
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => {
+      settle();
+      stats.active--;
+    });
+  }
+
+  #route(socket: Socket, sni: string, hello: Buffer): void {
+    const { ping, routes } = this.#options;
+    if (sni === ping.sni) {
+      socket.unshift(hello);
+      ping.responder.handle(socket);
+      return;
+    }
+    const route = routes().get(sni);
+    if (route === undefined) {
+      this.#options.logger.debug("A connection asked for a name that is not exported.", { sni });
+      countRefusal(this.#options.stats, "unknownName");
+      // Bytes that arrived and were never read would turn the end into a reset and the alert would be lost.
+      socket.resume();
+      socket.end(unrecognizedName);
+      socket.destroySoon();
+      return;
+    }
+    this.#connect(socket, { route, hello, failed: undefined });
+  }
+
+  #connect(socket: Socket, attempt: { readonly route: GatewayRoute; readonly hello: Buffer; readonly failed: EndpointView | undefined }): void {
+    const { stats, clock } = this.#options;
+    const endpoint = this.#picker.pick(attempt.route.endpoints, attempt.failed);
+    if (endpoint === undefined) {
+      this.#refuse(socket, "noEndpoint");
+      return;
+    }
+    const held = this.#picker.hold(endpoint);
+    const upstream = connect({ host: endpoint.address, port: endpoint.port, allowHalfOpen: true, noDelay: true, autoSelectFamily: false });
+    const timer = clock.schedule(this.#limits.connectMs, () => upstream.destroy());
+    const onClientGone = (): void => void upstream.destroy();
+    socket.once("close", onClientGone);
+    let connected = false;
+    upstream.on("error", () => upstream.destroy());
+    upstream.once("close", () => {
+      timer[Symbol.dispose]();
+      held[Symbol.dispose]();
+      socket.off("close", onClientGone);
+      if (connected || socket.destroyed) return;
+      stats.connectFailures++;
+      if (attempt.failed !== undefined) {
+        this.#refuse(socket, "connectFailed");
+        return;
+      }
+      stats.retried++;
+      this.#connect(socket, { ...attempt, failed: endpoint });
+    });
+    upstream.once("connect", () => {
+      connected = true;
+      timer[Symbol.dispose]();
+      socket.off("close", onClientGone);
+      this.#splice(socket, upstream, attempt.hello);
+    });
+  }
+
+  #splice(socket: Socket, upstream: Socket, hello: Buffer): void {
+    const { stats, clock } = this.#options;
+    upstream.write(hello);
+    stats.bytesIn += hello.length;
+    const running = relay(plainEnd(socket), plainEnd(upstream), {
+      clock,
+      idleMs: this.#limits.idleMs,
+      onBytes: (sent, received) => {
+        stats.bytesIn += sent;
+        stats.bytesOut += received;
+      },
+      onEnd: (outcome) => {
+        if (outcome === "reset") stats.resets++;
+        this.#relays.delete(running);
+      },
+    });
+    this.#relays.add(running);
+  }
+
+  /** A reset, not an end: the caller tries elsewhere at once. */
+  #refuse(socket: Socket, refusal: GatewayRefusal): void {
+    countRefusal(this.#options.stats, refusal);
+    if (!socket.destroyed) socket.resetAndDestroy();
+  }
+}

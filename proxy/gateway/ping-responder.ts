@@ -1,0 +1,100 @@
+import type { Socket } from "node:net";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import { createServerContextOptions, createServerTlsOptions } from "#federation/identity/tls-options.ts";
+import type { X509Svid } from "#federation/identity/svid.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { HandshakeGate, handshakesMax } from "../tls/handshake-gate.ts";
+import type { GatewayStats } from "./gateway-stats.ts";
+
+/** Bytes of one ping: the client's nonce, sent back as it is. */
+export const pingBytes = 8;
+
+/** Ping connections at a time: one of each proxy of the federation that calls into this cluster. */
+export const pingConnectionsMax = 8_192;
+
+/** A prober pings at least once a second; one that has been silent for so long is gone. */
+const pingIdleMs = 60_000;
+const handshakeTimeoutMs = 10_000;
+
+/**
+ * Answers pings with the gateway's own identity: whole nonces are echoed, nothing else is ever said. It asks for no
+ * client certificate, since an echo gives nothing away and callers of every trust domain ping.
+ */
+export class PingResponder {
+  readonly #server: Server;
+  readonly #gate = new HandshakeGate();
+  readonly #stats: GatewayStats;
+  readonly #open = new Set<TLSSocket>();
+  readonly #clock: Clock;
+
+  constructor(svid: X509Svid, options: { readonly stats: GatewayStats; readonly clock: Clock }) {
+    this.#stats = options.stats;
+    this.#clock = options.clock;
+    // One listener for each handshake in progress, besides the server's own.
+    this.#server = createServer({ ...createServerTlsOptions({ svid, anchors: [] }, { clients: "none" }), handshakeTimeout: handshakeTimeoutMs });
+    this.#server.setMaxListeners(handshakesMax + 2);
+    this.#server.on("secureConnection", (socket) => this.#serve(socket));
+    this.#server.on("tlsClientError", (_error, socket) => socket.destroy());
+  }
+
+  /** The next handshakes show this identity. */
+  setIdentity(svid: X509Svid): void {
+    this.#server.setSecureContext(createServerContextOptions({ svid, anchors: [] }));
+  }
+
+  /** Takes over a connection whose first bytes have been put back into it. */
+  handle(socket: Socket): void {
+    if (this.#open.size >= pingConnectionsMax || !this.#gate.enter((leave) => this.#handshake(socket, leave))) socket.resetAndDestroy();
+  }
+
+  closeAll(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  #handshake(socket: Socket, leave: () => void): void {
+    if (socket.destroyed) {
+      leave();
+      return;
+    }
+    // The server tells of finished handshakes by their TLS socket; the pair of address and port says whose it was.
+    const onSecure = (secured: TLSSocket): void => {
+      if (secured.remotePort === socket.remotePort && secured.remoteAddress === socket.remoteAddress) done();
+    };
+    const done = (): void => {
+      this.#server.off("secureConnection", onSecure);
+      leave();
+    };
+    this.#server.on("secureConnection", onSecure);
+    socket.once("close", done);
+    this.#server.emit("connection", socket);
+  }
+
+  #serve(socket: TLSSocket): void {
+    this.#open.add(socket);
+    this.#stats.pingConnections++;
+    let rest: Buffer = Buffer.alloc(0);
+    let idle = this.#clock.schedule(pingIdleMs, () => socket.destroy());
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => {
+      idle[Symbol.dispose]();
+      idle = this.#clock.schedule(pingIdleMs, () => socket.destroy());
+      const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      const whole = bytes.length - (bytes.length % pingBytes);
+      rest = bytes.subarray(whole);
+      if (whole === 0) return;
+      this.#stats.pings += whole / pingBytes;
+      // A client that pings without reading the answers would fill our memory: it waits instead.
+      if (!socket.write(bytes.subarray(0, whole))) {
+        socket.pause();
+        socket.once("drain", () => socket.resume());
+      }
+    });
+    socket.on("end", () => socket.end());
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => {
+      idle[Symbol.dispose]();
+      this.#open.delete(socket);
+      this.#stats.pingConnections--;
+    });
+  }
+}

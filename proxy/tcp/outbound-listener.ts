@@ -1,0 +1,183 @@
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import type { ServiceView } from "#federation/model/snapshot.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { Tries, type Candidate, type Chooser } from "../upstream/chooser.ts";
+import type { Connector } from "../upstream/connector.ts";
+import { plainEnd, relay, type Relay } from "./relay.ts";
+
+/** Counters of one TCP listener. */
+export interface TcpStats {
+  connections: number;
+  active: number;
+  failures: number;
+  retried: number;
+  bytesSent: number;
+  bytesReceived: number;
+}
+
+export function createTcpStats(): TcpStats {
+  return { connections: 0, active: 0, failures: 0, retried: 0, bytesSent: 0, bytesReceived: 0 };
+}
+
+export interface TcpListenerOptions {
+  /** A literal IP address, loopback usually. */
+  readonly address: string;
+  readonly port: number;
+  /** The chooser of the service's port now; undefined while the service is unknown. */
+  readonly chooser: () => { readonly chooser: Chooser; readonly policy: ServiceView["policy"] } | undefined;
+  readonly connector: Connector;
+  readonly clock: Clock;
+  readonly stats: TcpStats;
+  readonly connectionsMax?: number;
+}
+
+const connectionsMaxDefault = 4_096;
+/** Places tried for one connection: bounded, since the application waits. */
+const triesMax = 3;
+const readBufferBytes = 65_536;
+
+/** A plain TCP port of the sidecar that leads to one port of one service: each connection goes to the place that requests would go to. */
+export class TcpListener {
+  readonly #options: TcpListenerOptions;
+  readonly #server: Server;
+  readonly #open = new Set<Socket>();
+
+  private constructor(options: TcpListenerOptions) {
+    this.#options = options;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => this.#accept(socket));
+  }
+
+  static async open(options: TcpListenerOptions): Promise<TcpListener> {
+    const listener = new TcpListener(options);
+    await new Promise<void>((resolve, reject) => {
+      listener.#server.once("error", reject);
+      listener.#server.listen(options.port, options.address, () => {
+        listener.#server.off("error", reject);
+        resolve();
+      });
+    });
+    return listener;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Accepts nothing new, waits up to `drainMs` for connections to end, then resets them. */
+  async drain(drainMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const timer = this.#options.clock.schedule(drainMs, () => {
+      for (const socket of this.#open) socket.resetAndDestroy();
+    });
+    await closed;
+    timer[Symbol.dispose]();
+  }
+
+  #accept(client: Socket): void {
+    const { stats } = this.#options;
+    client.on("error", () => client.destroy());
+    const route = this.#options.chooser();
+    if (route === undefined || this.#open.size >= (this.#options.connectionsMax ?? connectionsMaxDefault)) {
+      stats.failures++;
+      client.resetAndDestroy();
+      return;
+    }
+    stats.connections++;
+    stats.active++;
+    this.#open.add(client);
+    client.once("close", () => {
+      stats.active--;
+      this.#open.delete(client);
+    });
+    this.#connect({ client, tries: new Tries(), triesLeft: triesMax, ...route });
+  }
+
+  #connect(attempt: Attempt): void {
+    const { client, chooser, tries, policy } = attempt;
+    const candidate = chooser.choose(tries);
+    if (candidate === undefined) {
+      this.#options.stats.failures++;
+      client.resetAndDestroy();
+      return;
+    }
+    let take: (chunk: Buffer) => void = () => {};
+    let ready = false;
+    const readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
+    const upstream = this.#options.connector.connect(candidate.pool.target, {
+      readBuffer,
+      // The buffer is filled anew after this call, and a written chunk may wait: it gets bytes of its own.
+      onBytes: (length, buffer) => take(Buffer.from(buffer.subarray(0, length))),
+      nextBuffer: () => undefined,
+      onReady: () => {
+        ready = true;
+        timer[Symbol.dispose]();
+        client.off("close", onClientGone);
+        this.#relay(attempt, { candidate, upstream, deliverTo: (deliver) => void (take = deliver) });
+      },
+      onProven: () => {},
+    });
+    const timer = this.#options.clock.schedule(policy.timeouts.connectMs, () => upstream.destroy());
+    const onClientGone = (): void => void upstream.destroy();
+    client.once("close", onClientGone);
+    upstream.on("error", () => upstream.destroy());
+    upstream.once("close", () => {
+      timer[Symbol.dispose]();
+      client.off("close", onClientGone);
+      if (!ready) this.#failed(attempt, candidate);
+    });
+  }
+
+  /** No byte has left yet, so the connection may go to another place, whatever it carries. */
+  #failed(attempt: Attempt, candidate: Candidate): void {
+    const { stats } = this.#options;
+    attempt.chooser.report(candidate, attempt.client.destroyed ? "cancelled" : "connectFailure");
+    if (attempt.client.destroyed) return;
+    if (attempt.triesLeft <= 1) {
+      stats.failures++;
+      attempt.client.resetAndDestroy();
+      return;
+    }
+    stats.retried++;
+    this.#connect({ ...attempt, triesLeft: attempt.triesLeft - 1 });
+  }
+
+  #relay(attempt: Attempt, connected: Connected): void {
+    const { stats, clock } = this.#options;
+    const { client, chooser, policy } = attempt;
+    const { upstream, deliverTo, candidate } = connected;
+    let answered = false;
+    const running: Relay = relay(
+      plainEnd(client),
+      // A TLS socket cannot send a reset itself; without one the far side sees an end without close_notify and treats it as broken.
+      { socket: upstream, reset: () => upstream.destroy(), deliverTo },
+      {
+        clock,
+        idleMs: policy.timeouts.idleMs,
+        onBytes: (sent, received) => {
+          if (received > 0) answered = true;
+          stats.bytesSent += sent;
+          stats.bytesReceived += received;
+        },
+        onEnd: (outcome) => {
+          if (outcome === "reset") stats.failures++;
+          chooser.report(candidate, outcome === "reset" && !answered ? "reset" : "success");
+        },
+      },
+    );
+    client.once("close", () => running.stop());
+  }
+}
+
+interface Attempt {
+  readonly client: Socket;
+  readonly chooser: Chooser;
+  readonly policy: ServiceView["policy"];
+  readonly tries: Tries;
+  readonly triesLeft: number;
+}
+
+interface Connected {
+  readonly candidate: Candidate;
+  readonly upstream: Socket;
+  readonly deliverTo: (take: (chunk: Buffer) => void) => void;
+}

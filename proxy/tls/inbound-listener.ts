@@ -1,0 +1,218 @@
+import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from "node:net";
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { createServerContextOptions, createServerTlsOptions, type TlsMaterial } from "#federation/identity/tls-options.ts";
+import { verifyPeer } from "#federation/identity/verify-peer.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
+import type { CallerRule, InboundPort, Snapshot } from "#federation/model/snapshot.ts";
+import { trustDomainOf } from "#federation/model/spiffe-id.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { HandshakeGate } from "./handshake-gate.ts";
+import type { TlsContexts } from "./tls-contexts.ts";
+
+/** A caller whose handshake and right to call have been checked. */
+export interface InboundConnection {
+  readonly socket: TLSSocket;
+  readonly inbound: InboundPort;
+  readonly callerId: SpiffeId;
+  /** The caller's leaf, DER. */
+  readonly callerCertificate: Buffer;
+  /** Sends a TCP reset; `resetAndDestroy` of a TLS socket cannot. */
+  reset(): void;
+}
+
+/** Why an inbound connection was refused. */
+export type InboundRefusal = "handshake" | "unknownName" | "peerUnverified" | "callerRefused" | "tooManyConnections" | "tooManyHandshakes" | "noIdentity";
+
+/** Counters of the inbound side. */
+export interface InboundStats {
+  accepted: number;
+  active: number;
+  handshakes: number;
+  /** Connections closed because a new snapshot no longer lets their caller call. */
+  revoked: number;
+  readonly refused: Map<InboundRefusal, number>;
+}
+
+export function createInboundStats(): InboundStats {
+  return { accepted: 0, active: 0, handshakes: 0, revoked: 0, refused: new Map() };
+}
+
+export interface InboundListenerOptions {
+  /** A literal IP address. */
+  readonly address: string;
+  readonly port: number;
+  readonly contexts: TlsContexts;
+  readonly snapshot: Watched<Snapshot>;
+  /** Takes an accepted connection over. */
+  readonly serve: (connection: InboundConnection) => void;
+  readonly stats: InboundStats;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly connectionsMax?: number;
+}
+
+const connectionsMaxDefault = 10_000;
+const handshakeTimeoutMs = 10_000;
+
+/** True when a rule names the caller. Its trust domain was proved by the handshake. */
+export function isCallerAllowed(callers: readonly CallerRule[], callerId: SpiffeId): boolean {
+  const trustDomain = trustDomainOf(callerId);
+  return callers.some((rule) => rule.trustDomain === trustDomain && rule.principals.some((principal) => principal === "*" || principal === callerId));
+}
+
+/**
+ * The inbound side of a sidecar: mutual TLS ends here. The server name chooses the port, the handshake proves the
+ * caller under constrained anchors, and only then the caller's right to that port is looked up. A new SVID or bundle
+ * is used by the next handshake; what is open goes on unless its caller has lost its right.
+ */
+export class InboundListener {
+  readonly #options: InboundListenerOptions;
+  readonly #tcp: TcpServer;
+  readonly #tls: TlsServer;
+  readonly #gate = new HandshakeGate();
+  /** Connections in their handshake, by the remote address and port that tell them apart here. */
+  readonly #shaking = new Map<string, { readonly raw: Socket; readonly leave: () => void }>();
+  readonly #open = new Map<TLSSocket, { readonly sni: string; readonly callerId: SpiffeId; readonly raw: Socket }>();
+  #material: TlsMaterial;
+
+  private constructor(options: InboundListenerOptions, material: TlsMaterial) {
+    this.#options = options;
+    this.#material = material;
+    this.#tcp = createTcpServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#tls = createTlsServer({ ...createServerTlsOptions(material, { clients: "required" }), handshakeTimeout: handshakeTimeoutMs, allowHalfOpen: true });
+    this.#tls.on("secureConnection", (socket) => this.#secured(socket));
+    this.#tls.on("tlsClientError", (error, socket) => {
+      this.#refuse("handshake", { reason: error.message });
+      socket.destroy();
+    });
+  }
+
+  /** Listens; there must be a valid identity. Rejects with the platform's error when the port cannot be bound. */
+  static async open(options: InboundListenerOptions, material: TlsMaterial): Promise<InboundListener> {
+    const listener = new InboundListener(options, material);
+    await new Promise<void>((resolve, reject) => {
+      listener.#tcp.once("error", reject);
+      listener.#tcp.listen(options.port, options.address, () => {
+        listener.#tcp.off("error", reject);
+        resolve();
+      });
+    });
+    return listener;
+  }
+
+  get port(): number {
+    return (this.#tcp.address() as AddressInfo).port;
+  }
+
+  /** Call when the SVID or the snapshot has changed: swaps the context and closes connections whose caller lost its right. */
+  refresh(): void {
+    const material = this.#options.contexts.serverMaterial();
+    if (material !== undefined && material !== this.#material) {
+      this.#material = material;
+      this.#tls.setSecureContext(createServerContextOptions(material));
+    }
+    const { inbound, bundles } = this.#options.snapshot.current;
+    for (const [socket, { sni, callerId, raw }] of this.#open) {
+      const port = inbound.get(sni);
+      if (port !== undefined && bundles.has(trustDomainOf(callerId)) && isCallerAllowed(port.callers, callerId)) continue;
+      this.#options.stats.revoked++;
+      raw.resetAndDestroy();
+      socket.destroy();
+    }
+  }
+
+  /** Accepts nothing new. Connections are their servers' to end. */
+  close(): void {
+    this.#tcp.close();
+  }
+
+  /** Resets what is still open. */
+  destroyAll(): void {
+    for (const { raw } of this.#shaking.values()) raw.destroy();
+    for (const [socket, { raw }] of this.#open) {
+      raw.resetAndDestroy();
+      socket.destroy();
+    }
+  }
+
+  #accept(raw: Socket): void {
+    const { stats } = this.#options;
+    raw.on("error", () => raw.destroy());
+    if (stats.active >= (this.#options.connectionsMax ?? connectionsMaxDefault)) return this.#reset(raw, "tooManyConnections");
+    if (this.#options.contexts.serverMaterial() === undefined) return this.#reset(raw, "noIdentity");
+    stats.accepted++;
+    stats.active++;
+    const silence = this.#options.clock.schedule(handshakeTimeoutMs, () => this.#reset(raw, "handshake"));
+    raw.once("close", () => {
+      silence[Symbol.dispose]();
+      stats.active--;
+    });
+    // A turn begins with the first bytes: clients that connect and say nothing hold none.
+    raw.once("readable", () => {
+      silence[Symbol.dispose]();
+      if (raw.destroyed) return;
+      if (!this.#gate.enter((leave) => this.#handshake(raw, leave))) this.#reset(raw, "tooManyHandshakes");
+    });
+  }
+
+  #handshake(raw: Socket, leave: () => void): void {
+    if (raw.destroyed) {
+      leave();
+      return;
+    }
+    const key = peerKey(raw);
+    this.#options.stats.handshakes++;
+    this.#shaking.set(key, { raw, leave });
+    raw.once("close", () => {
+      if (this.#shaking.get(key)?.raw === raw) this.#shaking.delete(key);
+      leave();
+    });
+    this.#tls.emit("connection", raw);
+  }
+
+  #secured(socket: TLSSocket): void {
+    const key = peerKey(socket);
+    const shaking = this.#shaking.get(key);
+    this.#shaking.delete(key);
+    shaking?.leave();
+    socket.on("error", () => socket.destroy());
+    if (shaking === undefined) {
+      socket.destroy();
+      return;
+    }
+    const { raw } = shaking;
+    const sni = typeof socket.servername === "string" ? socket.servername.toLowerCase() : "";
+    const inbound = this.#options.snapshot.current.inbound.get(sni);
+    if (inbound === undefined) return this.#drop(socket, "unknownName", { sni });
+    const verdict = verifyPeer(socket, () => true);
+    if (verdict.kind === "refused") return this.#drop(socket, "peerUnverified", { sni, reason: verdict.reason });
+    const callerId = verdict.spiffeId;
+    if (!isCallerAllowed(inbound.callers, callerId)) return this.#drop(socket, "callerRefused", { sni, spiffeId: callerId });
+    this.#open.set(socket, { sni, callerId, raw });
+    socket.once("close", () => this.#open.delete(socket));
+    const callerCertificate = socket.getPeerX509Certificate()?.raw ?? Buffer.alloc(0);
+    this.#options.serve({ socket, inbound, callerId, callerCertificate, reset: () => raw.resetAndDestroy() });
+  }
+
+  #drop(socket: TLSSocket, refusal: InboundRefusal, facts: Readonly<Record<string, string>>): void {
+    this.#refuse(refusal, facts);
+    socket.destroy();
+  }
+
+  #reset(raw: Socket, refusal: InboundRefusal): void {
+    this.#refuse(refusal, {});
+    if (!raw.destroyed) raw.resetAndDestroy();
+  }
+
+  #refuse(refusal: InboundRefusal, facts: Readonly<Record<string, string>>): void {
+    const { refused } = this.#options.stats;
+    refused.set(refusal, (refused.get(refusal) ?? 0) + 1);
+    this.#options.logger.debug("An inbound connection was refused.", { refusal, ...facts });
+  }
+}
+
+function peerKey(socket: Socket): string {
+  return `${socket.remoteAddress}|${socket.remotePort}`;
+}

@@ -1,0 +1,81 @@
+import { Socket, type TcpNetConnectOpts } from "node:net";
+import { connect, type ConnectionOptions } from "node:tls";
+import { acceptExactly, createServerIdentityCheck } from "#federation/identity/tls-options.ts";
+import { trustDomainOf } from "#federation/model/spiffe-id.ts";
+import { plainConnector, readInto, type Connector } from "../upstream/connector.ts";
+import type { TlsContexts } from "./tls-contexts.ts";
+
+/** Counters of outbound TLS. */
+export interface TlsConnectorStats {
+  handshakes: number;
+  failures: number;
+  /** Calls that could not start: no valid identity or no bundle of the server's trust domain. */
+  unstartable: number;
+}
+
+/**
+ * Connects to mesh servers: TLS 1.3 with one's own SVID, under the anchors of the server's trust domain only, and
+ * exactly the identities that the target names. A target without a server name is a plain hop.
+ */
+export function createTlsConnector(contexts: TlsContexts, stats: TlsConnectorStats): Connector {
+  return {
+    connect(target, handler) {
+      if (target.sni === "") return plainConnector.connect(target, handler);
+      const [first] = target.identities;
+      const context = first === undefined ? undefined : contexts.clientContext(trustDomainOf(first));
+      if (context === undefined) return failedSocket(stats);
+      const checkServerIdentity = createServerIdentityCheck(acceptExactly(target.identities));
+      let proven = false;
+      const prove = (): void => {
+        if (proven) return;
+        proven = true;
+        handler.onProven();
+      };
+      const options: ConnectionOptions & Pick<TcpNetConnectOpts, "onread" | "autoSelectFamily" | "allowHalfOpen"> = {
+        host: target.address,
+        port: target.port,
+        servername: target.sni,
+        secureContext: context,
+        minVersion: "TLSv1.3",
+        rejectUnauthorized: true,
+        checkServerIdentity,
+        allowHalfOpen: true,
+        autoSelectFamily: false,
+        onread: readInto({
+          readBuffer: handler.readBuffer,
+          nextBuffer: () => handler.nextBuffer(),
+          onBytes: (length, buffer) => {
+            prove();
+            handler.onBytes(length, buffer);
+          },
+          onReady: () => handler.onReady(),
+          onProven: prove,
+        }),
+      };
+      const socket = connect(options);
+      socket.setNoDelay(true);
+      let ready = false;
+      stats.handshakes++;
+      socket.once("secureConnect", () => {
+        ready = true;
+        handler.onReady();
+      });
+      // In TLS 1.3 the client is done before the server has judged it; its ticket comes after the judgement.
+      socket.once("session", () => {
+        if (!socket.destroyed) prove();
+      });
+      socket.once("close", () => {
+        if (!ready) stats.failures++;
+      });
+      return socket;
+    },
+  };
+}
+
+/** A socket that fails as one that could not connect does: with an error and a close, after the caller has it in hand. */
+function failedSocket(stats: TlsConnectorStats): Socket {
+  stats.unstartable++;
+  const socket = new Socket();
+  process.nextTick(() => socket.destroy(new Error("there is no identity or no trust bundle to connect with")));
+  return socket;
+}
