@@ -14,7 +14,7 @@ export interface EtcdTls {
 
 /** An event as etcd sends it; numbers of 64 bits are strings. */
 export interface RawWatchEvent {
-  readonly type: "PUT" | "DELETE";
+  readonly type: "Put" | "Delete";
   readonly kv: { readonly key: Buffer; readonly value: Buffer; readonly mod_revision: string; readonly create_revision: string };
 }
 
@@ -58,8 +58,9 @@ const channelOptions: ChannelOptions = {
 const noPolicy = {
   onSuccess: () => ({ dispose() {} }),
   onFailure: () => ({ dispose() {} }),
-  execute: <T>(work: (context: { readonly signal: AbortSignal }) => T | PromiseLike<T>, signal?: AbortSignal): Promise<T> =>
-    Promise.resolve(work({ signal: signal ?? new AbortController().signal })),
+  // Async, so that what the work throws becomes a rejection: etcd3 reports broken streams that way.
+  execute: async <T>(work: (context: { readonly signal: AbortSignal }) => T | PromiseLike<T>, signal?: AbortSignal): Promise<T> =>
+    work({ signal: signal ?? new AbortController().signal }),
 };
 
 /** Opens the connections to the member at `endpoint` (`https://host:port`); nothing is sent before the first use. */

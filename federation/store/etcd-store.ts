@@ -29,6 +29,8 @@ export interface EtcdStoreOptions {
 const pageEntries = 500;
 /** How often a listing begins again because its revision was compacted under it. */
 const listAttemptsMax = 3;
+/** Calls under way at once; more would only wait for each other beyond their bound. */
+const callsMax = 2_048;
 const watchRetryMsMin = 100;
 const watchRetryMsMax = 2_000;
 /** etcd's answer to a read of a revision that is no longer kept. */
@@ -50,6 +52,7 @@ class EtcdStore implements Store {
   readonly #leases = new Map<string, EtcdLease>();
   readonly #members = new Map<string, EtcdMember>();
   #tls: EtcdTls | undefined;
+  #calls = 0;
   /** Index of the member that answered last. */
   #preferred = 0;
 
@@ -169,7 +172,9 @@ class EtcdStore implements Store {
   async #call<T>(call: (client: Etcd3) => Promise<T>, signal: AbortSignal): Promise<T> {
     if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
     if (signal.aborted) throw abortedError(signal);
+    if (this.#calls >= callsMax) throw new AtollError("ATOLL_STORE_UNAVAILABLE", `${callsMax} calls to etcd are already under way`);
     const { clock } = this.#options;
+    this.#calls++;
     const answer = call(this.#member().client);
     let onAbort: (() => void) | undefined;
     let timer: Disposable | undefined;
@@ -188,6 +193,7 @@ class EtcdStore implements Store {
       this.#preferNext();
       throw new AtollError("ATOLL_STORE_UNAVAILABLE", "etcd did not do it", { cause: error });
     } finally {
+      this.#calls--;
       timer?.[Symbol.dispose]();
       if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
     }
@@ -268,7 +274,7 @@ class EtcdStore implements Store {
   }
 
   #event(event: RawWatchEvent): StoreEvent {
-    if (event.type === "PUT") return { kind: "put", entry: this.#entry(event.kv) };
+    if (event.type === "Put") return { kind: "put", entry: this.#entry(event.kv) };
     return { kind: "delete", key: event.kv.key.toString().slice(this.#keyPrefix.length), revision: Number(event.kv.mod_revision) };
   }
 }

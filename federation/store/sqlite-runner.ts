@@ -35,7 +35,8 @@ export function createInlineRunner(): SqliteRunner {
  */
 export async function openThreadRunner(path: string, nowMs: number): Promise<SqliteRunner> {
   const workerData: SqliteWorkerData = { path, nowMs };
-  const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData, name: "sqlite" });
+  // The program's own flags (an --eval, an inspector's port) are not for this thread.
+  const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData, name: "sqlite", execArgv: [] });
   const exited = new Promise<void>((resolve) => {
     worker.once("exit", () => resolve());
   });

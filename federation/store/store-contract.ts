@@ -218,9 +218,9 @@ export function describeStoreContract(name: string, open: OpenContractStore): vo
         const state = new Map<string, string>();
         apply(state, (await batches.next()).events);
         // Nobody reads meanwhile: more changes than a queue of the adapter holds.
-        const writes: Promise<number>[] = [];
-        for (let index = 0; index < 3_000; index++) writes.push(put(`w/${index % 40}`, `${index}`));
-        await Promise.all(writes);
+        for (let start = 0; start < 3_000; start += 100) {
+          await Promise.all(Array.from({ length: 100 }, (_, offset) => put(`w/${offset % 40}`, `${start + offset}`)));
+        }
         await remove("w/39");
         await put("w/end", "end");
         while (state.get("w/end") !== "end") apply(state, (await batches.next()).events);

@@ -31,7 +31,7 @@ export interface RunningEngine extends AsyncDisposable {
 
 /** What each engine writes into its log once it serves. */
 const readyPatterns: Readonly<Record<EngineName, RegExp>> = {
-  etcd: /ready to serve client requests/,
+  etcd: /serving client traffic|ready to serve client requests/,
   "nats-server": /Server is ready/,
 };
 const pollMs = 20;

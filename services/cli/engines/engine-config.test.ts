@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import { etcdArguments } from "./etcd-args.ts";
+import { enginesCacheDirectory, findInstalled } from "./find-engine.ts";
+import { clusterPlaneUser, globalPlaneUser, natsConfig } from "./nats-config.ts";
+
+const tls = { certificate: "/pki/engine.pem", privateKey: "/pki/engine.key", ca: "/pki/ca.pem" };
+
+describe("the configuration of nats-server", () => {
+  const users = [globalPlaneUser("spiffe://demo.atoll/atoll/plane/global"), clusterPlaneUser("spiffe://demo.atoll/atoll/plane/cluster/shop-eu", "shop-eu")];
+
+  it("maps certificates to users who may do what their plane needs, and nothing else", () => {
+    const text = natsConfig({ name: "eu", address: "127.0.0.1", port: 4222, tls, users });
+    expect(text).toContain("verify_and_map: true");
+    expect(text).toContain('default_permissions: { publish: { deny: ">" }, subscribe: { deny: ">" } }');
+    expect(text).toContain(
+      '{ user: "spiffe://demo.atoll/atoll/plane/cluster/shop-eu", permissions: { publish: { allow: ["atoll.up.shop-eu.>"] }, subscribe: { allow: ["atoll.down.shop-eu.>", "_INBOX_shop-eu.>"] }, allow_responses: { max: 1, expires: "1m" } } }',
+    );
+    expect(text).not.toContain("jetstream");
+    expect(text).not.toContain("gateway {");
+  });
+
+  it("names the other regions' gateways, reached with mutual TLS, and lets no other in", () => {
+    const text = natsConfig({
+      name: "eu",
+      address: "127.0.0.1",
+      port: 4222,
+      tls,
+      users,
+      gateway: { region: "eu-west", address: "127.0.0.1", port: 7222, tls, peers: [{ region: "us-east", address: "::1", port: 7223 }] },
+    });
+    expect(text).toContain("reject_unknown_cluster: true");
+    expect(text).toContain('{ name: "us-east", urls: ["nats://[::1]:7223"] }');
+    expect(text.match(/verify: true/g)).toHaveLength(1);
+  });
+
+  it("quotes what a path may hold, and refuses control characters", () => {
+    const withPath = (certificate: string): string => natsConfig({ name: "a", address: "127.0.0.1", port: 1, tls: { ...tls, certificate }, users });
+    expect(withPath('/a "b"\\c')).toContain('cert_file: "/a \\"b\\"\\\\c"');
+    expect(() => withPath("/a\njetstream: enabled")).toThrow(RangeError);
+  });
+});
+
+describe("the arguments of etcd", () => {
+  it("let clients in by certificate only and keep peers on loopback", () => {
+    const args = etcdArguments({ name: "eu", dataDir: "/data", address: "::1", clientPort: 2379, peerPort: 2380, tls });
+    expect(args).toContain("--client-cert-auth");
+    expect(args).toContain("--listen-client-urls=https://[::1]:2379");
+    expect(args).toContain("--listen-peer-urls=http://127.0.0.1:2380");
+    expect(args).toContain("--initial-cluster=eu=http://127.0.0.1:2380");
+  });
+});
+
+describe("finding an engine", () => {
+  it("looks into PATH first, and caches where the user's caches are", () => {
+    expect(findInstalled("etcd", { PATH: "/nowhere" })).not.toBe("/nowhere/etcd");
+    expect(enginesCacheDirectory({ XDG_CACHE_HOME: "/caches" })).toBe("/caches/atoll/engines");
+    expect(enginesCacheDirectory({ XDG_CACHE_HOME: "" })).toMatch(/\/\.cache\/atoll\/engines$/);
+  });
+});
