@@ -3,7 +3,7 @@ import { generateKeyPairSync, sign, X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { createAnchors, selectAnchorRoots } from "./anchors.ts";
@@ -193,7 +193,7 @@ test("leaves that break a rule of X.509-SVID are refused with the rule", () => {
 
 test("any bytes, and any damage to a good leaf, are read or refused but never thrown on", () => {
   const leaf = parseChainPem(shop.issue(storefront).certificateChainPem)[0] as Buffer;
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 600 }), (noise) => void expect(readSvidLeaf(noise).kind).toBe("refused")));
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 600 }), (noise) => readSvidLeaf(noise).kind === "refused"));
   fc.assert(
     fc.property(fc.nat(leaf.length - 1), fc.nat(255), (at, value) => {
       const damaged = Buffer.from(leaf);

@@ -6,6 +6,9 @@ export type DerNode = forge.asn1.Asn1;
 
 const { Class, Type } = forge.asn1;
 
+/** `forge.asn1.create` as it is: its types know only universal tags, but context tags are any small number. */
+const createTagged: (tagClass: forge.asn1.Class, tag: number, constructed: boolean, value: string | DerNode[]) => DerNode = forge.asn1.create;
+
 /** Object identifiers that Atoll's certificates use. @see https://www.rfc-editor.org/rfc/rfc5280 */
 export const oids = {
   ecdsaWithSha256: "1.2.840.10045.4.3.2",
@@ -80,12 +83,12 @@ export function utf8String(text: string): DerNode {
 
 /** A context-specific primitive value, `[tag] IMPLICIT`. */
 export function contextPrimitive(tag: number, bytes: Uint8Array): DerNode {
-  return forge.asn1.create(Class.CONTEXT_SPECIFIC, tag, false, binaryOf(bytes));
+  return createTagged(Class.CONTEXT_SPECIFIC, tag, false, binaryOf(bytes));
 }
 
 /** A context-specific constructed value, `[tag]`. */
 export function contextConstructed(tag: number, ...children: readonly DerNode[]): DerNode {
-  return forge.asn1.create(Class.CONTEXT_SPECIFIC, tag, true, [...children]);
+  return createTagged(Class.CONTEXT_SPECIFIC, tag, true, [...children]);
 }
 
 /** A Time of RFC 5280 §4.1.2.5: UTCTime before 2050, GeneralizedTime from then on; whole seconds. */

@@ -7,7 +7,7 @@ import type { Watched } from "#federation/runtime/watched.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import { readSvidLeaf } from "./certificate-reader.ts";
 import { createServerContextOptions, createServerTlsOptions, type AcceptIdentity, type TlsMaterial } from "./tls-options.ts";
-import { verifyPeer } from "./verify-peer.ts";
+import { handshakeFault, verifyPeer } from "./verify-peer.ts";
 
 /** How a gRPC server is reached and by whom. */
 export interface GrpcListenerOptions {
@@ -27,7 +27,7 @@ export interface GrpcListenerOptions {
   readonly connectionsMax?: number;
   /** For the root of first contact, see `createServerContextOptions`. */
   readonly presentedRoot?: Uint8Array;
-  /** Hears of each refused connection, with a constant kind of sentence; for logs and counters. */
+  /** Hears of each refused connection, with the reason; for logs and counters. */
   readonly onRefused?: (reason: string) => void;
 }
 
@@ -63,7 +63,7 @@ export async function openGrpcListener(options: GrpcListenerOptions, signal: Abo
     options.onRefused?.(reason);
     socket.destroy();
   };
-  listener.on("tlsClientError", (error) => options.onRefused?.(error.message));
+  listener.on("tlsClientError", (error, socket) => options.onRefused?.(handshakeFault(error, socket)));
   listener.on("secureConnection", (socket) => {
     socket.on("error", () => socket.destroy());
     if (options.material.current === undefined) return refuse(socket, "there is no current identity to serve with");

@@ -90,6 +90,7 @@ async function readBody(incoming: IncomingMessage, limitBytes: number): Promise<
 function asPeerError(url: string, error: unknown): AtollError {
   if (error instanceof AtollError) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const judged = /CERT|ISSUER|SUBTREE|SIGNATURE|PURPOSE|VERIFY|PERMITTED|INVALID_CA/.test(code);
+  // UNSPECIFIED is Node's code for a breach of name constraints.
+  const judged = /^UNSPECIFIED$|CERT|ISSUER|SUBTREE|SIGNATURE|PURPOSE|VERIFY|PERMITTED|INVALID_CA/.test(code);
   return new AtollError(judged ? "ATOLL_PEER_UNVERIFIED" : "ATOLL_PEER_UNAVAILABLE", `request to ${new URL(url).host} failed`, { cause: error });
 }

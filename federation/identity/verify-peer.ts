@@ -20,3 +20,15 @@ export function verifyPeer(socket: TLSSocket, accept: AcceptIdentity): PeerVerdi
   if (!accept(reading.spiffeId)) return { kind: "refused", reason: `${reading.spiffeId} is not accepted here` };
   return { kind: "accepted", spiffeId: reading.spiffeId };
 }
+
+/**
+ * Why a handshake failed, for logs and counters, from a server's `tlsClientError`. Node reports a refused client certificate as a
+ * reset; the verification's own code (`CERT_HAS_EXPIRED`, …) stands on
+ * the socket. `UNSPECIFIED` is what Node makes of a breach of name constraints: one trust domain claimed an identity of another.
+ */
+export function handshakeFault(error: Error, socket: TLSSocket): string {
+  // Typed as an Error, but Node puts the verification's code there.
+  const judged: unknown = socket.authorizationError;
+  if (typeof judged === "string") return judged;
+  return "code" in error ? String(error.code) : error.message;
+}

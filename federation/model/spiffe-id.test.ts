@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { createWorkloadId, isReservedPath, isSpiffeId, isTrustDomainName, parseSpiffeId, parseTrustDomainName, pathOf, trustDomainOf } from "./spiffe-id.ts";
 
 const validIds = ["spiffe://trustdomain", "spiffe://td/path", "spiffe://td/.path", "spiffe://td/..path", "spiffe://td/...", "spiffe://1.2.3.4/x", "spiffe://a_b-c.d/A-Z_0.9"];
