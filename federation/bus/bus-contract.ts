@@ -212,12 +212,12 @@ export async function settleInterest(from: Bus, to: Bus, signal: AbortSignal): P
   const subject = `probe.${process.pid}.${++probes}`;
   const reader = new MessageReader(to.subscribe(subject, AbortSignal.any([signal, ended.signal])));
   const arrival = reader.next();
-  let hasArrived = false;
+  const probe = { hasArrived: false };
   void arrival.then(
-    () => void (hasArrived = true),
+    () => void (probe.hasArrived = true),
     () => undefined,
   );
-  while (!hasArrived && !signal.aborted) {
+  while (!probe.hasArrived && !signal.aborted) {
     from.publish(subject, new Uint8Array());
     await new Promise((resolve) => {
       setImmediate(resolve);

@@ -48,7 +48,7 @@ export class LocalSubscriptions {
   }
 
   removeAll(): void {
-    for (const subscription of [...this.#byId.values()]) this.remove(subscription);
+    for (const subscription of this.#byId.values()) this.remove(subscription);
   }
 
   /** Messages of `subscription` until `signal` aborts or it is removed; `onEnd` runs in every case. */

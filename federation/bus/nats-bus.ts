@@ -224,7 +224,7 @@ class NatsBus implements Bus {
         this.#state.set("connected");
       } else if (status.type === Events.Error) {
         this.#observer.dropped(1);
-        logger.warn("NATS refused something", { code: String(status.data), permission: status.permissionContext?.operation, subject: status.permissionContext?.subject });
+        logger.warn("NATS refused something", { code: typeof status.data === "string" ? status.data : "unknown", permission: status.permissionContext?.operation, subject: status.permissionContext?.subject });
       } else if (status.type === DebugEvents.StaleConnection) {
         logger.warn("the connection to NATS does not answer", { server: connection.getServer() });
       }

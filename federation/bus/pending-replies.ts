@@ -77,6 +77,6 @@ export class PendingReplies {
   }
 
   refuseAll(reason: string): void {
-    for (const token of [...this.#byToken.keys()]) this.refuse(token, reason);
+    for (const token of this.#byToken.keys()) this.refuse(token, reason);
   }
 }

@@ -45,6 +45,7 @@ export function encodeFrame(frame: SocketFrame): Buffer {
       return assemble(type, Buffer.from(frame.replyTo, "latin1"));
     case "ping":
     case "pong":
+    default:
       return assemble(type);
   }
 }
@@ -90,7 +91,7 @@ export class SocketFrameReader {
 
 function decode(frame: Buffer): SocketFrame {
   const body = new Body(frame.subarray(1));
-  switch (frame[0]) {
+  switch (frame.readUInt8(0)) {
     case types.hello:
       return { kind: "hello", version: body.uint8() };
     case types.subscribe:

@@ -99,7 +99,7 @@ class Hub {
   }
 
   destroyAll(): void {
-    for (const client of [...this.#clients]) client.destroy();
+    for (const client of this.#clients) client.destroy();
   }
 
   #route(publisher: HubClient, frame: Extract<SocketFrame, { kind: "publish" }>): void {

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createSubjectMatcher, isSubject, isSubjectPattern } from "./subject.ts";
 import { parseSocketAddress, formatSocketAddress } from "./socket-address.ts";

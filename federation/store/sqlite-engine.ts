@@ -102,6 +102,7 @@ export class SqliteEngine implements Disposable {
       case "expire":
         return this.#expire(request.leaseId);
       case "ping":
+      default:
         return done;
     }
   }

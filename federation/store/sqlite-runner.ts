@@ -101,6 +101,7 @@ class ThreadRunner implements SqliteRunner {
   }
 
   #post(message: ToSqliteWorker): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
     this.#worker.postMessage(message);
   }
 

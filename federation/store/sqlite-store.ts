@@ -266,11 +266,14 @@ export class SqliteStore implements Store {
         return;
       }
       this.#hasChanged = false;
-      void this.#runner.backup().then((failure) => {
-        if (failure !== undefined) this.#logger.warn("the store could not be copied to its backup", { reason: failure });
-        if (!this.#closing.signal.aborted) this.#scheduleBackup(this.#backupIntervalMs);
-      });
+      void this.#backup();
     });
+  }
+
+  async #backup(): Promise<void> {
+    const failure = await this.#runner.backup();
+    if (failure !== undefined) this.#logger.warn("the store could not be copied to its backup", { reason: failure });
+    if (!this.#closing.signal.aborted) this.#scheduleBackup(this.#backupIntervalMs);
   }
 }
 

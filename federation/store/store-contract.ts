@@ -225,7 +225,7 @@ export function describeStoreContract(name: string, open: OpenContractStore): vo
         await put("w/end", "end");
         while (state.get("w/end") !== "end") apply(state, (await batches.next()).events);
         const { entries } = await store.list("w/", signal);
-        expect([...state].toSorted()).toEqual(entries.map((entry) => [entry.key, text(entry.value)]).toSorted());
+        expect(state).toEqual(new Map(entries.map((entry) => [entry.key, text(entry.value)])));
       });
 
       it("ends when its signal aborts", async () => {

@@ -118,6 +118,6 @@ function hostPort(peer: NatsGatewayPeer): string {
 
 /** A double-quoted string of NATS's configuration language; names with control characters have no place there. */
 function quote(text: string): string {
-  if (/[\x00-\x1f\x7f]/.test(text)) throw new RangeError("a NATS configuration value holds a control character");
+  if (/\p{Cc}/u.test(text)) throw new RangeError("a NATS configuration value holds a control character");
   return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
