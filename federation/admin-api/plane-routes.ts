@@ -86,15 +86,6 @@ export const clusterRoutes = {
     params: relationshipName,
     answer: relationshipApprovalSchema,
   }),
-  drain: defineRoute({
-    operationId: "drain",
-    method: "POST",
-    path: "/api/v1/drain",
-    summary: "Takes this cluster out of everybody's choice, or back in, without stopping anything",
-    access: "write",
-    body: z.strictObject({ draining: z.boolean() }),
-    answer: z.object({ draining: z.boolean() }),
-  }),
 } as const;
 
 /** Kinds that users write at the global plane, and at a cluster's; and what each only shows. */

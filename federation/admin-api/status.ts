@@ -78,7 +78,6 @@ export const clusterStatusSchema = z.object({
   generation: z.object({ epoch: count, revision: count }),
   globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional() }),
   identity: z.object({ intermediateNotAfterMs: count, signer: z.enum(["own", "remote"]) }),
-  draining: z.boolean(),
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),
   proxies: z.array(proxyRowSchema),

@@ -50,3 +50,21 @@ export async function until<T>(watched: Watched<T>, holds: (value: T) => boolean
   for await (const value of watched.changes(signal)) if (holds(value)) return value;
   throw abortedError(signal);
 }
+
+/** What `map` makes of `source`, followed with it. `map` should give the same reference for what did not change. */
+export function mapWatched<T, U>(source: Watched<T>, map: (value: T) => U): Watched<U> {
+  return {
+    get current() {
+      return map(source.current);
+    },
+    async *changes(signal) {
+      let last: { readonly value: U } | undefined;
+      for await (const value of source.changes(signal)) {
+        const next = map(value);
+        if (last !== undefined && Object.is(last.value, next)) continue;
+        last = { value: next };
+        yield next;
+      }
+    },
+  };
+}

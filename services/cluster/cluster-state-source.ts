@@ -1,10 +1,10 @@
 import type { CollectionState } from "#federation/catalog/collection.ts";
-import { apiVersion, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
+import { apiVersion, resourceId, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
-import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { ClusterSelf, ClusterState, EndpointState } from "./cluster-state.ts";
 import type { ReceivedExport, ReplicatedState } from "./replicated/replicated-view.ts";
 import { isBundleGenuine, judgeRelationship, type EffectiveRelationship, type RelationshipVerdict } from "./trust/effective-relationships.ts";
@@ -43,6 +43,11 @@ export class ClusterStateSource {
 
   get state(): Watched<ClusterState> {
     return this.#state;
+  }
+
+  /** What this cluster has learned of others' services, by `namespace/<service>.<origin cluster>`. */
+  get imports(): Watched<ReadonlyMap<string, ServiceImport>> {
+    return mapWatched(this.#state, ({ imports }) => new Map(imports.map((imported) => [resourceId(imported.metadata), imported])));
   }
 
   async follow(signal: AbortSignal): Promise<void> {

@@ -11,7 +11,6 @@ export interface ClusterStatusFacts {
   readonly heardAgeMs: number | undefined;
   readonly intermediateNotAfterMs: number;
   readonly signer: "own" | "remote";
-  readonly draining: boolean;
   readonly proxies: readonly ConnectedProxy[];
 }
 
@@ -34,7 +33,6 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
       ...(heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(heardAgeMs) }),
     },
     identity: { intermediateNotAfterMs: Math.floor(facts.intermediateNotAfterMs), signer: facts.signer },
-    draining: facts.draining,
     endpoints: {
       ready: endpoints.filter((endpoint) => endpoint.attached && endpoint.record.ready).length,
       notReady: endpoints.filter((endpoint) => !endpoint.record.ready).length,

@@ -41,6 +41,7 @@ export class Registry {
   readonly #options: RegistryOptions;
   readonly #sessions: SessionTable;
   readonly #state = new WatchedValue<readonly EndpointState[]>([]);
+  readonly #loaded = new WatchedValue(false);
   #records = new Map<string, EndpointRecord>();
   #streams = 0;
 
@@ -52,6 +53,11 @@ export class Registry {
   /** All known instances, in order of their id. */
   get state(): Watched<readonly EndpointState[]> {
     return this.#state;
+  }
+
+  /** False until the stored records have been read: emptiness then means nothing. */
+  get loaded(): Watched<boolean> {
+    return this.#loaded;
   }
 
   /** Starts the session of a caller whose certificate says `identity`. */
@@ -85,6 +91,7 @@ export class Registry {
         this.#sessions.forget(id);
       }
       this.#publish();
+      this.#loaded.set(true);
     }
   }
 

@@ -3,7 +3,7 @@ import type { ObjectRecord } from "#federation/catalog/records.ts";
 import type { Cluster, ExportedService, Region, Relationship, TrafficPolicy, TrustDomain } from "#federation/model/resource.ts";
 import { parseExportedService, readStoredResource } from "#federation/model/parse/parse-resource.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { decodeSignedObject, openObject } from "#federation/wire/signed-object.ts";
 
@@ -40,6 +40,7 @@ export class ReplicatedView {
   readonly #objects: ReadableCollection<ObjectRecord>;
   readonly #logger: Logger;
   readonly #state = new WatchedValue<ReplicatedState>(emptyReplicatedState);
+  readonly #loaded = new WatchedValue(false);
   /** Decoding is remembered by record: a record never changes, a new one takes its place. */
   readonly #decoded = new WeakMap<ObjectRecord, DecodedValue>();
   #records = new Map<string, ObjectRecord>();
@@ -53,12 +54,23 @@ export class ReplicatedView {
     return this.#state;
   }
 
+  /** False until what is stored has been read: emptiness then means nothing. */
+  get loaded(): Watched<boolean> {
+    return this.#loaded;
+  }
+
+  /** One kind of it by itself. */
+  part<K extends keyof ReplicatedState>(kind: K): Watched<ReplicatedState[K]> {
+    return mapWatched(this.#state, (state) => state[kind]);
+  }
+
   async follow(signal: AbortSignal): Promise<void> {
     for await (const batch of this.#objects.changes(signal)) {
       if (batch.initial) this.#records = new Map();
       for (const { id, value } of batch.puts) this.#records.set(id, value);
       for (const id of batch.deletes) this.#records.delete(id);
       this.#state.set(this.#decodeAll());
+      this.#loaded.set(true);
     }
   }
 

@@ -1,0 +1,104 @@
+import { clusterRoutes, joinTokenSeconds } from "#federation/admin-api/plane-routes.ts";
+import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
+import { implement, type Operation } from "#federation/admin-api/route.ts";
+import type { ClusterStatus } from "#federation/admin-api/status.ts";
+import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
+import type { Catalog } from "#federation/catalog/catalog.ts";
+import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
+import { sha256Hex } from "#federation/identity/key-pair.ts";
+import { parseChainPem } from "#federation/identity/pem.ts";
+import { globalOrigin } from "#federation/model/replicated-object.ts";
+import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
+import { sleep } from "#federation/runtime/clock.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import type { ClusterPlaneOptions } from "../cluster-plane.ts";
+import type { ClusterSelf } from "../cluster-state.ts";
+import type { ClusterStateSource } from "../cluster-state-source.ts";
+import type { DiscoveryService } from "../discovery/discovery-service.ts";
+import { approvalContent } from "../exports/trust-domain-content.ts";
+import type { OwnObjects } from "../exports/own-objects.ts";
+import type { ReplicatedView } from "../replicated/replicated-view.ts";
+import { clusterStatus } from "./cluster-status.ts";
+import { explainService } from "./explain.ts";
+
+export interface ClusterOperationsOptions {
+  readonly options: ClusterPlaneOptions;
+  readonly self: ClusterSelf;
+  readonly catalog: Catalog;
+  readonly source: ClusterStateSource;
+  readonly discovery: DiscoveryService;
+  readonly own: OwnObjects;
+  readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
+  readonly epoch: number;
+  readonly replicated: ReplicatedView;
+  readonly joinAddress: string;
+}
+
+/** Between two states of a followed status. */
+const statusIntervalMs = 1_000;
+
+/** The local admin API of a cluster: nothing that an operator needs in an outage dies with the global plane. */
+export function clusterOperations(parts: ClusterOperationsOptions): readonly Operation[] {
+  const { options, catalog, source, replicated } = parts;
+  const { clock } = options;
+  const learned = replicated.state;
+  return [
+    ...resourceOperations("Service", catalog.resources("Service")),
+    ...resourceOperations("ServiceExport", catalog.resources("ServiceExport")),
+    ...readOnlyOperations("ServiceImport", createWatchedBackend(source.imports)),
+    ...readOnlyOperations("TrafficPolicy", createWatchedBackend(replicated.part("policies"))),
+    ...readOnlyOperations("TrustDomain", createWatchedBackend(replicated.part("trustDomains"))),
+    ...readOnlyOperations("Relationship", createWatchedBackend(replicated.part("relationships"))),
+    ...readOnlyOperations("Cluster", createWatchedBackend(replicated.part("clusters"))),
+    ...readOnlyOperations("Region", createWatchedBackend(replicated.part("regions"))),
+    implement(clusterRoutes.createJoinToken, async ({ body }, signal) => {
+      const [root = new Uint8Array()] = parseChainPem(options.membership.facts.federationRootPem);
+      if (body.purpose.kind === "cluster") throw new AtollError("ATOLL_REQUEST_INVALID", "purpose: a cluster joins by a token of the global plane");
+      if (body.purpose.kind === "enrolment" && options.signer === undefined) {
+        throw new AtollError("ATOLL_REQUEST_INVALID", `purpose: this plane is not the signer of ${parts.self.trustDomain}; ask the plane that is`);
+      }
+      const token = createJoinToken([parts.joinAddress], sha256Hex(root));
+      const lifeMs = (body.lifeSeconds ?? joinTokenSeconds.usual) * 1_000;
+      const record = await catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose: body.purpose, lifeMs }, clock.nowMs(), signal);
+      return { status: 201, body: { id: token.id, token: encodeJoinToken(token), purpose: body.purpose, expiresAt: new Date(record.expiresAtMs).toISOString() } };
+    }),
+    implement(
+      clusterRoutes.status,
+      async () => ({ body: statusOf(parts) }),
+      async function* watchStatus(_request, signal) {
+        while (!signal.aborted) {
+          yield { type: "status" as const, status: statusOf(parts) };
+          await sleep(clock, statusIntervalMs, signal).catch(() => undefined);
+        }
+      },
+    ),
+    implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService(source.state.current, query, clock.nowMs()) })),
+    implement(clusterRoutes.approveRelationship, async ({ params }, signal) => {
+      if (options.signer === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `this plane is not the signer of ${parts.self.trustDomain}; ask the plane that is`);
+      const relationship = learned.current.relationships.get(params.name);
+      if (relationship === undefined) throw new AtollError("ATOLL_NOT_FOUND", `no Relationship ${params.name} has reached this cluster`);
+      const side = relationship.spec.caller.trustDomain === parts.self.trustDomain ? "caller" : "callee";
+      const approval = options.signer.approve(relationship, side, clock.nowMs());
+      await parts.own.put("RelationshipApproval", params.name, approvalContent(relationship, approval), signal);
+      return { body: approval };
+    }),
+  ];
+}
+
+function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
+  const { options, source, discovery, statuses, epoch } = parts;
+  const { clock } = options;
+  const heardAt = statuses.current.get(globalOrigin)?.heardAtMonotonicMs;
+  return clusterStatus(
+    source.state.current,
+    {
+      generation: { epoch, revision: parts.own.publication.current.revision },
+      heardAgeMs: heardAt === undefined ? undefined : clock.monotonicMs() - heardAt,
+      intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
+      signer: options.signer === undefined ? "remote" : "own",
+      proxies: discovery.proxies,
+    },
+    clock.nowMs(),
+  );
+}

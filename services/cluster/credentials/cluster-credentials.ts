@@ -1,0 +1,124 @@
+import { join } from "node:path";
+import { createIssuer, type Issuer } from "#federation/identity/authority.ts";
+import { parseBundle } from "#federation/identity/bundle-jwks.ts";
+import { createCsr } from "#federation/identity/csr.ts";
+import { createKeyPair, exportPrivateKeyPem, parseKeyPair, type KeyPair } from "#federation/identity/key-pair.ts";
+import { certificatePem, chainPem, parseChainPem } from "#federation/identity/pem.ts";
+import type { TrustDomainName } from "#federation/model/names.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { jittered, type Random } from "#federation/runtime/random.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { ObjectSigner } from "#federation/wire/signed-object.ts";
+import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
+import { existsSync, readFileSync } from "node:fs";
+import { readKeyFiles, writeKeyFiles } from "./key-files.ts";
+
+/** By what a cluster vouches for its workloads and signs what it says. */
+export interface ClusterKeys {
+  readonly issuer: Issuer;
+  readonly signer: ObjectSigner;
+  readonly bundle: TrustBundle;
+  readonly authorityCertificatePem: string;
+}
+
+/** Gets credentials for two new public keys; `current` proves a renewal, undefined is the first time. */
+export type Certify = (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }, current: ObjectSigner | undefined, signal: AbortSignal) => Promise<ClusterCredentials>;
+
+export interface ClusterCredentialsOptions {
+  readonly dataDir: string;
+  readonly trustDomain: TrustDomainName;
+  readonly certify: Certify;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Tried again after a failed renewal; there is a week for it. */
+const retryMs = 60_000;
+
+/**
+ * The cluster's intermediate and signing key: read from disk, or enrolled for at the first start, and renewed at half of
+ * the intermediate's life. Without the signer the present ones go on for the other half.
+ */
+export class ClusterKeySource {
+  readonly #options: ClusterCredentialsOptions;
+  readonly #keys: WatchedValue<ClusterKeys>;
+
+  private constructor(options: ClusterCredentialsOptions, keys: ClusterKeys) {
+    this.#options = options;
+    this.#keys = new WatchedValue(keys);
+  }
+
+  static async open(options: ClusterCredentialsOptions, signal: AbortSignal): Promise<ClusterKeySource> {
+    const present = readKeys(options);
+    const usable = present !== undefined && present.issuer.notAfterMs > options.clock.nowMs();
+    return new ClusterKeySource(options, usable ? present : await obtain(options, present?.signer, signal));
+  }
+
+  get keys(): Watched<ClusterKeys> {
+    return this.#keys;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random, logger } = this.#options;
+    for (;;) {
+      const leftMs = this.#keys.current.issuer.notAfterMs - clock.nowMs();
+      await sleep(clock, jittered(random, Math.max(leftMs - halfLifeMs, retryMs), 0.05), signal);
+      if (this.#keys.current.issuer.notAfterMs - clock.nowMs() > halfLifeMs * 1.1) continue;
+      try {
+        this.#keys.set(await obtain(this.#options, this.#keys.current.signer, signal));
+        logger.info("The cluster's intermediate was renewed.", { notAfterMs: this.#keys.current.issuer.notAfterMs });
+      } catch (error) {
+        if (signal.aborted) throw error;
+        logger.warn("The cluster's intermediate could not be renewed; the present one goes on.", {
+          notAfterMs: this.#keys.current.issuer.notAfterMs,
+          reason: describeError(error),
+        });
+      }
+    }
+  }
+}
+
+/** Half of the intermediate's 14 days. */
+const halfLifeMs = 7 * 86_400_000;
+
+async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner | undefined, signal: AbortSignal): Promise<ClusterKeys> {
+  const intermediate = createKeyPair();
+  const signing = createKeyPair();
+  const credentials = await options.certify({ intermediate: createCsr(intermediate), signing: createCsr(signing) }, current, signal);
+  writeKeys(options, credentials, intermediate, signing);
+  const keys = readKeys(options);
+  if (keys === undefined) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the credentials that were just written cannot be read");
+  return keys;
+}
+
+function directoryOf(options: ClusterCredentialsOptions): string {
+  return join(options.dataDir, "ca");
+}
+
+function writeKeys(options: ClusterCredentialsOptions, credentials: ClusterCredentials, intermediate: KeyPair, signing: KeyPair): void {
+  const directory = directoryOf(options);
+  // Checked before anything is replaced: a bundle of another domain must not take the place of ours.
+  parseBundle(Buffer.from(credentials.bundle).toString("utf8"), options.trustDomain);
+  writePrivateFile(join(directory, "bundle.json"), credentials.bundle);
+  writePrivateFile(join(directory, "authority.pem"), certificatePem(credentials.authorityCertificate));
+  writeKeyFiles(directory, "signing", { certificatePem: chainPem(credentials.signingChain), privateKeyPem: exportPrivateKeyPem(signing.privateKey) });
+  writeKeyFiles(directory, "intermediate", { certificatePem: chainPem(credentials.intermediateChain), privateKeyPem: exportPrivateKeyPem(intermediate.privateKey) });
+}
+
+function readKeys(options: ClusterCredentialsOptions): ClusterKeys | undefined {
+  const directory = directoryOf(options);
+  const intermediate = readKeyFiles(directory, "intermediate");
+  const signing = readKeyFiles(directory, "signing");
+  if (intermediate === undefined || signing === undefined || !existsSync(join(directory, "bundle.json"))) return undefined;
+  return {
+    issuer: createIssuer(intermediate.certificatePem, intermediate.privateKeyPem),
+    signer: { privateKey: parseKeyPair(signing.privateKeyPem).privateKey, chain: parseChainPem(signing.certificatePem) },
+    bundle: parseBundle(readFileSync(join(directory, "bundle.json"), "utf8"), options.trustDomain),
+    authorityCertificatePem: readFileSync(join(directory, "authority.pem"), "utf8"),
+  };
+}

@@ -1,0 +1,106 @@
+import { Client, type handleUnaryCall, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
+import type { Catalog } from "#federation/catalog/catalog.ts";
+import { createAnchors } from "#federation/identity/anchors.ts";
+import { createGrpcCredentials } from "#federation/identity/grpc-credentials.ts";
+import { decodeJoinToken } from "#federation/identity/join-token.ts";
+import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
+import type { TrustDomainName } from "#federation/model/names.ts";
+import { pathOf, trustDomainOf } from "#federation/model/spiffe-id.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { callUnary, signerService } from "#federation/wire/grpc-services.ts";
+import { signBytes, verifyBytes, type VerifyChain } from "#federation/wire/signed-object.ts";
+import { renewalProofContext, renewalProofInput, type ClusterCredentials, type EnrollRequest, type RenewClusterRequest } from "#federation/wire/signer-messages.ts";
+import type { Certify } from "./cluster-credentials.ts";
+import type { TrustDomainSigner } from "./signer.ts";
+
+const callTimeoutMs = 10_000;
+
+/** Asks the signer's plane for credentials: by the enrolment token the first time, by the key that is being renewed later. */
+export function remoteCertify(options: {
+  readonly cluster: string;
+  readonly readToken: () => string;
+  readonly federationBundle: TrustBundle;
+  readonly clock: Clock;
+}): Certify {
+  const { cluster, federationBundle, clock } = options;
+  return async ({ intermediate, signing }, current, signal) => {
+    const text = options.readToken();
+    const token = decodeJoinToken(text);
+    const anchors = createAnchors([federationBundle]);
+    const accept = (id: Parameters<typeof pathOf>[0]): boolean =>
+      trustDomainOf(id) === federationBundle.trustDomain && pathOf(id).startsWith("/atoll/plane/cluster/");
+    const [address = ""] = token.addresses;
+    const client = new Client(address, createGrpcCredentials(() => ({ anchors, accept })));
+    const call = { deadlineMs: callTimeoutMs, nowMs: clock.nowMs(), signal };
+    try {
+      if (current === undefined) {
+        const request: EnrollRequest = { token: text, cluster, intermediateCsr: intermediate, signingCsr: signing };
+        return await callUnary(client, signerService.enrollCluster, request, call);
+      }
+      const unsigned = { cluster, intermediateCsr: intermediate, signingCsr: signing };
+      const proof = signBytes(renewalProofContext, renewalProofInput(unsigned), current.privateKey);
+      const request: RenewClusterRequest = { ...unsigned, currentSigningChain: Buffer.from(chainPem(current.chain)), proof };
+      return await callUnary(client, signerService.renewCluster, request, call);
+    } catch (error) {
+      if (isAtollError(error)) throw error;
+      throw new AtollError("ATOLL_PEER_UNAVAILABLE", `the signer at ${address} gave no credentials: ${describeError(error)}`, { cause: error });
+    } finally {
+      client.close();
+    }
+  };
+}
+
+export interface SignerServiceOptions {
+  readonly signer: TrustDomainSigner;
+  readonly catalog: Catalog;
+  readonly federation: string;
+  readonly trustDomain: TrustDomainName;
+  /** Judges the chain of the signing key that a renewal shows. */
+  readonly verifyChain: VerifyChain;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** The handlers of the signer's gRPC service, for the plane that holds its trust domain's keys. */
+export function signerHandlers(options: SignerServiceOptions): {
+  readonly enrollCluster: handleUnaryCall<EnrollRequest, ClusterCredentials>;
+  readonly renewCluster: handleUnaryCall<RenewClusterRequest, ClusterCredentials>;
+} {
+  return {
+    enrollCluster: unary(options, async (request) => {
+      const token = decodeJoinToken(request.token);
+      const purpose = await options.catalog.joinTokens.consume(token.id, Buffer.from(token.secret, "base64url"), options.clock.nowMs(), options.signal);
+      if (purpose.kind !== "enrolment" || purpose.cluster !== request.cluster) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token cannot be used");
+      options.logger.info("A cluster enrolled with this trust domain.", { clusterId: request.cluster });
+      return options.signer.certify(request.cluster, request.intermediateCsr, request.signingCsr, options.clock.nowMs());
+    }),
+    renewCluster: unary(options, async (request) => {
+      const chain = parseChainPem(Buffer.from(request.currentSigningChain).toString("utf8"));
+      const publicKey = options.verifyChain(chain, { federation: options.federation, origin: request.cluster, trustDomain: options.trustDomain });
+      verifyBytes(renewalProofContext, renewalProofInput(request), request.proof, publicKey);
+      options.logger.info("A cluster's credentials were renewed.", { clusterId: request.cluster });
+      return options.signer.certify(request.cluster, request.intermediateCsr, request.signingCsr, options.clock.nowMs());
+    }),
+  };
+}
+
+/** A unary handler that answers every refusal alike and logs why. */
+export function unary<Request, Response>(
+  options: { readonly logger: Logger },
+  handle: (request: Request, call: ServerUnaryCall<Request, Response>) => Promise<Response>,
+): handleUnaryCall<Request, Response> {
+  return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
+    handle(call.request, call).then(
+      (response) => callback(null, response),
+      (error: unknown) => {
+        options.logger.warn("A request for credentials was refused.", { reason: describeError(error) });
+        const isOurs = isAtollError(error, "ATOLL_STORE_UNAVAILABLE");
+        callback({ code: isOurs ? status.UNAVAILABLE : status.PERMISSION_DENIED, details: isOurs ? "the store does not answer" : "refused" });
+      },
+    );
+  };
+}

@@ -1,0 +1,64 @@
+import type { handleUnaryCall } from "@grpc/grpc-js";
+import type { Catalog } from "#federation/catalog/catalog.ts";
+import { publicKeyFromCsr } from "#federation/identity/csr.ts";
+import { peerOfCall } from "#federation/identity/grpc-listener.ts";
+import { decodeJoinToken } from "#federation/identity/join-token.ts";
+import { issueSvid } from "#federation/identity/leaf.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
+import { createSpiffeId, createWorkloadId } from "#federation/model/spiffe-id.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { IdentityResponse, JoinRequest, RenewRequest } from "#federation/wire/workload-messages.ts";
+import type { ClusterSelf } from "../cluster-state.ts";
+import { subscriberOf } from "../peer-identity.ts";
+import type { ClusterKeys } from "./cluster-credentials.ts";
+import { unary } from "./enrolment.ts";
+
+export interface WorkloadIssuerOptions {
+  readonly self: ClusterSelf;
+  readonly keys: Watched<ClusterKeys>;
+  readonly catalog: Catalog;
+  /** The federation's bundle, by which a proxy knows its plane, and those of the state. */
+  readonly bundles: () => readonly TrustBundle[];
+  /** `host:port` of this plane's discovery port, where the proxy goes on. */
+  readonly discoveryAddress: () => string;
+  readonly svidMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Issues SVIDs to proxies: the first for a token, the next ones for the SVID before. Names come from the token or the certificate, never from the request. */
+export function workloadIssuer(options: WorkloadIssuerOptions): {
+  readonly issueFirst: handleUnaryCall<JoinRequest, IdentityResponse>;
+  readonly renew: handleUnaryCall<RenewRequest, IdentityResponse>;
+} {
+  return {
+    issueFirst: unary(options, async (request) => {
+      const token = decodeJoinToken(request.token);
+      const purpose = await options.catalog.joinTokens.consume(token.id, Buffer.from(token.secret, "base64url"), options.clock.nowMs(), options.signal);
+      const { self } = options;
+      if (purpose.kind === "workload") return issue(options, createWorkloadId(self.trustDomain, purpose.namespace, purpose.serviceAccount), request.csr);
+      if (purpose.kind === "gateway") return issue(options, createSpiffeId(self.trustDomain, "atoll", "gateway", self.cluster), request.csr);
+      throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token cannot be used");
+    }),
+    renew: unary(options, async (request, call) => {
+      const subscriber = subscriberOf(peerOfCall(call), options.self);
+      if (subscriber === undefined) throw new AtollError("ATOLL_PEER_UNVERIFIED", "only workloads of this cluster's trust domain renew here");
+      return issue(options, subscriber.identity, request.csr);
+    }),
+  };
+}
+
+function issue(options: WorkloadIssuerOptions, spiffeId: SpiffeId, csr: Uint8Array): IdentityResponse {
+  const certificateChain = issueSvid(options.keys.current.issuer, {
+    spiffeId,
+    publicKey: publicKeyFromCsr(csr),
+    validityMs: options.svidMs,
+    nowMs: options.clock.nowMs(),
+  });
+  return { certificateChain, bundles: options.bundles(), discoveryAddresses: [options.discoveryAddress()] };
+}

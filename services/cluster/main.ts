@@ -1,0 +1,107 @@
+import { parseArgs } from "node:util";
+import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
+import { keys as storeKeys } from "#federation/catalog/keys.ts";
+import { createTlsMaterial } from "#federation/identity/tls-options.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { readConfigFile } from "#federation/runtime/config.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { runProcess } from "#federation/runtime/process.ts";
+import { systemRandom } from "#federation/runtime/random.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
+import { openConfiguredStore } from "#federation/store/configured-store.ts";
+import { runAsLeader } from "#federation/store/leader.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
+import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
+import { createPlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
+import { runClusterPlane } from "./cluster-plane.ts";
+import { clusterConfigField, type ClusterConfig } from "./config.ts";
+import { ClusterKeySource } from "./credentials/cluster-credentials.ts";
+import { remoteCertify } from "./credentials/enrolment.ts";
+import { joinFederation, loadMembership, readToken, type PlaneMembership } from "./credentials/plane-membership.ts";
+import { TrustDomainSigner } from "./credentials/signer.ts";
+
+const usage = "usage: main.ts join --config FILE | main.ts run --config FILE";
+
+runProcess(async (signal) => {
+  const { command, config } = readArguments();
+  const logger = createPinoLogger({ level: config.logLevel, fields: { service: "atoll-cluster", clusterId: config.cluster } });
+  const signer = config.signer.kind === "own" ? TrustDomainSigner.open(config.signer.trustDomain, config.dataDir, systemClock.nowMs()) : undefined;
+  const membership = await ensureMembership(config, signer, logger, signal);
+  if (command === "run") await run({ config, signer, membership, logger }, signal);
+});
+
+function readArguments(): { readonly command: "join" | "run"; readonly config: ClusterConfig } {
+  try {
+    const { positionals, values } = parseArgs({ allowPositionals: true, options: { config: { type: "string" } } });
+    const [command] = positionals;
+    if ((command === "join" || command === "run") && values.config !== undefined) return { command, config: readConfigFile(values.config, clusterConfigField) };
+  } catch (error) {
+    if (error instanceof AtollError) throw error;
+    throw new AtollError("ATOLL_CONFIG_INVALID", usage, { cause: error });
+  }
+  throw new AtollError("ATOLL_CONFIG_INVALID", usage);
+}
+
+async function ensureMembership(config: ClusterConfig, signer: TrustDomainSigner | undefined, logger: Logger, signal: AbortSignal): Promise<PlaneMembership> {
+  const present = await loadMembership(config.dataDir);
+  if (present !== undefined) return present;
+  if (config.globalJoinTokenFile === "") throw new AtollError("ATOLL_CONFIG_INVALID", "globalJoinTokenFile: this plane has not joined yet and needs a token");
+  const joined = await joinFederation(
+    { dataDir: config.dataDir, cluster: config.cluster, tokenFile: config.globalJoinTokenFile, statement: signer?.statement(), clock: systemClock },
+    signal,
+  );
+  if (signer !== undefined && signer.trustDomain !== joined.facts.trustDomain) {
+    throw new AtollError("ATOLL_CONFIG_INVALID", `signer.trustDomain: the Cluster belongs to ${joined.facts.trustDomain}, the signer is that of ${signer.trustDomain}`);
+  }
+  logger.info("Joined the federation.", { federation: joined.facts.federation, regionId: joined.facts.region, trustDomain: joined.facts.trustDomain });
+  return joined;
+}
+
+interface Running {
+  readonly config: ClusterConfig;
+  readonly signer: TrustDomainSigner | undefined;
+  readonly membership: PlaneMembership;
+  readonly logger: Logger;
+}
+
+async function run({ config, signer, membership, logger }: Running, signal: AbortSignal): Promise<void> {
+  const clock = systemClock;
+  const random = systemRandom;
+  const certify =
+    signer === undefined
+      ? remoteCertify({ cluster: config.cluster, readToken: () => readToken(remoteTokenFile(config)), federationBundle: membership.federationBundle, clock })
+      : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.certify(config.cluster, csrs.intermediate, csrs.signing, clock.nowMs());
+  const keySource = await ClusterKeySource.open({ dataDir: config.dataDir, trustDomain: membership.facts.trustDomain, certify, clock, random, logger }, signal);
+  const planeSvid = new WatchedValue(membership.svid);
+  const material = createTlsMaterial(membership.svid, [membership.federationBundle]);
+  const engineTls = { caPem: material.anchors.join(""), certificatePem: material.svid.certificateChainPem, privateKeyPem: material.svid.privateKeyPem };
+  const metrics = createPlaneMetrics({ plane: config.cluster });
+  await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
+  const common = { tls: () => engineTls, clock, random, logger };
+  await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: `/atoll/cluster/${config.cluster}` });
+  await using bus = await openConfiguredBus({
+    ...common,
+    config: config.bus,
+    name: config.cluster,
+    observer: { dropped: (count) => metrics.busDropped.inc(count), reconnected: () => metrics.busReconnected.inc() },
+  });
+  await runTasks(
+    [
+      (inner) => keySource.run(inner),
+      (inner) =>
+        runAsLeader(
+          store,
+          { key: storeKeys.leader, id: `${config.cluster}-${process.pid}`, clock, random, logger },
+          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, clock, random, logger }, term, termSignal),
+          inner,
+        ),
+    ],
+    signal,
+  );
+}
+
+function remoteTokenFile(config: ClusterConfig): string {
+  return config.signer.kind === "remote" ? config.signer.tokenFile : "";
+}

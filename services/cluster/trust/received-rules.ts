@@ -1,0 +1,31 @@
+import type { ReceiverOptions } from "#federation/replication/shell/run-receiver.ts";
+import { globalOrigin, type ObjectPayload } from "#federation/model/replicated-object.ts";
+import { parseExportedService } from "#federation/model/parse/parse-resource.ts";
+import type { ClusterSelf } from "../cluster-state.ts";
+import type { ReplicatedState } from "../replicated/replicated-view.ts";
+
+/** Kinds that only the global plane says. */
+const globalKinds = new Set(["Region", "Cluster", "TrustDomain", "Relationship", "TrafficPolicy"]);
+
+/**
+ * Whether a verified object is one that its origin may say: the global plane its own kinds, another cluster the exports of
+ * its own services, in the namespaces that it may export, from the region that it is in. What the global plane relays is
+ * checked here once more, because a relay is not believed.
+ */
+export function admitsReceived(self: ClusterSelf, replicated: () => ReplicatedState): NonNullable<ReceiverOptions["admits"]> {
+  return (payload) => {
+    if (payload.origin === globalOrigin) return globalKinds.has(payload.kind);
+    return payload.kind === "ServiceExport" && payload.origin !== self.cluster && isOwnExport(payload, replicated());
+  };
+}
+
+function isOwnExport(payload: ObjectPayload, replicated: ReplicatedState): boolean {
+  if (payload.tombstone) return true;
+  const exported = parseExportedService(payload.value);
+  if (exported.cluster !== payload.origin || exported.trustDomain !== payload.originTrustDomain || `${exported.namespace}/${exported.name}` !== payload.key) return false;
+  if (exported.serverIdentities.some((identity) => !identity.startsWith(`spiffe://${exported.trustDomain}/ns/${exported.namespace}/`))) return false;
+  const cluster = replicated.clusters.get(payload.origin);
+  // A cluster that is not known yet is admitted by its signature alone; its resource follows in the same stream.
+  if (cluster === undefined) return true;
+  return cluster.spec.trustDomain === exported.trustDomain && cluster.spec.region === exported.region && cluster.spec.exportNamespaces.includes(exported.namespace);
+}
