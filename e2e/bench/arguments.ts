@@ -9,6 +9,8 @@ export interface BenchArguments {
   readonly shapes: readonly Shape[];
   readonly subjects: readonly string[];
   readonly jsonPath: string | undefined;
+  /** Profile Atoll instead of measuring. */
+  readonly profile: boolean;
   readonly help: boolean;
 }
 
@@ -20,6 +22,7 @@ export const usage = `npm run bench -- [options]
   --seconds N          whole seconds of each closed-loop run (4)
   --connections N      of each run (32)
   --rate N             requests per second of the open loop (2000)
+  --profile            measures nothing, and shows where Atoll's sidecar spends its time
   --json FILE          writes every sample, the machine and the commands there`;
 
 /** Fewer pairs than this say nothing about a spread. */
@@ -31,7 +34,7 @@ export function parseArguments(args: readonly string[]): BenchArguments {
   const flag = { type: "boolean", default: false } as const;
   const { values } = parseArgs({
     args: [...args],
-    options: { quick: flag, help: flag, shapes: text, subjects: text, rounds: text, seconds: text, connections: text, rate: text, json: text },
+    options: { quick: flag, help: flag, profile: flag, shapes: text, subjects: text, rounds: text, seconds: text, connections: text, rate: text, json: text },
   });
   const count = (name: string, value: string | undefined, fallback: number): number => {
     const number = value === undefined ? fallback : Number(value);
@@ -40,6 +43,7 @@ export function parseArguments(args: readonly string[]): BenchArguments {
   };
   return {
     help: values.help,
+    profile: values.profile,
     jsonPath: values.json,
     shapes: chosenOf("shapes", values.shapes, shapes),
     subjects: chosenOf("subjects", values.subjects, ["atoll", "haproxy", "nginx"]),

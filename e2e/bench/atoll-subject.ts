@@ -41,8 +41,17 @@ const callerProxy = "bench-storefront-proxy";
 const calleeProxy = "bench-catalog-proxy";
 const calleeApp = "bench-catalog";
 
+/** How Atoll's subject is started. */
+export interface AtollSubjectOptions {
+  /** The repository. */
+  readonly home: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The subject writes a V8 CPU profile here when it ends; without it, it is not profiled. */
+  readonly profileDirectory?: string;
+}
+
 /** Atoll's real processes: `mtls-out` measures the caller's sidecar, `mtls-in` the callee's, on one and the same path. */
-export function createAtollSubject(options: { readonly home: string; readonly environment: Readonly<Record<string, string | undefined>> }): Subject {
+export function createAtollSubject(options: AtollSubjectOptions): Subject {
   return {
     name: "atoll",
     unsupported: (shape) => (shape === "http" ? "its hops are always mutual TLS" : undefined),
@@ -56,15 +65,16 @@ export function createAtollSubject(options: { readonly home: string; readonly en
       const views = await federation.supervisor.list(signal);
       const subject = viewOf(views, start.shape === "mtls-out" ? callerProxy : calleeProxy);
       for (const view of views) await pin(start.rig, view.pid, view === subject ? "subject" : "load");
-      const loadPort = viewOf(views, callerProxy).ports["outbound"];
-      if (subject.pid === undefined || loadPort === undefined) throw new Error("a sidecar does not run");
+      const pid = options.profileDirectory === undefined ? subject.pid : await restartProfiled(start, federation, { name: subject.name, directory: options.profileDirectory, environment: options.environment }, signal);
+      const loadPort = portIn(federation, callerProxy, ["ports", "outbound"]);
+      if (pid === undefined) throw new Error(`${subject.name} does not run`);
       await waitForAnswers(loadPort, signal);
-      return { name: "atoll", pid: subject.pid, loadPort };
+      return { name: "atoll", pid, loadPort };
     },
   };
 }
 
-function contextOf(start: SubjectStart, options: Parameters<typeof createAtollSubject>[0], signal: AbortSignal): CommandContext {
+function contextOf(start: SubjectStart, options: AtollSubjectOptions, signal: AbortSignal): CommandContext {
   const { stdout, stderr } = process;
   return {
     name: `bench-${start.shape}`,
@@ -89,7 +99,7 @@ async function startFederation(context: CommandContext): Promise<RunningFederati
 
 /** Puts the bench's backend in the place of the callee's demo application, so that every subject has the same one behind it. */
 async function replaceApp(start: SubjectStart, federation: RunningFederation, signal: AbortSignal): Promise<void> {
-  const port = viewOf(await federation.supervisor.list(signal), calleeApp).ports["http"] ?? appPort(federation);
+  const port = portIn(federation, calleeApp, ["listen", "port"]);
   await federation.supervisor.stop({ names: [calleeApp] }, signal);
   const { rig, cleanUp } = start;
   const name = `atoll-backend-${start.shape}`;
@@ -97,12 +107,32 @@ async function replaceApp(start: SubjectStart, federation: RunningFederation, si
   cleanUp.use(startProcess(rig, { name, role: "load", tool: rig.tools.nginx, args: ["-c", config] }));
 }
 
-/** The port that the callee's application was told to listen on. */
-function appPort(federation: RunningFederation): number {
-  const config = federation.topology.processes.find(({ spec }) => spec.name === calleeApp)?.config as { readonly listen?: { readonly port?: number } } | undefined;
-  const port = config?.listen?.port;
-  if (port === undefined) throw new Error(`${calleeApp} has no port`);
-  return port;
+/** Ends the sidecar `name` and starts it again as a process of the bench, with V8's profiler on. It has its identity on disk. */
+async function restartProfiled(
+  start: SubjectStart,
+  federation: RunningFederation,
+  subject: { readonly name: string; readonly directory: string; readonly environment: AtollSubjectOptions["environment"] },
+  signal: AbortSignal,
+): Promise<number> {
+  const spec = plannedOf(federation, subject.name).spec;
+  await federation.supervisor.stop({ names: [subject.name] }, signal);
+  const tool = { path: spec.command, environment: { ...subject.environment, ...spec.env } };
+  const args = ["--cpu-prof", `--cpu-prof-dir=${subject.directory}`, ...spec.args];
+  return start.cleanUp.use(startProcess(start.rig, { name: subject.name, role: "subject", tool, args })).pid;
+}
+
+function plannedOf(federation: RunningFederation, name: string): RunningFederation["topology"]["processes"][number] {
+  const planned = federation.topology.processes.find(({ spec }) => spec.name === name);
+  if (planned === undefined) throw new Error(`the federation has no process ${name}`);
+  return planned;
+}
+
+/** A port in the configuration that a process was given. */
+function portIn(federation: RunningFederation, name: string, path: readonly string[]): number {
+  let value: unknown = plannedOf(federation, name).config;
+  for (const key of path) value = value !== null && typeof value === "object" ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
+  if (typeof value !== "number") throw new Error(`${name} has no ${path.join(".")}`);
+  return value;
 }
 
 function viewOf(views: readonly ProcessView[], name: string): ProcessView {

@@ -8,18 +8,19 @@ import type { BenchArguments } from "./arguments.ts";
 import { createAtollSubject } from "./atoll-subject.ts";
 import { createCertificates } from "./certificates.ts";
 import { haproxySubject, nginxSubject } from "./peer-subjects.ts";
+import { renderProfile } from "./cpu-profile.ts";
+import { profileShape } from "./profile-shape.ts";
 import { describeMachine, renderShape } from "./report.ts";
+import type { Machine } from "./report.ts";
 import { createRig } from "./rig.ts";
+import type { Rig } from "./rig.ts";
 import { runShape } from "./run-shape.ts";
 import type { ShapeResult } from "./run-shape.ts";
 import type { Subject } from "./subject.ts";
 import { findTools } from "./tools.ts";
 
-const subjects: readonly Subject[] = [
-  createAtollSubject({ home: join(import.meta.dirname, "../.."), environment: process.env }),
-  haproxySubject,
-  nginxSubject,
-];
+const home = join(import.meta.dirname, "../..");
+const subjects: readonly Subject[] = [createAtollSubject({ home, environment: process.env }), haproxySubject, nginxSubject];
 
 /** Above this something else is running beside the bench. */
 const loadBeforeMax = 0.5;
@@ -44,6 +45,20 @@ async function main(signal: AbortSignal): Promise<void> {
   if (!rig.pins) console.log("Not pinned: one core only, or no taskset. The figures say little.");
   if (machine.loadBefore > loadBeforeMax) console.log(`Not quiet: load average ${machine.loadBefore.toFixed(1)} before the run. Trust the ratios, not the figures, and no latency.`);
   if (parsed.settings.quick) console.log("Quick mode: one short round. The figures show that the bench works, no more.");
+  if (parsed.profile) await profile(rig, parsed, signal);
+  else await measure(rig, { parsed, machine, onProgress }, signal);
+  // Kept on failure: the logs in it say why.
+  logDirectory = undefined;
+  rmSync(directory, { recursive: true, force: true });
+}
+
+interface Measuring {
+  readonly parsed: BenchArguments;
+  readonly machine: Machine;
+  readonly onProgress: (sentence: string) => void;
+}
+
+async function measure(rig: Rig, { parsed, machine, onProgress }: Measuring, signal: AbortSignal): Promise<void> {
   const results: ShapeResult[] = [];
   for (const shape of parsed.shapes) {
     const chosen = subjects.filter((subject) => parsed.subjects.includes(subject.name));
@@ -52,12 +67,19 @@ async function main(signal: AbortSignal): Promise<void> {
     console.log(`\n${renderShape(result)}`);
   }
   if (parsed.jsonPath !== undefined) writeFileSync(parsed.jsonPath, `${JSON.stringify(jsonOf(parsed, machine, results), null, 2)}\n`);
-  // Kept on failure: the logs in it say why.
-  logDirectory = undefined;
-  rmSync(directory, { recursive: true, force: true });
 }
 
-function jsonOf(parsed: BenchArguments, machine: ReturnType<typeof describeMachine>, results: readonly ShapeResult[]): object {
+/** Where the time of each shape's sidecar goes. */
+async function profile(rig: Rig, parsed: BenchArguments, signal: AbortSignal): Promise<void> {
+  for (const shape of parsed.shapes) {
+    const directory = join(rig.directory, `profile-${shape}`);
+    const subject = createAtollSubject({ home, environment: process.env, profileDirectory: directory });
+    if (subject.unsupported(shape) !== undefined) continue;
+    console.log(`\n${shape}\n${renderProfile(await profileShape(rig, { shape, subject, settings: parsed.settings, directory, home }, signal))}`);
+  }
+}
+
+function jsonOf(parsed: BenchArguments, machine: Machine, results: readonly ShapeResult[]): object {
   const { settings } = parsed;
   const commands = {
     run: ["npm", "run", "bench", "--", ...process.argv.slice(2)].join(" "),

@@ -26,6 +26,9 @@ export interface BenchProcess extends AsyncDisposable {
   readonly pid: number;
 }
 
+/** After SIGTERM; a proxy drains, and a profiled one writes its profile. */
+const endWithinMs = 15_000;
+
 /** The rig of one run; its files go below `directory`. */
 export function createRig(parts: Pick<Rig, "directory" | "tools" | "certificates"> & { readonly tasksetPath: string | undefined }): Rig {
   const { tasksetPath } = parts;
@@ -52,7 +55,7 @@ export function startProcess(rig: Rig, start: { readonly name: string; readonly 
     pid: child.pid,
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
-      const timer = systemClock.schedule(3_000, () => child.kill("SIGKILL"));
+      const timer = systemClock.schedule(endWithinMs, () => child.kill("SIGKILL"));
       await ended;
       timer[Symbol.dispose]();
     },
