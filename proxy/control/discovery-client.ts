@@ -1,0 +1,147 @@
+import type { Client } from "@grpc/grpc-js";
+import { AsyncQueue } from "#federation/runtime/async-queue.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { isAbort } from "#federation/runtime/lifecycle.ts";
+import { jittered, type Random } from "#federation/runtime/random.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { DiscoveryNode, ReceivedDeltaResponse } from "#federation/wire/discovery-messages.ts";
+import type { ResourceTypeUrl } from "#federation/wire/discovery-resources.ts";
+import { discoveryClientMethod, openStream } from "#federation/wire/grpc-services.ts";
+import type { SnapshotBuilder } from "./snapshot-builder.ts";
+
+/** Counters of discovery and its freshness. */
+export interface DiscoveryStats {
+  connected: boolean;
+  streams: number;
+  acks: number;
+  nacks: number;
+  lastNack: string;
+  /** Wall-clock ms at which the plane last said anything, in this life of the process or, from disk, an earlier one. */
+  asOfMs: number;
+}
+
+export function createDiscoveryStats(): DiscoveryStats {
+  return { connected: false, streams: 0, acks: 0, nacks: 0, lastNack: "", asOfMs: 0 };
+}
+
+/** What to subscribe to: names, or everything of the type. */
+export type Subscription = { readonly typeUrl: ResourceTypeUrl; readonly names: readonly string[] | "all" };
+
+export interface DiscoveryClientOptions {
+  readonly client: Client;
+  readonly node: DiscoveryNode;
+  readonly subscriptions: readonly Subscription[];
+  readonly builder: SnapshotBuilder;
+  readonly stats: DiscoveryStats;
+  /** Called once, when every subscribed type has been answered for the first time. */
+  readonly onLevel: () => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+const retryMsMin = 250;
+const retryMsMax = 15_000;
+/** At most one response of each type is on its way, so this is never reached by a correct plane. */
+const responsesWaitingMax = 64;
+/** google.rpc.Code INVALID_ARGUMENT: what a refused response is answered with. */
+const invalidArgument = 3;
+
+/**
+ * Keeps one delta ADS stream to the plane open and applies what comes. After a break it says which versions it holds, so
+ * that only what changed is sent. A response that cannot be applied is refused, and the last good state stays.
+ */
+export async function runDiscovery(options: DiscoveryClientOptions, signal: AbortSignal): Promise<void> {
+  const answered = new Set<string>();
+  let failures = 0;
+  while (!signal.aborted) {
+    const before = options.stats.acks;
+    try {
+      await runStream(options, answered, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      options.logger.warn("The discovery stream broke; the last good state stays.", { reason: describeError(error) });
+    } finally {
+      options.stats.connected = false;
+    }
+    failures = options.stats.acks > before ? 1 : failures + 1;
+    try {
+      await sleep(options.clock, jittered(options.random, Math.min(retryMsMax, retryMsMin * 2 ** Math.min(failures - 1, 10)), 0.3), signal);
+    } catch (error) {
+      if (isAbort(error)) return;
+      throw error;
+    }
+  }
+}
+
+async function runStream(options: DiscoveryClientOptions, answered: Set<string>, signal: AbortSignal): Promise<void> {
+  const { builder, stats, clock } = options;
+  const ended = new AbortController();
+  const stream = openStream(options.client, discoveryClientMethod, AbortSignal.any([signal, ended.signal]));
+  const responses = new AsyncQueue<ReceivedDeltaResponse>({
+    capacity: responsesWaitingMax,
+    onDrop: () => responses.fail(new AtollError("ATOLL_WIRE_TOO_LARGE", "the plane sends responses without waiting for answers")),
+  });
+  stream.on("data", (response: ReceivedDeltaResponse) => {
+    stats.connected = true;
+    responses.push(response);
+  });
+  stream.on("error", (error) => responses.fail(error));
+  stream.on("end", () => responses.end());
+  try {
+    stats.streams++;
+    subscribe(options, (request) => stream.write(request));
+    for await (const response of responses.drain(signal)) {
+      const fault = await refusalOf(builder, response);
+      stats.asOfMs = clock.nowMs();
+      if (fault === undefined) {
+        stats.acks++;
+        answered.add(response.typeUrl);
+        if (answered.size === options.subscriptions.length) {
+          // Told once: the set grows past the number of types only here.
+          answered.add("level");
+          options.onLevel();
+        }
+      } else {
+        stats.nacks++;
+        stats.lastNack = fault;
+        options.logger.error("A discovery response was refused; the last good state stays.", { typeUrl: response.typeUrl, reason: fault });
+      }
+      stream.write({
+        typeUrl: response.typeUrl,
+        subscribe: [],
+        unsubscribe: [],
+        initialVersions: {},
+        responseNonce: response.nonce,
+        ...(fault === undefined ? {} : { fault: { code: invalidArgument, message: fault } }),
+      });
+    }
+  } finally {
+    ended.abort();
+  }
+}
+
+function subscribe(options: DiscoveryClientOptions, write: (request: Parameters<typeof discoveryClientMethod.requestSerialize>[0]) => unknown): void {
+  const { versions } = options.builder.current;
+  for (const [index, { typeUrl, names }] of options.subscriptions.entries()) {
+    write({
+      ...(index === 0 ? { node: options.node } : {}),
+      typeUrl,
+      subscribe: names === "all" ? [] : names,
+      unsubscribe: [],
+      initialVersions: Object.fromEntries(versions[typeUrl]),
+      responseNonce: "",
+    });
+  }
+}
+
+/** Applies the response; undefined when that went well, else why not. */
+async function refusalOf(builder: SnapshotBuilder, response: ReceivedDeltaResponse): Promise<string | undefined> {
+  try {
+    await builder.apply(response);
+    return undefined;
+  } catch (error) {
+    return describeError(error);
+  }
+}

@@ -1,0 +1,79 @@
+import { readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { loadIdentity, saveBundles, saveSvid } from "#federation/identity/svid-files.ts";
+import { parseAddress } from "#federation/identity/join-token.ts";
+import type { X509Svid } from "#federation/identity/svid.ts";
+import { parseSpiffeId, trustDomainOf } from "#federation/model/spiffe-id.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { describeError } from "#federation/runtime/errors.ts";
+import { writePrivateFile } from "./private-file.ts";
+import type { Joined } from "./join-plane.ts";
+import { clusterOfPlane } from "./join-plane.ts";
+import type { Plane } from "./plane-link.ts";
+
+/** What an earlier life left behind. */
+export interface StoredIdentity {
+  readonly svid: X509Svid | undefined;
+  readonly bundles: readonly TrustBundle[];
+  readonly plane: Plane | undefined;
+  readonly warnings: readonly string[];
+}
+
+const planeFile = "plane.json";
+
+/** Where a proxy keeps who it is: `identity/` under its data directory, files of mode 0600. With `keys: "memory"` the SVID is never written. */
+export class IdentityStore {
+  readonly #directory: string;
+  readonly #keepsKeys: boolean;
+
+  constructor(dataDir: string, keys: "disk" | "memory") {
+    this.#directory = join(dataDir, "identity");
+    this.#keepsKeys = keys === "disk";
+  }
+
+  async load(): Promise<StoredIdentity> {
+    const { svid, bundles, warnings } = await loadIdentity(this.#directory);
+    const loaded = await this.#loadPlane(bundles);
+    return { svid: this.#keepsKeys ? svid : undefined, bundles, plane: loaded.plane, warnings: [...warnings, ...loaded.warnings] };
+  }
+
+  async saveJoined(joined: Joined): Promise<void> {
+    const { identity, addresses, bundle } = joined.plane;
+    const others = joined.bundles.filter((candidate) => candidate.trustDomain !== bundle.trustDomain);
+    await saveBundles(this.#directory, [bundle, ...others]);
+    await writePrivateFile(join(this.#directory, planeFile), JSON.stringify({ identity, addresses }));
+    await this.saveSvid(joined.svid);
+  }
+
+  async saveSvid(svid: X509Svid): Promise<void> {
+    if (this.#keepsKeys) await saveSvid(this.#directory, svid);
+  }
+
+  async #loadPlane(bundles: readonly TrustBundle[]): Promise<{ readonly plane: Plane | undefined; readonly warnings: readonly string[] }> {
+    const path = join(this.#directory, planeFile);
+    let text: string;
+    try {
+      text = await readFile(path, "utf8");
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return { plane: undefined, warnings: [] };
+      throw error;
+    }
+    try {
+      return { plane: parsePlane(text, bundles), warnings: [] };
+    } catch (error) {
+      await rename(path, `${path}.corrupt`);
+      return { plane: undefined, warnings: [`${path} could not be used and was moved aside: ${describeError(error)}`] };
+    }
+  }
+}
+
+function parsePlane(text: string, bundles: readonly TrustBundle[]): Plane {
+  const { identity, addresses } = JSON.parse(text) as { readonly identity?: unknown; readonly addresses?: unknown };
+  if (typeof identity !== "string" || !Array.isArray(addresses) || addresses.length === 0) throw new Error("a field is missing");
+  if (!addresses.every((address): address is string => typeof address === "string" && parseAddress(address) !== undefined)) throw new Error("an address is damaged");
+  const id = parseSpiffeId(identity);
+  clusterOfPlane(id);
+  const bundle = bundles.find((candidate) => candidate.trustDomain === trustDomainOf(id));
+  if (bundle === undefined) throw new Error("the bundle of the plane's trust domain is missing");
+  return { identity: id, addresses, bundle };
+}
