@@ -1,0 +1,91 @@
+import type { Random } from "#federation/runtime/random.ts";
+import type { Exchange, Route, Stage, StageResult } from "./exchange.ts";
+import { Continue, Reply } from "./exchange.ts";
+import { TraceParents } from "./head-fields.ts";
+import type { TimingWheel } from "./timing-wheel.ts";
+
+/** Finds the route of a request, or undefined. */
+export type RouteFinder = (x: Exchange) => Route | undefined;
+
+/** The request gets its route (outbound by its Host, inbound by its connection), or ends here (404, NR). */
+export function createRouteStage(find: RouteFinder): Stage {
+  return {
+    name: "route",
+    request(x) {
+      const route = find(x);
+      if (route === undefined) return refuse(x, 404, "NR", "no_route");
+      x.route = route;
+      return Continue;
+    },
+    response() {},
+    end() {},
+  };
+}
+
+/** Bounds the whole request, all tries, by its route's policy. */
+export function createDeadlineStage(wheel: TimingWheel): Stage {
+  return {
+    name: "deadline",
+    request(x) {
+      if (x.route !== undefined) wheel.arm(x.deadline, x.startMs, x.route.policy.timeouts.requestMs);
+      return Continue;
+    },
+    response() {},
+    end(x) {
+      wheel.cancel(x.deadline);
+    },
+  };
+}
+
+/**
+ * Sets the fields that are ours to set; what a client sent under these names was dropped with the hop-by-hop ones.
+ * The caller's certificate is told only from a handshake.
+ */
+export function createHeaderStage(random: Random): Stage {
+  const traceParents = new TraceParents(random);
+  return {
+    name: "headers",
+    request(x) {
+      if (!x.hasTraceparent) x.requestFields += `traceparent: ${traceParents.next()}\r\n`;
+      if (x.clientCertificate !== "") x.requestFields += `x-forwarded-client-cert: ${x.clientCertificate}\r\n`;
+      return Continue;
+    },
+    response() {},
+    end() {},
+  };
+}
+
+/** Bounds the requests in flight to one service: one that has become slow must not hold all memory. */
+export function createCircuitStage(inFlightMax: number): Stage {
+  return {
+    name: "circuit",
+    request(x) {
+      if (x.route !== undefined && x.route.chooser.inFlight >= inFlightMax) return refuse(x, 503, "UO", "too_many_requests");
+      return Continue;
+    },
+    response() {},
+    end() {},
+  };
+}
+
+/** Envoy's default circuit limit. */
+export const requestsInFlightMax = 1024;
+
+/** Inbound: who may call. Asked at each request, so that a withdrawn permission ends on open connections, too. */
+export function createAuthorizeStage(isAllowed: (x: Exchange) => boolean): Stage {
+  return {
+    name: "authorize",
+    request(x) {
+      return isAllowed(x) ? Continue : refuse(x, 403, "UAEX", "caller_not_allowed");
+    },
+    response() {},
+    end() {},
+  };
+}
+
+function refuse(x: Exchange, status: number, flag: Exchange["flag"], reason: string): StageResult {
+  x.status = status;
+  x.flag = flag;
+  x.reason = reason;
+  return Reply;
+}

@@ -1,0 +1,393 @@
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { ConnectFailure, ConnectionUser, LossKind, UpstreamConnection } from "../upstream/upstream-connection.ts";
+import type { Outcome } from "../upstream/chooser.ts";
+import type { Exchange, Forwarder, Stage, StageResult } from "./exchange.ts";
+import { Wait } from "./exchange.ts";
+import { copyFields, droppedFromResponse, droppedFromSizedResponse, fieldValue } from "./head-fields.ts";
+import { headerIds } from "./header-id.ts";
+import type { HttpLimits } from "./http-limits.ts";
+import type { Http1Parser } from "./http1-parser.ts";
+import type { ResponseFlag } from "./response-flag.ts";
+import type { TimerOwner, TimingWheel } from "./timing-wheel.ts";
+import { WheelTimer } from "./timing-wheel.ts";
+
+/** A body that is still incomplete after this flows on unheld: it is a stream, and holding it would starve its reader. */
+const holdMs = 250;
+
+/** What the forwarding stage works with. */
+export interface ForwardOptions {
+  readonly clock: Clock;
+  readonly wheel: TimingWheel;
+  readonly limits: HttpLimits;
+}
+
+/**
+ * The last stage: choose a place and an endpoint, take a connection, write, and hand the response back. A retry is a
+ * transition back to choosing:
+ *
+ *   choosing -> connecting -> sent -> answered
+ *      ^____________|__________|   connect failure (any request), reset (idempotent): once free, then by budget
+ *      ^_______________________|   retriable status (idempotent): by budget
+ */
+export class ForwardStage implements Stage, Forwarder {
+  readonly name = "forward";
+  readonly #options: ForwardOptions;
+
+  constructor(options: ForwardOptions) {
+    this.#options = options;
+  }
+
+  get options(): ForwardOptions {
+    return this.#options;
+  }
+
+  request(x: Exchange): StageResult {
+    x.forwarder = this;
+    x.user ??= new Attempt(this, x);
+    x.upstreamStartMs = x.startMs;
+    x.route?.budget.recordRequest(x.startMs);
+    if (x.requestFraming === "none") {
+      x.requestComplete = true;
+      this.tryNext(x);
+    } else if (x.requestFraming === "length" && x.requestLength > this.#options.limits.heldBytesMax) {
+      x.requestStreaming = true;
+      this.tryNext(x);
+    } else {
+      (x.user as Attempt).holdRequest(x.startMs);
+    }
+    return Wait;
+  }
+
+  response(): void {
+    // The answer is already under way when stages hear of it.
+  }
+
+  end(x: Exchange): void {
+    (x.user as Attempt | undefined)?.release();
+  }
+
+  requestBody(x: Exchange, buffer: Buffer, start: number, end: number): boolean {
+    if (x.requestStreaming && x.upstream !== undefined) {
+      x.requestBodySent = true;
+      const bytes = buffer.subarray(start, end);
+      if (x.requestFraming !== "chunked") return x.upstream.write(bytes);
+      x.upstream.write(`${(end - start).toString(16)}\r\n`);
+      x.upstream.write(bytes);
+      return x.upstream.write("\r\n");
+    }
+    x.requestBody += buffer.toString("latin1", start, end);
+    if (x.requestStreaming) return false;
+    if (x.requestBody.length > this.#options.limits.heldBytesMax) this.streamRequest(x);
+    return true;
+  }
+
+  requestComplete(x: Exchange): void {
+    x.requestComplete = true;
+    (x.user as Attempt).requestHeld();
+    if (!x.requestStreaming) {
+      this.tryNext(x);
+      return;
+    }
+    if (x.upstream === undefined) return;
+    if (x.requestFraming === "chunked") x.upstream.write(`0\r\n${x.requestTrailers}\r\n`);
+    x.upstream.requestDone();
+  }
+
+  clientWritable(x: Exchange): void {
+    x.upstream?.unpause();
+  }
+
+  cancel(x: Exchange, reason: "clientGone" | "timeout"): void {
+    const isTimeout = reason === "timeout";
+    (x.user as Attempt | undefined)?.release();
+    this.#letGo(x, isTimeout ? "timeout" : "cancelled");
+    if (!isTimeout) return;
+    x.flag = "UT";
+    if (x.responseStarted) x.client.abortResponse(x);
+    else this.fail(x, 504, "UT", "request_timeout");
+  }
+
+  /** The body is too long, or too slow, to be held: from now on it flows, and there is one try. */
+  streamRequest(x: Exchange): void {
+    if (x.requestStreaming || x.requestComplete) return;
+    x.requestStreaming = true;
+    this.tryNext(x);
+  }
+
+  /** Chooses a target and asks its pool for a connection. */
+  tryNext(x: Exchange): void {
+    const { route } = x;
+    if (route === undefined) return;
+    const before = x.tries.last;
+    const candidate = route.chooser.choose(x.tries);
+    if (candidate === undefined) {
+      this.fail(x, 503, "UH", "no_healthy_upstream");
+      return;
+    }
+    x.candidate = candidate;
+    x.attempt++;
+    if (candidate === before) x.wantsFresh = true;
+    candidate.pool.acquire(x.user as Attempt, !x.idempotent, x.wantsFresh);
+  }
+
+  /** An answer of our own. */
+  fail(x: Exchange, status: number, flag: ResponseFlag, reason: string): void {
+    (x.user as Attempt).release();
+    x.status = status;
+    x.flag = flag;
+    x.reason = reason;
+    x.client.reply(x);
+  }
+
+  /** No connection came. The request has not left, so any request may be tried elsewhere. */
+  connectFailed(x: Exchange, kind: ConnectFailure): void {
+    const failed = x.candidate;
+    this.#letGo(x, kind === "overflow" ? "cancelled" : "connectFailure");
+    if (kind === "overflow") {
+      this.fail(x, 503, "UO", "too_many_waiting");
+      return;
+    }
+    if (this.#mayTryAgain(x, true)) {
+      this.tryNext(x);
+      return;
+    }
+    const reason = kind === "timeout" ? "connect_timeout" : "connect_failed";
+    this.fail(x, 503, x.attempt > 1 && failed !== undefined && x.budgetTries > 0 ? "URX" : "UF", reason);
+  }
+
+  /** The connection ended before the response was complete. */
+  lost(x: Exchange, kind: LossKind): void {
+    this.#letGo(x, "reset");
+    if (x.responseStarted) {
+      x.flag = kind === "protocol" ? "UPE" : "UC";
+      x.client.abortResponse(x);
+      return;
+    }
+    x.responseBody = "";
+    x.responseHead = "";
+    x.responseHeld = false;
+    if (kind === "closed" && x.idempotent && !x.requestBodySent && this.#mayTryAgain(x, true)) {
+      this.tryNext(x);
+      return;
+    }
+    if (kind === "protocol") this.fail(x, 502, "UPE", "upstream_protocol_error");
+    else this.fail(x, 503, x.budgetTries > 0 ? "URX" : "UC", "upstream_reset");
+  }
+
+  /** True when this status is to be tried again; the budget is then charged. */
+  takesStatusRetry(x: Exchange, status: number): boolean {
+    const { route } = x;
+    if (route === undefined || !x.idempotent || x.requestBodySent || !route.policy.retries.statuses.includes(status)) return false;
+    return this.#mayTryAgain(x, false);
+  }
+
+  /** Ends the try that is under way, as `outcome`. */
+  settle(x: Exchange, outcome: Outcome): void {
+    const { candidate } = x;
+    if (candidate === undefined) return;
+    x.candidate = undefined;
+    x.upstream = undefined;
+    x.route?.chooser.report(candidate, outcome);
+  }
+
+  #letGo(x: Exchange, outcome: Outcome): void {
+    const { candidate, upstream } = x;
+    if (candidate === undefined) return;
+    if (upstream === undefined) candidate.pool.forget(x.user as Attempt);
+    else upstream.destroy();
+    this.settle(x, outcome);
+  }
+
+  #mayTryAgain(x: Exchange, hasFreeTry: boolean): boolean {
+    const { route } = x;
+    if (route === undefined || !route.retries || x.requestBodySent) return false;
+    if (hasFreeTry && !x.freeTryUsed) {
+      x.freeTryUsed = true;
+      return true;
+    }
+    if (x.incomingAttempt > 1 || x.budgetTries >= route.policy.retries.retriesMax) return false;
+    if (!route.budget.tryTake(this.#options.clock.monotonicMs())) return false;
+    x.budgetTries++;
+    return true;
+  }
+}
+
+const timerKinds = { holdRequest: 0, holdResponse: 1 } as const;
+
+/** An exchange's side towards upstream connections: one for each client connection, for all its requests. */
+class Attempt implements ConnectionUser, TimerOwner {
+  readonly #stage: ForwardStage;
+  readonly #x: Exchange;
+  readonly #requestTimer: WheelTimer;
+  readonly #responseTimer: WheelTimer;
+
+  constructor(stage: ForwardStage, x: Exchange) {
+    this.#stage = stage;
+    this.#x = x;
+    this.#requestTimer = new WheelTimer(this, timerKinds.holdRequest);
+    this.#responseTimer = new WheelTimer(this, timerKinds.holdResponse);
+  }
+
+  holdRequest(nowMs: number): void {
+    this.#stage.options.wheel.arm(this.#requestTimer, nowMs, holdMs);
+  }
+
+  requestHeld(): void {
+    this.#stage.options.wheel.cancel(this.#requestTimer);
+  }
+
+  release(): void {
+    const { wheel } = this.#stage.options;
+    wheel.cancel(this.#requestTimer);
+    wheel.cancel(this.#responseTimer);
+  }
+
+  onTimer(kind: number): void {
+    const x = this.#x;
+    if (!x.active) return;
+    if (kind === timerKinds.holdRequest) this.#stage.streamRequest(x);
+    else if (x.responseHeld) {
+      this.#startStreaming();
+      if (!x.client.flush(x)) x.upstream?.pause();
+    }
+  }
+
+  onConnection(connection: UpstreamConnection): void {
+    const x = this.#x;
+    x.upstream = connection;
+    connection.send(this, requestText(x), x.method === "HEAD");
+    if (x.requestComplete) {
+      connection.requestDone();
+      return;
+    }
+    x.requestBodySent = x.requestBodySent || x.requestBody !== "";
+    x.requestBody = "";
+    x.client.resumeRequestBody(x);
+  }
+
+  onConnectFailure(kind: ConnectFailure): void {
+    this.#stage.connectFailed(this.#x, kind);
+  }
+
+  onHead(parser: Http1Parser): void {
+    const x = this.#x;
+    const { status } = parser;
+    if (status === 101) {
+      this.#onSwitch(parser);
+      return;
+    }
+    if (parser.framing === "close" && x.route?.allowsCloseDelimited === false) {
+      x.upstream?.destroy();
+      this.#stage.lost(x, "protocol");
+      return;
+    }
+    if (this.#stage.takesStatusRetry(x, status)) {
+      x.upstream?.discard();
+      this.#stage.settle(x, "gatewayError");
+      this.#stage.tryNext(x);
+      return;
+    }
+    if (x.budgetTries > 0 && x.route?.policy.retries.statuses.includes(status) === true) x.flag = "URX";
+    x.status = status;
+    x.responseFraming = parser.framing;
+    const isSized = parser.framing === "length" || (parser.framing === "none" && status !== 204);
+    const dropped = isSized ? droppedFromSizedResponse : droppedFromResponse;
+    // With the same version number the status line travels as it is, in one slice with the fields.
+    const isSameVersion = parser.minorVersion === 1;
+    x.responseHead = isSameVersion ? copyFields(parser, dropped, parser.headStart) : `HTTP/1.1${copyFields(parser, dropped, parser.headStart + 8)}`;
+    x.responseHeld = this.#mayHold(parser);
+    if (!x.responseHeld) x.client.startResponse(x);
+  }
+
+  onBody(buffer: Buffer, start: number, end: number): void {
+    const x = this.#x;
+    if (x.responseHeld) {
+      x.responseBody += buffer.toString("latin1", start, end);
+      if (x.responseBody.length > this.#stage.options.limits.heldBytesMax) this.#startStreaming();
+      return;
+    }
+    if (x.client.writeBody(x, buffer, start, end)) x.upstream?.lend();
+  }
+
+  onReadEnd(): void {
+    const x = this.#x;
+    if (x.responseHeld) {
+      const { wheel, clock } = this.#stage.options;
+      if (!this.#responseTimer.armed) wheel.arm(this.#responseTimer, clock.monotonicMs(), holdMs);
+      return;
+    }
+    if (x.responseStarted && !x.client.flush(x)) x.upstream?.pause();
+  }
+
+  onComplete(trailers: string): void {
+    const x = this.#x;
+    this.#stage.options.wheel.cancel(this.#responseTimer);
+    x.upstreamMs = this.#stage.options.clock.monotonicMs() - x.upstreamStartMs;
+    x.responseTrailers = trailers;
+    this.#stage.settle(x, x.status === 502 || x.status === 503 || x.status === 504 ? "gatewayError" : "success");
+    if (x.responseHeld) {
+      // Complete and held: it has a known length now, whatever its framing was. Trailers need chunks still.
+      if ((x.responseFraming === "chunked" && trailers === "") || x.responseFraming === "close") {
+        x.responseHead += `content-length: ${x.responseBody.length}\r\n`;
+        x.responseFraming = "length";
+      }
+      x.client.startResponse(x);
+    }
+    x.client.finishResponse(x);
+  }
+
+  onLost(kind: LossKind): void {
+    this.#stage.options.wheel.cancel(this.#responseTimer);
+    this.#stage.lost(this.#x, kind);
+  }
+
+  onWritable(): void {
+    this.#x.client.resumeRequestBody(this.#x);
+  }
+
+  #startStreaming(): void {
+    const x = this.#x;
+    x.responseHeld = false;
+    x.client.startResponse(x);
+  }
+
+  /** Responses to idempotent requests are held while they are small, so that a broken one can be fetched again. */
+  #mayHold(parser: Http1Parser): boolean {
+    const x = this.#x;
+    if (parser.framing === "none") return true;
+    if (!x.idempotent || x.requestStreaming || x.route?.retries === false) return false;
+    if (parser.framing === "length") return parser.contentLength <= this.#stage.options.limits.heldBytesMax;
+    return fieldValue(parser, headerIds.contentType)?.startsWith("text/event-stream") !== true;
+  }
+
+  #onSwitch(parser: Http1Parser): void {
+    const x = this.#x;
+    const connection = x.upstream;
+    if (connection === undefined || x.upgrade === "") {
+      connection?.destroy();
+      this.#stage.lost(x, "protocol");
+      return;
+    }
+    x.status = 101;
+    x.responseHead = `${copyFields(parser, droppedFromResponse, parser.headStart)}connection: upgrade\r\nupgrade: ${parser.upgrade}\r\n`;
+    x.upstreamMs = this.#stage.options.clock.monotonicMs() - x.upstreamStartMs;
+    x.client.startTunnel(x, connection);
+    this.#stage.settle(x, "success");
+  }
+}
+
+/** The request as it goes upstream: its head and what is held of its body, in one text for one write. */
+function requestText(x: Exchange): string {
+  const head = `${x.method} ${x.target} HTTP/1.1\r\n${x.requestFields}`;
+  const number = x.attempt + x.incomingAttempt - 1;
+  // The first attempt needs no field: absent means 1.
+  const attempt = number > 1 ? `x-atoll-attempt: ${number}\r\n` : "";
+  if (x.requestFraming === "none") {
+    return x.upgrade === "" ? `${head}${attempt}\r\n` : `${head}${attempt}connection: upgrade\r\nupgrade: ${x.upgrade}\r\n\r\n`;
+  }
+  if (x.requestFraming === "length") return `${head}${attempt}content-length: ${x.requestLength}\r\n\r\n${x.requestBody}`;
+  if (x.requestComplete && x.requestTrailers === "") return `${head}${attempt}content-length: ${x.requestBody.length}\r\n\r\n${x.requestBody}`;
+  const chunk = x.requestBody === "" ? "" : `${x.requestBody.length.toString(16)}\r\n${x.requestBody}\r\n`;
+  const last = x.requestComplete ? `0\r\n${x.requestTrailers}\r\n` : "";
+  return `${head}${attempt}transfer-encoding: chunked\r\n\r\n${chunk}${last}`;
+}

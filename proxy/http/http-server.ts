@@ -1,0 +1,101 @@
+import type { Socket } from "node:net";
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { Stage } from "./exchange.ts";
+import type { HttpFault } from "./http-fault.ts";
+import { httpFaults } from "./http-fault.ts";
+import type { HttpLimits } from "./http-limits.ts";
+import { defaultHttpLimits } from "./http-limits.ts";
+import { resetSocket } from "./reset-socket.ts";
+import { ServerConnection } from "./server-connection.ts";
+import type { ClientIdentity, ServerEngine, ServerTimeouts } from "./server-connection.ts";
+import type { TimingWheel } from "./timing-wheel.ts";
+
+/** Client connections that one listener holds; further ones are closed at once and counted. */
+export const connectionsMax = 10_000;
+
+/** Idle limits grow along the path (client 30 s < gateway 60 s < inbound 120 s), so that the side that would send next closes first. */
+export const defaultServerTimeouts: ServerTimeouts = { idleMs: 120_000, headMs: 10_000, tunnelIdleMs: 3_600_000 };
+
+/** What a listener's HTTP side is made of. */
+export interface HttpServerOptions {
+  readonly stages: readonly Stage[];
+  readonly clock: Clock;
+  readonly wheel: TimingWheel;
+  readonly httpLimits?: HttpLimits;
+  readonly timeouts?: ServerTimeouts;
+  readonly connectionsMax?: number;
+  readonly logsFields?: boolean;
+}
+
+/** The HTTP side of a listener: takes sockets that are ready to be read, whoever accepted them. */
+export class HttpServer implements ServerEngine {
+  readonly stages: readonly Stage[];
+  readonly clock: Clock;
+  readonly wheel: TimingWheel;
+  readonly httpLimits: HttpLimits;
+  readonly timeouts: ServerTimeouts;
+  readonly logsFields: boolean;
+  readonly #connectionsMax: number;
+  readonly #connections = new Set<ServerConnection>();
+  readonly #faults = new Map<string, number>([...Object.keys(httpFaults), "head_timeout"].map((name) => [name, 0]));
+  #draining = false;
+  #whenEmpty: (() => void) | undefined;
+  /** Connections refused because there were too many. */
+  refused = 0;
+
+  constructor(options: HttpServerOptions) {
+    this.stages = options.stages;
+    this.clock = options.clock;
+    this.wheel = options.wheel;
+    this.httpLimits = options.httpLimits ?? defaultHttpLimits;
+    this.timeouts = options.timeouts ?? defaultServerTimeouts;
+    this.logsFields = options.logsFields ?? false;
+    this.#connectionsMax = options.connectionsMax ?? connectionsMax;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Refused messages by fault, for metrics. */
+  get faults(): ReadonlyMap<string, number> {
+    return this.#faults;
+  }
+
+  /** Serves `socket`, which was made with `allowHalfOpen`. */
+  accept(socket: Socket, identity?: ClientIdentity): void {
+    if (this.#connections.size >= this.#connectionsMax || this.#draining) {
+      this.refused++;
+      socket.on("error", () => undefined);
+      resetSocket(socket);
+      return;
+    }
+    this.#connections.add(new ServerConnection(this, socket, identity));
+  }
+
+  /** Ends idle connections now and busy ones after their response; resolves when none is left or `signal` aborts, which cuts the rest off. */
+  async drain(signal: AbortSignal): Promise<void> {
+    this.#draining = true;
+    for (const connection of [...this.#connections]) connection.drain();
+    if (this.#connections.size > 0 && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#whenEmpty = resolve;
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+    for (const connection of [...this.#connections]) connection.destroy();
+  }
+
+  onFault(fault: HttpFault | "head_timeout"): void {
+    this.#faults.set(fault, (this.#faults.get(fault) ?? 0) + 1);
+  }
+
+  onClose(connection: ServerConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#whenEmpty?.();
+  }
+}

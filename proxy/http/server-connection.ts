@@ -1,0 +1,451 @@
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
+import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
+import { Exchange, Reply, Wait } from "./exchange.ts";
+import type { ClientSide, Stage } from "./exchange.ts";
+import { copyFields, droppedFromRequest, readKnownFields } from "./head-fields.ts";
+import type { HttpFault } from "./http-fault.ts";
+import { httpFaults } from "./http-fault.ts";
+import type { HttpLimits } from "./http-limits.ts";
+import { Http1Parser } from "./http1-parser.ts";
+import type { Http1Sink } from "./http1-parser.ts";
+import { resetSocket } from "./reset-socket.ts";
+import type { TimerOwner, TimingWheel } from "./timing-wheel.ts";
+import { WheelTimer } from "./timing-wheel.ts";
+import { Tunnel } from "./tunnel.ts";
+
+/** What all client connections of one listener share. */
+export interface ServerEngine {
+  readonly stages: readonly Stage[];
+  readonly clock: Clock;
+  readonly wheel: TimingWheel;
+  readonly httpLimits: HttpLimits;
+  readonly timeouts: ServerTimeouts;
+  /** True while the listener drains: responses carry `Connection: close`. */
+  readonly draining: boolean;
+  /** True when an access log wants the fields that only it needs. */
+  readonly logsFields: boolean;
+  onFault(fault: HttpFault | "head_timeout"): void;
+  onClose(connection: ServerConnection): void;
+}
+
+/** Limits in time of a client connection, ms. */
+export interface ServerTimeouts {
+  /** Between requests; longer than the other side's own limit, so that it and not we end an idle connection. */
+  readonly idleMs: number;
+  /** From the first byte of a request head to its last: what a slow sender may take. */
+  readonly headMs: number;
+  /** An upgraded connection that carries nothing. */
+  readonly tunnelIdleMs: number;
+}
+
+/** Who is at the other end of an mTLS connection, from its handshake; absent on plain listeners. */
+export interface ClientIdentity {
+  readonly callerId: SpiffeId;
+  /** The server name it asked for: which port of the workload it calls. */
+  readonly sni: string;
+  /** The value of x-forwarded-client-cert that requests of this connection get. */
+  readonly forwardedClientCert: string;
+}
+
+/** Responses up to here are gathered as text and leave in one write. */
+const gatheredBytesMax = 16_384;
+
+/** After our last response we read on for this long, so that the client gets it before a reset. */
+const lingerMs = 1_000;
+
+const phases = { idle: 0, head: 1, exchange: 2, tunnel: 3, lingering: 4, closed: 5 } as const;
+
+/** One client connection: reads requests one after the other, runs the stages, writes responses. */
+export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
+  readonly #engine: ServerEngine;
+  readonly #socket: Socket;
+  readonly #parser: Http1Parser;
+  readonly #timer: WheelTimer;
+  readonly #identity: ClientIdentity | undefined;
+  readonly #x: Exchange;
+  #phase: number = phases.idle;
+  #sinceMs: number;
+  /** Bytes after the current request: pipelined requests wait their turn. */
+  #stash: Buffer | undefined = undefined;
+  #running = false;
+  #out = "";
+  #chunking = false;
+  #pausedForBody = false;
+  #tunnel: Tunnel | undefined = undefined;
+
+  constructor(engine: ServerEngine, socket: Socket, identity?: ClientIdentity) {
+    this.#engine = engine;
+    this.#socket = socket;
+    this.#identity = identity;
+    this.#x = new Exchange(this);
+    this.#parser = new Http1Parser("request", this, engine.httpLimits);
+    this.#timer = new WheelTimer(this, 0);
+    this.#sinceMs = engine.clock.monotonicMs();
+    engine.wheel.arm(this.#timer, this.#sinceMs, Math.min(engine.timeouts.headMs, engine.timeouts.idleMs));
+    socket.setNoDelay(true);
+    // The reason stands in `close`, which follows.
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onEnd());
+    socket.on("close", () => this.#onClose());
+    socket.on("drain", () => {
+      if (this.#x.active) this.#x.forwarder?.clientWritable(this.#x);
+    });
+  }
+
+  /** True while no request is on it. */
+  get idle(): boolean {
+    return this.#phase === phases.idle && this.#parser.idle;
+  }
+
+  /** Ends the connection once nothing is on it. */
+  drain(): void {
+    if (this.idle) this.#endSocket();
+    else this.#x.closeAfter = true;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // --- bytes in ---
+
+  #onData(chunk: Buffer): void {
+    if (this.#phase === phases.lingering || this.#phase === phases.closed) return;
+    if (this.#tunnel !== undefined) {
+      this.#sinceMs = this.#engine.clock.monotonicMs();
+      this.#tunnel.fromClient(chunk);
+      return;
+    }
+    if (this.#stash !== undefined || (this.#x.active && this.#parser.complete)) {
+      this.#stash = this.#stash === undefined ? chunk : Buffer.concat([this.#stash, chunk]);
+      // One read ahead is enough: the kernel holds the rest.
+      this.#socket.pause();
+      return;
+    }
+    this.#read(chunk);
+  }
+
+  #read(chunk: Buffer): void {
+    this.#running = true;
+    let at = 0;
+    while (at < chunk.length) {
+      at = this.#parser.execute(chunk, at, chunk.length);
+      if (this.#parser.fault !== undefined || this.#phase >= phases.tunnel) break;
+      if (!this.#parser.complete) continue;
+      if (this.#x.active) {
+        if (at < chunk.length) this.#stash = chunk.subarray(at);
+        break;
+      }
+      this.#parser.next();
+    }
+    this.#running = false;
+    if (this.#phase === phases.idle && !this.#parser.idle) this.#beginHead();
+    if (this.#phase === phases.exchange && this.#x.active && this.#out !== "") this.flush(this.#x);
+  }
+
+  /** A head came in part: from now on its sender has `headMs`. */
+  #beginHead(): void {
+    if (this.#parser.complete || this.#parser.fault !== undefined) return;
+    this.#phase = phases.head;
+    this.#sinceMs = this.#engine.clock.monotonicMs();
+    this.#engine.wheel.arm(this.#timer, this.#sinceMs, this.#engine.timeouts.headMs);
+  }
+
+  /** The exchange is over and the connection goes on: reads what waited. */
+  #next(): void {
+    this.#phase = phases.idle;
+    this.#sinceMs = this.#engine.clock.monotonicMs();
+    if (this.#running) return;
+    this.#parser.next();
+    const stash = this.#stash;
+    if (stash === undefined) return;
+    this.#stash = undefined;
+    this.#socket.resume();
+    this.#read(stash);
+  }
+
+  // --- from the parser ---
+
+  onHead(parser: Http1Parser): void {
+    const x = this.#x;
+    x.reset();
+    x.readHead(parser);
+    readKnownFields(x, parser, this.#engine.logsFields);
+    x.requestFields = copyFields(parser, droppedFromRequest, parser.fieldsStart);
+    x.startMs = this.#engine.clock.monotonicMs();
+    if (this.#identity !== undefined) {
+      x.callerId = this.#identity.callerId;
+      x.sni = this.#identity.sni;
+      x.clientCertificate = this.#identity.forwardedClientCert;
+    }
+    this.#phase = phases.exchange;
+    this.#out = "";
+    this.#chunking = false;
+    this.#runStages(x);
+    if (x.expectsContinue && x.active && x.requestFraming !== "none" && x.status === 0) this.#socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
+  }
+
+  onBody(buffer: Buffer, start: number, end: number): void {
+    const x = this.#x;
+    x.bytesReceived += end - start;
+    if (!x.active || x.forwarder === undefined) return;
+    if (!x.forwarder.requestBody(x, buffer, start, end)) {
+      this.#pausedForBody = true;
+      this.#socket.pause();
+    }
+  }
+
+  onComplete(): void {
+    const x = this.#x;
+    if (!x.active || x.requestFraming === "none") return;
+    x.requestTrailers = this.#parser.trailers;
+    x.forwarder?.requestComplete(x);
+  }
+
+  onFault(fault: HttpFault): void {
+    this.#engine.onFault(fault);
+    const x = this.#x;
+    if (x.active) {
+      x.flag = "DPE";
+      x.forwarder?.cancel(x, "clientGone");
+      if (x.responseStarted) {
+        this.abortResponse(x);
+        return;
+      }
+      x.status = httpFaults[fault];
+      x.reason = fault;
+      x.closeAfter = true;
+      this.reply(x);
+      return;
+    }
+    this.#refuse(httpFaults[fault], fault);
+  }
+
+  /** Answers what never became a request, and ends the connection. */
+  #refuse(status: number, reason: string): void {
+    this.#socket.write(ownResponse(status, reason, "connection: close\r\n", true), "latin1");
+    this.#endSocket();
+  }
+
+  // --- stages ---
+
+  #runStages(x: Exchange): void {
+    const { stages } = this.#engine;
+    while (x.stagesRun < stages.length) {
+      const stage = stages[x.stagesRun++];
+      const result = stage?.request(x);
+      if (result === Wait) return;
+      if (result === Reply) {
+        this.reply(x);
+        return;
+      }
+    }
+  }
+
+  resume(x: Exchange): void {
+    if (x.active) this.#runStages(x);
+  }
+
+  reply(x: Exchange): void {
+    if (!x.active || x.responseStarted) return;
+    x.responseStarted = true;
+    this.#hearResponse(x);
+    const connection = this.#connectionFields(x);
+    this.#out = ownResponse(x.status, x.reason, connection, x.method !== "HEAD");
+    this.#chunking = false;
+    x.bytesSent += x.method === "HEAD" ? 0 : x.reason.length + 1;
+    this.finishResponse(x);
+  }
+
+  startResponse(x: Exchange): void {
+    x.responseStarted = true;
+    this.#hearResponse(x);
+    let framing = "";
+    if (x.responseFraming === "chunked" || x.responseFraming === "close") {
+      this.#chunking = x.minorVersion === 1;
+      if (this.#chunking) framing = "transfer-encoding: chunked\r\n";
+      else x.closeAfter = true;
+    }
+    this.#out = `${x.responseHead}${framing}${this.#connectionFields(x)}\r\n`;
+    if (x.responseBody === "") return;
+    this.#gather(x, x.responseBody);
+    x.responseBody = "";
+  }
+
+  #gather(x: Exchange, text: string): void {
+    x.bytesSent += text.length;
+    this.#out += this.#chunking ? `${text.length.toString(16)}\r\n${text}\r\n` : text;
+  }
+
+  writeBody(x: Exchange, buffer: Buffer, start: number, end: number): boolean {
+    const length = end - start;
+    if (length <= gatheredBytesMax) {
+      this.#gather(x, buffer.toString("latin1", start, end));
+      return false;
+    }
+    x.bytesSent += length;
+    this.#socket.cork();
+    this.#socket.write(this.#chunking ? `${this.#out}${length.toString(16)}\r\n` : this.#out, "latin1");
+    this.#socket.write(buffer.subarray(start, end));
+    this.#out = this.#chunking ? "\r\n" : "";
+    this.#socket.uncork();
+    return this.#socket.writableLength > 0;
+  }
+
+  flush(_x: Exchange): boolean {
+    if (this.#out !== "") {
+      const text = this.#out;
+      this.#out = "";
+      this.#socket.write(text, "latin1");
+    }
+    return !this.#socket.writableNeedDrain;
+  }
+
+  finishResponse(x: Exchange): void {
+    if (this.#chunking) this.#out += `0\r\n${x.responseTrailers}\r\n`;
+    if (this.#out !== "") {
+      const text = this.#out;
+      this.#out = "";
+      this.#socket.write(text, "latin1");
+    }
+    this.#endExchange(x);
+    if (x.closeAfter || !x.keepAlive || this.#engine.draining) this.#endSocket();
+    else this.#next();
+  }
+
+  abortResponse(x: Exchange): void {
+    this.#endExchange(x);
+    this.#phase = phases.closed;
+    resetSocket(this.#socket);
+  }
+
+  resumeRequestBody(_x: Exchange): void {
+    if (!this.#pausedForBody) return;
+    this.#pausedForBody = false;
+    this.#socket.resume();
+  }
+
+  startTunnel(x: Exchange, connection: UpstreamConnection): void {
+    x.responseStarted = true;
+    this.#hearResponse(x);
+    this.#engine.wheel.cancel(x.deadline);
+    this.#socket.write(`${x.responseHead}\r\n`, "latin1");
+    this.#parser.stop();
+    this.#phase = phases.tunnel;
+    this.#sinceMs = this.#engine.clock.monotonicMs();
+    const upstream = connection.tunnel((bytes) => this.#tunnel?.fromUpstream(bytes));
+    this.#tunnel = new Tunnel(this.#socket, upstream, {
+      onClientBytes: (count) => {
+        x.bytesReceived += count;
+      },
+      onUpstreamBytes: (count) => {
+        x.bytesSent += count;
+        this.#sinceMs = this.#engine.clock.monotonicMs();
+      },
+      onEnd: () => this.#endExchange(x),
+    });
+    const stash = this.#stash;
+    this.#stash = undefined;
+    if (stash !== undefined) this.#tunnel.fromClient(stash);
+    this.#socket.resume();
+  }
+
+  #hearResponse(x: Exchange): void {
+    const { stages } = this.#engine;
+    for (let at = x.stagesRun - 1; at >= 0; at--) stages[at]?.response(x);
+  }
+
+  #connectionFields(x: Exchange): string {
+    // An unread request body cannot be told from the next request.
+    if (!this.#parser.complete) x.closeAfter = true;
+    if (x.closeAfter || !x.keepAlive || this.#engine.draining) return "connection: close\r\n";
+    return x.minorVersion === 0 ? "connection: keep-alive\r\n" : "";
+  }
+
+  #endExchange(x: Exchange): void {
+    if (!x.active) return;
+    x.active = false;
+    const { stages } = this.#engine;
+    for (let at = x.stagesRun - 1; at >= 0; at--) stages[at]?.end(x);
+  }
+
+  // --- its end ---
+
+  onTimer(): void {
+    const { clock, timeouts, wheel } = this.#engine;
+    const nowMs = clock.monotonicMs();
+    const quietMs = nowMs - this.#sinceMs;
+    if (this.#phase === phases.lingering) {
+      this.#socket.destroy();
+      return;
+    }
+    if (this.#phase === phases.head && quietMs >= timeouts.headMs) {
+      this.#engine.onFault("head_timeout");
+      this.#refuse(408, "head_timeout");
+      return;
+    }
+    if (this.#phase === phases.idle && quietMs >= timeouts.idleMs) {
+      this.#endSocket();
+      return;
+    }
+    if (this.#phase === phases.tunnel && quietMs >= timeouts.tunnelIdleMs) {
+      this.#tunnel?.destroy();
+      return;
+    }
+    wheel.arm(this.#timer, nowMs, Math.max(1, this.#limitMs() - (this.#phase === phases.exchange ? 0 : quietMs)));
+  }
+
+  #limitMs(): number {
+    const { timeouts } = this.#engine;
+    if (this.#phase === phases.head) return timeouts.headMs;
+    return this.#phase === phases.tunnel ? timeouts.tunnelIdleMs : timeouts.idleMs;
+  }
+
+  #endSocket(): void {
+    this.#socket.end();
+    this.#linger();
+  }
+
+  #linger(): void {
+    this.#phase = phases.lingering;
+    this.#stash = undefined;
+    this.#parser.stop();
+    this.#socket.resume();
+    this.#engine.wheel.arm(this.#timer, this.#engine.clock.monotonicMs(), lingerMs);
+  }
+
+  #onEnd(): void {
+    if (this.#phase === phases.tunnel) return;
+    if (this.#phase === phases.exchange && this.#parser.complete) {
+      // The client has said all it wanted and still reads.
+      this.#x.closeAfter = true;
+      return;
+    }
+    if (this.#phase === phases.exchange) this.#socket.destroy();
+    else this.#socket.end();
+  }
+
+  #onClose(): void {
+    const x = this.#x;
+    this.#engine.wheel.cancel(this.#timer);
+    if (x.active && this.#tunnel === undefined) {
+      if (x.flag === "-") x.flag = "DC";
+      x.forwarder?.cancel(x, "clientGone");
+      this.#endExchange(x);
+    }
+    this.#phase = phases.closed;
+    this.#parser.stop();
+    this.#engine.onClose(this);
+  }
+}
+
+/** A short answer of the proxy itself. The reason is one word of ours and never carries anything of the request. */
+function ownResponse(status: number, reason: string, connection: string, hasBody: boolean): string {
+  const body = `${reason}\n`;
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\nx-atoll-reason: ${reason}\r\n${connection}\r\n`;
+  return hasBody ? head + body : head;
+}

@@ -1,0 +1,39 @@
+import type { ClusterId, RegionId } from "#federation/model/names.ts";
+import { TriedPlaces } from "#federation/routing/choose-place.ts";
+import type { ConnectionPool } from "./connection-pool.ts";
+
+/** How one try ended, as evidence on its target. `cancelled` (the client left) says nothing about the target. */
+export type Outcome = "success" | "connectFailure" | "reset" | "timeout" | "gatewayError" | "cancelled";
+
+/** One address that can serve a request. Lives as long as the snapshot's entry it was made from. */
+export interface Candidate {
+  readonly pool: ConnectionPool;
+  readonly cluster: ClusterId;
+  readonly region: RegionId;
+  /** Counters of its place, kept by the telemetry stage. */
+  readonly seriesKey: string;
+}
+
+/** What one request has tried; part of its Exchange and reset between requests. */
+export class Tries {
+  readonly places = new TriedPlaces();
+  /** The latest choice: the next one differs from it when it can. */
+  last: Candidate | undefined = undefined;
+  /** The state the indices in `places` belong to; a chooser that has changed since then begins anew. */
+  basis: unknown = undefined;
+
+  reset(): void {
+    this.places.reset();
+    this.last = undefined;
+    this.basis = undefined;
+  }
+}
+
+/** Chooses where requests to one port of one service go. Synchronous; every `choose` is followed by one `report`. */
+export interface Chooser {
+  /** The next target, at another place than those tried while there is one; undefined when the service has none. */
+  choose(tries: Tries): Candidate | undefined;
+  report(candidate: Candidate, outcome: Outcome): void;
+  /** Requests on their way to this port of the service. */
+  readonly inFlight: number;
+}

@@ -1,0 +1,239 @@
+import type { OutlierState } from "#federation/health/outlier-ejection.ts";
+import { createOutlierState, isEjected, recordFailure, recordSuccess } from "#federation/health/outlier-ejection.ts";
+import { defaultPlaceVerdictPolicy, recordPlaceFailure, recordPlaceSuccess } from "#federation/health/place-verdict.ts";
+import type { PlaceEvidence, PlaceVerdictPolicy } from "#federation/health/place-verdict.ts";
+import type { ClusterId, RegionId } from "#federation/model/names.ts";
+import { serviceSni } from "#federation/model/service.ts";
+import type { ServicePort } from "#federation/model/service.ts";
+import type { Place, ServiceView } from "#federation/model/snapshot.ts";
+import type { PlaceCondition } from "#federation/model/verdict.ts";
+import { chooseEndpoint } from "#federation/routing/choose-endpoint.ts";
+import type { EndpointLoads } from "#federation/routing/choose-endpoint.ts";
+import { choosePlace } from "#federation/routing/choose-place.ts";
+import { orderPlaces } from "#federation/routing/order-places.ts";
+import type { PlaceOrder, Viewpoint } from "#federation/routing/order-places.ts";
+import { shareLoad } from "#federation/routing/share-load.ts";
+import type { PlaceShares } from "#federation/routing/share-load.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { Random } from "#federation/runtime/random.ts";
+import type { Candidate, Chooser, Outcome, Tries } from "./chooser.ts";
+import type { ConnectionPool, PoolSet } from "./connection-pool.ts";
+
+/** What is known of places besides what requests show: kept per process, asked per service. */
+export interface PlaceBoard {
+  /** From where we look, with the latest smoothed round trips. A new object means that orders are to be made again. */
+  readonly viewpoint: Viewpoint;
+  /** What requests to a service at a cluster, and pings to its gateways, have shown; kept over snapshots. */
+  evidenceOf(view: ServiceView, cluster: ClusterId): PlaceEvidence;
+  /** The verdict that routing goes by. */
+  conditionOf(view: ServiceView, place: Place): PlaceCondition;
+}
+
+/** What a chooser works with. */
+export interface PlaceChooserOptions {
+  readonly view: ServiceView;
+  readonly port: ServicePort;
+  readonly pools: PoolSet;
+  readonly board: PlaceBoard;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Verdicts are asked again after this, because a return happens by time. */
+const refreshMs = 250;
+
+/** One address of a place. */
+class Target implements Candidate {
+  readonly pool: ConnectionPool;
+  readonly cluster: ClusterId;
+  readonly region: RegionId;
+  readonly seriesKey: string;
+  readonly place: PlaceTargets;
+  readonly index: number;
+  readonly outlier: OutlierState = createOutlierState();
+
+  constructor(place: PlaceTargets, pool: ConnectionPool, index: number) {
+    this.place = place;
+    this.pool = pool;
+    this.cluster = place.cluster;
+    this.region = place.region;
+    this.seriesKey = place.cluster;
+    this.index = index;
+  }
+}
+
+/** The addresses of one place, in the parallel arrays that the endpoint choice reads. */
+class PlaceTargets implements EndpointLoads {
+  readonly cluster: ClusterId;
+  readonly region: RegionId;
+  readonly targets: readonly Target[];
+  readonly weights: Float64Array;
+  readonly usable: Int32Array;
+  usableCount = 0;
+  readonly #ready: readonly boolean[];
+  readonly inFlight: Int32Array;
+
+  constructor(place: Place, claim: (address: string, port: number) => ConnectionPool) {
+    this.cluster = place.cluster;
+    this.region = place.region;
+    const addresses = place.kind === "local" ? place.endpoints : place.gateways;
+    this.targets = addresses.map(({ address, port }, index) => new Target(this, claim(address, port), index));
+    this.#ready = place.kind === "local" ? place.endpoints.map((endpoint) => endpoint.readiness !== "notReady") : addresses.map(() => true);
+    this.weights = Float64Array.from(place.kind === "local" ? place.endpoints.map((endpoint) => Math.max(endpoint.weight, 0.001)) : addresses.map(() => 1));
+    this.usable = new Int32Array(addresses.length);
+    this.inFlight = new Int32Array(addresses.length);
+    this.refresh(Number.NEGATIVE_INFINITY);
+  }
+
+  /** Ready and not ejected; failing that ready; failing that all: what is left is tried rather than refused. */
+  refresh(nowMs: number): void {
+    this.usableCount = this.#fill((target) => this.#ready[target.index] === true && !isEjected(target.outlier, nowMs));
+    if (this.usableCount === 0) this.usableCount = this.#fill((target) => this.#ready[target.index] === true);
+    if (this.usableCount === 0) this.usableCount = this.#fill(() => true);
+  }
+
+  #fill(isUsable: (target: Target) => boolean): number {
+    let count = 0;
+    for (const target of this.targets) {
+      if (isUsable(target)) this.usable[count++] = target.index;
+    }
+    return count;
+  }
+
+  /** In-flight counts are per address: a gateway carries the requests of all services. */
+  loadNow(): void {
+    for (let at = 0; at < this.usableCount; at++) {
+      const index = this.usable[at] ?? 0;
+      this.inFlight[index] = this.targets[index]?.pool.load.inFlight ?? 0;
+    }
+  }
+}
+
+/** Chooses by the pure functions of routing and health, over live pools. One for each port of a service and snapshot entry. */
+export class PlaceChooser implements Chooser {
+  readonly #options: PlaceChooserOptions;
+  readonly #places: readonly PlaceTargets[];
+  #order: PlaceOrder;
+  #viewpoint: Viewpoint;
+  /** Places in the order of `#order`. */
+  #ordered: readonly PlaceTargets[];
+  #shares: PlaceShares;
+  readonly #policy: PlaceVerdictPolicy;
+  #refreshAtMs = 0;
+  #inFlight = 0;
+
+  constructor(options: PlaceChooserOptions) {
+    this.#options = options;
+    const { view, port, pools } = options;
+    this.#policy = { ...defaultPlaceVerdictPolicy, outlier: view.policy.outlier };
+    const sni = serviceSni(view.host, port.port);
+    const claim = (address: string, targetPort: number): ConnectionPool => {
+      const pool = pools.claim({ address, port: targetPort, sni, identities: view.serverIdentities });
+      pool.connectMs = view.policy.timeouts.connectMs;
+      return pool;
+    };
+    this.#places = view.places.map((place) => new PlaceTargets(place, claim));
+    this.#viewpoint = options.board.viewpoint;
+    this.#order = orderPlaces(view.places, view.policy.locality, this.#viewpoint);
+    this.#ordered = this.#inOrder();
+    this.#shares = this.#share();
+    this.#refreshAtMs = options.clock.monotonicMs() + refreshMs;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  choose(tries: Tries): Candidate | undefined {
+    const { random, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (nowMs >= this.#refreshAtMs) this.#refresh(nowMs);
+    if (tries.basis !== this.#order) {
+      tries.places.reset();
+      tries.basis = this.#order;
+    }
+    for (let left = this.#ordered.length; left > 0; left--) {
+      const index = choosePlace(this.#shares, random.next(), tries.places);
+      const place = index === -1 ? undefined : this.#ordered[index];
+      if (place === undefined) return undefined;
+      tries.places.add(index);
+      const target = pickTarget(place, random.next(), tries.last);
+      // A place without an address (no gateway known) is passed over.
+      if (target === undefined) continue;
+      tries.last = target;
+      target.pool.load.inFlight++;
+      this.#inFlight++;
+      return target;
+    }
+    return undefined;
+  }
+
+  report(candidate: Candidate, outcome: Outcome): void {
+    candidate.pool.load.inFlight--;
+    this.#inFlight--;
+    if (outcome === "cancelled" || !(candidate instanceof Target)) return;
+    const { board, clock, view } = this.#options;
+    if (outcome === "success") {
+      recordSuccess(candidate.outlier, clock.monotonicMs());
+      recordPlaceSuccess(board.evidenceOf(view, candidate.cluster), clock.monotonicMs());
+      return;
+    }
+    const nowMs = clock.monotonicMs();
+    if (recordFailure(candidate.outlier, view.policy.outlier, nowMs)) candidate.place.refresh(nowMs);
+    if (this.#blamesPlace(candidate, nowMs) && recordPlaceFailure(board.evidenceOf(view, candidate.cluster), this.#policy, nowMs)) this.#refresh(nowMs);
+    // The next request to it finds a connection open at the next place.
+    if (outcome === "connectFailure" || outcome === "reset") this.warmNext(candidate);
+  }
+
+  /** Keeps one connection open to the place after the first, which takes over when that fails. */
+  warmNext(besides?: Candidate): void {
+    const next = this.#ordered.find((place, index) => index > 0 && place.cluster !== besides?.cluster) ?? this.#ordered[0];
+    const target = next?.targets[next.usable[0] ?? 0];
+    target?.pool.warm();
+  }
+
+  /** Lets the pools go. Requests on the way finish. */
+  release(): void {
+    for (const place of this.#places) {
+      for (const target of place.targets) this.#options.pools.release(target.pool);
+    }
+  }
+
+  /** One bad endpoint among several is its own fault; the place's only when none is left that is not ejected. */
+  #blamesPlace(candidate: Target, nowMs: number): boolean {
+    return candidate.place.targets.every((target) => target === candidate || isEjected(target.outlier, nowMs));
+  }
+
+  #refresh(nowMs: number): void {
+    this.#refreshAtMs = nowMs + refreshMs;
+    const { board, view } = this.#options;
+    if (board.viewpoint !== this.#viewpoint) {
+      this.#viewpoint = board.viewpoint;
+      this.#order = orderPlaces(view.places, view.policy.locality, this.#viewpoint);
+      this.#ordered = this.#inOrder();
+    }
+    for (const place of this.#places) place.refresh(nowMs);
+    this.#shares = this.#share();
+  }
+
+  #inOrder(): PlaceTargets[] {
+    const { places } = this.#options.view;
+    return this.#order.places.map((ranked) => this.#places[places.indexOf(ranked.place)]).filter((place) => place !== undefined);
+  }
+
+  #share(): PlaceShares {
+    const { board, view } = this.#options;
+    return shareLoad(
+      this.#order,
+      this.#order.places.map((ranked) => board.conditionOf(view, ranked.place)),
+    );
+  }
+}
+
+/** Power of two choices among the usable addresses, not the one tried last when there is another. */
+function pickTarget(place: PlaceTargets, uniform: number, last: Candidate | undefined): Target | undefined {
+  if (place.usableCount > 1) place.loadNow();
+  const avoid = last instanceof Target && last.place === place ? last.index : -1;
+  const index = chooseEndpoint(place, uniform, avoid);
+  return index === -1 ? undefined : place.targets[index];
+}
