@@ -15,4 +15,4 @@ const appField = objectField({
   callDeadlineMs: integerField({ min: 1, max: 600_000 }),
 });
 
-await runDemoProcess<AppConfig>(process.argv.slice(2), appField, startApp);
+runDemoProcess<AppConfig>(process.argv.slice(2), appField, startApp);

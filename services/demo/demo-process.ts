@@ -1,8 +1,7 @@
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { systemClock, type Clock } from "#federation/runtime/clock.ts";
 import { readConfigFile, type Field } from "#federation/runtime/config.ts";
-import { describeError } from "#federation/runtime/errors.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import { runProcess, writeReadyFile, type ReadyPorts } from "#federation/runtime/process.ts";
 
 /** What every demo process reads besides its own part. */
 export interface DemoConfig {
@@ -12,51 +11,20 @@ export interface DemoConfig {
 
 /** A demo process that serves: the ports it listens on, and how it ends. */
 export interface DemoService {
-  readonly ports: Readonly<Record<string, number>>;
+  readonly ports: ReadyPorts;
   /** Stops taking work, finishes what is in flight, then resolves. */
   drain(): Promise<void>;
 }
 
-/**
- * The frame of every demo process: `--config FILE`, exit code 2 with every fault on a bad configuration,
- * `<dataDir>/ready.json` once it serves, a clean end on SIGTERM and SIGINT.
- */
-export async function runDemoProcess<C extends DemoConfig>(
-  args: readonly string[],
-  field: Field<C>,
-  start: (config: C, clock: Clock) => Promise<DemoService>,
-): Promise<void> {
-  const [flag, path, ...rest] = args;
-  if (flag !== "--config" || path === undefined || rest.length > 0) return fail(2, "usage: --config FILE");
-  let config: C;
-  try {
-    config = readConfigFile(path, field);
-  } catch (error) {
-    return fail(2, describeError(error));
-  }
-  let service: DemoService;
-  try {
-    service = await start(config, systemClock);
-  } catch (error) {
-    return fail(1, `${config.name}: ${describeError(error)}`);
-  }
-  writeReady(config.dataDir, service.ports);
-  const stop = (): void => {
-    void service.drain().then(() => process.exit(0));
-  };
-  process.once("SIGTERM", stop);
-  process.once("SIGINT", stop);
-}
-
-/** Writes `ready.json` atomically: whoever sees it sees all of it. */
-export function writeReady(dataDir: string, ports: Readonly<Record<string, number>>): void {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const target = join(dataDir, "ready.json");
-  writeFileSync(`${target}.new`, JSON.stringify({ pid: process.pid, ports }));
-  renameSync(`${target}.new`, target);
-}
-
-function fail(code: number, message: string): void {
-  process.stderr.write(`${message}\n`);
-  process.exitCode = code;
+/** The frame of every demo process: `--config FILE`, `<dataDir>/ready.json` once it serves, a drained end on SIGTERM. */
+export function runDemoProcess<C extends DemoConfig>(args: readonly string[], field: Field<C>, start: (config: C, clock: Clock) => Promise<DemoService>): void {
+  runProcess(async (signal) => {
+    const [flag, path, ...rest] = args;
+    if (flag !== "--config" || path === undefined || rest.length > 0) throw new AtollError("ATOLL_CONFIG_INVALID", "usage: --config FILE");
+    const config = readConfigFile(path, field);
+    const service = await start(config, systemClock);
+    writeReadyFile(config.dataDir, service.ports);
+    if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    await service.drain();
+  });
 }

@@ -18,4 +18,4 @@ const relayField = objectField({
   ),
 });
 
-await runDemoProcess<RelayConfig>(process.argv.slice(2), relayField, startRelay);
+runDemoProcess<RelayConfig>(process.argv.slice(2), relayField, startRelay);

@@ -12,4 +12,4 @@ const usersField = objectField({
   deadlineMs: integerField({ min: 1, max: 600_000 }),
 });
 
-await runDemoProcess<UsersConfig>(process.argv.slice(2), usersField, startUsers);
+runDemoProcess<UsersConfig>(process.argv.slice(2), usersField, startUsers);

@@ -92,7 +92,6 @@ const relationshipWords = { active: "active", waitingForApproval: "waiting for a
 function clusterProblems(name: string, status: ClusterStatus): readonly string[] {
   return [
     ...(status.globalPlane.connected ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
-    ...(status.draining ? [`${name} is drained`] : []),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
   ];
 }

@@ -61,13 +61,14 @@ export async function bringUp(context: CommandContext, options: BringUpOptions):
   const file = known ?? (await newFederation(context, options));
   const topology = topologyOf(file, context);
   const progress = startProgress(terminal);
+  let client = found;
   try {
     if (found === undefined) {
       if (known !== undefined || options.portBase !== undefined) await checkBlock(file.portBase, portBlockSize);
       options.onPlan?.(topology, file);
       writeFederationFile(dataDir, file);
     }
-    const supervisor = found ?? (await startSupervisor(context));
+    const supervisor = (client ??= await startSupervisor(context));
     const states = new Map((await supervisor.list(signal)).map((view) => [view.name, view.state]));
     const isComplete = file.isBootstrapped && topology.processes.every(({ spec }) => states.get(spec.name) === "running");
     if (!isComplete) await new Bootstrap({ context, file, topology, supervisor, progress }).run();
@@ -75,6 +76,7 @@ export async function bringUp(context: CommandContext, options: BringUpOptions):
     return { file: { ...file, isBootstrapped: true }, topology, supervisor, wasRunning: found !== undefined && isComplete };
   } catch (error) {
     progress.done();
+    await client?.[Symbol.asyncDispose]();
     throw error;
   }
 }

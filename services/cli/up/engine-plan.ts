@@ -29,24 +29,25 @@ interface NatsPlace {
 }
 
 /**
- * A real etcd for every plane, and a nats-server for every region and the global plane, joined by gateways into a
- * supercluster. A plane dials its own region's server first and the others when that is gone.
+ * A real etcd and a nats-server for every region and for the global plane; planes of one region keep apart in its etcd
+ * by their prefix. The nats-servers are joined by gateways into a supercluster; a plane dials its own region's first.
  */
 export function realEngines(plan: FederationPlan, options: EnginePlanOptions): EngineChoice {
   const { ports } = options;
-  const owners = [{ owner: globalPlace, region: undefined }, ...plan.clusters.map((cluster) => ({ owner: cluster.name, region: cluster.region }))];
-  const stores = new Map(owners.map(({ owner, region }) => [owner, { region, clientPort: ports.take(), peerPort: ports.take() }]));
-  const servers: readonly NatsPlace[] = [globalPlace, ...plan.regions.map((region) => region.name)].map((place) => ({ place, clientPort: ports.take(), gatewayPort: ports.take() }));
+  const places = [globalPlace, ...plan.regions.map((region) => region.name)];
+  const placeOf = (owner: string): string => plan.clusters.find((cluster) => cluster.name === owner)?.region ?? globalPlace;
+  const stores = new Map(places.map((place) => [place, { clientPort: ports.take(), peerPort: ports.take() }]));
+  const servers: readonly NatsPlace[] = places.map((place) => ({ place, clientPort: ports.take(), gatewayPort: ports.take() }));
   const users = natsUsers(plan);
   return {
     needsHub: false,
     processes: [
-      ...[...stores].map(([owner, store]) => etcdProcess(owner, store, options)),
+      ...[...stores].map(([place, store]) => etcdProcess(place, store, options)),
       ...servers.map((server) => natsProcess(server, servers, users, options)),
     ],
-    store: (owner) => ({ kind: "etcd", endpoints: [`https://${address}:${stores.get(owner)?.clientPort}`] }),
+    store: (owner) => ({ kind: "etcd", endpoints: [`https://${address}:${stores.get(placeOf(owner))?.clientPort}`] }),
     bus: (owner) => {
-      const home = owners.find((candidate) => candidate.owner === owner)?.region ?? globalPlace;
+      const home = placeOf(owner);
       const ordered = [...servers].sort((a, b) => Number(b.place === home) - Number(a.place === home));
       return { kind: "nats", servers: ordered.map((server) => `tls://${address}:${server.clientPort}`) };
     },
@@ -55,7 +56,8 @@ export function realEngines(plan: FederationPlan, options: EnginePlanOptions): E
 
 /** The names under which `init --engine` makes the certificates that this plan needs, each with its host. */
 export function engineCertificates(plan: FederationPlan): readonly string[] {
-  return [...[globalPlace, ...plan.clusters.map((cluster) => cluster.name)].map(etcdName), ...[globalPlace, ...plan.regions.map((region) => region.name)].map(natsName)].map((name) => `${name}:${address}`);
+  const places = [globalPlace, ...plan.regions.map((region) => region.name)];
+  return places.flatMap((place) => [etcdName(place), natsName(place)]).map((name) => `${name}:${address}`);
 }
 
 function natsUsers(plan: FederationPlan): readonly NatsUser[] {
@@ -63,11 +65,11 @@ function natsUsers(plan: FederationPlan): readonly NatsUser[] {
   return [globalPlaneUser(`${prefix}/global`), ...plan.clusters.map((cluster) => clusterPlaneUser(`${prefix}/cluster/${cluster.name}`, cluster.name))];
 }
 
-function etcdProcess(owner: string, store: { readonly region: string | undefined; readonly clientPort: number; readonly peerPort: number }, options: EnginePlanOptions): PlannedProcess {
-  const name = etcdName(owner);
+function etcdProcess(place: string, store: { readonly clientPort: number; readonly peerPort: number }, options: EnginePlanOptions): PlannedProcess {
+  const name = etcdName(place);
   const dataDir = join(options.dataDir, name, "etcd");
   const args = etcdArguments({ name, dataDir, address, clientPort: store.clientPort, peerPort: store.peerPort, tls: tlsFiles(options.dataDir, name) });
-  return engineProcess(name, { region: store.region, command: options.programs.etcd, args, readyPort: store.clientPort, configText: `${args.join("\n")}\n`, configName: "arguments" }, options);
+  return engineProcess(name, { region: regionOf(place), command: options.programs.etcd, args, readyPort: store.clientPort, configText: `${args.join("\n")}\n`, configName: "arguments" }, options);
 }
 
 function natsProcess(server: NatsPlace, all: readonly NatsPlace[], users: readonly NatsUser[], options: EnginePlanOptions): PlannedProcess {
@@ -76,8 +78,7 @@ function natsProcess(server: NatsPlace, all: readonly NatsPlace[], users: readon
   const peers = all.map((other) => ({ region: other.place, address, port: other.gatewayPort }));
   const configText = natsConfig({ name, address, port: server.clientPort, tls, users, gateway: { region: server.place, address, port: server.gatewayPort, tls, peers } });
   const configName = "nats.conf";
-  const region = server.place === globalPlace ? undefined : server.place;
-  return engineProcess(name, { region, command: options.programs.natsServer, args: ["-c", join(options.dataDir, name, configName)], readyPort: server.clientPort, configText, configName }, options);
+  return engineProcess(name, { region: regionOf(server.place), command: options.programs.natsServer, args: ["-c", join(options.dataDir, name, configName)], readyPort: server.clientPort, configText, configName }, options);
 }
 
 function engineProcess(
@@ -109,8 +110,12 @@ function tlsFiles(dataDir: string, name: string): EngineTlsFiles {
   return { certificate: join(engines, `${name}.pem`), privateKey: join(engines, `${name}.key`), ca: join(engines, "ca.pem") };
 }
 
-function etcdName(owner: string): string {
-  return `${owner}-etcd`;
+function regionOf(place: string): string | undefined {
+  return place === globalPlace ? undefined : place;
+}
+
+function etcdName(place: string): string {
+  return `${place}-etcd`;
 }
 
 function natsName(place: string): string {

@@ -119,7 +119,7 @@ class Layout {
   }
 
   addHub(): void {
-    this.#add({ name: "bus", kind: "bus", stage: "global", entry: ["services/bus/main.ts", "run"], config: { path: busSocketPath(this.#options.dataDir) } });
+    this.#add({ name: "bus", kind: "bus", stage: "global", entry: ["services/bus/main.ts", "run"], config: { name: "bus", listen: { path: busSocketPath(this.#options.dataDir) } } });
   }
 
   addGlobal(): void {
