@@ -63,6 +63,8 @@ export async function runDiscovery(options: DiscoveryClientOptions, signal: Abor
       if (signal.aborted) return;
       options.logger.warn("The discovery stream broke; the last good state stays.", { reason: describeError(error) });
     } finally {
+      // While the stream lived, what is held was what the plane says.
+      if (options.stats.connected) options.stats.asOfMs = options.clock.nowMs();
       options.stats.connected = false;
     }
     failures = options.stats.acks > before ? 1 : failures + 1;

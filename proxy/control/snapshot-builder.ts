@@ -53,10 +53,13 @@ type Decoded =
 export class SnapshotBuilder implements Watched<HeldState> {
   readonly #clock: Clock;
   readonly #state: WatchedValue<HeldState>;
+  /** The snapshot alone, for those who route by it. */
+  readonly snapshot: WatchedValue<Snapshot>;
 
   constructor(initial: HeldState, clock: Clock) {
     this.#clock = clock;
     this.#state = new WatchedValue(initial);
+    this.snapshot = new WatchedValue(initial.snapshot);
   }
 
   get current(): HeldState {
@@ -95,7 +98,12 @@ export class SnapshotBuilder implements Watched<HeldState> {
       next.set(bundle.trustDomain, bundle);
       changed = true;
     }
-    if (changed) this.#state.set({ snapshot: { ...snapshot, bundles: next, generation: following(snapshot.generation) }, versions });
+    if (changed) this.#set({ snapshot: { ...snapshot, bundles: next, generation: following(snapshot.generation) }, versions });
+  }
+
+  #set(next: HeldState): void {
+    this.#state.set(next);
+    this.snapshot.set(next.snapshot);
   }
 
   #publish(typeUrl: ResourceTypeUrl, decoded: readonly { readonly resource: ReceivedResource; readonly decoded: Decoded }[], response: ReceivedDeltaResponse): void {
@@ -110,7 +118,7 @@ export class SnapshotBuilder implements Watched<HeldState> {
       nextVersions.delete(name);
       remove(maps, typeUrl, name);
     }
-    this.#state.set({
+    this.#set({
       snapshot: { ...maps, generation: readGeneration(response.systemVersion) ?? following(snapshot.generation) },
       versions: { ...versions, [typeUrl]: nextVersions },
     });

@@ -20,6 +20,8 @@ export class RequestSeries {
   readonly statuses = new Float64Array(statusMax);
   /** Requests by response flag, in the order of `responseFlags`. */
   readonly flags = new Float64Array(responseFlags.length);
+  /** Requests by status and flag together: key status × 16 + index in `responseFlags`. */
+  readonly outcomes = new Map<number, number>();
   /** Requests by duration; not cumulative; one more entry than `durationBucketsMs`. */
   readonly durations = new Float64Array(durationBucketsMs.length + 1);
   durationSumMs = 0;
@@ -47,6 +49,8 @@ export class TelemetryStage implements Stage {
   #seriesCount = 0;
   /** Requests under way. */
   active = 0;
+  /** Hears of each exchange after it was counted; for spans. */
+  onEnd: ((x: Exchange, endMs: number, durationMs: number) => void) | undefined = undefined;
 
   constructor(clock: Clock, log?: { readonly format: AccessLogFormat; readonly sink: AccessLogSink }) {
     this.#clock = clock;
@@ -76,9 +80,12 @@ export class TelemetryStage implements Stage {
     series.bytesSent += x.bytesSent;
     if (x.attempt > 1) series.retries += x.attempt - 1;
     increment(series.statuses, x.responseStarted && x.status < statusMax ? x.status : 0);
+    const outcome = (x.responseStarted && x.status < statusMax ? x.status : 0) * 16 + responseFlags.indexOf(x.flag);
+    series.outcomes.set(outcome, (series.outcomes.get(outcome) ?? 0) + 1);
     increment(series.durations, bucketOf(durationMs));
     if (x.flag !== "-") increment(series.flags, responseFlags.indexOf(x.flag));
     if (this.#log !== undefined) this.#log.sink.write(formatAccessLog(this.#log.format, x, this.#clock.nowMs(), durationMs));
+    this.onEnd?.(x, this.#clock.nowMs(), durationMs);
   }
 
   /** All counters as they are now. */

@@ -4,7 +4,7 @@ import { createServerContextOptions, createServerTlsOptions, type TlsMaterial } 
 import { verifyPeer } from "#federation/identity/verify-peer.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { CallerRule, InboundPort, Snapshot } from "#federation/model/snapshot.ts";
-import { trustDomainOf } from "#federation/model/spiffe-id.ts";
+import { isReservedPath, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -56,10 +56,10 @@ export interface InboundListenerOptions {
 const connectionsMaxDefault = 10_000;
 const handshakeTimeoutMs = 10_000;
 
-/** True when a rule names the caller. Its trust domain was proved by the handshake. */
+/** True when a rule names the caller, or all workloads of its trust domain, which the handshake proved. `/atoll/` identities are no workloads. */
 export function isCallerAllowed(callers: readonly CallerRule[], callerId: SpiffeId): boolean {
   const trustDomain = trustDomainOf(callerId);
-  return callers.some((rule) => rule.trustDomain === trustDomain && rule.principals.some((principal) => principal === "*" || principal === callerId));
+  return callers.some((rule) => rule.trustDomain === trustDomain && rule.principals.some((principal) => principal === callerId || (principal === "*" && !isReservedPath(callerId))));
 }
 
 /**

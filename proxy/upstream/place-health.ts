@@ -2,13 +2,21 @@ import { createPlaceEvidence, defaultPlaceVerdictPolicy, placeCondition, recordP
 import type { PlaceEvidence, PlaceVerdictPolicy } from "#federation/health/place-verdict.ts";
 import type { ClusterId, ServiceHost } from "#federation/model/names.ts";
 import type { Place, ServiceView } from "#federation/model/snapshot.ts";
-import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
 import type { PlaceCondition } from "#federation/model/verdict.ts";
 import type { Viewpoint } from "#federation/routing/order-places.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { PlaceBoard } from "./place-chooser.ts";
 
-const pingPolicy: PlaceVerdictPolicy = { ...defaultPlaceVerdictPolicy, outlier: defaultTrafficPolicy.outlier };
+/**
+ * One unanswered ping lowers: TCP loses none, and its deadline allows for three round trips. For a second at first, since
+ * the next pong says more than any waiting; the hold-down and the ramp come on top.
+ */
+const unansweredPingsMax = 1;
+const pingPolicy: PlaceVerdictPolicy = {
+  ...defaultPlaceVerdictPolicy,
+  unansweredPingsMax,
+  outlier: { consecutiveFailures: 5, baseEjectionMs: 1_000, maxEjectionMs: 10_000 },
+};
 
 /**
  * What this process knows of places: evidence by service and cluster, fed by requests (choosers) and by pings to
@@ -54,7 +62,7 @@ export class PlaceHealth implements PlaceBoard {
   }
 
   conditionOf(view: ServiceView, place: Place): PlaceCondition {
-    const policy: PlaceVerdictPolicy = { ...defaultPlaceVerdictPolicy, outlier: view.policy.outlier };
+    const policy: PlaceVerdictPolicy = { ...defaultPlaceVerdictPolicy, unansweredPingsMax, outlier: view.policy.outlier };
     return placeCondition(this.evidenceOf(view, place.cluster), this.#reportOf(place), policy, this.#clock.monotonicMs());
   }
 
