@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const load = createRequire(import.meta.url);
-const { ensureInstalled } = load("../../bin/ensure-installed.cjs") as { ensureInstalled(root: string, install: (root: string) => void): string };
-const { readCounts } = load("../../bin/run-tests.cjs") as { readCounts(project: string, file: string, status: number): { passed: number; failed: number; left: readonly string[] } };
+const { ensureInstalled } = load("../../bin/ensure-installed.cjs") as { readonly ensureInstalled: (root: string, install: (root: string) => void) => string };
+const { readCounts } = load("../../bin/run-tests.cjs") as { readonly readCounts: (project: string, file: string, status: number) => { passed: number; failed: number; left: readonly string[] } };
 
 let root = "";
 let installs = 0;

@@ -18,7 +18,7 @@ const home = fileURLToPath(new URL("../..", import.meta.url));
 const { version } = JSON.parse(readFileSync(`${home}/package.json`, "utf8")) as { version: string };
 
 /** The first interrupt asks the command to stop; a second one, later, ends the process as it is. */
-function watchInterrupts(): { readonly signal: AbortSignal; interrupt(): void } {
+function watchInterrupts(): { readonly signal: AbortSignal; readonly interrupt: () => void } {
   const controller = new AbortController();
   let firstMs: number | undefined;
   const interrupt = (): void => {
@@ -32,7 +32,7 @@ function watchInterrupts(): { readonly signal: AbortSignal; interrupt(): void } 
   return { signal: controller.signal, interrupt };
 }
 
-function createContext(flags: GlobalFlags, interrupts: { readonly signal: AbortSignal; interrupt(): void }): CommandContext {
+function createContext(flags: GlobalFlags, interrupts: { readonly signal: AbortSignal; readonly interrupt: () => void }): CommandContext {
   const wantsColor = flags.color && (process.env["NO_COLOR"] ?? "") === "";
   const given = [flags.name === "demo" ? "" : `--name ${flags.name}`, flags.data === undefined ? "" : `--data ${flags.data}`];
   const keyboard = openKeyboard(process.stdin, interrupts.interrupt);

@@ -30,7 +30,7 @@ export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly
 
 /** Columns on a terminal that `text` takes: colours take none. East Asian wide characters do not occur in names here. */
 export function displayWidth(text: string): number {
-  return [...stripVTControlCharacters(text)].length;
+  return Array.from(stripVTControlCharacters(text)).length;
 }
 
 /** `text` padded with spaces to `width`. */
@@ -53,7 +53,7 @@ function squeeze(widths: number[], available: number): void {
 function cut(text: string, width: number): string {
   // A coloured cell is never cut: half an escape sequence would colour what follows.
   if (displayWidth(text) <= width || stripVTControlCharacters(text) !== text) return text;
-  return `${[...text].slice(0, Math.max(0, width - 1)).join("")}…`;
+  return `${Array.from(text).slice(0, Math.max(0, width - 1)).join("")}…`;
 }
 
 function oneLine(text: string): string {

@@ -9,9 +9,9 @@ export interface Terminal {
   /** Colour for meaning, when there is one: never the only bearer of it. */
   readonly paint: Paint;
   /** A line of the command's result, to standard output. */
-  print(line: string): void;
+  readonly print: (line: string) => void;
   /** A line about the work, to standard error. */
-  note(line: string): void;
+  readonly note: (line: string) => void;
   /** Text as it is, to standard output: cursor movements of a live view. */
   raw(text: string): void;
   /** Standard error is a terminal: progress may be one line that changes. */
@@ -20,11 +20,11 @@ export interface Terminal {
 }
 
 export interface Paint {
-  good(text: string): string;
-  bad(text: string): string;
-  warn(text: string): string;
-  dim(text: string): string;
-  bold(text: string): string;
+  readonly good: (text: string) => string;
+  readonly bad: (text: string) => string;
+  readonly warn: (text: string) => string;
+  readonly dim: (text: string) => string;
+  readonly bold: (text: string) => string;
 }
 
 const widthWithoutTerminal = 100;
@@ -33,11 +33,11 @@ const narrowestWidth = 60;
 /** A terminal on this process's streams. `wantsColor` already includes NO_COLOR and --no-color. */
 export function createTerminal(options: { readonly clock: Clock; readonly wantsColor: boolean; readonly stdout: NodeJS.WriteStream; readonly stderr: NodeJS.WriteStream }): Terminal {
   const { clock, stdout, stderr } = options;
-  const isInteractive = stdout.isTTY === true;
+  const isInteractive = stdout.isTTY;
   return {
     clock,
     isInteractive,
-    isErrorInteractive: stderr.isTTY === true,
+    isErrorInteractive: stderr.isTTY,
     get width() {
       return isInteractive ? Math.max(narrowestWidth, stdout.columns) : widthWithoutTerminal;
     },

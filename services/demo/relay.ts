@@ -60,8 +60,19 @@ function join(near: Socket, link: RelayLink, clock: Clock, sockets: Set<Socket>)
     socket.once("close", () => sockets.delete(socket));
   }
   const handshakeMs = acceptedMs + 2 * link.oneWayMs;
-  new DelayedPipe(near, far, { clock, oneWayMs: link.oneWayMs, notBeforeMs: handshakeMs });
-  new DelayedPipe(far, near, { clock, oneWayMs: link.oneWayMs, notBeforeMs: acceptedMs + link.oneWayMs });
+  pipe(near, far, { clock, oneWayMs: link.oneWayMs, notBeforeMs: handshakeMs });
+  pipe(far, near, { clock, oneWayMs: link.oneWayMs, notBeforeMs: acceptedMs + link.oneWayMs });
+}
+
+interface PipeOptions {
+  readonly clock: Clock;
+  readonly oneWayMs: number;
+  readonly notBeforeMs: number;
+}
+
+function pipe(source: Socket, target: Socket, options: PipeOptions): void {
+  const delayed = new DelayedPipe(source, target, options);
+  delayed.follow();
 }
 
 /**
@@ -80,12 +91,17 @@ class DelayedPipe {
   #isBlocked = false;
   #hasEnded = false;
 
-  constructor(source: Socket, target: Socket, options: { readonly clock: Clock; readonly oneWayMs: number; readonly notBeforeMs: number }) {
+  constructor(source: Socket, target: Socket, options: PipeOptions) {
     this.#source = source;
     this.#target = target;
     this.#clock = options.clock;
     this.#oneWayMs = options.oneWayMs;
     this.#notBeforeMs = options.notBeforeMs;
+  }
+
+  follow(): void {
+    const source = this.#source;
+    const target = this.#target;
     source.on("data", (bytes: Buffer) => this.#onData(bytes));
     source.once("end", () => {
       this.#hasEnded = true;

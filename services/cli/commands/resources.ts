@@ -59,7 +59,7 @@ export async function runDescribe(context: CommandContext, kindText: string, nam
   for (const { plane, resource } of found) {
     context.terminal.print(context.terminal.paint.bold(`${kind} ${resourceId(resource.metadata)}, at ${plane}`));
     context.terminal.print(stringify({ metadata: resource.metadata, spec: resource.spec }).trimEnd());
-    const { conditions = [], ...rest } = (resource.status ?? {}) as { readonly conditions?: readonly Condition[] };
+    const { conditions = [], ...rest } = readStatus(resource);
     if (Object.keys(rest).length > 0) context.terminal.print(stringify({ status: rest }).trimEnd());
     for (const condition of conditions) context.terminal.print(`${condition.type}: ${condition.status} (${condition.reason}) ${condition.message}`);
   }
@@ -83,6 +83,11 @@ export async function runDelete(context: CommandContext, kindText: string, name:
   });
   printData(context, { deleted: name, kind });
   return 0;
+}
+
+/** The status as any kind may have it. */
+function readStatus(resource: Resource): { readonly conditions?: readonly Condition[] } {
+  return resource.status ?? {};
 }
 
 async function find(context: CommandContext, kind: Kind, name: string | undefined, options: ClusterOption): Promise<{ readonly found: readonly Found[]; readonly silent: readonly string[] }> {
@@ -149,6 +154,7 @@ function describeSpec(resource: Resource): string {
     case "ServiceExport":
       return `to ${(resource.spec.consumers ?? []).map((consumer) => ("trustDomain" in consumer ? consumer.trustDomain : consumer.cluster)).join(", ") || "its own trust domain"}`;
     case "ServiceImport":
-      return `${resource.spec.trustDomain}, from ${resource.spec.cluster} (${resource.spec.region}), ${resource.spec.endpointsReady}/${resource.spec.endpointsTotal} ready`;
+      break;
   }
+  return `${resource.spec.trustDomain}, from ${resource.spec.cluster} (${resource.spec.region}), ${resource.spec.endpointsReady}/${resource.spec.endpointsTotal} ready`;
 }

@@ -213,11 +213,11 @@ class Bootstrap {
         const body = { purpose: { kind: "workload", namespace: need.namespace, serviceAccount: need.serviceAccount } } as const;
         return (await this.#planes.cluster(need.cluster).call(clusterRoutes.createJoinToken, { body }, signal)).body.token;
       }
-      case "gateway": {
-        const body = { purpose: { kind: "gateway" } } as const;
-        return (await this.#planes.cluster(need.cluster).call(clusterRoutes.createJoinToken, { body }, signal)).body.token;
-      }
+      case "gateway":
+        break;
     }
+    const body = { purpose: { kind: "gateway" } } as const;
+    return (await this.#planes.cluster(need.cluster).call(clusterRoutes.createJoinToken, { body }, signal)).body.token;
   }
 
   async #apply(files: readonly ResourceFile[]): Promise<void> {
@@ -249,10 +249,14 @@ class Bootstrap {
   }
 }
 
-/** Has the signer of `trustDomain` sign the relationship; it may not have heard of it yet, so it is asked again for a while. */
+/**
+ * Has the signer of `trustDomain` sign the relationship, and hands the approval to the global plane, which checks the
+ * signature. The signer may not have heard of the relationship yet, so it is asked again for a while.
+ */
 export async function approveRelationship(planes: Planes, name: string, trustDomain: string, context: CommandContext): Promise<void> {
   const signer = planes.cluster(planes.signerOf(trustDomain));
-  await retryUntilKnown(() => signer.call(clusterRoutes.approveRelationship, { params: { name } }, context.signal), context);
+  const { body } = await retryUntilKnown(() => signer.call(clusterRoutes.approveRelationship, { params: { name } }, context.signal), context);
+  await planes.global().call(globalRoutes.recordApproval, { params: { name }, body }, context.signal);
 }
 
 const knownWithinMs = 15_000;

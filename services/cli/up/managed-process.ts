@@ -172,12 +172,15 @@ export class ManagedProcess {
 
   #pollReady(child: ChildProcess): void {
     this.#timer = this.#clock.schedule(readyPollMs, () => {
-      void this.#isReady(child).then((isReady) => {
-        if (this.#child !== child || this.#state !== "starting") return;
-        if (isReady) this.#become("running");
-        else this.#pollReady(child);
-      });
+      void this.#checkReady(child);
     });
+  }
+
+  async #checkReady(child: ChildProcess): Promise<void> {
+    const isReady = await this.#isReady(child);
+    if (this.#child !== child || this.#state !== "starting") return;
+    if (isReady) this.#become("running");
+    else this.#pollReady(child);
   }
 
   async #isReady(child: ChildProcess): Promise<boolean> {
