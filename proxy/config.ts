@@ -1,0 +1,99 @@
+import {
+  addressField,
+  choiceField,
+  defaultField,
+  integerField,
+  listField,
+  objectField,
+  optionalField,
+  parsedField,
+  portField,
+  stringField,
+  type ConfigOf,
+} from "#federation/runtime/config.ts";
+import { parseAddress } from "#federation/identity/join-token.ts";
+import { parseLabel, parseRegionId, type ServiceHost, type TrustDomainName } from "#federation/model/names.ts";
+import { serviceHost } from "#federation/model/service.ts";
+import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+
+const labelField = (what: string) => parsedField(stringField({ max: 63 }), (text) => parseLabel(text, what));
+const fixedPortField = integerField({ min: 1, max: 65_535 });
+
+/** `namespace/name` in one's own trust domain, or a whole service host. */
+const serviceNameField = parsedField(stringField({ max: 253 }), (text) => {
+  serviceHostOf(text, "own.example" as TrustDomainName);
+  return text;
+});
+
+const defaultPorts = { outbound: 15_001, inbound: 15_006, gateway: 15_443, admin: 15_000, metrics: 15_090 };
+
+/** The configuration file of a proxy. */
+export const proxyConfigField = objectField({
+  mode: choiceField(["sidecar", "gateway"]),
+  name: labelField("proxy"),
+  dataDir: stringField(),
+  /** Needed until there is an SVID, and again when it has expired. */
+  joinTokenFile: defaultField(stringField({ min: 0 }), ""),
+  /** Where the inbound or gateway port is bound, and what others dial. */
+  address: addressField,
+  region: parsedField(stringField({ max: 63 }), parseRegionId),
+  zone: optionalField(labelField("zone")),
+  ports: defaultField(
+    objectField({
+      outbound: defaultField(portField, defaultPorts.outbound),
+      inbound: defaultField(portField, defaultPorts.inbound),
+      gateway: defaultField(portField, defaultPorts.gateway),
+      admin: defaultField(portField, defaultPorts.admin),
+      metrics: defaultField(portField, defaultPorts.metrics),
+    }),
+    defaultPorts,
+  ),
+  /** Sidecar: what stands behind it. Absent for a sidecar that only calls. */
+  workload: optionalField(
+    objectField({
+      instanceId: labelField("instance"),
+      services: listField(objectField({ namespace: labelField("namespace"), service: labelField("service"), port: fixedPortField, appPort: fixedPortField }), { max: 64 }),
+      weight: defaultField(integerField({ min: 1, max: 65_535 }), 1),
+      readiness: defaultField(
+        objectField({
+          path: optionalField(stringField({ pattern: /^\/[\x21-\x7e]*$/, expected: "a path that begins with /" })),
+          intervalMs: defaultField(integerField({ min: 100, max: 60_000 }), 1_000),
+        }),
+        { intervalMs: 1_000 },
+      ),
+    }),
+  ),
+  tcpListeners: defaultField(listField(objectField({ port: portField, service: serviceNameField, servicePort: fixedPortField }), { max: 64 }), []),
+  /** Services that are called; absent means every one that this proxy may see. */
+  upstreams: optionalField(listField(serviceNameField, { max: 10_000 })),
+  accessLog: optionalField(objectField({ format: defaultField(choiceField(["text", "json"]), "json"), path: stringField() })),
+  otlpEndpoint: optionalField(stringField({ pattern: /^https?:\/\/\S+$/, expected: "an http or https URL" })),
+  /** `memory` never writes the private key, and forgoes the cold start without a plane. */
+  keys: defaultField(choiceField(["disk", "memory"]), "disk"),
+  /** Overrides where the plane says its discovery port is. */
+  discovery: optionalField(
+    listField(
+      parsedField(stringField({ max: 300 }), (text) => {
+        if (parseAddress(text) === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", "expected host:port");
+        return text;
+      }),
+      { min: 1, max: 16 },
+    ),
+  ),
+  /** How long connections may take to finish after SIGTERM. */
+  drainMs: defaultField(integerField({ min: 0, max: 600_000 }), 10_000),
+  logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),
+});
+export type ProxyConfig = ConfigOf<{ config: typeof proxyConfigField }>["config"];
+
+/** The host that a configured service name means. @throws {ATOLL_NAME_INVALID | ATOLL_SPIFFE_ID_INVALID | ATOLL_CONFIG_INVALID} */
+export function serviceHostOf(text: string, own: TrustDomainName): ServiceHost {
+  const slash = text.indexOf("/");
+  if (slash !== -1) {
+    return serviceHost({ namespace: parseLabel(text.slice(0, slash), "namespace"), name: parseLabel(text.slice(slash + 1), "service"), trustDomain: own });
+  }
+  const [name = "", namespace = "", svc, ...rest] = text.split(".");
+  if (svc !== "svc") throw new AtollError("ATOLL_CONFIG_INVALID", "expected namespace/name or name.namespace.svc.<trust domain>");
+  return serviceHost({ namespace: parseLabel(namespace, "namespace"), name: parseLabel(name, "service"), trustDomain: parseTrustDomainName(rest.join(".")) });
+}

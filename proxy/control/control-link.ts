@@ -1,0 +1,219 @@
+import { readFile } from "node:fs/promises";
+import { createCsr } from "#federation/identity/csr.ts";
+import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
+import { createX509Svid } from "#federation/identity/leaf.ts";
+import type { X509Svid } from "#federation/identity/svid.ts";
+import { SvidSource, type SvidEvent } from "#federation/identity/svid-source.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
+import type { Random } from "#federation/runtime/random.ts";
+import { until, WatchedValue } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { Client } from "@grpc/grpc-js";
+import { callUnary, identityService } from "#federation/wire/grpc-services.ts";
+import { createDiscoveryStats, runDiscovery, type Subscription } from "./discovery-client.ts";
+import { IdentityStore } from "./identity-store.ts";
+import { isRefusal, joinPlane } from "./join-plane.ts";
+import { LastKnownGood } from "./last-known-good.ts";
+import { createPlaneClient, type Plane } from "./plane-link.ts";
+import { emptyHeldState, SnapshotBuilder } from "./snapshot-builder.ts";
+
+/** What the process is made of everywhere. */
+export interface ProcessParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export interface ControlLinkOptions extends ProcessParts {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly joinTokenFile: string;
+  readonly keys: "disk" | "memory";
+  readonly discovery?: readonly string[];
+  readonly region: string;
+  readonly zone?: string;
+}
+
+/** Where the present snapshot came from. */
+export type SnapshotSource = "none" | "disk" | "plane";
+
+const renewTimeoutMs = 10_000;
+/** Changes within so long are written together. */
+const saveIntervalMs = 1_000;
+
+/**
+ * Everything that ties a proxy to its cluster's plane: identity and its renewal, discovery, and what is kept of both on
+ * disk. It opens from disk alone; `run` does the rest in the background, and nothing that serves waits for it.
+ */
+export class ControlLink {
+  readonly svid: SvidSource;
+  readonly builder: SnapshotBuilder;
+  readonly discovery = createDiscoveryStats();
+  readonly identityEvents = { renewals: 0, failures: 0 };
+  /** Undefined until joined. */
+  readonly plane: WatchedValue<Plane | undefined>;
+  readonly source: WatchedValue<SnapshotSource>;
+  /** Set when the plane refused our token and there is nothing to serve by: the process cannot become useful. */
+  readonly refusal = new WatchedValue<unknown>(undefined);
+  readonly #options: ControlLinkOptions;
+  readonly #identity: IdentityStore;
+  readonly #lastKnownGood: LastKnownGood;
+  #client: { readonly plane: Plane; readonly client: Client } | undefined;
+
+  private constructor(options: ControlLinkOptions, parts: { readonly identity: IdentityStore; readonly store: LastKnownGood; readonly builder: SnapshotBuilder; readonly svid: X509Svid | undefined; readonly plane: Plane | undefined }) {
+    this.#options = options;
+    this.#identity = parts.identity;
+    this.#lastKnownGood = parts.store;
+    this.builder = parts.builder;
+    this.plane = new WatchedValue(parts.plane);
+    this.source = new WatchedValue<SnapshotSource>("none");
+    this.svid = new SvidSource({
+      initial: parts.svid,
+      issue: (current, signal) => this.#issue(current, signal),
+      clock: options.clock,
+      random: options.random,
+      onEvent: (event) => this.#noteSvid(event),
+    });
+  }
+
+  /** Reads what an earlier life left. */
+  static async open(options: ControlLinkOptions): Promise<ControlLink> {
+    const { dataDir, keys, clock, logger } = options;
+    const identity = new IdentityStore(dataDir, keys);
+    const stored = await identity.load();
+    for (const warning of stored.warnings) logger.warn("A file of the identity could not be used.", { reason: warning });
+    const { store, state } = await LastKnownGood.open(dataDir, { clock, logger });
+    const builder = new SnapshotBuilder(state?.held ?? emptyHeldState, clock);
+    const link = new ControlLink(options, { identity, store, builder, svid: stored.svid, plane: stored.plane });
+    if (state !== undefined) {
+      link.source.set("disk");
+      link.discovery.asOfMs = state.asOfMs;
+      logger.info("The last known good state serves until the plane answers.", { asOfMs: state.asOfMs, services: state.held.snapshot.services.size });
+    }
+    builder.addBundles(workloadBundles(stored.bundles, stored.plane));
+    return link;
+  }
+
+  /** How old what is held is, in ms; 0 while the plane is connected, undefined when nothing is held. */
+  get ageMs(): number | undefined {
+    if (this.source.current === "none") return undefined;
+    return this.discovery.connected ? 0 : Math.max(0, this.#options.clock.nowMs() - this.discovery.asOfMs);
+  }
+
+  /** Renews, subscribes and saves until `signal` aborts. `subscriptionsOf` is asked once there is an identity. */
+  async run(subscriptionsOf: (svid: X509Svid) => readonly Subscription[], signal: AbortSignal): Promise<void> {
+    await runTasks(
+      [(inner) => this.svid.run(inner), (inner) => this.#discover(subscriptionsOf, inner), (inner) => this.#save(inner)],
+      signal,
+    );
+    this.#client?.client.close();
+    await this.#lastKnownGood.close();
+  }
+
+  /** The client of the joined plane; there must be one. Shared: never close it. */
+  planeClient(): Client {
+    const plane = this.plane.current;
+    if (plane === undefined) throw new AtollError("ATOLL_PEER_UNAVAILABLE", "the proxy has not joined a plane yet");
+    if (this.#client?.plane !== plane) {
+      this.#client?.client.close();
+      this.#client = { plane, client: createPlaneClient(plane, () => this.svid.current) };
+    }
+    return this.#client.client;
+  }
+
+  async #discover(subscriptionsOf: (svid: X509Svid) => readonly Subscription[], signal: AbortSignal): Promise<void> {
+    try {
+      const svid = await until(this.svid, (value) => value !== undefined, signal);
+      await until(this.plane, (value) => value !== undefined, signal);
+      if (svid === undefined) return;
+      const { clock, random, logger, name, region, zone } = this.#options;
+      await runDiscovery(
+        {
+          client: this.planeClient(),
+          node: { id: name, cluster: "", region, zone: zone ?? "" },
+          subscriptions: subscriptionsOf(svid),
+          builder: this.builder,
+          stats: this.discovery,
+          onLevel: () => this.source.set("plane"),
+          clock,
+          random,
+          logger,
+        },
+        signal,
+      );
+    } catch (error) {
+      if (!isAbort(error)) throw error;
+    }
+  }
+
+  async #save(signal: AbortSignal): Promise<void> {
+    // What came from disk need not be written again; what came before everything was answered is not whole yet.
+    let saved = this.builder.current;
+    try {
+      await until(this.source, (source) => source !== "none", signal);
+      for await (const held of this.builder.changes(signal)) {
+        if (held === saved) continue;
+        saved = held;
+        await this.#lastKnownGood.save({ held, asOfMs: this.discovery.asOfMs });
+        await sleep(this.#options.clock, saveIntervalMs, signal);
+      }
+    } catch (error) {
+      if (!isAbort(error)) throw error;
+    }
+    if (this.builder.current !== saved && this.source.current !== "none") await this.#lastKnownGood.save({ held: this.builder.current, asOfMs: this.discovery.asOfMs });
+  }
+
+  async #issue(current: X509Svid | undefined, signal: AbortSignal): Promise<X509Svid> {
+    if (current === undefined || this.plane.current === undefined) return this.#join(signal);
+    const { clock } = this.#options;
+    const keys = createKeyPair();
+    const answer = await callUnary(this.planeClient(), identityService.renew, { csr: createCsr(keys) }, { deadlineMs: renewTimeoutMs, nowMs: clock.nowMs(), signal });
+    const svid = createX509Svid(answer.certificateChain, exportPrivateKeyPem(keys.privateKey));
+    if (svid.spiffeId !== current.spiffeId) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the plane renewed ${current.spiffeId} as ${svid.spiffeId}`);
+    await this.#identity.saveSvid(svid);
+    this.builder.addBundles(workloadBundles(answer.bundles, this.plane.current));
+    return svid;
+  }
+
+  async #join(signal: AbortSignal): Promise<X509Svid> {
+    const { joinTokenFile, clock, discovery } = this.#options;
+    if (joinTokenFile === "") throw new AtollError("ATOLL_JOIN_TOKEN_INVALID", "there is no valid identity and no joinTokenFile to get one with");
+    let text: string;
+    try {
+      text = await readFile(joinTokenFile, "utf8");
+    } catch (error) {
+      throw new AtollError("ATOLL_JOIN_TOKEN_INVALID", `the join token cannot be read from ${joinTokenFile}`, { cause: error });
+    }
+    const joined = await joinPlane(text, { clock, ...(discovery === undefined ? {} : { discovery }) }, signal);
+    await this.#identity.saveJoined(joined);
+    this.builder.addBundles(workloadBundles(joined.bundles, joined.plane));
+    this.plane.set(joined.plane);
+    return joined.svid;
+  }
+
+  #noteSvid(event: SvidEvent): void {
+    const { logger } = this.#options;
+    switch (event.kind) {
+      case "renewed":
+        this.identityEvents.renewals++;
+        logger.info("A new identity is in use.", { spiffeId: event.svid.spiffeId, notAfterMs: event.svid.notAfterMs });
+        break;
+      case "renewalFailed":
+        this.identityEvents.failures++;
+        logger.warn("No new identity could be had.", { reason: describeError(event.error), failures: event.failuresInRow, retryInMs: Math.round(event.retryInMs) });
+        if (this.svid.current === undefined && isRefusal(event.error)) this.refusal.set(event.error);
+        break;
+      case "expired":
+        logger.error("The identity has expired; mesh connections are closed to us.", { spiffeId: event.svid.spiffeId });
+        break;
+    }
+  }
+}
+
+/** The federation's own bundle authenticates planes and nothing else: it never gets among those of workloads. */
+function workloadBundles(bundles: readonly TrustBundle[], plane: Plane | undefined): readonly TrustBundle[] {
+  return bundles.filter((bundle) => bundle.trustDomain !== plane?.bundle.trustDomain);
+}
