@@ -65,6 +65,8 @@ export const portBlockSize = 200;
 
 const address = "127.0.0.1";
 const readinessIntervalMs = 500;
+/** Shorter than the supervisor waits before it kills. */
+const drainMs = 3_000;
 /** Shorter than what a user waits, so that the storefront still answers. */
 const callDeadlineMs = 4_000;
 const userDeadlineMs = 8_000;
@@ -218,7 +220,7 @@ class Layout {
       stage: "proxies",
       region: cluster.region,
       entry: ["proxy/main.ts"],
-      config: { mode: "gateway", name, joinTokenFile: file, address, region: cluster.region, ports },
+      config: { mode: "gateway", name, joinTokenFile: file, address, region: cluster.region, ports: { ...ports, outbound: 0, inbound: 0 }, drainMs },
       tokens: [{ kind: "gateway", cluster: cluster.name, file }],
     });
   }
@@ -276,8 +278,13 @@ class Layout {
         joinTokenFile: file,
         address,
         region: cluster.region,
-        ports: workload.ports,
-        workload: { instanceId: name, services: workload.services, ...(workload.readiness === undefined ? {} : { readiness: workload.readiness }) },
+        // What the mode does not listen on is 0, so that no default port is ever taken.
+        ports: { ...workload.ports, gateway: 0 },
+        drainMs,
+        // A sidecar that only calls has nothing to register.
+        ...(workload.services.length === 0
+          ? {}
+          : { workload: { instanceId: name, services: workload.services, ...(workload.readiness === undefined ? {} : { readiness: workload.readiness }) } }),
       },
       tokens: [{ kind: "workload", cluster: cluster.name, namespace: workload.namespace, serviceAccount: workload.serviceAccount, file }],
     });
