@@ -9,12 +9,14 @@ import { sha256Hex } from "#federation/identity/key-pair.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
-import { sleep } from "#federation/runtime/clock.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
-import type { ClusterPlaneOptions } from "../cluster-plane.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
 import type { ClusterStateSource } from "../cluster-state-source.ts";
+import type { ClusterKeySource } from "../credentials/cluster-credentials.ts";
+import type { PlaneMembership } from "../credentials/plane-membership.ts";
+import type { TrustDomainSigner } from "../credentials/signer.ts";
 import type { DiscoveryService } from "../discovery/discovery-service.ts";
 import { approvalContent } from "../exports/trust-domain-content.ts";
 import type { OwnObjects } from "../exports/own-objects.ts";
@@ -23,7 +25,13 @@ import { clusterStatus } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
 
 export interface ClusterOperationsOptions {
-  readonly options: ClusterPlaneOptions;
+  readonly options: {
+    readonly membership: PlaneMembership;
+    /** Present at the plane that holds its trust domain's keys. */
+    readonly signer: TrustDomainSigner | undefined;
+    readonly keySource: ClusterKeySource;
+    readonly clock: Clock;
+  };
   readonly self: ClusterSelf;
   readonly catalog: Catalog;
   readonly source: ClusterStateSource;
