@@ -25,9 +25,13 @@ const run = promisify(execFile);
 /** One cluster with two services, each behind its sidecar: the smallest federation with a mesh hop in it. */
 const plan: FederationPlan = {
   federation: "bench.atoll",
-  regions: [{ name: "here", displayName: "Here", latitude: 0, longitude: 0 }],
+  // The second region is empty: the network's relay wants at least one link.
+  regions: [
+    { name: "here", displayName: "Here", latitude: 0, longitude: 0 },
+    { name: "there", displayName: "There", latitude: 0, longitude: 90 },
+  ],
   clusters: [{ name: "bench", region: "here", trustDomain: "shop.example", isSigner: true, exportNamespaces: ["web"] }],
-  distances: [],
+  distances: [{ between: ["here", "there"], oneWayMs: 1 }],
   workloads: [
     { namespace: "web", service: "storefront", trustDomain: "shop.example", port: 80, kind: "storefront", workMs: 0, consumers: [] },
     { namespace: "web", service: "catalog", trustDomain: "shop.example", port: 80, kind: "catalog", workMs: 0, consumers: [] },
