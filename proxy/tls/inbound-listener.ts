@@ -14,6 +14,8 @@ import type { TlsContexts } from "./tls-contexts.ts";
 /** A caller whose handshake and right to call have been checked. */
 export interface InboundConnection {
   readonly socket: TLSSocket;
+  /** In lower case. */
+  readonly sni: string;
   readonly inbound: InboundPort;
   readonly callerId: SpiffeId;
   /** The caller's leaf, DER. */
@@ -193,7 +195,7 @@ export class InboundListener {
     this.#open.set(socket, { sni, callerId, raw });
     socket.once("close", () => this.#open.delete(socket));
     const callerCertificate = socket.getPeerX509Certificate()?.raw ?? Buffer.alloc(0);
-    this.#options.serve({ socket, inbound, callerId, callerCertificate, reset: () => raw.resetAndDestroy() });
+    this.#options.serve({ socket, sni, inbound, callerId, callerCertificate, reset: () => raw.resetAndDestroy() });
   }
 
   #drop(socket: TLSSocket, refusal: InboundRefusal, facts: Readonly<Record<string, string>>): void {

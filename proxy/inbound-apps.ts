@@ -1,0 +1,99 @@
+import { connect, type Socket } from "node:net";
+import type { ClusterId, RegionId, TrustDomainName } from "#federation/model/names.ts";
+import { serviceHost, serviceSni } from "#federation/model/service.ts";
+import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
+import { RetryBudget } from "#federation/routing/retry-budget.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { ProxyConfig } from "./config.ts";
+import type { Route } from "./http/exchange.ts";
+import { plainEnd, relay, type Relay } from "./tcp/relay.ts";
+import type { TcpStats } from "./tcp/outbound-listener.ts";
+import type { InboundConnection } from "./tls/inbound-listener.ts";
+import { AppChooser } from "./upstream/app-chooser.ts";
+import type { PoolSet } from "./upstream/connection-pool.ts";
+
+/** The application always runs beside its sidecar. */
+export const appAddress = "127.0.0.1";
+
+/** The application's own limit rules inside; this only ends what was forgotten. */
+const tcpIdleMs = 3_600_000;
+const tcpConnectMs = 2_000;
+
+/** The application behind a sidecar: which of its ports serves which server name. */
+export class InboundApps {
+  readonly #routes = new Map<string, Route>();
+  readonly #ports = new Map<string, number>();
+  readonly #relays = new Set<Relay>();
+  readonly #clock: Clock;
+  readonly #stats: TcpStats;
+
+  constructor(
+    workload: ProxyConfig["workload"],
+    options: { readonly trustDomain: TrustDomainName; readonly cluster: ClusterId; readonly region: RegionId; readonly pools: PoolSet; readonly clock: Clock; readonly stats: TcpStats },
+  ) {
+    this.#clock = options.clock;
+    this.#stats = options.stats;
+    for (const { namespace, service, port, appPort } of workload?.services ?? []) {
+      const host = serviceHost({ namespace, name: service, trustDomain: options.trustDomain });
+      const sni = serviceSni(host, port);
+      const pool = options.pools.claim({ address: appAddress, port: appPort, sni: "", identities: [] });
+      this.#ports.set(sni, appPort);
+      this.#routes.set(sni, {
+        name: host,
+        chooser: new AppChooser(pool, options.cluster, options.region),
+        policy: defaultTrafficPolicy,
+        // Retries are the caller's: two hops that both retry would multiply them.
+        budget: new RetryBudget(0),
+        allowsCloseDelimited: true,
+        retries: false,
+      });
+    }
+  }
+
+  routeOf(sni: string): Route | undefined {
+    return this.#routes.get(sni);
+  }
+
+  /** Joins an accepted TCP connection to the application. */
+  serveTcp(connection: InboundConnection, sni: string): void {
+    const port = this.#ports.get(sni);
+    const stats = this.#stats;
+    if (port === undefined) {
+      connection.reset();
+      return;
+    }
+    stats.connections++;
+    stats.active++;
+    const app: Socket = connect({ host: appAddress, port, allowHalfOpen: true, noDelay: true, autoSelectFamily: false });
+    const timer = this.#clock.schedule(tcpConnectMs, () => app.destroy());
+    let joined = false;
+    app.on("error", () => app.destroy());
+    connection.socket.once("close", () => app.destroy());
+    app.once("close", () => {
+      timer[Symbol.dispose]();
+      stats.active--;
+      if (joined) return;
+      stats.failures++;
+      connection.reset();
+    });
+    app.once("connect", () => {
+      joined = true;
+      timer[Symbol.dispose]();
+      const running = relay({ socket: connection.socket, reset: () => connection.reset() }, plainEnd(app), {
+        clock: this.#clock,
+        idleMs: tcpIdleMs,
+        onBytes: (sent, received) => {
+          stats.bytesReceived += sent;
+          stats.bytesSent += received;
+        },
+        onEnd: () => this.#relays.delete(running),
+      });
+      this.#relays.add(running);
+    });
+  }
+
+  /** Resets what is still joined. */
+  stopAll(): void {
+    for (const running of this.#relays) running.stop();
+  }
+}

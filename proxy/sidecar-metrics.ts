@@ -1,0 +1,92 @@
+import type { Registry } from "prom-client";
+import { addCounter, addGauge, addRequestMetrics } from "./admin/metrics.ts";
+import type { SidecarState } from "./sidecar-state.ts";
+
+/** Adds what a sidecar counts to the metrics that every proxy has. */
+export function addSidecarMetrics(registry: Registry, state: SidecarState): void {
+  addRequestMetrics(registry, [
+    ["source", state.outboundTelemetry],
+    ["destination", state.inboundTelemetry],
+  ]);
+  addConnectionMetrics(registry, state);
+  addGauge(registry, {
+    name: "atoll_gateway_round_trip_milliseconds",
+    help: "Smoothed round trip to a remote gateway.",
+    labels: ["destination_cluster", "address"],
+    read: (add) => {
+      for (const gateway of state.prober.gateways) {
+        if (gateway.roundTripMs !== undefined) add(gatewayLabels(gateway), gateway.roundTripMs);
+      }
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_gateway_pings_total",
+    help: "Pings to remote gateways: sent, and connections that broke or stayed unanswered.",
+    labels: ["destination_cluster", "address", "result"],
+    read: (add) => {
+      for (const gateway of state.prober.gateways) {
+        add({ ...gatewayLabels(gateway), result: "sent" }, gateway.pings);
+        add({ ...gatewayLabels(gateway), result: "broken" }, gateway.unanswered);
+      }
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_access_log_dropped_total",
+    help: "Access log lines that did not fit or could not be written.",
+    read: (add) => add({}, state.accessLog?.dropped ?? 0),
+  });
+}
+
+function addConnectionMetrics(registry: Registry, state: SidecarState): void {
+  addGauge(registry, {
+    name: "atoll_connections_active",
+    help: "Open connections, by side.",
+    labels: ["side"],
+    read: (add) => {
+      add({ side: "inbound" }, state.inboundStats.active);
+      add({ side: "outbound" }, state.pools.pools().reduce((sum, pool) => sum + pool.connections, 0));
+      add({ side: "tcp" }, state.tcpStats.active);
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_inbound_refused_total",
+    help: "Inbound connections that were refused, by reason.",
+    labels: ["reason"],
+    read: (add) => {
+      for (const [reason, count] of state.inboundStats.refused) add({ reason }, count);
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_tls_handshakes_total",
+    help: "TLS handshakes: begun on the inbound side, begun on the outbound side, failed on the outbound side.",
+    labels: ["side", "result"],
+    read: (add) => {
+      add({ side: "inbound", result: "begun" }, state.inboundStats.handshakes);
+      add({ side: "outbound", result: "begun" }, state.connectorStats.handshakes);
+      add({ side: "outbound", result: "failed" }, state.connectorStats.failures + state.connectorStats.unstartable);
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_http_faults_total",
+    help: "HTTP messages that were refused, by fault.",
+    labels: ["side", "fault"],
+    read: (add) => {
+      for (const [side, faults] of [["outbound", state.outboundFaults()] as const, ["inbound", state.inboundFaults()] as const]) {
+        for (const [fault, count] of faults) if (count > 0) add({ side, fault }, count);
+      }
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_tcp_bytes_total",
+    help: "Bytes that plain TCP relays passed on.",
+    labels: ["direction"],
+    read: (add) => {
+      add({ direction: "sent" }, state.tcpStats.bytesSent);
+      add({ direction: "received" }, state.tcpStats.bytesReceived);
+    },
+  });
+}
+
+function gatewayLabels(gateway: { readonly cluster: string; readonly address: string; readonly port: number }): Readonly<Record<string, string>> {
+  return { destination_cluster: gateway.cluster, address: `${gateway.address}:${gateway.port}` };
+}

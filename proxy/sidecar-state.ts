@@ -1,0 +1,130 @@
+import { explainChoice, type Explanation } from "#federation/routing/explain.ts";
+import type { ServiceView } from "#federation/model/snapshot.ts";
+import { unobservedCondition } from "#federation/model/verdict.ts";
+import { buildRouteTable, matchRoute } from "#federation/routing/match-route.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { AccessLogFile } from "./admin/access-log-file.ts";
+import type { ControlLink } from "./control/control-link.ts";
+import type { SessionStats } from "./control/registry-session.ts";
+import type { GatewayProber } from "./health/gateway-prober.ts";
+import type { OutboundRoutes } from "./http/outbound-routes.ts";
+import type { TelemetryStage } from "./http/telemetry-stage.ts";
+import type { TcpStats } from "./tcp/outbound-listener.ts";
+import type { InboundStats } from "./tls/inbound-listener.ts";
+import type { TlsConnectorStats } from "./tls/tls-connector.ts";
+import type { PoolSet } from "./upstream/connection-pool.ts";
+import type { PlaceHealth } from "./upstream/place-health.ts";
+
+/** The parts of a running sidecar that its admin page and metrics look at. */
+export interface SidecarState {
+  readonly control: ControlLink;
+  readonly clock: Clock;
+  readonly pools: PoolSet;
+  readonly places: PlaceHealth;
+  readonly prober: GatewayProber;
+  readonly routes: OutboundRoutes;
+  readonly outboundTelemetry: TelemetryStage;
+  readonly inboundTelemetry: TelemetryStage;
+  readonly inboundStats: InboundStats;
+  readonly tcpStats: TcpStats;
+  readonly connectorStats: TlsConnectorStats;
+  readonly session: SessionStats;
+  readonly accessLog: AccessLogFile | undefined;
+  readonly outboundFaults: () => ReadonlyMap<string, number>;
+  readonly inboundFaults: () => ReadonlyMap<string, number>;
+}
+
+/** What /snapshot shows of any proxy. */
+export function describeSnapshot(control: ControlLink): object {
+  const { snapshot } = control.builder;
+  const { generation, services, bundles, inbound, gatewayRoutes } = snapshot.current;
+  return {
+    generation,
+    source: control.source.current,
+    ageMs: control.ageMs ?? null,
+    connected: control.discovery.connected,
+    nacks: control.discovery.nacks,
+    lastNack: control.discovery.lastNack,
+    services: Array.from(services.values(), (view) => ({ service: view.host, ports: view.ports, serverIdentities: view.serverIdentities, places: view.places })),
+    bundles: Array.from(bundles.values(), ({ trustDomain, sequence, x509Authorities }) => ({ trustDomain, sequence, roots: x509Authorities.length })),
+    inbound: Array.from(inbound, ([sni, port]) => ({ sni, protocol: port.port.protocol, callers: port.callers })),
+    gatewayRoutes: Array.from(gatewayRoutes.values(), ({ sni, endpoints }) => ({ sni, endpoints })),
+  };
+}
+
+/** What /stats shows of a sidecar: per service and place what was sent there, how it went, and what is held of it. */
+export function describeStats(state: SidecarState): object {
+  const { control, places } = state;
+  const services = Array.from(control.builder.snapshot.current.services.values(), (view) => ({
+    service: view.host,
+    places: view.places.map((place) => ({
+      cluster: place.cluster,
+      region: place.region,
+      ...requestsTo(state, view, place.cluster),
+      inFlight: inFlightTo(state, view, place.cluster),
+      roundTripMs: place.kind === "local" ? 0 : (places.viewpoint.roundTripMs.get(place.cluster) ?? null),
+      condition: places.conditionOf(view, place),
+    })),
+  }));
+  return {
+    identity: { spiffeId: control.svid.current?.spiffeId ?? null, notAfterMs: control.svid.current?.notAfterMs ?? null, ...control.identityEvents },
+    plane: { identity: control.plane.current?.identity ?? null, addresses: control.plane.current?.addresses ?? [], ...control.discovery, ageMs: control.ageMs ?? null },
+    session: state.session,
+    services,
+    gateways: state.prober.gateways,
+    inbound: { ...state.inboundStats, refused: Object.fromEntries(state.inboundStats.refused), requests: totalOf(state.inboundTelemetry), activeRequests: state.inboundTelemetry.active },
+    outbound: { activeRequests: state.outboundTelemetry.active, requests: totalOf(state.outboundTelemetry), tls: state.connectorStats, handshakes: state.pools.handshakes },
+    tcp: state.tcpStats,
+  };
+}
+
+/** Why requests to `service` go where they go, by the functions that route them; undefined when it is not known here. */
+export function explainService(state: SidecarState, service: string): Explanation | undefined {
+  const { services } = state.control.builder.snapshot.current;
+  const host = service.includes("/") ? service.split("/").toReversed().join(".") : service;
+  const view = matchRoute(buildRouteTable(services), host)?.service ?? [...services.values()].find((candidate) => candidate.host === host || candidate.aliases.includes(host));
+  if (view === undefined) return undefined;
+  return explainChoice({
+    service: view,
+    viewpoint: state.places.viewpoint,
+    conditionOf: (cluster) => {
+      const place = view.places.find((candidate) => candidate.cluster === cluster);
+      return place === undefined ? unobservedCondition : state.places.conditionOf(view, place);
+    },
+    nowMs: state.clock.nowMs(),
+  });
+}
+
+function requestsTo(state: SidecarState, view: ServiceView, cluster: string): { readonly requests: number; readonly failures: number } {
+  let requests = 0;
+  let failures = 0;
+  for (const series of state.outboundTelemetry.series()) {
+    if (series.service !== view.host || series.cluster !== cluster) continue;
+    requests += series.requests;
+    for (const [outcome, count] of series.outcomes) {
+      const status = Math.floor(outcome / 16);
+      if (status >= 500) failures += count;
+    }
+  }
+  return { requests, failures };
+}
+
+/** Over all ports of the service; several services share a gateway's address, so addresses cannot tell. */
+function inFlightTo(state: SidecarState, view: ServiceView, cluster: string): number {
+  const addresses = new Set<string>();
+  for (const place of view.places) {
+    if (place.cluster !== cluster) continue;
+    for (const { address, port } of place.kind === "local" ? place.endpoints : place.gateways) addresses.add(`${address}|${port}`);
+  }
+  let inFlight = 0;
+  for (const pool of state.pools.pools()) {
+    if (pool.target.sni.endsWith(`.${view.host}`) && addresses.has(`${pool.target.address}|${pool.target.port}`)) inFlight += pool.load.inFlight;
+  }
+  return inFlight;
+}
+
+function totalOf(stage: TelemetryStage): number {
+  let requests = 0;
+  for (const series of stage.series()) requests += series.requests;
+  return requests;
+}
