@@ -1,0 +1,190 @@
+import { Server, status, type handleBidiStreamingCall, type handleUnaryCall, type ServerDuplexStream } from "@grpc/grpc-js";
+import { publicKeyFromCsr } from "#federation/identity/csr.ts";
+import { openGrpcListener, peerOfCall, type GrpcListener } from "#federation/identity/grpc-listener.ts";
+import { createJoinToken, decodeJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
+import { sha256Hex } from "#federation/identity/key-pair.ts";
+import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
+import type { GatewayRoute, InboundPort, ServiceView } from "#federation/model/snapshot.ts";
+import { pathOf } from "#federation/model/spiffe-id.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
+import { encodeResource, type DeltaRequest, type DeltaResponse } from "#federation/wire/discovery-messages.ts";
+import { encodeBundle, encodeGatewayRoute, encodeInbound, encodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { discoveryService, identityService, joinService, registryService } from "#federation/wire/grpc-services.ts";
+import type { IdentityResponse, JoinRequest, RenewRequest, SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
+import { createTestTrustDomain, type TestTrustDomain } from "../tls/identity-fixture.ts";
+
+/** What the test plane offers at a moment. */
+export interface TestWorld {
+  readonly services: readonly ServiceView[];
+  readonly bundles: readonly TrustBundle[];
+  /** By path of the subscriber's identity. */
+  readonly inbound: ReadonlyMap<string, ReadonlyMap<string, InboundPort>>;
+  readonly gatewayRoutes: readonly GatewayRoute[];
+}
+
+interface Stream {
+  readonly call: ServerDuplexStream<DeltaRequest, DeltaResponse>;
+  readonly path: string;
+  readonly sent: Map<string, Map<string, string>>;
+}
+
+/** A cluster plane in little for tests: real gRPC, real TLS, real certificates; it keeps nothing and decides nothing. */
+export class TestPlane implements AsyncDisposable {
+  readonly cluster: string;
+  readonly workloads: TestTrustDomain;
+  readonly federation: TestTrustDomain;
+  world: TestWorld = { services: [], bundles: [], inbound: new Map(), gatewayRoutes: [] };
+  readonly reports: SessionReport[] = [];
+  readonly requests: DeltaRequest[] = [];
+  renewals = 0;
+  svidValidityMs = 3_600_000;
+  readonly #tokens = new Map<string, string>();
+  readonly #streams = new Set<Stream>();
+  #listeners: GrpcListener[] = [];
+  #servers: Server[] = [];
+  #version = 0;
+  #nonce = 0;
+  readonly #life = new AbortController();
+
+  constructor(cluster: string, workloads: TestTrustDomain, federation = createTestTrustDomain("demo.atoll")) {
+    this.cluster = cluster;
+    this.workloads = workloads;
+    this.federation = federation;
+  }
+
+  /** Listens; `discoveryPort` 0 picks one. */
+  async open(discoveryPort = 0): Promise<void> {
+    const material = new WatchedValue<TlsMaterial | undefined>(
+      createTlsMaterial(this.federation.svid(`/atoll/plane/cluster/${this.cluster}`), [this.workloads.bundle]),
+    );
+    const discovery = new Server();
+    discovery.addService(identityService, { renew: this.#renew });
+    discovery.addService(registryService, { session: this.#session });
+    discovery.addService(discoveryService, { deltaAggregatedResources: this.#discover });
+    const join = new Server();
+    join.addService(joinService, { issueFirst: this.#issueFirst });
+    const common = { address: "127.0.0.1", material, accept: () => true };
+    this.#listeners = [
+      await openGrpcListener({ ...common, server: discovery, port: discoveryPort, clients: "required" }, this.#life.signal),
+      await openGrpcListener({ ...common, server: join, port: 0, clients: "none", presentedRoot: this.federation.rootDer }, this.#life.signal),
+    ];
+    this.#servers = [discovery, join];
+  }
+
+  get discoveryPort(): number {
+    return this.#listeners[0]?.port ?? 0;
+  }
+
+  /** A token that gives an identity with this path, once. */
+  token(path: string): string {
+    const token = createJoinToken([`127.0.0.1:${this.#listeners[1]?.port}`], sha256Hex(this.federation.rootDer));
+    this.#tokens.set(token.id, path);
+    return encodeJoinToken(token);
+  }
+
+  /** Shows `world` to every subscriber. */
+  show(world: Partial<TestWorld>): void {
+    this.world = { ...this.world, ...world };
+    for (const stream of this.#streams) for (const typeUrl of stream.sent.keys()) this.#push(stream, typeUrl);
+  }
+
+  /** Sends one raw response to every subscriber of its type. */
+  sendRaw(response: Omit<DeltaResponse, "nonce" | "systemVersion">): void {
+    for (const { call } of this.#streams) call.write({ ...response, nonce: `raw${++this.#nonce}`, systemVersion: "" });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#life.abort();
+    for (const server of this.#servers) server.forceShutdown();
+    for (const listener of this.#listeners) await listener[Symbol.asyncDispose]();
+  }
+
+  readonly #issueFirst: handleUnaryCall<JoinRequest, IdentityResponse> = ({ request }, callback) => {
+    const { id } = decodeJoinToken(request.token);
+    const path = this.#tokens.get(id);
+    this.#tokens.delete(id);
+    if (path === undefined) callback({ code: status.UNAUTHENTICATED, details: "the token cannot be used" });
+    else callback(null, this.#issue(path, request.csr));
+  };
+
+  readonly #renew: handleUnaryCall<RenewRequest, IdentityResponse> = (call, callback) => {
+    const identity = peerOfCall(call);
+    if (identity === undefined) {
+      callback({ code: status.UNAUTHENTICATED, details: "no identity" });
+      return;
+    }
+    this.renewals++;
+    callback(null, this.#issue(pathOf(identity), call.request.csr));
+  };
+
+  #issue(path: string, csr: Uint8Array): IdentityResponse {
+    return {
+      certificateChain: this.workloads.issue(path, publicKeyFromCsr(csr), this.svidValidityMs),
+      bundles: [this.workloads.bundle, this.federation.bundle],
+      discoveryAddresses: [`127.0.0.1:${this.discoveryPort}`],
+    };
+  }
+
+  readonly #session: handleBidiStreamingCall<SessionReport, SessionAck> = (call) => {
+    call.on("data", (report: SessionReport) => {
+      this.reports.push(report);
+      call.write({ ttlMs: 3_000, refused: "" });
+    });
+    call.on("end", () => call.end());
+    call.on("error", () => {});
+  };
+
+  readonly #discover: handleBidiStreamingCall<DeltaRequest, DeltaResponse> = (call) => {
+    const stream: Stream = { call, path: pathOf(peerOfCall(call) ?? ("spiffe://none.example/none" as never)), sent: new Map() };
+    this.#streams.add(stream);
+    call.on("data", (request: DeltaRequest) => {
+      this.requests.push(request);
+      if (request.responseNonce !== "" || stream.sent.has(request.typeUrl)) return;
+      stream.sent.set(request.typeUrl, new Map(Object.entries(request.initialVersions)));
+      this.#push(stream, request.typeUrl, true);
+    });
+    const gone = (): void => void this.#streams.delete(stream);
+    call.on("end", () => {
+      gone();
+      call.end();
+    });
+    call.on("cancelled", gone);
+    call.on("error", gone);
+  };
+
+  #push(stream: Stream, typeUrl: string, evenEmpty = false): void {
+    const sent = stream.sent.get(typeUrl) ?? new Map<string, string>();
+    const table = this.#table(stream.path, typeUrl);
+    const changed = [...table].filter(([name, value]) => sent.get(name) !== versionOf(value));
+    const removed = [...sent.keys()].filter((name) => !table.has(name));
+    for (const [name, value] of changed) sent.set(name, versionOf(value));
+    for (const name of removed) sent.delete(name);
+    if (changed.length + removed.length === 0 && !evenEmpty) return;
+    stream.call.write({
+      typeUrl,
+      nonce: String(++this.#nonce),
+      systemVersion: `1.${++this.#version}`,
+      resources: changed.map(([name, value]) => encodeResource({ name, version: versionOf(value), typeUrl, value })),
+      removed,
+    });
+  }
+
+  #table(path: string, typeUrl: string): ReadonlyMap<string, Uint8Array> {
+    const { services, bundles, inbound, gatewayRoutes } = this.world;
+    switch (typeUrl) {
+      case resourceTypeUrls.service:
+        return new Map(services.map((view) => [view.host, encodeService(view)]));
+      case resourceTypeUrls.bundle:
+        return new Map(bundles.map((bundle) => [bundle.trustDomain, encodeBundle(bundle)]));
+      case resourceTypeUrls.inbound:
+        return new Map(Array.from(inbound.get(path) ?? [], ([sni, port]) => [sni, encodeInbound(port)]));
+      default:
+        return new Map(gatewayRoutes.map((route) => [route.sni, encodeGatewayRoute(route)]));
+    }
+  }
+}
+
+function versionOf(value: Uint8Array): string {
+  return sha256Hex(value);
+}

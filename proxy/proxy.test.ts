@@ -1,0 +1,350 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, request as httpRequest, type Server } from "node:http";
+import { connect, createServer as createTcpServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ClusterId, RegionId, ServiceHost } from "#federation/model/names.ts";
+import { workloadId, type PortProtocol } from "#federation/model/service.ts";
+import type { EndpointView, InboundPort, Place, ServiceView } from "#federation/model/snapshot.ts";
+import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { readConfig } from "#federation/runtime/config.ts";
+import { systemRandom } from "#federation/runtime/random.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { encodeResource } from "#federation/wire/discovery-messages.ts";
+import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { proxyConfigField } from "./config.ts";
+import { TestPlane } from "./control/plane-fixture.ts";
+import { runGateway } from "./gateway.ts";
+import { runSidecar } from "./sidecar.ts";
+import { createTestTrustDomain } from "./tls/identity-fixture.ts";
+
+// Whole proxies on real sockets, with a plane in little: everything here waits for states, never for times.
+
+const shop = createTestTrustDomain("shop.example");
+const { trustDomain } = shop.bundle;
+const host = "catalog.web.svc.shop.example" as ServiceHost;
+const sni = `p80.${host}`;
+const tcpSni = `p90.${host}`;
+
+let dataDir = "";
+const running: Running[] = [];
+const planes: TestPlane[] = [];
+const closers: (() => void)[] = [];
+
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), "atoll-proxy-"));
+});
+afterEach(async () => {
+  for (const proxy of running.splice(0)) await proxy.stop();
+  for (const plane of planes.splice(0)) await plane[Symbol.asyncDispose]();
+  for (const close of closers.splice(0)) close();
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+interface Running {
+  readonly ports: Readonly<Record<string, number>>;
+  stop(): Promise<void>;
+}
+
+async function openPlane(cluster = "shop-eu", port = 0, federation?: TestPlane["federation"]): Promise<TestPlane> {
+  const plane = new TestPlane(cluster, shop, federation);
+  await plane.open(port);
+  plane.show({ bundles: [shop.bundle] });
+  planes.push(plane);
+  return plane;
+}
+
+async function start(name: string, token: string | undefined, more: object): Promise<Running> {
+  const directory = join(dataDir, name);
+  const joinTokenFile = join(dataDir, `${name}.token`);
+  if (token !== undefined) writeFileSync(joinTokenFile, token);
+  rmSync(join(directory, "ready.json"), { force: true });
+  const ports = { outbound: 0, inbound: 0, gateway: 0, admin: 0, metrics: 0 };
+  const text = JSON.stringify({ mode: "sidecar", name, dataDir: directory, joinTokenFile, address: "127.0.0.1", region: "eu-west", ports, drainMs: 500, ...more });
+  const config = readConfig(text, name, proxyConfigField);
+  const stop = new AbortController();
+  const parts = { clock: systemClock, random: systemRandom, logger: silentLogger };
+  let failure: unknown;
+  const ended = (config.mode === "gateway" ? runGateway : runSidecar)(config, parts, stop.signal).catch((error: unknown) => {
+    failure = error ?? new Error("failed");
+  });
+  const ready = await eventually(() => {
+    if (failure !== undefined) throw failure;
+    return JSON.parse(readFileSync(join(directory, "ready.json"), "utf8")) as { readonly ports: Readonly<Record<string, number>> };
+  });
+  const proxy: Running = {
+    ports: ready.ports,
+    async stop() {
+      stop.abort();
+      await ended;
+      if (failure !== undefined) throw failure;
+      const at = running.indexOf(proxy);
+      if (at !== -1) running.splice(at, 1);
+    },
+  };
+  running.push(proxy);
+  return proxy;
+}
+
+/** Asks until `look` neither throws nor gives undefined; the test's own time limit is the bound. */
+async function eventually<T>(look: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    try {
+      const value = await look();
+      if (value !== undefined && value !== false) return value;
+    } catch (error) {
+      if (error instanceof Error && !("code" in error && error.code === "ENOENT") && error.name !== "AssertionError") throw error;
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+function get(port: number, path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ host: "127.0.0.1", port, path, headers, agent: false }, (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on("error", reject);
+    });
+    request.on("error", reject);
+    request.end();
+  });
+}
+
+async function listen(server: Server | ReturnType<typeof createTcpServer>): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  closers.push(() => server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+/** An application that says its name and who called. */
+function openApp(name: string): Promise<number> {
+  return listen(createServer((request, response) => response.end(`${name} for ${String(request.headers["x-forwarded-client-cert"]).replace(/.*URI=/, "")}`)));
+}
+
+function endpoint(port: number): EndpointView {
+  return { id: `e${port}`, address: "127.0.0.1", port, locality: { region: "eu-west" as RegionId }, weight: 1, readiness: "ready" };
+}
+
+function catalog(places: readonly Place[]): ServiceView {
+  return {
+    ref: { namespace: "web", name: "catalog", trustDomain },
+    host,
+    aliases: ["catalog.web"],
+    ports: [
+      { name: "http", port: 80, protocol: "http" },
+      { name: "tcp", port: 90, protocol: "tcp" },
+    ],
+    serverIdentities: [workloadId(trustDomain, "web", "catalog")],
+    policy: defaultTrafficPolicy,
+    places,
+  };
+}
+
+function localPlace(ports: readonly number[]): Place {
+  return { kind: "local", cluster: "shop-eu" as ClusterId, region: "eu-west" as RegionId, endpoints: ports.map(endpoint) };
+}
+
+function inboundOf(principals: InboundPort["callers"][number]["principals"] = ["*"]): ReadonlyMap<string, InboundPort> {
+  const port = (number: number, protocol: PortProtocol): InboundPort => ({
+    ref: { namespace: "web", name: "catalog", trustDomain },
+    port: { name: protocol, port: number, protocol },
+    callers: [{ trustDomain, principals }],
+  });
+  return new Map([
+    [sni, port(80, "http")],
+    [tcpSni, port(90, "tcp")],
+  ]);
+}
+
+const catalogPath = "/ns/web/sa/catalog";
+const storefrontPath = "/ns/web/sa/storefront";
+
+function catalogWorkload(appPort: number, tcpPort = appPort): object {
+  const service = { namespace: "web", service: "catalog" };
+  return {
+    workload: {
+      instanceId: "catalog-1",
+      services: [
+        { ...service, port: 80, appPort },
+        { ...service, port: 90, appPort: tcpPort },
+      ],
+      readiness: { intervalMs: 100 },
+    },
+  };
+}
+
+async function adminJson(proxy: Running, path: string): Promise<never> {
+  return JSON.parse((await get(proxy.ports["admin"] ?? 0, path)).body) as never;
+}
+
+describe("a sidecar", () => {
+  it("joins, registers when its app answers, and carries HTTP and TCP to its peer as itself", async () => {
+    const plane = await openPlane();
+    plane.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
+    const echo = await listen(createTcpServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)));
+    const server = await start("catalog", plane.token(catalogPath), catalogWorkload(await openApp("catalog"), echo));
+    const report = await eventually(() => plane.reports.find((candidate) => candidate.ready));
+    expect(report).toMatchObject({ instanceId: "catalog-1", address: "127.0.0.1", inboundPort: server.ports["inbound"], draining: false });
+    plane.show({ services: [catalog([localPlace([report.inboundPort])])] });
+    const client = await start("storefront", plane.token(storefrontPath), { tcpListeners: [{ port: 0, service: "web/catalog", servicePort: 90 }] });
+
+    const answer = await eventually(async () => {
+      const got = await get(client.ports["outbound"] ?? 0, "/", { host: "catalog.web" });
+      return got.status === 200 ? got : undefined;
+    });
+    expect(answer.body).toBe("catalog for spiffe://shop.example/ns/web/sa/storefront");
+    expect(await get(client.ports["outbound"] ?? 0, "/", { host: "ledger.core" })).toMatchObject({ status: 404 });
+
+    const sent = Buffer.alloc(700_000, "tcp");
+    const socket = connect(client.ports["tcp0"] ?? 0, "127.0.0.1");
+    socket.end(sent);
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).equals(sent)).toBe(true);
+
+    expect(await adminJson(client, "/explain?service=web/catalog")).toMatchObject({ chosen: "shop-eu", from: { region: "eu-west", cluster: "shop-eu" } });
+    expect(await adminJson(client, "/ready")).toEqual({ ready: true, because: [] });
+    expect(await adminJson(client, "/snapshot")).toMatchObject({ source: "plane", ageMs: 0 });
+    expect(JSON.stringify(await adminJson(client, "/stats"))).toContain('"requests":1,"failures":0');
+    const metrics = (await get(client.ports["metrics"] ?? 0, "/metrics")).body;
+    expect(metrics).toMatch(/atoll_requests_total\{reporter="source",destination_service="catalog\.web\.svc\.shop\.example",destination_cluster="shop-eu",destination_region="eu-west",response_code="200",response_flags="-"\} 1/);
+    expect(metrics).toContain("atoll_request_duration_milliseconds_bucket");
+
+    await server.stop();
+    expect(plane.reports.at(-1)).toMatchObject({ draining: true });
+  });
+
+  it("is called only by those whom its rules name, and cuts off a caller whose right ends", async () => {
+    const plane = await openPlane();
+    plane.show({ inbound: new Map([[catalogPath, inboundOf([workloadId(trustDomain, "web", "storefront")])]]) });
+    const server = await start("catalog", plane.token(catalogPath), catalogWorkload(await openApp("catalog")));
+    plane.show({ services: [catalog([localPlace([server.ports["inbound"] ?? 0])])] });
+    const friend = await start("storefront", plane.token(storefrontPath), {});
+    const stranger = await start("stranger", plane.token("/ns/web/sa/stranger"), {});
+    const ask = async (proxy: Running): Promise<number> => (await get(proxy.ports["outbound"] ?? 0, "/", { host })).status;
+    expect(await ask(friend)).toBe(200);
+    expect(await ask(stranger)).toBe(503);
+    plane.show({ inbound: new Map([[catalogPath, inboundOf([])]]) });
+    await eventually(async () => ((await ask(friend)) === 503 ? true : undefined));
+    const stats: { readonly inbound: { readonly refused: Readonly<Record<string, number>> } } = await adminJson(server, "/stats");
+    expect(stats.inbound.refused["callerRefused"]).toBeGreaterThan(0);
+  });
+
+  it("starts cold from disk while no plane runs, and serves", async () => {
+    const plane = await openPlane();
+    plane.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
+    const app = await openApp("catalog");
+    const first = await start("catalog", plane.token(catalogPath), catalogWorkload(app));
+    const inbound = first.ports["inbound"] ?? 0;
+    plane.show({ services: [catalog([localPlace([inbound])])] });
+    const client = await start("storefront", plane.token(storefrontPath), {});
+    await eventually(async () => ((await get(client.ports["outbound"] ?? 0, "/", { host })).status === 200 ? true : undefined));
+    await client.stop();
+    await first.stop();
+    await plane[Symbol.asyncDispose]();
+
+    const ports = { outbound: 0, inbound, gateway: 0, admin: 0, metrics: 0 };
+    await start("catalog", undefined, { ...catalogWorkload(app), ports });
+    const again = await start("storefront", undefined, {});
+    expect(await get(again.ports["outbound"] ?? 0, "/", { host })).toEqual({ status: 200, body: "catalog for spiffe://shop.example/ns/web/sa/storefront" });
+    const snapshot: { readonly source: string; readonly ageMs: number } = await adminJson(again, "/snapshot");
+    expect(snapshot.source).toBe("disk");
+    expect(snapshot.ageMs).toBeGreaterThan(0);
+  });
+
+  it("refuses what it cannot read, keeps what it has, and says which versions it holds when it comes back", async () => {
+    const plane = await openPlane();
+    plane.show({ services: [catalog([localPlace([1])])] });
+    const client = await start("storefront", plane.token(storefrontPath), {});
+    const typeUrl = resourceTypeUrls.service;
+    plane.sendRaw({ typeUrl, resources: [encodeResource({ name: host, version: "bad", typeUrl, value: Buffer.from([255, 255]) })], removed: [] });
+    const nack = await eventually(() => plane.requests.find((request) => request.fault !== undefined));
+    expect(nack.typeUrl).toBe(typeUrl);
+    expect(nack.responseNonce).toMatch(/^raw/);
+    expect(await adminJson(client, "/snapshot")).toMatchObject({ nacks: 1, services: [{ service: host }] });
+
+    const { discoveryPort, federation } = plane;
+    await plane[Symbol.asyncDispose]();
+    const next = await openPlane("shop-eu", discoveryPort, federation);
+    next.show({ services: [catalog([localPlace([1])])] });
+    const resumed = await eventually(() => next.requests.find((request) => request.typeUrl === typeUrl && request.responseNonce === ""));
+    expect(Object.keys(resumed.initialVersions)).toEqual([host]);
+  });
+
+  it("ends with one clear error when its token was used already", async () => {
+    const plane = await openPlane();
+    const token = plane.token(storefrontPath);
+    await start("first", token, {});
+    await expect(start("second", token, {})).rejects.toMatchObject({ code: "ATOLL_JOIN_TOKEN_REFUSED" });
+  });
+
+  it("renews its identity while traffic flows", async () => {
+    const plane = await openPlane();
+    plane.svidValidityMs = 4_000;
+    plane.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
+    const server = await start("catalog", plane.token(catalogPath), catalogWorkload(await openApp("catalog")));
+    plane.show({ services: [catalog([localPlace([server.ports["inbound"] ?? 0])])] });
+    const client = await start("storefront", plane.token(storefrontPath), {});
+    await eventually(async () => ((await get(client.ports["outbound"] ?? 0, "/", { host })).status === 200 ? true : undefined));
+    const statuses = new Set<number>();
+    while (plane.renewals < 4) statuses.add((await get(client.ports["outbound"] ?? 0, "/", { host })).status);
+    expect([...statuses]).toEqual([200]);
+  });
+});
+
+describe("a gateway between two clusters", () => {
+  it("carries calls to the other cluster end to end, and its silence is noticed", async () => {
+    const near = await openPlane("shop-us");
+    const far = await openPlane("shop-eu");
+    far.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
+    const server = await start("catalog", far.token(catalogPath), catalogWorkload(await openApp("far catalog")));
+    far.show({ gatewayRoutes: [{ sni, host, endpoints: [endpoint(server.ports["inbound"] ?? 0)] }] });
+    const gateway = await start("gateway", far.token("/atoll/gateway/shop-eu"), { mode: "gateway" });
+    const gatewayPort = gateway.ports["gateway"] ?? 0;
+    near.show({
+      services: [
+        catalog([
+          {
+            kind: "remote",
+            cluster: "shop-eu" as ClusterId,
+            region: "eu-west" as RegionId,
+            gateways: [{ address: "127.0.0.1", port: gatewayPort }],
+            gatewayIdentity: "spiffe://shop.example/atoll/gateway/shop-eu" as never,
+            endpointsReady: 1,
+            endpointsTotal: 1,
+            asOfMs: systemClock.nowMs(),
+          },
+        ]),
+      ],
+    });
+    const client = await start("storefront", near.token(storefrontPath), { region: "us-east" });
+    const answer = await eventually(async () => {
+      const got = await get(client.ports["outbound"] ?? 0, "/", { host });
+      return got.status === 200 ? got : undefined;
+    });
+    expect(answer.body).toBe("far catalog for spiffe://shop.example/ns/web/sa/storefront");
+    interface Stats {
+      readonly gateways: readonly { readonly answers: boolean; readonly roundTripMs: number | null }[];
+      readonly services: readonly { readonly places: readonly { readonly condition: { readonly lowered: boolean } }[] }[];
+    }
+    const measured = await eventually(async () => {
+      const stats: Stats = await adminJson(client, "/stats");
+      return typeof stats.gateways[0]?.roundTripMs === "number" ? stats : undefined;
+    });
+    expect(measured.services[0]?.places[0]?.condition.lowered).toBe(false);
+    await gateway.stop();
+    await eventually(async () => {
+      const stats: Stats = await adminJson(client, "/stats");
+      return stats.services[0]?.places[0]?.condition.lowered === true ? true : undefined;
+    });
+  });
+});
