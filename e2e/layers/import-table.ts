@@ -8,6 +8,8 @@ export interface ImportRule {
 }
 
 const core = ["federation/runtime/", "federation/model/"];
+/** The one file of telemetry that adapters see: what they log to, without knowing how (docs/adr/0003). */
+const loggerPort = "federation/telemetry/logger.ts";
 const contracts = ["federation/runtime/", "federation/model/", "federation/routing/", "federation/admin-api/"];
 
 export const importTable: readonly ImportRule[] = [
@@ -19,8 +21,8 @@ export const importTable: readonly ImportRule[] = [
   { from: "federation/telemetry/", may: core },
   { from: "federation/identity/", may: core },
   { from: "federation/wire/", may: core },
-  { from: "federation/store/", may: core },
-  { from: "federation/bus/", may: core },
+  { from: "federation/store/", may: [...core, loggerPort] },
+  { from: "federation/bus/", may: [...core, loggerPort] },
   { from: "federation/catalog/", may: [...core, "federation/wire/", "federation/store/store.ts"] },
   { from: "federation/admin-api/", may: [...core, "federation/wire/"] },
   {

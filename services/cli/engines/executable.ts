@@ -2,7 +2,7 @@ import { accessSync, constants } from "node:fs";
 
 /** What finding an engine needs to know of its surroundings. */
 export interface FindEngineOptions {
-  /** `process.env` of the program. */
+  /** The program's environment, as its main.ts read it. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Hears one sentence before anything that takes long. */
   readonly onProgress?: (sentence: string) => void;
