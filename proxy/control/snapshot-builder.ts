@@ -80,7 +80,7 @@ export class SnapshotBuilder implements Watched<HeldState> {
     let sliceStartMs = this.#clock.monotonicMs();
     for (const resource of response.resources) {
       if (resource.typeUrl !== typeUrl) throw new AtollError("ATOLL_WIRE_INVALID", `a resource of type ${resource.typeUrl} in a response for ${typeUrl}`);
-      decoded.push({ resource, decoded: decode(typeUrl, resource) });
+      decoded.push({ resource, decoded: decoders[typeUrl](resource) });
       if (this.#clock.monotonicMs() - sliceStartMs < sliceMs) continue;
       await new Promise<void>((resolve) => setImmediate(resolve));
       sliceStartMs = this.#clock.monotonicMs();
@@ -144,24 +144,20 @@ function mutableCopies(snapshot: Snapshot, typeUrl: ResourceTypeUrl): SnapshotMa
 }
 
 /** Decodes a resource and checks that its name is the one its content has. */
-function decode(typeUrl: ResourceTypeUrl, resource: ReceivedResource): Decoded {
-  switch (typeUrl) {
-    case resourceTypeUrls.service: {
-      const value = decodeService(resource.value);
-      assertName(resource.name, value.host);
-      return { type: "service", value };
-    }
-    case resourceTypeUrls.bundle: {
-      const value = decodeBundle(resource.value);
-      assertName(resource.name, value.trustDomain);
-      return { type: "bundle", value };
-    }
-    case resourceTypeUrls.inbound:
-      return { type: "inbound", value: decodeInbound(resource.value) };
-    case resourceTypeUrls.gatewayRoute:
-      return { type: "gatewayRoute", value: decodeGatewayRoute(resource.name, resource.value) };
-  }
-}
+const decoders: Readonly<Record<ResourceTypeUrl, (resource: ReceivedResource) => Decoded>> = {
+  [resourceTypeUrls.service]({ name, value: bytes }) {
+    const value = decodeService(bytes);
+    assertName(name, value.host);
+    return { type: "service", value };
+  },
+  [resourceTypeUrls.bundle]({ name, value: bytes }) {
+    const value = decodeBundle(bytes);
+    assertName(name, value.trustDomain);
+    return { type: "bundle", value };
+  },
+  [resourceTypeUrls.inbound]: ({ value }) => ({ type: "inbound", value: decodeInbound(value) }),
+  [resourceTypeUrls.gatewayRoute]: ({ name, value }) => ({ type: "gatewayRoute", value: decodeGatewayRoute(name, value) }),
+};
 
 function put(maps: SnapshotMaps, name: string, entry: Decoded): void {
   switch (entry.type) {
