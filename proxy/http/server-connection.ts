@@ -420,11 +420,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
 
   #onEnd(): void {
     if (this.#phase === phases.tunnel) return;
-    if (this.#phase === phases.exchange && this.#parser.complete) {
-      // The client has said all it wanted and still reads.
-      this.#x.closeAfter = true;
-      return;
-    }
+    // A client that ends its side has left, as Envoy and nginx see it: what it asked for must not go on working.
     if (this.#phase === phases.exchange) this.#socket.destroy();
     else this.#socket.end();
   }
