@@ -101,21 +101,26 @@ export class TcpListener {
       return;
     }
     let take: (chunk: Buffer) => void = () => {};
-    let ready = false;
+    let proven = false;
     const readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
     const upstream = this.#options.connector.connect(candidate.pool.target, {
       readBuffer,
       // The buffer is filled anew after this call, and a written chunk may wait: it gets bytes of its own.
       onBytes: (length, buffer) => take(Buffer.from(buffer.subarray(0, length))),
       nextBuffer: () => undefined,
-      onReady: () => {
-        ready = true;
+      onReady: () => {},
+      // Not before: in TLS 1.3 a server that refuses us is only heard after our side of the handshake, and bytes sent by
+      // then could not be sent again.
+      onProven: () => {
+        proven = true;
         timer[Symbol.dispose]();
         client.off("close", onClientGone);
+        upstream.off("end", onEnd);
         this.#relay(attempt, { candidate, upstream, deliverTo: (deliver) => void (take = deliver) });
       },
-      onProven: () => {},
     });
+    const onEnd = (): void => void upstream.destroy();
+    upstream.on("end", onEnd);
     const timer = this.#options.clock.schedule(policy.timeouts.connectMs, () => upstream.destroy());
     const onClientGone = (): void => void upstream.destroy();
     client.once("close", onClientGone);
@@ -123,7 +128,7 @@ export class TcpListener {
     upstream.once("close", () => {
       timer[Symbol.dispose]();
       client.off("close", onClientGone);
-      if (!ready) this.#failed(attempt, candidate);
+      if (!proven) this.#failed(attempt, candidate);
     });
   }
 
