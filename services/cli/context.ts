@@ -10,6 +10,8 @@ export type OutputFormat = "table" | "json" | "yaml";
 export interface CommandContext {
   readonly name: string;
   readonly dataDir: string;
+  /** `--context`: the planes of a federation elsewhere, instead of the one in `dataDir`. */
+  readonly contextFile?: string;
   readonly output: OutputFormat;
   readonly terminal: Terminal;
   readonly home: string;

@@ -34,7 +34,7 @@ function watchInterrupts(): { readonly signal: AbortSignal; readonly interrupt: 
 
 function createContext(flags: GlobalFlags, interrupts: { readonly signal: AbortSignal; readonly interrupt: () => void }): CommandContext {
   const wantsColor = flags.color && (process.env["NO_COLOR"] ?? "") === "";
-  const given = [flags.name === "demo" ? "" : `--name ${flags.name}`, flags.data === undefined ? "" : `--data ${flags.data}`];
+  const given = [flags.name === "demo" ? "" : `--name ${flags.name}`, flags.data === undefined ? "" : `--data ${flags.data}`, flags.context === undefined ? "" : `--context ${flags.context}`];
   const keyboard = openKeyboard(process.stdin, interrupts.interrupt);
   return {
     name: flags.name,
@@ -47,6 +47,7 @@ function createContext(flags: GlobalFlags, interrupts: { readonly signal: AbortS
     signal: interrupts.signal,
     flags: given.filter((flag) => flag !== "").join(" "),
     env: process.env,
+    ...(flags.context === undefined ? {} : { contextFile: flags.context }),
     ...(keyboard === undefined ? {} : { keyboard }),
   };
 }

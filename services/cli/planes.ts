@@ -1,55 +1,53 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import { AdminClient } from "#federation/admin-api/client.ts";
 import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
+import type { PlaneDirectory } from "./plane-directory.ts";
 import type { FederationPlan } from "./up/demo-federation.ts";
 import { realEngines } from "./up/engine-plan.ts";
-import { embeddedEngines, layOut, planeName, portBlockSize, type Topology } from "./up/topology.ts";
+import { embeddedEngines, layOut, portBlockSize, type Topology } from "./up/topology.ts";
 import { PortBlock } from "./up/port-block.ts";
 import type { FederationFile } from "./up/federation-file.ts";
 
-/** Where the admin API of every plane of a local federation is, and the certificate to call it with. */
+/** The admin APIs of a federation's planes; clients are made when they are first asked for. */
 export class Planes implements Disposable {
-  readonly #dataDir: string;
-  readonly #plan: FederationPlan;
-  readonly #topology: Topology;
+  readonly #directory: PlaneDirectory;
   readonly #clock: Clock;
   readonly #open = new Map<string, AdminClient>();
 
-  constructor(options: { readonly dataDir: string; readonly topology: Topology; readonly clock: Clock }) {
-    this.#dataDir = options.dataDir;
-    this.#plan = options.topology.plan;
-    this.#topology = options.topology;
-    this.#clock = options.clock;
+  constructor(directory: PlaneDirectory, clock: Clock) {
+    this.#directory = directory;
+    this.#clock = clock;
   }
 
+  /** Where everything lies. @throws {ATOLL_USAGE} for a federation that `up` did not lay out. */
   get plan(): FederationPlan {
-    return this.#plan;
+    const { plan } = this.#directory;
+    if (plan === undefined) throw new AtollError("ATOLL_USAGE", `the context does not say where clusters are: name one with --cluster (there are ${this.clusters.join(", ")})`);
+    return plan;
   }
 
   get clusters(): readonly string[] {
-    return this.#plan.clusters.map((cluster) => cluster.name);
+    return this.#directory.clusters;
   }
 
   /** The global plane's client. @throws {ATOLL_FEDERATION_NOT_RUNNING} when the federation was never started. */
   global(): AdminClient {
-    return this.#client("global", "global", "apiPort", undefined);
+    return this.#client("global");
   }
 
   /** The client of a cluster's own plane. @throws {ATOLL_USAGE} when there is no such cluster. */
   cluster(name: string): AdminClient {
     if (!this.clusters.includes(name)) throw new AtollError("ATOLL_USAGE", `there is no cluster ${name}; there are ${this.clusters.join(", ")}`);
-    return this.#client(name, planeName(name), "adminPort", `spiffe://${this.#plan.federation}/atoll/plane/cluster/${name}` as SpiffeId);
+    return this.#client(name);
   }
 
-  /** The plane that holds the authority of `trustDomain`. */
+  /** The plane that holds the authority of `trustDomain`. @throws {ATOLL_USAGE} when none is known here. */
   signerOf(trustDomain: string): string {
-    const signer = this.#plan.clusters.find((cluster) => cluster.trustDomain === trustDomain && cluster.isSigner);
-    if (signer === undefined) throw new AtollError("ATOLL_USAGE", `there is no trust domain ${trustDomain} here`);
-    return signer.name;
+    const signer = this.#directory.signerOf(trustDomain);
+    if (signer === undefined) throw new AtollError("ATOLL_USAGE", `there is no signer of trust domain ${trustDomain} here`);
+    return signer;
   }
 
   [Symbol.dispose](): void {
@@ -57,27 +55,20 @@ export class Planes implements Disposable {
     this.#open.clear();
   }
 
-  #client(key: string, processName: string, portName: string, serverId: SpiffeId | undefined): AdminClient {
-    let client = this.#open.get(key);
+  #client(owner: string): AdminClient {
+    let client = this.#open.get(owner);
     if (client === undefined) {
-      const listen = this.#topology.processes.find(({ spec }) => spec.name === processName)?.config["listen"] as { readonly [name: string]: number | string } | undefined;
+      const context = parseAdminContext(this.#directory.contextText());
+      const server = this.#directory.serverOf(owner);
       client = new AdminClient({
-        context: parseAdminContext(this.#contextText()),
-        server: `${String(listen?.["address"])}:${String(listen?.[portName])}`,
+        context,
         clock: this.#clock,
-        ...(serverId === undefined ? {} : { serverId }),
+        ...(server === undefined ? {} : { server }),
+        ...(owner === "global" ? {} : { serverId: `spiffe://${context.federation}/atoll/plane/cluster/${owner}` as SpiffeId }),
       });
-      this.#open.set(key, client);
+      this.#open.set(owner, client);
     }
     return client;
-  }
-
-  #contextText(): string {
-    try {
-      return readFileSync(join(this.#dataDir, "global", "admin-context.json"), "utf8");
-    } catch (cause) {
-      throw new AtollError("ATOLL_FEDERATION_NOT_RUNNING", `there is no admin context in ${this.#dataDir}`, { cause });
-    }
   }
 }
 

@@ -61,6 +61,30 @@ describe("a federation that is not there", () => {
   });
 });
 
+describe("a federation elsewhere", () => {
+  const contextWith = (content: unknown): string => {
+    const file = join(directory, "context.json");
+    writeFileSync(file, JSON.stringify(content));
+    return file;
+  };
+
+  it("is refused with every fault when its context cannot be understood", () => {
+    const file = contextWith({ admin: "admin-context.json", planes: { "shop-eu": "10.1.0.10" }, sigers: {} });
+    const { code, err } = atoll("--context", file, "get", "regions");
+    expect(err).toContain("host:port");
+    expect(err).toContain("sigers");
+    expect(code).toBe(2);
+    expect(atoll("--context", join(directory, "absent.json"), "status")).toMatchObject({ code: 2, err: expect.stringContaining("cannot be read") as string });
+  });
+
+  it("has the planes that the context names, and no layout", () => {
+    const file = contextWith({ admin: "admin-context.json", planes: { "shop-eu": "10.1.0.10:7420" } });
+    expect(atoll("--context", file, "token", "create", "gateway", "--cluster", "shop-us").err).toContain("there is no cluster shop-us; there are shop-eu");
+    expect(atoll("--context", file, "explain", "web/catalog", "--from", "eu-west").err).toContain("name one with --cluster");
+    expect(atoll("--context", file, "relationship", "approve", "r", "--as", "shop.example").err).toContain("no signer of trust domain shop.example");
+  });
+});
+
 describe("help and version", () => {
   it("go to standard output with exit code 0", () => {
     expect(atoll("--help")).toMatchObject({ code: 0, err: "" });

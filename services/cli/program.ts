@@ -13,6 +13,7 @@ import { defaultFederationName, type CommandContext, type OutputFormat } from ".
 export interface GlobalFlags {
   readonly name: string;
   readonly data?: string;
+  readonly context?: string;
   readonly output: OutputFormat;
   readonly color: boolean;
 }
@@ -32,6 +33,7 @@ export function createProgram(hooks: ProgramHooks): Command {
     .version(hooks.version, "--version", "show the version")
     .option("--name <name>", "which federation on this machine", defaultFederationName)
     .option("--data <directory>", "its directory, instead of ~/.local/state/atoll/<name>")
+    .option("--context <file>", "a federation on other machines: JSON that says where its planes are")
     .addOption(new Option("-o, --output <format>", "form of the output").choices(["table", "json", "yaml"]).default("table"))
     .option("--no-color", "no colours (also by NO_COLOR)")
     .helpCommand("help [command]", "show help for a command")

@@ -1,24 +1,29 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
+import { localDirectory, readDirectory } from "../plane-directory.ts";
 import { Planes, topologyOf } from "../planes.ts";
-import { requireFederationFile, type FederationFile } from "../up/federation-file.ts";
+import { requireFederationFile } from "../up/federation-file.ts";
 import { findSupervisor } from "../up/running.ts";
 import type { SupervisorClient } from "../up/supervisor-client.ts";
 import type { Topology } from "../up/topology.ts";
 
-/** A federation of this machine, opened for one command. */
+/** A federation, opened for one command. */
 export interface OpenFederation {
-  readonly file: FederationFile;
-  readonly topology: Topology;
+  /** How it is laid out on this machine; absent when it is reached by `--context`. */
+  readonly topology?: Topology;
   readonly planes: Planes;
 }
 
 /** Runs `command` with the planes of the context's federation. @throws {ATOLL_FEDERATION_NOT_RUNNING} when it was never started. */
 export async function withFederation<T>(context: CommandContext, command: (federation: OpenFederation) => Promise<T>): Promise<T> {
-  const file = requireFederationFile(context.dataDir);
-  const topology = topologyOf(file, context);
-  using planes = new Planes({ dataDir: context.dataDir, topology, clock: context.terminal.clock });
-  return await command({ file, topology, planes });
+  const { clock } = context.terminal;
+  if (context.contextFile !== undefined) {
+    using planes = new Planes(readDirectory(context.contextFile), clock);
+    return await command({ planes });
+  }
+  const topology = topologyOf(requireFederationFile(context.dataDir), context);
+  using planes = new Planes(localDirectory(context.dataDir, topology), clock);
+  return await command({ topology, planes });
 }
 
 /** Runs `command` with the supervisor. @throws {ATOLL_FEDERATION_NOT_RUNNING} when none serves. */

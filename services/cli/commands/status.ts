@@ -38,7 +38,7 @@ export async function runCheck(context: CommandContext): Promise<number> {
 
 async function readReport(context: CommandContext, { planes, topology }: OpenFederation): Promise<Report> {
   const { dataDir, signal, terminal } = context;
-  const supervisor = await findSupervisor(dataDir, terminal.clock);
+  const supervisor = topology === undefined ? undefined : await findSupervisor(dataDir, terminal.clock);
   const processes = supervisor === undefined ? [] : await supervisor.list(signal);
   await supervisor?.[Symbol.asyncDispose]();
   const [global, ...clusters] = await Promise.all([
@@ -47,7 +47,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
   ]);
   const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
   const problems = [
-    ...processProblems(dataDir, supervisor !== undefined, processes, topology.processes.length),
+    ...(topology === undefined ? [] : processProblems(dataDir, supervisor !== undefined, processes, topology.processes.length)),
     ...planeProblems("the global plane", global),
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
     ...(global.kind === "answer" ? federationProblems(global.value) : []),

@@ -8,6 +8,7 @@ import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.
 import { parseClusterId } from "#federation/model/names.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import type { CommandContext } from "../context.ts";
+import { localDirectory } from "../plane-directory.ts";
 import { Planes, topologyOf } from "../planes.ts";
 import { startProgress, type Progress } from "../terminal.ts";
 import { applyResources, readResources } from "./apply.ts";
@@ -136,7 +137,7 @@ class Bootstrap {
 
   constructor(parts: BootstrapParts) {
     this.#parts = parts;
-    this.#planes = new Planes({ dataDir: parts.context.dataDir, topology: parts.topology, clock: parts.context.terminal.clock });
+    this.#planes = new Planes(localDirectory(parts.context.dataDir, parts.topology), parts.context.terminal.clock);
   }
 
   async run(): Promise<void> {
