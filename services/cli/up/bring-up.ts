@@ -13,7 +13,7 @@ import { Planes, topologyOf } from "../planes.ts";
 import { startProgress, type Progress } from "../terminal.ts";
 import { applyResources, readResources } from "./apply.ts";
 import { findEngine } from "../engines/find-engine.ts";
-import { demoFederation } from "./demo-federation.ts";
+import { demoFederation, type FederationPlan } from "./demo-federation.ts";
 import { engineCertificates, type EnginePrograms } from "./engine-plan.ts";
 import { readFederationFile, writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import { checkBlock, findFreeBlock } from "./port-block.ts";
@@ -28,6 +28,8 @@ export interface BringUpOptions {
   readonly portBase?: number;
   /** Real engines under the planes instead of the embedded ones; for a federation that is made now. */
   readonly engines?: boolean;
+  /** What a federation that is made now consists of; the demo unless told. */
+  readonly plan?: FederationPlan;
   /** Told once, before anything is started. */
   readonly onPlan?: (topology: Topology, file: FederationFile) => void;
 }
@@ -91,7 +93,7 @@ function refuseLeftovers(dataDir: string): void {
 async function newFederation(context: CommandContext, options: BringUpOptions): Promise<FederationFile> {
   const portBase = options.portBase ?? (await findFreeBlock(context.name, portBlockSize));
   const engines = options.engines === true ? { engines: await findEngines(context) } : {};
-  return { name: context.name, portBase, ...engines, isBootstrapped: false, plan: demoFederation };
+  return { name: context.name, portBase, ...engines, isBootstrapped: false, plan: options.plan ?? demoFederation };
 }
 
 /** Engines on PATH, else unpacked from Debian's packages into the cache. @throws {ATOLL_ENGINE_UNAVAILABLE} */
