@@ -1,5 +1,8 @@
-/** Handshakes at a time: each costs about half a millisecond of CPU, so more would only make each of them late. */
-export const handshakesMax = 32;
+/**
+ * Handshakes at a time. Each costs about half a millisecond of CPU and waits for a round trip of its client: the bound is
+ * for the 64 ms of work that this many bring at once, and leaves room for callers that fail over from far away (ADR 0010).
+ */
+export const handshakesMax = 128;
 
 /** Handshakes that may wait for their turn; beyond it a connection is refused at once rather than late. */
 export const handshakesWaitingMax = 1_024;
