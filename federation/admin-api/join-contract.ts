@@ -29,6 +29,12 @@ export const joinRequestSchema = z.strictObject({
 
 export const renewRequestSchema = z.strictObject({ csr: z.base64().max(32 * 1024) });
 
+/** `host:port` of the global plane's admin API, where a plane renews its certificate. */
+const apiAddressesSchema = z.array(z.string().min(3).max(300)).max(16);
+
+/** What renewing answers: names come from the registered Cluster, as at joining. */
+export const renewAnswerSchema = z.object({ certificateChainPem: pemSchema, apiAddresses: apiAddressesSchema });
+
 /** What a plane becomes by joining. */
 export const joinAnswerSchema = z.object({
   federation: trustDomainSchema,
@@ -41,8 +47,11 @@ export const joinAnswerSchema = z.object({
   federationRootPem: pemSchema,
   /** The federation's authority: the anchor of what the global plane signs. */
   federationAuthorityPem: pemSchema,
+  /** Empty in memberships written before it was told. */
+  apiAddresses: apiAddressesSchema.default([]),
 });
 
 export type TrustDomainStatement = z.infer<typeof trustDomainStatementSchema>;
+export type RenewAnswer = z.infer<typeof renewAnswerSchema>;
 export type JoinRequest = z.infer<typeof joinRequestSchema>;
 export type JoinAnswer = z.infer<typeof joinAnswerSchema>;

@@ -85,6 +85,10 @@ export const errorCatalog = {
     meaning: "The server failed in a way that it did not foresee.",
     action: "Look into its log for the request; report it as a defect.",
   },
+  ATOLL_JOIN_OVERLOADED: {
+    meaning: "More attempts to join came than a plane takes, all in all or from one address.",
+    action: "Wait a minute and try again; the token is not used up. Look at atoll_join_refused_total if nobody of yours is joining.",
+  },
   ATOLL_JOIN_TOKEN_INVALID: {
     meaning: "The join token cannot be read.",
     action: "Copy the whole token again, or create a new one.",

@@ -1,22 +1,22 @@
 import { parseArgs } from "node:util";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
+import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
-import { systemClock } from "#federation/runtime/clock.ts";
+import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
-import { sleep } from "#federation/runtime/clock.ts";
 import { openConfiguredStore } from "#federation/store/configured-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
-import { createPlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 import { globalConfigField, type GlobalConfig } from "./config.ts";
 import { FederationKeys, initFederation, planeValidityMs } from "./federation-keys.ts";
 import { leadFederation } from "./global-plane.ts";
+import { createGlobalMetrics } from "./metrics.ts";
 
 const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME:HOST[,HOST]]… | main.ts run --config FILE";
 
@@ -63,7 +63,8 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   let material = createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]);
   const toEngine = () => ({ caPem: material.anchors.join(""), certificatePem: material.svid.certificateChainPem, privateKeyPem: material.svid.privateKeyPem });
   let engineTls = toEngine();
-  const metrics = createPlaneMetrics({ plane: "global" });
+  const metrics = createGlobalMetrics(clock);
+  const joinGuard = new JoinGuard(clock);
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: () => engineTls, clock, random: systemRandom, logger };
   await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: "/atoll/global" });
@@ -79,7 +80,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `global-${process.pid}`, clock, random: systemRandom, logger },
-          (term, termSignal) => leadFederation({ config, keys, store, bus, clock, logger }, term, termSignal),
+          (term, termSignal) => leadFederation({ config, keys, store, bus, metrics, joinGuard, clock, random: systemRandom, logger }, term, termSignal),
           inner,
         ),
       async (inner) => {

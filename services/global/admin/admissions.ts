@@ -12,6 +12,9 @@ export function clusterAdmission(catalog: Catalog): Admission<"Cluster"> {
       if (present !== undefined && present.value.spec.trustDomain !== cluster.spec.trustDomain) {
         throw new AtollError("ATOLL_REQUEST_INVALID", `spec.trustDomain: a cluster keeps its trust domain, ${present.value.spec.trustDomain}; delete and join it anew`);
       }
+      if (present !== undefined && present.value.spec.region !== cluster.spec.region) {
+        throw new AtollError("ATOLL_REQUEST_INVALID", `spec.region: a cluster stays in its region, ${present.value.spec.region}; delete and join it anew`);
+      }
     },
   };
 }

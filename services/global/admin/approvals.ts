@@ -1,8 +1,7 @@
-import { verify, X509Certificate } from "node:crypto";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import type { Relationship, RelationshipApproval, TrustDomain } from "#federation/model/resource.ts";
-import { relationshipSigningInput } from "#federation/model/signing-input.ts";
+import type { Relationship, RelationshipApproval } from "#federation/model/resource.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { isApprovalGenuine } from "../trust/authority-signature.ts";
 
 /**
  * Records a side's approval when its authority signed exactly the present spec. Clusters check the signature again by
@@ -15,7 +14,7 @@ export async function recordApproval(catalog: Catalog, name: string, approval: R
   const party = stored.value.spec[approval.side];
   const trustDomain = await catalog.resources("TrustDomain").get(party.trustDomain, signal);
   if (trustDomain === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `the trust domain ${party.trustDomain} has not joined yet`);
-  if (!isSignedBy(trustDomain.value, stored.value, approval)) {
+  if (!isApprovalGenuine(stored.value, approval, trustDomain.value)) {
     throw new AtollError("ATOLL_REQUEST_INVALID", `the signature is not one of the authority of ${party.trustDomain} over the present form of ${name}`);
   }
   const updated = await catalog.resources("Relationship").setStatus(
@@ -28,10 +27,4 @@ export async function recordApproval(catalog: Catalog, name: string, approval: R
   );
   if (updated === undefined) throw new AtollError("ATOLL_NOT_FOUND", `the Relationship ${name} was deleted meanwhile`);
   return updated;
-}
-
-function isSignedBy(trustDomain: TrustDomain, relationship: Relationship, approval: RelationshipApproval): boolean {
-  const { publicKey } = new X509Certificate(trustDomain.spec.authorityCertificatePem);
-  const input = relationshipSigningInput(relationship.metadata.name, relationship.spec);
-  return verify("sha256", input, { key: publicKey, dsaEncoding: "ieee-p1363" }, Buffer.from(approval.signature, "base64url"));
 }

@@ -1,20 +1,21 @@
-import type { JoinAnswer, JoinRequest, TrustDomainStatement } from "#federation/admin-api/join-contract.ts";
+import type { JoinAnswer, JoinRequest, RenewAnswer, TrustDomainStatement } from "#federation/admin-api/join-contract.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import { spkiSha256 } from "#federation/identity/key-pair.ts";
-import { parseX509, trustDomainOfAuthority } from "#federation/identity/authority.ts";
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
-import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
+import { chainPem } from "#federation/identity/pem.ts";
 import { apiVersion, type Cluster } from "#federation/model/resource.ts";
-import type { ClusterId, TrustDomainName } from "#federation/model/names.ts";
-import { createSpiffeId } from "#federation/model/spiffe-id.ts";
+import type { ClusterId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
+import { createSpiffeId, pathOf } from "#federation/model/spiffe-id.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { hostNames, type FederationKeys } from "../federation-keys.ts";
+import { judgeTrustDomain } from "../trust/judge-trust-domain.ts";
 
 export interface JoinClusterOptions {
   readonly keys: FederationKeys;
   readonly catalog: Catalog;
+  /** Where planes renew their certificates. */
+  readonly apiAddresses: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -22,7 +23,7 @@ export interface JoinClusterOptions {
 /**
  * Lets a cluster's plane in. The token says which cluster; everything in the certificate comes from the registered
  * Cluster, nothing from the request but its public key.
- * @throws {ATOLL_JOIN_TOKEN_REFUSED} whatever is wrong with the token; used up even when a later step fails.
+ * @throws {ATOLL_JOIN_TOKEN_REFUSED} whatever is wrong with the token, in always the same words; used up even when a later step fails.
  */
 export async function joinCluster(options: JoinClusterOptions, request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {
   const { keys, catalog, clock, logger } = options;
@@ -32,7 +33,7 @@ export async function joinCluster(options: JoinClusterOptions, request: JoinRequ
   const stored = await catalog.resources("Cluster").get(purpose.cluster, signal);
   if (stored === undefined) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token cannot be used");
   const cluster = stored.value;
-  if (request.trustDomain !== undefined) await bringTrustDomain(catalog, cluster, request.trustDomain, signal);
+  if (request.trustDomain !== undefined) await bringTrustDomain(catalog, cluster.spec.trustDomain, request.trustDomain, signal);
   const chain = keys.issue(planeCertificate(keys, cluster, publicKey, clock.nowMs()));
   logger.info("A cluster joined.", { clusterId: cluster.metadata.name, trustDomain: cluster.spec.trustDomain });
   return {
@@ -43,7 +44,29 @@ export async function joinCluster(options: JoinClusterOptions, request: JoinRequ
     certificateChainPem: chainPem(chain),
     federationRootPem: keys.rootPem,
     federationAuthorityPem: keys.authorityPem,
+    apiAddresses: [...options.apiAddresses()],
   };
+}
+
+/**
+ * Certifies a plane's next key. The caller's certificate says which cluster it is; one that was deleted is refused, so
+ * that it ends with the certificate that it has.
+ * @throws {ATOLL_ADMIN_FORBIDDEN}
+ */
+export async function renewCluster(options: JoinClusterOptions, request: { readonly csr: string; readonly caller: SpiffeId }, signal: AbortSignal): Promise<RenewAnswer> {
+  const { keys, catalog, clock, logger } = options;
+  const id = clusterOfPlane(request.caller);
+  const stored = id === undefined ? undefined : await catalog.resources("Cluster").get(id, signal);
+  if (stored === undefined) throw new AtollError("ATOLL_ADMIN_FORBIDDEN", `${request.caller} is not the plane of a registered cluster`);
+  const publicKey = publicKeyFromCsr(Buffer.from(request.csr, "base64"));
+  const chain = keys.issue(planeCertificate(keys, stored.value, publicKey, clock.nowMs()));
+  logger.info("A cluster plane's certificate was renewed.", { clusterId: stored.value.metadata.name });
+  return { certificateChainPem: chainPem(chain), apiAddresses: [...options.apiAddresses()] };
+}
+
+/** The cluster whose plane has that identity, or undefined for everybody else. */
+export function clusterOfPlane(identity: SpiffeId): string | undefined {
+  return /^\/atoll\/plane\/cluster\/([a-z0-9-]{1,63})$/.exec(pathOf(identity))?.[1];
 }
 
 /** What a cluster plane's certificate says. */
@@ -55,21 +78,11 @@ export function planeCertificate(keys: FederationKeys, cluster: Cluster, publicK
 }
 
 /** The first signer that joins pins its trust domain's authority; from then on only the same authority changes anything. */
-async function bringTrustDomain(catalog: Catalog, cluster: Cluster, statement: TrustDomainStatement, signal: AbortSignal): Promise<void> {
-  const trustDomain: TrustDomainName = cluster.spec.trustDomain;
-  const [authorityDer = new Uint8Array()] = parseChainPem(statement.authorityCertificatePem);
-  if (trustDomainOfAuthority(authorityDer) !== trustDomain) {
-    throw new AtollError("ATOLL_REQUEST_INVALID", `the authority that was brought is not one of ${trustDomain}`);
-  }
+async function bringTrustDomain(catalog: Catalog, trustDomain: TrustDomainName, statement: TrustDomainStatement, signal: AbortSignal): Promise<void> {
   const present = await catalog.resources("TrustDomain").get(trustDomain, signal);
-  if (present !== undefined && pin(present.value.spec.authorityCertificatePem) !== pin(statement.authorityCertificatePem)) {
-    throw new AtollError("ATOLL_REQUEST_INVALID", `the authority of ${trustDomain} is pinned already, and it is another one`);
-  }
-  await catalog.resources("TrustDomain").apply({ apiVersion, kind: "TrustDomain", metadata: { name: trustDomain }, spec: statement }, {}, signal);
-}
-
-/** How an authority is pinned. */
-export function pin(authorityCertificatePem: string): string {
-  const [der = new Uint8Array()] = parseChainPem(authorityCertificatePem);
-  return spkiSha256(parseX509(der).publicKey);
+  const verdict = judgeTrustDomain(trustDomain, present?.value.spec, statement);
+  if (verdict.kind === "refused") throw new AtollError("ATOLL_REQUEST_INVALID", verdict.reason);
+  if (verdict.kind === "unchanged") return;
+  // Two signers that join at the same time must not both be the first.
+  await catalog.resources("TrustDomain").apply({ apiVersion, kind: "TrustDomain", metadata: { name: trustDomain }, spec: statement }, { ifRevision: present?.revision ?? 0 }, signal);
 }

@@ -4,8 +4,9 @@ import type { AddressInfo } from "node:net";
 import { joinPath, joinRequestSchema, type JoinAnswer, type JoinRequest } from "#federation/admin-api/join-contract.ts";
 import { problemOf } from "#federation/admin-api/problem.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
+import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createServerContextOptions, createServerTlsOptions, type TlsMaterial } from "#federation/identity/tls-options.ts";
-import { AtollError } from "#federation/runtime/errors.ts";
+import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 
 /** Bounds of the port that anybody may reach. */
@@ -18,6 +19,8 @@ export interface JoinServerOptions {
   /** Presented in the handshake, so that whoever holds only its hash can find it. */
   readonly rootPem: string;
   readonly join: (request: JoinRequest, signal: AbortSignal) => Promise<JoinAnswer>;
+  /** Outlives the server, so that losing the leadership forgives nobody. */
+  readonly guard: JoinGuard;
   /** Hears of refused and failed requests. */
   readonly onError: (error: unknown) => void;
 }
@@ -68,12 +71,16 @@ async function followMaterial(server: Server, { material }: JoinServerOptions, r
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, options: JoinServerOptions, signal: AbortSignal): Promise<void> {
+  const address = request.socket.remoteAddress ?? "unknown";
   try {
+    options.guard.enter(address);
     if (request.method !== "POST" || request.url !== joinPath) throw new AtollError("ATOLL_NOT_FOUND", `only POST ${joinPath} is answered here`);
     const parsed = joinRequestSchema.safeParse(await readJson(request));
     if (!parsed.success) throw new AtollError("ATOLL_REQUEST_INVALID", "the join request does not have its form");
     send(response, 200, await options.join(parsed.data, signal));
   } catch (error) {
+    // What is our own trouble, or the guard's own word, does not count against the caller.
+    if (!isAtollError(error, "ATOLL_JOIN_OVERLOADED", "ATOLL_STORE_UNAVAILABLE", "ATOLL_ABORTED")) options.guard.refused(address);
     options.onError(error);
     const problem = problemOf(error, false);
     send(response, problem.status, problem);

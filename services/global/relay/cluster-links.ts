@@ -1,7 +1,7 @@
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { Cluster } from "#federation/model/resource.ts";
-import { globalOrigin, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
+import { globalOrigin, objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
 import { linkSubjects, runPublisher } from "#federation/replication/shell/run-publisher.ts";
@@ -12,6 +12,7 @@ import type { Random } from "#federation/runtime/random.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
+import { mayBring } from "./brought-objects.ts";
 import { isOfferedTo, type OfferContext } from "./offers.ts";
 
 export interface ClusterLinksOptions {
@@ -24,11 +25,22 @@ export interface ClusterLinksOptions {
   readonly clusters: Watched<ReadonlyMap<string, Cluster>>;
   readonly objects: Watched<{ readonly revision: number; readonly objects: ReadonlyMap<string, OpenedObject> }>;
   readonly offerContext: () => OfferContext;
+  /** Objects kept of an origin. */
+  readonly objectsOf: (origin: string) => { readonly count: number; readonly has: (objectId: string) => boolean };
   readonly signer: () => ObjectSigner;
   readonly verifyChain: VerifyChain;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+}
+
+/** Objects that one cluster may have kept here: exports, and a few of its trust domain. */
+export const clusterObjectsMax = 5_000;
+
+interface OpenLink {
+  readonly trustDomain: string;
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
 }
 
 /** The links of the leading global plane: for each cluster one stream of what it exports, up, and one of what it is offered, down. */
@@ -41,23 +53,26 @@ export class ClusterLinks {
     this.#options = options;
   }
 
-  /** Opens a link for each cluster that there is, and closes it when the cluster is deleted. */
+  /** Opens a link for each cluster that there is, and closes it when the cluster is deleted or becomes another trust domain's. */
   async run(signal: AbortSignal): Promise<void> {
-    const open = new Map<string, { readonly stop: AbortController; readonly done: Promise<void> }>();
+    const open = new Map<string, OpenLink>();
     const failure = new AbortController();
     const either = AbortSignal.any([signal, failure.signal]);
     try {
       for await (const clusters of this.#options.clusters.changes(either)) {
         for (const [id, link] of open) {
-          if (clusters.has(id)) continue;
+          if (clusters.get(id)?.spec.trustDomain === link.trustDomain) continue;
           link.stop.abort();
+          // Its successor must not receive beside it.
+          await link.done;
           open.delete(id);
         }
-        for (const id of clusters.keys()) {
+        for (const [id, cluster] of clusters) {
           if (open.has(id)) continue;
           const stop = new AbortController();
-          const done = this.#runLink(id, AbortSignal.any([either, stop.signal])).catch((error: unknown) => failure.abort(error));
-          open.set(id, { stop, done });
+          const { trustDomain } = cluster.spec;
+          const done = this.#runLink(id, trustDomain, AbortSignal.any([either, stop.signal])).catch((error: unknown) => failure.abort(error));
+          open.set(id, { trustDomain, stop, done });
         }
       }
     } finally {
@@ -67,9 +82,8 @@ export class ClusterLinks {
     if (failure.signal.aborted) throw failure.signal.reason;
   }
 
-  async #runLink(id: string, signal: AbortSignal): Promise<void> {
+  async #runLink(id: string, trustDomain: string, signal: AbortSignal): Promise<void> {
     const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger } = this.#options;
-    const trustDomain = this.#options.clusters.current.get(id)?.spec.trustDomain ?? "";
     const common = { bus, clock, logger: logger.child({ clusterId: id }) };
     await runTasks(
       [
@@ -110,12 +124,12 @@ export class ClusterLinks {
     );
   }
 
-  /** A cluster speaks of its own services, in the namespaces that it may export, and of its own trust domain. */
+  /** What the cluster may say, as long as it does not say too much. */
   #admits(id: string, payload: ObjectPayload): boolean {
     const cluster = this.#options.clusters.current.get(id);
-    if (cluster === undefined || payload.originTrustDomain !== cluster.spec.trustDomain) return false;
-    if (payload.kind === "TrustDomain") return payload.key === cluster.spec.trustDomain;
-    return payload.kind === "ServiceExport" && cluster.spec.exportNamespaces.includes(payload.key.split("/")[0] ?? "");
+    if (cluster === undefined || !mayBring(cluster, payload)) return false;
+    const kept = this.#options.objectsOf(id);
+    return kept.count < clusterObjectsMax || kept.has(objectId(payload));
   }
 
   #offers(id: string, payload: ObjectPayload): boolean {

@@ -17,6 +17,8 @@ export interface FederationView {
   readonly isLeader: boolean;
   readonly clusters: readonly Cluster[];
   readonly relationships: readonly Relationship[];
+  /** As in `OfferContext`. */
+  readonly isActive: (relationship: Relationship) => boolean;
   readonly exports: readonly ExportedService[];
   readonly links: ReadonlyMap<string, LinkState>;
 }
@@ -33,7 +35,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     leader: view.isLeader,
     clusters: view.clusters.map((cluster) => clusterRow(cluster, view)),
     services: serviceRows(view.exports, nowMs),
-    relationships: view.relationships.map((relationship) => relationshipRow(relationship, nowMs)),
+    relationships: view.relationships.map((relationship) => relationshipRow(relationship, view.isActive(relationship), nowMs)),
   };
 }
 
@@ -67,8 +69,7 @@ export function serviceRows(exports: readonly ExportedService[], nowMs: number):
   return [...rows.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
-function relationshipRow({ metadata, spec, status }: Relationship, nowMs: number): RelationshipRow {
-  const approved = new Set(status?.approvals?.map((approval) => approval.side)).size === 2;
-  const state = Date.parse(spec.validUntil) <= nowMs ? "expired" : approved ? "active" : "waitingForApproval";
+function relationshipRow({ metadata, spec }: Relationship, isActive: boolean, nowMs: number): RelationshipRow {
+  const state = Date.parse(spec.validUntil) <= nowMs ? "expired" : isActive ? "active" : "waitingForApproval";
   return { name: metadata.name, caller: spec.caller.trustDomain, callee: spec.callee.trustDomain, state, validUntil: spec.validUntil };
 }

@@ -22,6 +22,7 @@ export class GlobalObjects {
   readonly #epoch: number;
   readonly #signer: () => ObjectSigner;
   #signed = new Map<string, OpenedObject>();
+  #signedBy: ObjectSigner | undefined;
 
   constructor(options: { readonly federation: string; readonly epoch: number; readonly signer: () => ObjectSigner }) {
     this.#federation = options.federation;
@@ -29,8 +30,13 @@ export class GlobalObjects {
     this.#signer = options.signer;
   }
 
-  /** The objects of the present resources, by object id. */
+  /**
+   * The objects of the present resources, by object id. A new signing key signs all of them anew at their old positions:
+   * whoever has them keeps them, and whoever comes later finds a signature that is still valid.
+   */
   of(resources: GlobalResources): ReadonlyMap<string, OpenedObject> {
+    if (this.#signedBy !== this.#signer()) this.#signed = new Map();
+    this.#signedBy = this.#signer();
     const next = new Map<string, OpenedObject>();
     for (const state of Object.values(resources) as Watched<CollectionState<Resource>>[]) {
       for (const { value, revision } of state.current.items.values()) {

@@ -5,6 +5,8 @@ import { globalOrigin, isInAudience, type ObjectPayload } from "#federation/mode
 export interface OfferContext {
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly relationships: readonly Relationship[];
+  /** True for a relationship that both sides' authorities have approved in its present form and whose date has not passed. */
+  readonly isActive: (relationship: Relationship) => boolean;
 }
 
 /**
@@ -25,13 +27,13 @@ function isGlobalObjectOffered(object: ObjectPayload, own: string, context: Offe
   return relationship !== undefined && (relationship.spec.caller.trustDomain === own || relationship.spec.callee.trustDomain === own);
 }
 
-/** Both sides have approved that `caller` calls this service of `callee`. */
-function isRelated(caller: string, callee: string, service: string, { relationships }: OfferContext): boolean {
+/** An active relationship lets `caller` call this service of `callee`. */
+function isRelated(caller: string, callee: string, service: string, { relationships, isActive }: OfferContext): boolean {
   return relationships.some(
-    ({ spec, status }) =>
-      spec.caller.trustDomain === caller &&
-      spec.callee.trustDomain === callee &&
-      spec.callee.services.includes(service) &&
-      new Set(status?.approvals?.map((approval) => approval.side)).size === 2,
+    (relationship) =>
+      relationship.spec.caller.trustDomain === caller &&
+      relationship.spec.callee.trustDomain === callee &&
+      relationship.spec.callee.services.includes(service) &&
+      isActive(relationship),
   );
 }

@@ -1,0 +1,56 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import type { ReceiverLag } from "../core/publisher.ts";
+import type { ReceiverStatus } from "./run-receiver.ts";
+
+/** What the links of a plane report of themselves. */
+export interface ReplicationReports {
+  readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
+  readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
+}
+
+/** Shows the links of a plane in `registry`; `current` answers undefined while there are none. Once for each registry. */
+export function addReplicationMetrics(registry: Registry, current: () => ReplicationReports | undefined, clock: Clock): void {
+  const refused: Counter<"publisher" | "reason"> = new Counter({
+    name: "atoll_replication_refused_total",
+    help: "Messages and objects that were not applied, by publisher and reason.",
+    labelNames: ["publisher", "reason"],
+    registers: [registry],
+    collect() {
+      refused.reset();
+      for (const [publisher, status] of current()?.statuses.current ?? []) {
+        for (const [reason, count] of status.refused) refused.inc({ publisher, reason }, count);
+      }
+    },
+  });
+  const publishers = (name: string, help: string, read: (status: ReceiverStatus) => number | undefined): void => {
+    const gauge: Gauge<"publisher"> = new Gauge({
+      name,
+      help,
+      labelNames: ["publisher"],
+      registers: [registry],
+      collect() {
+        gauge.reset();
+        for (const [publisher, status] of current()?.statuses.current ?? []) {
+          const value = read(status);
+          if (value !== undefined) gauge.set({ publisher }, value);
+        }
+      },
+    });
+  };
+  const ageSeconds = (sinceMs: number | undefined): number | undefined => (sinceMs === undefined ? undefined : Math.max(0, clock.monotonicMs() - sinceMs) / 1_000);
+  publishers("atoll_replication_heard_age_seconds", "Since the last fresh heartbeat of a publisher.", (status) => ageSeconds(status.heardAtMonotonicMs));
+  publishers("atoll_replication_whole_age_seconds", "Since what is held of a publisher was last seen to be all of it.", (status) => ageSeconds(status.wholeAtMonotonicMs));
+  publishers("atoll_replication_needs_reconcile", "1 when a publisher's store was seen behind what it had told us.", (status) => (status.needsReconcile ? 1 : 0));
+  const lag: Gauge<"receiver"> = new Gauge({
+    name: "atoll_replication_lag_seconds",
+    help: "Age of the oldest frame that a receiver has not acknowledged; 0 when it has all.",
+    labelNames: ["receiver"],
+    registers: [registry],
+    collect() {
+      lag.reset();
+      for (const [receiver, { behindMs }] of current()?.lags.current ?? []) lag.set({ receiver }, behindMs / 1_000);
+    },
+  });
+}

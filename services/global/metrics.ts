@@ -1,0 +1,35 @@
+import { Counter } from "prom-client";
+import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
+
+/** What the leading plane shows while its term lasts. */
+export interface GlobalReports extends ReplicationReports {
+  readonly clusterCount: () => number;
+  /** Wall-clock ms. */
+  readonly certificateNotAfterMs: () => number;
+}
+
+/** The metrics of the global plane's process; `reports` is set for each term of leadership and taken away after it. */
+export interface GlobalMetrics extends PlaneMetrics {
+  readonly joinRefused: Counter<"reason">;
+  readonly certificatesIssued: Counter<"kind">;
+  reports: GlobalReports | undefined;
+}
+
+/** Registers them once for the life of the process: terms come and go. */
+export function createGlobalMetrics(clock: Clock): GlobalMetrics {
+  const plane = createPlaneMetrics({ plane: "global" });
+  const { registry } = plane;
+  const metrics: GlobalMetrics = {
+    ...plane,
+    joinRefused: new Counter({ name: "atoll_join_refused_total", help: "Attempts to join that were refused, by code.", labelNames: ["reason"], registers: [registry] }),
+    certificatesIssued: new Counter({ name: "atoll_plane_certificates_issued_total", help: "Certificates of cluster planes issued, first ones and renewed ones.", labelNames: ["kind"], registers: [registry] }),
+    reports: undefined,
+  };
+  addReplicationMetrics(registry, () => metrics.reports, clock);
+  addGauge(registry, "atoll_leader", "1 while this replica leads.", () => (metrics.reports === undefined ? 0 : 1));
+  addGauge(registry, "atoll_clusters", "Registered clusters.", () => metrics.reports?.clusterCount() ?? 0);
+  addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => (metrics.reports?.certificateNotAfterMs() ?? 0) / 1_000);
+  return metrics;
+}
