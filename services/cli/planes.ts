@@ -28,6 +28,11 @@ export class Planes implements Disposable {
     return plan;
   }
 
+  /** The federation's own trust domain, from the admin context. */
+  get federation(): string {
+    return parseAdminContext(this.#directory.contextText()).federation;
+  }
+
   get clusters(): readonly string[] {
     return this.#directory.clusters;
   }

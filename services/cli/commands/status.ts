@@ -29,9 +29,9 @@ export async function runStatus(context: CommandContext): Promise<number> {
 
 /** `atoll check`: only what is wrong, for scripts and probes. */
 export async function runCheck(context: CommandContext): Promise<number> {
-  const { problems } = await withFederation(context, async (federation) => await readReport(context, federation));
+  const { name, problems } = await withFederation(context, async (federation) => await readReport(context, federation));
   if (printData(context, { healthy: problems.length === 0, problems })) return problems.length === 0 ? 0 : 1;
-  if (problems.length === 0) context.terminal.print(`Federation ${context.name} is healthy.`);
+  if (problems.length === 0) context.terminal.print(`Federation ${name} is healthy.`);
   for (const problem of problems) context.terminal.print(`${context.terminal.paint.bad("wrong")}  ${problem}`);
   return problems.length === 0 ? 0 : 1;
 }
@@ -54,7 +54,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
   ];
   return {
-    name: context.name,
+    name: topology === undefined ? planes.federation : context.name,
     dataDir,
     supervised: supervisor !== undefined,
     processes,
