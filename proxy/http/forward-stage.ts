@@ -69,7 +69,8 @@ export class ForwardStage implements Stage, Forwarder {
   requestBody(x: Exchange, buffer: Buffer, start: number, end: number): boolean {
     if (x.requestStreaming && x.upstream !== undefined) {
       x.requestBodySent = true;
-      const bytes = buffer.subarray(start, end);
+      // The reader fills its buffer anew after this call, and what upstream is slow to take waits.
+      const bytes = Buffer.from(buffer.subarray(start, end));
       if (x.requestFraming !== "chunked") return x.upstream.write(bytes);
       x.upstream.write(`${(end - start).toString(16)}\r\n`);
       x.upstream.write(bytes);
@@ -194,6 +195,9 @@ export class ForwardStage implements Stage, Forwarder {
     const { candidate, upstream } = x;
     if (candidate === undefined) return;
     if (upstream === undefined) candidate.pool.forget(x.user as Attempt);
+    // Under overload callers give up in numbers. Closing a connection for each would answer load with handshakes, so
+    // the unwanted response is read and the connection kept.
+    else if (outcome === "timeout" || outcome === "cancelled") upstream.discard();
     else upstream.destroy();
     this.settle(x, outcome);
   }

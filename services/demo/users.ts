@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { openControlServer } from "#federation/runtime/control-socket.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { arrivalMs } from "./arrivals.ts";
 import type { DemoService } from "./demo-process.ts";
 import { InFlightLog } from "./in-flight-log.ts";
 import { RequestWindows } from "./request-windows.ts";
@@ -127,9 +128,9 @@ class Users {
     this.#lastTickMs = nowMs;
     if (lateMs > 0) this.#log.noteStall(this.#clock.nowMs(), lateMs);
     if (this.#isStopped) return;
-    const due = Math.floor(((nowMs - this.#startMs) / 1000) * this.#config.ratePerSecond);
-    while (this.#planned < due) {
-      const plannedMs = this.#startMs + (this.#planned * 1000) / this.#config.ratePerSecond;
+    for (;;) {
+      const plannedMs = this.#startMs + arrivalMs(this.#planned, this.#config.ratePerSecond);
+      if (plannedMs > nowMs) break;
       this.#send(mix[this.#planned % mix.length] ?? home, plannedMs);
       this.#planned++;
     }
