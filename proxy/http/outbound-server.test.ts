@@ -428,15 +428,23 @@ describe("limits", () => {
     expect(proxy.server.http.connections).toBe(1);
   });
 
-  test("a client that leaves frees its request and its upstream connection", async () => {
-    await using origin = await rawOrigin((socket) => socket.on("data", () => undefined));
+  test("a client that leaves frees its request, and the connection carries the next one once the old answer has been read", async () => {
+    const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let requests = 0;
+    await using origin = await rawOrigin((socket) => socket.on("data", () => void (++requests > 1 && socket.write(answer))));
     await using proxy = await TestProxy.open([localAt(origin.port)]);
     using client = await RawClient.connect(proxy.server.port);
     client.write(requestFor("GET", "/"));
     await eventually(() => (origin.sockets[0]?.bytesRead ?? 0) > 0);
     client.socket.destroy();
-    await eventually(() => proxy.telemetry.active === 0 && proxy.pools.pools().every((pool) => pool.connections === 0 && pool.load.inFlight === 0));
+    await eventually(() => proxy.telemetry.active === 0 && proxy.pools.pools().every((pool) => pool.load.inFlight === 0));
     expect(proxy.logLines[0]).toContain(" 0 DC ");
+    origin.sockets[0]?.write(answer);
+    await eventually(() => proxy.pools.pools().some((pool) => pool.idleConnections === 1));
+    using second = await RawClient.connect(proxy.server.port);
+    second.write(requestFor("GET", "/again"));
+    await second.until(() => second.text.endsWith("ok"));
+    expect(origin.sockets).toHaveLength(1);
   });
 });
 
