@@ -38,6 +38,12 @@ describe("scoreDrill", () => {
     expect(score.shiftMs).toBe(250);
   });
 
+  it("tells the rate of the last whole windows before the kill, over all regions", () => {
+    expect(scoreDrill(record([])).requestsPerSecond).toBe(340);
+    const slow = Array.from({ length: 30 }, (_, index) => window(index * 100, { eu: 1 }, { sent: index < 10 ? 1 : 34 }));
+    expect(scoreDrill(record([], { killAtMs: 3_050, windows: new Map([["eu", slow], ["us", slow]]) })).requestsPerSecond).toBe(680);
+  });
+
   it("takes a trickle for no shift", () => {
     const score = scoreDrill(record([window(1100, { us: 2 }), window(1200, { us: 5 }), window(1300, { us: 30 })]));
     expect(score.detectMs).toBe(150);

@@ -19,6 +19,8 @@ export interface DrillRecord {
 /** The score, as `--report` writes it. A time is null when the thing did not happen while the drill looked. */
 export interface DrillScore {
   readonly requests: number;
+  /** The rate at which users of all regions sent in the last whole windows before the kill. */
+  readonly requestsPerSecond: number;
   readonly failed: number;
   readonly failedIdempotent: number;
   readonly inFlightAtKill: number;
@@ -48,6 +50,7 @@ export interface MatrixRow {
 }
 
 const successRatioMin = 0.99;
+const rateOverMs = 2_000;
 
 /** Scores a drill. Pure. */
 export function scoreDrill(record: DrillRecord): DrillScore {
@@ -55,6 +58,7 @@ export function scoreDrill(record: DrillRecord): DrillScore {
   const sum = sumWindows(all);
   return {
     requests: sum.okTotal + sum.failed,
+    requestsPerSecond: rateBefore(all, record),
     failed: sum.failed,
     failedIdempotent: sum.failedIdempotent,
     inFlightAtKill: record.inFlightAtKill,
@@ -128,6 +132,14 @@ function homeWindows(record: DrillRecord, fromMs: number): readonly RequestWindo
 function usualEnds(record: DrillRecord): number {
   const before = (record.windows.get(record.region) ?? []).filter((window) => window.startMs >= record.beganAtMs && window.startMs + record.windowMs <= record.killAtMs);
   return before.length === 0 ? 0 : before.reduce((sum, window) => sum + window.sent, 0) / before.length;
+}
+
+function rateBefore(windows: readonly RequestWindow[], record: DrillRecord): number {
+  const untilMs = windowOf(record, record.killAtMs);
+  const fromMs = Math.max(windowOf(record, record.beganAtMs), untilMs - rateOverMs);
+  if (untilMs <= fromMs) return 0;
+  const sent = windows.filter((window) => window.startMs >= fromMs && window.startMs < untilMs).reduce((sum, window) => sum + window.sent, 0);
+  return Math.round((sent * 1_000) / (untilMs - fromMs));
 }
 
 function okTotal(window: RequestWindow): number {

@@ -1,0 +1,260 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isAtollError } from "#federation/runtime/errors.ts";
+import { parseLabel } from "#federation/model/names.ts";
+import { sumWindows } from "#services/cli/demo/request-window.ts";
+import { eventually, pause } from "../harness/eventually.ts";
+import { call, metricOf, sendRaw } from "../harness/http-call.ts";
+import { bundleOf, dial, http2Hello, issueWithIntermediateOf, svidOf } from "../harness/mesh-tls.ts";
+import { twoRegions } from "../harness/plans.ts";
+import { TestFederation } from "../harness/test-federation.ts";
+
+const payments = "payments.core.svc.pay.example";
+const ledger = "ledger.core.svc.pay.example";
+const catalogSni = "p80.catalog.web.svc.shop.example";
+const paymentsSni = `p80.${payments}`;
+const ledgerSni = `p80.${ledger}`;
+
+/** Undefined only where it could not be brought up; then no test runs. */
+let federation: TestFederation;
+let accessLog = "";
+
+beforeAll(async () => {
+  federation = await TestFederation.start(twoRegions);
+  accessLog = await federation.addCaller("probe", { cluster: "shop-eu", region: "eu-west", namespace: "web", serviceAccount: "edge" });
+  await eventually("every user is served at home", async () => {
+    const answers = [await federation.callThrough("eu-west-edge", "storefront.web", "/account"), await federation.callThrough("us-east-edge", "storefront.web", "/account")];
+    return answers[0]?.region === "eu-west" && answers[1]?.region === "us-east" && answers.every(({ status }) => status === 200);
+  });
+}, 120_000);
+
+afterAll(async () => {
+  await (federation as TestFederation | undefined)?.[Symbol.asyncDispose]();
+}, 60_000);
+
+describe("while everything is healthy", () => {
+  it("serves at least 99 % of a caller's requests in its own region, and fails none", async () => {
+    for (const region of ["eu-west", "us-east"]) await federation.users(region);
+    await pause(5_000);
+    for (const region of ["eu-west", "us-east"]) {
+      const { windows } = await federation.users(region);
+      const sum = sumWindows(windows);
+      expect(sum.failed).toBe(0);
+      expect(sum.okTotal).toBeGreaterThan(50);
+      expect((sum.ok[region] ?? 0) / sum.okTotal).toBeGreaterThanOrEqual(0.99);
+    }
+  });
+
+  it("answers an unknown host with 404, and names it with flag NR in the access log", async () => {
+    const answer = await federation.callThrough("probe", "nowhere.web");
+    expect(answer.status).toBe(404);
+    const line = await eventually("the access log's line", () => readFileSync(accessLog, "utf8").split("\n").find((text) => text.includes("nowhere.web")));
+    expect(JSON.parse(line)).toMatchObject({ authority: "nowhere.web", response_code: 404, response_flags: "NR" });
+  });
+
+  it.each([
+    ["what is no HTTP at all", "\u0016\u0003\u0001 hello\r\n\r\n"],
+    ["two lengths that contradict each other", "POST / HTTP/1.1\r\nhost: storefront.web\r\ncontent-length: 3\r\ncontent-length: 5\r\n\r\nabcde"],
+    ["a length beside chunks", "POST / HTTP/1.1\r\nhost: storefront.web\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
+  ])("answers %s with 400, closes, and counts it", async (_what, text) => {
+    const before = await faults();
+    const answer = await sendRaw(await federation.port("probe", "outbound"), text);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(await faults()).toBe(before + 1);
+  });
+
+  async function faults(): Promise<number> {
+    const page = await federation.metrics("probe");
+    const lines = page.split("\n").filter((line) => line.startsWith("atoll_http_faults_total{"));
+    return lines.filter((line) => line.includes('side="outbound"')).reduce((sum, line) => sum + metricOf(line, "atoll_http_faults_total", []), 0);
+  }
+});
+
+describe("a relationship for one service and one caller", () => {
+  it("lets that caller call that service", async () => {
+    const answer = await federation.callThrough("shop-eu-storefront-proxy", payments, "/balance");
+    expect(answer).toMatchObject({ status: 200, region: "eu-west" });
+  });
+
+  it("lets it call from a region where the service has to be reached through a gateway", async () => {
+    const answer = await federation.callThrough("shop-us-storefront-proxy", payments, "/balance");
+    expect(answer).toMatchObject({ status: 200, region: "eu-west" });
+  });
+
+  it("shows nothing of another service of the same owner, and knows no way to it", async () => {
+    const answer = await federation.callThrough("shop-eu-storefront-proxy", ledger);
+    expect(answer.status).toBe(404);
+    expect(JSON.stringify(await federation.admin("shop-eu-storefront-proxy", "/snapshot"))).not.toContain(ledger);
+  });
+
+  it("refuses the other service in the handshake, at the gateway's door and at the sidecar's own", async () => {
+    const svid = await svidOf(federation.directoryOf("shop-eu-storefront-proxy"));
+    const bundle = bundleOf(federation.directoryOf("pay-eu-1-plane"), "pay.example");
+    const gateway = await federation.port("pay-eu-1-gateway", "gateway");
+    expect(await dial({ port: gateway, svid, bundle, servername: paymentsSni })).toMatchObject({ kind: "answered" });
+    expect(await dial({ port: gateway, svid, bundle, servername: ledgerSni })).toMatchObject({ kind: "refused" });
+    const sidecar = await federation.port("pay-eu-1-ledger-proxy", "inbound");
+    expect(await dial({ port: sidecar, svid, bundle, servername: ledgerSni })).toMatchObject({ kind: "refused" });
+  });
+
+  it("refuses another caller of the trusted side", async () => {
+    const svid = await svidOf(federation.directoryOf("probe"));
+    const bundle = bundleOf(federation.directoryOf("pay-eu-1-plane"), "pay.example");
+    expect((await federation.callThrough("probe", payments)).status).toBeGreaterThanOrEqual(400);
+    expect(await dial({ port: await federation.port("pay-eu-1-payments-proxy", "inbound"), svid, bundle, servername: paymentsSni })).toMatchObject({ kind: "refused" });
+  });
+
+  it("gives the called side no way to call back: neither by name nor by a certificate that its plane did issue", async () => {
+    expect((await federation.callThrough("pay-eu-1-ledger-proxy", "storefront.web.svc.shop.example")).status).toBe(404);
+    const { svid } = await federation.redeem(await federation.workloadToken("pay-eu-1", "core", "ledger"));
+    expect(svid.spiffeId).toBe("spiffe://pay.example/ns/core/sa/ledger");
+    const bundle = bundleOf(federation.directoryOf("shop-eu-plane"), "shop.example");
+    const sidecar = await federation.port("shop-eu-catalog-proxy", "inbound");
+    expect(await dial({ port: sidecar, svid, bundle, servername: catalogSni })).toMatchObject({ kind: "refused" });
+    const gateway = await federation.port("shop-eu-gateway", "gateway");
+    expect(await dial({ port: gateway, svid, bundle, servername: catalogSni })).toMatchObject({ kind: "refused" });
+  });
+});
+
+describe("a certificate of one trust domain that claims an identity of another", () => {
+  const claimed = "spiffe://shop.example/ns/web/sa/storefront";
+
+  it("is refused by a sidecar in the handshake, in both directions", async () => {
+    const shopBundle = bundleOf(federation.directoryOf("shop-eu-plane"), "shop.example");
+    const catalog = await federation.port("shop-eu-catalog-proxy", "inbound");
+    const real = await svidOf(federation.directoryOf("shop-eu-storefront-proxy"));
+    const forged = issueWithIntermediateOf(federation.directoryOf("pay-eu-1-plane"), claimed);
+    expect(await dial({ port: catalog, svid: real, bundle: shopBundle, servername: catalogSni })).toMatchObject({ kind: "answered" });
+    expect(await dial({ port: catalog, svid: forged, bundle: shopBundle, servername: catalogSni })).toMatchObject({ kind: "refused" });
+
+    const payBundle = bundleOf(federation.directoryOf("pay-eu-1-plane"), "pay.example");
+    const ledgerPort = await federation.port("pay-eu-1-ledger-proxy", "inbound");
+    const own = issueWithIntermediateOf(federation.directoryOf("pay-eu-1-plane"), "spiffe://pay.example/ns/core/sa/payments");
+    const ofShop = issueWithIntermediateOf(federation.directoryOf("shop-eu-plane"), "spiffe://pay.example/ns/core/sa/payments");
+    expect(await dial({ port: ledgerPort, svid: own, bundle: payBundle, servername: ledgerSni })).toMatchObject({ kind: "answered" });
+    expect(await dial({ port: ledgerPort, svid: ofShop, bundle: payBundle, servername: ledgerSni })).toMatchObject({ kind: "refused" });
+  });
+
+  it("is refused by the plane that proxies talk to, in the handshake", async () => {
+    const bundle = federation.federationBundle();
+    const port = await federation.port("shop-eu-plane", "discovery");
+    const real = await svidOf(federation.directoryOf("shop-eu-storefront-proxy"));
+    const forged = issueWithIntermediateOf(federation.directoryOf("pay-eu-1-plane"), claimed);
+    const http2 = { port, bundle, alpn: ["h2"], hello: http2Hello };
+    expect(await dial({ ...http2, svid: real })).toMatchObject({ kind: "answered" });
+    expect(await dial({ ...http2, svid: forged })).toMatchObject({ kind: "refused" });
+  });
+
+  it("is refused by the global plane and by a cluster's admin port, as a workload's and as an administrator's", async () => {
+    const bundle = federation.federationBundle();
+    const payPlane = federation.directoryOf("pay-eu-1-plane");
+    const ports = [await federation.port("global", "api"), await federation.port("shop-eu-plane", "admin")];
+    for (const port of ports) {
+      for (const identity of [claimed, "spiffe://demo.atoll/atoll/admin/local", "spiffe://demo.atoll/atoll/plane/cluster/shop-eu"]) {
+        expect(await dial({ port, svid: issueWithIntermediateOf(payPlane, identity), bundle })).toMatchObject({ kind: "refused" });
+      }
+    }
+  });
+});
+
+describe("a join token", () => {
+  it("works for exactly one of two who redeem it at once; the loser learns no more than who made one up", async () => {
+    const token = await federation.workloadToken("shop-eu", "web", "edge");
+    const outcomes = await Promise.allSettled([federation.redeem(token), federation.redeem(token)]);
+    const won = outcomes.filter(({ status }) => status === "fulfilled");
+    const lost = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
+    expect(won).toHaveLength(1);
+    expect(lost).toHaveLength(1);
+    const errors = [lost[0], await refusalOf(token), await refusalOf(withOtherSecret(token)), await refusalOf(withOtherId(token))];
+    expect(errors.every((error) => isAtollError(error, "ATOLL_JOIN_TOKEN_REFUSED"))).toBe(true);
+    expect(new Set(errors.map((error) => (error as Error).message)).size).toBe(1);
+  });
+
+  async function refusalOf(token: string): Promise<unknown> {
+    return await federation.redeem(token).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+  }
+
+  function altered(token: string, change: (fields: Record<string, string>) => void): string {
+    const fields = JSON.parse(Buffer.from(token.slice("atoll1.".length), "base64url").toString("utf8")) as Record<string, string>;
+    change(fields);
+    return `atoll1.${Buffer.from(JSON.stringify(fields)).toString("base64url")}`;
+  }
+
+  function withOtherSecret(token: string): string {
+    return altered(token, (fields) => (fields["secret"] = Buffer.alloc(32, 7).toString("base64url")));
+  }
+
+  function withOtherId(token: string): string {
+    return altered(token, (fields) => (fields["id"] = "00000000-0000-4000-8000-000000000000"));
+  }
+});
+
+describe("a malformed resource file", () => {
+  it("is refused with file, line and column of every fault, and nothing of it is applied", async () => {
+    const file = join(federation.place.directory, "bad.yaml");
+    const region = (name: string): string => `apiVersion: atoll.dev/v1alpha1\nkind: Region\nmetadata:\n  name: ${name}\n`;
+    writeFileSync(file, `${region("good-one")}spec: {}\n---\n${region("bad-one")}spec:\n  displayNam: x\n`);
+    const unknownField = await federation.place.atoll("apply", "-f", file);
+    expect(unknownField.stderr).toContain(`${file}:12:3`);
+    expect(unknownField.stderr).toContain("displayNam");
+    expect(unknownField.code).not.toBe(0);
+    writeFileSync(file, `${region("good-one")}spec: [\n`);
+    const malformed = await federation.place.atoll("apply", "-f", file);
+    expect(malformed.stderr).toMatch(new RegExp(`${file}:\\d+:\\d+`));
+    expect(malformed.code).not.toBe(0);
+    const regions = await federation.planes.global().list("Region", {}, new AbortController().signal);
+    expect(regions.map(({ metadata }) => metadata.name).sort()).toEqual(["eu-west", "us-east"]);
+  });
+});
+
+describe("a cluster's plane that is killed while it takes writes", () => {
+  it("has every acknowledged write when it is back, and traffic never notices", async () => {
+    const acknowledged = new Set<string>();
+    const before = await federation.users("us-east");
+    const seen = before.windows.length;
+    for (let round = 0; round < 4; round++) {
+      const writing = writeServices(round, acknowledged);
+      // Each round dies at another moment: during the first writes, and later and later.
+      await pause(30 + round * 120);
+      await federation.kill("shop-us-plane");
+      await writing;
+      await federation.start("shop-us-plane");
+    }
+    expect(acknowledged.size).toBeGreaterThan(4);
+    const services = await federation.planes.cluster("shop-us").list("Service", { namespace: "load" }, new AbortController().signal);
+    const names = new Set(services.map(({ metadata }) => metadata.name));
+    expect([...acknowledged].filter((name) => !names.has(parseLabel(name, "service")))).toEqual([]);
+    const after = await federation.users("us-east");
+    expect(sumWindows(after.windows.slice(seen)).failed).toBe(0);
+  });
+
+  /** Writes one after the other until the plane is gone. */
+  async function writeServices(round: number, acknowledged: Set<string>): Promise<void> {
+    const client = federation.planes.cluster("shop-us");
+    for (let number = 0; number < 500; number++) {
+      const name = `s-${round}-${number}`;
+      try {
+        await client.apply(
+          { apiVersion: "atoll.dev/v1alpha1", kind: "Service", metadata: { name, namespace: "load" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: [name] } },
+          {},
+          new AbortController().signal,
+        );
+      } catch {
+        // Not acknowledged: it may be there or not.
+        return;
+      }
+      acknowledged.add(name);
+    }
+  }
+});
+
+describe("a proxy's admin page", () => {
+  it("shows and never changes", async () => {
+    const answer = await call(await federation.port("probe", "admin"), { path: "/stats", method: "POST" });
+    expect(answer.status).toBe(405);
+  });
+});

@@ -1,0 +1,134 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sumWindows, type WindowSum } from "#services/cli/demo/request-window.ts";
+import { eventually, pause } from "../harness/eventually.ts";
+import { bundleOf, dial, svidOf } from "../harness/mesh-tls.ts";
+import { twoRegions } from "../harness/plans.ts";
+import { TestFederation } from "../harness/test-federation.ts";
+
+const planes = ["shop-eu-plane", "pay-eu-1-plane", "shop-us-plane"];
+const watchedMs = 2_000;
+
+/** Undefined only where it could not be brought up; then no test runs. */
+let federation: TestFederation;
+/** Windows of each region's users that an earlier test has looked at. */
+const seen = new Map<string, number>();
+
+beforeAll(async () => {
+  federation = await TestFederation.start(twoRegions);
+  await federation.addCaller("probe", { cluster: "shop-eu", region: "eu-west", namespace: "web", serviceAccount: "edge" });
+  await eventually("users of both regions are served at home", async () => {
+    const answers = [await federation.callThrough("eu-west-edge", "storefront.web", "/account"), await federation.callThrough("us-east-edge", "storefront.web", "/account")];
+    return answers[0]?.region === "eu-west" && answers[1]?.region === "us-east" && answers.every(({ status }) => status === 200);
+  });
+  await eventually("all users have come", async () => {
+    await usersSince();
+    await pause(1_000);
+    const { okTotal, failed } = await usersSince();
+    return failed === 0 && okTotal >= 50;
+  });
+}, 120_000);
+
+afterAll(async () => {
+  await (federation as TestFederation | undefined)?.[Symbol.asyncDispose]();
+}, 60_000);
+
+/** What all users saw since the last call. */
+async function usersSince(): Promise<WindowSum> {
+  const windows = [];
+  for (const { region } of twoRegions.users) {
+    const users = await federation.users(region);
+    windows.push(...users.windows.slice(seen.get(region) ?? 0));
+    seen.set(region, users.windows.length);
+  }
+  return sumWindows(windows);
+}
+
+interface Stats {
+  readonly plane?: { readonly connected: boolean };
+  readonly discovery?: { readonly connected: boolean };
+}
+
+async function proxies(): Promise<readonly string[]> {
+  return (await federation.list()).filter(({ kind }) => kind === "sidecar" || kind === "gateway").map(({ name }) => name);
+}
+
+async function isConnected(proxy: string): Promise<boolean> {
+  const stats = await federation.admin<Stats>(proxy, "/stats");
+  return (stats.plane ?? stats.discovery)?.connected === true;
+}
+
+// Each step rests on the one before it: the order of the tests is part of the scenario.
+describe("a federation whose planes die one after the other", () => {
+  it.each([
+    ["the global plane", ["global"]],
+    ["the bus too", ["bus"]],
+    ["every cluster's plane too", planes],
+  ])("serves on without one failure when %s is killed", async (_what, names) => {
+    await usersSince();
+    await federation.kill(...names);
+    await pause(watchedMs);
+    const sum = await usersSince();
+    expect(sum.failed).toBe(0);
+    expect(sum.okTotal).toBeGreaterThan(60);
+  });
+
+  it("knows that it is alone", async () => {
+    for (const proxy of await proxies()) await eventually(`${proxy} has noticed`, async () => !(await isConnected(proxy)));
+  });
+
+  it("starts a killed sidecar from disk, which serves as before", async () => {
+    await federation.kill("probe");
+    await federation.start("probe");
+    expect(await federation.admin("probe", "/snapshot")).toMatchObject({ source: "disk", connected: false });
+    expect(await federation.callThrough("probe", "storefront.web", "/account")).toMatchObject({ status: 200, region: "eu-west" });
+  });
+
+  it("starts a killed gateway from disk, which passes connections on as before", async () => {
+    await federation.kill("shop-us-gateway");
+    await federation.start("shop-us-gateway");
+    expect(await federation.admin("shop-us-gateway", "/snapshot")).toMatchObject({ source: "disk", connected: false });
+    const answer = await dial({
+      port: await federation.port("shop-us-gateway", "gateway"),
+      svid: await svidOf(federation.directoryOf("probe")),
+      bundle: bundleOf(federation.directoryOf("shop-us-plane"), "shop.example"),
+      servername: "p80.storefront.web.svc.shop.example",
+    });
+    expect(answer).toMatchObject({ kind: "answered" });
+  });
+
+  it("moves a damaged last known good file aside with a warning, and serves by the generation before it", async () => {
+    await federation.kill("probe");
+    const directory = join(federation.directoryOf("probe"), "lkg");
+    const generations = readdirSync(directory).filter((name) => /^\d+\.(new|good)$/.test(name)).sort();
+    const newest = generations.at(-1) ?? "";
+    const text = readFileSync(join(directory, newest), "utf8");
+    const damaged = `${String(Number(newest.slice(0, 10)) + 1).padStart(10, "0")}.new`;
+    // As a disk that lost the second half of a write would leave it.
+    const half = text.slice(0, text.length / 2);
+    writeFileSync(join(directory, damaged), half, { mode: 0o600 });
+    await federation.start("probe");
+    expect(await federation.callThrough("probe", "storefront.web", "/account")).toMatchObject({ status: 200, region: "eu-west" });
+    const aside = readdirSync(directory).find((name) => name.startsWith(`${damaged}.corrupt-`));
+    expect(readFileSync(join(directory, aside ?? damaged), "utf8")).toBe(half);
+    expect(aside).toBeDefined();
+    expect(await federation.log("probe")).toMatch(/moved aside/);
+  });
+
+  it("goes on without one failure while the planes come back, and every proxy is with its plane again", async () => {
+    await usersSince();
+    await federation.start("bus", "global");
+    await federation.start(...planes);
+    for (const proxy of await proxies()) await eventually(`${proxy} is connected again`, () => isConnected(proxy), 45_000);
+    await pause(watchedMs);
+    const sum = await usersSince();
+    expect(sum.failed).toBe(0);
+    expect(sum.okTotal).toBeGreaterThan(60);
+  });
+
+  it("takes in a newcomer again, who is served in its own region", async () => {
+    await federation.addCaller("newcomer", { cluster: "shop-us", region: "us-east", namespace: "web", serviceAccount: "edge" });
+    expect(await federation.callThrough("newcomer", "storefront.web", "/account")).toMatchObject({ status: 200, region: "us-east" });
+  });
+});
