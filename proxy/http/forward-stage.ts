@@ -158,7 +158,9 @@ export class ForwardStage implements Stage, Forwarder {
 
   /** The connection ended before the response was complete. */
   lost(x: Exchange, kind: LossKind): void {
-    this.#letGo(x, "reset");
+    // A kept connection that its server closed while we wrote: no sign of trouble, and a new one will do.
+    const wasStale = kind === "closed" && x.status === 0 && x.upstream !== undefined && x.upstream.served > 1;
+    this.#letGo(x, wasStale ? "cancelled" : "reset");
     if (x.responseStarted) {
       x.flag = kind === "protocol" ? "UPE" : "UC";
       x.client.abortResponse(x);
@@ -167,7 +169,9 @@ export class ForwardStage implements Stage, Forwarder {
     x.responseBody = "";
     x.responseHead = "";
     x.responseHeld = false;
-    if (kind === "closed" && x.idempotent && !x.requestBodySent && this.#mayTryAgain(x, true)) {
+    x.status = 0;
+    if (kind === "closed" && x.idempotent && !x.requestBodySent && (this.#mayTryAgain(x, true) || this.#mayReplace(x, wasStale))) {
+      if (wasStale) x.wantsFresh = true;
       this.tryNext(x);
       return;
     }
@@ -200,6 +204,13 @@ export class ForwardStage implements Stage, Forwarder {
     else if (outcome === "timeout" || outcome === "cancelled") upstream.discard();
     else upstream.destroy();
     this.settle(x, outcome);
+  }
+
+  /** A side that leaves retries to its caller still replaces a stale connection once: that is this hop's own matter. */
+  #mayReplace(x: Exchange, wasStale: boolean): boolean {
+    if (!wasStale || x.route?.retries !== false || x.freeTryUsed) return false;
+    x.freeTryUsed = true;
+    return true;
   }
 
   #mayTryAgain(x: Exchange, hasFreeTry: boolean): boolean {

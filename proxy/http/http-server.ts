@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { adoptSocket } from "./adopt-socket.ts";
 import type { Stage } from "./exchange.ts";
 import type { HttpFault } from "./http-fault.ts";
 import { httpFaults } from "./http-fault.ts";
@@ -75,6 +76,12 @@ export class HttpServer implements ServerEngine {
       return;
     }
     this.#connections.add(new ServerConnection(this, socket, identity));
+  }
+
+  /** Serves a plain socket that its server accepted with `pauseOnConnect`, reading it without the stream's detour. */
+  adopt(accepted: Socket): void {
+    if (this.#connections.size >= this.#connectionsMax || this.#draining) this.accept(accepted);
+    else this.#connections.add(new ServerConnection(this, { open: (onread) => adoptSocket(accepted, onread) }));
   }
 
   /** Ends idle connections now and busy ones after their response; resolves when none is left or `signal` aborts, which cuts the rest off. */

@@ -84,7 +84,8 @@ export async function compareReadings(reader: LlhttpReader, text: string): Promi
     if (other.method !== message.method) return `method ${other.method} / ${message.method}`;
     if (other.target !== message.target && !other.target.toLowerCase().startsWith("http://")) return `target ${other.target} / ${message.target}`;
     if (JSON.stringify(other.fields) !== JSON.stringify(fields)) return `fields ${JSON.stringify(other.fields)} / ${JSON.stringify(fields)}`;
-    if (other.complete && other.body !== message.body) return `body ${JSON.stringify(other.body)} / ${JSON.stringify(message.body)}`;
+    if (!other.complete) return `llhttp did not read request ${index} to its end`;
+    if (other.body !== message.body) return `body ${JSON.stringify(other.body)} / ${JSON.stringify(message.body)}`;
   }
   return undefined;
 }
@@ -94,7 +95,8 @@ const interesting = ["\r\n", "\n", "\r", " ", "\t", "\0", ":", ";", ",", "0", "5
 /** A corpus entry with a few pieces inserted, removed, replaced or doubled. */
 export const mutatedRequest: fc.Arbitrary<string> = fc
   .tuple(
-    fc.constantFrom(...acceptedCorpus, ...smugglingCorpus.filter(({ text }) => text.length < 2000).map(({ text }) => text)),
+    // Mostly valid ones: what we refuse at once is compared with nothing.
+    fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...acceptedCorpus) }, { weight: 1, arbitrary: fc.constantFrom(...smugglingCorpus.filter(({ text }) => text.length < 2000).map(({ text }) => text)) }),
     fc.array(fc.record({ at: fc.nat(), remove: fc.nat(6), piece: fc.oneof(fc.constantFrom("", ...interesting), fc.string({ maxLength: 4, unit: "binary-ascii" })) }), { maxLength: 4 }),
   )
   .map(([text, edits]) => {

@@ -400,7 +400,7 @@ export class Http1Parser {
     let upgradeAt = -1;
     let connectionUpgrade = false;
     for (let slot = 0; slot < fieldCount * fieldStride; slot += fieldStride) {
-      switch (fields[slot]) {
+      switch (fields[slot] ?? headerIds.other) {
         case headerIds.host:
           if (++hosts > 1) return "duplicate_host";
           this.host = this.#text(slot);

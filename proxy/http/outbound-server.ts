@@ -42,7 +42,7 @@ export class OutboundServer {
 
   private constructor(http: HttpServer) {
     this.http = http;
-    this.#listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => http.accept(socket));
+    this.#listener = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => http.adopt(socket));
   }
 
   /** Listens. Rejects with the platform's error when the port cannot be bound. */

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from "node:http";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
+import type { OnReadOpts } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
@@ -50,6 +51,15 @@ export interface ClientIdentity {
   readonly forwardedClientCert: string;
 }
 
+/** A socket that is yet to be made, with reads into buffers that its user gives. */
+export interface SocketSource {
+  open(onread: OnReadOpts): Socket;
+}
+
+/** A usual request fits; a body that fills it gets the larger one. */
+const readBytes = 4_096;
+const largeReadBytes = 65_536;
+
 /** Responses up to here are gathered as text and leave in one write. */
 const gatheredBytesMax = 16_384;
 
@@ -75,9 +85,12 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
   #chunking = false;
   #pausedForBody = false;
   #tunnel: Tunnel | undefined = undefined;
+  #buffer: Buffer | undefined = undefined;
+  #filled = false;
 
-  constructor(engine: ServerEngine, socket: Socket, identity?: ClientIdentity) {
+  constructor(engine: ServerEngine, source: Socket | SocketSource, identity?: ClientIdentity) {
     this.#engine = engine;
+    const socket = source instanceof Socket ? source : source.open({ buffer: () => this.#nextBuffer(), callback: (length, buffer) => this.#onRead(length, buffer as Buffer) });
     this.#socket = socket;
     this.#identity = identity;
     this.#x = new Exchange(this);
@@ -88,7 +101,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     socket.setNoDelay(true);
     // The reason stands in `close`, which follows.
     socket.on("error", () => undefined);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    if (source instanceof Socket) socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
     socket.on("close", () => this.#onClose());
     socket.on("drain", () => {
@@ -113,15 +126,29 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
 
   // --- bytes in ---
 
+  /** Small at first, since most connections carry small requests and many are idle; larger while reads fill it. */
+  #nextBuffer(): Buffer {
+    const current = this.#buffer;
+    if (current !== undefined && (!this.#filled || current.length === largeReadBytes)) return undefined as unknown as Buffer;
+    this.#buffer = Buffer.allocUnsafeSlow(current === undefined ? readBytes : largeReadBytes);
+    return this.#buffer;
+  }
+
+  #onRead(length: number, buffer: Buffer): boolean {
+    this.#filled = length === buffer.length;
+    this.#onData(buffer.subarray(0, length));
+    return true;
+  }
+
   #onData(chunk: Buffer): void {
     if (this.#phase === phases.lingering || this.#phase === phases.closed) return;
     if (this.#tunnel !== undefined) {
       this.#sinceMs = this.#engine.clock.monotonicMs();
-      this.#tunnel.fromClient(chunk);
+      this.#tunnel.fromClient(Buffer.from(chunk));
       return;
     }
     if (this.#stash !== undefined || (this.#x.active && this.#parser.complete)) {
-      this.#stash = this.#stash === undefined ? chunk : Buffer.concat([this.#stash, chunk]);
+      this.#stash = this.#stash === undefined ? Buffer.from(chunk) : Buffer.concat([this.#stash, chunk]);
       // One read ahead is enough: the kernel holds the rest.
       this.#socket.pause();
       return;
@@ -137,7 +164,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
       if (this.#parser.fault !== undefined || this.#phase >= phases.tunnel) break;
       if (!this.#parser.complete) continue;
       if (this.#x.active) {
-        if (at < chunk.length) this.#stash = chunk.subarray(at);
+        if (at < chunk.length) this.#stash = Buffer.from(chunk.subarray(at));
         break;
       }
       this.#parser.next();

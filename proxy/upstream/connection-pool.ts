@@ -16,6 +16,8 @@ export interface PoolLimits {
   readonly waitingMax: number;
   /** Shorter than the server's, so that we and not it end an idle connection: client 30 s < gateway 60 s < inbound 120 s. */
   readonly idleMs: number;
+  /** The same towards an app (a plain hop): servers' own limits begin at 5 s (node:http, Apache). */
+  readonly appIdleMs: number;
   /** A connection is not used for new requests after this ± 20 %, so that load moves to new gateways. */
   readonly ageMs: number;
   readonly connectMs: number;
@@ -31,6 +33,7 @@ export const defaultPoolLimits: PoolLimits = {
   connectionsMax: 1024,
   waitingMax: 1024,
   idleMs: 30_000,
+  appIdleMs: 4_000,
   ageMs: 600_000,
   connectMs: 2_000,
   handshakesMax: 128,
@@ -152,8 +155,9 @@ export class ConnectionPool implements ConnectionOwner {
 
   onReady(connection: UpstreamConnection): void {
     this.#connecting--;
-    this.#set.handshakeEnded();
+    // Who waits is served first: what then still waits decides whether another handshake is needed.
     this.onIdle(connection);
+    this.#set.handshakeEnded();
   }
 
   onProven(connection: UpstreamConnection): void {
@@ -201,7 +205,8 @@ export class ConnectionPool implements ConnectionOwner {
     const { connector, random } = this.#environment;
     this.#connecting++;
     this.#set.handshakeBegan();
-    const { idleMs, ageMs } = this.#limits;
+    const { ageMs } = this.#limits;
+    const idleMs = this.target.sni === "" ? this.#limits.appIdleMs : this.#limits.idleMs;
     this.#connections.add(new UpstreamConnection(this, connector, { connectMs: this.connectMs, idleMs, ageMs: jittered(random, ageMs, 0.2) }));
   }
 

@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { eventually, httpOrigin, localAt, RawClient, requestFor, TestProxy } from "./proxy-fixture.ts";
+
+test("a text line is Envoy's default format, and what a client sends cannot break out of its quotes", async () => {
+  await using origin = await httpOrigin((request, response) => {
+    request.resume();
+    request.on("end", () => response.end("12345"));
+  });
+  await using proxy = await TestProxy.open([localAt(origin.port)]);
+  using client = await RawClient.connect(proxy.server.port);
+  client.write(requestFor("POST", '/a?"b"', 'User-Agent: evil" 200 - \\\r\nX-Request-Id: r1\r\nX-Forwarded-For: 10.0.0.9\r\n', "abc"));
+  await client.response();
+  expect(proxy.logLines).toEqual([
+    `[2026-01-01T00:00:00.000Z] "POST /a?\\"b\\" HTTP/1.1" 200 - 3 5 0 0 "10.0.0.9" "evil\\" 200 - \\\\" "r1" "catalog.web" "127.0.0.1:${origin.port}"\n`,
+  ]);
+});
+
+test("a JSON line names the place, the attempts and the reason", async () => {
+  await using origin = await httpOrigin((_request, response) => void response.end("ok"));
+  await using proxy = await TestProxy.open([localAt(origin.port)], { logFormat: "json" });
+  using client = await RawClient.connect(proxy.server.port);
+  client.write(requestFor("GET", "/"));
+  await client.response();
+  await eventually(() => proxy.logLines.length === 1);
+  expect(JSON.parse(proxy.logLines[0] ?? "")).toMatchObject({
+    method: "GET",
+    path: "/",
+    response_code: 200,
+    response_flags: "-",
+    response_code_details: "via_upstream",
+    upstream_cluster: "here",
+    upstream_region: "eu",
+    route_name: "catalog.web.svc.shop.example",
+    attempts: 1,
+    user_agent: null,
+    downstream_peer: null,
+  });
+});

@@ -1,0 +1,132 @@
+import { describe, expect, test } from "vitest";
+import type { ClusterId, RegionId } from "#federation/model/names.ts";
+import type { Place, ServiceView } from "#federation/model/snapshot.ts";
+import { createSeededRandom } from "#federation/runtime/random.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { catalogAt, localAt, remoteAt } from "../http/proxy-fixture.ts";
+import { TimingWheel } from "../http/timing-wheel.ts";
+import { Tries } from "./chooser.ts";
+import type { Candidate, Outcome } from "./chooser.ts";
+import { PoolSet } from "./connection-pool.ts";
+import { plainConnector } from "./connector.ts";
+import { PlaceChooser } from "./place-chooser.ts";
+import { PlaceHealth } from "./place-health.ts";
+
+function setUp(places: readonly Place[], roundTripMs: Readonly<Record<string, number>> = {}) {
+  const clock = new VirtualClock();
+  const random = createSeededRandom(5);
+  const viewpoint = {
+    region: "eu" as RegionId,
+    cluster: "here" as ClusterId,
+    roundTripMs: new Map(Object.entries(roundTripMs).map(([name, ms]) => [name as ClusterId, ms])),
+  };
+  const health = new PlaceHealth(clock, viewpoint);
+  // No request is written here: a pool that is asked to warm up meets a refused port.
+  const pools = new PoolSet({ connector: plainConnector, clock, random, wheel: new TimingWheel(clock) });
+  const view: ServiceView = catalogAt(places);
+  const port = view.ports[0];
+  if (port === undefined) throw new Error("the fixture has a port");
+  const chooser = new PlaceChooser({ view, port, pools, board: health, clock, random });
+  return { clock, health, pools, view, chooser };
+}
+
+/** One try of a new request, which ends as `outcome`. */
+function one(chooser: PlaceChooser, outcome: Outcome = "success"): Candidate | undefined {
+  const candidate = chooser.choose(new Tries());
+  if (candidate !== undefined) chooser.report(candidate, outcome);
+  return candidate;
+}
+
+/** How many of `count` requests went to each cluster. */
+function spread(chooser: PlaceChooser, count: number): Record<string, number> {
+  const clusters: Record<string, number> = {};
+  for (let at = 0; at < count; at++) {
+    const cluster = one(chooser)?.cluster ?? "none";
+    clusters[cluster] = (clusters[cluster] ?? 0) + 1;
+  }
+  return clusters;
+}
+
+describe("the place chooser", () => {
+  test("stays at home while home is well, then goes to the nearest by round trip", () => {
+    const { chooser } = setUp([remoteAt("far", 11), remoteAt("near", 12), localAt(10)], { far: 180, near: 80 });
+    expect(spread(chooser, 100)).toEqual({ here: 100 });
+    const tries = new Tries();
+    const clusters = [0, 1, 2].map(() => chooser.choose(tries)?.cluster);
+    expect(clusters).toEqual(["here", "near", "far"]);
+  });
+
+  test("leaves a place that fails in a row, and gives it traffic again step by step", async () => {
+    const { chooser, clock } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
+    for (let count = 0; count < 5; count++) one(chooser, "connectFailure");
+    expect(spread(chooser, 50)).toEqual({ near: 50 });
+    await clock.advance(34_000);
+    expect(spread(chooser, 50)).toEqual({ near: 50 });
+    // The hold-down of 5 s began when the end of the ejection was seen, just now.
+    await clock.advance(5_300);
+    const returning = spread(chooser, 1000);
+    expect(returning["here"]).toBeGreaterThan(20);
+    expect(returning["near"]).toBeGreaterThan(500);
+    await clock.advance(12_000);
+    expect(spread(chooser, 100)).toEqual({ here: 100 });
+  });
+
+  test("ejects one bad endpoint without blaming its place", async () => {
+    const { chooser, clock } = setUp([localAt(10, 11, 12), remoteAt("near", 13)], { near: 80 });
+    const seen = new Set<number>();
+    for (let count = 0; count < 60; count++) {
+      const candidate = chooser.choose(new Tries());
+      if (candidate === undefined) continue;
+      chooser.report(candidate, candidate.pool.target.port === 11 ? "gatewayError" : "success");
+    }
+    for (let count = 0; count < 60; count++) {
+      const candidate = one(chooser);
+      if (candidate !== undefined) seen.add(candidate.pool.target.port);
+    }
+    expect(seen).toEqual(new Set([10, 12]));
+    await clock.advance(31_000);
+    for (let count = 0; count < 60; count++) seen.add(one(chooser)?.pool.target.port ?? 0);
+    expect(seen).toEqual(new Set([10, 11, 12]));
+  });
+
+  test("gives gateways with fewer requests under way more of them", () => {
+    const { chooser } = setUp([remoteAt("near", 1, 2)]);
+    const ports = Array.from({ length: 40 }, () => chooser.choose(new Tries())?.pool.target.port);
+    expect(chooser.inFlight).toBe(40);
+    expect(Math.abs(ports.filter((port) => port === 1).length - 20)).toBeLessThanOrEqual(2);
+  });
+
+  test("passes over a place that has no address", () => {
+    const { chooser } = setUp([localAt(), remoteAt("gateless"), remoteAt("near", 1)], { gateless: 1, near: 80 });
+    expect(spread(chooser, 20)).toEqual({ near: 20 });
+  });
+
+  test("has nothing for a service without places", () => {
+    const { chooser } = setUp([]);
+    expect(one(chooser)).toBeUndefined();
+    expect(chooser.inFlight).toBe(0);
+  });
+
+  test("follows pings: a place whose gateways stay silent is left before a request fails there", async () => {
+    const { chooser, clock, health } = setUp([remoteAt("near", 1), remoteAt("far", 2)], { near: 10, far: 80 });
+    expect(spread(chooser, 20)).toEqual({ near: 20 });
+    expect(health.pingUnanswered("near" as ClusterId)).toBe(true);
+    await clock.advance(300);
+    expect(spread(chooser, 20)).toEqual({ far: 20 });
+  });
+
+  test("follows new round trips", async () => {
+    const { chooser, clock, health } = setUp([remoteAt("a", 1), remoteAt("b", 2)], { a: 10, b: 80 });
+    expect(spread(chooser, 20)).toEqual({ a: 20 });
+    health.setViewpoint({ ...health.viewpoint, roundTripMs: new Map([["a" as ClusterId, 90], ["b" as ClusterId, 80]]) });
+    await clock.advance(300);
+    expect(spread(chooser, 20)).toEqual({ b: 20 });
+  });
+
+  test("uses endpoints that are not ready only when there are no others", () => {
+    const place = localAt(10, 11);
+    const { chooser } = setUp([{ ...place, endpoints: place.endpoints.map((endpoint, index) => ({ ...endpoint, readiness: index === 0 ? "notReady" : "unknown" })) }]);
+    const ports = new Set(Array.from({ length: 30 }, () => one(chooser)?.pool.target.port));
+    expect(ports).toEqual(new Set([11]));
+  });
+});
