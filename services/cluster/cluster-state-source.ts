@@ -1,8 +1,10 @@
 import type { CollectionState } from "#federation/catalog/collection.ts";
-import { apiVersion, resourceId, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
+import { apiVersion, resourceId, type Cluster, type ExportedService, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { acceptBundle } from "#federation/identity/accept-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { isAtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { ClusterSelf, ClusterState, EndpointState } from "./cluster-state.ts";
@@ -20,7 +22,9 @@ export interface ClusterStateInputs {
   readonly services: Watched<CollectionState<Service>>;
   readonly exports: Watched<CollectionState<ServiceExport>>;
   readonly endpoints: Watched<readonly EndpointState[]>;
+  readonly endpointsLoaded: Watched<boolean>;
   readonly replicated: Watched<ReplicatedState>;
+  readonly replicatedLoaded: Watched<boolean>;
   readonly ownTrust: Watched<OwnTrust>;
   /** Reads a bundle document; throws a coded error when it is not one of `trustDomain`. */
   readonly parseBundle: (document: string, trustDomain: TrustDomainName) => TrustBundle;
@@ -34,6 +38,9 @@ const lookAgainMs = 5_000;
 export class ClusterStateSource {
   readonly #inputs: ClusterStateInputs;
   readonly #state: WatchedValue<ClusterState>;
+  readonly #loaded = new WatchedValue(false);
+  /** By trust domain the newest good foreign bundle: one that is broken, older or empty never takes its place. */
+  readonly #accepted = new Map<TrustDomainName, TrustBundle>();
   #signature = "";
 
   constructor(inputs: ClusterStateInputs) {
@@ -45,14 +52,19 @@ export class ClusterStateSource {
     return this.#state;
   }
 
+  /** True once a state that every part has been read for stands in `state`: before that, emptiness means nothing. */
+  get loaded(): Watched<boolean> {
+    return this.#loaded;
+  }
+
   /** What this cluster has learned of others' services, by `namespace/<service>.<origin cluster>`. */
   get imports(): Watched<ReadonlyMap<string, ServiceImport>> {
     return mapWatched(this.#state, ({ imports }) => new Map(imports.map((imported) => [resourceId(imported.metadata), imported])));
   }
 
   async follow(signal: AbortSignal): Promise<void> {
-    const { services, exports, endpoints, replicated, ownTrust, clock } = this.#inputs;
-    const parts: readonly Watched<unknown>[] = [services, exports, endpoints, replicated, ownTrust];
+    const { services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust, clock } = this.#inputs;
+    const parts: readonly Watched<unknown>[] = [services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust];
     await runTasks(
       [
         ...parts.map((part) => async (inner: AbortSignal) => {
@@ -75,7 +87,10 @@ export class ClusterStateSource {
   }
 
   #publish(): void {
+    const { services, exports, endpointsLoaded, replicatedLoaded } = this.#inputs;
+    const isLoaded = services.current.loaded && exports.current.loaded && endpointsLoaded.current && replicatedLoaded.current;
     this.#state.set(this.#join());
+    if (isLoaded) this.#loaded.set(true);
   }
 
   #join(): ClusterState {
@@ -102,15 +117,29 @@ export class ClusterStateSource {
 
   /** Foreign bundles count only under an effective relationship and with their own authority's signature. */
   #bundles(relationships: readonly EffectiveRelationship[], own: OwnTrust): ReadonlyMap<TrustDomainName, TrustBundle> {
-    const { self, replicated, parseBundle } = this.#inputs;
+    const { self, replicated } = this.#inputs;
     const bundles = new Map([[self.trustDomain, own.bundle]]);
     for (const relationship of relationships) {
       const foreign = relationship.callerTrustDomain === self.trustDomain ? relationship.calleeTrustDomain : relationship.callerTrustDomain;
       const document = replicated.current.trustDomains.get(foreign);
       if (document === undefined || bundles.has(foreign) || !isBundleGenuine(document)) continue;
-      bundles.set(foreign, parseBundle(document.spec.bundle, foreign));
+      const bundle = this.#accept(foreign, document.spec.bundle);
+      if (bundle !== undefined) bundles.set(foreign, bundle);
     }
     return bundles;
+  }
+
+  #accept(trustDomain: TrustDomainName, document: string): TrustBundle | undefined {
+    const current = this.#accepted.get(trustDomain);
+    try {
+      const decision = acceptBundle(current, this.#inputs.parseBundle(document, trustDomain));
+      if (decision.kind === "accepted") this.#accepted.set(trustDomain, decision.bundle);
+      return decision.kind === "refused" ? current : decision.bundle;
+    } catch (error) {
+      if (!isAtollError(error)) throw error;
+      // Another domain's mistake: its last good bundle goes on.
+      return current;
+    }
   }
 }
 
@@ -139,9 +168,16 @@ function effectiveOf(verdicts: ReadonlyMap<string, RelationshipVerdict>): readon
 /** A foreign service is seen only through a relationship in which we are the caller and that names it. */
 function importsOf(replicated: ReplicatedState, self: ClusterSelf, relationships: readonly EffectiveRelationship[]): readonly ServiceImport[] {
   return [...replicated.exports.values()]
-    .filter(({ value }) => value.cluster !== self.cluster && mayCall(value.trustDomain, `${value.namespace}/${value.name}`, self, relationships))
+    .filter(({ value }) => value.cluster !== self.cluster && isAllowedToExport(value, replicated.clusters.get(value.cluster)) && mayCall(value.trustDomain, `${value.namespace}/${value.name}`, self, relationships))
     .map((received) => importOf(received))
     .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+}
+
+/** What a cluster may say is read from its resource at each use: a namespace that is taken from it ends its imports at once. */
+export function isAllowedToExport(value: ExportedService, cluster: Cluster | undefined): boolean {
+  if (cluster === undefined) return false;
+  const { trustDomain, region, exportNamespaces } = cluster.spec;
+  return trustDomain === value.trustDomain && region === value.region && exportNamespaces.includes(value.namespace);
 }
 
 function mayCall(trustDomain: TrustDomainName, service: string, self: ClusterSelf, relationships: readonly EffectiveRelationship[]): boolean {

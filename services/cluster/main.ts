@@ -1,26 +1,30 @@
 import { parseArgs } from "node:util";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
+import { JoinGuard } from "#federation/identity/join-guard.ts";
+import type { X509Svid } from "#federation/identity/svid.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
-import { WatchedValue } from "#federation/runtime/watched.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
 import { openConfiguredStore } from "#federation/store/configured-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
-import { createPlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 import { runClusterPlane } from "./cluster-plane.ts";
 import { clusterConfigField, type ClusterConfig } from "./config.ts";
 import { ClusterKeySource } from "./credentials/cluster-credentials.ts";
 import { remoteCertify } from "./credentials/enrolment.ts";
+import { PlaneCertificate } from "./credentials/plane-certificate.ts";
 import { joinFederation, loadMembership, readToken, type PlaneMembership } from "./credentials/plane-membership.ts";
 import { TrustDomainSigner } from "./credentials/signer.ts";
+import { createClusterMetrics } from "./metrics.ts";
 
 const usage = "usage: main.ts join --config FILE | main.ts run --config FILE";
 
@@ -46,7 +50,9 @@ function readArguments(): { readonly command: "join" | "run"; readonly config: C
 
 async function ensureMembership(config: ClusterConfig, signer: TrustDomainSigner | undefined, logger: Logger, signal: AbortSignal): Promise<PlaneMembership> {
   const present = await loadMembership(config.dataDir);
-  if (present !== undefined) return present;
+  const isExpired = present !== undefined && present.svid.notAfterMs <= systemClock.nowMs();
+  // An expired certificate cannot renew itself: only a new token helps then.
+  if (present !== undefined && !(isExpired && config.globalJoinTokenFile !== "")) return present;
   if (config.globalJoinTokenFile === "") throw new AtollError("ATOLL_CONFIG_INVALID", "globalJoinTokenFile: this plane has not joined yet and needs a token");
   const joined = await joinFederation(
     { dataDir: config.dataDir, cluster: config.cluster, tokenFile: config.globalJoinTokenFile, statement: signer?.statement(), clock: systemClock },
@@ -73,13 +79,24 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
     signer === undefined
       ? remoteCertify({ cluster: config.cluster, readToken: () => readToken(remoteTokenFile(config)), federationBundle: membership.federationBundle, clock })
       : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.certify(config.cluster, csrs.intermediate, csrs.signing, clock.nowMs());
-  const keySource = await ClusterKeySource.open({ dataDir: config.dataDir, trustDomain: membership.facts.trustDomain, certify, clock, random, logger }, signal);
-  const planeSvid = new WatchedValue(membership.svid);
-  const material = createTlsMaterial(membership.svid, [membership.federationBundle]);
-  const engineTls = { caPem: material.anchors.join(""), certificatePem: material.svid.certificateChainPem, privateKeyPem: material.svid.privateKeyPem };
-  const metrics = createPlaneMetrics({ plane: config.cluster });
+  const keySource = await ClusterKeySource.open({ dataDir: config.dataDir, trustDomain: membership.facts.trustDomain, certify, onFailure: () => metrics.renewalFailures.inc({ certificate: "intermediate" }), clock, random, logger }, signal);
+  const certificate = new PlaneCertificate({
+    membership,
+    dataDir: config.dataDir,
+    onFailure: () => metrics.renewalFailures.inc({ certificate: "plane" }),
+    clock,
+    random,
+    logger,
+  });
+  const planeSvid = certificate.svid;
+  const metrics = createClusterMetrics(config.cluster, clock, {
+    planeCertificateMs: () => planeSvid.current.notAfterMs,
+    intermediateMs: () => keySource.keys.current.issuer.notAfterMs,
+  });
+  const joinGuard = new JoinGuard(clock);
+  const engineTls = engineTlsOf(planeSvid, membership.federationBundle);
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
-  const common = { tls: () => engineTls, clock, random, logger };
+  const common = { tls: engineTls, clock, random, logger };
   await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: `/atoll/cluster/${config.cluster}` });
   await using bus = await openConfiguredBus({
     ...common,
@@ -90,16 +107,31 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   await runTasks(
     [
       (inner) => keySource.run(inner),
+      (inner) => certificate.run(inner),
       (inner) =>
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `${config.cluster}-${process.pid}`, clock, random, logger },
-          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, clock, random, logger }, term, termSignal),
+          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinGuard, clock, random, logger }, term, termSignal),
           inner,
         ),
     ],
     signal,
   );
+}
+
+/** What engines are shown. The same object until the certificate rotates: adapters connect anew when it is another. */
+function engineTlsOf(svid: Watched<X509Svid>, federationBundle: TrustBundle): () => { readonly caPem: string; readonly certificatePem: string; readonly privateKeyPem: string } {
+  let made: { readonly svid: X509Svid; readonly tls: ReturnType<typeof tlsOf> } | undefined;
+  const tlsOf = (current: X509Svid) => {
+    const { anchors } = createTlsMaterial(current, [federationBundle]);
+    return { caPem: anchors.join(""), certificatePem: current.certificateChainPem, privateKeyPem: current.privateKeyPem };
+  };
+  return () => {
+    const { current } = svid;
+    if (made?.svid !== current) made = { svid: current, tls: tlsOf(current) };
+    return made.tls;
+  };
 }
 
 function remoteTokenFile(config: ClusterConfig): string {

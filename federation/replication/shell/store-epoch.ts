@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { describeError } from "#federation/runtime/errors.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 
@@ -41,10 +42,15 @@ export async function ensureEpoch(options: StoreEpochOptions, signal: AbortSigna
 export async function keepWitness(options: StoreEpochOptions, epoch: number, signal: AbortSignal): Promise<void> {
   let written = 0;
   for (;;) {
-    const { revision } = await options.catalog.positions.list(signal).catch(() => ({ revision: written }));
-    if (revision > written) {
-      writePrivateFile(options.witnessFile, JSON.stringify({ epoch, revision } satisfies Witness));
-      written = revision;
+    try {
+      const { revision } = await options.catalog.positions.list(signal);
+      if (revision > written) {
+        writePrivateFile(options.witnessFile, JSON.stringify({ epoch, revision } satisfies Witness));
+        written = revision;
+      }
+    } catch (error) {
+      // A store that is away, or a full disk, must not end the plane: an older witness notices less, and nothing wrongly.
+      if (!signal.aborted) options.logger.warn("The witness of the store could not be written.", { reason: describeError(error) });
     }
     await sleep(options.clock, witnessIntervalMs, signal);
   }

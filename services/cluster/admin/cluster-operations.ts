@@ -7,6 +7,7 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
 import { sha256Hex } from "#federation/identity/key-pair.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
+import type { Relationship, RelationshipSide } from "#federation/model/resource.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
@@ -86,12 +87,19 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
       if (options.signer === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `this plane is not the signer of ${parts.self.trustDomain}; ask the plane that is`);
       const relationship = learned.current.relationships.get(params.name);
       if (relationship === undefined) throw new AtollError("ATOLL_NOT_FOUND", `no Relationship ${params.name} has reached this cluster`);
-      const side = relationship.spec.caller.trustDomain === parts.self.trustDomain ? "caller" : "callee";
+      const side = sideOf(relationship, parts.self.trustDomain);
+      if (side === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `${params.name} is not a relationship of ${parts.self.trustDomain}`);
       const approval = options.signer.approve(relationship, side, clock.nowMs());
       await parts.own.put("RelationshipApproval", params.name, approvalContent(relationship, approval), signal);
       return { body: approval };
     }),
   ];
+}
+
+/** Nothing is signed for a relationship of others, whoever sent it. */
+function sideOf({ spec }: Relationship, trustDomain: string): RelationshipSide | undefined {
+  if (spec.caller.trustDomain === trustDomain) return "caller";
+  return spec.callee.trustDomain === trustDomain ? "callee" : undefined;
 }
 
 function statusOf(parts: ClusterOperationsOptions): ClusterStatus {

@@ -7,7 +7,7 @@ import { certificatePem, chainPem, parseChainPem } from "#federation/identity/pe
 import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
-import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
@@ -35,10 +35,15 @@ export interface ClusterCredentialsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Hears of each failed renewal. */
+  readonly onFailure?: () => void;
 }
 
 /** Tried again after a failed renewal; there is a week for it. */
 const retryMs = 60_000;
+
+/** Between tries to enrol for the first time. */
+const firstRetryMs = 2_000;
 
 /**
  * The cluster's intermediate and signing key: read from disk, or enrolled for at the first start, and renewed at half of
@@ -56,7 +61,7 @@ export class ClusterKeySource {
   static async open(options: ClusterCredentialsOptions, signal: AbortSignal): Promise<ClusterKeySource> {
     const present = readKeys(options);
     const usable = present !== undefined && present.issuer.notAfterMs > options.clock.nowMs();
-    return new ClusterKeySource(options, usable ? present : await obtain(options, present?.signer, signal));
+    return new ClusterKeySource(options, usable ? present : await obtainFirst(options, present?.signer, signal));
   }
 
   get keys(): Watched<ClusterKeys> {
@@ -74,6 +79,7 @@ export class ClusterKeySource {
         logger.info("The cluster's intermediate was renewed.", { notAfterMs: this.#keys.current.issuer.notAfterMs });
       } catch (error) {
         if (signal.aborted) throw error;
+        this.#options.onFailure?.();
         logger.warn("The cluster's intermediate could not be renewed; the present one goes on.", {
           notAfterMs: this.#keys.current.issuer.notAfterMs,
           reason: describeError(error),
@@ -85,6 +91,19 @@ export class ClusterKeySource {
 
 /** Half of the intermediate's 14 days. */
 const halfLifeMs = 7 * 86_400_000;
+
+/** Waits for a signer that cannot be reached yet; one that refuses ends it. */
+async function obtainFirst(options: ClusterCredentialsOptions, current: ObjectSigner | undefined, signal: AbortSignal): Promise<ClusterKeys> {
+  for (;;) {
+    try {
+      return await obtain(options, current, signal);
+    } catch (error) {
+      if (signal.aborted || !isAtollError(error, "ATOLL_PEER_UNAVAILABLE")) throw error;
+      options.logger.warn("The signer cannot be reached yet; enrolling is tried again.", { reason: describeError(error) });
+    }
+    await sleep(options.clock, jittered(options.random, firstRetryMs, 0.25), signal);
+  }
+}
 
 async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner | undefined, signal: AbortSignal): Promise<ClusterKeys> {
   const intermediate = createKeyPair();

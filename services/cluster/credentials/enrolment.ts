@@ -1,7 +1,8 @@
-import { Client, type handleUnaryCall, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
+import { Client, type handleUnaryCall, type ServerUnaryCall, type ServiceError, type sendUnaryData, status } from "@grpc/grpc-js";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createGrpcCredentials } from "#federation/identity/grpc-credentials.ts";
+import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { decodeJoinToken } from "#federation/identity/join-token.ts";
 import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
@@ -46,6 +47,9 @@ export function remoteCertify(options: {
       return await callUnary(client, signerService.renewCluster, request, call);
     } catch (error) {
       if (isAtollError(error)) throw error;
+      if (isServiceError(error) && error.code === status.PERMISSION_DENIED) {
+        throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", `the signer at ${address} refused: the token works once and for ten minutes, for this cluster only`, { cause: error });
+      }
       throw new AtollError("ATOLL_PEER_UNAVAILABLE", `the signer at ${address} gave no credentials: ${describeError(error)}`, { cause: error });
     } finally {
       client.close();
@@ -53,15 +57,20 @@ export function remoteCertify(options: {
   };
 }
 
-export interface SignerServiceOptions {
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && typeof error.code === "number";
+}
+
+export interface SignerServiceOptions extends UnaryOptions {
   readonly signer: TrustDomainSigner;
   readonly catalog: Catalog;
   readonly federation: string;
   readonly trustDomain: TrustDomainName;
   /** Judges the chain of the signing key that a renewal shows. */
   readonly verifyChain: VerifyChain;
+  /** False for a cluster that is known to be none of this trust domain any more: it is not renewed. */
+  readonly isMember: (cluster: string) => boolean;
   readonly clock: Clock;
-  readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
@@ -79,6 +88,7 @@ export function signerHandlers(options: SignerServiceOptions): {
       return options.signer.certify(request.cluster, request.intermediateCsr, request.signingCsr, options.clock.nowMs());
     }),
     renewCluster: unary(options, async (request) => {
+      if (!options.isMember(request.cluster)) throw new AtollError("ATOLL_PEER_UNVERIFIED", `${request.cluster} is not a cluster of ${options.trustDomain} any more`);
       const chain = parseChainPem(Buffer.from(request.currentSigningChain).toString("utf8"));
       const publicKey = options.verifyChain(chain, { federation: options.federation, origin: request.cluster, trustDomain: options.trustDomain });
       verifyBytes(renewalProofContext, renewalProofInput(request), request.proof, publicKey);
@@ -88,19 +98,46 @@ export function signerHandlers(options: SignerServiceOptions): {
   };
 }
 
-/** A unary handler that answers every refusal alike and logs why. */
+export interface UnaryOptions {
+  readonly logger: Logger;
+  /** Bounds the attempts of strangers; absent where the caller's certificate is known already. */
+  readonly guard?: JoinGuard;
+  /** Hears of each refusal. */
+  readonly onRefused: (code: string) => void;
+}
+
+/** A unary handler that answers every refusal in the same words and logs why. */
 export function unary<Request, Response>(
-  options: { readonly logger: Logger },
+  options: UnaryOptions,
   handle: (request: Request, call: ServerUnaryCall<Request, Response>) => Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => {
-    handle(call.request, call).then(
+    const address = addressOf(call.getPeer());
+    const guarded = async (): Promise<Response> => {
+      options.guard?.enter(address);
+      return await handle(call.request, call);
+    };
+    guarded().then(
       (response) => callback(null, response),
       (error: unknown) => {
+        options.onRefused(isAtollError(error) ? error.code : "ATOLL_INTERNAL");
         options.logger.warn("A request for credentials was refused.", { reason: describeError(error) });
-        const isOurs = isAtollError(error, "ATOLL_STORE_UNAVAILABLE");
-        callback({ code: isOurs ? status.UNAVAILABLE : status.PERMISSION_DENIED, details: isOurs ? "the store does not answer" : "refused" });
+        const answer = refusalOf(error);
+        if (answer.code === status.PERMISSION_DENIED) options.guard?.refused(address);
+        callback(answer);
       },
     );
   };
+}
+
+/** What is our own trouble may be tried again; everything else is refused without a reason, so that nothing can be learned by trying. */
+function refusalOf(error: unknown): { readonly code: status; readonly details: string } {
+  if (isAtollError(error, "ATOLL_STORE_UNAVAILABLE", "ATOLL_ABORTED")) return { code: status.UNAVAILABLE, details: "this plane cannot answer now" };
+  if (isAtollError(error, "ATOLL_JOIN_OVERLOADED")) return { code: status.RESOURCE_EXHAUSTED, details: "too many attempts" };
+  return { code: status.PERMISSION_DENIED, details: "refused" };
+}
+
+/** `host:port` of a connection without the port: attempts are counted by host. */
+function addressOf(peer: string): string {
+  return peer.slice(0, Math.max(0, peer.lastIndexOf(":"))) || peer;
 }

@@ -69,8 +69,13 @@ export async function joinFederation(options: MembershipOptions, signal: AbortSi
   }
   const svid = createX509Svid(parseChainPem(certificateChainPem), exportPrivateKeyPem(keys.privateKey));
   await saveSvid(join(options.dataDir, "plane"), svid);
-  writePrivateFile(join(options.dataDir, factsFile), JSON.stringify(facts));
+  saveFacts(options.dataDir, facts);
   return { facts, svid, federationBundle: bundleOf(facts) };
+}
+
+/** Writes what `loadMembership` reads, besides the certificate. */
+export function saveFacts(dataDir: string, facts: PlaneMembership["facts"]): void {
+  writePrivateFile(join(dataDir, factsFile), JSON.stringify(facts));
 }
 
 /** The content of a token file, without blanks. @throws {ATOLL_CONFIG_INVALID} */
@@ -103,6 +108,7 @@ async function ask(address: string, rootSha256: string, request: JoinRequest, si
   const { status, json } = await fetchMeshJson({ url: `https://${address}${joinPath}`, method: "POST", json: request, tls }, signal);
   if (status === 403) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token was refused: it works once and for ten minutes; make a new one");
   const parsed = joinAnswerSchema.safeParse(json);
+  if (status === 429) throw new AtollError("ATOLL_JOIN_OVERLOADED", "the global plane takes no more attempts to join just now; try again in a minute");
   if (status !== 200 || !parsed.success) throw new AtollError("ATOLL_REQUEST_INVALID", `the global plane at ${address} refused the join (${status}: ${detailOf(json)})`);
   return parsed.data;
 }

@@ -2,6 +2,7 @@ import type { handleUnaryCall } from "@grpc/grpc-js";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
 import { peerOfCall } from "#federation/identity/grpc-listener.ts";
+import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { decodeJoinToken } from "#federation/identity/join-token.ts";
 import { issueSvid } from "#federation/identity/leaf.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
@@ -28,6 +29,9 @@ export interface WorkloadIssuerOptions {
   readonly svidMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly guard: JoinGuard;
+  readonly onRefused: (code: string) => void;
+  readonly onIssued: (kind: "first" | "renewed") => void;
   readonly signal: AbortSignal;
 }
 
@@ -41,24 +45,25 @@ export function workloadIssuer(options: WorkloadIssuerOptions): {
       const token = decodeJoinToken(request.token);
       const purpose = await options.catalog.joinTokens.consume(token.id, Buffer.from(token.secret, "base64url"), options.clock.nowMs(), options.signal);
       const { self } = options;
-      if (purpose.kind === "workload") return issue(options, createWorkloadId(self.trustDomain, purpose.namespace, purpose.serviceAccount), request.csr);
-      if (purpose.kind === "gateway") return issue(options, createSpiffeId(self.trustDomain, "atoll", "gateway", self.cluster), request.csr);
+      if (purpose.kind === "workload") return issue(options, createWorkloadId(self.trustDomain, purpose.namespace, purpose.serviceAccount), request.csr, "first");
+      if (purpose.kind === "gateway") return issue(options, createSpiffeId(self.trustDomain, "atoll", "gateway", self.cluster), request.csr, "first");
       throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token cannot be used");
     }),
-    renew: unary(options, async (request, call) => {
+    renew: unary({ logger: options.logger, onRefused: options.onRefused }, async (request, call) => {
       const subscriber = subscriberOf(peerOfCall(call), options.self);
       if (subscriber === undefined) throw new AtollError("ATOLL_PEER_UNVERIFIED", "only workloads of this cluster's trust domain renew here");
-      return issue(options, subscriber.identity, request.csr);
+      return issue(options, subscriber.identity, request.csr, "renewed");
     }),
   };
 }
 
-function issue(options: WorkloadIssuerOptions, spiffeId: SpiffeId, csr: Uint8Array): IdentityResponse {
+function issue(options: WorkloadIssuerOptions, spiffeId: SpiffeId, csr: Uint8Array, kind: "first" | "renewed"): IdentityResponse {
   const certificateChain = issueSvid(options.keys.current.issuer, {
     spiffeId,
     publicKey: publicKeyFromCsr(csr),
     validityMs: options.svidMs,
     nowMs: options.clock.nowMs(),
   });
+  options.onIssued(kind);
   return { certificateChain, bundles: options.bundles(), discoveryAddresses: [options.discoveryAddress()] };
 }

@@ -2,7 +2,15 @@ import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-mes
 import { absentVersion, tableDelta, type ResourceTable } from "./resource-table.ts";
 
 /** What became of a response, for metrics and `proxy status`. */
-export type DeltaOutcome = { readonly kind: "none" } | { readonly kind: "ack"; readonly typeUrl: string } | { readonly kind: "nack"; readonly typeUrl: string; readonly message: string };
+export type DeltaOutcome =
+  | { readonly kind: "none" }
+  /** More names than one stream may hold; it is to be ended. */
+  | { readonly kind: "overflow" }
+  | { readonly kind: "ack"; readonly typeUrl: string }
+  | { readonly kind: "nack"; readonly typeUrl: string; readonly message: string };
+
+/** Names of one type that a stream may subscribe to, or say that it has. */
+export const namesMax = 20_000;
 
 interface Subscription {
   /** Undefined: everything of the type. */
@@ -36,6 +44,7 @@ export class DeltaStream {
     const known = this.#subscriptions.get(request.typeUrl);
     const subscription = known ?? this.#open(request);
     if (known !== undefined) changeNames(subscription, request);
+    if ((subscription.wanted?.size ?? 0) > namesMax || (known === undefined && subscription.sent.size > namesMax)) return { kind: "overflow" };
     const outcome = settle(subscription, request);
     this.#flush(request.typeUrl, subscription);
     return outcome;

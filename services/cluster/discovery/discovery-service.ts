@@ -4,7 +4,7 @@ import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import type { ClusterState } from "../cluster-state.ts";
-import { DeltaStream } from "./delta-stream.ts";
+import { DeltaStream, namesMax } from "./delta-stream.ts";
 import { DiscoveryTables, type Subscriber } from "./discovery-tables.ts";
 
 /** Most proxies that one plane serves; a further one is told to come back later. */
@@ -42,8 +42,11 @@ export class DiscoveryService {
   readonly #connected = new Set<Connected>();
   readonly #logger: Logger;
   readonly #nowMs: () => number;
+  readonly #onNack: (typeUrl: string) => void;
 
-  constructor(state: Watched<ClusterState>, options: { readonly logger: Logger; readonly nowMs: () => number }) {
+  /** `state` has to be a whole one: what it lacks is told to proxies as removed. `onNack` hears of each refused response. */
+  constructor(state: Watched<ClusterState>, options: { readonly logger: Logger; readonly nowMs: () => number; readonly onNack: (typeUrl: string) => void }) {
+    this.#onNack = options.onNack;
     this.#state = state;
     this.#tables = new DiscoveryTables(state.current);
     this.#logger = options.logger;
@@ -99,7 +102,12 @@ export class DiscoveryService {
     call.on("data", (request: DeltaRequest) => {
       if (request.node !== undefined) connected.nodeId = request.node.id;
       const outcome = connected.stream.receive(request);
+      if (outcome.kind === "overflow") {
+        call.destroy(Object.assign(new Error(`a stream subscribes to at most ${namesMax} names`), { code: status.RESOURCE_EXHAUSTED }));
+        return;
+      }
       if (outcome.kind !== "nack") return;
+      this.#onNack(outcome.typeUrl);
       connected.nacks++;
       connected.lastNack = outcome.message;
       this.#logger.warn("A proxy refused a discovery response and keeps its last good one.", {

@@ -4,7 +4,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { recordOf } from "#federation/replication/shell/catalog-replica-store.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { decodeSignedObject, openObject, signObject, type ObjectSigner } from "#federation/wire/signed-object.ts";
-import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
+import { objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
 
 /** What an object of this cluster should say. */
@@ -41,7 +41,7 @@ export class OwnObjects {
   readonly #options: OwnObjectsOptions;
   readonly #publication = new WatchedValue<OwnPublication>({ revision: 0, objects: new Map() });
   readonly #fingerprints = new Map<string, string>();
-  #records = new Map<string, OpenedObject>();
+  readonly #records = new Map<string, OpenedObject>();
   #revision = 0;
   #writes: Promise<void> = Promise.resolve();
 
@@ -49,7 +49,7 @@ export class OwnObjects {
     this.#options = options;
   }
 
-  /** Takes up what was published before. */
+  /** Takes up what was published before; in a new epoch everything is said again, because its old positions mean nothing any more. */
   static async open(options: OwnObjectsOptions, signal: AbortSignal): Promise<OwnObjects> {
     const own = new OwnObjects(options);
     const { items } = await options.objects.list(signal);
@@ -58,6 +58,7 @@ export class OwnObjects {
       own.#records.set(`${record.kind}/${record.key}`, openObject(decodeSignedObject(record.signed)));
       own.#revision = Math.max(own.#revision, record.revision);
     }
+    await own.#sayAgain((opened) => opened.payload.generation.epoch !== options.epoch, signal);
     own.#publish();
     return own;
   }
@@ -92,32 +93,52 @@ export class OwnObjects {
     });
   }
 
+  /**
+   * Says again what was signed by an older key than the present one, at new positions: signing certificates live 30 days,
+   * and whoever joins after that could not verify the old signatures.
+   */
+  async renewSignatures(signal: AbortSignal): Promise<void> {
+    const [present = new Uint8Array()] = this.#options.signer().chain;
+    await this.#inTurn(async () => {
+      await this.#sayAgain(({ signed }) => Buffer.compare(signed.chain[0] ?? new Uint8Array(), present) !== 0, signal);
+      this.#publish();
+    });
+  }
+
+  async #sayAgain(isOld: (opened: OpenedObject) => boolean, signal: AbortSignal): Promise<void> {
+    for (const [id, opened] of [...this.#records]) if (isOld(opened)) await this.#store(id, opened.payload, signal);
+  }
+
   async #say(kind: string, key: string, content: OwnContent | undefined, signal: AbortSignal): Promise<void> {
-    const { self, epoch, objects, signer, clock } = this.#options;
+    const { clock } = this.#options;
     const id = `${kind}/${key}`;
     const before = this.#records.get(id)?.payload;
     if (content !== undefined && before?.tombstone === false && this.#isSaid(id, before.value, content)) return;
-    const revision = this.#revision + 1;
-    const nowMs = clock.nowMs();
-    const opened = signObject(
+    await this.#store(
+      id,
       {
-        federation: self.federation,
-        origin: self.cluster,
-        originTrustDomain: self.trustDomain,
         kind,
         key,
-        generation: { epoch, revision },
         audience: content?.audience ?? before?.audience ?? [],
         tombstone: content === undefined,
-        value: content?.encode(nowMs) ?? new Uint8Array(),
+        value: content?.encode(clock.nowMs()) ?? new Uint8Array(),
       },
-      signer(),
+      signal,
     );
-    await objects.put(objectId({ origin: self.cluster, kind, key }), recordOf(opened, nowMs), {}, signal);
-    this.#revision = revision;
-    this.#records.set(id, opened);
     if (content === undefined) this.#fingerprints.delete(id);
     else this.#fingerprints.set(id, content.fingerprint);
+  }
+
+  /** Signs at the next position and makes it durable. */
+  async #store(id: string, said: Pick<ObjectPayload, "kind" | "key" | "audience" | "tombstone" | "value">, signal: AbortSignal): Promise<void> {
+    const { self, epoch, objects, signer, clock } = this.#options;
+    const { kind, key, audience, tombstone, value } = said;
+    // Taken before the write: one whose outcome is unknown may be stored, and a position is never used twice.
+    const revision = ++this.#revision;
+    const header = { federation: self.federation, origin: self.cluster, originTrustDomain: self.trustDomain };
+    const opened = signObject({ ...header, kind, key, generation: { epoch, revision }, audience, tombstone, value }, signer());
+    await objects.put(objectId(opened.payload), recordOf(opened, clock.nowMs()), {}, signal);
+    this.#records.set(id, opened);
   }
 
   /** After a restart the fingerprint is not known; then the stored value, stamped alike, says whether it is the same. */

@@ -27,6 +27,8 @@ export function judgeReport(options: {
   const { report, identity, self, services, existing, nowMs } = options;
   if (!labelPattern.test(report.instanceId)) return refused("the instance id is not a lower-case DNS label");
   if (existing !== undefined && existing.identity !== identity) return refused(`the instance id ${report.instanceId} belongs to another identity`);
+  // Whoever leaves need not prove again what it was: its Service may be gone before it.
+  if (report.draining && existing !== undefined) return { kind: "accepted", record: existing };
   if (isIP(report.address) === 0) return refused("the address is not a literal IP address");
   if (report.inboundPort < 1 || report.inboundPort > 65_535) return refused("the inbound port is out of range");
   if (report.weight < 1 || report.weight > 65_535) return refused("the weight is not between 1 and 65535");

@@ -14,6 +14,8 @@ export function registrySessionHandler(
   options: {
     readonly identify: (call: Parameters<handleBidiStreamingCall<SessionReport, SessionAck>>[0]) => SpiffeId | undefined;
     readonly logger: Logger;
+    /** Hears of each registration that was refused. */
+    readonly onRefused: () => void;
     /** Ends with the plane. */
     readonly signal: AbortSignal;
   },
@@ -35,7 +37,10 @@ export function registrySessionHandler(
       turn = turn.then(async () => {
         try {
           const ack = await session.report(report, options.signal);
-          if (ack.refused !== "") options.logger.warn("A registration was refused.", { instanceId: report.instanceId, spiffeId: identity, reason: ack.refused });
+          if (ack.refused !== "") {
+            options.onRefused();
+            options.logger.warn("A registration was refused.", { instanceId: report.instanceId, spiffeId: identity, reason: ack.refused });
+          }
           call.write(ack);
         } catch (error) {
           if (!options.signal.aborted) options.logger.error("A report could not be taken.", { instanceId: report.instanceId, reason: describeError(error) });

@@ -5,6 +5,7 @@ import type { SpiffeId } from "#federation/model/names.ts";
 import type { Service } from "#federation/model/resource.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { passingFaults } from "#federation/runtime/retry.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
@@ -29,6 +30,9 @@ export interface RegistrySession {
   /** The stream has ended: the instance becomes unknown, not gone. */
   end(): void;
 }
+
+/** Most instances of one cluster; a further one is refused until one goes. */
+export const instancesMax = 20_000;
 
 /** How often sessions are looked over. */
 const lookOverMs = 1_000;
@@ -66,6 +70,7 @@ export class Registry {
     let instanceId: string | undefined;
     return {
       report: async (report, signal) => {
+        if (instanceId !== undefined && report.instanceId !== instanceId) return this.#refusal(`this session is that of ${instanceId}`);
         const ack = await this.#report(report, identity, streamId, signal);
         if (ack.refused === "" && !report.draining) instanceId = report.instanceId;
         return ack;
@@ -102,6 +107,8 @@ export class Registry {
       if (this.#sessions.expire(clock.monotonicMs())) this.#publish();
       const candidates = this.#sessions.sweepable(clock.monotonicMs()).filter((id) => this.#records.has(id));
       for (const instanceId of releasedByBrake(candidates, [...this.#records.values()])) {
+        // It may have come back while others were being removed.
+        if (this.#sessions.isAttached(instanceId)) continue;
         try {
           await endpoints.remove(instanceId, {}, signal);
           logger.info("An instance was removed: no session for longer than the re-attach window.", { instanceId });
@@ -114,11 +121,12 @@ export class Registry {
   }
 
   async #report(report: SessionReport, identity: SpiffeId, streamId: number, signal: AbortSignal): Promise<SessionAck> {
-    const { self, services, endpoints, clock, limits } = this.#options;
+    const { self, services, endpoints, clock } = this.#options;
     const existing = this.#records.get(report.instanceId);
     const known = new Map([...services.current.items].map(([id, stored]) => [id, stored.value]));
     const registration = judgeReport({ report, identity, self, services: known, existing, nowMs: clock.nowMs() });
-    if (registration.kind === "refused") return { ttlMs: limits.ttlMs, refused: registration.reason };
+    if (registration.kind === "refused") return this.#refusal(registration.reason);
+    if (existing === undefined && !report.draining && this.#records.size >= instancesMax) return this.#refusal(`this cluster has ${instancesMax} instances already`);
     try {
       if (report.draining) {
         // The owner's own word: it is not held back by the brake.
@@ -133,11 +141,15 @@ export class Registry {
         this.#sessions.report(report.instanceId, streamId, clock.monotonicMs());
       }
     } catch (error) {
-      if (!isAtollError(error, "ATOLL_STORE_UNAVAILABLE", "ATOLL_STORE_CONFLICT")) throw error;
-      return { ttlMs: limits.ttlMs, refused: `the registration could not be stored: ${error.message}` };
+      if (!isAtollError(error, ...passingFaults)) throw error;
+      return this.#refusal(`the registration could not be stored: ${error.message}`);
     }
     this.#publish();
-    return { ttlMs: limits.ttlMs, refused: "" };
+    return { ttlMs: this.#options.limits.ttlMs, refused: "" };
+  }
+
+  #refusal(reason: string): SessionAck {
+    return { ttlMs: this.#options.limits.ttlMs, refused: reason };
   }
 
   /** A state equal to the last one is not published: reports come every few seconds and mostly say the same. */

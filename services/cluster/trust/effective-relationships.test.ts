@@ -1,14 +1,14 @@
-import { createHash, createPublicKey, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import { createHash, createPublicKey, generateKeyPairSync, sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Relationship, type RelationshipSide } from "#federation/model/resource.ts";
+import { apiVersion, type Relationship, type RelationshipSide, type TrustDomain } from "#federation/model/resource.ts";
 import { relationshipSigningInput } from "#federation/model/signing-input.ts";
 import { judgeRelationship } from "./effective-relationships.ts";
 import { createAuthority } from "#federation/identity/authority.ts";
 
 const nowMs = Date.UTC(2026, 5, 1);
 
-function party(name: string) {
+function party(name: string): { readonly name: TrustDomainName; readonly key: string; readonly pin: string; readonly resource: TrustDomain } {
   const authority = createAuthority({ trustDomain: name as TrustDomainName, validityMs: 1e11, nowMs });
   const spki = createPublicKey(authority.certificatePem).export({ type: "spki", format: "der" });
   return {
@@ -17,7 +17,7 @@ function party(name: string) {
     pin: createHash("sha256").update(spki).digest("hex"),
     resource: {
       apiVersion,
-      kind: "TrustDomain" as const,
+      kind: "TrustDomain",
       metadata: { name },
       spec: { authorityCertificatePem: authority.certificatePem, bundle: "{}", bundleSignature: "" },
     },
@@ -42,7 +42,7 @@ function relationship(over: Partial<Relationship["spec"]> = {}): Relationship {
   };
 }
 
-function approved(base: Relationship, keys: Partial<Record<RelationshipSide, string | KeyObject>>): Relationship {
+function approved(base: Relationship, keys: Partial<Record<RelationshipSide, string>>): Relationship {
   const approvals = Object.entries(keys).map(([side, key]) => ({
     side: side as RelationshipSide,
     signature: sign("sha256", relationshipSigningInput(base.metadata.name, base.spec), { key, dsaEncoding: "ieee-p1363" }).toString("base64url"),
@@ -68,7 +68,7 @@ describe("judgeRelationship", () => {
   });
 
   it("cannot be invented: a signature by any other key counts for nothing", () => {
-    const other = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+    const other = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem" }).toString();
     expect(reasonOf(approved(relationship(), { caller: other, callee: pay.key }))).toBe("CallerHasNotApproved");
     expect(reasonOf(approved(relationship(), { caller: shop.key, callee: shop.key }))).toBe("CalleeHasNotApproved");
   });

@@ -1,7 +1,10 @@
 import type { ReceiverOptions } from "#federation/replication/shell/run-receiver.ts";
 import { globalOrigin, type ObjectPayload } from "#federation/model/replicated-object.ts";
 import { parseExportedService } from "#federation/model/parse/parse-resource.ts";
+import type { ExportedService } from "#federation/model/resource.ts";
+import { isAtollError } from "#federation/runtime/errors.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
+import { isAllowedToExport } from "../cluster-state-source.ts";
 import type { ReplicatedState } from "../replicated/replicated-view.ts";
 
 /** Kinds that only the global plane says. */
@@ -21,11 +24,21 @@ export function admitsReceived(self: ClusterSelf, replicated: () => ReplicatedSt
 
 function isOwnExport(payload: ObjectPayload, replicated: ReplicatedState): boolean {
   if (payload.tombstone) return true;
-  const exported = parseExportedService(payload.value);
+  const exported = readExport(payload);
+  if (exported === undefined) return false;
   if (exported.cluster !== payload.origin || exported.trustDomain !== payload.originTrustDomain || `${exported.namespace}/${exported.name}` !== payload.key) return false;
   if (exported.serverIdentities.some((identity) => !identity.startsWith(`spiffe://${exported.trustDomain}/ns/${exported.namespace}/`))) return false;
   const cluster = replicated.clusters.get(payload.origin);
-  // A cluster that is not known yet is admitted by its signature alone; its resource follows in the same stream.
-  if (cluster === undefined) return true;
-  return cluster.spec.trustDomain === exported.trustDomain && cluster.spec.region === exported.region && cluster.spec.exportNamespaces.includes(exported.namespace);
+  // A cluster that is not known yet is admitted by its signature alone; nothing is made of it until its resource has come.
+  return cluster === undefined || isAllowedToExport(exported, cluster);
+}
+
+/** Undefined for what cannot be read: one bad object must not keep the others of its frame away. */
+function readExport(payload: ObjectPayload): ExportedService | undefined {
+  try {
+    return parseExportedService(payload.value);
+  } catch (error) {
+    if (isAtollError(error)) return undefined;
+    throw error;
+  }
 }

@@ -1,0 +1,30 @@
+import type { Bus } from "#federation/bus/bus.ts";
+import type { JoinGuard } from "#federation/identity/join-guard.ts";
+import type { X509Svid } from "#federation/identity/svid.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { Random } from "#federation/runtime/random.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import type { Store } from "#federation/store/store.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import type { ClusterConfig } from "./config.ts";
+import type { ClusterKeySource } from "./credentials/cluster-credentials.ts";
+import type { PlaneMembership } from "./credentials/plane-membership.ts";
+import type { TrustDomainSigner } from "./credentials/signer.ts";
+import type { ClusterMetrics } from "./metrics.ts";
+
+/** What one term of a cluster plane runs on; all of it outlives the term. */
+export interface ClusterPlaneOptions {
+  readonly config: ClusterConfig;
+  readonly membership: PlaneMembership;
+  readonly planeSvid: Watched<X509Svid>;
+  readonly keySource: ClusterKeySource;
+  /** Present at the plane that holds its trust domain's keys. */
+  readonly signer: TrustDomainSigner | undefined;
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly metrics: ClusterMetrics;
+  readonly joinGuard: JoinGuard;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}

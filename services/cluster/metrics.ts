@@ -1,0 +1,53 @@
+import { Counter } from "prom-client";
+import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
+
+/** What the leading plane of a cluster shows while its term lasts. */
+export interface ClusterReports extends ReplicationReports {
+  readonly streams: () => number;
+  readonly endpoints: () => number;
+  readonly sessions: () => number;
+  readonly imports: () => number;
+  readonly relationships: () => number;
+}
+
+/** The metrics of a cluster plane's process; `reports` is set for each term of leadership and taken away after it. */
+export interface ClusterMetrics extends PlaneMetrics {
+  readonly svidsIssued: Counter<"kind">;
+  readonly joinRefused: Counter<"reason">;
+  readonly registrationsRefused: Counter;
+  readonly discoveryNacks: Counter<"type">;
+  readonly renewalFailures: Counter<"certificate">;
+  reports: ClusterReports | undefined;
+}
+
+/** Registers them once for the life of the process: terms come and go. `expiries` are wall-clock ms. */
+export function createClusterMetrics(
+  cluster: string,
+  clock: Clock,
+  expiries: { readonly planeCertificateMs: () => number; readonly intermediateMs: () => number },
+): ClusterMetrics {
+  const plane = createPlaneMetrics({ plane: cluster });
+  const { registry } = plane;
+  const registers = [registry];
+  const metrics: ClusterMetrics = {
+    ...plane,
+    svidsIssued: new Counter({ name: "atoll_svids_issued_total", help: "SVIDs issued to proxies, first ones by token and renewed ones.", labelNames: ["kind"], registers }),
+    joinRefused: new Counter({ name: "atoll_join_refused_total", help: "Requests for credentials that were refused, by code.", labelNames: ["reason"], registers }),
+    registrationsRefused: new Counter({ name: "atoll_registrations_refused_total", help: "Reports of instances that the registry refused.", registers }),
+    discoveryNacks: new Counter({ name: "atoll_discovery_nacks_total", help: "Responses that proxies refused, by resource type.", labelNames: ["type"], registers }),
+    renewalFailures: new Counter({ name: "atoll_renewal_failures_total", help: "Renewals of this plane's own certificates that failed.", labelNames: ["certificate"], registers }),
+    reports: undefined,
+  };
+  addReplicationMetrics(registry, () => metrics.reports, clock);
+  addGauge(registry, "atoll_leader", "1 while this replica leads its cluster.", () => (metrics.reports === undefined ? 0 : 1));
+  addGauge(registry, "atoll_discovery_streams", "Proxies that follow this plane.", () => metrics.reports?.streams() ?? 0);
+  addGauge(registry, "atoll_endpoints", "Instances that the registry knows.", () => metrics.reports?.endpoints() ?? 0);
+  addGauge(registry, "atoll_sessions", "Instances with a live session.", () => metrics.reports?.sessions() ?? 0);
+  addGauge(registry, "atoll_imports", "Services of other clusters that are visible here.", () => metrics.reports?.imports() ?? 0);
+  addGauge(registry, "atoll_relationships", "Relationships that have effect here.", () => metrics.reports?.relationships() ?? 0);
+  addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => expiries.planeCertificateMs() / 1_000);
+  addGauge(registry, "atoll_intermediate_expiry_timestamp_seconds", "When this cluster's intermediate ends, and with it the issue of SVIDs.", () => expiries.intermediateMs() / 1_000);
+  return metrics;
+}

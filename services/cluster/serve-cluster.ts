@@ -1,0 +1,153 @@
+import { Server } from "@grpc/grpc-js";
+import { openAdminServer } from "#federation/admin-api/server.ts";
+import type { Catalog } from "#federation/catalog/catalog.ts";
+import { openGrpcListener, peerOfCall } from "#federation/identity/grpc-listener.ts";
+import { parseChainPem } from "#federation/identity/pem.ts";
+import { acceptTrustDomain, createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
+import { pathOf } from "#federation/model/spiffe-id.ts";
+import type { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
+import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
+import { describeError } from "#federation/runtime/errors.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { writeReadyFile } from "#federation/runtime/process.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { discoveryService, identityService, joinService, registryService, signerService } from "#federation/wire/grpc-services.ts";
+import { clusterOperations } from "./admin/cluster-operations.ts";
+import type { ClusterSelf } from "./cluster-state.ts";
+import type { ClusterStateSource } from "./cluster-state-source.ts";
+import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
+import { signerHandlers } from "./credentials/enrolment.ts";
+import { workloadIssuer } from "./credentials/workload-issuer.ts";
+import { DiscoveryService } from "./discovery/discovery-service.ts";
+import type { OwnObjects } from "./exports/own-objects.ts";
+import { subscriberOf } from "./peer-identity.ts";
+import type { Registry } from "./registry/registry.ts";
+import { registrySessionHandler } from "./registry/registry-service.ts";
+import type { ReplicatedView } from "./replicated/replicated-view.ts";
+
+/** Connections of strangers to the join port at one time. */
+const joinConnectionsMax = 512;
+
+/** What the ports of a cluster plane are made of. */
+export interface Serving {
+  readonly options: ClusterPlaneOptions;
+  readonly self: ClusterSelf;
+  readonly catalog: Catalog;
+  readonly registry: Registry;
+  readonly source: ClusterStateSource;
+  readonly own: OwnObjects;
+  readonly verifyChain: ReturnType<typeof createChainVerifier>;
+  readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
+  readonly epoch: number;
+  readonly replicated: ReplicatedView;
+}
+
+/** Opens the three ports of the plane and keeps their certificates current. `source` must have loaded. */
+export async function serveCluster(serving: Serving, signal: AbortSignal): Promise<void> {
+  const { options, self, catalog, registry, source } = serving;
+  const { config, membership, planeSvid, keySource, clock, logger, metrics, joinGuard: guard } = options;
+  // Made of a loaded state: what it lacked would be told to proxies as removed.
+  const discovery = new DiscoveryService(source.state, { logger, nowMs: () => clock.nowMs(), onNack: (type) => metrics.discoveryNacks.inc({ type }) });
+  const onRefusedJoin = (reason: string): void => metrics.joinRefused.inc({ reason });
+  let isServing = false;
+  const { address } = config.listen;
+  const material = (): TlsMaterial => createTlsMaterial(planeSvid.current, [keySource.keys.current.bundle]);
+  const workloadMaterial = new WatchedValue<TlsMaterial>(material());
+  const adminMaterial = new WatchedValue<TlsMaterial>(createTlsMaterial(planeSvid.current, [membership.federationBundle]));
+  const issuing = workloadIssuer({
+    self,
+    keys: keySource.keys,
+    catalog,
+    bundles: () => [membership.federationBundle, ...source.state.current.bundles.values()],
+    discoveryAddress: () => `${config.advertiseAddress}:${discoveryListener.port}`,
+    svidMs: config.svidSeconds * 1_000,
+    clock,
+    logger,
+    guard,
+    onRefused: onRefusedJoin,
+    onIssued: (kind) => metrics.svidsIssued.inc({ kind }),
+    signal,
+  });
+  const identify = (call: Parameters<typeof peerOfCall>[0]) => subscriberOf(peerOfCall(call), self);
+  const discoveryServer = new Server();
+  discoveryServer.addService(discoveryService, { deltaAggregatedResources: discovery.handler(identify) });
+  discoveryServer.addService(identityService, { renew: issuing.renew });
+  discoveryServer.addService(registryService, {
+    session: registrySessionHandler(registry, {
+      identify: (call) => {
+        const subscriber = identify(call);
+        return subscriber?.kind === "workload" ? subscriber.identity : undefined;
+      },
+      onRefused: () => metrics.registrationsRefused.inc(),
+      logger,
+      signal,
+    }),
+  });
+  const joinServer = new Server();
+  joinServer.addService(joinService, { issueFirst: issuing.issueFirst });
+  if (options.signer !== undefined) {
+    const handlers = signerHandlers({
+      signer: options.signer,
+      catalog,
+      federation: self.federation,
+      trustDomain: self.trustDomain,
+      verifyChain: serving.verifyChain,
+      isMember: (cluster) => {
+        const { clusters } = serving.replicated.state.current;
+        return clusters.size === 0 || clusters.get(cluster)?.spec.trustDomain === self.trustDomain;
+      },
+      guard,
+      onRefused: onRefusedJoin,
+      clock,
+      logger,
+      signal,
+    });
+    joinServer.addService(signerService, handlers);
+  }
+  const onRefused = (reason: string): void => logger.debug("A connection was refused.", { reason });
+  const [root = new Uint8Array()] = parseChainPem(membership.facts.federationRootPem);
+  await using discoveryListener = await openGrpcListener(
+    { server: discoveryServer, address, port: config.listen.discoveryPort, material: workloadMaterial, clients: "required", accept: acceptTrustDomain(self.trustDomain), onRefused },
+    signal,
+  );
+  await using joinListener = await openGrpcListener(
+    { server: joinServer, address, port: config.listen.joinPort, material: adminMaterial, clients: "none", accept: () => false, connectionsMax: joinConnectionsMax, presentedRoot: root, onRefused },
+    signal,
+  );
+  const adminTls = () => ({
+    caPem: adminMaterial.current.anchors.join(""),
+    certificateChainPem: adminMaterial.current.svid.certificateChainPem,
+    privateKeyPem: adminMaterial.current.svid.privateKeyPem,
+  });
+  await using admin = await openAdminServer({
+    address,
+    port: config.listen.adminPort,
+    tls: adminTls(),
+    operations: clusterOperations({ ...serving, discovery, joinAddress: `${config.advertiseAddress}:${joinListener.port}` }),
+    openApi: { title: "Atoll cluster control plane", version: "1.0.0" },
+    authorize: ({ spiffeId }) => pathOf(spiffeId).startsWith("/atoll/admin/"),
+    isReady: () => isServing && !signal.aborted,
+    onError: (error, operationId) => logger.error("An operation failed.", { operationId, reason: describeError(error) }),
+    clock,
+  });
+  isServing = true;
+  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length };
+  writeReadyFile(config.dataDir, { discovery: discoveryListener.port, join: joinListener.port, admin: admin.port });
+  logger.info("The cluster plane serves.", { discoveryPort: discoveryListener.port, joinPort: joinListener.port, adminPort: admin.port });
+  await runTasks(
+    [
+      (inner) => discovery.follow(inner),
+      async (inner) => {
+        for await (const _ of keySource.keys.changes(inner)) workloadMaterial.set(material());
+      },
+      async (inner) => {
+        for await (const svid of planeSvid.changes(inner)) {
+          workloadMaterial.set(material());
+          adminMaterial.set(createTlsMaterial(svid, [membership.federationBundle]));
+          admin.replaceTls(adminTls());
+        }
+      },
+    ],
+    signal,
+  );
+}
