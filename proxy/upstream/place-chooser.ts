@@ -6,6 +6,7 @@ import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import { serviceSni } from "#federation/model/service.ts";
 import type { ServicePort } from "#federation/model/service.ts";
 import type { Place, ServiceView } from "#federation/model/snapshot.ts";
+import type { OutlierPolicy } from "#federation/model/traffic-policy.ts";
 import type { PlaceCondition } from "#federation/model/verdict.ts";
 import { chooseEndpoint } from "#federation/routing/choose-endpoint.ts";
 import type { EndpointLoads } from "#federation/routing/choose-endpoint.ts";
@@ -125,7 +126,7 @@ export class PlaceChooser implements Chooser {
   constructor(options: PlaceChooserOptions) {
     this.#options = options;
     const { view, port, pools } = options;
-    this.#policy = { ...defaultPlaceVerdictPolicy, outlier: view.policy.outlier };
+    this.#policy = { ...defaultPlaceVerdictPolicy, outlier: placeEjection(view.policy.outlier) };
     const sni = serviceSni(view.host, port.port);
     const claim = (address: string, targetPort: number): ConnectionPool => {
       const pool = pools.claim({ address, port: targetPort, sni, identities: view.serverIdentities });
@@ -228,6 +229,17 @@ export class PlaceChooser implements Chooser {
       this.#order.places.map((ranked) => board.conditionOf(view, ranked.place)),
     );
   }
+}
+
+/** A place's return is guarded by its hold-down and ramp, so it is tried again sooner than one endpoint among many. Ms. */
+const placeEjectionMs = { base: 3_000, max: 30_000 } as const;
+
+function placeEjection(policy: OutlierPolicy): OutlierPolicy {
+  return {
+    consecutiveFailures: policy.consecutiveFailures,
+    baseEjectionMs: Math.min(policy.baseEjectionMs, placeEjectionMs.base),
+    maxEjectionMs: Math.min(policy.maxEjectionMs, placeEjectionMs.max),
+  };
 }
 
 /** Power of two choices among the usable addresses, not the one tried last when there is another. */
