@@ -226,6 +226,8 @@ class Layout {
   }
 
   addNetwork(): void {
+    // One region alone has no distances.
+    if (this.#links.length === 0) return;
     this.#add({ name: "network", kind: "relay", stage: "network", entry: ["services/demo/relay-main.ts"], config: { name: "network", links: this.#links } });
   }
 
