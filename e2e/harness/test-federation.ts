@@ -215,7 +215,8 @@ export class TestFederation implements AsyncDisposable {
     for (const users of this.#users.values()) await users[Symbol.asyncDispose]();
     await this.#running.supervisor[Symbol.asyncDispose]();
     await this.place.end();
-    this.place[Symbol.dispose]();
+    // For whoever looks into a failure: everything stays to be read.
+    if (process.env["ATOLL_KEEP_SCENARIOS"] === undefined) this.place[Symbol.dispose]();
   }
 }
 

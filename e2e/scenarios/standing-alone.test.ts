@@ -45,6 +45,15 @@ async function usersSince(): Promise<WindowSum> {
   return sumWindows(windows);
 }
 
+/** Fails with what the users saw, when any request failed since the last call of `usersSince`. */
+async function expectNoFailure(): Promise<void> {
+  const sum = await usersSince();
+  const failures = [];
+  for (const { region } of twoRegions.users) failures.push(...(await (await federation.users(region)).failures(new AbortController().signal)));
+  expect(sum.failed, JSON.stringify(failures)).toBe(0);
+  expect(sum.okTotal).toBeGreaterThan(60);
+}
+
 interface Stats {
   readonly plane?: { readonly connected: boolean };
   readonly discovery?: { readonly connected: boolean };
@@ -69,9 +78,7 @@ describe("a federation whose planes die one after the other", () => {
     await usersSince();
     await federation.kill(...names);
     await pause(watchedMs);
-    const sum = await usersSince();
-    expect(sum.failed).toBe(0);
-    expect(sum.okTotal).toBeGreaterThan(60);
+    await expectNoFailure();
   });
 
   it("knows that it is alone", async () => {
@@ -122,9 +129,7 @@ describe("a federation whose planes die one after the other", () => {
     await federation.start(...planes);
     for (const proxy of await proxies()) await eventually(`${proxy} is connected again`, () => isConnected(proxy), 45_000);
     await pause(watchedMs);
-    const sum = await usersSince();
-    expect(sum.failed).toBe(0);
-    expect(sum.okTotal).toBeGreaterThan(60);
+    await expectNoFailure();
   });
 
   it("takes in a newcomer again, who is served in its own region", async () => {
