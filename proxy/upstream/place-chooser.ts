@@ -215,6 +215,8 @@ export class PlaceChooser implements Chooser {
     }
     for (const place of this.#places) place.refresh(nowMs);
     this.#shares = this.#share();
+    // Asked only while requests come, so services that nobody calls hold no connections.
+    this.warmNext();
   }
 
   #inOrder(): PlaceTargets[] {
