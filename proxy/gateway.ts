@@ -18,6 +18,9 @@ import { PingResponder } from "./gateway/ping-responder.ts";
 import { gatewayPingSni } from "./health/gateway-prober.ts";
 import { describeSnapshot } from "./sidecar-state.ts";
 
+/** Metrics are not hardened against strangers, and a gateway's own address may face the internet. */
+const loopback = "127.0.0.1";
+
 /**
  * Runs a gateway until `signal` aborts, then drains it: the port opens with the first identity and export table, from
  * disk or from the plane, and what it has goes on being served whatever becomes of the plane.
@@ -63,7 +66,7 @@ async function serveGateway({ config, parts, control, svid }: GatewayOptions, st
   });
   const registry = createProxyRegistry(control);
   addGatewayMetrics(registry, stats);
-  await using metrics = await openMetricsServer(registry, config.address, config.ports.metrics);
+  await using metrics = await openMetricsServer(registry, loopback, config.ports.metrics);
   await using admin = await openAdminServer(
     {
       unreadyBecause: () => (stop.aborted ? ["the gateway is draining"] : []),

@@ -113,7 +113,7 @@ class Sidecar {
     const draining = new WatchedValue(false);
     const registry = createProxyRegistry(control);
     addSidecarMetrics(registry, this.#state);
-    await using metrics = await openMetricsServer(registry, config.address, config.ports.metrics);
+    await using metrics = await openMetricsServer(registry, loopback, config.ports.metrics);
     await using admin = await openAdminServer(
       {
         unreadyBecause: () => this.#unreadyBecause(draining.current),

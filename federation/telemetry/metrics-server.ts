@@ -7,7 +7,7 @@ export interface MetricsServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Serves `registry` in the Prometheus text format at `/metrics` on loopback, and 404 for everything else. */
+/** Serves `registry` in the Prometheus text format at `/metrics` of `address` (loopback, since nothing here is hardened), and 404 for everything else. */
 export async function openMetricsServer(registry: Registry, address: string, port: number): Promise<MetricsServer> {
   const server = createServer((request, response) => {
     if (request.url !== "/metrics" || request.method !== "GET") {
