@@ -1,4 +1,4 @@
-import { Client, type handleUnaryCall, type ServerUnaryCall, type ServiceError, type sendUnaryData, status } from "@grpc/grpc-js";
+import { Client, type handleUnaryCall, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createGrpcCredentials } from "#federation/identity/grpc-credentials.ts";
@@ -11,7 +11,7 @@ import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import { callUnary, signerService } from "#federation/wire/grpc-services.ts";
+import { callUnary, isServiceError, signerService } from "#federation/wire/grpc-services.ts";
 import { signBytes, verifyBytes, type VerifyChain } from "#federation/wire/signed-object.ts";
 import { renewalProofContext, renewalProofInput, type ClusterCredentials, type EnrollRequest, type RenewClusterRequest } from "#federation/wire/signer-messages.ts";
 import type { Certify } from "./cluster-credentials.ts";
@@ -47,7 +47,7 @@ export function remoteCertify(options: {
       return await callUnary(client, signerService.renewCluster, request, call);
     } catch (error) {
       if (isAtollError(error)) throw error;
-      if (isServiceError(error) && error.code === status.PERMISSION_DENIED) {
+      if (isServiceError(error, status.PERMISSION_DENIED)) {
         throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", `the signer at ${address} refused: the token works once and for ten minutes, for this cluster only`, { cause: error });
       }
       throw new AtollError("ATOLL_PEER_UNAVAILABLE", `the signer at ${address} gave no credentials: ${describeError(error)}`, { cause: error });
@@ -55,10 +55,6 @@ export function remoteCertify(options: {
       client.close();
     }
   };
-}
-
-function isServiceError(error: unknown): error is ServiceError {
-  return error instanceof Error && "code" in error && typeof error.code === "number";
 }
 
 export interface SignerServiceOptions extends UnaryOptions {

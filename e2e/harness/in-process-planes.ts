@@ -1,0 +1,199 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
+import { AdminClient } from "#federation/admin-api/client.ts";
+import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import { MemoryHub } from "#federation/bus/memory-bus.ts";
+import { JoinGuard } from "#federation/identity/join-guard.ts";
+import type { ClusterId, TrustDomainName } from "#federation/model/names.ts";
+import type { JoinPurpose } from "#federation/model/join-purpose.ts";
+import { createSpiffeId } from "#federation/model/spiffe-id.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { systemRandom } from "#federation/runtime/random.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
+import { runAsLeader, type LeaderTask } from "#federation/store/leader.ts";
+import { openSqliteStore, type SqliteStore } from "#federation/store/sqlite-store.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import type { ClusterConfig } from "#services/cluster/config.ts";
+import { ClusterKeySource } from "#services/cluster/credentials/cluster-credentials.ts";
+import { remoteCertify } from "#services/cluster/credentials/enrolment.ts";
+import { joinFederation, loadMembership } from "#services/cluster/credentials/plane-membership.ts";
+import { TrustDomainSigner } from "#services/cluster/credentials/signer.ts";
+import { runClusterPlane } from "#services/cluster/cluster-plane.ts";
+import { createClusterMetrics } from "#services/cluster/metrics.ts";
+import { FederationKeys, initFederation } from "#services/global/federation-keys.ts";
+import { leadFederation } from "#services/global/global-plane.ts";
+import { createGlobalMetrics } from "#services/global/metrics.ts";
+import { eventually } from "./eventually.ts";
+
+const never = new AbortController().signal;
+const address = "127.0.0.1";
+const federation = "demo.atoll" as TrustDomainName;
+
+/** One running plane; stopping it leaves its store and its directory for the next start. */
+export interface RunningPlane {
+  readonly ports: Readonly<Record<string, number>>;
+  readonly metrics: () => Promise<string>;
+  stop(): Promise<void>;
+}
+
+interface Kept {
+  readonly dataDir: string;
+  readonly store: SqliteStore;
+}
+
+/**
+ * A federation's control planes in this process: real listeners and certificates, stores in memory and a bus in memory
+ * that outlive the planes, so that a plane can be stopped and started again.
+ */
+export class InProcessPlanes implements AsyncDisposable {
+  readonly hub = new MemoryHub(systemClock);
+  readonly #directory = mkdtempSync(join(tmpdir(), "atoll-planes-"));
+  readonly #kept = new Map<string, Kept>();
+  readonly #running = new Set<RunningPlane>();
+
+  /** Makes the federation's keys. */
+  static async create(): Promise<InProcessPlanes> {
+    const planes = new InProcessPlanes();
+    const { dataDir } = await planes.#keep("global");
+    initFederation(dataDir, federation, systemClock.nowMs());
+    return planes;
+  }
+
+  async startGlobal(): Promise<RunningPlane> {
+    const { dataDir, store } = await this.#keep("global");
+    const metrics = createGlobalMetrics(systemClock);
+    const config = {
+      federation,
+      dataDir,
+      listen: { address, apiPort: 0, joinPort: 0, metricsPort: 0 },
+      advertiseAddress: address,
+      store: { kind: "sqlite" },
+      bus: { kind: "socket", path: "unused" },
+      logLevel: "info",
+    } as const;
+    const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), ...common };
+    return await this.#run("global", (term, signal) => leadFederation(options, term, signal), () => metrics.registry.metrics());
+  }
+
+  /** Joins first where it has not. `signer`: this plane holds its trust domain's keys; otherwise it enrols with the plane named. */
+  async startCluster(cluster: string, role: { readonly signer: TrustDomainName } | { readonly enrolsAt: string }): Promise<RunningPlane> {
+    const { dataDir, store } = await this.#keep(cluster);
+    const signer = "signer" in role ? TrustDomainSigner.open(role.signer, dataDir, systemClock.nowMs()) : undefined;
+    const membership =
+      (await loadMembership(dataDir)) ??
+      (await joinFederation(
+        { dataDir, cluster, tokenFile: this.#write(cluster, "token", await this.globalToken(cluster)), statement: signer?.statement(), clock: systemClock },
+        never,
+      ));
+    const enrolmentFile = join(dataDir, "enrolment");
+    if ("enrolsAt" in role && !existsSync(join(dataDir, "ca"))) {
+      this.#write(cluster, "enrolment", await this.clusterToken(role.enrolsAt, { kind: "enrolment", cluster: cluster as ClusterId }));
+    }
+    const certify =
+      signer === undefined
+        ? remoteCertify({ cluster, readToken: () => readFileSync(enrolmentFile, "utf8"), federationBundle: membership.federationBundle, clock: systemClock })
+        : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.certify(cluster, csrs.intermediate, csrs.signing, systemClock.nowMs());
+    const keySource = await ClusterKeySource.open({ dataDir, trustDomain: membership.facts.trustDomain, certify, ...common }, never);
+    const metrics = createClusterMetrics(cluster, systemClock, { planeCertificateMs: () => membership.svid.notAfterMs, intermediateMs: () => keySource.keys.current.issuer.notAfterMs });
+    const config: ClusterConfig = {
+      cluster: cluster as ClusterId,
+      dataDir,
+      listen: { address, discoveryPort: 0, joinPort: 0, adminPort: 0, metricsPort: 0 },
+      advertiseAddress: address,
+      store: { kind: "sqlite" },
+      bus: { kind: "socket", path: "unused" },
+      globalJoinTokenFile: "",
+      signer: signer === undefined ? { kind: "remote", tokenFile: enrolmentFile } : { kind: "own", trustDomain: signer.trustDomain },
+      svidSeconds: 3_600,
+      logLevel: "info",
+    };
+    const planeSvid = new WatchedValue(membership.svid);
+    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinGuard: new JoinGuard(systemClock), ...common };
+    return await this.#run(cluster, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics());
+  }
+
+  /** An administrator's client of the global plane, or of a cluster's. */
+  admin(cluster?: string): AdminClient {
+    const context = parseAdminContext(readFileSync(join(this.#dataDir("global"), "admin-context.json"), "utf8"));
+    if (cluster === undefined) return new AdminClient({ context });
+    const { admin = 0 } = this.#readPorts(cluster) ?? {};
+    return new AdminClient({ context, server: `${address}:${admin}`, serverId: createSpiffeId(federation, "atoll", "plane", "cluster", cluster) });
+  }
+
+  async globalToken(cluster: string): Promise<string> {
+    using admin = this.admin();
+    return (await admin.call(globalRoutes.createJoinToken, { body: { purpose: { kind: "cluster", cluster: cluster as ClusterId } } }, never)).body.token;
+  }
+
+  async clusterToken(cluster: string, purpose: JoinPurpose): Promise<string> {
+    using admin = this.admin(cluster);
+    return (await admin.call(clusterRoutes.createJoinToken, { body: { purpose } }, never)).body.token;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#running].map((plane) => plane.stop()));
+    for (const { store } of this.#kept.values()) await store[Symbol.asyncDispose]();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async #run(name: string, task: LeaderTask, metrics: () => Promise<string>): Promise<RunningPlane> {
+    const { dataDir, store } = await this.#keep(name);
+    rmSync(join(dataDir, "ready.json"), { force: true });
+    const stop = new AbortController();
+    let failure: { readonly error: unknown } | undefined;
+    const done = runAsLeader(store, { key: "/leader", id: name, ...common }, task, stop.signal).catch((error: unknown) => {
+      failure = { error };
+    });
+    const ports = await eventually(`the plane of ${name} serves`, () => {
+      if (failure !== undefined) return {};
+      return this.#readPorts(name);
+    });
+    if (failure !== undefined) throw failure.error;
+    const running: RunningPlane = {
+      ports,
+      metrics,
+      stop: async () => {
+        this.#running.delete(running);
+        stop.abort();
+        await done;
+        if (failure !== undefined) throw failure.error;
+      },
+    };
+    this.#running.add(running);
+    return running;
+  }
+
+  #readPorts(name: string): Readonly<Record<string, number>> | undefined {
+    try {
+      const { ports } = JSON.parse(readFileSync(join(this.#dataDir(name), "ready.json"), "utf8")) as { readonly ports: Readonly<Record<string, number>> };
+      return ports;
+    } catch {
+      // Not written yet.
+      return undefined;
+    }
+  }
+
+  async #keep(name: string): Promise<Kept> {
+    let kept = this.#kept.get(name);
+    if (kept === undefined) {
+      kept = { dataDir: this.#dataDir(name), store: await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger }) };
+      this.#kept.set(name, kept);
+    }
+    return kept;
+  }
+
+  #dataDir(name: string): string {
+    return join(this.#directory, name);
+  }
+
+  #write(plane: string, file: string, text: string): string {
+    const path = join(this.#dataDir(plane), file);
+    writePrivateFile(path, text);
+    return path;
+  }
+}
+
+const common = { clock: systemClock, random: systemRandom, logger: silentLogger };

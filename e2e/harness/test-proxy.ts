@@ -1,0 +1,89 @@
+import type { Client } from "@grpc/grpc-js";
+import type { ServiceHost } from "#federation/model/names.ts";
+import type { ServiceView } from "#federation/model/snapshot.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { systemRandom } from "#federation/runtime/random.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { openStream, registryService } from "#federation/wire/grpc-services.ts";
+import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
+import { createDiscoveryStats, runDiscovery } from "#proxy/control/discovery-client.ts";
+import { joinPlane, type Joined } from "#proxy/control/join-plane.ts";
+import { createPlaneClient } from "#proxy/control/plane-link.ts";
+import { emptyHeldState, SnapshotBuilder } from "#proxy/control/snapshot-builder.ts";
+
+/** The control half of a sidecar, over real gRPC and TLS: its identity, what discovery tells it, and its session. */
+export class TestProxy implements AsyncDisposable {
+  readonly joined: Joined;
+  readonly stats = createDiscoveryStats();
+  readonly builder: SnapshotBuilder;
+  /** How many services each newer snapshot held. */
+  readonly serviceCounts: number[] = [];
+  readonly #stop = new AbortController();
+  readonly #client: Client;
+  readonly #done: Promise<unknown>;
+
+  private constructor(joined: Joined, builder: SnapshotBuilder) {
+    this.joined = joined;
+    this.builder = builder;
+    this.#client = createPlaneClient(joined.plane, () => joined.svid);
+    const { signal } = this.#stop;
+    this.#done = Promise.all([
+      runDiscovery(
+        {
+          client: this.#client,
+          node: { id: "test", cluster: "", region: "", zone: "" },
+          subscriptions: [
+            { typeUrl: resourceTypeUrls.service, names: "all" },
+            { typeUrl: resourceTypeUrls.bundle, names: "all" },
+            { typeUrl: resourceTypeUrls.inbound, names: "all" },
+          ],
+          builder,
+          stats: this.stats,
+          onLevel: () => {},
+          clock: systemClock,
+          random: systemRandom,
+          logger: silentLogger,
+        },
+        signal,
+      ),
+      this.#count(signal),
+    ]);
+  }
+
+  static async join(token: string): Promise<TestProxy> {
+    return new TestProxy(await joinPlane(token, { clock: systemClock }, new AbortController().signal), new SnapshotBuilder(emptyHeldState, systemClock));
+  }
+
+  /** The same proxy at a plane that has moved, with what it holds. */
+  async moveTo(discoveryPort: number): Promise<TestProxy> {
+    await this[Symbol.asyncDispose]();
+    const plane = { ...this.joined.plane, addresses: [`127.0.0.1:${discoveryPort}`] };
+    return new TestProxy({ ...this.joined, plane }, new SnapshotBuilder(this.builder.current, systemClock));
+  }
+
+  service(host: string): ServiceView | undefined {
+    return this.builder.snapshot.current.services.get(host as ServiceHost);
+  }
+
+  /** Reports an instance once and answers what the registry says; the session lasts as long as this proxy. */
+  async report(report: Partial<SessionReport> & Pick<SessionReport, "instanceId" | "ports">): Promise<SessionAck> {
+    const stream = openStream(this.#client, registryService.session, this.#stop.signal);
+    const answer = new Promise<SessionAck>((resolve, reject) => {
+      stream.once("data", resolve);
+      stream.on("error", reject);
+    });
+    stream.write({ address: "127.0.0.1", inboundPort: 15_006, zone: "", weight: 1, ready: true, draining: false, ...report });
+    return await answer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
+    this.#client.close();
+  }
+
+  async #count(signal: AbortSignal): Promise<void> {
+    for await (const { services } of this.builder.snapshot.changes(signal)) this.serviceCounts.push(services.size);
+  }
+}
