@@ -1,0 +1,120 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { SpiffeId } from "#federation/model/names.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import type { SessionReport } from "#federation/wire/workload-messages.ts";
+import { openTestCatalog, settled, type TestCatalog } from "../catalog-fixture.ts";
+import { clusterState, service } from "../cluster-state-fixture.ts";
+import { Registry } from "./registry.ts";
+
+const { self } = clusterState();
+const identity = "spiffe://shop.example/ns/web/sa/storefront" as SpiffeId;
+const limits = { ttlMs: 9_000, reattachWindowMs: 60_000 };
+const report = (instanceId: string, over: Partial<SessionReport> = {}): SessionReport => ({
+  instanceId,
+  ports: [{ namespace: "web", service: "storefront", port: 80 }],
+  address: "10.0.0.1",
+  inboundPort: 15_006,
+  zone: "",
+  weight: 1,
+  ready: true,
+  draining: false,
+  ...over,
+});
+
+describe("Registry", () => {
+  let test: TestCatalog;
+  let clock: VirtualClock;
+  let stop: AbortController;
+  let running: Promise<void>;
+  const { signal } = new AbortController();
+
+  async function start(): Promise<Registry> {
+    stop = new AbortController();
+    const services = test.catalog.resources("Service").view();
+    const registry = new Registry({ self, endpoints: test.catalog.endpoints, services: services.state, limits, clock, logger: silentLogger });
+    running = runTasks([services.run, (inner) => registry.follow(inner), (inner) => registry.lookOver(inner)], stop.signal);
+    await settled(clock);
+    expect(registry.loaded.current).toBe(true);
+    return registry;
+  }
+  const seen = (registry: Registry): readonly string[] => registry.state.current.map(({ record, attached }) => `${record.instanceId} ${attached ? "attached" : "unknown"}`);
+  const end = async (): Promise<void> => {
+    stop.abort();
+    await running;
+  };
+
+  beforeEach(async () => {
+    clock = new VirtualClock();
+    test = await openTestCatalog(clock);
+    await test.catalog.resources("Service").apply(service("web", "storefront"), {}, signal);
+  });
+  afterEach(async () => {
+    await end();
+    await test[Symbol.asyncDispose]();
+  });
+
+  it("keeps an instance over the plane's restart: unknown at first, attached with its next report", async () => {
+    const before = await start();
+    expect(await before.openSession(identity).report(report("a"), signal)).toEqual({ ttlMs: 9_000, refused: "" });
+    expect(seen(before)).toEqual(["a attached"]);
+    await end();
+    const after = await start();
+    expect(seen(after)).toEqual(["a unknown"]);
+    await after.openSession(identity).report(report("a"), signal);
+    expect(seen(after)).toEqual(["a attached"]);
+  });
+
+  it("makes an instance unknown when its reports stop or its stream ends, and holds the last one for ever", async () => {
+    const registry = await start();
+    const session = registry.openSession(identity);
+    await session.report(report("a"), signal);
+    await clock.advance(limits.ttlMs + 1_500);
+    expect(seen(registry)).toEqual(["a unknown"]);
+    await session.report(report("a"), signal);
+    session.end();
+    expect(seen(registry)).toEqual(["a unknown"]);
+    await clock.advance(10 * limits.reattachWindowMs);
+    expect(seen(registry)).toEqual(["a unknown"]);
+  });
+
+  it("sweeps the silent up to the brake once their window is over, never those that came back", async () => {
+    const registry = await start();
+    const ids = Array.from({ length: 10 }, (_, index) => `i${index}`);
+    const sessions = new Map(ids.map((id) => [id, registry.openSession(identity)]));
+    for (const [id, session] of sessions) await session.report(report(id), signal);
+    for (const id of ["i0", "i1"]) sessions.get(id)?.end();
+    for (let turn = 0; turn < 12; turn++) {
+      await clock.advance(6_000);
+      for (const id of ids.slice(1)) await sessions.get(id)?.report(report(id), signal);
+    }
+    await settled(clock);
+    expect(seen(registry)).toEqual(ids.slice(1).map((id) => `${id} attached`));
+  });
+
+  it("removes an instance at its owner's word at once", async () => {
+    const registry = await start();
+    const session = registry.openSession(identity);
+    await session.report(report("a"), signal);
+    expect((await session.report(report("a", { draining: true }), signal)).refused).toBe("");
+    expect(seen(registry)).toEqual([]);
+    expect((await test.catalog.endpoints.list(signal)).items).toEqual([]);
+  });
+
+  it("is one instance's session", async () => {
+    const registry = await start();
+    const session = registry.openSession(identity);
+    await session.report(report("a"), signal);
+    expect((await session.report(report("b"), signal)).refused).toContain("session is that of a");
+    expect(seen(registry)).toEqual(["a attached"]);
+  });
+
+  it("refuses while the store is away, and does not forget who is there", async () => {
+    const registry = await start();
+    await registry.openSession(identity).report(report("a"), signal);
+    await test.store[Symbol.asyncDispose]();
+    expect((await registry.openSession(identity).report(report("b"), signal)).refused).toContain("could not be stored");
+    expect(seen(registry)).toEqual(["a attached"]);
+  });
+});
