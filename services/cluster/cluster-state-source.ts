@@ -122,8 +122,8 @@ export class ClusterStateSource {
     for (const relationship of relationships) {
       const foreign = relationship.callerTrustDomain === self.trustDomain ? relationship.calleeTrustDomain : relationship.callerTrustDomain;
       const document = replicated.current.trustDomains.get(foreign);
-      if (document === undefined || bundles.has(foreign) || !isBundleGenuine(document)) continue;
-      const bundle = this.#accept(foreign, document.spec.bundle);
+      if (document === undefined || bundles.has(foreign)) continue;
+      const bundle = isBundleGenuine(document) ? this.#accept(foreign, document.spec.bundle) : this.#accepted.get(foreign);
       if (bundle !== undefined) bundles.set(foreign, bundle);
     }
     return bundles;

@@ -1,0 +1,164 @@
+import { sign } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { CollectionState } from "#federation/catalog/collection.ts";
+import { createAuthority } from "#federation/identity/authority.ts";
+import { encodeBundle, parseBundle } from "#federation/identity/bundle-jwks.ts";
+import { createDomainFixture, type DomainFixture } from "#federation/identity/identity-fixture.ts";
+import type { ClusterId, RegionId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
+import { apiVersion, type Cluster, type Relationship, type RelationshipSide, type Service, type ServiceExport, type TrustDomain } from "#federation/model/resource.ts";
+import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
+import { settled } from "./catalog-fixture.ts";
+import { clusterResource, clusterState, service } from "./cluster-state-fixture.ts";
+import { ClusterStateSource, type OwnTrust } from "./cluster-state-source.ts";
+import type { EndpointState } from "./cluster-state.ts";
+import { exportedService } from "./replicated/replicated-fixture.ts";
+import { emptyReplicatedState, type ReceivedExport, type ReplicatedState } from "./replicated/replicated-view.ts";
+import { authorityPin } from "./trust/effective-relationships.ts";
+
+const { self } = clusterState();
+const pay = "pay.example" as TrustDomainName;
+const collection = <T>(items: ReadonlyMap<string, T>, loaded = true): CollectionState<T> => ({
+  loaded,
+  items: new Map([...items].map(([id, value]) => [id, { id, value, revision: 1 }])),
+  revision: 1,
+});
+const received = (value: ReceivedExport["value"]): ReceivedExport => ({ value, epoch: 1, revision: 7, appliedAtMs: 6 });
+const clusterOf = (name: string, trustDomain: string, region: string, namespaces: readonly string[]): Cluster => ({
+  ...clusterResource(),
+  metadata: { name },
+  spec: { ...clusterResource().spec, trustDomain: trustDomain as TrustDomainName, region: region as RegionId, exportNamespaces: namespaces },
+});
+
+describe("ClusterStateSource", () => {
+  const clock = new VirtualClock();
+  const domains = { own: createDomainFixture("shop.example", clock.nowMs()), pay: createDomainFixture(pay, clock.nowMs()) };
+  const authorities = {
+    caller: createAuthority({ trustDomain: self.trustDomain, validityMs: 1e11, nowMs: clock.nowMs() }),
+    callee: createAuthority({ trustDomain: pay, validityMs: 1e11, nowMs: clock.nowMs() }),
+  };
+  const signed = (side: RelationshipSide, input: Uint8Array): string =>
+    sign("sha256", input, { key: authorities[side].privateKeyPem, dsaEncoding: "ieee-p1363" }).toString("base64url");
+  const trustDomainOf = (domain: DomainFixture, over: Partial<TrustBundle> = {}, text = encodeBundle({ ...domain.bundle, ...over })): TrustDomain => ({
+    apiVersion,
+    kind: "TrustDomain",
+    metadata: { name: pay },
+    spec: { authorityCertificatePem: authorities.callee.certificatePem, bundle: text, bundleSignature: signed("callee", trustDomainSigningInput(pay, text)) },
+  });
+  const relationship = (validUntil = "2099-01-01T00:00:00Z"): Relationship => {
+    const base: Relationship = {
+      apiVersion,
+      kind: "Relationship",
+      metadata: { name: "shop-calls-payments" },
+      spec: {
+        caller: { trustDomain: self.trustDomain, authoritySha256: authorityPin(authorities.caller.certificatePem) ?? "", principals: ["*"] },
+        callee: { trustDomain: pay, authoritySha256: authorityPin(authorities.callee.certificatePem) ?? "", services: ["core/payments"] },
+        validUntil,
+      },
+    };
+    const approvals = (["caller", "callee"] as const).map((side) => ({ side, signature: signed(side, relationshipSigningInput(base.metadata.name, base.spec)), approvedAt: "2026-01-01T00:00:00Z" }));
+    return { ...base, status: { approvals } };
+  };
+  const payments = received(
+    exportedService({ namespace: "core", name: "payments", trustDomain: pay, cluster: "pay-us" as ClusterId, serverIdentities: ["spiffe://pay.example/ns/core/sa/payments" as SpiffeId] }),
+  );
+
+  let inputs: {
+    readonly services: WatchedValue<CollectionState<Service>>;
+    readonly exports: WatchedValue<CollectionState<ServiceExport>>;
+    readonly endpoints: WatchedValue<readonly EndpointState[]>;
+    readonly endpointsLoaded: WatchedValue<boolean>;
+    readonly replicated: WatchedValue<ReplicatedState>;
+    readonly replicatedLoaded: WatchedValue<boolean>;
+    readonly ownTrust: WatchedValue<OwnTrust>;
+  };
+  let source: ClusterStateSource;
+  let stop: AbortController;
+  let following: Promise<void>;
+  const replicate = async (over: Partial<ReplicatedState>): Promise<void> => {
+    inputs.replicated.set({ ...inputs.replicated.current, ...over });
+    await settled(clock);
+  };
+  const imported = (): readonly string[] => source.state.current.imports.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+
+  beforeEach(() => {
+    inputs = {
+      services: new WatchedValue(collection<Service>(new Map(), false)),
+      exports: new WatchedValue(collection<ServiceExport>(new Map())),
+      endpoints: new WatchedValue<readonly EndpointState[]>([]),
+      endpointsLoaded: new WatchedValue(true),
+      replicated: new WatchedValue(emptyReplicatedState),
+      replicatedLoaded: new WatchedValue(true),
+      ownTrust: new WatchedValue({ bundle: domains.own.bundle, authorityCertificatePem: authorities.caller.certificatePem }),
+    };
+    source = new ClusterStateSource({ self, ...inputs, parseBundle, clock });
+    stop = new AbortController();
+    following = source.follow(stop.signal);
+  });
+  afterEach(async () => {
+    stop.abort();
+    await following;
+  });
+
+  it("has loaded only when every part has been read, and its state is whole by then", async () => {
+    await settled(clock);
+    expect(source.loaded.current).toBe(false);
+    let seen: ReadonlyMap<string, Service> | undefined;
+    const watching = (async () => {
+      for await (const isLoaded of source.loaded.changes(stop.signal)) if (isLoaded) seen = source.state.current.services;
+    })();
+    inputs.services.set(collection(new Map([["web/storefront", service("web", "storefront")]])));
+    await settled(clock);
+    expect([...(seen?.keys() ?? [])]).toEqual(["web/storefront"]);
+    stop.abort();
+    await watching;
+  });
+
+  it("imports what clusters of the own trust domain export, never its own, and only while their Cluster allows it", async () => {
+    const exports = new Map([
+      ["shop-us/web/storefront", received(exportedService())],
+      ["shop-eu/web/storefront", received(exportedService({ cluster: self.cluster, region: self.region }))],
+    ]);
+    await replicate({ exports });
+    expect(imported()).toEqual([]);
+    await replicate({ clusters: new Map([["shop-us", clusterOf("shop-us", "shop.example", "us-east", ["web"])], ["shop-eu", clusterResource()]]) });
+    expect(imported()).toEqual(["web/storefront.shop-us"]);
+    await replicate({ clusters: new Map([["shop-us", clusterOf("shop-us", "shop.example", "us-east", ["core"])]]) });
+    expect(imported()).toEqual([]);
+  });
+
+  it("shows foreign services and bundles under an effective relationship until its date, and looks at the clock by itself", async () => {
+    const known = {
+      clusters: new Map([["pay-us", clusterOf("pay-us", pay, "us-east", ["core"])]]),
+      trustDomains: new Map([[pay as string, trustDomainOf(domains.pay)]]),
+      exports: new Map([["pay-us/core/payments", payments]]),
+    };
+    await replicate(known);
+    expect(imported()).toEqual([]);
+    expect([...source.state.current.bundles.keys()]).toEqual(["shop.example"]);
+    await replicate({ relationships: new Map([["shop-calls-payments", relationship(new Date(clock.nowMs() + 60_000).toISOString())]]) });
+    expect(imported()).toEqual(["core/payments.pay-us"]);
+    expect([...source.state.current.bundles.keys()]).toEqual(["shop.example", "pay.example"]);
+    await clock.advance(66_000);
+    expect(imported()).toEqual([]);
+    expect(source.verdicts().get("shop-calls-payments")).toMatchObject({ kind: "none", reason: "Expired" });
+  });
+
+  it("keeps a foreign domain's last good bundle against a broken, an older and an unsigned one", async () => {
+    const relationships = new Map([["shop-calls-payments", relationship()]]);
+    await replicate({ relationships, trustDomains: new Map([[pay as string, trustDomainOf(domains.pay, { sequence: 5 })]]) });
+    const bundle = () => source.state.current.bundles.get(pay);
+    expect(bundle()?.sequence).toBe(5);
+    await replicate({ trustDomains: new Map([[pay as string, trustDomainOf(domains.pay, {}, "{}")]]) });
+    expect(bundle()?.sequence).toBe(5);
+    await replicate({ trustDomains: new Map([[pay as string, trustDomainOf(domains.pay, { sequence: 4 })]]) });
+    expect(bundle()?.sequence).toBe(5);
+    const forged = trustDomainOf(domains.pay, { sequence: 9 });
+    await replicate({ trustDomains: new Map([[pay as string, { ...forged, spec: { ...forged.spec, bundleSignature: signed("caller", trustDomainSigningInput(pay, forged.spec.bundle)) } }]]) });
+    expect(bundle()?.sequence).toBe(5);
+    await replicate({ trustDomains: new Map([[pay as string, trustDomainOf(domains.pay, { sequence: 6 })]]) });
+    expect(bundle()?.sequence).toBe(6);
+  });
+});
