@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { TrustDomainName } from "#federation/model/names.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import { createSeededRandom } from "#federation/runtime/random.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { ClusterKeySource, type Certify } from "./cluster-credentials.ts";
+import { TrustDomainSigner } from "./signer.ts";
+
+const dayMs = 86_400_000;
+const shop = "shop.example" as TrustDomainName;
+
+describe("ClusterKeySource", () => {
+  let directory: string;
+  let clock: VirtualClock;
+  let signer: TrustDomainSigner;
+  let stop: AbortController;
+  let calls: { readonly atDays: number; readonly isRenewal: boolean }[];
+  let failures: number;
+  let isSignerAway: boolean;
+
+  const certify: Certify = async ({ intermediate, signing }, current) => {
+    if (isSignerAway) throw new AtollError("ATOLL_PEER_UNAVAILABLE", "the signer is away");
+    calls.push({ atDays: clock.monotonicMs() / dayMs, isRenewal: current !== undefined });
+    return signer.certify("shop-us", intermediate, signing, clock.nowMs());
+  };
+  const open = (): Promise<ClusterKeySource> =>
+    ClusterKeySource.open(
+      { dataDir: directory, trustDomain: shop, certify, clock, random: createSeededRandom(1), logger: silentLogger, onFailure: () => void failures++ },
+      stop.signal,
+    );
+  const leftDays = (source: ClusterKeySource): number => (source.keys.current.issuer.notAfterMs - clock.nowMs()) / dayMs;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "atoll-keys-"));
+    clock = new VirtualClock();
+    signer = TrustDomainSigner.open(shop, join(directory, "signer-plane"), clock.nowMs());
+    stop = new AbortController();
+    calls = [];
+    failures = 0;
+    isSignerAway = false;
+  });
+  afterEach(() => {
+    stop.abort();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it("enrols once and reads its keys from disk after that", async () => {
+    const first = await open();
+    const again = await open();
+    expect(calls).toEqual([{ atDays: 0, isRenewal: false }]);
+    expect(again.keys.current.signer.chain).toEqual(first.keys.current.signer.chain);
+    expect(leftDays(again)).toBeCloseTo(14, 3);
+  });
+
+  it("renews at half of the intermediate's life, proving itself by the key it has", async () => {
+    const source = await open();
+    const running = source.run(stop.signal);
+    await clock.advance(6.5 * dayMs);
+    expect(calls).toHaveLength(1);
+    await clock.advance(1.5 * dayMs);
+    expect(calls).toHaveLength(2);
+    expect(calls[1]?.isRenewal).toBe(true);
+    expect(leftDays(source)).toBeGreaterThan(12);
+    stop.abort();
+    await expect(running).rejects.toMatchObject({ code: "ATOLL_ABORTED" });
+  });
+
+  it("goes on with the keys that it has while the signer is away for a week, counting the failures, and renews when it is back", async () => {
+    const source = await open();
+    const running = source.run(stop.signal).catch(() => undefined);
+    isSignerAway = true;
+    await clock.advance(8 * dayMs);
+    expect(failures).toBeGreaterThan(1);
+    expect(leftDays(source)).toBeGreaterThan(5);
+    isSignerAway = false;
+    await clock.advance(120_000);
+    expect(leftDays(source)).toBeGreaterThan(13);
+    stop.abort();
+    await running;
+  });
+
+  it("waits for a signer that cannot be reached yet, and not for one that refuses", async () => {
+    isSignerAway = true;
+    let opened: ClusterKeySource | undefined;
+    const opening = open().then((source) => (opened = source));
+    await clock.advance(10_000);
+    expect(opened).toBeUndefined();
+    isSignerAway = false;
+    await clock.advance(10_000);
+    await opening;
+    expect(opened).toBeDefined();
+
+    const refusing: Certify = () => Promise.reject(new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "no"));
+    const other = join(directory, "other");
+    await expect(
+      ClusterKeySource.open({ dataDir: other, trustDomain: shop, certify: refusing, clock, random: createSeededRandom(1), logger: silentLogger }, stop.signal),
+    ).rejects.toMatchObject({ code: "ATOLL_JOIN_TOKEN_REFUSED" });
+  });
+});
