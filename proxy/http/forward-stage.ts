@@ -143,7 +143,7 @@ export class ForwardStage implements Stage, Forwarder {
   /** No connection came. The request has not left, so any request may be tried elsewhere. */
   connectFailed(x: Exchange, kind: ConnectFailure): void {
     const failed = x.candidate;
-    this.#letGo(x, kind === "overflow" ? "cancelled" : "connectFailure");
+    this.#letGo(x, connectOutcomes[kind]);
     if (kind === "overflow") {
       this.fail(x, 503, "UO", "too_many_waiting");
       return;
@@ -226,6 +226,9 @@ export class ForwardStage implements Stage, Forwarder {
     return true;
   }
 }
+
+/** What a connection that did not come says of its target: nothing when we had no room, slowness when it took too long. */
+const connectOutcomes = { overflow: "cancelled", timeout: "timeout", connect: "connectFailure" } as const satisfies Record<ConnectFailure, Outcome>;
 
 const timerKinds = { holdRequest: 0, holdResponse: 1 } as const;
 

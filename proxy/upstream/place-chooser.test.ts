@@ -71,6 +71,17 @@ describe("the place chooser", () => {
     expect(spread(chooser, 100)).toEqual({ here: 100 });
   });
 
+  test("takes a burst of timeouts for slowness, and silence over several moments for an end", async () => {
+    const { chooser, clock } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
+    for (let count = 0; count < 50; count++) one(chooser, "timeout");
+    expect(spread(chooser, 10)).toEqual({ here: 10 });
+    for (let moment = 0; moment < 5; moment++) {
+      await clock.advance(500);
+      one(chooser, "timeout");
+    }
+    expect(spread(chooser, 10)).toEqual({ near: 10 });
+  });
+
   test("ejects one bad endpoint without blaming its place", async () => {
     const { chooser, clock } = setUp([localAt(10, 11, 12), remoteAt("near", 13)], { near: 80 });
     const seen = new Set<number>();

@@ -52,6 +52,7 @@ class Target implements Candidate {
   readonly place: PlaceTargets;
   readonly index: number;
   readonly outlier: OutlierState = createOutlierState();
+  #timeoutCountedMs = Number.NEGATIVE_INFINITY;
 
   constructor(place: PlaceTargets, pool: ConnectionPool, index: number) {
     this.place = place;
@@ -61,7 +62,17 @@ class Target implements Candidate {
     this.seriesKey = place.cluster;
     this.index = index;
   }
+
+  /** Slowness ends many requests at one moment, and that moment counts once: a target is down when nothing is answered over several. */
+  countsTimeout(nowMs: number): boolean {
+    if (nowMs - this.#timeoutCountedMs < timeoutIntervalMs) return false;
+    this.#timeoutCountedMs = nowMs;
+    return true;
+  }
 }
+
+/** Timeouts of one target count at most so often. */
+const timeoutIntervalMs = 500;
 
 /** The addresses of one place, in the parallel arrays that the endpoint choice reads. */
 class PlaceTargets implements EndpointLoads {
@@ -180,10 +191,11 @@ export class PlaceChooser implements Chooser {
       return;
     }
     const nowMs = clock.monotonicMs();
+    if (outcome === "timeout" && !candidate.countsTimeout(nowMs)) return;
     if (recordFailure(candidate.outlier, view.policy.outlier, nowMs)) candidate.place.refresh(nowMs);
     if (this.#blamesPlace(candidate, nowMs) && recordPlaceFailure(board.evidenceOf(view, candidate.cluster), this.#policy, nowMs)) this.#refresh(nowMs);
     // The next request to it finds a connection open at the next place.
-    if (outcome === "connectFailure" || outcome === "reset") this.warmNext(candidate);
+    if (outcome !== "gatewayError") this.warmNext(candidate);
   }
 
   /** Keeps one connection open to the place after the first, which takes over when that fails. */
