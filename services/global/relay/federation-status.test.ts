@@ -1,0 +1,62 @@
+import { expect, it } from "vitest";
+import type { ClusterId, RegionId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
+import { apiVersion, type Cluster, type ExportedService, type Relationship } from "#federation/model/resource.ts";
+import { connectedAgeMsMax, federationStatus, type FederationView } from "./federation-status.ts";
+
+const shop = "shop.example" as TrustDomainName;
+const cluster = (name: string): Cluster => ({ apiVersion, kind: "Cluster", metadata: { name }, spec: { region: "eu-west" as RegionId, trustDomain: shop, exportNamespaces: ["web"], gateways: [] } });
+const exported = (name: string, from: string): ExportedService => ({
+  namespace: "web",
+  name,
+  trustDomain: shop,
+  cluster: from as ClusterId,
+  region: "eu-west" as RegionId,
+  ports: [{ name: "http", port: 80, protocol: "http" }],
+  serverIdentities: ["spiffe://shop.example/ns/web/sa/a" as SpiffeId],
+  gateways: [],
+  endpointsReady: 1,
+  endpointsTotal: 2,
+  asOfMs: 900,
+});
+const relationship = (name: string, validUntil: string): Relationship => ({
+  apiVersion,
+  kind: "Relationship",
+  metadata: { name },
+  spec: {
+    caller: { trustDomain: shop, authoritySha256: "", principals: ["*"] },
+    callee: { trustDomain: "pay.example" as TrustDomainName, authoritySha256: "", services: ["core/payments"] },
+    validUntil,
+  },
+});
+const view: FederationView = {
+  federation: "demo.atoll" as TrustDomainName,
+  epoch: 1,
+  isLeader: true,
+  clusters: [cluster("a"), cluster("b"), cluster("c")],
+  relationships: [relationship("on", "2099-01-01T00:00:00Z"), relationship("waiting", "2099-01-01T00:00:00Z"), relationship("over", "1970-01-01T00:00:00Z")],
+  isActive: ({ metadata }) => metadata.name === "on",
+  exports: [exported("z", "a"), exported("y", "b"), exported("y", "a")],
+  links: new Map([
+    ["a", { heardAgeMs: 10.5, sentSeq: 5, acknowledgedSeq: 4, lagMs: 20.7 }],
+    ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0 }],
+  ]),
+};
+
+it("shows who is heard, who is behind, and who never was heard of", () => {
+  const { clusters } = federationStatus(view, 1_000);
+  expect(clusters.map(({ id, connected, heardAgeMs, lagMs, servicesExported }) => [id, connected, heardAgeMs, lagMs, servicesExported])).toEqual([
+    ["a", true, 10, 20, 2],
+    ["b", false, connectedAgeMsMax + 1, 0, 1],
+    ["c", false, undefined, 0, 0],
+  ]);
+});
+
+it("joins the places of a service, in an order that does not depend on when they came", () => {
+  const { services } = federationStatus(view, 1_000);
+  expect(services.map(({ name, places }) => [name, places.map((place) => place.cluster)])).toEqual([["y", ["a", "b"]], ["z", ["a"]]]);
+  expect(services[0]?.places[0]).toMatchObject({ ageMs: 100, endpointsReady: 1, endpointsTotal: 2 });
+});
+
+it("calls a relationship active only when its approvals count and its date has not passed", () => {
+  expect(federationStatus(view, 1_000).relationships.map(({ name, state }) => [name, state])).toEqual([["on", "active"], ["waiting", "waitingForApproval"], ["over", "expired"]]);
+});
