@@ -1,0 +1,63 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Catalog, objectId } from "#federation/catalog/catalog.ts";
+import type { OpenedObject } from "#federation/model/replicated-object.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { openSqliteStore, type SqliteStore } from "#federation/store/sqlite-store.ts";
+import type { StoreCondition } from "#federation/store/store.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { TestOrigins } from "#federation/wire/test-origin.ts";
+import { emptyReplicaState, type ReplicaChange, type ReplicaCursor } from "../core/replica-state.ts";
+import { CatalogReplicaStore } from "./catalog-replica-store.ts";
+
+describe("CatalogReplicaStore", () => {
+  const { signal } = new AbortController();
+  const origins = new TestOrigins();
+  const clock = new VirtualClock();
+  let store: SqliteStore;
+  let fence: StoreCondition[];
+  let catalog: Catalog;
+  const cursor: ReplicaCursor = { epoch: 2, term: 3, stream: "abc", seq: 4, floor: { epoch: 2, revision: 9 } };
+  const open = (isFrom: (origin: string) => boolean = () => true): CatalogReplicaStore =>
+    new CatalogReplicaStore({ catalog, publisher: "global", isFrom: (record) => isFrom(record.origin), clock });
+  const put = (object: OpenedObject): ReplicaChange => ({ kind: "put", id: objectId(object.payload), object });
+
+  beforeEach(async () => {
+    store = await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger });
+    fence = [];
+    catalog = new Catalog({ store, clock, fence: () => fence, onFault: ({ error }) => { throw error; } });
+  });
+  afterEach(() => store[Symbol.asyncDispose]());
+
+  it("is empty at first, and then what was committed, with the signature as it came", async () => {
+    expect(await open().load(signal)).toEqual(emptyReplicaState);
+    const object = origins.object("shop-eu", "web/a", 7);
+    await open().commit([put(object)], cursor, signal);
+    const state = await open().load(signal);
+    expect(state.cursor).toEqual(cursor);
+    expect([...state.live]).toEqual([["shop-eu/Note/web/a", { epoch: 1, revision: 7 }]]);
+    const { items } = await catalog.objects.list(signal);
+    expect(items[0]?.value).toMatchObject({ origin: "shop-eu", kind: "Note", key: "web/a" });
+  });
+
+  it("counts only the origins that are its publisher's", async () => {
+    await open().commit([put(origins.object("shop-eu", "web/a", 1)), put(origins.object("shop-us", "web/a", 1))], cursor, signal);
+    expect([...(await open((origin) => origin !== "shop-us").load(signal)).live.keys()]).toEqual(["shop-eu/Note/web/a"]);
+  });
+
+  it("writes the last of several changes of a key, and more changes than one transaction holds", async () => {
+    const many = Array.from({ length: 300 }, (_, index) => put(origins.object("shop-eu", `web/s${index}`, index + 1)));
+    const first = many[0];
+    if (first === undefined) throw new Error("there are many");
+    await open().commit([...many, { kind: "remove", id: first.id, generation: { epoch: 1, revision: 400 }, reason: "withdrawn" }], cursor, signal);
+    const { live } = await open().load(signal);
+    expect(live.size).toBe(299);
+    expect(live.has(first.id)).toBe(false);
+  });
+
+  it("writes nothing once its leadership is over", async () => {
+    fence = [{ kind: "createRevision", key: "/leader", revision: 42 }];
+    await expect(open().commit([put(origins.object("shop-eu", "web/a", 1))], cursor, signal)).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });
+    expect((await open().load(signal)).live.size).toBe(0);
+  });
+});

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { createAuthority, createIssuer } from "#federation/identity/authority.ts";
+import { createKeyPair, spkiSha256 } from "#federation/identity/key-pair.ts";
+import { issueSigningCertificate } from "#federation/identity/leaf.ts";
+import { parseX509 } from "#federation/identity/authority.ts";
+import { createSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { createChainVerifier } from "./chain-verifier.ts";
+
+const dayMs = 86_400_000;
+
+function party(name: string, origin: string, nowMs: number) {
+  const trustDomain = parseTrustDomainName(name);
+  const authority = createAuthority({ trustDomain, validityMs: 1_000 * dayMs, nowMs });
+  const { publicKey } = createKeyPair();
+  const chain = issueSigningCertificate(createIssuer(authority.certificatePem, authority.privateKeyPem), authority.certificateDer, {
+    spiffeId: createSpiffeId(trustDomain, "atoll", "signing", origin),
+    publicKey,
+    validityMs: 30 * dayMs,
+    nowMs,
+  });
+  return { trustDomain: name, origin, publicKey, chain, pin: spkiSha256(parseX509(authority.certificateDer).publicKey) };
+}
+
+describe("createChainVerifier", () => {
+  const clock = new VirtualClock();
+  const shop = party("shop.example", "shop-eu", clock.nowMs());
+  const global = party("demo.atoll", "global", clock.nowMs());
+  const pins = new Map([shop, global].map((one) => [one.trustDomain, one.pin]));
+  const verify = createChainVerifier({ federation: "demo.atoll", authorityOf: (name) => pins.get(name), clock });
+  const originOf = ({ origin, trustDomain }: { readonly origin: string; readonly trustDomain: string }) => ({ federation: "demo.atoll", origin, trustDomain });
+  const refusal = expect.objectContaining({ code: "ATOLL_SIGNATURE_INVALID" });
+
+  it("answers the key of a chain that ends in the pinned authority and names the origin", () => {
+    expect(verify(shop.chain, originOf(shop)).equals(shop.publicKey)).toBe(true);
+    expect(verify(global.chain, originOf(global)).equals(global.publicKey)).toBe(true);
+  });
+
+  it.each([
+    ["another origin of the trust domain", () => verify(shop.chain, { ...originOf(shop), origin: "shop-us" })],
+    ["another trust domain", () => verify(shop.chain, { ...originOf(shop), trustDomain: "pay.example" })],
+    ["another federation", () => verify(shop.chain, { ...originOf(shop), federation: "other.atoll" })],
+    ["the global plane for a workloads' trust domain", () => verify(global.chain, { ...originOf(global), trustDomain: "shop.example" })],
+    ["a cluster for the federation", () => verify(shop.chain, { ...originOf(shop), trustDomain: "demo.atoll" })],
+    ["an authority that is not the pinned one", () => verify(party("shop.example", "shop-eu", clock.nowMs()).chain, originOf(shop))],
+  ])("refuses %s", (_what, act) => {
+    expect(act).toThrow(refusal);
+  });
+
+  it("forgets what it judged when the authority changes, and at the end of the certificate", async () => {
+    pins.set("shop.example", global.pin);
+    expect(() => verify(shop.chain, originOf(shop))).toThrow(refusal);
+    pins.set("shop.example", shop.pin);
+    expect(verify(shop.chain, originOf(shop)).equals(shop.publicKey)).toBe(true);
+    await clock.advance(31 * dayMs);
+    expect(() => verify(shop.chain, originOf(shop))).toThrow(refusal);
+  });
+});
