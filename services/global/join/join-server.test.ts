@@ -1,0 +1,127 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { joinAnswerSchema, joinPath } from "#federation/admin-api/join-contract.ts";
+import { Catalog } from "#federation/catalog/catalog.ts";
+import { createAnchors } from "#federation/identity/anchors.ts";
+import { createCsr } from "#federation/identity/csr.ts";
+import { JoinGuard, joinGuardLimits } from "#federation/identity/join-guard.ts";
+import { createJoinToken } from "#federation/identity/join-token.ts";
+import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
+import { createX509Svid } from "#federation/identity/leaf.ts";
+import { fetchMeshJson } from "#federation/identity/mesh-request.ts";
+import { parseChainPem } from "#federation/identity/pem.ts";
+import { acceptExactly, createTlsMaterial } from "#federation/identity/tls-options.ts";
+import type { ClusterId, RegionId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
+import { apiVersion, type Cluster } from "#federation/model/resource.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
+import { openSqliteStore, type SqliteStore } from "#federation/store/sqlite-store.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { authorizeGlobal } from "../admin/global-operations.ts";
+import { FederationKeys, initFederation } from "../federation-keys.ts";
+import { joinCluster, renewCluster, type JoinClusterOptions } from "./join-cluster.ts";
+import { openJoinServer, type JoinServer } from "./join-server.ts";
+
+const planeId = "spiffe://demo.atoll/atoll/plane/cluster/shop-eu" as SpiffeId;
+const cluster: Cluster = {
+  apiVersion,
+  kind: "Cluster",
+  metadata: { name: "shop-eu" },
+  spec: {
+    region: "eu-west" as RegionId,
+    trustDomain: "shop.example" as TrustDomainName,
+    exportNamespaces: ["web"],
+    gateways: [],
+    planeAddress: { host: "plane.shop.example", discoveryPort: 1, joinPort: 2 },
+  },
+};
+
+describe("joining over HTTPS", () => {
+  const { signal } = new AbortController();
+  let directory: string;
+  let keys: FederationKeys;
+  let store: SqliteStore;
+  let catalog: Catalog;
+  let server: JoinServer;
+  let joining: JoinClusterOptions;
+  const clock = systemClock;
+
+  async function secretFor(purpose: Parameters<Catalog["joinTokens"]["create"]>[0]["purpose"]) {
+    const token = createJoinToken(["127.0.0.1:1"], "0".repeat(64));
+    await catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose, lifeMs: 60_000 }, clock.nowMs(), signal);
+    return { tokenId: token.id, secret: token.secret };
+  }
+  const forCluster = () => secretFor({ kind: "cluster", cluster: "shop-eu" as ClusterId });
+  const ask = async (json: unknown) => {
+    const tls = { anchors: createAnchors([keys.bundle]), accept: acceptExactly(["spiffe://demo.atoll/atoll/plane/global" as SpiffeId]) };
+    return await fetchMeshJson({ url: `https://127.0.0.1:${server.port}${joinPath}`, json, tls }, signal);
+  };
+  const csr = (): string => createCsr(createKeyPair()).toString("base64");
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), "atoll-join-"));
+    initFederation(directory, "demo.atoll", clock.nowMs());
+    keys = FederationKeys.load(directory);
+    store = await openSqliteStore({ path: ":memory:", clock, logger: silentLogger });
+    catalog = new Catalog({ store, clock, onFault: ({ error }) => { throw error; } });
+    await catalog.resources("Cluster").apply(cluster, {}, signal);
+    joining = { keys, catalog, clock, logger: silentLogger, apiAddresses: () => ["127.0.0.1:7400"] };
+    const material = new WatchedValue(createTlsMaterial(keys.issuePlane("127.0.0.1", clock.nowMs()), [keys.bundle]));
+    server = await openJoinServer(
+      { address: "127.0.0.1", port: 0, material, rootPem: keys.rootPem, guard: new JoinGuard(new VirtualClock()), join: (request, inner) => joinCluster(joining, request, inner), onError() {} },
+      signal,
+    );
+  });
+  afterEach(async () => {
+    await server[Symbol.asyncDispose]();
+    await store[Symbol.asyncDispose]();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it("certifies the cluster that the token names, by its resource, and tells where to renew", async () => {
+    const pair = createKeyPair();
+    const { status, json } = await ask({ ...(await forCluster()), csr: createCsr(pair).toString("base64") });
+    expect(status).toBe(200);
+    const answer = joinAnswerSchema.parse(json);
+    expect(answer).toMatchObject({ cluster: "shop-eu", region: "eu-west", trustDomain: "shop.example", apiAddresses: ["127.0.0.1:7400"] });
+    expect(createX509Svid(parseChainPem(answer.certificateChainPem), exportPrivateKeyPem(pair.privateKey)).spiffeId).toBe(planeId);
+  });
+
+  it("answers alike whatever is wrong with a token", async () => {
+    const used = await forCluster();
+    await ask({ ...used, csr: csr() });
+    const bodies = [
+      used,
+      { ...(await forCluster()), secret: used.secret },
+      await secretFor({ kind: "cluster", cluster: "not-there" as ClusterId }),
+      await secretFor({ kind: "gateway" }),
+      { tokenId: "../leader", secret: "" },
+    ];
+    const answers = await Promise.all(bodies.map((body) => ask({ ...body, csr: csr() })));
+    expect(new Set(answers.map((answer) => JSON.stringify(answer)))).toHaveLength(1);
+    expect(answers[0]?.status).toBe(403);
+  });
+
+  it("makes an address that is refused again and again wait, and does not use its token up meanwhile", async () => {
+    const good = await forCluster();
+    for (let turn = 0; turn < joinGuardLimits.refusalsBurst; turn++) expect((await ask({ tokenId: "unknown", secret: "", csr: csr() })).status).toBe(403);
+    expect((await ask({ ...good, csr: csr() })).status).toBe(429);
+    expect(await catalog.joinTokens.consume(good.tokenId, Buffer.from(good.secret, "base64url"), clock.nowMs(), signal)).toEqual({ kind: "cluster", cluster: "shop-eu" });
+  }, 20_000);
+
+  it("renews for the plane of a registered cluster and for nobody else", async () => {
+    const pair = createKeyPair();
+    const request = { csr: createCsr(pair).toString("base64"), caller: planeId };
+    const renewed = await renewCluster(joining, request, signal);
+    expect(createX509Svid(parseChainPem(renewed.certificateChainPem), exportPrivateKeyPem(pair.privateKey)).spiffeId).toBe(planeId);
+    await catalog.resources("Cluster").remove("shop-eu", {}, signal);
+    await expect(renewCluster(joining, request, signal)).rejects.toMatchObject({ code: "ATOLL_ADMIN_FORBIDDEN" });
+    const mayRenew = (id: string): boolean => authorizeGlobal({ spiffeId: id as SpiffeId }, "renewClusterPlane");
+    expect([planeId, "spiffe://demo.atoll/atoll/admin/local", "spiffe://demo.atoll/atoll/plane/global", "spiffe://demo.atoll/atoll/engine/nats"].map(mayRenew)).toEqual([true, false, false, false]);
+    expect(authorizeGlobal({ spiffeId: planeId }, "createJoinToken")).toBe(false);
+    expect(authorizeGlobal({ spiffeId: "spiffe://demo.atoll/atoll/admin/local" as SpiffeId }, "createJoinToken")).toBe(true);
+  });
+});
