@@ -115,6 +115,14 @@ export class InProcessPlanes implements AsyncDisposable {
     return await this.#run(cluster, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics());
   }
 
+  /** Takes the leadership from a running plane, which may campaign again at once; resolves when it serves again. */
+  async loseLeadership(name: string): Promise<void> {
+    const { dataDir, store } = await this.#keep(name);
+    rmSync(join(dataDir, "ready.json"), { force: true });
+    await store.commit({ conditions: [], writes: [{ kind: "delete", key: "/leader" }] }, never);
+    await eventually(`the plane of ${name} serves again`, () => this.#readPorts(name));
+  }
+
   /** An administrator's client of the global plane, or of a cluster's. */
   admin(cluster?: string): AdminClient {
     const context = parseAdminContext(readFileSync(join(this.#dataDir("global"), "admin-context.json"), "utf8"));

@@ -146,6 +146,18 @@ describe("planes of a federation in one process", () => {
     expect(remotePlaces(payments)).toContain("pay-eu");
   }, 90_000);
 
+  it("loses and regains the leadership in one process, without showing less", async () => {
+    const before = proxy.builder.snapshot.current.services.size;
+    await planes.loseLeadership("shop-eu");
+    await planes.loseLeadership("global");
+    await eventually("all clusters are heard again", async () => {
+      const { body } = await at(undefined, (admin) => admin.call(globalRoutes.status, {}, signal));
+      return body.clusters.every((row) => row.connected && row.lagMs === 0) && body.services.length === 2;
+    });
+    expect(await global.metrics()).toMatch(/atoll_leader\{plane="global"\} 1/);
+    expect(Math.min(...proxy.serviceCounts)).toBe(before);
+  }, 60_000);
+
   it("withdraws an export everywhere, and what a deleted cluster said", async () => {
     await at("shop-eu", (admin) => admin.remove("ServiceExport", { namespace: "web", name: "storefront" }, {}, signal));
     await eventually("the withdrawn export is gone", () => !remotePlaces(storefront).includes("shop-eu"));
