@@ -20,6 +20,7 @@ import { writeSecretFile } from "#services/cli/up/federation-file.ts";
 import type { ProcessView } from "#services/cli/up/process-spec.ts";
 import { endFederation } from "#services/cli/up/running.ts";
 import { usersName, type PlannedProcess } from "#services/cli/up/topology.ts";
+import { eventually } from "./eventually.ts";
 import { call } from "./http-call.ts";
 
 /** The installation under test. */
@@ -28,6 +29,8 @@ export const home = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/
 const never = new AbortController().signal;
 const readyWithinMs = 60_000;
 const commandWithinMs = 180_000;
+/** What `up` gives users: how long one waits for an answer. */
+const userDeadlineMs = 8_000;
 const loopback = "127.0.0.1";
 
 /** What a command of `atoll` came to. */
@@ -168,6 +171,26 @@ export class TestFederation implements AsyncDisposable {
     }
     await client.refresh(never);
     return client;
+  }
+
+  /**
+   * Waits until the users of `regions` have been served without a failure for longer than any of them waits for an
+   * answer: then nothing that was sent while the federation started can fail later and be taken for the test's doing.
+   */
+  async usersSettled(regions: readonly string[], withinMs = 90_000): Promise<void> {
+    let goodSinceMs = systemClock.nowMs();
+    await eventually(
+      `the users of ${regions.join(" and ")} are served`,
+      async () => {
+        for (const region of regions) {
+          const { windows } = await this.users(region);
+          const lastFailure = windows.findLast(({ failed }) => failed > 0);
+          goodSinceMs = Math.max(goodSinceMs, (lastFailure?.startMs ?? 0) + 100);
+        }
+        return systemClock.nowMs() - goodSinceMs > userDeadlineMs + 500;
+      },
+      withinMs,
+    );
   }
 
   /** A join token for a workload of `cluster`. */

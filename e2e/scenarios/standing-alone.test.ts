@@ -22,13 +22,9 @@ beforeAll(async () => {
     const answers = [await federation.callThrough("eu-west-edge", "storefront.web", "/account"), await federation.callThrough("us-east-edge", "storefront.web", "/account")];
     return answers[0]?.region === "eu-west" && answers[1]?.region === "us-east" && answers.every(({ status }) => status === 200);
   });
-  await eventually("all users have come", async () => {
-    await usersSince();
-    await pause(1_000);
-    const { okTotal, failed } = await usersSince();
-    return failed === 0 && okTotal >= 50;
-  });
-}, 120_000);
+  await federation.usersSettled(twoRegions.users.map(({ region }) => region));
+  await usersSince();
+}, 180_000);
 
 afterAll(async () => {
   await (federation as TestFederation | undefined)?.[Symbol.asyncDispose]();
