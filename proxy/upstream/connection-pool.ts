@@ -36,7 +36,7 @@ export const defaultPoolLimits: PoolLimits = {
   appIdleMs: 4_000,
   ageMs: 600_000,
   connectMs: 2_000,
-  handshakesMax: 128,
+  handshakesMax: 64,
 };
 
 /** What all pools of a process share. */
