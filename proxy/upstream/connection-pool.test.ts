@@ -191,9 +191,9 @@ describe("a pool", () => {
 
   test("keeps one connection warm, not two", () => {
     const { sockets, pool } = setUp();
-    pool.warm();
+    pool.warm(1);
     sockets[0]?.handler.onReady();
-    pool.warm();
+    pool.warm(1);
     expect([sockets.length, pool.idleConnections]).toEqual([1, 1]);
   });
 

@@ -125,9 +125,9 @@ export class ConnectionPool implements ConnectionOwner {
     if (at !== -1) this.#waiting.splice(at, 1);
   }
 
-  /** Keeps one connection open to a target that may be needed soon. */
-  warm(): void {
-    if (this.#connections.size === 0 && !this.#draining) this.#open();
+  /** Keeps `count` connections open to a target that may be needed soon. */
+  warm(count: number): void {
+    while (this.#connections.size < count && !this.#draining && this.#set.mayHandshake(this)) this.#open();
   }
 
   /** Destroys all connections; requests on them hear of a reset, those waiting of a connect failure. */

@@ -198,11 +198,13 @@ export class PlaceChooser implements Chooser {
     if (outcome !== "gatewayError") this.warmNext(candidate);
   }
 
-  /** Keeps one connection open to the place after the first, which takes over when that fails. */
+  /** Keeps connections open to the next sound place, which takes over when the first fails: as many as answer for a part of the load at once. */
   warmNext(besides?: Candidate): void {
-    const next = this.#ordered.find((place, index) => index > 0 && place.cluster !== besides?.cluster) ?? this.#ordered[0];
+    const { board, view } = this.#options;
+    const index = this.#order.places.findIndex(({ place }, at) => at > 0 && place.cluster !== besides?.cluster && !board.conditionOf(view, place).lowered);
+    const next = this.#ordered[Math.max(index, 0)];
     const target = next?.targets[next.usable[0] ?? 0];
-    target?.pool.warm();
+    target?.pool.warm(Math.min(warmConnectionsMax, Math.max(1, Math.ceil(this.#inFlight * warmRatio))));
   }
 
   /** Lets the pools go. Requests on the way finish. */
@@ -244,6 +246,10 @@ export class PlaceChooser implements Chooser {
     );
   }
 }
+
+/** Connections kept to the next place, as a share of the requests under way: each saves a request two round trips on failover. */
+const warmRatio = 0.25;
+const warmConnectionsMax = 32;
 
 /** A place's return is guarded by its hold-down and ramp, so it is tried again sooner than one endpoint among many. Ms. */
 const placeEjectionMs = { base: 3_000, max: 30_000 } as const;
