@@ -20,7 +20,7 @@ const issuingValidityMs = 365 * dayMs;
 /** Planes, engines and administrators; DESIGN §7. */
 export const planeValidityMs = 30 * dayMs;
 
-/** Files of a federation's keys below a data directory. The root's and the authority's keys are for taking offline. */
+/** Files of a federation's keys below a data directory. The root's key is for taking offline; the authority's stays, because it certifies the signing key at each start. */
 const files = {
   name: "federation.json",
   root: "federation-root",

@@ -9,7 +9,7 @@ import { endFederation } from "../up/running.ts";
 import type { Topology } from "../up/topology.ts";
 
 /** Rough resident memory of one process of the demo, for the announcement before anything has been measured. */
-const expectedBytesEach = 75_000_000;
+const expectedBytesEach = 105 * 1024 ** 2;
 
 /** `atoll up`. */
 export async function runUp(context: CommandContext, options: { readonly portBase?: number; readonly engines?: boolean }): Promise<number> {
