@@ -10,7 +10,7 @@ import type { ClusterId, TrustDomainName } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { createSpiffeId } from "#federation/model/spiffe-id.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
-import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { runAsLeader, type LeaderTask } from "#federation/store/leader.ts";
@@ -199,7 +199,7 @@ export class InProcessPlanes implements AsyncDisposable {
 
   #write(plane: string, file: string, text: string): string {
     const path = join(this.#dataDir(plane), file);
-    writePrivateFile(path, text);
+    writePrivateFileSync(path, text);
     return path;
   }
 }

@@ -1,11 +1,13 @@
+import { randomUUID } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
  * Writes a file that only its owner may read (0600), whole or not at all: under another name, to the disk, then renamed.
  * Missing folders are made, 0700.
  */
-export function writePrivateFile(path: string, content: string | Uint8Array): void {
+export function writePrivateFileSync(path: string, content: string | Uint8Array): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}.tmp`;
   const file = openSync(temporary, "w", 0o600);
@@ -17,4 +19,23 @@ export function writePrivateFile(path: string, content: string | Uint8Array): vo
     closeSync(file);
   }
   renameSync(temporary, path);
+}
+
+/** The same without holding up the event loop, for processes that carry traffic. */
+export async function writePrivateFile(path: string, content: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    const file = await open(temporary, "wx", 0o600);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }

@@ -6,7 +6,7 @@ import type { X509Svid } from "#federation/identity/svid.ts";
 import { parseSpiffeId, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { writePrivateFile } from "./private-file.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Joined } from "./join-plane.ts";
 import { clusterOfPlane } from "./join-plane.ts";
 import type { Plane } from "./plane-link.ts";

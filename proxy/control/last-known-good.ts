@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import { writePrivateFile } from "./private-file.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import { decodeStoredState, encodeStoredState, type StoredState } from "./snapshot-file.ts";
 
 /** Good generations that stay on disk. */

@@ -11,7 +11,7 @@ import { createSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-i
 import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 
 const dayMs = 86_400_000;
@@ -50,12 +50,12 @@ export function initFederation(dataDir: string, name: string, nowMs: number): vo
   writePair(dataDir, files.authority, authority.certificatePem, authority.privateKeyPem);
   writePair(dataDir, files.issuing, chainPem(issuing), exportPrivateKeyPem(keys.privateKey));
   // Written last: its presence says that all of them are there.
-  writePrivateFile(join(dataDir, files.name), JSON.stringify({ federation: trustDomain }));
+  writePrivateFileSync(join(dataDir, files.name), JSON.stringify({ federation: trustDomain }));
 }
 
 function writePair(dataDir: string, name: string, certificatePem: string, privateKeyPem: string): void {
-  writePrivateFile(join(dataDir, `${name}.key`), privateKeyPem);
-  writePrivateFile(join(dataDir, `${name}.pem`), certificatePem);
+  writePrivateFileSync(join(dataDir, `${name}.key`), privateKeyPem);
+  writePrivateFileSync(join(dataDir, `${name}.pem`), certificatePem);
 }
 
 /** The keys by which the global plane vouches for planes, engines and administrators, and signs what it publishes. */
@@ -114,16 +114,16 @@ export class FederationKeys {
       certificatePem: admin.certificateChainPem,
       privateKeyPem: admin.privateKeyPem,
     };
-    writePrivateFile(join(this.#dataDir, files.adminContext), JSON.stringify(context, undefined, 2));
+    writePrivateFileSync(join(this.#dataDir, files.adminContext), JSON.stringify(context, undefined, 2));
   }
 
   /** Writes key, certificate and CA of an engine (etcd, nats-server) that answers on `hosts` into `engines/`. */
   writeEngine(name: string, hosts: readonly string[], nowMs: number): void {
     const engine = this.#issueNew(["atoll", "engine", name], nowMs, { commonName: name, ...hostNames(hosts) });
     const directory = join(this.#dataDir, "engines");
-    writePrivateFile(join(directory, `${name}.key`), engine.privateKeyPem);
-    writePrivateFile(join(directory, `${name}.pem`), engine.certificateChainPem);
-    writePrivateFile(join(directory, "ca.pem"), this.rootPem);
+    writePrivateFileSync(join(directory, `${name}.key`), engine.privateKeyPem);
+    writePrivateFileSync(join(directory, `${name}.pem`), engine.certificateChainPem);
+    writePrivateFileSync(join(directory, "ca.pem"), this.rootPem);
   }
 
   #issueNew(path: readonly string[], nowMs: number, names: Pick<SvidOptions, "commonName" | "dnsNames" | "ipAddresses">): X509Svid {

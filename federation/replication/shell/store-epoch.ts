@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 
 /** What a plane remembers of its store outside of it, so that a store that was rolled back is noticed. */
@@ -34,7 +34,7 @@ export async function ensureEpoch(options: StoreEpochOptions, signal: AbortSigna
   const epoch = Math.max(stored?.value.epoch ?? 0, witness.epoch) + 1;
   if (witness.epoch > 0) logger.warn("The store is behind what this plane has witnessed; a new epoch begins.", { revision, witnessedRevision: witness.revision, epoch });
   await catalog.setEpoch({ epoch, startedAtMs: Math.floor(clock.nowMs()) }, signal);
-  writePrivateFile(witnessFile, JSON.stringify({ epoch, revision } satisfies Witness));
+  writePrivateFileSync(witnessFile, JSON.stringify({ epoch, revision } satisfies Witness));
   return epoch;
 }
 
@@ -45,7 +45,7 @@ export async function keepWitness(options: StoreEpochOptions, epoch: number, sig
     try {
       const { revision } = await options.catalog.positions.list(signal);
       if (revision > written) {
-        writePrivateFile(options.witnessFile, JSON.stringify({ epoch, revision } satisfies Witness));
+        writePrivateFileSync(options.witnessFile, JSON.stringify({ epoch, revision } satisfies Witness));
         written = revision;
       }
     } catch (error) {

@@ -8,7 +8,7 @@ import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -123,8 +123,8 @@ function writeKeys(options: ClusterCredentialsOptions, credentials: ClusterCrede
   const directory = directoryOf(options);
   // Checked before anything is replaced: a bundle of another domain must not take the place of ours.
   parseBundle(Buffer.from(credentials.bundle).toString("utf8"), options.trustDomain);
-  writePrivateFile(join(directory, "bundle.json"), credentials.bundle);
-  writePrivateFile(join(directory, "authority.pem"), certificatePem(credentials.authorityCertificate));
+  writePrivateFileSync(join(directory, "bundle.json"), credentials.bundle);
+  writePrivateFileSync(join(directory, "authority.pem"), certificatePem(credentials.authorityCertificate));
   writeKeyFiles(directory, "signing", { certificatePem: chainPem(credentials.signingChain), privateKeyPem: exportPrivateKeyPem(signing.privateKey) });
   writeKeyFiles(directory, "intermediate", { certificatePem: chainPem(credentials.intermediateChain), privateKeyPem: exportPrivateKeyPem(intermediate.privateKey) });
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 
 /** A certificate chain with its key, both PEM, as they lie side by side in a directory. */
 export interface KeyFiles {
@@ -11,8 +11,8 @@ export interface KeyFiles {
 
 /** Writes `<name>.key` and then `<name>.pem`: a certificate that is there has its key. */
 export function writeKeyFiles(directory: string, name: string, { certificatePem, privateKeyPem }: KeyFiles): void {
-  writePrivateFile(join(directory, `${name}.key`), privateKeyPem);
-  writePrivateFile(join(directory, `${name}.pem`), certificatePem);
+  writePrivateFileSync(join(directory, `${name}.key`), privateKeyPem);
+  writePrivateFileSync(join(directory, `${name}.pem`), certificatePem);
 }
 
 /** What `writeKeyFiles` wrote, or undefined when it never did. */

@@ -16,7 +16,7 @@ import { createSpiffeId } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
-import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 
 /** What a plane became by joining: who it is in the federation, and its certificate there. */
 export interface PlaneMembership {
@@ -75,7 +75,7 @@ export async function joinFederation(options: MembershipOptions, signal: AbortSi
 
 /** Writes what `loadMembership` reads, besides the certificate. */
 export function saveFacts(dataDir: string, facts: PlaneMembership["facts"]): void {
-  writePrivateFile(join(dataDir, factsFile), JSON.stringify(facts));
+  writePrivateFileSync(join(dataDir, factsFile), JSON.stringify(facts));
 }
 
 /** The content of a token file, without blanks. @throws {ATOLL_CONFIG_INVALID} */
