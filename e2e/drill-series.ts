@@ -1,6 +1,6 @@
 // node e2e/drill-series.ts --runs 10 [--engines etcd,nats]: the demo that many times in a row, each from nothing, one
 // line a run. Runs in which the host stalled are printed and repeated. Ends non-zero when a run misses an aim.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "#federation/runtime/clock.ts";
@@ -15,7 +15,7 @@ const usage = "usage: node e2e/drill-series.ts [--runs N] [--engines etcd,nats] 
 interface SeriesOptions {
   readonly runs: number;
   readonly engines: boolean;
-  /** Where the output of missed runs goes. */
+  /** Where the output of missed runs and the logs of all their processes go. */
   readonly keep: string | undefined;
 }
 
@@ -55,12 +55,12 @@ async function runOne(options: SeriesOptions, name: string): Promise<{ readonly 
   try {
     const { command, report } = await runDemoOnce(place, options.engines);
     if (report === undefined) {
-      keep(options, name, command.stdout + command.stderr);
+      keep(options, name, place, command.stdout + command.stderr);
       return { outcome: "missed", line: `no report, exit code ${command.code}: ${command.stderr.trim().split("\n").at(-1) ?? ""}` };
     }
     const misses = missesOf(report);
     const isStalled = report.drill.hostStallMsMax > hostStallMsMax;
-    if (misses.length > 0 || isStalled) keep(options, name, command.stdout + command.stderr);
+    if (misses.length > 0) keep(options, name, place, command.stdout + command.stderr);
     const line = figuresOf(report) + (misses.length === 0 ? "" : ` — ${misses.join("; ")}`);
     // A run that passed in spite of a stall is printed as stalled and repeated too: it was not measured on a sound host.
     return { outcome: isStalled ? "stalled" : misses.length > 0 ? "missed" : "passed", line };
@@ -69,10 +69,13 @@ async function runOne(options: SeriesOptions, name: string): Promise<{ readonly 
   }
 }
 
-function keep(options: SeriesOptions, name: string, text: string): void {
+function keep(options: SeriesOptions, name: string, place: Place, text: string): void {
   if (options.keep === undefined) return;
-  mkdirSync(options.keep, { recursive: true });
-  writeFileSync(join(options.keep, `${name}.txt`), text);
+  const directory = join(options.keep, name);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "output.txt"), text);
+  if (!existsSync(place.dataDir)) return;
+  cpSync(place.dataDir, directory, { recursive: true, filter: (path) => path.endsWith(".log") || statSync(path).isDirectory() });
 }
 
 try {

@@ -67,7 +67,14 @@ export const proxyConfigField = objectField({
   tcpListeners: defaultField(listField(objectField({ port: portField, service: serviceNameField, servicePort: fixedPortField }), { max: 64 }), []),
   /** Services that are called; absent means every one that this proxy may see. */
   upstreams: optionalField(listField(serviceNameField, { max: 10_000 })),
-  accessLog: optionalField(objectField({ format: defaultField(choiceField(["text", "json"]), "json"), path: stringField() })),
+  accessLog: optionalField(
+    objectField({
+      format: defaultField(choiceField(["text", "json"]), "json"),
+      /** `failures` costs nothing while all is well. */
+      filter: defaultField(choiceField(["all", "failures"]), "all"),
+      path: stringField(),
+    }),
+  ),
   otlpEndpoint: optionalField(stringField({ pattern: /^https?:\/\/\S+$/, expected: "an http or https URL" })),
   /** `memory` never writes the private key, and forgoes the cold start without a plane. */
   keys: defaultField(choiceField(["disk", "memory"]), "disk"),

@@ -263,7 +263,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   routes.apply(snapshot.current);
   const prober = new GatewayProber({ connector, pools, places, clock, random, logger });
   const accessLog = config.accessLog === undefined ? undefined : await AccessLogFile.open(config.accessLog.path, clock);
-  const log = accessLog === undefined || config.accessLog === undefined ? undefined : { format: config.accessLog.format, sink: accessLog };
+  const log = accessLog === undefined || config.accessLog === undefined ? undefined : { ...config.accessLog, sink: accessLog };
   const outboundTelemetry = new TelemetryStage(clock, log);
   const inboundTelemetry = new TelemetryStage(clock, log);
   const tcpStats = createTcpStats();

@@ -1,8 +1,10 @@
 import { execFile } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { loadIdentity } from "#federation/identity/svid-files.ts";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import type { CommandContext } from "#services/cli/context.ts";
 import { createTerminal } from "#services/cli/terminal.ts";
@@ -13,12 +15,12 @@ import { writeFederationFile } from "#services/cli/up/federation-file.ts";
 import { findFreeBlock } from "#services/cli/up/port-block.ts";
 import type { ProcessView } from "#services/cli/up/process-spec.ts";
 import { endFederation } from "#services/cli/up/running.ts";
-import { portBlockSize } from "#services/cli/up/topology.ts";
-import { startProcess } from "./rig.ts";
+import { portBlockSize, proxyFlags } from "#services/cli/up/topology.ts";
+import { freePort, startProcess, waitForPort } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 import { benchHost } from "./shape.ts";
 import type { RunningSubject, Subject, SubjectStart } from "./subject.ts";
-import { answerServer, nginxConfig } from "./surroundings.ts";
+import { answerServer, nginxConfig, startOriginator } from "./surroundings.ts";
 
 const run = promisify(execFile);
 
@@ -54,28 +56,100 @@ export interface AtollSubjectOptions {
   readonly profileDirectory?: string;
 }
 
-/** Atoll's real processes: `mtls-out` measures the caller's sidecar, `mtls-in` the callee's, on one and the same path. */
+/**
+ * Atoll's real processes: `mtls-out` measures the caller's sidecar, `mtls-in` the callee's, on one and the same path.
+ * `http` measures the outbound side of the same program over plain connections, which the mesh itself never makes.
+ */
 export function createAtollSubject(options: AtollSubjectOptions): Subject {
   return {
     name: "atoll",
-    unsupported: (shape) => (shape === "http" ? "its hops are always mutual TLS" : undefined),
-    async start(start, signal): Promise<RunningSubject> {
-      const context = contextOf(start, options, signal);
-      // Before the start: a federation that comes up in part has a supervisor that outlives us.
-      start.cleanUp.defer(async () => void (await endFederation(context.dataDir, systemClock, AbortSignal.timeout(endWithinMs))));
-      const federation = await startFederation(context);
-      start.cleanUp.use(federation.supervisor);
-      await replaceApp(start, federation, signal);
-      const views = await federation.supervisor.list(signal);
-      const subject = viewOf(views, start.shape === "mtls-out" ? callerProxy : calleeProxy);
-      for (const view of views) await pin(start.rig, view.pid, view === subject ? "subject" : "load");
-      const pid = options.profileDirectory === undefined ? subject.pid : await restartProfiled(start, federation, { name: subject.name, directory: options.profileDirectory, environment: options.environment }, signal);
-      const loadPort = portIn(federation, callerProxy, ["ports", "outbound"]);
-      if (pid === undefined) throw new Error(`${subject.name} does not run`);
-      await waitForAnswers(loadPort, signal);
-      return { name: "atoll", pid, loadPort };
+    async start(start, signal) {
+      await fillCompileCache(options);
+      return await (start.shape === "http" ? startBare(start, options, signal) : startSidecar(start, options, signal));
     },
   };
+}
+
+/** Starts a proxy without a configuration: it loads all its code, refuses, and leaves what it compiled behind. */
+async function fillCompileCache({ home, environment }: AtollSubjectOptions): Promise<void> {
+  await run(process.execPath, [join(home, "proxy/main.ts")], { env: { ...environment } }).catch(() => undefined);
+}
+
+async function startBare(start: SubjectStart, options: AtollSubjectOptions, signal: AbortSignal): Promise<RunningSubject> {
+  const { rig, backend, cleanUp } = start;
+  const port = await freePort();
+  const tool = { path: process.execPath, environment: options.environment };
+  const args = [...proxyFlags, ...profilerFlags(options), join(import.meta.dirname, "bare-proxy-main.ts"), "--port", String(port), "--backend", String(backend.plainPort)];
+  const { pid } = cleanUp.use(startProcess(rig, { name: "atoll-bare", role: "subject", tool, args }));
+  await waitForPort(rig, "atoll-bare", port, signal);
+  return { name: "atoll", pid, loadPort: port };
+}
+
+/**
+ * One sidecar of a federation, alone. Once it serves, the planes are ended and its far side gives way to the program
+ * that the peers have there, under the far side's own identity: what is compared is the subject and nothing else.
+ */
+async function startSidecar(start: SubjectStart, options: AtollSubjectOptions, signal: AbortSignal): Promise<RunningSubject> {
+  const context = contextOf(start, options, signal);
+  // Before the start: a federation that comes up in part has a supervisor that outlives us.
+  start.cleanUp.defer(async () => void (await endFederation(context.dataDir, systemClock, AbortSignal.timeout(endWithinMs))));
+  const federation = await startFederation(context);
+  start.cleanUp.use(federation.supervisor);
+  await waitForAnswers(portIn(federation, callerProxy, ["ports", "outbound"]), signal);
+  const isOut = start.shape === "mtls-out";
+  const subject = viewOf(await federation.supervisor.list(signal), isOut ? callerProxy : calleeProxy);
+  await pin(start.rig, subject.pid, "subject");
+  await endOthers(federation, subject, signal);
+  const pid = options.profileDirectory === undefined ? subject.pid : await restartProfiled(start, federation, { name: subject.name, options }, signal);
+  if (pid === undefined) throw new Error(`${subject.name} does not run`);
+  const loadPort = isOut ? await replaceCallee(start, federation) : await replaceCaller(start, federation, signal);
+  await waitForAnswers(loadPort, signal);
+  return { name: "atoll", pid, loadPort };
+}
+
+/** Ends the planes first, so that they do not take the rest's goodbyes for news. */
+async function endOthers(federation: RunningFederation, subject: ProcessView, signal: AbortSignal): Promise<void> {
+  const others = (await federation.supervisor.list(signal)).filter(({ name }) => name !== subject.name);
+  const planes = others.filter(({ kind }) => kind === "plane");
+  for (const group of [planes, others.filter((view) => !planes.includes(view))]) await federation.supervisor.stop({ names: group.map(({ name }) => name) }, signal);
+}
+
+/** In the place of the callee's sidecar and app: nginx with the callee's SVID. Returns the subject's outbound port. */
+async function replaceCallee(start: SubjectStart, federation: RunningFederation): Promise<number> {
+  const { rig, cleanUp } = start;
+  const { svidPath, rootsPath } = await identityOf(rig, federation, calleeProxy);
+  const tls = `ssl_certificate ${svidPath}; ssl_certificate_key ${svidPath}; ssl_client_certificate ${rootsPath}; ssl_verify_client on; ssl_verify_depth 3; ssl_protocols TLSv1.3;`;
+  const server = answerServer(`listen 127.0.0.1:${portIn(federation, calleeProxy, ["ports", "inbound"])} ssl; ${tls}`);
+  const name = "atoll-callee";
+  cleanUp.use(startProcess(rig, { name, role: "load", tool: rig.tools.nginx, args: ["-c", nginxConfig(rig, name, server)] }));
+  return portIn(federation, callerProxy, ["ports", "outbound"]);
+}
+
+/** In the place of the callee's app: the answering nginx; in that of the caller's sidecar: an originator with its SVID. Returns the originator's port. */
+async function replaceCaller(start: SubjectStart, federation: RunningFederation, signal: AbortSignal): Promise<number> {
+  const { rig, cleanUp } = start;
+  const app = answerServer(`listen 127.0.0.1:${portIn(federation, calleeApp, ["listen", "port"])};`);
+  const name = "atoll-app";
+  cleanUp.use(startProcess(rig, { name, role: "load", tool: rig.tools.nginx, args: ["-c", nginxConfig(rig, name, app)] }));
+  const { svidPath } = await identityOf(rig, federation, callerProxy);
+  const identity = { certificatePath: svidPath, serverName: "p80.catalog.web.svc.shop.example" };
+  return startOriginator(rig, { name: "originator-atoll", targetPort: portIn(federation, calleeProxy, ["ports", "inbound"]), identity }, cleanUp, signal);
+}
+
+/** The SVID that a sidecar keeps on disk, and the roots of its bundles in PEM. */
+async function identityOf(rig: Rig, federation: RunningFederation, proxyName: string): Promise<{ readonly svidPath: string; readonly rootsPath: string }> {
+  const directory = join(dirname(plannedOf(federation, proxyName).configFile), "identity");
+  const { svid, bundles } = await loadIdentity(directory);
+  if (svid === undefined) throw new Error(`${proxyName} has no SVID in ${directory}`);
+  const svidPath = join(rig.directory, `${proxyName}.pem`);
+  const rootsPath = join(rig.directory, `${proxyName}-roots.pem`);
+  writeFileSync(svidPath, svid.certificateChainPem + svid.privateKeyPem, { mode: 0o600 });
+  writeFileSync(rootsPath, bundles.flatMap(({ x509Authorities }) => x509Authorities.map((der) => new X509Certificate(der).toString())).join(""));
+  return { svidPath, rootsPath };
+}
+
+function profilerFlags({ profileDirectory }: AtollSubjectOptions): readonly string[] {
+  return profileDirectory === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profileDirectory}`];
 }
 
 function contextOf(start: SubjectStart, options: AtollSubjectOptions, signal: AbortSignal): CommandContext {
@@ -101,27 +175,17 @@ async function startFederation(context: CommandContext): Promise<RunningFederati
   return bringUp(context, {});
 }
 
-/** Puts the bench's backend in the place of the callee's demo application, so that every subject has the same one behind it. */
-async function replaceApp(start: SubjectStart, federation: RunningFederation, signal: AbortSignal): Promise<void> {
-  const port = portIn(federation, calleeApp, ["listen", "port"]);
-  await federation.supervisor.stop({ names: [calleeApp] }, signal);
-  const { rig, cleanUp } = start;
-  const name = `atoll-backend-${start.shape}`;
-  const config = nginxConfig(rig, name, answerServer(`listen 127.0.0.1:${port};`));
-  cleanUp.use(startProcess(rig, { name, role: "load", tool: rig.tools.nginx, args: ["-c", config] }));
-}
-
 /** Ends the sidecar `name` and starts it again as a process of the bench, with V8's profiler on. It has its identity on disk. */
 async function restartProfiled(
   start: SubjectStart,
   federation: RunningFederation,
-  subject: { readonly name: string; readonly directory: string; readonly environment: AtollSubjectOptions["environment"] },
+  subject: { readonly name: string; readonly options: AtollSubjectOptions },
   signal: AbortSignal,
 ): Promise<number> {
   const spec = plannedOf(federation, subject.name).spec;
   await federation.supervisor.stop({ names: [subject.name] }, signal);
-  const tool = { path: spec.command, environment: { ...subject.environment, ...spec.env } };
-  const args = ["--cpu-prof", `--cpu-prof-dir=${subject.directory}`, ...spec.args];
+  const tool = { path: spec.command, environment: { ...subject.options.environment, ...spec.env } };
+  const args = [...profilerFlags(subject.options), ...spec.args];
   return start.cleanUp.use(startProcess(start.rig, { name: subject.name, role: "subject", tool, args })).pid;
 }
 

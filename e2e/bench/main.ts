@@ -20,7 +20,9 @@ import type { Subject } from "./subject.ts";
 import { findTools } from "./tools.ts";
 
 const home = join(import.meta.dirname, "../..");
-const subjects: readonly Subject[] = [createAtollSubject({ home, environment: process.env }), haproxySubject, nginxSubject];
+/** As the launcher sets it: without compiled code from an earlier start a sidecar holds the compiler's memory, too. */
+const environment = { NODE_COMPILE_CACHE: join(home, "node_modules/.cache/atoll-compile"), ...process.env };
+const subjects: readonly Subject[] = [createAtollSubject({ home, environment }), haproxySubject, nginxSubject];
 
 /** Above this something else is running beside the bench. */
 const loadBeforeMax = 0.5;
@@ -73,8 +75,7 @@ async function measure(rig: Rig, { parsed, machine, onProgress }: Measuring, sig
 async function profile(rig: Rig, parsed: BenchArguments, signal: AbortSignal): Promise<void> {
   for (const shape of parsed.shapes) {
     const directory = join(rig.directory, `profile-${shape}`);
-    const subject = createAtollSubject({ home, environment: process.env, profileDirectory: directory });
-    if (subject.unsupported(shape) !== undefined) continue;
+    const subject = createAtollSubject({ home, environment, profileDirectory: directory });
     console.log(`\n${shape}\n${renderProfile(await profileShape(rig, { shape, subject, settings: parsed.settings, directory, home }, signal))}`);
   }
 }

@@ -2,12 +2,11 @@ import { benchServerName } from "./certificates.ts";
 import { freePort, startProcess, waitForPort } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 import type { RunningSubject, Subject, SubjectStart } from "./subject.ts";
-import { haproxyConfig, nginxConfig, startOriginator } from "./surroundings.ts";
+import { benchIdentity, haproxyConfig, nginxConfig, startOriginator } from "./surroundings.ts";
 
 /** HAProxy with one thread and shared server connections: the peer that every ratio is taken against. */
 export const haproxySubject: Subject = {
   name: "haproxy",
-  unsupported: () => undefined,
   async start(start, signal) {
     const { rig, shape } = start;
     const port = await freePort();
@@ -23,7 +22,6 @@ export const haproxySubject: Subject = {
 /** nginx with one worker and a keep-alive pool. */
 export const nginxSubject: Subject = {
   name: "nginx",
-  unsupported: () => undefined,
   async start(start, signal): Promise<RunningSubject> {
     const { rig, shape } = start;
     const port = await freePort();
@@ -68,5 +66,5 @@ function backendPort(start: SubjectStart): number {
 
 /** Where the load generator goes: straight to a plain port, or through an originator to one that wants client certificates. */
 function loadPort(start: SubjectStart, name: string, port: number, signal: AbortSignal): Promise<number> {
-  return start.shape === "mtls-in" ? startOriginator(start.rig, `originator-${name}`, port, start.cleanUp, signal) : Promise.resolve(port);
+  return start.shape === "mtls-in" ? startOriginator(start.rig, { name: `originator-${name}`, targetPort: port, identity: benchIdentity(start.rig.certificates) }, start.cleanUp, signal) : Promise.resolve(port);
 }

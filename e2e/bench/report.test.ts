@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { renderShape } from "./report.ts";
 import { summarize } from "./statistics.ts";
 
-test("a table has the ratios, the ranges, and says what was not measured and why", () => {
+test("a table has the ratios and the ranges, and says where a peer's own addition was noise", () => {
   const text = renderShape({
     shape: "http",
     direct: { p50Micros: summarize([40]), p99Micros: summarize([200]) },
@@ -18,13 +18,22 @@ test("a table has the ratios, the ranges, and says what was not measured and why
         residentMegabytes: 15.4,
         errors: 0,
       },
-      { subject: "atoll", skipped: "no plain server side" },
+      {
+        subject: "atoll",
+        cpuMicrosPerRequest: summarize([15]),
+        cpuRatio: summarize([1.2, 1.1, 1.3]),
+        requestsPerSecond: summarize([60_000]),
+        addedP50Micros: summarize([30]),
+        addedP99Micros: summarize([90]),
+        residentMegabytes: 79.6,
+        errors: 2,
+      },
     ],
   });
   expect(text.split("\n")).toEqual([
     "http   (direct: p50 40 µs, p99 200 µs)",
     "         CPU µs/req         vs haproxy         req/s  added p50 µs  added p99 µs  vs haproxy  RSS MB  errors",
     "haproxy  13.0 [12.0..14.0]  1.00 [1.00..1.00]  70000  20 [20..20]   80 [80..80]   1.00        15      0",
-    "atoll    not measured: no plain server side",
+    "atoll    15.0 [15.0..15.0]  1.20 [1.10..1.30]  60000  30 [30..30]   90 [90..90]   noise       80      2",
   ]);
 });

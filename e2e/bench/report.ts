@@ -38,17 +38,16 @@ export function renderShape(result: ShapeResult): string {
 }
 
 function rowOf(result: SubjectResult): readonly string[] {
-  if (result.skipped !== undefined) return [result.subject, `not measured: ${result.skipped}`];
   return [
     result.subject,
     range(result.cpuMicrosPerRequest, 1),
     range(result.cpuRatio, 2),
-    result.requestsPerSecond?.median.toFixed(0) ?? "",
+    result.requestsPerSecond.median.toFixed(0),
     range(result.addedP50Micros, 0),
     range(result.addedP99Micros, 0),
     result.addedP99Ratio?.toFixed(2) ?? "noise",
-    result.residentMegabytes?.toFixed(0) ?? "",
-    String(result.errors ?? ""),
+    result.residentMegabytes.toFixed(0),
+    String(result.errors),
   ];
 }
 
@@ -58,9 +57,7 @@ function range(summary: Summary | undefined, digits: number): string {
 }
 
 function align(rows: readonly (readonly string[])[]): readonly string[] {
-  // A row with fewer cells (not measured) spans the rest of its line and must not widen a column.
-  const columns = Math.max(...rows.map((row) => row.length));
-  const whole = rows.filter((row) => row.length === columns);
-  const widths = Array.from({ length: columns }, (_, column) => Math.max(...whole.map((row) => row[column]?.length ?? 0)));
+  const columns = rows[0]?.length ?? 0;
+  const widths = Array.from({ length: columns }, (_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd());
 }

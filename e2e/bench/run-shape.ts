@@ -6,7 +6,7 @@ import type { Shape } from "./shape.ts";
 import { median, pairedRatios, roundOrder, summarize } from "./statistics.ts";
 import type { Summary } from "./statistics.ts";
 import type { RunningSubject, Subject } from "./subject.ts";
-import { startBackend, startOriginator } from "./surroundings.ts";
+import { benchIdentity, startBackend, startOriginator } from "./surroundings.ts";
 
 /** The peer that ratios are taken against. */
 const baseName = "haproxy";
@@ -14,15 +14,13 @@ const baseName = "haproxy";
 /** What one subject showed in one shape. */
 export interface SubjectResult {
   readonly subject: string;
-  /** Set when it was not measured, and why. */
-  readonly skipped?: string;
-  readonly cpuMicrosPerRequest?: Summary;
-  readonly requestsPerSecond?: Summary;
-  readonly residentMegabytes?: number;
-  readonly errors?: number;
+  readonly cpuMicrosPerRequest: Summary;
+  readonly requestsPerSecond: Summary;
+  readonly residentMegabytes: number;
+  readonly errors: number;
   /** Over the same path without the subject; µs. */
-  readonly addedP50Micros?: Summary;
-  readonly addedP99Micros?: Summary;
+  readonly addedP50Micros: Summary;
+  readonly addedP99Micros: Summary;
   /** Against HAProxy, sample by sample. */
   readonly cpuRatio?: Summary;
   /** Median against median; absent when HAProxy's own addition drowned in the noise of the direct path. */
@@ -49,22 +47,16 @@ export async function runShape(rig: Rig, run: ShapeRun, signal: AbortSignal): Pr
   await using cleanUp = new AsyncDisposableStack();
   const backend = await startBackend(rig, cleanUp, signal);
   const running: RunningSubject[] = [];
-  const skipped: SubjectResult[] = [];
-  for (const subject of run.subjects) {
-    const reason = subject.unsupported(run.shape);
-    if (reason === undefined) running.push(await subject.start({ rig, backend, shape: run.shape, cleanUp }, signal));
-    else skipped.push({ subject: subject.name, skipped: reason });
-  }
-  const directPort = run.shape === "mtls-in" ? await startOriginator(rig, "originator-direct", backend.tlsPort, cleanUp, signal) : backend.plainPort;
+  for (const subject of run.subjects) running.push(await subject.start({ rig, backend, shape: run.shape, cleanUp }, signal));
+  const directPort = run.shape === "mtls-in" ? await startOriginator(rig, { name: "originator-direct", targetPort: backend.tlsPort, identity: benchIdentity(rig.certificates) }, cleanUp, signal) : backend.plainPort;
   for (const subject of running) await warmUp(rig, subject, run, signal);
   const costs = await measureCosts(rig, running, run, signal);
   const latencies = await measureLatencies(rig, running, directPort, run, signal);
   const direct = latencies.get(directName) ?? [];
-  const measured = running.map((subject): SubjectResult => resultOf(subject.name, { costs, latencies, direct }));
   return {
     shape: run.shape,
     direct: { p50Micros: summarize(direct.map((sample) => sample.p50Micros)), p99Micros: summarize(direct.map((sample) => sample.p99Micros)) },
-    subjects: [...measured, ...skipped],
+    subjects: running.map((subject) => resultOf(subject.name, { costs, latencies, direct })),
   };
 }
 

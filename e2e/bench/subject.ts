@@ -22,7 +22,5 @@ export interface SubjectStart {
 /** A kind of system that can be measured. */
 export interface Subject {
   readonly name: string;
-  /** Why it cannot run in `shape`, or undefined when it can. */
-  unsupported(shape: Shape): string | undefined;
   start(start: SubjectStart, signal: AbortSignal): Promise<RunningSubject>;
 }

@@ -17,7 +17,7 @@ test("a text line is Envoy's default format, and what a client sends cannot brea
 
 test("a JSON line names the place, the attempts and the reason", async () => {
   await using origin = await httpOrigin((_request, response) => void response.end("ok"));
-  await using proxy = await TestProxy.open([localAt(origin.port)], { logFormat: "json" });
+  await using proxy = await TestProxy.open([localAt(origin.port)], { log: { format: "json" } });
   using client = await RawClient.connect(proxy.server.port);
   client.write(requestFor("GET", "/"));
   await client.response();
@@ -35,4 +35,22 @@ test("a JSON line names the place, the attempts and the reason", async () => {
     user_agent: null,
     downstream_peer: null,
   });
+});
+
+test("the filter for failures passes what failed here or upstream and nothing else", async () => {
+  await using origin = await httpOrigin((request, response) => {
+    response.statusCode = request.url === "/broken" ? 500 : request.url === "/missing" ? 404 : 200;
+    response.end("ok");
+  });
+  await using proxy = await TestProxy.open([localAt(origin.port)], { log: { format: "json", filter: "failures" } });
+  using client = await RawClient.connect(proxy.server.port);
+  const statuses: number[] = [];
+  for (const path of ["/", "/missing", "/broken"]) {
+    client.write(requestFor("GET", path));
+    statuses.push((await client.response()).status);
+  }
+  client.write("GET /nobody HTTP/1.1\r\nHost: nobody.web\r\n\r\n");
+  statuses.push((await client.response()).status);
+  expect(statuses).toEqual([200, 404, 500, 404]);
+  expect(proxy.logLines.map((line) => (JSON.parse(line) as { path: string }).path)).toEqual(["/broken", "/nobody"]);
 });

@@ -7,8 +7,23 @@ export interface AccessLogSink {
 
 export type AccessLogFormat = "text" | "json";
 
-/** One line, with its line end, for an exchange that has ended. `endMs` is wall-clock ms. */
-export function formatAccessLog(format: AccessLogFormat, x: Exchange, endMs: number, durationMs: number): string {
+/** `failures`: what ended with a flag, a status from 500, or no response at all. */
+export type AccessLogFilter = "all" | "failures";
+
+/** The access log of a listener. */
+export interface AccessLog {
+  readonly format: AccessLogFormat;
+  readonly filter: AccessLogFilter;
+  readonly sink: AccessLogSink;
+}
+
+/** Writes the line of an exchange that has ended, when the filter wants it. `endMs` is wall-clock ms. */
+export function logExchange(log: AccessLog, x: Exchange, endMs: number, durationMs: number): void {
+  const isFailure = x.flag !== "-" || x.status >= 500 || !x.responseStarted;
+  if (log.filter === "all" || isFailure) log.sink.write(formatAccessLog(log.format, x, endMs, durationMs));
+}
+
+function formatAccessLog(format: AccessLogFormat, x: Exchange, endMs: number, durationMs: number): string {
   return format === "text" ? formatText(x, endMs, durationMs) : formatJson(x, endMs, durationMs);
 }
 

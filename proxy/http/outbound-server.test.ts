@@ -51,7 +51,7 @@ describe("a request", () => {
   });
 
   test("without a usable place is answered 503 with the flag UH", async () => {
-    await using proxy = await TestProxy.open([localAt()], { logFormat: "json" });
+    await using proxy = await TestProxy.open([localAt()], { log: { format: "json" } });
     using client = await RawClient.connect(proxy.server.port);
     client.write(requestFor("GET", "/"));
     expect((await client.response()).status).toBe(503);

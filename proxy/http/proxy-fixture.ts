@@ -12,7 +12,7 @@ import { plainConnector } from "../upstream/connector.ts";
 import { PoolSet } from "../upstream/connection-pool.ts";
 import type { PoolLimits } from "../upstream/connection-pool.ts";
 import { PlaceHealth } from "../upstream/place-health.ts";
-import type { AccessLogFormat } from "./access-log.ts";
+import type { AccessLog } from "./access-log.ts";
 import { OutboundRoutes } from "./outbound-routes.ts";
 import { OutboundServer } from "./outbound-server.ts";
 import type { ServerTimeouts } from "./server-connection.ts";
@@ -120,7 +120,7 @@ export function snapshotOf(...services: readonly ServiceView[]): Snapshot {
 /** How a test's proxy differs from the usual. */
 export interface TestProxyOptions {
   readonly policy?: Partial<TrafficPolicySpec>;
-  readonly logFormat?: AccessLogFormat;
+  readonly log?: Partial<Pick<AccessLog, "format" | "filter">>;
   readonly timeouts?: ServerTimeouts;
   readonly connectionsMax?: number;
   readonly requestsInFlightMax?: number;
@@ -141,7 +141,7 @@ export class TestProxy implements AsyncDisposable {
   private constructor(options: TestProxyOptions) {
     const random = createSeededRandom(7);
     const sink = { write: (line: string) => void this.logLines.push(line) };
-    this.telemetry = new TelemetryStage(this.clock, { format: options.logFormat ?? "text", sink });
+    this.telemetry = new TelemetryStage(this.clock, { format: "text", filter: "all", ...options.log, sink });
     this.wheel = new TimingWheel(this.clock);
     this.health = new PlaceHealth(this.clock, { region: "eu" as RegionId, cluster: "here" as ClusterId, roundTripMs: new Map() });
     this.pools = new PoolSet({ connector: plainConnector, clock: this.clock, random, wheel: this.wheel, ...(options.poolLimits && { limits: options.poolLimits }) });

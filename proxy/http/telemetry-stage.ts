@@ -1,6 +1,6 @@
 import type { Clock } from "#federation/runtime/clock.ts";
-import { formatAccessLog } from "./access-log.ts";
-import type { AccessLogFormat, AccessLogSink } from "./access-log.ts";
+import { logExchange } from "./access-log.ts";
+import type { AccessLog } from "./access-log.ts";
 import type { Exchange, Stage } from "./exchange.ts";
 import { Continue } from "./exchange.ts";
 import { responseFlags } from "./response-flag.ts";
@@ -44,7 +44,7 @@ const seriesMax = 10_000;
 export class TelemetryStage implements Stage {
   readonly name = "telemetry";
   readonly #clock: Clock;
-  readonly #log: { readonly format: AccessLogFormat; readonly sink: AccessLogSink } | undefined;
+  readonly #log: AccessLog | undefined;
   readonly #series = new Map<string, Map<string, RequestSeries>>();
   #seriesCount = 0;
   /** Requests under way. */
@@ -52,7 +52,7 @@ export class TelemetryStage implements Stage {
   /** Hears of each exchange after it was counted; for spans. */
   onEnd: ((x: Exchange, endMs: number, durationMs: number) => void) | undefined = undefined;
 
-  constructor(clock: Clock, log?: { readonly format: AccessLogFormat; readonly sink: AccessLogSink }) {
+  constructor(clock: Clock, log?: AccessLog) {
     this.#clock = clock;
     this.#log = log;
   }
@@ -79,13 +79,15 @@ export class TelemetryStage implements Stage {
     series.bytesReceived += x.bytesReceived;
     series.bytesSent += x.bytesSent;
     if (x.attempt > 1) series.retries += x.attempt - 1;
-    increment(series.statuses, x.responseStarted && x.status < statusMax ? x.status : 0);
-    const outcome = (x.responseStarted && x.status < statusMax ? x.status : 0) * 16 + responseFlags.indexOf(x.flag);
+    const status = x.responseStarted && x.status < statusMax ? x.status : 0;
+    const flag = x.flag === "-" ? 0 : responseFlags.indexOf(x.flag);
+    increment(series.statuses, status);
+    const outcome = status * 16 + flag;
     series.outcomes.set(outcome, (series.outcomes.get(outcome) ?? 0) + 1);
     increment(series.durations, bucketOf(durationMs));
-    if (x.flag !== "-") increment(series.flags, responseFlags.indexOf(x.flag));
-    if (this.#log !== undefined) this.#log.sink.write(formatAccessLog(this.#log.format, x, this.#clock.nowMs(), durationMs));
-    this.onEnd?.(x, this.#clock.nowMs(), durationMs);
+    if (flag > 0) increment(series.flags, flag);
+    if (this.#log !== undefined) logExchange(this.#log, x, this.#clock.nowMs(), durationMs);
+    if (this.onEnd !== undefined) this.onEnd(x, this.#clock.nowMs(), durationMs);
   }
 
   /** All counters as they are now. */

@@ -1,5 +1,5 @@
 /** Users come by and by: programs that have just started run slowly, and a whole crowd at once would only queue. */
-export const rampMs = 5_000;
+export const rampMs = 10_000;
 
 /**
  * When the request with this number (from 0) is planned, in ms after the start: the rate grows evenly during `rampMs` and

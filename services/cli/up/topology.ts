@@ -67,6 +67,8 @@ const address = "127.0.0.1";
 const readinessIntervalMs = 500;
 /** Shorter than the supervisor waits before it kills. */
 const drainMs = 3_000;
+/** Requests that failed; beside the identity and the last known good of a sidecar. */
+const accessLogName = "access.log";
 /** Shorter than what a user waits, so that the storefront still answers. */
 const callDeadlineMs = 4_000;
 const userDeadlineMs = 8_000;
@@ -283,6 +285,7 @@ class Layout {
         // What the mode does not listen on is 0, so that no default port is ever taken.
         ports: { ...workload.ports, gateway: 0 },
         drainMs,
+        accessLog: { filter: "failures", path: this.#path(name, accessLogName) },
         // A sidecar that only calls has nothing to register.
         ...(workload.services.length === 0
           ? {}

@@ -1,0 +1,39 @@
+import { parseArgs } from "node:util";
+import type { ClusterId, RegionId } from "#federation/model/names.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { systemRandom } from "#federation/runtime/random.ts";
+import { OutboundRoutes } from "#proxy/http/outbound-routes.ts";
+import { OutboundServer } from "#proxy/http/outbound-server.ts";
+import { catalogAt, localAt, snapshotOf } from "#proxy/http/proxy-fixture.ts";
+import { TelemetryStage } from "#proxy/http/telemetry-stage.ts";
+import { TimingWheel } from "#proxy/http/timing-wheel.ts";
+import { PoolSet } from "#proxy/upstream/connection-pool.ts";
+import { plainConnector } from "#proxy/upstream/connector.ts";
+import { PlaceHealth } from "#proxy/upstream/place-health.ts";
+
+// bare-proxy-main.ts --port PORT --backend PORT: the outbound side of a sidecar as sidecar.ts builds it, with the plain
+// connector in the place of the TLS one. The mesh has no such hop; the bench measures it to tell TLS from the rest.
+const { values } = parseArgs({ options: { port: { type: "string" }, backend: { type: "string" } } });
+const clock = systemClock;
+const random = systemRandom;
+const wheel = new TimingWheel(clock);
+const pools = new PoolSet({ connector: plainConnector, clock, random, wheel });
+const board = new PlaceHealth(clock, { region: "eu" as RegionId, cluster: "here" as ClusterId, roundTripMs: new Map() });
+const routes = new OutboundRoutes({ pools, board, clock, random });
+routes.apply(snapshotOf(catalogAt([localAt(Number(values.backend))])));
+const server = await OutboundServer.open({
+  address: "127.0.0.1",
+  port: Number(values.port),
+  clock,
+  random,
+  wheel,
+  telemetry: new TelemetryStage(clock, undefined),
+  findRoute: (host) => routes.find(host),
+});
+
+const stopper = new AbortController();
+process.once("SIGTERM", () => stopper.abort());
+await new Promise<void>((resolve) => stopper.signal.addEventListener("abort", () => resolve(), { once: true }));
+await server.drain(AbortSignal.abort());
+process.exitCode = 0;
+for (const pool of pools.pools()) pool.purge();
