@@ -1,4 +1,5 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { isAbort } from "./lifecycle.ts";
 import { describeError, isAtollError } from "./errors.ts";
@@ -6,12 +7,16 @@ import { describeError, isAtollError } from "./errors.ts";
 /** Ports that a process got, by name, for whoever configured 0. */
 export type ReadyPorts = Readonly<Record<string, number>>;
 
-/** Writes `<dataDir>/ready.json` in one step, so that a reader sees all of it or nothing. */
+/**
+ * Writes `<dataDir>/ready.json` in one step, so that a reader sees all of it or nothing. Node keeps what it compiled
+ * only at an orderly exit; here it is kept now, so that a process that is killed starts quickly too.
+ */
 export function writeReadyFile(dataDir: string, ports: ReadyPorts): void {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const path = join(dataDir, "ready.json");
   writeFileSync(`${path}.tmp`, JSON.stringify({ pid: process.pid, ports }), { mode: 0o600 });
   renameSync(`${path}.tmp`, path);
+  flushCompileCache();
 }
 
 /**

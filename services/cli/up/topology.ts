@@ -73,6 +73,9 @@ const accessLogName = "access.log";
 const callDeadlineMs = 4_000;
 const userDeadlineMs = 8_000;
 
+/** A proxy's garbage is short-lived: a young generation of 12 MB instead of 48 costs no measurable CPU and saves 8 MB. */
+export const proxyFlags = ["--max-semi-space-size=4"];
+
 /** The path of the embedded hub's socket. */
 export function busSocketPath(dataDir: string): string {
   return join(dataDir, "bus.sock");
@@ -104,6 +107,8 @@ interface Addition {
   readonly kind: ProcessKind;
   readonly stage: Stage;
   readonly entry: readonly string[];
+  /** For Node itself. */
+  readonly flags?: readonly string[];
   readonly region?: string;
   readonly shownRegion?: string;
   readonly config: Readonly<Record<string, unknown>>;
@@ -222,6 +227,7 @@ class Layout {
       stage: "proxies",
       region: cluster.region,
       entry: ["proxy/main.ts"],
+      flags: proxyFlags,
       config: { mode: "gateway", name, joinTokenFile: file, address, region: cluster.region, ports: { ...ports, outbound: 0, inbound: 0 }, drainMs },
       tokens: [{ kind: "gateway", cluster: cluster.name, file }],
     });
@@ -276,6 +282,7 @@ class Layout {
       stage: "proxies",
       ...(workload.diesWithRegion ? { region: cluster.region } : { shownRegion: cluster.region }),
       entry: ["proxy/main.ts"],
+      flags: proxyFlags,
       config: {
         mode: "sidecar",
         name,
@@ -297,7 +304,7 @@ class Layout {
 
   #add(addition: Addition): void {
     const { dataDir, home, node } = this.#options;
-    const { name, kind, stage, region, shownRegion, entry, config, tokens } = addition;
+    const { name, kind, stage, region, shownRegion, entry, flags, config, tokens } = addition;
     const configFile = this.#path(name, "config.json");
     const [program = "", ...rest] = entry;
     this.processes.push({
@@ -311,7 +318,7 @@ class Layout {
         ...(region === undefined ? {} : { region }),
         ...(shownRegion === undefined ? {} : { shownRegion }),
         command: node,
-        args: [join(home, program), ...rest, "--config", configFile],
+        args: [...(flags ?? []), join(home, program), ...rest, "--config", configFile],
         cwd: home,
         logFile: join(dataDir, "logs", `${name}.log`),
         readyFile: join(dataDir, name, "ready.json"),
