@@ -1,6 +1,7 @@
 import type { Registry } from "prom-client";
 import { addCounter, addGauge, addRequestMetrics } from "./admin/metrics.ts";
 import type { SidecarState } from "./sidecar-state.ts";
+import type { UpstreamTarget } from "./upstream/connector.ts";
 
 /** Adds what a sidecar counts to the metrics that every proxy has. */
 export function addSidecarMetrics(registry: Registry, state: SidecarState): void {
@@ -48,6 +49,22 @@ function addConnectionMetrics(registry: Registry, state: SidecarState): void {
       add({ side: "tcp" }, state.tcpStats.active);
     },
   });
+  addGauge(registry, {
+    name: "atoll_upstream_requests_waiting",
+    help: "Requests that wait for a connection, by upstream.",
+    labels: ["upstream", "server_name"],
+    read: (add) => {
+      for (const { target, waiting } of state.pools.pools()) if (waiting > 0) add(targetLabels(target), waiting);
+    },
+  });
+  addGauge(registry, {
+    name: "atoll_upstream_connects_max",
+    help: "Connects that may be in progress, by upstream: few while they take many times as long as they can.",
+    labels: ["upstream", "server_name"],
+    read: (add) => {
+      for (const { target, connectsMax } of state.pools.pools()) add(targetLabels(target), connectsMax);
+    },
+  });
   addCounter(registry, {
     name: "atoll_inbound_refused_total",
     help: "Inbound connections that were refused, by reason.",
@@ -85,6 +102,10 @@ function addConnectionMetrics(registry: Registry, state: SidecarState): void {
       add({ direction: "received" }, state.tcpStats.bytesReceived);
     },
   });
+}
+
+function targetLabels({ address, port, sni }: UpstreamTarget): Readonly<Record<string, string>> {
+  return { upstream: `${address}:${port}`, server_name: sni };
 }
 
 function gatewayLabels(gateway: { readonly cluster: string; readonly address: string; readonly port: number }): Readonly<Record<string, string>> {

@@ -99,6 +99,33 @@ describe("a pool", () => {
     expect(post.connection).toBe(get.connection);
   });
 
+  test("opens no second connection while the first is still to be proven, and one when another request takes it", () => {
+    const { sockets, pool } = setUp();
+    const post = new User();
+    pool.acquire(post, true, false);
+    sockets[0]?.handler.onReady();
+    expect(sockets).toHaveLength(1);
+    pool.acquire(new User(), false, false);
+    expect(sockets).toHaveLength(2);
+    sockets[1]?.handler.onReady();
+    sockets[1]?.handler.onProven();
+    expect(post.events).toEqual(["connection"]);
+  });
+
+  test("opens few connections at a time while connects take many times as long as they can", async () => {
+    const { clock, sockets, pool } = setUp();
+    pool.acquire(new User(), false, false);
+    sockets[0]?.handler.onReady();
+    for (let count = 0; count < 100; count++) pool.acquire(new User(), false, false);
+    const connecting = (): number => sockets.length - ready;
+    let ready = 1;
+    expect(connecting()).toBe(64);
+    await clock.advance(500);
+    while (ready < 65) sockets[ready++]?.handler.onReady();
+    expect(connecting()).toBeGreaterThan(0);
+    expect(connecting()).toBeLessThan(5);
+  });
+
   test("counts a session ticket as the server's word", () => {
     const { sockets, pool } = setUp();
     const post = new User();

@@ -4,6 +4,7 @@ import type { Random } from "#federation/runtime/random.ts";
 import type { HttpLimits } from "../http/http-limits.ts";
 import { defaultHttpLimits } from "../http/http-limits.ts";
 import type { TimingWheel } from "../http/timing-wheel.ts";
+import { ConnectPace } from "./connect-pace.ts";
 import type { Connector, UpstreamTarget } from "./connector.ts";
 import { targetKey } from "./connector.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
@@ -71,6 +72,7 @@ export class ConnectionPool implements ConnectionOwner {
   readonly #connections = new Set<UpstreamConnection>();
   readonly #idle: UpstreamConnection[] = [];
   readonly #waiting: Waiting[] = [];
+  readonly #pace: ConnectPace;
   #connecting = 0;
   #draining = false;
 
@@ -83,6 +85,7 @@ export class ConnectionPool implements ConnectionOwner {
     this.httpLimits = environment.httpLimits ?? defaultHttpLimits;
     this.#limits = environment.limits ?? defaultPoolLimits;
     this.connectMs = this.#limits.connectMs;
+    this.#pace = new ConnectPace(this.#limits.handshakesMax);
   }
 
   nowMs(): number {
@@ -101,6 +104,11 @@ export class ConnectionPool implements ConnectionOwner {
     return this.#waiting.length;
   }
 
+  /** Connects that may be in progress now: fewer while they take longer than they need. */
+  get connectsMax(): number {
+    return this.#pace.allowed(this.nowMs());
+  }
+
   /**
    * Gives `user` a connection, now or later, by `onConnection` or `onConnectFailure`. `needsProven`: one on which the
    * server has spoken already. `needsFresh`: one that was not used before.
@@ -108,6 +116,8 @@ export class ConnectionPool implements ConnectionOwner {
   acquire(user: ConnectionUser, needsProven: boolean, needsFresh: boolean): void {
     const idle = this.#takeIdle(needsProven, needsFresh);
     if (idle !== undefined) {
+      // It may have been what a waiting request hoped to see proven.
+      if (!idle.proven && this.#waiting.length > 0) this.#grow();
       user.onConnection(idle);
       return;
     }
@@ -155,9 +165,12 @@ export class ConnectionPool implements ConnectionOwner {
 
   onReady(connection: UpstreamConnection): void {
     this.#connecting--;
+    const nowMs = this.nowMs();
+    this.#pace.note(nowMs - connection.openedMs, nowMs);
     // Who waits is served first: what then still waits decides whether another handshake is needed.
     this.onIdle(connection);
     this.#set.handshakeEnded();
+    if (this.#waiting.length > 0) this.#grow();
   }
 
   onProven(connection: UpstreamConnection): void {
@@ -190,7 +203,9 @@ export class ConnectionPool implements ConnectionOwner {
 
   /** Opens as many connections as there are requests waiting for one, within the limits. */
   #grow(): void {
-    while (this.#connecting < this.#waiting.length && this.#connections.size < this.#limits.connectionsMax) {
+    const unproven = this.#idle.reduce((count, connection) => (connection.proven ? count : count + 1), 0);
+    const most = Math.min(this.#waiting.length - unproven, this.connectsMax);
+    while (this.#connecting < most && this.#connections.size < this.#limits.connectionsMax) {
       if (!this.#set.mayHandshake(this)) return;
       this.#open();
     }

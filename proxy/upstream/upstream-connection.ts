@@ -71,6 +71,8 @@ export class UpstreamConnection implements ConnectHandler, Http1Sink, TimerOwner
   readBuffer: Buffer = Buffer.allocUnsafeSlow(readBytes);
   ready = false;
   proven = false;
+  /** When the connect began, monotonic ms. */
+  readonly openedMs: number;
   /** Requests it has carried; the first one meets no stale connection. */
   served = 0;
 
@@ -78,6 +80,7 @@ export class UpstreamConnection implements ConnectHandler, Http1Sink, TimerOwner
     this.#owner = owner;
     this.#idleMs = options.idleMs;
     const nowMs = owner.nowMs();
+    this.openedMs = nowMs;
     this.#expiresMs = nowMs + options.ageMs;
     this.#parser = new Http1Parser("response", this, owner.httpLimits);
     this.#timer = new WheelTimer(this, 0);
