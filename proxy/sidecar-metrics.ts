@@ -59,7 +59,7 @@ function addConnectionMetrics(registry: Registry, state: SidecarState): void {
   });
   addGauge(registry, {
     name: "atoll_upstream_connects_max",
-    help: "Connects that may be in progress, by upstream: few while they take many times as long as they can.",
+    help: "Connects that may be in progress, by upstream: few while they take long, or after many have begun.",
     labels: ["upstream", "server_name"],
     read: (add) => {
       for (const { target, connectsMax } of state.pools.pools()) add(targetLabels(target), connectsMax);

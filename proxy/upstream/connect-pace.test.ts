@@ -2,53 +2,74 @@ import { describe, expect, it } from "vitest";
 import fc from "fast-check";
 import { ConnectPace } from "./connect-pace.ts";
 
+/** What a pace allows when nothing is in progress and enough time for any burst has passed. */
+const rested = (pace: ConnectPace, nowMs: number): number => pace.allowed(0, 0, nowMs);
+
 describe("ConnectPace", () => {
   it("allows all while connects take what they can take, near or far", () => {
     for (const tookMs of [0.4, 9, 170]) {
       const pace = new ConnectPace(64);
-      for (let at = 0; at < 50; at++) pace.note(tookMs * (1 + (at % 2) * 0.6), at * 5);
-      expect(pace.allowed(250)).toBe(64);
+      for (let at = 0; at < 50; at++) pace.succeeded(tookMs * (1 + (at % 2) * 0.6), at * 5);
+      expect(rested(pace, 250)).toBe(64);
     }
   });
 
   it("allows few when they take many times as long, and all again a while after", () => {
     const pace = new ConnectPace(64);
-    pace.note(3, 0);
-    for (let at = 1; at <= 20; at++) pace.note(400, at * 20);
-    expect(pace.allowed(400)).toBeLessThanOrEqual(4);
-    expect(pace.allowed(3_400)).toBeGreaterThan(20);
-    expect(pace.allowed(10_000)).toBe(64);
+    pace.succeeded(3, 0);
+    for (let at = 1; at <= 20; at++) pace.succeeded(400, at * 20);
+    expect(rested(pace, 400)).toBeLessThanOrEqual(4);
+    expect(rested(pace, 3_400)).toBeGreaterThan(20);
+    expect(rested(pace, 10_000)).toBe(64);
   });
 
   it("slows less for a far target that is slow by the same time", () => {
     const near = new ConnectPace(64);
     const far = new ConnectPace(64);
-    near.note(5, 0);
-    far.note(170, 0);
+    near.succeeded(5, 0);
+    far.succeeded(170, 0);
     for (let at = 1; at <= 20; at++) {
-      near.note(5 + 300, at * 20);
-      far.note(170 + 300, at * 20);
+      near.succeeded(5 + 300, at * 20);
+      far.succeeded(170 + 300, at * 20);
     }
-    expect(far.allowed(400)).toBeGreaterThan(4 * near.allowed(400));
+    expect(rested(far, 400)).toBeGreaterThan(4 * rested(near, 400));
   });
 
   it("believes a longer way in the end", () => {
     const pace = new ConnectPace(64);
-    pace.note(20, 0);
-    for (let at = 1; at <= 200; at++) pace.note(120, at * 10);
-    expect(pace.allowed(2_000)).toBe(64);
+    pace.succeeded(20, 0);
+    for (let at = 1; at <= 200; at++) pace.succeeded(120, at * 10);
+    expect(rested(pace, 2_000)).toBe(64);
   });
 
-  it("always allows one at least and never more than all", () => {
+  it("lets the connections to a target double each second after the first burst", () => {
+    const pace = new ConnectPace(64);
+    const openAfter: number[] = [];
+    let open = 0;
+    for (let nowMs = 0; nowMs <= 4_000; nowMs++) {
+      // Connects here take no time, and there are always requests that want one.
+      for (; pace.allowed(1, open, nowMs) > 1; open++) pace.began(open, nowMs);
+      if (nowMs % 1_000 === 0) openAfter.push(open);
+    }
+    const [atOnce = 0, ...later] = openAfter;
+    expect(atOnce).toBe(64);
+    later.forEach((count, at) => expect(count / (openAfter[at] ?? 1)).toBeGreaterThan(1.9));
+    later.forEach((count, at) => expect(count / (openAfter[at] ?? 1)).toBeLessThan(2.8));
+  });
+
+  it("always allows one, never more than all, and none beyond its credit", () => {
+    const step = fc.record({ laterMs: fc.integer({ min: 0, max: 3_000 }), wanted: fc.integer({ min: 0, max: 300 }), tookMs: fc.double({ min: 0, max: 60_000, noNaN: true }) });
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 200 }), fc.array(fc.tuple(fc.double({ min: 0, max: 60_000, noNaN: true }), fc.integer({ min: 0, max: 10_000 })), { maxLength: 50 }), (most, samples) => {
+      fc.property(fc.integer({ min: 1, max: 200 }), fc.array(step, { maxLength: 50 }), (most, steps) => {
         const pace = new ConnectPace(most);
         let nowMs = 0;
-        for (const [tookMs, laterMs] of samples) {
+        for (const { laterMs, wanted, tookMs } of steps) {
           nowMs += laterMs;
-          pace.note(tookMs, nowMs);
-          expect(pace.allowed(nowMs)).toBeGreaterThanOrEqual(1);
-          expect(pace.allowed(nowMs)).toBeLessThanOrEqual(most);
+          let connecting = 0;
+          for (; connecting < wanted && connecting < pace.allowed(connecting, connecting, nowMs); connecting++) pace.began(connecting, nowMs);
+          expect(connecting).toBeGreaterThanOrEqual(Math.min(1, wanted));
+          expect(connecting).toBeLessThanOrEqual(most);
+          pace.succeeded(tookMs, nowMs);
         }
       }),
     );

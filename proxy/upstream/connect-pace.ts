@@ -10,33 +10,52 @@ const forgetHalfMs = 1_000;
 const fastestDrift = 1.01;
 
 /**
- * How many connects to one target may be in progress. A connect that takes many times what it can take says that this
- * process or the other is short of CPU; and while they are, each connect more makes the requests that wait for it wait
- * longer, which asks for more connects. The number falls as the time grows, so that their rate falls with its square.
+ * How many connects to one target may be in progress (ADR 0011). Each costs both sides more CPU than the request that
+ * asked for it, and while CPU is short requests wait longer and ask for more connects. Two things hold that back:
+ * - a connect that takes many times what it can take says that CPU is short: the number in progress falls as the time
+ *   grows, so their rate falls with its square;
+ * - after a first burst the connections to a target at most double each second. Requests meanwhile take the connections
+ *   that become idle.
+ * One is always allowed, so that nobody waits for a connection that never comes.
  */
 export class ConnectPace {
   readonly #most: number;
   #fastestMs = Number.POSITIVE_INFINITY;
   #recentMs = 0;
   #recentAtMs = 0;
+  #credit: number;
+  #creditAtMs = 0;
 
-  /** `most`: how many are allowed when all is well. */
+  /** `most`: how many are allowed when all is well, and the first burst. */
   constructor(most: number) {
     this.#most = most;
+    this.#credit = most;
+  }
+
+  /** A connect begins; `open` connections are there or on their way. */
+  began(open: number, nowMs: number): void {
+    this.#credit = Math.max(0, this.#creditNow(open, nowMs) - 1);
+    this.#creditAtMs = nowMs;
   }
 
   /** A connect has succeeded after `tookMs`. */
-  note(tookMs: number, nowMs: number): void {
+  succeeded(tookMs: number, nowMs: number): void {
     const recent = this.#recent(nowMs);
     this.#fastestMs = Math.min(tookMs, this.#fastestMs * fastestDrift);
     this.#recentMs = recent === 0 ? tookMs : recent + (tookMs - recent) * newestShare;
     this.#recentAtMs = nowMs;
   }
 
-  /** At least 1. */
-  allowed(nowMs: number): number {
+  /** How many may be in progress with `connecting` of the `open` connections still on their way. */
+  allowed(connecting: number, open: number, nowMs: number): number {
     const ratio = this.#recent(nowMs) / Math.max(this.#fastestMs, fastestMsMin);
-    return Number.isFinite(ratio) && ratio > usualRatio ? Math.max(1, Math.round((this.#most * usualRatio) / ratio)) : this.#most;
+    const most = Number.isFinite(ratio) && ratio > usualRatio ? Math.round((this.#most * usualRatio) / ratio) : this.#most;
+    return Math.max(1, Math.min(most, connecting + Math.floor(this.#creditNow(open, nowMs))));
+  }
+
+  #creditNow(open: number, nowMs: number): number {
+    const perMs = Math.max(this.#most, open) / 1_000;
+    return Math.min(this.#most, this.#credit + (nowMs - this.#creditAtMs) * perMs);
   }
 
   #recent(nowMs: number): number {

@@ -116,6 +116,7 @@ describe("a pool", () => {
     const { clock, sockets, pool } = setUp();
     pool.acquire(new User(), false, false);
     sockets[0]?.handler.onReady();
+    await clock.advance(1_000);
     for (let count = 0; count < 100; count++) pool.acquire(new User(), false, false);
     const connecting = (): number => sockets.length - ready;
     let ready = 1;

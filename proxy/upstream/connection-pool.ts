@@ -104,9 +104,9 @@ export class ConnectionPool implements ConnectionOwner {
     return this.#waiting.length;
   }
 
-  /** Connects that may be in progress now: fewer while they take longer than they need. */
+  /** Connects that may be in progress now. */
   get connectsMax(): number {
-    return this.#pace.allowed(this.nowMs());
+    return this.#pace.allowed(this.#connecting, this.#connections.size, this.nowMs());
   }
 
   /**
@@ -166,7 +166,7 @@ export class ConnectionPool implements ConnectionOwner {
   onReady(connection: UpstreamConnection): void {
     this.#connecting--;
     const nowMs = this.nowMs();
-    this.#pace.note(nowMs - connection.openedMs, nowMs);
+    this.#pace.succeeded(nowMs - connection.openedMs, nowMs);
     // Who waits is served first: what then still waits decides whether another handshake is needed.
     this.onIdle(connection);
     this.#set.handshakeEnded();
@@ -204,8 +204,8 @@ export class ConnectionPool implements ConnectionOwner {
   /** Opens as many connections as there are requests waiting for one, within the limits. */
   #grow(): void {
     const unproven = this.#idle.reduce((count, connection) => (connection.proven ? count : count + 1), 0);
-    const most = Math.min(this.#waiting.length - unproven, this.connectsMax);
-    while (this.#connecting < most && this.#connections.size < this.#limits.connectionsMax) {
+    const wanted = this.#waiting.length - unproven;
+    while (this.#connecting < Math.min(wanted, this.connectsMax) && this.#connections.size < this.#limits.connectionsMax) {
       if (!this.#set.mayHandshake(this)) return;
       this.#open();
     }
@@ -219,6 +219,7 @@ export class ConnectionPool implements ConnectionOwner {
   #open(): void {
     const { connector, random } = this.#environment;
     this.#connecting++;
+    this.#pace.began(this.#connections.size, this.nowMs());
     this.#set.handshakeBegan();
     const { ageMs } = this.#limits;
     const idleMs = this.target.sni === "" ? this.#limits.appIdleMs : this.#limits.idleMs;
