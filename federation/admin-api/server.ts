@@ -1,5 +1,4 @@
 import { constants } from "node:crypto";
-import type { AddressInfo } from "node:net";
 import { TLSSocket } from "node:tls";
 import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
@@ -7,6 +6,7 @@ import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import { faultsOf } from "#federation/model/parse/fault.ts";
 import type { z } from "zod";
+import { explainListenError, portOf } from "#federation/runtime/listen.ts";
 import { sendEvents } from "./event-stream.ts";
 import { createOpenApi, type OpenApiInfo } from "./openapi.ts";
 import { peerSpiffeId } from "./peer.ts";
@@ -59,7 +59,7 @@ export interface AdminServer extends AsyncDisposable {
   replaceTls(tls: AdminTls): void;
 }
 
-/** Serves `operations`, `/openapi.json`, `/livez` and `/readyz` over mutual TLS 1.3. @throws what listening throws, e.g. EADDRINUSE. */
+/** Serves `operations`, `/openapi.json`, `/livez` and `/readyz` over mutual TLS 1.3. @throws {ATOLL_PORT_TAKEN} */
 export async function openAdminServer(options: AdminServerOptions): Promise<AdminServer> {
   const stopping = new AbortController();
   const app = fastify({
@@ -84,9 +84,12 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
     const { method, path } = operation.route;
     app.route({ method, url: path.replaceAll(/\{(\w+)\}/g, ":$1"), handler: createHandler(operation, options, stopping.signal, watches) });
   }
-  await app.listen({ host: options.address, port: options.port });
+  const address = { host: options.address, port: options.port };
+  await app.listen(address).catch((error: unknown) => {
+    throw explainListenError(error, address);
+  });
   return {
-    port: (app.server.address() as AddressInfo).port,
+    port: portOf(app.server),
     replaceTls: (tls) => app.server.setSecureContext(secureOptions(tls)),
     async [Symbol.asyncDispose]() {
       stopping.abort();

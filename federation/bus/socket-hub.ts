@@ -1,7 +1,8 @@
 import { chmodSync, unlinkSync } from "node:fs";
-import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { isAddressInUse, listen, portOf } from "#federation/runtime/listen.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { silentBusObserver, type BusObserver } from "./bus-observer.ts";
 import { connectOptions, formatSocketAddress, type SocketAddress } from "./socket-address.ts";
@@ -38,19 +39,20 @@ export interface SocketHub extends AsyncDisposable {
  */
 export async function openSocketHub(options: SocketHubOptions): Promise<SocketHub> {
   const { address } = options;
+  const listenOptions = address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
   const hub = new Hub(options);
   const server = createServer({ noDelay: true }, (socket) => hub.accept(socket));
   try {
-    await listen(server, address);
+    await listen(server, listenOptions);
   } catch (error) {
-    if (address.kind !== "unix" || !(error instanceof Error && "code" in error && error.code === "EADDRINUSE") || (await isAlive(address))) {
+    if (address.kind !== "unix" || !isAddressInUse(error) || (await isAlive(address))) {
       throw new AtollError("ATOLL_BUS_UNAVAILABLE", `the hub cannot listen on ${formatSocketAddress(address)}: ${describeError(error)}`, { cause: error });
     }
     unlinkSync(address.path);
-    await listen(server, address);
+    await listen(server, listenOptions);
   }
   if (address.kind === "unix") chmodSync(address.path, 0o600);
-  const listening: SocketAddress = address.kind === "tcp" ? { ...address, port: (server.address() as AddressInfo).port } : address;
+  const listening: SocketAddress = address.kind === "tcp" ? { ...address, port: portOf(server) } : address;
   return {
     address: listening,
     get clientCount() {
@@ -207,18 +209,6 @@ class HubClient {
       else this.#silence = this.#watchSilence();
     });
   }
-}
-
-function listen(server: Server, address: SocketAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    const onListening = (): void => {
-      server.off("error", reject);
-      resolve();
-    };
-    if (address.kind === "unix") server.listen(address.path, onListening);
-    else server.listen({ host: address.host, port: address.port }, onListening);
-  });
 }
 
 /** True when something accepts connections at `address`. */

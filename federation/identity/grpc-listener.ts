@@ -1,8 +1,9 @@
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { ServerCredentials, type Server } from "@grpc/grpc-js";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import { readSvidLeaf } from "./certificate-reader.ts";
@@ -79,17 +80,17 @@ export async function openGrpcListener(options: GrpcListenerOptions, signal: Abo
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  await listen(listener, options.port, options.address);
+  await listen(listener, { host: options.address, port: options.port });
   const closing = new AbortController();
   const following = follow(listener, options, AbortSignal.any([signal, closing.signal]));
   let closed: Promise<void> | undefined;
   return {
-    port: (listener.address() as AddressInfo).port,
+    port: portOf(listener),
     [Symbol.asyncDispose]: () =>
       (closed ??= (async () => {
         closing.abort();
         await following;
-        const ended = new Promise<void>((resolve) => listener.close(() => resolve()));
+        const ended = closeServer(listener);
         injector.drain(drainMs);
         // What has not become HTTP/2 yet, or does not go by itself, is cut.
         const timer = systemClock.schedule(drainMs, () => sockets.forEach((socket) => socket.destroy()));
@@ -104,17 +105,6 @@ async function follow(listener: TlsServer, options: GrpcListenerOptions, signal:
   for await (const material of options.material.changes(signal)) {
     if (material !== undefined) listener.setSecureContext(createServerContextOptions(material, options.presentedRoot));
   }
-}
-
-/** Resolves once `listener` listens; rejects with the platform's error. */
-export function listen(listener: TlsServer, port: number, address: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    listener.once("error", reject);
-    listener.listen(port, address, () => {
-      listener.off("error", reject);
-      resolve();
-    });
-  });
 }
 
 /** The caller's identity as the handshake proved it, or undefined on a listener that takes clients without certificates. */

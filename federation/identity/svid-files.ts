@@ -1,7 +1,8 @@
-import { chmod, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { readFile, rename } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { describeError } from "#federation/runtime/errors.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { encodeBundle, parseBundle } from "./bundle-jwks.ts";
@@ -34,13 +35,13 @@ export async function loadIdentity(directory: string): Promise<LoadedIdentity> {
 
 /** Writes key and chain into one file of mode 0600, so that they change together; after a crash it is the old or the new one. */
 export function saveSvid(directory: string, svid: X509Svid): Promise<void> {
-  return writePrivately(directory, svidFile, svid.privateKeyPem + svid.certificateChainPem);
+  return writePrivateFile(join(directory, svidFile), svid.privateKeyPem + svid.certificateChainPem);
 }
 
 /** Writes bundles as a SPIFFE bundle map. @see https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE_Trust_Domain_and_Bundle.md */
 export function saveBundles(directory: string, bundles: readonly TrustBundle[]): Promise<void> {
   const entries = bundles.map((bundle) => [bundle.trustDomain, JSON.parse(encodeBundle(bundle)) as unknown]);
-  return writePrivately(directory, bundlesFile, JSON.stringify({ trust_domains: Object.fromEntries(entries) }));
+  return writePrivateFile(join(directory, bundlesFile), JSON.stringify({ trust_domains: Object.fromEntries(entries) }));
 }
 
 function parseSvidFile(text: string): X509Svid {
@@ -71,31 +72,5 @@ async function loadFile<T>(path: string, parse: (text: string) => T, warnings: s
     await rename(path, aside);
     warnings.push(`${path} could not be used and was moved to ${aside}: ${describeError(error)}`);
     return undefined;
-  }
-}
-
-/** A temporary file beside the target, synced, then renamed over it; the directory is synced so that the rename lasts. */
-async function writePrivately(directory: string, name: string, text: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const temporary = join(directory, `.${name}.${randomUUID()}`);
-  try {
-    const file = await open(temporary, "wx", 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await chmod(temporary, 0o600);
-    await rename(temporary, join(directory, name));
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  const parent = await open(directory, "r");
-  try {
-    await parent.sync();
-  } finally {
-    await parent.close();
   }
 }

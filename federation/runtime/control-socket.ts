@@ -1,8 +1,9 @@
 import { chmod, rm } from "node:fs/promises";
-import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { createConnection, createServer, type Socket } from "node:net";
 import { AtollError, describeError, isAtollError } from "./errors.ts";
 import { errorCatalog, type ErrorCode } from "./error-catalog.ts";
 import { abortedError, deadlineSignal, type Clock } from "./clock.ts";
+import { closeServer, listen } from "./listen.ts";
 
 /** What a control server answers: operation name → handler. What a handler throws reaches the client as an error with its code. */
 export type ControlHandlers = Readonly<Record<string, (params: unknown, signal: AbortSignal) => unknown>>;
@@ -35,13 +36,13 @@ export async function openControlServer(path: string, handlers: ControlHandlers)
     serveConnection(socket, handlers, stopper.signal);
   });
   await rm(path, { force: true });
-  await listen(server, path);
+  await listen(server, { path });
   await chmod(path, 0o600);
   return {
     async [Symbol.asyncDispose]() {
       stopper.abort();
       for (const socket of sockets) socket.destroy();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
+      await closeServer(server);
       await rm(path, { force: true });
     },
   };
@@ -159,16 +160,6 @@ function checkSocketPath(path: string): void {
   const bytes = Buffer.byteLength(path);
   if (bytes <= socketPathBytesMax) return;
   throw new AtollError("ATOLL_CONFIG_INVALID", `${path} is ${bytes} bytes; a unix socket's path may have ${socketPathBytesMax}: choose a shorter data directory (--data)`);
-}
-
-function listen(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(path, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
 }
 
 function connect(path: string): Promise<Socket> {

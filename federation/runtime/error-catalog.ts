@@ -115,7 +115,7 @@ export const errorCatalog = {
   },
   ATOLL_PORT_TAKEN: {
     meaning: "A listening port is in use by another process.",
-    action: "Stop the process that the message names, or choose another --port-base.",
+    action: "Stop the process that the message names, or choose another port (for `atoll up`: --port-base).",
   },
   ATOLL_PROCESS_FAILED: {
     meaning: "A process of the federation ended or did not become ready.",

@@ -4,8 +4,8 @@ import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
- * Writes a file that only its owner may read (0600), whole or not at all: under another name, to the disk, then renamed.
- * Missing folders are made, 0700.
+ * Writes a file that only its owner may read (0600), whole or not at all: under another name, to the disk, then renamed,
+ * and the folder to the disk so that the rename lasts. Missing folders are made, 0700.
  */
 export function writePrivateFileSync(path: string, content: string | Uint8Array): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -19,6 +19,12 @@ export function writePrivateFileSync(path: string, content: string | Uint8Array)
     closeSync(file);
   }
   renameSync(temporary, path);
+  const folder = openSync(dirname(path), "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
 }
 
 /** The same without holding up the event loop, for processes that carry traffic. */
@@ -37,5 +43,11 @@ export async function writePrivateFile(path: string, content: string): Promise<v
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  }
+  const folder = await open(dirname(path), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }

@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
+import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 
 /** Where a process shows its metrics. */
 export interface MetricsServer extends AsyncDisposable {
@@ -19,17 +19,12 @@ export async function openMetricsServer(registry: Registry, address: string, por
       () => response.writeHead(500, { "content-type": "text/plain" }).end("the metrics could not be collected\n"),
     );
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, address, resolve);
-  });
+  await listen(server, { host: address, port });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
+      await closeServer(server);
     },
   };
 }

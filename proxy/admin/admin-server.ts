@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Explanation } from "#federation/routing/explain.ts";
 import { describeError } from "#federation/runtime/errors.ts";
+import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 
 /** What a proxy can show of itself. Everything is computed when asked for. */
 export interface AdminViews {
@@ -33,17 +33,12 @@ export async function openAdminServer(views: AdminViews, port: number): Promise<
       send(response, 500, { error: describeError(error) });
     }
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, loopback, resolve);
-  });
+  await listen(server, { host: loopback, port });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
+      await closeServer(server);
     },
   };
 }

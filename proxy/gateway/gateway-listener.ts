@@ -1,6 +1,7 @@
-import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import type { EndpointView, GatewayRoute } from "#federation/model/snapshot.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { plainEnd, relay, type Relay } from "../tcp/relay.ts";
@@ -59,26 +60,20 @@ export class GatewayListener {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
   }
 
-  /** Listens; rejects with the platform's error when the port cannot be bound. */
+  /** Listens. @throws {ATOLL_PORT_TAKEN} */
   static async open(options: GatewayListenerOptions): Promise<GatewayListener> {
     const listener = new GatewayListener(options);
-    await new Promise<void>((resolve, reject) => {
-      listener.#server.once("error", reject);
-      listener.#server.listen(options.port, options.address, () => {
-        listener.#server.off("error", reject);
-        resolve();
-      });
-    });
+    await listen(listener.#server, { host: options.address, port: options.port });
     return listener;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return portOf(this.#server);
   }
 
   /** Accepts nothing new, lets connections end by themselves for `drainMs`, then resets the rest. */
   async drain(drainMs: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = closeServer(this.#server);
     for (const socket of this.#waiting) socket.destroy();
     this.#options.ping.responder.closeAll();
     const timer = this.#options.clock.schedule(drainMs, () => {

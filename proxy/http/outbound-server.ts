@@ -1,6 +1,7 @@
 import { createServer } from "node:net";
-import type { AddressInfo, Server } from "node:net";
+import type { Server } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { listen, portOf } from "#federation/runtime/listen.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { createCircuitStage, createDeadlineStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
 import type { Route } from "./exchange.ts";
@@ -45,7 +46,7 @@ export class OutboundServer {
     this.#listener = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => http.adopt(socket));
   }
 
-  /** Listens. Rejects with the platform's error when the port cannot be bound. */
+  /** Listens. @throws {ATOLL_PORT_TAKEN} */
   static async open(options: OutboundServerOptions): Promise<OutboundServer> {
     const { clock, random, wheel, telemetry } = options;
     const limits = options.httpLimits ?? defaultHttpLimits;
@@ -62,18 +63,12 @@ export class OutboundServer {
       ],
     });
     const server = new OutboundServer(http);
-    await new Promise<void>((resolve, reject) => {
-      server.#listener.once("error", reject);
-      server.#listener.listen({ host: options.address, port: options.port, backlog: 511, reusePort: options.reusePort ?? false }, () => {
-        server.#listener.off("error", reject);
-        resolve();
-      });
-    });
+    await listen(server.#listener, { host: options.address, port: options.port, backlog: 511, reusePort: options.reusePort ?? false });
     return server;
   }
 
   get port(): number {
-    return (this.#listener.address() as AddressInfo).port;
+    return portOf(this.#listener);
   }
 
   /** Accepts nothing new, lets requests under way finish until `signal` aborts. */

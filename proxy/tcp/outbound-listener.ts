@@ -1,6 +1,7 @@
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import { Tries, type Candidate, type Chooser } from "../upstream/chooser.ts";
 import type { Connector } from "../upstream/connector.ts";
 import { plainEnd, relay, type Relay } from "./relay.ts";
@@ -49,23 +50,17 @@ export class TcpListener {
 
   static async open(options: TcpListenerOptions): Promise<TcpListener> {
     const listener = new TcpListener(options);
-    await new Promise<void>((resolve, reject) => {
-      listener.#server.once("error", reject);
-      listener.#server.listen(options.port, options.address, () => {
-        listener.#server.off("error", reject);
-        resolve();
-      });
-    });
+    await listen(listener.#server, { host: options.address, port: options.port });
     return listener;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return portOf(this.#server);
   }
 
   /** Accepts nothing new, waits up to `drainMs` for connections to end, then resets them. */
   async drain(drainMs: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = closeServer(this.#server);
     const timer = this.#options.clock.schedule(drainMs, () => {
       for (const socket of this.#open) socket.resetAndDestroy();
     });

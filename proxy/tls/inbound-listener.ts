@@ -1,4 +1,4 @@
-import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from "node:net";
+import { createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { createServerContextOptions, createServerTlsOptions, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { verifyPeer } from "#federation/identity/verify-peer.ts";
@@ -6,6 +6,7 @@ import type { SpiffeId } from "#federation/model/names.ts";
 import type { CallerRule, InboundPort, Snapshot } from "#federation/model/snapshot.ts";
 import { isReservedPath, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { listen, portOf } from "#federation/runtime/listen.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { HandshakeGate } from "./handshake-gate.ts";
@@ -91,21 +92,15 @@ export class InboundListener {
     });
   }
 
-  /** Listens; there must be a valid identity. Rejects with the platform's error when the port cannot be bound. */
+  /** Listens; there must be a valid identity. @throws {ATOLL_PORT_TAKEN} */
   static async open(options: InboundListenerOptions, material: TlsMaterial): Promise<InboundListener> {
     const listener = new InboundListener(options, material);
-    await new Promise<void>((resolve, reject) => {
-      listener.#tcp.once("error", reject);
-      listener.#tcp.listen(options.port, options.address, () => {
-        listener.#tcp.off("error", reject);
-        resolve();
-      });
-    });
+    await listen(listener.#tcp, { host: options.address, port: options.port });
     return listener;
   }
 
   get port(): number {
-    return (this.#tcp.address() as AddressInfo).port;
+    return portOf(this.#tcp);
   }
 
   /** Call when the SVID or the snapshot has changed: swaps the context and closes connections whose caller lost its right. */

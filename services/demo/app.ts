@@ -1,6 +1,6 @@
-import { Agent, createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { Agent, createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { DemoService } from "./demo-process.ts";
 
 export type AppKind = "storefront" | "catalog" | "payments";
@@ -55,12 +55,12 @@ export async function startApp(config: AppConfig, clock: Clock): Promise<DemoSer
   });
   // Longer than the proxy in front keeps an idle connection, so that the proxy is the one to close it.
   server.keepAliveTimeout = 180_000;
-  await listen(server, config.listen.address, config.listen.port);
+  await listen(server, { host: config.listen.address, port: config.listen.port });
   return {
-    ports: { http: (server.address() as AddressInfo).port },
+    ports: { http: portOf(server) },
     async drain() {
       isDraining = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = closeServer(server);
       server.closeIdleConnections();
       await closed;
       agent.destroy();
@@ -118,11 +118,4 @@ function send(response: ServerResponse, config: AppConfig, reply: Reply): void {
     "x-instance": config.name,
   });
   response.end(body);
-}
-
-function listen(server: Server, address: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, address, () => resolve());
-  });
 }

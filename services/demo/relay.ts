@@ -1,5 +1,6 @@
-import { createConnection, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createConnection, createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { DemoService } from "./demo-process.ts";
 
 /** One delayed way from a listening port to a target. */
@@ -30,17 +31,14 @@ export async function startRelay(config: RelayConfig, clock: Clock): Promise<Dem
   const ports: Record<string, number> = {};
   for (const link of config.links) {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => join(near, link, clock, sockets));
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(link.listen.port, link.listen.address, () => resolve());
-    });
+    await listen(server, { host: link.listen.address, port: link.listen.port });
     servers.push(server);
-    ports[link.name] = (server.address() as AddressInfo).port;
+    ports[link.name] = portOf(server);
   }
   return {
     ports,
     async drain() {
-      const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+      const closed = servers.map(closeServer);
       for (const socket of sockets) socket.destroy();
       await Promise.all(closed);
     },

@@ -9,6 +9,7 @@ const usersField = objectField({
   edge: objectField({ address: addressField, port: portField }),
   host: stringField({ max: 253 }),
   ratePerSecond: integerField({ min: 1, max: 20_000 }),
+  rampMs: integerField({ min: 0, max: 600_000 }),
   deadlineMs: integerField({ min: 1, max: 600_000 }),
 });
 

@@ -19,7 +19,7 @@ afterEach(async () => {
 
 async function usersOf(port: number): Promise<ControlClient> {
   const dataDir = mkdtempSync(join(tmpdir(), "atoll-users-"));
-  const users = await startUsers({ name: "u", dataDir, region: "eu", edge: { address, port }, host: "storefront.web", ratePerSecond: 200, deadlineMs: 2_000 }, systemClock);
+  const users = await startUsers({ name: "u", dataDir, region: "eu", edge: { address, port }, host: "storefront.web", ratePerSecond: 200, rampMs: 0, deadlineMs: 2_000 }, systemClock);
   const client = await openControlClient(join(dataDir, "control.sock"), systemClock);
   closers.push(async () => {
     await client[Symbol.asyncDispose]();

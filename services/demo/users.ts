@@ -3,20 +3,19 @@ import { join } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { openControlServer } from "#federation/runtime/control-socket.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { arrivalMs } from "./arrivals.ts";
+import { arrivalMs, type Arrivals } from "./arrivals.ts";
 import type { DemoService } from "./demo-process.ts";
 import { InFlightLog } from "./in-flight-log.ts";
 import { RequestWindows } from "./request-windows.ts";
 
 /** The users of one region: callers at a fixed rate that never wait for each other's answers. */
-export interface UsersConfig {
+export interface UsersConfig extends Arrivals {
   readonly name: string;
   readonly dataDir: string;
   readonly region: string;
   /** The edge sidecar's outbound port. */
   readonly edge: { readonly address: string; readonly port: number };
   readonly host: string;
-  readonly ratePerSecond: number;
   readonly deadlineMs: number;
 }
 
@@ -129,7 +128,7 @@ class Users {
     if (lateMs > 0) this.#log.noteStall(this.#clock.nowMs(), lateMs);
     if (this.#isStopped) return;
     for (;;) {
-      const plannedMs = this.#startMs + arrivalMs(this.#planned, this.#config.ratePerSecond);
+      const plannedMs = this.#startMs + arrivalMs(this.#planned, this.#config);
       if (plannedMs > nowMs) break;
       this.#send(mix[this.#planned % mix.length] ?? home, plannedMs);
       this.#planned++;

@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { dirname } from "node:path";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { EngineName } from "./find-engine.ts";
 
 /** How to start one engine. */
@@ -64,14 +65,9 @@ export async function startEngine(options: StartEngineOptions, signal: AbortSign
  */
 export async function findFreePort(address: string): Promise<number> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host: address, port: 0 }, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
+  await listen(server, { host: address, port: 0 });
+  const port = portOf(server);
+  await closeServer(server);
   return port;
 }
 

@@ -1,6 +1,7 @@
 import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
-import { checkBlock, findFreeBlock, isFree, PortBlock, portOwner } from "./port-block.ts";
+import { portOwner } from "#federation/runtime/listen.ts";
+import { checkBlock, findFreeBlock, isFree, PortBlock } from "./port-block.ts";
 
 async function listening<T>(run: (port: number) => Promise<T>): Promise<T> {
   const server = createServer();

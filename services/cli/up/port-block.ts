@@ -1,6 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { createServer } from "node:net";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { portOwner } from "#federation/runtime/listen.ts";
 
 /** Hands out the ports of one block, in order. */
 export class PortBlock {
@@ -63,18 +63,6 @@ export function isFree(port: number): Promise<boolean> {
     server.once("error", () => resolve(false));
     server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve(true)));
   });
-}
-
-/** `name (pid 123)` of who listens on `port`, when lsof is there and we may see it. */
-export function portOwner(port: number): string | undefined {
-  try {
-    const out = execFileSync("lsof", ["-nP", `-iTCP:${port}`, "-sTCP:LISTEN", "-Fpc"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], timeout: 3_000 });
-    const pid = /^p(\d+)$/m.exec(out)?.[1];
-    const name = /^c(.+)$/m.exec(out)?.[1];
-    return pid === undefined ? undefined : `${name ?? "a process"} (pid ${pid})`;
-  } catch {
-    return undefined;
-  }
 }
 
 /** FNV-1a, 32 bit: spreads names, protects nothing. */

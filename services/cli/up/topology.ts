@@ -72,6 +72,8 @@ const accessLogName = "access.log";
 /** Shorter than what a user waits, so that the storefront still answers. */
 const callDeadlineMs = 4_000;
 const userDeadlineMs = 8_000;
+/** In half the time two processors are short for seconds while every program compiles what it runs. */
+const userRampMs = 10_000;
 
 /** A proxy's garbage is short-lived: a young generation of 12 MB instead of 48 costs no measurable CPU and saves 8 MB. */
 export const proxyFlags = ["--max-semi-space-size=4"];
@@ -257,6 +259,7 @@ class Layout {
           edge: { address, port: portOf(ports, "outbound") },
           host: "storefront.web",
           ratePerSecond: users.ratePerSecond,
+          rampMs: userRampMs,
           deadlineMs: userDeadlineMs,
         },
       });

@@ -1,12 +1,12 @@
 import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { joinPath, joinRequestSchema, type JoinAnswer, type JoinRequest } from "#federation/admin-api/join-contract.ts";
 import { problemOf } from "#federation/admin-api/problem.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createServerContextOptions, createServerTlsOptions, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 
 /** Bounds of the port that anybody may reach. */
@@ -47,21 +47,16 @@ export async function openJoinServer(options: JoinServerOptions, signal: AbortSi
     },
   );
   server.maxConnections = joinServerLimits.connections;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options.port, options.address, resolve);
-  });
+  await listen(server, { host: options.address, port: options.port });
   const closing = new AbortController();
   const following = followMaterial(server, options, root, AbortSignal.any([signal, closing.signal]));
   return {
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     async [Symbol.asyncDispose]() {
       closing.abort();
       await following;
       server.closeAllConnections();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
+      await closeServer(server);
     },
   };
 }
