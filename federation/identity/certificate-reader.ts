@@ -32,6 +32,9 @@ export interface KeyUsage {
 /** Whether a certificate may stand for a SPIFFE identity, and for which. */
 export type LeafReading = { readonly kind: "svid"; readonly spiffeId: SpiffeId } | { readonly kind: "refused"; readonly reason: string };
 
+/** `readSvidLeaf`, or something that remembers what it said. */
+export type ReadLeaf = (der: Buffer) => LeafReading;
+
 /** Takes a certificate apart. @throws {ATOLL_CERTIFICATE_INVALID} on anything but a version 3 certificate with each extension at most once. */
 export function readCertificate(der: Uint8Array): CertificateFields {
   if (der.length > certificateLengthBytesMax) throw invalid(`a certificate exceeds ${certificateLengthBytesMax} bytes`);

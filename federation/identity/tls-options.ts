@@ -5,7 +5,7 @@ import type { SpiffeId, TrustDomainName } from "#federation/model/names.ts";
 import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { createAnchors } from "./anchors.ts";
-import { readSvidLeaf } from "./certificate-reader.ts";
+import { readSvidLeaf, type ReadLeaf } from "./certificate-reader.ts";
 import { certificatePem } from "./pem.ts";
 import type { X509Svid } from "./svid.ts";
 
@@ -90,9 +90,12 @@ export function createClientTlsOptions(options: ClientTlsOptions): ConnectionOpt
 }
 
 /** A `checkServerIdentity` that reads the leaf's DER and ignores the host name. */
-export function createServerIdentityCheck(accept: AcceptIdentity): (hostname: string, certificate: PeerCertificate) => Error | undefined {
+export function createServerIdentityCheck(
+  accept: AcceptIdentity,
+  readLeaf: ReadLeaf = readSvidLeaf,
+): (hostname: string, certificate: Pick<PeerCertificate, "raw">) => Error | undefined {
   return (_hostname, certificate) => {
-    const reading = readSvidLeaf(certificate.raw);
+    const reading = readLeaf(certificate.raw);
     if (reading.kind === "refused") return new AtollError("ATOLL_PEER_UNVERIFIED", reading.reason);
     if (!accept(reading.spiffeId)) return new AtollError("ATOLL_PEER_UNVERIFIED", `the server is ${reading.spiffeId}, who is not expected here`);
     return undefined;

@@ -1,6 +1,6 @@
 import type { TLSSocket } from "node:tls";
 import type { SpiffeId } from "#federation/model/names.ts";
-import { readSvidLeaf } from "./certificate-reader.ts";
+import { readSvidLeaf, type ReadLeaf } from "./certificate-reader.ts";
 import type { AcceptIdentity } from "./tls-options.ts";
 
 /** Who stands at the other end of a TLS connection. */
@@ -8,14 +8,14 @@ export type PeerVerdict = { readonly kind: "accepted"; readonly spiffeId: Spiffe
 
 /**
  * Judges the peer of a finished handshake that ran under constrained anchors: the handshake proved that its certificate belongs
- * to the trust domain that it claims, this reads the claim from the leaf's DER and asks `accept`. About 0.1 ms: once for each
- * connection, not for each request.
+ * to the trust domain that it claims, this reads the claim from the leaf's DER and asks `accept`. Once for each connection, not
+ * for each request; who has many from few peers passes `LeafReadings`.
  */
-export function verifyPeer(socket: TLSSocket, accept: AcceptIdentity): PeerVerdict {
+export function verifyPeer(socket: TLSSocket, accept: AcceptIdentity, readLeaf: ReadLeaf = readSvidLeaf): PeerVerdict {
   if (!socket.authorized) return { kind: "refused", reason: "the certificate chain is not trusted" };
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return { kind: "refused", reason: "the peer sent no certificate" };
-  const reading = readSvidLeaf(certificate.raw);
+  const reading = readLeaf(certificate.raw);
   if (reading.kind === "refused") return reading;
   if (!accept(reading.spiffeId)) return { kind: "refused", reason: `${reading.spiffeId} is not accepted here` };
   return { kind: "accepted", spiffeId: reading.spiffeId };

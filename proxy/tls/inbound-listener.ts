@@ -1,6 +1,7 @@
 import { createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { createServerContextOptions, createServerTlsOptions, type TlsMaterial } from "#federation/identity/tls-options.ts";
+import { LeafReadings } from "#federation/identity/leaf-readings.ts";
 import { verifyPeer } from "#federation/identity/verify-peer.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { CallerRule, InboundPort, Snapshot } from "#federation/model/snapshot.ts";
@@ -75,6 +76,7 @@ export class InboundListener {
   readonly #tcp: TcpServer;
   readonly #tls: TlsServer;
   readonly #gate = new HandshakeGate();
+  readonly #leaves = new LeafReadings();
   /** Connections in their handshake, by the remote address and port that tell them apart here. */
   readonly #shaking = new Map<string, { readonly raw: Socket; readonly leave: () => void }>();
   readonly #open = new Map<TLSSocket, { readonly sni: string; readonly callerId: SpiffeId; readonly raw: Socket }>();
@@ -183,7 +185,7 @@ export class InboundListener {
     const sni = typeof socket.servername === "string" ? socket.servername.toLowerCase() : "";
     const inbound = this.#options.snapshot.current.inbound.get(sni);
     if (inbound === undefined) return this.#drop(socket, "unknownName", { sni });
-    const verdict = verifyPeer(socket, () => true);
+    const verdict = verifyPeer(socket, () => true, (der) => this.#leaves.read(der));
     if (verdict.kind === "refused") return this.#drop(socket, "peerUnverified", { sni, reason: verdict.reason });
     const callerId = verdict.spiffeId;
     if (!isCallerAllowed(inbound.callers, callerId)) return this.#drop(socket, "callerRefused", { sni, spiffeId: callerId });
