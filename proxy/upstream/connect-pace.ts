@@ -1,19 +1,17 @@
-/** Connects faster than this differ by nothing but the scheduler's mood. */
-const fastestMsMin = 10;
-/** Up to this many times the fastest a connect is simply a connect. */
-const usualRatio = 2;
+/** A connect that takes so much longer than the fastest is simply a connect: schedulers and networks have their moods. Ms. */
+const slackMs = 20;
 /** The newest sample's share in what counts as recent. */
 const newestShare = 0.3;
 /** Without samples what was slow is forgotten by half in this time. */
 const forgetHalfMs = 1_000;
-/** The fastest becomes this much slower with each sample, so that a route that has become longer is believed in the end. */
+/** The fastest becomes this much slower with each sample, so that a way that has become longer is believed in the end. */
 const fastestDrift = 1.01;
 
 /**
  * How many connects to one target may be in progress (ADR 0011). Each costs both sides more CPU than the request that
  * asked for it, and while CPU is short requests wait longer and ask for more connects. Two things hold that back:
- * - a connect that takes many times what it can take says that CPU is short: the number in progress falls as the time
- *   grows, so their rate falls with its square;
+ * - what a connect takes beyond the fastest is time spent waiting for a processor here or there: the number in progress
+ *   falls as that time grows, so their rate falls with its square;
  * - after a first burst the connections to a target at most double each second. Requests meanwhile take the connections
  *   that become idle.
  * One is always allowed, so that nobody waits for a connection that never comes.
@@ -21,8 +19,8 @@ const fastestDrift = 1.01;
 export class ConnectPace {
   readonly #most: number;
   #fastestMs = Number.POSITIVE_INFINITY;
-  #recentMs = 0;
-  #recentAtMs = 0;
+  #extraMs = 0;
+  #extraAtMs = 0;
   #credit: number;
   #creditAtMs = 0;
 
@@ -38,18 +36,18 @@ export class ConnectPace {
     this.#creditAtMs = nowMs;
   }
 
-  /** A connect has succeeded after `tookMs`. */
-  succeeded(tookMs: number, nowMs: number): void {
-    const recent = this.#recent(nowMs);
+  /** A connect has succeeded, or was given up, after `tookMs`. */
+  ended(tookMs: number, nowMs: number): void {
     this.#fastestMs = Math.min(tookMs, this.#fastestMs * fastestDrift);
-    this.#recentMs = recent === 0 ? tookMs : recent + (tookMs - recent) * newestShare;
-    this.#recentAtMs = nowMs;
+    const extra = this.#extraNow(nowMs);
+    this.#extraMs = extra + (tookMs - this.#fastestMs - extra) * newestShare;
+    this.#extraAtMs = nowMs;
   }
 
   /** How many may be in progress with `connecting` of the `open` connections still on their way. */
   allowed(connecting: number, open: number, nowMs: number): number {
-    const ratio = this.#recent(nowMs) / Math.max(this.#fastestMs, fastestMsMin);
-    const most = Number.isFinite(ratio) && ratio > usualRatio ? Math.round((this.#most * usualRatio) / ratio) : this.#most;
+    const extra = this.#extraNow(nowMs);
+    const most = extra > slackMs ? Math.round((this.#most * slackMs) / extra) : this.#most;
     return Math.max(1, Math.min(most, connecting + Math.floor(this.#creditNow(open, nowMs))));
   }
 
@@ -58,7 +56,7 @@ export class ConnectPace {
     return Math.min(this.#most, this.#credit + (nowMs - this.#creditAtMs) * perMs);
   }
 
-  #recent(nowMs: number): number {
-    return this.#recentMs * 0.5 ** ((nowMs - this.#recentAtMs) / forgetHalfMs);
+  #extraNow(nowMs: number): number {
+    return this.#extraMs * 0.5 ** ((nowMs - this.#extraAtMs) / forgetHalfMs);
   }
 }

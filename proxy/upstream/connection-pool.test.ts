@@ -99,6 +99,24 @@ describe("a pool", () => {
     expect(post.connection).toBe(get.connection);
   });
 
+  test("keeps who waits while responses come, though a connect takes too long, and no longer", async () => {
+    const { clock, sockets, pool } = setUp();
+    const busy = new User();
+    pool.acquire(busy, false, false);
+    sockets[0]?.handler.onReady();
+    busy.send();
+    const waiting = new User();
+    const behind = new User();
+    for (const user of [waiting, behind]) pool.acquire(user, false, false);
+    await clock.advance(defaultPoolLimits.connectMs - 100);
+    sockets[0]?.receive(response);
+    waiting.send();
+    await clock.advance(150);
+    expect([waiting.events, behind.events]).toEqual([["connection"], []]);
+    await clock.advance(defaultPoolLimits.connectMs + 50);
+    expect(behind.events).toEqual(["connectFailure timeout"]);
+  });
+
   test("opens no second connection while the first is still to be proven, and one when another request takes it", () => {
     const { sockets, pool } = setUp();
     const post = new User();

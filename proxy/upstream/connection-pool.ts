@@ -74,6 +74,8 @@ export class ConnectionPool implements ConnectionOwner {
   readonly #waiting: Waiting[] = [];
   readonly #pace: ConnectPace;
   #connecting = 0;
+  /** When a response last came to its end. */
+  #respondedMs = Number.NEGATIVE_INFINITY;
   #draining = false;
 
   constructor(set: PoolSet, environment: PoolEnvironment, target: UpstreamTarget, load: AddressLoad) {
@@ -166,7 +168,7 @@ export class ConnectionPool implements ConnectionOwner {
   onReady(connection: UpstreamConnection): void {
     this.#connecting--;
     const nowMs = this.nowMs();
-    this.#pace.succeeded(nowMs - connection.openedMs, nowMs);
+    this.#pace.ended(nowMs - connection.openedMs, nowMs);
     // Who waits is served first: what then still waits decides whether another handshake is needed.
     this.onIdle(connection);
     this.#set.handshakeEnded();
@@ -183,6 +185,7 @@ export class ConnectionPool implements ConnectionOwner {
       connection.destroy();
       return;
     }
+    if (connection.served > 0) this.#respondedMs = this.nowMs();
     this.#idle.push(connection);
     if (this.#waiting.length > 0) this.#serveWaiting();
   }
@@ -194,7 +197,11 @@ export class ConnectionPool implements ConnectionOwner {
     if (!connection.ready) {
       this.#connecting--;
       this.#set.handshakeEnded();
-      this.#waiting.shift()?.user.onConnectFailure(timedOut ? "timeout" : "connect");
+      const nowMs = this.nowMs();
+      if (timedOut) this.#pace.ended(nowMs - connection.openedMs, nowMs);
+      // While responses come, who waits is served by the connections that are there; it was not his connect that took too long.
+      const isServing = timedOut && this.#respondedMs >= nowMs - this.connectMs;
+      if (!isServing) this.#waiting.shift()?.user.onConnectFailure(timedOut ? "timeout" : "connect");
     }
     // What still waits must not wait for a connection that nobody opens.
     if (this.#waiting.length > 0) this.#grow();

@@ -248,8 +248,8 @@ export class PlaceChooser implements Chooser {
 }
 
 /** Connections kept to the next place, as a share of the requests under way: each saves a request two round trips on failover. */
-const warmRatio = 0.25;
-const warmConnectionsMax = 32;
+const warmRatio = 0.5;
+const warmConnectionsMax = 64;
 
 /** A place's return is guarded by its hold-down and ramp, so it is tried again sooner than one endpoint among many. Ms. */
 const placeEjectionMs = { base: 3_000, max: 30_000 } as const;

@@ -59,7 +59,7 @@ const pay = "pay.example";
 
 /**
  * Three regions, two teams. The work times and rates are chosen so that about 60 requests are in flight into
- * eu-west at any moment (340 per second × about 180 ms), with 560 requests per second in all.
+ * eu-west at any moment (335 per second × about 180 ms), with 520 requests per second in all.
  */
 export const demoFederation: FederationPlan = {
   federation: "demo.atoll",
@@ -86,9 +86,9 @@ export const demoFederation: FederationPlan = {
     { namespace: "core", service: "payments", trustDomain: pay, port: 80, kind: "payments", workMs: 20, consumers: [shop] },
   ],
   users: [
-    { region: "eu-west", cluster: "shop-eu", ratePerSecond: 340 },
-    { region: "us-east", cluster: "shop-us", ratePerSecond: 120 },
-    { region: "ap-south", cluster: "shop-ap", ratePerSecond: 100 },
+    { region: "eu-west", cluster: "shop-eu", ratePerSecond: 335 },
+    { region: "us-east", cluster: "shop-us", ratePerSecond: 100 },
+    { region: "ap-south", cluster: "shop-ap", ratePerSecond: 85 },
   ],
   relationships: [
     {
