@@ -6,6 +6,8 @@ const newestShare = 0.3;
 const forgetHalfMs = 1_000;
 /** The fastest becomes this much slower with each sample, so that a way that has become longer is believed in the end. */
 const fastestDrift = 1.01;
+/** Always allowed. */
+const allowedMin = 4;
 
 /**
  * How many connects to one target may be in progress (ADR 0011). Each costs both sides more CPU than the request that
@@ -14,7 +16,7 @@ const fastestDrift = 1.01;
  *   falls as that time grows, so their rate falls with its square;
  * - after a first burst the connections to a target at most double each second. Requests meanwhile take the connections
  *   that become idle.
- * One is always allowed, so that nobody waits for a connection that never comes.
+ * A few are always allowed: a target to which all connections broke while CPU is short has to be reached again.
  */
 export class ConnectPace {
   readonly #most: number;
@@ -48,7 +50,7 @@ export class ConnectPace {
   allowed(connecting: number, open: number, nowMs: number): number {
     const extra = this.#extraNow(nowMs);
     const most = extra > slackMs ? Math.round((this.#most * slackMs) / extra) : this.#most;
-    return Math.max(1, Math.min(most, connecting + Math.floor(this.#creditNow(open, nowMs))));
+    return Math.max(Math.min(allowedMin, this.#most), Math.min(most, connecting + Math.floor(this.#creditNow(open, nowMs))));
   }
 
   #creditNow(open: number, nowMs: number): number {

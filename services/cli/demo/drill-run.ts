@@ -2,6 +2,7 @@ import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { ProcessKind } from "../up/process-spec.ts";
 import type { SupervisorClient } from "../up/supervisor-client.ts";
+import { DrillGuard, healthyForMs } from "./drill-guard.ts";
 import { drillMatrix, scoreDrill, type DrillRecord, type DrillScore, type MatrixRow } from "./drill-score.ts";
 import { sumWindows, type WindowSum } from "./request-window.ts";
 import type { SeenFailure, UsersClient } from "./users-client.ts";
@@ -48,8 +49,6 @@ export interface DrillReport {
 
 const sampleEveryMs = 100;
 const shownMs = 1_000;
-/** The guard looks at so much of the past, so a drill begins only on a federation that has been healthy that long. */
-const healthyForMs = 2_000;
 const healthyWithinMs = 30_000;
 const inFlightWithinMs = 10_000;
 const shiftWithinMs = 15_000;
@@ -62,7 +61,7 @@ const returnOrder: readonly (readonly ProcessKind[])[] = [["engine"], ["plane"],
 /**
  * Kills every process of a region by SIGKILL at a moment of full load, watches its users go elsewhere, starts the
  * region again, and scores what was seen. When `signal` aborts, it stops where it is and starts nothing again.
- * @throws {ATOLL_DRILL_REFUSED} when the federation does not become healthy first.
+ * @throws {ATOLL_DRILL_REFUSED} when the federation is not healthy, or does not become so, before the start or the kill.
  */
 export async function runRegionLossDrill(options: DrillOptions, signal: AbortSignal): Promise<DrillReport> {
   return await new RegionLossDrill(options, signal).run();
@@ -72,6 +71,7 @@ class RegionLossDrill {
   readonly #options: DrillOptions;
   readonly #signal: AbortSignal;
   readonly #home: UsersClient;
+  readonly #guard = new DrillGuard();
   #step: DrillStep = "observing";
   #stepBeganMs = 0;
   #observerStallMs = 0;
@@ -94,6 +94,8 @@ class RegionLossDrill {
     const due = hooks.whenToKill(this.#signal).then(() => (isDue = true));
     await this.#watch(() => isDue);
     await due;
+    // A host that was busy meanwhile has left a queue: the drill would measure that.
+    await this.#untilHealthy();
     await this.#home.whenInFlight(this.#options.inFlightMin, inFlightWithinMs, this.#signal);
     const { atMs: killAtMs, names } = await supervisor.kill({ region }, this.#signal);
     const inFlightAtKill = await this.#home.inFlightAt(killAtMs, this.#signal);
@@ -128,26 +130,15 @@ class RegionLossDrill {
     return { drill: scoreDrill(final), matrix: drillMatrix(final), killed: names, failures: await this.#failuresSince(beganAtMs) };
   }
 
-  /** The guard: every region's users have been served without a failure for a while. */
+  /** @throws {ATOLL_DRILL_REFUSED} with the guard's objection when it has one for too long. */
   async #untilHealthy(): Promise<void> {
     const { clock, users } = this.#options;
-    const isHealthy = (): boolean => {
-      const sinceMs = clock.nowMs() - healthyForMs - shownMs / 2;
-      return users.every((one) => {
-        const { windows } = one;
-        const [first] = windows;
-        const sum = sumWindows(windows.filter((window) => window.startMs >= sinceMs));
-        const home = sum.ok[one.region] ?? 0;
-        return first !== undefined && first.startMs <= sinceMs + shownMs && sum.failed === 0 && sum.okTotal > 0 && home / sum.okTotal >= 0.99;
-      });
-    };
-    await this.#watch(isHealthy, healthyWithinMs);
-    if (isHealthy()) return;
-    const states = users.map((one) => {
-      const sum = sumWindows(one.windows.filter((window) => window.startMs >= clock.nowMs() - healthyForMs));
-      return `${one.region}'s users: ${sum.okTotal} answered (${sum.ok[one.region] ?? 0} at home), ${sum.failed} failed`;
-    });
-    throw new AtollError("ATOLL_DRILL_REFUSED", `the federation has not been healthy for ${healthyForMs / 1000} s within ${healthyWithinMs / 1000} s; in the last ones: ${states.join("; ")}`);
+    // Answers of the newest window may still be on their way to us.
+    const objection = (): string | undefined => this.#guard.objection(users, clock.nowMs() - this.#home.windowMs);
+    await this.#watch(() => objection() === undefined, healthyWithinMs);
+    const last = objection();
+    if (last === undefined) return;
+    throw new AtollError("ATOLL_DRILL_REFUSED", `the federation has not been healthy for ${healthyForMs / 1000} s within ${healthyWithinMs / 1000} s: ${last}`);
   }
 
   async #bringBack(names: readonly string[]): Promise<void> {
