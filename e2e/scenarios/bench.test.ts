@@ -1,0 +1,51 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, expect, it } from "vitest";
+import { z } from "zod";
+import { describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { findTools } from "../bench/tools.ts";
+
+const run = promisify(execFile);
+const directory = mkdtempSync(join(tmpdir(), "atoll-bench-test-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const median = z.object({ median: z.number() });
+const resultSchema = z.object({
+  results: z.array(
+    z.object({
+      shape: z.string(),
+      subjects: z.array(z.object({ subject: z.string(), cpuMicrosPerRequest: median, cpuRatio: median, requestsPerSecond: median, residentMegabytes: z.number(), errors: z.number() })),
+    }),
+  ),
+});
+
+/** Why the bench cannot run here, or undefined. Under CI=true peers that cannot be had are a failure. */
+async function findObstacle(): Promise<string | undefined> {
+  if (process.platform !== "linux") return "the bench reads /proc";
+  try {
+    await findTools({ environment: process.env, onProgress: (sentence) => console.error(sentence) }, new AbortController().signal);
+    return undefined;
+  } catch (error) {
+    if (process.env["CI"] === "true" || !isAtollError(error, "ATOLL_ENGINE_UNAVAILABLE")) throw error;
+    return describeError(error);
+  }
+}
+
+const obstacle = await findObstacle();
+
+// How fast anything is, is nobody's business here: the bench must run, and every answer must be right.
+it.skipIf(obstacle !== undefined)(`the bench measures a sidecar beside HAProxy in every shape${obstacle === undefined ? "" : ` (not run: ${obstacle})`}`, { timeout: 240_000 }, async () => {
+  const file = join(directory, "result.json");
+  await run(process.execPath, [join(import.meta.dirname, "../bench/main.ts"), "--quick", "--subjects", "atoll,haproxy", "--json", file]);
+  const { results } = resultSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+  expect(results.map(({ shape }) => shape)).toEqual(["http", "mtls-out", "mtls-in"]);
+  for (const { shape, subjects } of results) {
+    expect(subjects.map(({ subject, errors }) => `${shape} ${subject} ${errors}`)).toEqual([`${shape} atoll 0`, `${shape} haproxy 0`]);
+    for (const { cpuMicrosPerRequest, cpuRatio, requestsPerSecond, residentMegabytes } of subjects) {
+      for (const value of [cpuMicrosPerRequest.median, cpuRatio.median, requestsPerSecond.median, residentMegabytes]) expect(value).toBeGreaterThan(0);
+    }
+  }
+});
