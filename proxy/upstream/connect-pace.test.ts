@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { ConnectPace } from "./connect-pace.ts";
 
 /** What a pace allows when nothing is in progress and enough time for any burst has passed. */
-const rested = (pace: ConnectPace, nowMs: number): number => pace.allowed(0, 0, nowMs);
+const rested = (pace: ConnectPace, nowMs: number): number => pace.allowed({ connecting: 0, open: 0, waiting: 0 }, nowMs);
 
 describe("ConnectPace", () => {
   it("allows all while connects take what they can take, near or far", () => {
@@ -48,13 +48,20 @@ describe("ConnectPace", () => {
     let open = 0;
     for (let nowMs = 0; nowMs <= 4_000; nowMs++) {
       // Connects here take no time, and there are always requests that want one.
-      for (; pace.allowed(10, open, nowMs) > 10; open++) pace.began(open, nowMs);
+      for (; pace.allowed({ connecting: 10, open, waiting: 0 }, nowMs) > 10; open++) pace.began(open, nowMs);
       if (nowMs % 1_000 === 0) openAfter.push(open);
     }
     const [atOnce = 0, ...later] = openAfter;
     expect(atOnce).toBe(64);
     later.forEach((count, at) => expect(count / (openAfter[at] ?? 1)).toBeGreaterThan(1.9));
     later.forEach((count, at) => expect(count / (openAfter[at] ?? 1)).toBeLessThan(2.8));
+  });
+
+  it("allows one for eight requests that wait, however slow connects are", () => {
+    const pace = new ConnectPace(64);
+    for (let at = 0; at <= 20; at++) pace.ended(at === 0 ? 5 : 2_000, at * 20);
+    const allowedFor = (waiting: number): number => pace.allowed({ connecting: 0, open: 10, waiting }, 400);
+    expect([0, 32, 160, 2_000].map(allowedFor)).toEqual([4, 4, 20, 64]);
   });
 
   it("always allows a few, and never more than all", () => {
@@ -66,7 +73,7 @@ describe("ConnectPace", () => {
         for (const { laterMs, wanted, tookMs } of steps) {
           nowMs += laterMs;
           let connecting = 0;
-          for (; connecting < wanted && connecting < pace.allowed(connecting, connecting, nowMs); connecting++) pace.began(connecting, nowMs);
+          for (; connecting < wanted && connecting < pace.allowed({ connecting, open: connecting, waiting: 0 }, nowMs); connecting++) pace.began(connecting, nowMs);
           expect(connecting).toBeGreaterThanOrEqual(Math.min(4, most, wanted));
           expect(connecting).toBeLessThanOrEqual(most);
           pace.ended(tookMs, nowMs);

@@ -6,8 +6,20 @@ const newestShare = 0.3;
 const forgetHalfMs = 1_000;
 /** The fastest becomes this much slower with each sample, so that a way that has become longer is believed in the end. */
 const fastestDrift = 1.01;
-/** Always allowed. */
+/** Always allowed … */
 const allowedMin = 4;
+/** … and one for so many requests that wait. */
+const waitingPerConnect = 8;
+
+/** A pool as its pace sees it. */
+export interface PoolCounts {
+  /** Connections on their way. */
+  readonly connecting: number;
+  /** Connections that are there or on their way. */
+  readonly open: number;
+  /** Requests without a connection. */
+  readonly waiting: number;
+}
 
 /**
  * How many connects to one target may be in progress (ADR 0011). Each costs both sides more CPU than the request that
@@ -16,7 +28,8 @@ const allowedMin = 4;
  *   falls as that time grows, so their rate falls with its square;
  * - after a first burst the connections to a target at most double each second. Requests meanwhile take the connections
  *   that become idle.
- * A few are always allowed: a target to which all connections broke while CPU is short has to be reached again.
+ * A few are always allowed, and more the longer the queue: a target that gets a whole region's load while CPU is short
+ * needs connections all the same.
  */
 export class ConnectPace {
   readonly #most: number;
@@ -46,11 +59,12 @@ export class ConnectPace {
     this.#extraAtMs = nowMs;
   }
 
-  /** How many may be in progress with `connecting` of the `open` connections still on their way. */
-  allowed(connecting: number, open: number, nowMs: number): number {
+  /** How many may be in progress with `connecting` of the `open` connections still on their way and `waiting` requests. */
+  allowed({ connecting, open, waiting }: PoolCounts, nowMs: number): number {
     const extra = this.#extraNow(nowMs);
     const most = extra > slackMs ? Math.round((this.#most * slackMs) / extra) : this.#most;
-    return Math.max(Math.min(allowedMin, this.#most), Math.min(most, connecting + Math.floor(this.#creditNow(open, nowMs))));
+    const least = Math.min(this.#most, Math.max(allowedMin, Math.ceil(waiting / waitingPerConnect)));
+    return Math.max(least, Math.min(most, connecting + Math.floor(this.#creditNow(open, nowMs))));
   }
 
   #creditNow(open: number, nowMs: number): number {

@@ -108,7 +108,7 @@ export class ConnectionPool implements ConnectionOwner {
 
   /** Connects that may be in progress now. */
   get connectsMax(): number {
-    return this.#pace.allowed(this.#connecting, this.#connections.size, this.nowMs());
+    return this.#pace.allowed({ connecting: this.#connecting, open: this.#connections.size, waiting: this.#waiting.length }, this.nowMs());
   }
 
   /**
