@@ -1,8 +1,8 @@
-import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { compileCache } from "./e2e/harness/compile-cache.ts";
 
 /** Programs that tests start compile once, as the launcher's do. */
-const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/atoll-compile") };
+const env = { NODE_COMPILE_CACHE: compileCache };
 
 // `unit` needs nothing but Node and stays under a minute. `engines` runs the contract suites on real
 // etcd and NATS, `scenarios` runs real processes; both run in sequence so that timings are their own.

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { parseArgs } from "node:util";
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
@@ -27,13 +28,11 @@ const server = await OutboundServer.open({
   clock,
   random,
   wheel,
-  telemetry: new TelemetryStage(clock, undefined),
+  telemetry: new TelemetryStage(clock),
   findRoute: (host) => routes.find(host),
 });
 
-const stopper = new AbortController();
-process.once("SIGTERM", () => stopper.abort());
-await new Promise<void>((resolve) => stopper.signal.addEventListener("abort", () => resolve(), { once: true }));
+await once(process, "SIGTERM");
 await server.drain(AbortSignal.abort());
 process.exitCode = 0;
 for (const pool of pools.pools()) pool.purge();

@@ -5,6 +5,7 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { isExecutable } from "#services/cli/engines/executable.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import type { BenchArguments } from "./arguments.ts";
+import { compileCache } from "../harness/compile-cache.ts";
 import { createAtollSubject } from "./atoll-subject.ts";
 import { createCertificates } from "./certificates.ts";
 import { haproxySubject, nginxSubject } from "./peer-subjects.ts";
@@ -21,7 +22,7 @@ import { findTools } from "./tools.ts";
 
 const home = join(import.meta.dirname, "../..");
 /** As the launcher sets it: without compiled code from an earlier start a sidecar holds the compiler's memory, too. */
-const environment = { NODE_COMPILE_CACHE: join(home, "node_modules/.cache/atoll-compile"), ...process.env };
+const environment = { NODE_COMPILE_CACHE: compileCache, ...process.env };
 const subjects: readonly Subject[] = [createAtollSubject({ home, environment }), haproxySubject, nginxSubject];
 
 /** Above this something else is running beside the bench. */

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, openSync, readFileSync } from "node:fs";
-import { createServer, connect } from "node:net";
+import { connect } from "node:net";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
+import { findFreePort } from "#services/cli/engines/start-engine.ts";
 import type { BenchCertificates } from "./certificates.ts";
 import type { BenchTools, Tool } from "./tools.ts";
 
@@ -64,14 +65,7 @@ export function startProcess(rig: Rig, start: { readonly name: string; readonly 
 
 /** A port that was free a moment ago; the peers cannot tell which one they took for port 0. */
 export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (address !== null && typeof address === "object" ? resolve(address.port) : reject(new Error("no port"))));
-    });
-  });
+  return findFreePort("127.0.0.1");
 }
 
 /** Waits until something accepts connections on `port`. @throws Error with the end of the process's log after 20 s. */

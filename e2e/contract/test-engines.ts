@@ -5,20 +5,26 @@ import { join } from "node:path";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { etcdArguments, type EngineTlsFiles } from "#services/cli/engines/etcd-args.ts";
+import type { FindEngineOptions } from "#services/cli/engines/executable.ts";
 import { findEngine, type EngineName } from "#services/cli/engines/find-engine.ts";
 import { natsConfig, type NatsServerOptions } from "#services/cli/engines/nats-config.ts";
 import { findFreePort, startEngine, type RunningEngine } from "#services/cli/engines/start-engine.ts";
 
+/** The engine's program, or undefined where it cannot be had. */
+export function findTestEngine(name: EngineName): Promise<string | undefined> {
+  return findOrLeaveOut(`the suites on a real ${name}`, (options, signal) => findEngine(name, options, signal));
+}
+
 /**
- * The engine's program, or undefined (said on standard error) where it cannot be had: then its suites are left out.
- * Under CI=true a missing engine is a failure.
+ * What `find` finds, or undefined (said on standard error) where it cannot be had: then `what` is left out. Under CI=true
+ * what is missing is a failure.
  */
-export async function findTestEngine(name: EngineName): Promise<string | undefined> {
+export async function findOrLeaveOut<T>(what: string, find: (options: FindEngineOptions, signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
   try {
-    return await findEngine(name, { environment: process.env, onProgress: (sentence) => console.error(sentence) }, new AbortController().signal);
+    return await find({ environment: process.env, onProgress: (sentence) => console.error(sentence) }, new AbortController().signal);
   } catch (error) {
     if (process.env["CI"] === "true" || !isAtollError(error, "ATOLL_ENGINE_UNAVAILABLE")) throw error;
-    console.error(`LEFT OUT: the suites on a real ${name}: ${describeError(error)}`);
+    console.error(`LEFT OUT: ${what}: ${describeError(error)}`);
     return undefined;
   }
 }

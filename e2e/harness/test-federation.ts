@@ -20,6 +20,7 @@ import { writeSecretFile } from "#services/cli/up/federation-file.ts";
 import type { ProcessView } from "#services/cli/up/process-spec.ts";
 import { endFederation } from "#services/cli/up/running.ts";
 import { usersName, type PlannedProcess } from "#services/cli/up/topology.ts";
+import { compileCache } from "./compile-cache.ts";
 import { eventually } from "./eventually.ts";
 import { call } from "./http-call.ts";
 
@@ -58,7 +59,7 @@ export class Place implements Disposable {
     const own = Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(VITEST|NODE_OPTIONS|NODE_ENV|XDG_|FORCE_COLOR|NO_COLOR)/.test(key)));
     // Engines that were unpacked before are used again; everything else that looks for a place to write finds an empty one.
     const cache = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
-    return { ...own, HOME: this.homeDirectory, TMPDIR: this.homeDirectory, XDG_CACHE_HOME: cache, NODE_COMPILE_CACHE: join(home, "node_modules", ".cache", "atoll-compile") };
+    return { ...own, HOME: this.homeDirectory, TMPDIR: this.homeDirectory, XDG_CACHE_HOME: cache, NODE_COMPILE_CACHE: compileCache };
   }
 
   /** Runs `atoll …` on this place's federation, as a process of its own. */

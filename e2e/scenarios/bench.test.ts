@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, expect, it } from "vitest";
 import { z } from "zod";
-import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { findTools } from "../bench/tools.ts";
+import { findOrLeaveOut } from "../contract/test-engines.ts";
 
 const run = promisify(execFile);
 const directory = mkdtempSync(join(tmpdir(), "atoll-bench-test-"));
@@ -22,22 +22,12 @@ const resultSchema = z.object({
   ),
 });
 
-/** Why the bench cannot run here, or undefined. Under CI=true peers that cannot be had are a failure. */
-async function findObstacle(): Promise<string | undefined> {
-  if (process.platform !== "linux") return "the bench reads /proc";
-  try {
-    await findTools({ environment: process.env, onProgress: (sentence) => console.error(sentence) }, new AbortController().signal);
-    return undefined;
-  } catch (error) {
-    if (process.env["CI"] === "true" || !isAtollError(error, "ATOLL_ENGINE_UNAVAILABLE")) throw error;
-    return describeError(error);
-  }
-}
-
-const obstacle = await findObstacle();
+// The bench reads /proc.
+const tools = process.platform === "linux" ? await findOrLeaveOut("the bench", findTools) : undefined;
+const missing = tools === undefined;
 
 // How fast anything is, is nobody's business here: the bench must run, and every answer must be right.
-it.skipIf(obstacle !== undefined)(`the bench measures a sidecar beside HAProxy in every shape${obstacle === undefined ? "" : ` (not run: ${obstacle})`}`, { timeout: 240_000 }, async () => {
+it.skipIf(missing)(`the bench measures a sidecar beside HAProxy in every shape${missing ? " (its tools are not to be had here)" : ""}`, { timeout: 240_000 }, async () => {
   const file = join(directory, "result.json");
   await run(process.execPath, [join(import.meta.dirname, "../bench/main.ts"), "--quick", "--subjects", "atoll,haproxy", "--json", file]);
   const { results } = resultSchema.parse(JSON.parse(readFileSync(file, "utf8")));

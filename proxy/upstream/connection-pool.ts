@@ -211,8 +211,9 @@ export class ConnectionPool implements ConnectionOwner {
   /** Opens as many connections as there are requests waiting for one, within the limits. */
   #grow(): void {
     const unproven = this.#idle.reduce((count, connection) => (connection.proven ? count : count + 1), 0);
-    const wanted = this.#waiting.length - unproven;
-    while (this.#connecting < Math.min(wanted, this.connectsMax) && this.#connections.size < this.#limits.connectionsMax) {
+    // What is allowed includes what is connecting, so opening one does not change it.
+    const most = Math.min(this.#waiting.length - unproven, this.connectsMax);
+    while (this.#connecting < most && this.#connections.size < this.#limits.connectionsMax) {
       if (!this.#set.mayHandshake(this)) return;
       this.#open();
     }
