@@ -1,7 +1,8 @@
 import { connect, type Socket } from "node:net";
 import type { ClusterId, RegionId, TrustDomainName } from "#federation/model/names.ts";
 import { serviceHost, serviceSni } from "#federation/model/service.ts";
-import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
+import { defaultTrafficPolicy, timeoutMsMax } from "#federation/model/traffic-policy.ts";
+import type { TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import { RetryBudget } from "#federation/routing/retry-budget.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { ProxyConfig } from "./config.ts";
@@ -15,8 +16,17 @@ import type { PoolSet } from "./upstream/connection-pool.ts";
 /** The application always runs beside its sidecar. */
 export const appAddress = "127.0.0.1";
 
-/** The application's own limit rules inside; this only ends what was forgotten. */
-const tcpIdleMs = 3_600_000;
+/**
+ * The inbound hop has no limit in time of its own that is shorter than a caller's policy: the caller's sidecar says how much
+ * is left of a request, and ends what is silent, which ends it here. What it does not say is bounded by what a policy could be.
+ */
+export const inboundTrafficPolicy: TrafficPolicySpec = {
+  ...defaultTrafficPolicy,
+  timeouts: { ...defaultTrafficPolicy.timeouts, requestMs: timeoutMsMax, idleMs: timeoutMsMax },
+};
+
+/** The caller's limit rules; this only ends what was forgotten. */
+const tcpIdleMs = timeoutMsMax;
 const tcpConnectMs = 2_000;
 
 /** The application behind a sidecar: which of its ports serves which server name. */
@@ -41,7 +51,7 @@ export class InboundApps {
       this.#routes.set(sni, {
         name: host,
         chooser: new AppChooser(pool, options.cluster, options.region),
-        policy: defaultTrafficPolicy,
+        policy: inboundTrafficPolicy,
         // Retries are the caller's: two hops that both retry would multiply them.
         budget: new RetryBudget(0),
         allowsCloseDelimited: true,

@@ -18,13 +18,27 @@ export interface RetryPolicy {
   readonly statuses: readonly number[];
 }
 
+/**
+ * Limits in time. Before the response's head: `requestMs`, and `tryMs` within it. From then on, and while a body is
+ * sent that is too large or too slow to be held, only silence ends a request: what flows is not cut, unless `streamMs` says so.
+ */
 export interface TimeoutPolicy {
-  /** Whole request, all tries. */
+  /** Until the response's head, over all tries; counted from the request's head, or from its end where its body streams. */
   readonly requestMs: number;
   readonly connectMs: number;
-  /** No byte in either direction. */
+  /** No byte in either direction of a body, an upgraded connection or a TCP connection. */
   readonly idleMs: number;
+  /** Until the response's head, one try of a request that may be tried again; the last one has the rest of `requestMs`. Absent: as long as that. */
+  readonly tryMs?: number;
+  /** The whole exchange, with its bodies, and an upgraded connection. Absent: as long as it flows. */
+  readonly streamMs?: number;
 }
+
+/** The longest that a policy may let one wait be, and the longest that a proxy believes another. */
+export const timeoutMsMax = 3_600_000;
+
+/** The longest bound of a whole exchange: a week. */
+export const streamMsMax = 604_800_000;
 
 export interface OutlierPolicy {
   readonly consecutiveFailures: number;

@@ -22,7 +22,11 @@ const service: ServiceView = {
   aliases: ["catalog.web"],
   ports: [{ name: "http", port: 80, protocol: "http" }],
   serverIdentities: [workloadId(trustDomain, "web", "catalog")],
-  policy: { ...defaultTrafficPolicy, locality: { mode: "weights", weights: [{ region, weight: 0.25 }] } },
+  policy: {
+    ...defaultTrafficPolicy,
+    locality: { mode: "weights", weights: [{ region, weight: 0.25 }] },
+    timeouts: { ...defaultTrafficPolicy.timeouts, tryMs: 400, streamMs: 604_800_000 },
+  },
   places: [
     { kind: "local", cluster: parseClusterId("shop-eu"), region, endpoints },
     {

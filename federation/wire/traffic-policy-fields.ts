@@ -17,6 +17,9 @@ export interface RawTrafficPolicy {
   readonly outlierConsecutiveFailures: number;
   readonly outlierBaseEjectionMs: number;
   readonly outlierMaxEjectionMs: number;
+  /** 0: absent. */
+  readonly tryTimeoutMs: number;
+  readonly streamTimeoutMs: number;
 }
 
 /** The message of a complete policy. */
@@ -33,6 +36,8 @@ export function trafficPolicyFields(policy: TrafficPolicySpec): RawTrafficPolicy
     outlierConsecutiveFailures: policy.outlier.consecutiveFailures,
     outlierBaseEjectionMs: policy.outlier.baseEjectionMs,
     outlierMaxEjectionMs: policy.outlier.maxEjectionMs,
+    tryTimeoutMs: policy.timeouts.tryMs ?? 0,
+    streamTimeoutMs: policy.timeouts.streamMs ?? 0,
   };
 }
 
@@ -45,7 +50,13 @@ export function trafficPolicyOf(raw: RawTrafficPolicy): TrafficPolicySpec {
       budgetRatio: ratio(raw.retryBudgetRatio, "the retry budget"),
       statuses: boundedList(raw.retryStatuses, 500, "retry statuses").map(status),
     },
-    timeouts: { requestMs: raw.requestTimeoutMs, connectMs: raw.connectTimeoutMs, idleMs: raw.idleTimeoutMs },
+    timeouts: {
+      requestMs: raw.requestTimeoutMs,
+      connectMs: raw.connectTimeoutMs,
+      idleMs: raw.idleTimeoutMs,
+      ...(raw.tryTimeoutMs === 0 ? {} : { tryMs: raw.tryTimeoutMs }),
+      ...(raw.streamTimeoutMs === 0 ? {} : { streamMs: raw.streamTimeoutMs }),
+    },
     outlier: {
       consecutiveFailures: raw.outlierConsecutiveFailures,
       baseEjectionMs: raw.outlierBaseEjectionMs,

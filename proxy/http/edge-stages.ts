@@ -2,7 +2,6 @@ import type { Random } from "#federation/runtime/random.ts";
 import type { Exchange, Route, Stage, StageResult } from "./exchange.ts";
 import { Continue, Reply } from "./exchange.ts";
 import { TraceParents } from "./head-fields.ts";
-import type { TimingWheel } from "./timing-wheel.ts";
 
 /** Finds the route of a request, or undefined. */
 export type RouteFinder = (x: Exchange) => Route | undefined;
@@ -19,21 +18,6 @@ export function createRouteStage(find: RouteFinder): Stage {
     },
     response() {},
     end() {},
-  };
-}
-
-/** Bounds the whole request, all tries, by its route's policy. */
-export function createDeadlineStage(wheel: TimingWheel): Stage {
-  return {
-    name: "deadline",
-    request(x) {
-      if (x.route !== undefined) wheel.arm(x.deadline, x.startMs, x.route.policy.timeouts.requestMs);
-      return Continue;
-    },
-    response() {},
-    end(x) {
-      wheel.cancel(x.deadline);
-    },
   };
 }
 

@@ -63,6 +63,17 @@ export interface ClientSide {
   resumeRequestBody(x: Exchange): void;
 }
 
+/** Watches over an exchange's limits in time. */
+export interface TimeKeeper {
+  /** Another limit rules now, or the one that does has come nearer. `nowMs` is monotonic. */
+  watch(x: Exchange, nowMs: number): void;
+  /** The exchange's timer is due. */
+  onTimer(x: Exchange): void;
+}
+
+/** Why an exchange ends before its response: its client left, its time is over, or nothing flowed for too long. */
+export type CancelReason = "clientGone" | "timeout" | "silence";
+
 /** What the client's side tells whoever forwards the exchange. */
 export interface Forwarder {
   /** More of the request body. False when upstream is slow: pause until `resumeRequestBody`. */
@@ -71,8 +82,10 @@ export interface Forwarder {
   requestComplete(x: Exchange): void;
   /** The client reads again. */
   clientWritable(x: Exchange): void;
-  /** The exchange is over before its response was (client gone, deadline): let go of upstream. */
-  cancel(x: Exchange, reason: "clientGone" | "timeout"): void;
+  /** The exchange is over before its response was: let go of upstream, and with it of all that goes on behind it. Answers unless the client is gone. */
+  cancel(x: Exchange, reason: CancelReason): void;
+  /** The try under way has had its time, the request has not: goes elsewhere when it may, and waits on otherwise. */
+  tryTimedOut(x: Exchange): void;
 }
 
 /** How a body is framed. */
@@ -114,6 +127,8 @@ export class Exchange implements TimerOwner {
   requestStreaming = false;
   /** Part of the body has left towards upstream. */
   requestBodySent = false;
+  /** The client is not read from, because upstream does not take what it sends. */
+  requestPaused = false;
 
   // Who calls; inbound only, from the handshake.
   callerId: SpiffeId | "" = "";
@@ -131,6 +146,26 @@ export class Exchange implements TimerOwner {
   wantsFresh = false;
   budgetTries = 0;
 
+  // Its time. All moments are monotonic ms; +Infinity: none.
+  keeper: TimeKeeper | undefined = undefined;
+  /** What the request asks for itself (grpc-timeout, x-envoy-upstream-rq-timeout-ms), ms; only shortens. */
+  callerLimitMs = Number.POSITIVE_INFINITY;
+  /** What the caller's sidecar says is left, ms; only from the mesh. */
+  hopLimitMs = Number.POSITIVE_INFINITY;
+  /** The time until the response's head that this request gets here, ms. */
+  limitMs = Number.POSITIVE_INFINITY;
+  /** It is shorter than what the policy gives: running out of it says nothing of upstream. */
+  limitAsked = false;
+  /** When that time is over. Moves to the end of a request body that streams. */
+  deadlineAtMs = Number.POSITIVE_INFINITY;
+  /** When the try under way has had its time; whoever sets it tells the keeper. */
+  tryEndsAtMs = Number.POSITIVE_INFINITY;
+  /** When the whole exchange ends, even one that flows. */
+  streamEndsAtMs = Number.POSITIVE_INFINITY;
+  idleMs = Number.POSITIVE_INFINITY;
+  /** When a byte of a streaming body, or of an upgraded connection, last passed. */
+  lastByteMs = 0;
+
   // The response.
   status = 0;
   flag: ResponseFlag = "-";
@@ -142,7 +177,8 @@ export class Exchange implements TimerOwner {
   /** Its head has been sent (or is in the held text that is leaving): no retry any more. */
   responseStarted = false;
   responseHeld = false;
-  responseEventStream = false;
+  /** It came in more than one read, so that its silence is watched. */
+  responseFlows = false;
   /** The client's connection ends with this response. */
   closeAfter = false;
 
@@ -163,9 +199,9 @@ export class Exchange implements TimerOwner {
     this.deadline = new WheelTimer(this, 0);
   }
 
-  /** The deadline is due. */
+  /** A limit in time is due. */
   onTimer(): void {
-    this.forwarder?.cancel(this, "timeout");
+    this.keeper?.onTimer(this);
   }
 
   /** Makes it ready for the next request of its connection. */
@@ -179,6 +215,7 @@ export class Exchange implements TimerOwner {
     this.requestComplete = false;
     this.requestStreaming = false;
     this.requestBodySent = false;
+    this.requestPaused = false;
     this.route = undefined;
     this.forwarder = undefined;
     this.candidate = undefined;
@@ -187,6 +224,16 @@ export class Exchange implements TimerOwner {
     this.freeTryUsed = false;
     this.wantsFresh = false;
     this.budgetTries = 0;
+    this.keeper = undefined;
+    this.callerLimitMs = Number.POSITIVE_INFINITY;
+    this.hopLimitMs = Number.POSITIVE_INFINITY;
+    this.limitMs = Number.POSITIVE_INFINITY;
+    this.limitAsked = false;
+    this.deadlineAtMs = Number.POSITIVE_INFINITY;
+    this.tryEndsAtMs = Number.POSITIVE_INFINITY;
+    this.streamEndsAtMs = Number.POSITIVE_INFINITY;
+    this.idleMs = Number.POSITIVE_INFINITY;
+    this.lastByteMs = 0;
     this.status = 0;
     this.flag = "-";
     this.reason = "";
@@ -196,7 +243,7 @@ export class Exchange implements TimerOwner {
     this.responseTrailers = "";
     this.responseStarted = false;
     this.responseHeld = false;
-    this.responseEventStream = false;
+    this.responseFlows = false;
     this.closeAfter = false;
     this.upstreamMs = -1;
     this.bytesReceived = 0;

@@ -1,7 +1,7 @@
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { ConnectFailure, ConnectionUser, LossKind, UpstreamConnection } from "../upstream/upstream-connection.ts";
-import type { Outcome } from "../upstream/chooser.ts";
-import type { Exchange, Forwarder, Stage, StageResult } from "./exchange.ts";
+import type { Candidate, Outcome } from "../upstream/chooser.ts";
+import type { CancelReason, Exchange, Forwarder, Stage, StageResult } from "./exchange.ts";
 import { Wait } from "./exchange.ts";
 import { copyFields, droppedFromResponse, droppedFromSizedResponse, fieldValue } from "./head-fields.ts";
 import { headerIds } from "./header-id.ts";
@@ -46,15 +46,12 @@ export class ForwardStage implements Stage, Forwarder {
     x.user ??= new Attempt(this, x);
     x.upstreamStartMs = x.startMs;
     x.route?.budget.recordRequest(x.startMs);
-    if (x.requestFraming === "none") {
-      x.requestComplete = true;
-      this.tryNext(x);
-    } else if (x.requestFraming === "length" && x.requestLength > this.#options.limits.heldBytesMax) {
-      x.requestStreaming = true;
-      this.tryNext(x);
-    } else {
-      (x.user as Attempt).holdRequest(x.startMs);
-    }
+    const { heldBytesMax } = this.#options.limits;
+    if (x.requestFraming === "none") x.requestComplete = true;
+    // An earlier stage may have let it wait, while its body came.
+    if (x.requestComplete) this.tryNext(x);
+    else if (x.requestBody.length > heldBytesMax || (x.requestFraming === "length" && x.requestLength > heldBytesMax)) this.streamRequest(x);
+    else (x.user as Attempt).holdRequest(x.startMs);
     return Wait;
   }
 
@@ -69,6 +66,7 @@ export class ForwardStage implements Stage, Forwarder {
   requestBody(x: Exchange, buffer: Buffer, start: number, end: number): boolean {
     if (x.requestStreaming && x.upstream !== undefined) {
       x.requestBodySent = true;
+      x.lastByteMs = this.#options.clock.monotonicMs();
       // The reader fills its buffer anew after this call, and what upstream is slow to take waits.
       const bytes = Buffer.from(buffer.subarray(start, end));
       if (x.requestFraming !== "chunked") return x.upstream.write(bytes);
@@ -89,29 +87,47 @@ export class ForwardStage implements Stage, Forwarder {
       this.tryNext(x);
       return;
     }
+    // What it took to send the body was not a wait for the answer: that begins now.
+    const nowMs = this.#options.clock.monotonicMs();
+    x.deadlineAtMs = Math.min(nowMs + x.limitMs, x.streamEndsAtMs);
+    x.keeper?.watch(x, nowMs);
     if (x.upstream === undefined) return;
     if (x.requestFraming === "chunked") x.upstream.write(`0\r\n${x.requestTrailers}\r\n`);
     x.upstream.requestDone();
   }
 
   clientWritable(x: Exchange): void {
+    x.lastByteMs = this.#options.clock.monotonicMs();
     x.upstream?.unpause();
   }
 
-  cancel(x: Exchange, reason: "clientGone" | "timeout"): void {
-    const isTimeout = reason === "timeout";
+  cancel(x: Exchange, reason: CancelReason): void {
     (x.user as Attempt | undefined)?.release();
-    this.#letGo(x, isTimeout ? "timeout" : "cancelled");
-    if (!isTimeout) return;
-    x.flag = "UT";
-    if (x.responseStarted) x.client.abortResponse(x);
+    // The client's own silence, and a time that is shorter than the policy's, say nothing of upstream; nor does the end of a stream.
+    const isClientSilent = reason === "silence" && !x.requestPaused;
+    const blamesUpstream = reason !== "clientGone" && !isClientSilent && !x.limitAsked && x.status === 0;
+    this.#letGo(x, blamesUpstream ? "timeout" : "cancelled");
+    if (reason === "clientGone") return;
+    if (x.responseStarted) {
+      x.flag = reason === "silence" ? "SI" : "UT";
+      x.reason = reason === "silence" ? "stream_silent" : "stream_timeout";
+      x.client.abortResponse(x);
+    } else if (isClientSilent) this.fail(x, 408, "SI", "request_silent");
     else this.fail(x, 504, "UT", "request_timeout");
+  }
+
+  tryTimedOut(x: Exchange): void {
+    if (!x.idempotent || x.candidate === undefined || !this.#mayTryAgain(x, false)) return;
+    this.#letGo(x, "timeout");
+    this.tryNext(x);
   }
 
   /** The body is too long, or too slow, to be held: from now on it flows, and there is one try. */
   streamRequest(x: Exchange): void {
     if (x.requestStreaming || x.requestComplete) return;
     x.requestStreaming = true;
+    x.lastByteMs = this.#options.clock.monotonicMs();
+    x.keeper?.watch(x, x.lastByteMs);
     this.tryNext(x);
   }
 
@@ -127,8 +143,16 @@ export class ForwardStage implements Stage, Forwarder {
     }
     x.candidate = candidate;
     x.attempt++;
+    const { tryMs } = route.policy.timeouts;
+    if (tryMs !== undefined) this.#boundTry(x, tryMs);
     if (candidate === before) x.wantsFresh = true;
     candidate.pool.acquire(x.user as Attempt, !x.idempotent, x.wantsFresh);
+  }
+
+  #boundTry(x: Exchange, tryMs: number): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    x.tryEndsAtMs = nowMs + tryMs;
+    x.keeper?.watch(x, nowMs);
   }
 
   /** An answer of our own. */
@@ -199,9 +223,11 @@ export class ForwardStage implements Stage, Forwarder {
     const { candidate, upstream } = x;
     if (candidate === undefined) return;
     if (upstream === undefined) candidate.pool.forget(x.user as Attempt);
-    // Under overload callers give up in numbers. Closing a connection for each would answer load with handshakes, so
-    // the unwanted response is read and the connection kept.
-    else if (outcome === "timeout" || outcome === "cancelled") upstream.discard();
+    // Under overload callers give up in numbers. Closing a TLS connection for each would answer load with handshakes, so
+    // the unwanted response is read and the connection kept; the callee's side knows by its deadline that nobody waits.
+    // The plain hop to the application costs no handshake, and its end is the only way to tell the application to stop;
+    // so is the end of a connection whose response flows already.
+    else if ((outcome === "timeout" || outcome === "cancelled") && x.status === 0 && isMeshHop(candidate)) upstream.discard();
     else upstream.destroy();
     this.settle(x, outcome);
   }
@@ -225,6 +251,11 @@ export class ForwardStage implements Stage, Forwarder {
     x.budgetTries++;
     return true;
   }
+}
+
+/** Whether another sidecar, and not our own application, is at the other end. */
+function isMeshHop(candidate: Candidate): boolean {
+  return candidate.pool.target.sni !== "";
 }
 
 /** What a connection that did not come says of its target: nothing when we had no room, slowness when it took too long. */
@@ -272,8 +303,15 @@ class Attempt implements ConnectionUser, TimerOwner {
 
   onConnection(connection: UpstreamConnection): void {
     const x = this.#x;
+    const nowMs = this.#stage.options.clock.monotonicMs();
+    if (nowMs >= x.deadlineAtMs && !x.requestStreaming) {
+      // Its time ran out while it waited, and the timer has not told yet: nobody begins work for it.
+      connection.release();
+      this.#stage.cancel(x, "timeout");
+      return;
+    }
     x.upstream = connection;
-    connection.send(this, requestText(x), x.method === "HEAD");
+    connection.send(this, requestText(x, nowMs), x.method === "HEAD");
     if (x.requestComplete) {
       connection.requestDone();
       return;
@@ -334,7 +372,9 @@ class Attempt implements ConnectionUser, TimerOwner {
       if (!this.#responseTimer.armed) wheel.arm(this.#responseTimer, clock.monotonicMs(), holdMs);
       return;
     }
-    if (x.responseStarted && !x.client.flush(x)) x.upstream?.pause();
+    if (!x.responseStarted) return;
+    this.#flows();
+    if (!x.client.flush(x)) x.upstream?.pause();
   }
 
   onComplete(trailers: string): void {
@@ -360,6 +400,7 @@ class Attempt implements ConnectionUser, TimerOwner {
   }
 
   onWritable(): void {
+    this.#x.lastByteMs = this.#stage.options.clock.monotonicMs();
     this.#x.client.resumeRequestBody(this.#x);
   }
 
@@ -367,6 +408,16 @@ class Attempt implements ConnectionUser, TimerOwner {
     const x = this.#x;
     x.responseHeld = false;
     x.client.startResponse(x);
+    this.#flows();
+  }
+
+  /** More of a response than one read holds has come: from now on its silence is watched. */
+  #flows(): void {
+    const x = this.#x;
+    x.lastByteMs = this.#stage.options.clock.monotonicMs();
+    if (x.responseFlows) return;
+    x.responseFlows = true;
+    x.keeper?.watch(x, x.lastByteMs);
   }
 
   /** Responses to idempotent requests are held while they are small, so that a broken one can be fetched again. */
@@ -395,17 +446,25 @@ class Attempt implements ConnectionUser, TimerOwner {
 }
 
 /** The request as it goes upstream: its head and what is held of its body, in one text for one write. */
-function requestText(x: Exchange): string {
-  const head = `${x.method} ${x.target} HTTP/1.1\r\n${x.requestFields}`;
+function requestText(x: Exchange, nowMs: number): string {
+  const head = `${x.method} ${x.target} HTTP/1.1\r\n${x.requestFields}${hopFields(x, nowMs)}`;
+  if (x.requestFraming === "none") {
+    return x.upgrade === "" ? `${head}\r\n` : `${head}connection: upgrade\r\nupgrade: ${x.upgrade}\r\n\r\n`;
+  }
+  if (x.requestFraming === "length") return `${head}content-length: ${x.requestLength}\r\n\r\n${x.requestBody}`;
+  if (x.requestComplete && x.requestTrailers === "") return `${head}content-length: ${x.requestBody.length}\r\n\r\n${x.requestBody}`;
+  const chunk = x.requestBody === "" ? "" : `${x.requestBody.length.toString(16)}\r\n${x.requestBody}\r\n`;
+  const last = x.requestComplete ? `0\r\n${x.requestTrailers}\r\n` : "";
+  return `${head}transfer-encoding: chunked\r\n\r\n${chunk}${last}`;
+}
+
+/** What a sidecar tells the next one: which attempt this is, and how much time it has. */
+function hopFields(x: Exchange, nowMs: number): string {
   const number = x.attempt + x.incomingAttempt - 1;
   // The first attempt needs no field: absent means 1.
   const attempt = number > 1 ? `x-atoll-attempt: ${number}\r\n` : "";
-  if (x.requestFraming === "none") {
-    return x.upgrade === "" ? `${head}${attempt}\r\n` : `${head}${attempt}connection: upgrade\r\nupgrade: ${x.upgrade}\r\n\r\n`;
-  }
-  if (x.requestFraming === "length") return `${head}${attempt}content-length: ${x.requestLength}\r\n\r\n${x.requestBody}`;
-  if (x.requestComplete && x.requestTrailers === "") return `${head}${attempt}content-length: ${x.requestBody.length}\r\n\r\n${x.requestBody}`;
-  const chunk = x.requestBody === "" ? "" : `${x.requestBody.length.toString(16)}\r\n${x.requestBody}\r\n`;
-  const last = x.requestComplete ? `0\r\n${x.requestTrailers}\r\n` : "";
-  return `${head}${attempt}transfer-encoding: chunked\r\n\r\n${chunk}${last}`;
+  if (x.limitMs === Number.POSITIVE_INFINITY || x.candidate === undefined || !isMeshHop(x.candidate)) return attempt;
+  // While the body streams, its time has not begun here, nor will it there.
+  const leftMs = x.requestComplete ? x.deadlineAtMs - nowMs : x.limitMs;
+  return `${attempt}x-atoll-timeout-ms: ${Math.ceil(leftMs)}\r\n`;
 }

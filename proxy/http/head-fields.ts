@@ -3,6 +3,7 @@ import type { Exchange } from "./exchange.ts";
 import { headerIdCount, headerIds } from "./header-id.ts";
 import type { Http1Parser } from "./http1-parser.ts";
 import { fieldStride } from "./http1-parser.ts";
+import { envoyTimeoutMs, grpcTimeoutMs, hopTimeoutMs } from "./time-fields.ts";
 
 function dropTable(...ids: readonly number[]): Uint8Array {
   const table = new Uint8Array(headerIdCount);
@@ -19,7 +20,7 @@ const hopByHop = [
   headerIds.upgrade,
 ] as const;
 
-/** Requests: hop-by-hop fields, framing (set anew), and every field that only a proxy may set. */
+/** Requests: hop-by-hop fields, framing (set anew), every field that only a proxy may set, and what asks a proxy for something that it has read. */
 export const droppedFromRequest = dropTable(
   ...hopByHop,
   headerIds.contentLength,
@@ -28,6 +29,8 @@ export const droppedFromRequest = dropTable(
   headerIds.forwardedClientCert,
   headerIds.atoll,
   headerIds.atollAttempt,
+  headerIds.atollTimeout,
+  headerIds.envoyTimeout,
 );
 
 /** Responses: hop-by-hop fields and framing. */
@@ -72,16 +75,32 @@ export function fieldValue(parser: Http1Parser, id: number): string | undefined 
   return undefined;
 }
 
-/** Reads into `x` the fields that later stages ask for; those that only a log needs when `forLog`. */
-export function readKnownFields(x: Exchange, parser: Http1Parser, forLog: boolean): void {
+/** What `readKnownFields` reads besides the fields that any request may bring. */
+export interface KnownFieldsOptions {
+  /** Those that only a log needs. */
+  readonly forLog: boolean;
+  /** The request comes from a sidecar, whose word on its time counts. */
+  readonly fromMesh: boolean;
+}
+
+/** Reads into `x` the fields that later stages ask for. */
+export function readKnownFields(x: Exchange, parser: Http1Parser, options: KnownFieldsOptions): void {
   const { fields } = parser;
   for (let slot = 0; slot < parser.fieldCount * fieldStride; slot += fieldStride) {
     const id = fields[slot] ?? 0;
     if (id < headerIds.traceparent) continue;
     if (id === headerIds.traceparent) x.hasTraceparent = true;
     else if (id === headerIds.atollAttempt) x.incomingAttempt = attemptOf(valueAt(parser, slot));
-    else if (forLog) readLogField(x, parser, slot, id);
+    else if (id >= headerIds.atollTimeout) readTimeField(x, id, valueAt(parser, slot), options.fromMesh);
+    else if (options.forLog) readLogField(x, parser, slot, id);
   }
+}
+
+/** Each only shortens. */
+function readTimeField(x: Exchange, id: number, value: string, fromMesh: boolean): void {
+  if (id === headerIds.grpcTimeout) x.callerLimitMs = Math.min(x.callerLimitMs, grpcTimeoutMs(value));
+  else if (id === headerIds.envoyTimeout) x.callerLimitMs = Math.min(x.callerLimitMs, envoyTimeoutMs(value));
+  else if (fromMesh) x.hopLimitMs = Math.min(x.hopLimitMs, hopTimeoutMs(value));
 }
 
 function readLogField(x: Exchange, parser: Http1Parser, slot: number, id: number): void {

@@ -21,10 +21,13 @@ export const headerIds = {
   forwardedFor: 18,
   requestId: 19,
   atollAttempt: 20,
+  atollTimeout: 21,
+  grpcTimeout: 22,
+  envoyTimeout: 23,
 } as const;
 
 /** How many header ids there are: the length of tables indexed by one. */
-export const headerIdCount = 21;
+export const headerIdCount = 24;
 
 const atollPrefix = "x-atoll-";
 
@@ -54,7 +57,11 @@ function knownId(buffer: Uint8Array, start: number, length: number): number {
     case 11:
       return match(buffer, start, "traceparent", headerIds.traceparent);
     case 12:
-      return match(buffer, start, "content-type", headerIds.contentType) || match(buffer, start, "x-request-id", headerIds.requestId);
+      return (
+        match(buffer, start, "content-type", headerIds.contentType) ||
+        match(buffer, start, "x-request-id", headerIds.requestId) ||
+        match(buffer, start, "grpc-timeout", headerIds.grpcTimeout)
+      );
     case 14:
       return match(buffer, start, "content-length", headerIds.contentLength);
     case 15:
@@ -64,11 +71,13 @@ function knownId(buffer: Uint8Array, start: number, length: number): number {
     case 17:
       return match(buffer, start, "transfer-encoding", headerIds.transferEncoding);
     case 18:
-      return match(buffer, start, "proxy-authenticate", headerIds.proxyAuthenticate);
+      return match(buffer, start, "proxy-authenticate", headerIds.proxyAuthenticate) || match(buffer, start, "x-atoll-timeout-ms", headerIds.atollTimeout);
     case 19:
       return match(buffer, start, "proxy-authorization", headerIds.proxyAuthorization);
     case 23:
       return match(buffer, start, "x-forwarded-client-cert", headerIds.forwardedClientCert);
+    case 30:
+      return match(buffer, start, "x-envoy-upstream-rq-timeout-ms", headerIds.envoyTimeout);
     default:
       return headerIds.other;
   }

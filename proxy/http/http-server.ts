@@ -15,7 +15,7 @@ import type { TimingWheel } from "./timing-wheel.ts";
 export const connectionsMax = 10_000;
 
 /** Idle limits grow along the path (client 30 s < gateway 60 s < inbound 120 s), so that the side that would send next closes first. */
-export const defaultServerTimeouts: ServerTimeouts = { idleMs: 120_000, headMs: 10_000, tunnelIdleMs: 3_600_000 };
+export const defaultServerTimeouts: ServerTimeouts = { idleMs: 120_000, headMs: 10_000 };
 
 /** What a listener's HTTP side is made of. */
 export interface HttpServerOptions {

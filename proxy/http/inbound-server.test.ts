@@ -4,17 +4,17 @@ import { createServer } from "node:tls";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import type { ClusterId, RegionId, SpiffeId } from "#federation/model/names.ts";
-import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
 import { RetryBudget } from "#federation/routing/retry-budget.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { inboundTrafficPolicy } from "../inbound-apps.ts";
 import { createTestTrustDomain } from "../tls/identity-fixture.ts";
 import { AppChooser } from "../upstream/app-chooser.ts";
 import { PoolSet } from "../upstream/connection-pool.ts";
 import { plainConnector } from "../upstream/connector.ts";
 import type { Route } from "./exchange.ts";
 import { forwardedClientCert, InboundServer } from "./inbound-server.ts";
-import { httpOrigin, rawOrigin } from "./proxy-fixture.ts";
+import { eventually, httpOrigin, rawOrigin } from "./proxy-fixture.ts";
 import type { TestOrigin } from "./proxy-fixture.ts";
 import { TelemetryStage } from "./telemetry-stage.ts";
 import { TimingWheel } from "./timing-wheel.ts";
@@ -32,7 +32,7 @@ async function setUp(app: TestOrigin, isAllowed: () => boolean) {
   const route: Route = {
     name: "catalog.web.svc.shop.example",
     chooser: new AppChooser(pool, "here" as ClusterId, "eu" as RegionId),
-    policy: defaultTrafficPolicy,
+    policy: inboundTrafficPolicy,
     budget: new RetryBudget(0),
     allowsCloseDelimited: true,
     retries: false,
@@ -54,9 +54,12 @@ async function setUp(app: TestOrigin, isAllowed: () => boolean) {
   const clients: TLSSocket[] = [];
   return {
     pool,
-    async fetch(text: string): Promise<string> {
+    clock,
+    wheel,
+    async fetch(text: string, onOpen?: (socket: TLSSocket) => void): Promise<string> {
       const socket = connectTls({ host: "127.0.0.1", port: (listener.address() as AddressInfo).port, rejectUnauthorized: false });
       clients.push(socket);
+      onOpen?.(socket);
       socket.on("error", () => undefined);
       socket.write(text, "latin1");
       let received = "";
@@ -117,5 +120,52 @@ describe("the inbound side", () => {
     const text = await inbound.fetch(`GET /1 HTTP/1.1\r\nHost: a\r\n\r\n${get("/2")}`);
     expect(text).toMatch(/^HTTP\/1\.1 200 .*HTTP\/1\.1 503 No/s);
     expect(connections).toBe(2);
+  });
+});
+
+describe("the time of a request on the inbound side", () => {
+  /** An app that takes a request and says nothing. */
+  const silentApp = () => rawOrigin((socket) => socket.on("data", () => undefined));
+  const seen = (app: TestOrigin): boolean => (app.sockets[0]?.bytesRead ?? 0) > 0;
+
+  test("is what the caller's sidecar says is left, and its end reaches the app's connection", async () => {
+    await using app = await silentApp();
+    await using inbound = await setUp(app, () => true);
+    const answer = inbound.fetch(get("/", "x-atoll-timeout-ms: 20000\r\n"));
+    await eventually(() => seen(app));
+    await inbound.clock.advance(19_000);
+    expect(app.sockets[0]?.destroyed).toBe(false);
+    await inbound.clock.advance(1_100);
+    expect(await answer).toMatch(/^HTTP\/1\.1 504 .*x-atoll-reason: request_timeout/s);
+    await eventually(() => app.sockets[0]?.destroyed === true || app.sockets[0]?.readableEnded === true);
+  });
+
+  test("that is over already begins no work", async () => {
+    let requests = 0;
+    await using app = await httpOrigin((_request, response) => void response.end(String(++requests)));
+    await using inbound = await setUp(app, () => true);
+    expect(await inbound.fetch(get("/", "x-atoll-timeout-ms: 0\r\n"))).toMatch(/^HTTP\/1\.1 504 .*x-atoll-reason: deadline_exceeded/s);
+    expect(requests).toBe(0);
+  });
+
+  test.each(["x-atoll-timeout-ms: 1000000000000000000\r\n", "x-atoll-timeout-ms: soon\r\n", "x-atoll-timeout-ms: -1\r\n", ""])("is not cut by a limit of this hop after %j", async (field) => {
+    await using app = await silentApp();
+    await using inbound = await setUp(app, () => true);
+    const answer = inbound.fetch(get("/", field));
+    await eventually(() => seen(app));
+    await inbound.clock.advance(20_000);
+    app.sockets[0]?.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+    expect(await answer).toMatch(/^HTTP\/1\.1 200 .*late$/s);
+  });
+
+  test("ends with the caller that leaves, at the app's connection too", async () => {
+    await using app = await silentApp();
+    await using inbound = await setUp(app, () => true);
+    let caller: TLSSocket | undefined;
+    const answer = inbound.fetch(get("/"), (socket) => (caller = socket)).catch(() => "gone");
+    await eventually(() => seen(app));
+    caller?.destroy();
+    await answer;
+    await eventually(() => inbound.pool.load.inFlight === 0 && inbound.pool.connections === 0);
   });
 });

@@ -1,7 +1,8 @@
+import { DeadlineStage } from "./deadline-stage.ts";
 import { createHash } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import type { SpiffeId } from "#federation/model/names.ts";
-import { createAuthorizeStage, createCircuitStage, createDeadlineStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
+import { createAuthorizeStage, createCircuitStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
 import type { Route } from "./exchange.ts";
 import { ForwardStage } from "./forward-stage.ts";
 import { defaultHttpLimits } from "./http-limits.ts";
@@ -42,7 +43,7 @@ export class InboundServer {
         telemetry,
         createRouteStage((x) => options.findRoute(x.sni)),
         createAuthorizeStage((x) => x.callerId !== "" && options.isAllowed(x.sni, x.callerId)),
-        createDeadlineStage(wheel),
+        new DeadlineStage(wheel, clock),
         createHeaderStage(random),
         createCircuitStage(options.requestsInFlightMax ?? requestsInFlightMax),
         new ForwardStage({ clock, wheel, limits }),

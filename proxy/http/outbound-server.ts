@@ -1,9 +1,10 @@
+import { DeadlineStage } from "./deadline-stage.ts";
 import { createServer } from "node:net";
 import type { Server } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { listen, portOf } from "#federation/runtime/listen.ts";
 import type { Random } from "#federation/runtime/random.ts";
-import { createCircuitStage, createDeadlineStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
+import { createCircuitStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
 import type { Route } from "./exchange.ts";
 import { ForwardStage } from "./forward-stage.ts";
 import type { HttpLimits } from "./http-limits.ts";
@@ -56,7 +57,7 @@ export class OutboundServer {
       stages: [
         telemetry,
         createRouteStage((x) => options.findRoute(x.host)),
-        createDeadlineStage(wheel),
+        new DeadlineStage(wheel, clock),
         createHeaderStage(random),
         createCircuitStage(options.requestsInFlightMax ?? requestsInFlightMax),
         new ForwardStage({ clock, wheel, limits }),

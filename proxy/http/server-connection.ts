@@ -38,8 +38,6 @@ export interface ServerTimeouts {
   readonly idleMs: number;
   /** From the first byte of a request head to its last: what a slow sender may take. */
   readonly headMs: number;
-  /** An upgraded connection that carries nothing. */
-  readonly tunnelIdleMs: number;
 }
 
 /** Who is at the other end of an mTLS connection, from its handshake; absent on plain listeners. */
@@ -83,7 +81,6 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
   #running = false;
   #out = "";
   #chunking = false;
-  #pausedForBody = false;
   #tunnel: Tunnel | undefined = undefined;
   #buffer: Buffer | undefined = undefined;
   #filled = false;
@@ -143,7 +140,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
   #onData(chunk: Buffer): void {
     if (this.#phase === phases.lingering || this.#phase === phases.closed) return;
     if (this.#tunnel !== undefined) {
-      this.#sinceMs = this.#engine.clock.monotonicMs();
+      this.#x.lastByteMs = this.#engine.clock.monotonicMs();
       this.#tunnel.fromClient(Buffer.from(chunk));
       return;
     }
@@ -201,7 +198,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     const x = this.#x;
     x.reset();
     x.readHead(parser);
-    readKnownFields(x, parser, this.#engine.logsFields);
+    readKnownFields(x, parser, { forLog: this.#engine.logsFields, fromMesh: this.#identity !== undefined });
     x.requestFields = copyFields(parser, droppedFromRequest, parser.fieldsStart);
     x.startMs = this.#engine.clock.monotonicMs();
     if (this.#identity !== undefined) {
@@ -219,18 +216,24 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
   onBody(buffer: Buffer, start: number, end: number): void {
     const x = this.#x;
     x.bytesReceived += end - start;
-    if (!x.active || x.forwarder === undefined) return;
-    if (!x.forwarder.requestBody(x, buffer, start, end)) {
-      this.#pausedForBody = true;
-      this.#socket.pause();
-    }
+    if (!x.active) return;
+    if (x.forwarder === undefined ? this.#hold(x, buffer.toString("latin1", start, end)) : x.forwarder.requestBody(x, buffer, start, end)) return;
+    x.requestPaused = true;
+    this.#socket.pause();
+  }
+
+  /** A stage lets the request wait, so nobody takes its body yet. */
+  #hold(x: Exchange, text: string): boolean {
+    x.requestBody += text;
+    return x.requestBody.length <= this.#engine.httpLimits.heldBytesMax;
   }
 
   onComplete(): void {
     const x = this.#x;
     if (!x.active || x.requestFraming === "none") return;
     x.requestTrailers = this.#parser.trailers;
-    x.forwarder?.requestComplete(x);
+    if (x.forwarder === undefined) x.requestComplete = true;
+    else x.forwarder.requestComplete(x);
   }
 
   onFault(fault: HttpFault): void {
@@ -350,20 +353,21 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     resetSocket(this.#socket);
   }
 
-  resumeRequestBody(_x: Exchange): void {
-    if (!this.#pausedForBody) return;
-    this.#pausedForBody = false;
+  resumeRequestBody(x: Exchange): void {
+    if (!x.requestPaused) return;
+    x.requestPaused = false;
     this.#socket.resume();
   }
 
   startTunnel(x: Exchange, connection: UpstreamConnection): void {
     x.responseStarted = true;
     this.#hearResponse(x);
-    this.#engine.wheel.cancel(x.deadline);
+    this.#engine.wheel.cancel(this.#timer);
     this.#socket.write(`${x.responseHead}\r\n`, "latin1");
     this.#parser.stop();
     this.#phase = phases.tunnel;
-    this.#sinceMs = this.#engine.clock.monotonicMs();
+    x.lastByteMs = this.#engine.clock.monotonicMs();
+    x.keeper?.watch(x, x.lastByteMs);
     const upstream = connection.tunnel((bytes) => this.#tunnel?.fromUpstream(bytes));
     this.#tunnel = new Tunnel(this.#socket, upstream, {
       onClientBytes: (count) => {
@@ -371,7 +375,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
       },
       onUpstreamBytes: (count) => {
         x.bytesSent += count;
-        this.#sinceMs = this.#engine.clock.monotonicMs();
+        x.lastByteMs = this.#engine.clock.monotonicMs();
       },
       onEnd: () => this.#endExchange(x),
     });
@@ -419,17 +423,8 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
       this.#endSocket();
       return;
     }
-    if (this.#phase === phases.tunnel && quietMs >= timeouts.tunnelIdleMs) {
-      this.#tunnel?.destroy();
-      return;
-    }
-    wheel.arm(this.#timer, nowMs, Math.max(1, this.#limitMs() - (this.#phase === phases.exchange ? 0 : quietMs)));
-  }
-
-  #limitMs(): number {
-    const { timeouts } = this.#engine;
-    if (this.#phase === phases.head) return timeouts.headMs;
-    return this.#phase === phases.tunnel ? timeouts.tunnelIdleMs : timeouts.idleMs;
+    const limitMs = this.#phase === phases.head ? timeouts.headMs : timeouts.idleMs;
+    wheel.arm(this.#timer, nowMs, Math.max(1, limitMs - (this.#phase === phases.exchange ? 0 : quietMs)));
   }
 
   #endSocket(): void {

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { resetSocket } from "./reset-socket.ts";
 
-/** What ends a tunnel that carries nothing, and who hears of its end. */
+/** Who hears of what a tunnel carries, and of its end. */
 export interface TunnelEvents {
   /** `count` bytes went from client to upstream. */
   onClientBytes(count: number): void;
@@ -42,12 +42,6 @@ export class Tunnel {
   fromUpstream(bytes: Buffer): void {
     this.#events.onUpstreamBytes(bytes.length);
     if (this.#client.writable && !this.#client.write(bytes)) this.#upstream.pause();
-  }
-
-  /** Ends both sides at once. */
-  destroy(): void {
-    this.#client.destroy();
-    this.#upstream.destroy();
   }
 
   #onClose(other: Socket, hadError: boolean): void {

@@ -161,6 +161,11 @@ export class UpstreamConnection implements ConnectHandler, Http1Sink, TimerOwner
     this.unpause();
   }
 
+  /** Nothing was sent on it after all: it goes back as it came. */
+  release(): void {
+    this.#owner.onIdle(this);
+  }
+
   /** Gives the connection up, with whatever is on it. Its user hears nothing. */
   destroy(): void {
     this.#user = undefined;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { defaultTrafficPolicy, fillTrafficPolicy } from "../traffic-policy.ts";
+import { defaultTrafficPolicy, fillTrafficPolicy, streamMsMax, timeoutMsMax } from "../traffic-policy.ts";
 import { distinctList, labelSchema, regionIdSchema, trustDomainSchema } from "./name-schemas.ts";
 
 const regionsMax = 64;
@@ -27,9 +27,11 @@ const retriesSchema = z.strictObject({
 });
 
 const timeoutsSchema = z.strictObject({
-  requestMs: withDefault(z.int().min(1).max(hourMs), defaultTrafficPolicy.timeouts.requestMs, "Whole request with all its tries."),
+  requestMs: withDefault(z.int().min(1).max(timeoutMsMax), defaultTrafficPolicy.timeouts.requestMs, "Until the response's head, over all tries; counted from the request's head, or from its end where its body streams."),
   connectMs: withDefault(z.int().min(1).max(60_000), defaultTrafficPolicy.timeouts.connectMs, "Until a connection is made."),
-  idleMs: withDefault(z.int().min(1).max(hourMs), defaultTrafficPolicy.timeouts.idleMs, "No byte in either direction."),
+  idleMs: withDefault(z.int().min(1).max(timeoutMsMax), defaultTrafficPolicy.timeouts.idleMs, "No byte in either direction of a body, an upgraded connection or a TCP connection; what flows is not cut."),
+  tryMs: z.exactOptional(z.int().min(1).max(timeoutMsMax)).describe("Until the response's head, one try of a request that may be tried again; the last one has the rest of requestMs. As long as requestMs unless given."),
+  streamMs: z.exactOptional(z.int().min(1).max(streamMsMax)).describe("The whole exchange with its bodies, or an upgraded connection. As long as it flows unless given."),
 });
 
 const outlierSchema = z.strictObject({

@@ -59,7 +59,7 @@ const specs: { readonly [K in Kind]: fc.Arbitrary<unknown> } = {
         list(regionId, 1).map((regions) => ({ mode: "weights", weights: regions.map((region, index) => ({ region, weight: index + 1 })) })),
       ),
       retries: record({ retriesMax: fc.nat({ max: 10 }), budgetRatio: fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs), statuses: list(fc.integer({ min: 400, max: 599 })) }, ["retriesMax", "budgetRatio", "statuses"]),
-      timeouts: record({ requestMs: fc.integer({ min: 1, max: 3_600_000 }), connectMs: fc.integer({ min: 1, max: 60_000 }) }, ["requestMs", "connectMs"]),
+      timeouts: record({ requestMs: fc.integer({ min: 1, max: 3_600_000 }), connectMs: fc.integer({ min: 1, max: 60_000 }), tryMs: fc.integer({ min: 1, max: 3_600_000 }), streamMs: fc.integer({ min: 1, max: 604_800_000 }) }, ["requestMs", "connectMs", "tryMs", "streamMs"]),
       outlier: ejections.map(([baseEjectionMs, maxEjectionMs]) => ({ baseEjectionMs, maxEjectionMs })),
     },
     ["locality", "retries", "timeouts", "outlier"],
