@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { HopPings } from "./hop-pings.ts";
+
+/** Pings a peer that answers after `roundTripMs`, so that the way is known; returns when the last answer came. */
+function measured(pings: HopPings, roundTrips: readonly number[]): number {
+  let nowMs = 0;
+  for (const roundTripMs of roundTrips) {
+    nowMs += 10_000;
+    const nonce = pings.due(nowMs, true);
+    expect(nonce).toBeGreaterThan(0);
+    nowMs += roundTripMs;
+    pings.heard(nowMs);
+    pings.answered(nonce, nowMs);
+  }
+  return nowMs;
+}
+
+describe("pings in band", () => {
+  test("a busy connection that speaks is asked only to measure the way", () => {
+    const pings = new HopPings();
+    let nowMs = measured(pings, [20]);
+    for (let step = 0; step < 50; step++) {
+      nowMs += 50;
+      pings.heard(nowMs);
+      expect(pings.due(nowMs, true)).toBe(0);
+    }
+  });
+
+  test("a silent one is given up within three round trips and 350 ms of its last byte", () => {
+    for (const roundTripMs of [0.2, 40, 140]) {
+      const pings = new HopPings();
+      const silentMs = measured(pings, Array.from({ length: 20 }, () => roundTripMs));
+      let nowMs = silentMs;
+      while (!pings.isSilent(nowMs, 0)) {
+        pings.due(nowMs, true);
+        nowMs += Math.min(pings.quietMs(nowMs, true), 20);
+      }
+      expect(nowMs - silentMs).toBeLessThanOrEqual(3 * roundTripMs + 350);
+      expect(nowMs - silentMs).toBeGreaterThanOrEqual(3 * roundTripMs);
+    }
+  });
+
+  test("any byte breaks the silence", () => {
+    const pings = new HopPings();
+    let nowMs = measured(pings, [10]) + 10_000;
+    expect(pings.due(nowMs, true)).toBeGreaterThan(0);
+    for (let step = 0; step < 20; step++) {
+      nowMs += 150;
+      pings.heard(nowMs);
+      expect(pings.isSilent(nowMs, 0)).toBe(false);
+    }
+  });
+
+  test("round trips that vary make it patient", () => {
+    const steady = new HopPings();
+    measured(steady, Array.from({ length: 40 }, () => 50));
+    const varied = new HopPings();
+    measured(varied, Array.from({ length: 40 }, (_, at) => (at % 4 === 0 ? 800 : 20)));
+    expect(varied.boundMs).toBeGreaterThan(800);
+    expect(steady.boundMs).toBeLessThan(400);
+  });
+
+  test("what this process slept counts nothing against the peer", () => {
+    const pings = new HopPings();
+    let nowMs = measured(pings, [5]) + 10_000;
+    expect(pings.due(nowMs, true)).toBeGreaterThan(0);
+    for (let stall = 0; stall < 10; stall++) {
+      nowMs += 5_000;
+      expect(pings.isSilent(nowMs, 4_980)).toBe(false);
+      pings.heard(nowMs);
+    }
+  });
+});
