@@ -11,7 +11,7 @@ import { plainEnd, relay, type Relay } from "./tcp/relay.ts";
 import type { TcpStats } from "./tcp/outbound-listener.ts";
 import type { InboundConnection } from "./tls/inbound-listener.ts";
 import { AppChooser } from "./upstream/app-chooser.ts";
-import type { PoolSet } from "./upstream/connection-pool.ts";
+import type { PoolSet } from "./upstream/pool-set.ts";
 
 /** The application always runs beside its sidecar. */
 export const appAddress = "127.0.0.1";

@@ -58,11 +58,39 @@ function addConnectionMetrics(registry: Registry, state: SidecarState): void {
     },
   });
   addGauge(registry, {
-    name: "atoll_upstream_connects_max",
-    help: "Connects that may be in progress, by upstream: few while they take long, or after many have begun.",
+    name: "atoll_upstream_streams",
+    help: "Requests under way, by upstream.",
     labels: ["upstream", "server_name"],
     read: (add) => {
-      for (const { target, connectsMax } of state.pools.pools()) add(targetLabels(target), connectsMax);
+      for (const { target, streams } of state.pools.pools()) if (streams > 0) add(targetLabels(target), streams);
+    },
+  });
+  addGauge(registry, {
+    name: "atoll_hop_sessions",
+    help: "Connections of callers' sidecars that carry requests in frames.",
+    read: (add) => add({}, state.hop.sessions),
+  });
+  addGauge(registry, {
+    name: "atoll_hop_streams",
+    help: "Requests under way on connections of callers' sidecars.",
+    read: (add) => add({}, state.hop.streams),
+  });
+  addCounter(registry, {
+    name: "atoll_hop_refused_total",
+    help: "Connections and streams of callers' sidecars beyond the bounds.",
+    labels: ["what"],
+    read: (add) => {
+      add({ what: "session" }, state.hop.refused);
+      add({ what: "stream" }, state.hop.streamsRefused);
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_hop_faults_total",
+    help: "Connections between sidecars that were closed because the peer broke the protocol, by how.",
+    labels: ["side", "fault"],
+    read: (add) => {
+      for (const [fault, count] of state.hop.faults) add({ side: "inbound", fault }, count);
+      for (const [fault, count] of state.hopFaults) add({ side: "outbound", fault }, count);
     },
   });
   addCounter(registry, {

@@ -7,12 +7,13 @@ import type { AccessLogFile } from "./admin/access-log-file.ts";
 import type { ControlLink } from "./control/control-link.ts";
 import type { SessionStats } from "./control/registry-session.ts";
 import type { GatewayProber } from "./health/gateway-prober.ts";
+import type { HopServer } from "./hop/hop-server.ts";
 import type { OutboundRoutes } from "./http/outbound-routes.ts";
 import type { TelemetryStage } from "./http/telemetry-stage.ts";
 import type { TcpStats } from "./tcp/outbound-listener.ts";
 import type { InboundStats } from "./tls/inbound-listener.ts";
 import type { TlsConnectorStats } from "./tls/tls-connector.ts";
-import type { PoolSet } from "./upstream/connection-pool.ts";
+import type { PoolSet } from "./upstream/pool-set.ts";
 import type { PlaceHealth } from "./upstream/place-health.ts";
 
 /** The parts of a running sidecar that its admin page and metrics look at. */
@@ -29,6 +30,9 @@ export interface SidecarState {
   readonly tcpStats: TcpStats;
   readonly connectorStats: TlsConnectorStats;
   readonly session: SessionStats;
+  readonly hop: HopServer;
+  /** Of sessions that we opened. */
+  readonly hopFaults: ReadonlyMap<string, number>;
   readonly accessLog: AccessLogFile | undefined;
   readonly outboundFaults: () => ReadonlyMap<string, number>;
   readonly inboundFaults: () => ReadonlyMap<string, number>;
@@ -72,7 +76,7 @@ export function describeStats(state: SidecarState): object {
     session: state.session,
     services,
     gateways: state.prober.gateways,
-    inbound: { ...state.inboundStats, refused: Object.fromEntries(state.inboundStats.refused), requests: totalOf(state.inboundTelemetry), activeRequests: state.inboundTelemetry.active },
+    inbound: { ...state.inboundStats, refused: Object.fromEntries(state.inboundStats.refused), requests: totalOf(state.inboundTelemetry), activeRequests: state.inboundTelemetry.active, sessions: state.hop.sessions },
     outbound: { activeRequests: state.outboundTelemetry.active, requests: totalOf(state.outboundTelemetry), tls: state.connectorStats, handshakes: state.pools.handshakes },
     tcp: state.tcpStats,
   };

@@ -9,6 +9,7 @@ import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import type { SessionReport } from "#federation/wire/workload-messages.ts";
+import { unknownLoad } from "./admission/load-report.ts";
 import { AccessLogFile } from "./admin/access-log-file.ts";
 import { openAdminServer } from "./admin/admin-server.ts";
 import { serviceHostOf, type ProxyConfig } from "./config.ts";
@@ -32,7 +33,7 @@ import { createInboundStats, InboundListener, isCallerAllowed, type InboundConne
 import { TlsContexts } from "./tls/tls-contexts.ts";
 import { createTlsConnector } from "./tls/tls-connector.ts";
 import type { Connector } from "./upstream/connector.ts";
-import { PoolSet } from "./upstream/connection-pool.ts";
+import { PoolSet } from "./upstream/pool-set.ts";
 import { PlaceHealth } from "./upstream/place-health.ts";
 
 const loopback = "127.0.0.1";
@@ -257,7 +258,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const contexts = new TlsContexts(control.svid, snapshot);
   const connector = createTlsConnector(contexts, connectorStats);
   const wheel = new TimingWheel(clock);
-  const pools = new PoolSet({ connector, clock, random, wheel });
+  const hopFaults = new Map<string, number>();
+  const pools = new PoolSet({ connector, clock, random, wheel, hopFaults });
   const places = new PlaceHealth(clock, { region, cluster, roundTripMs: new Map() });
   const routes = new OutboundRoutes({ pools, board: places, clock, random });
   routes.apply(snapshot.current);
@@ -278,6 +280,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     findRoute: (sni) => apps.routeOf(sni),
     isAllowed: (sni, callerId) => isCallerAllowed(snapshot.current.inbound.get(sni)?.callers ?? [], callerId),
     ownIdentity: () => control.svid.current?.spiffeId ?? "",
+    instance: config.workload?.instanceId ?? config.name,
+    reportOf: () => unknownLoad,
   });
   const inbound = await InboundListener.open(
     { address: config.address, port: config.ports.inbound, contexts, snapshot, serve: (connection) => serveInbound(connection, inboundHttp, apps), stats: inboundStats, clock, logger },
@@ -306,6 +310,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     tcpStats,
     connectorStats,
     session: createSessionStats(),
+    hop: inboundHttp.hop,
+    hopFaults,
     accessLog,
     outboundFaults: () => outbound.http.faults,
     inboundFaults: () => inboundHttp.http.faults,

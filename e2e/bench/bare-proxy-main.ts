@@ -8,7 +8,7 @@ import { OutboundServer } from "#proxy/http/outbound-server.ts";
 import { catalogAt, localAt, snapshotOf } from "#proxy/http/proxy-fixture.ts";
 import { TelemetryStage } from "#proxy/http/telemetry-stage.ts";
 import { TimingWheel } from "#proxy/http/timing-wheel.ts";
-import { PoolSet } from "#proxy/upstream/connection-pool.ts";
+import { PoolSet } from "#proxy/upstream/pool-set.ts";
 import { plainConnector } from "#proxy/upstream/connector.ts";
 import { PlaceHealth } from "#proxy/upstream/place-health.ts";
 

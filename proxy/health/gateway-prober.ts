@@ -4,7 +4,7 @@ import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import type { PoolSet } from "../upstream/connection-pool.ts";
+import type { PoolSet } from "../upstream/pool-set.ts";
 import type { Connector } from "../upstream/connector.ts";
 import { GatewayLink } from "./gateway-link.ts";
 import type { PlaceHealth } from "../upstream/place-health.ts";
@@ -121,7 +121,7 @@ export class GatewayProber {
 
   #inFlightTo(gateway: GatewayAddress): number {
     for (const pool of this.#options.pools.pools()) {
-      if (pool.target.address === gateway.address && pool.target.port === gateway.port) return pool.load.inFlight;
+      if (pool.target.address === gateway.address && pool.target.port === gateway.port && !pool.pingsInBand) return pool.load.inFlight;
     }
     return 0;
   }

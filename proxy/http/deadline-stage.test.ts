@@ -7,7 +7,7 @@ import { RetryBudget } from "#federation/routing/retry-budget.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { inboundTrafficPolicy } from "../inbound-apps.ts";
 import type { Candidate, Outcome } from "../upstream/chooser.ts";
-import type { ConnectionUser, UpstreamConnection } from "../upstream/upstream-connection.ts";
+import type { ConnectionUser, Upstream } from "../upstream/upstream.ts";
 import { DeadlineStage } from "./deadline-stage.ts";
 import { Continue, Exchange, Wait } from "./exchange.ts";
 import type { ClientSide, Route, Stage } from "./exchange.ts";
@@ -269,6 +269,6 @@ test("a connection that comes after a request's time is given back unused", () =
   new ForwardStage({ clock, wheel, limits: defaultHttpLimits }).request(x);
   nowMs = 15_000;
   let released = 0;
-  users[0]?.onConnection({ release: () => void released++ } as UpstreamConnection);
+  users[0]?.onConnection({ release: () => void released++ } as Upstream);
   expect([replies, released, outcomes]).toEqual([["504 request_timeout"], 1, ["timeout"]]);
 });

@@ -3,7 +3,9 @@ import type { TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import type { RetryBudget } from "#federation/routing/retry-budget.ts";
 import type { Candidate, Chooser } from "../upstream/chooser.ts";
 import { Tries } from "../upstream/chooser.ts";
-import type { ConnectionUser, UpstreamConnection } from "../upstream/upstream-connection.ts";
+import type { ConnectionUser, OutgoingRequest, Upstream } from "../upstream/upstream.ts";
+import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
+import { defaultPriority } from "#federation/model/priority-class.ts";
 import type { Http1Parser } from "./http1-parser.ts";
 import type { ResponseFlag } from "./response-flag.ts";
 import type { TimerOwner } from "./timing-wheel.ts";
@@ -95,7 +97,7 @@ export type BodyFraming = "none" | "length" | "chunked" | "close";
  * One request and its response, in one shape for all: the server connection owns one and resets it between
  * requests, so that the request path allocates no state.
  */
-export class Exchange implements TimerOwner {
+export class Exchange implements OutgoingRequest, TimerOwner {
   readonly client: ClientSide;
   readonly deadline: WheelTimer;
   readonly tries = new Tries();
@@ -112,6 +114,8 @@ export class Exchange implements TimerOwner {
   idempotent = false;
   /** Retries that earlier hops have spent: a request with attempt > 1 is not retried from the budget here. */
   incomingAttempt = 1;
+  /** Index in `priorityClasses`. */
+  priority = defaultPriority;
   upgrade = "";
   expectsContinue = false;
   hasTraceparent = false;
@@ -139,12 +143,14 @@ export class Exchange implements TimerOwner {
   route: Route | undefined = undefined;
   forwarder: Forwarder | undefined = undefined;
   candidate: Candidate | undefined = undefined;
-  upstream: UpstreamConnection | undefined = undefined;
+  upstream: Upstream | undefined = undefined;
   attempt = 0;
   freeTryUsed = false;
   /** The latest try was on a kept connection that turned out dead: the next one opens its own. */
   wantsFresh = false;
   budgetTries = 0;
+  /** It was sent on: what is behind us may have seen it. */
+  seenUpstream = false;
 
   // Its time. All moments are monotonic ms; +Infinity: none.
   keeper: TimeKeeper | undefined = undefined;
@@ -152,6 +158,8 @@ export class Exchange implements TimerOwner {
   callerLimitMs = Number.POSITIVE_INFINITY;
   /** What the caller's sidecar says is left, ms; only from the mesh. */
   hopLimitMs = Number.POSITIVE_INFINITY;
+  /** The longest silence that the caller's policy allows, ms; only over the hop. */
+  hopIdleMs = Number.POSITIVE_INFINITY;
   /** The time until the response's head that this request gets here, ms. */
   limitMs = Number.POSITIVE_INFINITY;
   /** It is shorter than what the policy gives: running out of it says nothing of upstream. */
@@ -170,6 +178,8 @@ export class Exchange implements TimerOwner {
   status = 0;
   flag: ResponseFlag = "-";
   reason = "";
+  /** When it may be worth asking again, where we refuse; ms, 0 for no hint. */
+  retryAfterMs = 0;
   responseHead = "";
   responseFraming: BodyFraming = "none";
   responseBody = "";
@@ -208,6 +218,7 @@ export class Exchange implements TimerOwner {
   reset(): void {
     this.tries.reset();
     this.incomingAttempt = 1;
+    this.priority = defaultPriority;
     this.upgrade = "";
     this.hasTraceparent = false;
     this.requestBody = "";
@@ -224,9 +235,11 @@ export class Exchange implements TimerOwner {
     this.freeTryUsed = false;
     this.wantsFresh = false;
     this.budgetTries = 0;
+    this.seenUpstream = false;
     this.keeper = undefined;
     this.callerLimitMs = Number.POSITIVE_INFINITY;
     this.hopLimitMs = Number.POSITIVE_INFINITY;
+    this.hopIdleMs = Number.POSITIVE_INFINITY;
     this.limitMs = Number.POSITIVE_INFINITY;
     this.limitAsked = false;
     this.deadlineAtMs = Number.POSITIVE_INFINITY;
@@ -237,6 +250,7 @@ export class Exchange implements TimerOwner {
     this.status = 0;
     this.flag = "-";
     this.reason = "";
+    this.retryAfterMs = 0;
     this.responseHead = "";
     this.responseFraming = "none";
     this.responseBody = "";
@@ -252,6 +266,25 @@ export class Exchange implements TimerOwner {
     this.forwardedFor = "";
     this.requestId = "";
     this.stagesRun = 0;
+  }
+
+  hopLeftMs(nowMs: number): number {
+    // While the body streams, its time has not begun here, nor will it there.
+    return this.requestComplete ? this.deadlineAtMs - nowMs : this.limitMs;
+  }
+
+  /** More of the request's body, for whoever forwards it; held where nobody does yet. False: no more until it is resumed. */
+  takeBody(buffer: Buffer, start: number, end: number, heldBytesMax: number): boolean {
+    if (this.forwarder !== undefined) return this.forwarder.requestBody(this, buffer, start, end);
+    this.requestBody += buffer.toString("latin1", start, end);
+    return this.requestBody.length <= heldBytesMax;
+  }
+
+  /** The request's body is complete. */
+  completeBody(trailers: string): void {
+    this.requestTrailers = trailers;
+    if (this.forwarder === undefined) this.requestComplete = true;
+    else this.forwarder.requestComplete(this);
   }
 
   /** Copies from a parsed request head what outlives the parser's buffer. */

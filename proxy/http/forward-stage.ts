@@ -1,5 +1,7 @@
 import type { Clock } from "#federation/runtime/clock.ts";
-import type { ConnectFailure, ConnectionUser, LossKind, UpstreamConnection } from "../upstream/upstream-connection.ts";
+import { UpstreamConnection } from "../upstream/upstream-connection.ts";
+import { upstreamNeeds } from "../upstream/upstream.ts";
+import type { ConnectFailure, ConnectionUser, HopRefusal, LossKind, Upstream } from "../upstream/upstream.ts";
 import type { Candidate, Outcome } from "../upstream/chooser.ts";
 import type { CancelReason, Exchange, Forwarder, Stage, StageResult } from "./exchange.ts";
 import { Wait } from "./exchange.ts";
@@ -7,6 +9,7 @@ import { copyFields, droppedFromResponse, droppedFromSizedResponse, fieldValue }
 import { headerIds } from "./header-id.ts";
 import type { HttpLimits } from "./http-limits.ts";
 import type { Http1Parser } from "./http1-parser.ts";
+import { responseFlags } from "./response-flag.ts";
 import type { ResponseFlag } from "./response-flag.ts";
 import type { TimerOwner, TimingWheel } from "./timing-wheel.ts";
 import { WheelTimer } from "./timing-wheel.ts";
@@ -67,12 +70,7 @@ export class ForwardStage implements Stage, Forwarder {
     if (x.requestStreaming && x.upstream !== undefined) {
       x.requestBodySent = true;
       x.lastByteMs = this.#options.clock.monotonicMs();
-      // The reader fills its buffer anew after this call, and what upstream is slow to take waits.
-      const bytes = Buffer.from(buffer.subarray(start, end));
-      if (x.requestFraming !== "chunked") return x.upstream.write(bytes);
-      x.upstream.write(`${(end - start).toString(16)}\r\n`);
-      x.upstream.write(bytes);
-      return x.upstream.write("\r\n");
+      return x.upstream.write(buffer, start, end);
     }
     x.requestBody += buffer.toString("latin1", start, end);
     if (x.requestStreaming) return false;
@@ -91,9 +89,7 @@ export class ForwardStage implements Stage, Forwarder {
     const nowMs = this.#options.clock.monotonicMs();
     x.deadlineAtMs = Math.min(nowMs + x.limitMs, x.streamEndsAtMs);
     x.keeper?.watch(x, nowMs);
-    if (x.upstream === undefined) return;
-    if (x.requestFraming === "chunked") x.upstream.write(`0\r\n${x.requestTrailers}\r\n`);
-    x.upstream.requestDone();
+    x.upstream?.endBody(x.requestTrailers);
   }
 
   clientWritable(x: Exchange): void {
@@ -146,7 +142,7 @@ export class ForwardStage implements Stage, Forwarder {
     const { tryMs } = route.policy.timeouts;
     if (tryMs !== undefined) this.#boundTry(x, tryMs);
     if (candidate === before) x.wantsFresh = true;
-    candidate.pool.acquire(x.user as Attempt, !x.idempotent, x.wantsFresh);
+    candidate.pool.acquire(x.user as Attempt, upstreamNeeds(!x.idempotent, x.wantsFresh, x.upgrade !== ""));
   }
 
   #boundTry(x: Exchange, tryMs: number): void {
@@ -183,8 +179,8 @@ export class ForwardStage implements Stage, Forwarder {
   /** The connection ended before the response was complete. */
   lost(x: Exchange, kind: LossKind): void {
     // A kept connection that its server closed while we wrote: no sign of trouble, and a new one will do.
-    const wasStale = kind === "closed" && x.status === 0 && x.upstream !== undefined && x.upstream.served > 1;
-    this.#letGo(x, wasStale ? "cancelled" : "reset");
+    const wasStale = kind === "closed" && x.status === 0 && x.upstream?.mayBeStale === true;
+    this.#letGo(x, wasStale || kind === "untaken" ? "cancelled" : "reset");
     if (x.responseStarted) {
       x.flag = kind === "protocol" ? "UPE" : "UC";
       x.client.abortResponse(x);
@@ -194,13 +190,42 @@ export class ForwardStage implements Stage, Forwarder {
     x.responseHead = "";
     x.responseHeld = false;
     x.status = 0;
-    if (kind === "closed" && x.idempotent && !x.requestBodySent && (this.#mayTryAgain(x, true) || this.#mayReplace(x, wasStale))) {
+    // The callee's side has not looked at it, so that even what must not be done twice goes elsewhere.
+    if (kind === "untaken" && this.#mayTryAgain(x, true)) {
+      this.tryNext(x);
+      return;
+    }
+    if (kind !== "protocol" && x.idempotent && !x.requestBodySent && (this.#mayTryAgain(x, true) || this.#mayReplace(x, wasStale))) {
       if (wasStale) x.wantsFresh = true;
       this.tryNext(x);
       return;
     }
     if (kind === "protocol") this.fail(x, 502, "UPE", "upstream_protocol_error");
     else this.fail(x, 503, x.budgetTries > 0 ? "URX" : "UC", "upstream_reset");
+  }
+
+  /** The callee's sidecar answered for itself. */
+  refused(x: Exchange, refusal: HopRefusal): void {
+    const flag = responseFlags[refusal.flag] ?? "-";
+    const isFailure = flag === "UF" || flag === "UC" || flag === "UPE";
+    this.#letGo(x, isFailure ? "gatewayError" : "refused");
+    if (this.#mayRepeat(x, refusal, flag)) {
+      this.tryNext(x);
+      return;
+    }
+    x.retryAfterMs = refusal.retryAfterMs;
+    this.fail(x, refusal.status, isFailure && x.budgetTries > 0 ? "URX" : flag, refusal.reason);
+  }
+
+  /**
+   * What another place may answer otherwise is repeated: an application that was not reached, whatever the request was, and
+   * one that broke off, where it may be done twice. Who may not call, what is over its time and what is over a limit here will
+   * be told the same there.
+   */
+  #mayRepeat(x: Exchange, { seenByApp, status }: HopRefusal, flag: ResponseFlag): boolean {
+    if (flag === "UF" && !seenByApp) return this.#mayTryAgain(x, true);
+    if (flag === "UC") return x.idempotent && this.#mayTryAgain(x, true);
+    return flag === "UPE" && this.takesStatusRetry(x, status);
   }
 
   /** True when this status is to be tried again; the budget is then charged. */
@@ -301,21 +326,19 @@ class Attempt implements ConnectionUser, TimerOwner {
     }
   }
 
-  onConnection(connection: UpstreamConnection): void {
+  onConnection(upstream: Upstream): void {
     const x = this.#x;
     const nowMs = this.#stage.options.clock.monotonicMs();
     if (nowMs >= x.deadlineAtMs && !x.requestStreaming) {
       // Its time ran out while it waited, and the timer has not told yet: nobody begins work for it.
-      connection.release();
+      upstream.release();
       this.#stage.cancel(x, "timeout");
       return;
     }
-    x.upstream = connection;
-    connection.send(this, requestText(x, nowMs), x.method === "HEAD");
-    if (x.requestComplete) {
-      connection.requestDone();
-      return;
-    }
+    x.upstream = upstream;
+    x.seenUpstream = true;
+    upstream.send(this, x);
+    if (x.requestComplete) return;
     x.requestBodySent = x.requestBodySent || x.requestBody !== "";
     x.requestBody = "";
     x.client.resumeRequestBody(x);
@@ -394,6 +417,10 @@ class Attempt implements ConnectionUser, TimerOwner {
     x.client.finishResponse(x);
   }
 
+  onRefused(refusal: HopRefusal): void {
+    this.#stage.refused(this.#x, refusal);
+  }
+
   onLost(kind: LossKind): void {
     this.#stage.options.wheel.cancel(this.#responseTimer);
     this.#stage.lost(this.#x, kind);
@@ -432,7 +459,7 @@ class Attempt implements ConnectionUser, TimerOwner {
   #onSwitch(parser: Http1Parser): void {
     const x = this.#x;
     const connection = x.upstream;
-    if (connection === undefined || x.upgrade === "") {
+    if (!(connection instanceof UpstreamConnection) || x.upgrade === "") {
       connection?.destroy();
       this.#stage.lost(x, "protocol");
       return;
@@ -443,28 +470,4 @@ class Attempt implements ConnectionUser, TimerOwner {
     x.client.startTunnel(x, connection);
     this.#stage.settle(x, "success");
   }
-}
-
-/** The request as it goes upstream: its head and what is held of its body, in one text for one write. */
-function requestText(x: Exchange, nowMs: number): string {
-  const head = `${x.method} ${x.target} HTTP/1.1\r\n${x.requestFields}${hopFields(x, nowMs)}`;
-  if (x.requestFraming === "none") {
-    return x.upgrade === "" ? `${head}\r\n` : `${head}connection: upgrade\r\nupgrade: ${x.upgrade}\r\n\r\n`;
-  }
-  if (x.requestFraming === "length") return `${head}content-length: ${x.requestLength}\r\n\r\n${x.requestBody}`;
-  if (x.requestComplete && x.requestTrailers === "") return `${head}content-length: ${x.requestBody.length}\r\n\r\n${x.requestBody}`;
-  const chunk = x.requestBody === "" ? "" : `${x.requestBody.length.toString(16)}\r\n${x.requestBody}\r\n`;
-  const last = x.requestComplete ? `0\r\n${x.requestTrailers}\r\n` : "";
-  return `${head}transfer-encoding: chunked\r\n\r\n${chunk}${last}`;
-}
-
-/** What a sidecar tells the next one: which attempt this is, and how much time it has. */
-function hopFields(x: Exchange, nowMs: number): string {
-  const number = x.attempt + x.incomingAttempt - 1;
-  // The first attempt needs no field: absent means 1.
-  const attempt = number > 1 ? `x-atoll-attempt: ${number}\r\n` : "";
-  if (x.limitMs === Number.POSITIVE_INFINITY || x.candidate === undefined || !isMeshHop(x.candidate)) return attempt;
-  // While the body streams, its time has not begun here, nor will it there.
-  const leftMs = x.requestComplete ? x.deadlineAtMs - nowMs : x.limitMs;
-  return `${attempt}x-atoll-timeout-ms: ${Math.ceil(leftMs)}\r\n`;
 }

@@ -44,6 +44,8 @@ const space = 0x20;
 const tab = 0x09;
 const colon = 0x3a;
 
+const emptyLine = Buffer.from("\r\n");
+
 /** The methods that node:http and llhttp know; others get 501. CONNECT is not among them: this is no forward proxy. */
 const methods = new Set(
   (
@@ -109,6 +111,7 @@ export class Http1Parser {
   #carryLength = 0;
   #carryScanned = 0;
   #carryUsed = 0;
+  #blocks = false;
 
   constructor(kind: "request" | "response", sink: Http1Sink, limits: HttpLimits) {
     this.#isRequest = kind === "request";
@@ -186,9 +189,36 @@ export class Http1Parser {
 
   #fail(fault: HttpFault): typeof refused {
     this.fault = fault;
+    if (this.#blocks) return refused;
     this.#state = states.failed;
     this.#sink.onFault(fault);
     return refused;
+  }
+
+  // --- blocks ---
+
+  /**
+   * Reads a head that lies in buffer[start, end), all of it and nothing else: how heads cross the hop, where frames and not
+   * their own fields say where a message ends. Nobody is told; the public fields describe it. Returns why it is refused.
+   */
+  readBlock(buffer: Buffer, start: number, end: number): HttpFault | undefined {
+    this.fault = undefined;
+    this.#blocks = true;
+    const after = this.#parseHead(buffer, start, end);
+    if (after >= 0 && after !== end) this.fault = "bad_start_line";
+    else if (after === incomplete) this.fault = "bad_field";
+    else if (after >= 0) this.fault = this.#interpretHead();
+    this.#blocks = false;
+    return this.fault;
+  }
+
+  /** Trailer lines that lie in buffer[start, end), as text; undefined when they are refused. */
+  readTrailerBlock(buffer: Buffer, start: number, end: number): string | undefined {
+    this.#blocks = true;
+    const lines = Buffer.concat([buffer.subarray(start, end), emptyLine]);
+    const parsed = end - start > this.#limits.trailerBytesMax ? refused : this.#parseFields(lines, 0, lines.length);
+    this.#blocks = false;
+    return parsed === lines.length && this.#areTrailersAllowed(lines) ? buffer.toString("latin1", start, end) : undefined;
   }
 
   // --- head ---
@@ -370,14 +400,7 @@ export class Http1Parser {
 
   /** Gives the fields their meaning, decides the framing, and tells the sink. */
   #finishHead(): void {
-    this.framing = "none";
-    this.contentLength = 0;
-    this.keepAlive = this.minorVersion === 1;
-    this.upgrade = "";
-    this.expectsContinue = false;
-    this.host = "";
-    this.trailers = "";
-    const fault = this.#interpretFields();
+    const fault = this.#interpretHead();
     if (fault !== undefined) {
       this.#fail(fault);
       return;
@@ -390,6 +413,17 @@ export class Http1Parser {
     this.#sink.onHead(this);
     // The sink may have stopped the parser or begun the next message.
     if (isComplete && this.#state === states.complete) this.#sink.onComplete();
+  }
+
+  #interpretHead(): HttpFault | undefined {
+    this.framing = "none";
+    this.contentLength = 0;
+    this.keepAlive = this.minorVersion === 1;
+    this.upgrade = "";
+    this.expectsContinue = false;
+    this.host = "";
+    this.trailers = "";
+    return this.#interpretFields();
   }
 
   #interpretFields(): HttpFault | undefined {
@@ -459,6 +493,7 @@ export class Http1Parser {
   #readFraming(buffer: Buffer, lengthAt: number, encodingAt: number): HttpFault | undefined {
     if (encodingAt !== -1) {
       if (lengthAt !== -1) return "length_and_encoding";
+      if (this.#blocks) return "bad_encoding";
       if (this.minorVersion === 0 || this.#text(encodingAt).toLowerCase() !== "chunked") return "bad_encoding";
       this.framing = "chunked";
     } else if (lengthAt !== -1) {

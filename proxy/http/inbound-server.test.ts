@@ -10,7 +10,8 @@ import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { inboundTrafficPolicy } from "../inbound-apps.ts";
 import { createTestTrustDomain } from "../tls/identity-fixture.ts";
 import { AppChooser } from "../upstream/app-chooser.ts";
-import { PoolSet } from "../upstream/connection-pool.ts";
+import { unknownLoad } from "../admission/load-report.ts";
+import { PoolSet } from "../upstream/pool-set.ts";
 import { plainConnector } from "../upstream/connector.ts";
 import type { Route } from "./exchange.ts";
 import { forwardedClientCert, InboundServer } from "./inbound-server.ts";
@@ -45,6 +46,8 @@ async function setUp(app: TestOrigin, isAllowed: () => boolean) {
     findRoute: (name) => (name === sni ? route : undefined),
     isAllowed,
     ownIdentity: () => "spiffe://shop.example/ns/web/sa/catalog" as SpiffeId,
+    instance: "catalog-1",
+    reportOf: () => unknownLoad,
   });
   const svid = createTestTrustDomain("shop.example").svid("/ns/web/sa/catalog");
   const listener = createServer({ cert: svid.certificateChainPem, key: svid.privateKeyPem, allowHalfOpen: true }, (socket) =>

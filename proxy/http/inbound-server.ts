@@ -2,8 +2,14 @@ import { DeadlineStage } from "./deadline-stage.ts";
 import { createHash } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import type { SpiffeId } from "#federation/model/names.ts";
+import { defaultPriority } from "#federation/model/priority-class.ts";
+import { trustDomainOf } from "#federation/model/spiffe-id.ts";
+import type { LoadReport } from "../admission/load-report.ts";
+import { defaultHopLimits, hopProtocol } from "../hop/frames.ts";
+import type { HopLimits } from "../hop/frames.ts";
+import { HopServer } from "../hop/hop-server.ts";
 import { createAuthorizeStage, createCircuitStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
-import type { Route } from "./exchange.ts";
+import type { Route, Stage } from "./exchange.ts";
 import { ForwardStage } from "./forward-stage.ts";
 import { defaultHttpLimits } from "./http-limits.ts";
 import { HttpServer } from "./http-server.ts";
@@ -17,6 +23,11 @@ export interface InboundServerOptions extends EdgeOptions {
   readonly isAllowed: (sni: string, callerId: SpiffeId) => boolean;
   /** Our own identity, for x-forwarded-client-cert. */
   readonly ownIdentity: () => SpiffeId | "";
+  /** Which instance of its services this is, for callers that share their load over instances. */
+  readonly instance: string;
+  /** The load of the application behind the port that a server name means. */
+  readonly reportOf: (sni: string) => LoadReport;
+  readonly hopLimits?: HopLimits;
 }
 
 /** A caller whose handshake was verified, as the listener hands it over. */
@@ -30,16 +41,16 @@ export interface VerifiedCaller {
 /** The HTTP behind a sidecar's mTLS port: the listener terminates TLS and hands each connection over. */
 export class InboundServer {
   readonly http: HttpServer;
+  readonly hop: HopServer;
+  readonly #reportOf: (sni: string) => LoadReport;
   readonly #ownIdentity: () => SpiffeId | "";
 
   constructor(options: InboundServerOptions) {
     const { clock, random, wheel, telemetry } = options;
     const limits = options.httpLimits ?? defaultHttpLimits;
     this.#ownIdentity = options.ownIdentity;
-    this.http = new HttpServer({
-      ...options,
-      logsFields: telemetry.logsFields,
-      stages: [
+    this.#reportOf = options.reportOf;
+    const stages: readonly Stage[] = [
         telemetry,
         createRouteStage((x) => options.findRoute(x.sni)),
         createAuthorizeStage((x) => x.callerId !== "" && options.isAllowed(x.sni, x.callerId)),
@@ -47,18 +58,29 @@ export class InboundServer {
         createHeaderStage(random),
         createCircuitStage(options.requestsInFlightMax ?? requestsInFlightMax),
         new ForwardStage({ clock, wheel, limits }),
-      ],
-    });
+    ];
+    const { logsFields } = telemetry;
+    this.http = new HttpServer({ ...options, logsFields, stages });
+    this.hop = new HopServer({ stages, clock, wheel, logsFields, httpLimits: limits, hopLimits: options.hopLimits ?? defaultHopLimits, instance: options.instance });
   }
 
-  /** Serves a connection whose caller is known. */
+  /** Serves a connection whose caller is known, in the protocol that its handshake chose. */
   serve(socket: TLSSocket, caller: VerifiedCaller): void {
-    this.http.accept(socket, { callerId: caller.callerId, sni: caller.sni, forwardedClientCert: forwardedClientCert(this.#ownIdentity(), caller) });
+    const ownIdentity = this.#ownIdentity();
+    const { callerId, sni } = caller;
+    const identity = { callerId, sni, forwardedClientCert: forwardedClientCert(ownIdentity, caller) };
+    if (socket.alpnProtocol !== hopProtocol) {
+      this.http.accept(socket, identity);
+      return;
+    }
+    // The highest class is for one's own trust domain to claim.
+    const isOwn = ownIdentity !== "" && trustDomainOf(callerId) === trustDomainOf(ownIdentity);
+    this.hop.accept(socket, { identity, report: () => this.#reportOf(sni), priorityMin: isOwn ? 0 : defaultPriority });
   }
 
   /** Lets requests under way finish until `signal` aborts. */
   async drain(signal: AbortSignal): Promise<void> {
-    await this.http.drain(signal);
+    await Promise.all([this.http.drain(signal), this.hop.drain(signal)]);
   }
 }
 

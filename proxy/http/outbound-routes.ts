@@ -7,7 +7,7 @@ import type { RouteTable, RouteTarget } from "#federation/routing/match-route.ts
 import { RetryBudget } from "#federation/routing/retry-budget.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { Random } from "#federation/runtime/random.ts";
-import type { PoolSet } from "../upstream/connection-pool.ts";
+import type { PoolSet } from "../upstream/pool-set.ts";
 import { PlaceChooser } from "../upstream/place-chooser.ts";
 import type { PlaceBoard } from "../upstream/place-chooser.ts";
 import type { Route } from "./exchange.ts";

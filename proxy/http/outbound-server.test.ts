@@ -440,7 +440,7 @@ describe("limits", () => {
     await eventually(() => proxy.telemetry.active === 0 && proxy.pools.pools().every((pool) => pool.load.inFlight === 0));
     expect(proxy.logLines[0]).toContain(" 0 DC ");
     origin.sockets[0]?.write(answer);
-    await eventually(() => proxy.pools.pools().some((pool) => pool.idleConnections === 1));
+    await eventually(() => proxy.pools.pools().some((pool) => pool.connections === 1 && pool.streams === 0));
     using second = await RawClient.connect(proxy.server.port);
     second.write(requestFor("GET", "/again"));
     await second.until(() => second.text.endsWith("ok"));

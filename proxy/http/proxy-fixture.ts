@@ -9,8 +9,9 @@ import type { TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { plainConnector } from "../upstream/connector.ts";
-import { PoolSet } from "../upstream/connection-pool.ts";
-import type { PoolLimits } from "../upstream/connection-pool.ts";
+import type { Connector } from "../upstream/connector.ts";
+import { PoolSet } from "../upstream/pool-set.ts";
+import type { PoolLimits } from "../upstream/pool-environment.ts";
 import { PlaceHealth } from "../upstream/place-health.ts";
 import type { AccessLog } from "./access-log.ts";
 import { OutboundRoutes } from "./outbound-routes.ts";
@@ -125,6 +126,8 @@ export interface TestProxyOptions {
   readonly connectionsMax?: number;
   readonly requestsInFlightMax?: number;
   readonly poolLimits?: PoolLimits;
+  /** Plain connections unless given. */
+  readonly connector?: Connector;
 }
 
 /** The outbound side of a proxy on real sockets and a virtual clock, with plain hops to the places of web/catalog. */
@@ -144,7 +147,7 @@ export class TestProxy implements AsyncDisposable {
     this.telemetry = new TelemetryStage(this.clock, { format: "text", filter: "all", ...options.log, sink });
     this.wheel = new TimingWheel(this.clock);
     this.health = new PlaceHealth(this.clock, { region: "eu" as RegionId, cluster: "here" as ClusterId, roundTripMs: new Map() });
-    this.pools = new PoolSet({ connector: plainConnector, clock: this.clock, random, wheel: this.wheel, ...(options.poolLimits && { limits: options.poolLimits }) });
+    this.pools = new PoolSet({ connector: options.connector ?? plainConnector, clock: this.clock, random, wheel: this.wheel, ...(options.poolLimits && { limits: options.poolLimits }) });
     this.routes = new OutboundRoutes({ pools: this.pools, board: this.health, clock: this.clock, random });
   }
 

@@ -4,7 +4,7 @@ import type { OnReadOpts } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
-import { Exchange, Reply, Wait } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
 import type { ClientSide, Stage } from "./exchange.ts";
 import { copyFields, droppedFromRequest, readKnownFields } from "./head-fields.ts";
 import type { HttpFault } from "./http-fault.ts";
@@ -13,6 +13,7 @@ import type { HttpLimits } from "./http-limits.ts";
 import { Http1Parser } from "./http1-parser.ts";
 import type { Http1Sink } from "./http1-parser.ts";
 import { resetSocket } from "./reset-socket.ts";
+import { endExchange, hearResponse, runStages } from "./run-stages.ts";
 import type { TimerOwner, TimingWheel } from "./timing-wheel.ts";
 import { WheelTimer } from "./timing-wheel.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -209,7 +210,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     this.#phase = phases.exchange;
     this.#out = "";
     this.#chunking = false;
-    this.#runStages(x);
+    runStages(this.#engine.stages, x);
     if (x.expectsContinue && x.active && x.requestFraming !== "none" && x.status === 0) this.#socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
   }
 
@@ -217,23 +218,15 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     const x = this.#x;
     x.bytesReceived += end - start;
     if (!x.active) return;
-    if (x.forwarder === undefined ? this.#hold(x, buffer.toString("latin1", start, end)) : x.forwarder.requestBody(x, buffer, start, end)) return;
+    if (x.takeBody(buffer, start, end, this.#engine.httpLimits.heldBytesMax)) return;
     x.requestPaused = true;
     this.#socket.pause();
-  }
-
-  /** A stage lets the request wait, so nobody takes its body yet. */
-  #hold(x: Exchange, text: string): boolean {
-    x.requestBody += text;
-    return x.requestBody.length <= this.#engine.httpLimits.heldBytesMax;
   }
 
   onComplete(): void {
     const x = this.#x;
     if (!x.active || x.requestFraming === "none") return;
-    x.requestTrailers = this.#parser.trailers;
-    if (x.forwarder === undefined) x.requestComplete = true;
-    else x.forwarder.requestComplete(x);
+    x.completeBody(this.#parser.trailers);
   }
 
   onFault(fault: HttpFault): void {
@@ -263,27 +256,14 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
 
   // --- stages ---
 
-  #runStages(x: Exchange): void {
-    const { stages } = this.#engine;
-    while (x.stagesRun < stages.length) {
-      const stage = stages[x.stagesRun++];
-      const result = stage?.request(x);
-      if (result === Wait) return;
-      if (result === Reply) {
-        this.reply(x);
-        return;
-      }
-    }
-  }
-
   resume(x: Exchange): void {
-    if (x.active) this.#runStages(x);
+    if (x.active) runStages(this.#engine.stages, x);
   }
 
   reply(x: Exchange): void {
     if (!x.active || x.responseStarted) return;
     x.responseStarted = true;
-    this.#hearResponse(x);
+    hearResponse(this.#engine.stages, x);
     const connection = this.#connectionFields(x);
     this.#out = ownResponse(x.status, x.reason, connection, x.method !== "HEAD");
     this.#chunking = false;
@@ -293,7 +273,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
 
   startResponse(x: Exchange): void {
     x.responseStarted = true;
-    this.#hearResponse(x);
+    hearResponse(this.#engine.stages, x);
     let framing = "";
     if (x.responseFraming === "chunked" || x.responseFraming === "close") {
       this.#chunking = x.minorVersion === 1;
@@ -342,13 +322,13 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
       this.#out = "";
       this.#socket.write(text, "latin1");
     }
-    this.#endExchange(x);
+    endExchange(this.#engine.stages, x);
     if (x.closeAfter || !x.keepAlive || this.#engine.draining) this.#endSocket();
     else this.#next();
   }
 
   abortResponse(x: Exchange): void {
-    this.#endExchange(x);
+    endExchange(this.#engine.stages, x);
     this.#phase = phases.closed;
     resetSocket(this.#socket);
   }
@@ -361,7 +341,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
 
   startTunnel(x: Exchange, connection: UpstreamConnection): void {
     x.responseStarted = true;
-    this.#hearResponse(x);
+    hearResponse(this.#engine.stages, x);
     this.#engine.wheel.cancel(this.#timer);
     this.#socket.write(`${x.responseHead}\r\n`, "latin1");
     this.#parser.stop();
@@ -377,7 +357,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
         x.bytesSent += count;
         x.lastByteMs = this.#engine.clock.monotonicMs();
       },
-      onEnd: () => this.#endExchange(x),
+      onEnd: () => endExchange(this.#engine.stages, x),
     });
     const stash = this.#stash;
     this.#stash = undefined;
@@ -385,23 +365,11 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     this.#socket.resume();
   }
 
-  #hearResponse(x: Exchange): void {
-    const { stages } = this.#engine;
-    for (let at = x.stagesRun - 1; at >= 0; at--) stages[at]?.response(x);
-  }
-
   #connectionFields(x: Exchange): string {
     // An unread request body cannot be told from the next request.
     if (!this.#parser.complete) x.closeAfter = true;
     if (x.closeAfter || !x.keepAlive || this.#engine.draining) return "connection: close\r\n";
     return x.minorVersion === 0 ? "connection: keep-alive\r\n" : "";
-  }
-
-  #endExchange(x: Exchange): void {
-    if (!x.active) return;
-    x.active = false;
-    const { stages } = this.#engine;
-    for (let at = x.stagesRun - 1; at >= 0; at--) stages[at]?.end(x);
   }
 
   // --- its end ---
@@ -453,7 +421,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     if (x.active && this.#tunnel === undefined) {
       if (x.flag === "-") x.flag = "DC";
       x.forwarder?.cancel(x, "clientGone");
-      this.#endExchange(x);
+      endExchange(this.#engine.stages, x);
     }
     this.#phase = phases.closed;
     this.#parser.stop();

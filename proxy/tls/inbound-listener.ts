@@ -10,6 +10,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { listen, portOf } from "#federation/runtime/listen.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { hopProtocol } from "../hop/frames.ts";
 import { HandshakeGate } from "./handshake-gate.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 
@@ -86,7 +87,7 @@ export class InboundListener {
     this.#options = options;
     this.#material = material;
     this.#tcp = createTcpServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#tls = createTlsServer({ ...createServerTlsOptions(material, { clients: "required" }), handshakeTimeout: handshakeTimeoutMs, allowHalfOpen: true });
+    this.#tls = createTlsServer({ ...createServerTlsOptions(material, { clients: "required" }), ALPNProtocols: [hopProtocol, "http/1.1"], handshakeTimeout: handshakeTimeoutMs, allowHalfOpen: true });
     this.#tls.on("secureConnection", (socket) => this.#secured(socket));
     this.#tls.on("tlsClientError", (error, socket) => {
       this.#refuse("handshake", { reason: error.message });

@@ -21,6 +21,7 @@ export interface TlsConnectorStats {
 export function createTlsConnector(contexts: TlsContexts, stats: TlsConnectorStats): Connector {
   const leaves = new LeafReadings();
   return {
+    negotiates: true,
     connect(target, handler) {
       if (target.sni === "") return plainConnector.connect(target, handler);
       const [first] = target.identities;
@@ -37,6 +38,7 @@ export function createTlsConnector(contexts: TlsContexts, stats: TlsConnectorSta
         host: target.address,
         port: target.port,
         servername: target.sni,
+        ...(target.protocols === undefined ? {} : { ALPNProtocols: [...target.protocols] }),
         secureContext: context,
         minVersion: "TLSv1.3",
         rejectUnauthorized: true,

@@ -1,16 +1,16 @@
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import type { Candidate, Chooser, Outcome, Tries } from "./chooser.ts";
-import type { ConnectionPool } from "./connection-pool.ts";
+import type { UpstreamPool } from "./upstream.ts";
 
 /** The one target behind a sidecar: its own app. */
 export class AppChooser implements Chooser, Candidate {
-  readonly pool: ConnectionPool;
+  readonly pool: UpstreamPool;
   readonly cluster: ClusterId;
   readonly region: RegionId;
   readonly seriesKey = "app";
   #inFlight = 0;
 
-  constructor(pool: ConnectionPool, cluster: ClusterId, region: RegionId) {
+  constructor(pool: UpstreamPool, cluster: ClusterId, region: RegionId) {
     this.pool = pool;
     this.cluster = cluster;
     this.region = region;

@@ -1,13 +1,16 @@
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import { TriedPlaces } from "#federation/routing/choose-place.ts";
-import type { ConnectionPool } from "./connection-pool.ts";
+import type { UpstreamPool } from "./upstream.ts";
 
-/** How one try ended, as evidence on its target. `cancelled` (the client left) says nothing about the target. */
-export type Outcome = "success" | "connectFailure" | "reset" | "timeout" | "gatewayError" | "cancelled";
+/**
+ * How one try ended, as evidence on its target. `cancelled` (the client left) says nothing about the target, and `refused` (by
+ * policy or admission: an answer, and a prompt one) nothing about its health.
+ */
+export type Outcome = "success" | "connectFailure" | "reset" | "timeout" | "gatewayError" | "cancelled" | "refused";
 
 /** One address that can serve a request. Lives as long as the snapshot's entry it was made from. */
 export interface Candidate {
-  readonly pool: ConnectionPool;
+  readonly pool: UpstreamPool;
   readonly cluster: ClusterId;
   readonly region: RegionId;
   /** Counters of its place, kept by the telemetry stage. */

@@ -5,9 +5,12 @@ import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
 import type { Connector, ConnectHandler, UpstreamTarget } from "./connector.ts";
-import { defaultPoolLimits, PoolSet } from "./connection-pool.ts";
-import type { PoolLimits } from "./connection-pool.ts";
-import type { ConnectFailure, ConnectionUser, LossKind, UpstreamConnection } from "./upstream-connection.ts";
+import { defaultPoolLimits } from "./pool-environment.ts";
+import { PoolSet } from "./pool-set.ts";
+import type { PoolLimits } from "./pool-environment.ts";
+import type { ConnectionPool } from "./connection-pool.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
+import type { ConnectFailure, ConnectionUser, LossKind, OutgoingRequest, Upstream, UpstreamNeeds } from "./upstream.ts";
 
 const target: UpstreamTarget = { address: "10.0.0.1", port: 1, sni: "p80.catalog.web.svc.shop.example", identities: [] };
 
@@ -37,12 +40,32 @@ class ScriptedSocket extends Duplex {
   }
 }
 
+const anyOne: UpstreamNeeds = { proven: false, fresh: false, exclusive: false };
+const provenOnly: UpstreamNeeds = { ...anyOne, proven: true };
+
+const request: OutgoingRequest = {
+  method: "GET",
+  target: "/",
+  requestFields: "",
+  requestFraming: "none",
+  requestLength: 0,
+  requestBody: "",
+  requestTrailers: "",
+  requestComplete: true,
+  upgrade: "",
+  attempt: 1,
+  incomingAttempt: 1,
+  hopLeftMs: () => Number.POSITIVE_INFINITY,
+  idleMs: Number.POSITIVE_INFINITY,
+  priority: 1,
+};
+
 class User implements ConnectionUser {
   connection: UpstreamConnection | undefined;
   readonly events: string[] = [];
 
-  onConnection(connection: UpstreamConnection): void {
-    this.connection = connection;
+  onConnection(upstream: Upstream): void {
+    this.connection = upstream as UpstreamConnection;
     this.events.push("connection");
   }
   onConnectFailure(kind: ConnectFailure): void {
@@ -57,12 +80,12 @@ class User implements ConnectionUser {
   onLost(kind: LossKind): void {
     this.events.push(`lost ${kind}`);
   }
+  onRefused(): void {}
   onWritable(): void {}
 
   /** Sends a request on the connection it was given. */
   send(): void {
-    this.connection?.send(this, "GET / HTTP/1.1\r\n\r\n", false);
-    this.connection?.requestDone();
+    this.connection?.send(this, request);
   }
 }
 
@@ -70,6 +93,7 @@ function setUp(limits: Partial<PoolLimits> = {}) {
   const clock = new VirtualClock();
   const sockets: ScriptedSocket[] = [];
   const connector: Connector = {
+    negotiates: false,
     connect(_target, handler) {
       const socket = new ScriptedSocket(handler);
       sockets.push(socket);
@@ -77,7 +101,7 @@ function setUp(limits: Partial<PoolLimits> = {}) {
     },
   };
   const pools = new PoolSet({ connector, clock, random: createSeededRandom(3), wheel: new TimingWheel(clock), limits: { ...defaultPoolLimits, ...limits } });
-  return { clock, sockets, pools, pool: pools.claim(target) };
+  return { clock, sockets, pools, pool: pools.claim(target) as ConnectionPool };
 }
 
 const response = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -86,11 +110,11 @@ describe("a pool", () => {
   test("gives a request that cannot be repeated only a connection on which the server has spoken", () => {
     const { sockets, pool } = setUp();
     const post = new User();
-    pool.acquire(post, true, false);
+    pool.acquire(post, provenOnly);
     sockets[0]?.handler.onReady();
     expect(post.events).toEqual([]);
     const get = new User();
-    pool.acquire(get, false, false);
+    pool.acquire(get, anyOne);
     expect(get.events).toEqual(["connection"]);
     get.send();
     sockets[0]?.receive(response);
@@ -102,12 +126,12 @@ describe("a pool", () => {
   test("keeps who waits while responses come, though a connect takes too long, and no longer", async () => {
     const { clock, sockets, pool } = setUp();
     const busy = new User();
-    pool.acquire(busy, false, false);
+    pool.acquire(busy, anyOne);
     sockets[0]?.handler.onReady();
     busy.send();
     const waiting = new User();
     const behind = new User();
-    for (const user of [waiting, behind]) pool.acquire(user, false, false);
+    for (const user of [waiting, behind]) pool.acquire(user, anyOne);
     await clock.advance(defaultPoolLimits.connectMs - 100);
     sockets[0]?.receive(response);
     waiting.send();
@@ -120,35 +144,20 @@ describe("a pool", () => {
   test("opens no second connection while the first is still to be proven, and one when another request takes it", () => {
     const { sockets, pool } = setUp();
     const post = new User();
-    pool.acquire(post, true, false);
+    pool.acquire(post, provenOnly);
     sockets[0]?.handler.onReady();
     expect(sockets).toHaveLength(1);
-    pool.acquire(new User(), false, false);
+    pool.acquire(new User(), anyOne);
     expect(sockets).toHaveLength(2);
     sockets[1]?.handler.onReady();
     sockets[1]?.handler.onProven();
     expect(post.events).toEqual(["connection"]);
   });
 
-  test("opens few connections at a time while connects take many times as long as they can", async () => {
-    const { clock, sockets, pool } = setUp();
-    pool.acquire(new User(), false, false);
-    sockets[0]?.handler.onReady();
-    await clock.advance(1_000);
-    for (let count = 0; count < 100; count++) pool.acquire(new User(), false, false);
-    const connecting = (): number => sockets.length - ready;
-    let ready = 1;
-    expect(connecting()).toBe(64);
-    await clock.advance(500);
-    while (ready < 65) sockets[ready++]?.handler.onReady();
-    expect(connecting()).toBeGreaterThan(0);
-    expect(connecting()).toBeLessThan(10);
-  });
-
   test("counts a session ticket as the server's word", () => {
     const { sockets, pool } = setUp();
     const post = new User();
-    pool.acquire(post, true, false);
+    pool.acquire(post, provenOnly);
     sockets[0]?.handler.onReady();
     sockets[0]?.handler.onProven();
     expect(post.events).toEqual(["connection"]);
@@ -157,25 +166,25 @@ describe("a pool", () => {
   test("uses the connection that was used last", () => {
     const { sockets, pool } = setUp();
     const users = [new User(), new User()];
-    for (const user of users) pool.acquire(user, false, false);
+    for (const user of users) pool.acquire(user, anyOne);
     for (const socket of sockets) socket.handler.onReady();
     for (const user of users) user.send();
     sockets[1]?.receive(response);
     sockets[0]?.receive(response);
     const next = new User();
-    pool.acquire(next, false, false);
+    pool.acquire(next, anyOne);
     expect(next.connection).toBe(users.find((user) => user.connection?.socket === (sockets[0] as unknown as Socket))?.connection);
   });
 
   test("tells who waits of a failed connect, and of one that takes too long", async () => {
     const { clock, sockets, pool } = setUp();
     const first = new User();
-    pool.acquire(first, false, false);
+    pool.acquire(first, anyOne);
     sockets[0]?.destroy(new Error("refused"));
     await clock.advance(0);
     expect(first.events).toEqual(["connectFailure connect"]);
     const second = new User();
-    pool.acquire(second, false, false);
+    pool.acquire(second, anyOne);
     await clock.advance(defaultPoolLimits.connectMs + 50);
     expect(second.events).toEqual(["connectFailure timeout"]);
   });
@@ -184,10 +193,10 @@ describe("a pool", () => {
     const { sockets, pools, pool } = setUp({ handshakesMax: 2, waitingMax: 3 });
     const other = pools.claim({ ...target, port: 2 });
     const users = Array.from({ length: 4 }, () => new User());
-    for (const user of users) pool.acquire(user, false, false);
+    for (const user of users) pool.acquire(user, anyOne);
     expect(users[3]?.events).toEqual(["connectFailure overflow"]);
     const elsewhere = new User();
-    other.acquire(elsewhere, false, false);
+    other.acquire(elsewhere, anyOne);
     expect(sockets).toHaveLength(2);
     sockets[0]?.handler.onReady();
     sockets[1]?.handler.onReady();
@@ -202,7 +211,7 @@ describe("a pool", () => {
     const { clock, sockets, pool } = setUp({ idleMs: 30_000, ageMs: 60_000 });
     const use = async (): Promise<void> => {
       const user = new User();
-      pool.acquire(user, false, false);
+      pool.acquire(user, anyOne);
       if (user.connection === undefined) sockets.at(-1)?.handler.onReady();
       user.send();
       sockets.at(-1)?.receive(response);
@@ -224,10 +233,10 @@ describe("a pool", () => {
   test("tells a request on a purged connection of its loss at once", async () => {
     const { clock, sockets, pools, pool } = setUp();
     const [busy, waiting] = [new User(), new User()];
-    pool.acquire(busy, false, false);
+    pool.acquire(busy, anyOne);
     sockets[0]?.handler.onReady();
     busy.send();
-    pool.acquire(waiting, false, false);
+    pool.acquire(waiting, anyOne);
     pools.purge("10.0.0.1", 1);
     expect(busy.events).toEqual(["connection", "lost closed"]);
     await clock.advance(0);
@@ -237,16 +246,16 @@ describe("a pool", () => {
 
   test("keeps one connection warm, not two", () => {
     const { sockets, pool } = setUp();
-    pool.warm(1);
+    pool.warm();
     sockets[0]?.handler.onReady();
-    pool.warm(1);
+    pool.warm();
     expect([sockets.length, pool.idleConnections]).toEqual([1, 1]);
   });
 
   test("replaces connections when identities change, after the requests on them", async () => {
     const { clock, sockets, pools, pool } = setUp();
     const [busy, idle] = [new User(), new User()];
-    for (const user of [busy, idle]) pool.acquire(user, false, false);
+    for (const user of [busy, idle]) pool.acquire(user, anyOne);
     for (const socket of sockets) socket.handler.onReady();
     for (const user of [busy, idle]) user.send();
     sockets[1]?.receive(response);
@@ -262,7 +271,7 @@ describe("a pool", () => {
   test("that no snapshot names is gone when its last request is over", async () => {
     const { clock, sockets, pools, pool } = setUp();
     const user = new User();
-    pool.acquire(user, false, false);
+    pool.acquire(user, anyOne);
     sockets[0]?.handler.onReady();
     user.send();
     pools.release(pool);

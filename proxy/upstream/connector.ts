@@ -11,6 +11,8 @@ export interface UpstreamTarget {
   readonly sni: string;
   /** Exactly these identities may answer; empty for a plain TCP hop. */
   readonly identities: readonly SpiffeId[];
+  /** What is offered by ALPN, best first; absent where the handshake says nothing of it (TCP services, pings). */
+  readonly protocols?: readonly string[];
 }
 
 /** What a connection under way tells its owner. All calls come after `connect` has returned. */
@@ -29,6 +31,8 @@ export interface ConnectHandler {
 
 /** Opens connections. TLS, identities and handshake verification live behind it. */
 export interface Connector {
+  /** Its handshakes choose a protocol of those that the target names. Without, every hop is HTTP/1.1. */
+  readonly negotiates: boolean;
   /**
    * Starts a connection and returns its socket at once. A failure destroys the socket, which its owner sees as
    * `error` and `close` without an `onReady` before. The socket is created with `allowHalfOpen`, no delay, and
@@ -39,6 +43,7 @@ export interface Connector {
 
 /** Plain TCP: the hop from a sidecar to its own app, and tests. */
 export const plainConnector: Connector = {
+  negotiates: false,
   connect(target, handler) {
     const socket = connect({
       host: target.address,

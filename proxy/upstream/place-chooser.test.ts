@@ -7,7 +7,7 @@ import { catalogAt, localAt, remoteAt } from "../http/proxy-fixture.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
 import { Tries } from "./chooser.ts";
 import type { Candidate, Outcome } from "./chooser.ts";
-import { PoolSet } from "./connection-pool.ts";
+import { PoolSet } from "./pool-set.ts";
 import { plainConnector } from "./connector.ts";
 import { PlaceChooser } from "./place-chooser.ts";
 import { PlaceHealth } from "./place-health.ts";

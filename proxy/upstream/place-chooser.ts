@@ -18,7 +18,8 @@ import type { PlaceShares } from "#federation/routing/share-load.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Candidate, Chooser, Outcome, Tries } from "./chooser.ts";
-import type { ConnectionPool, PoolSet } from "./connection-pool.ts";
+import type { UpstreamPool } from "./upstream.ts";
+import type { PoolSet } from "./pool-set.ts";
 
 /** What is known of places besides what requests show: kept per process, asked per service. */
 export interface PlaceBoard {
@@ -45,7 +46,7 @@ const refreshMs = 250;
 
 /** One address of a place. */
 class Target implements Candidate {
-  readonly pool: ConnectionPool;
+  readonly pool: UpstreamPool;
   readonly cluster: ClusterId;
   readonly region: RegionId;
   readonly seriesKey: string;
@@ -54,7 +55,7 @@ class Target implements Candidate {
   readonly outlier: OutlierState = createOutlierState();
   #timeoutCountedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(place: PlaceTargets, pool: ConnectionPool, index: number) {
+  constructor(place: PlaceTargets, pool: UpstreamPool, index: number) {
     this.place = place;
     this.pool = pool;
     this.cluster = place.cluster;
@@ -85,11 +86,16 @@ class PlaceTargets implements EndpointLoads {
   readonly #ready: readonly boolean[];
   readonly inFlight: Int32Array;
 
-  constructor(place: Place, claim: (address: string, port: number) => ConnectionPool) {
+  constructor(place: Place, claim: (address: string, port: number) => UpstreamPool) {
     this.cluster = place.cluster;
     this.region = place.region;
     const addresses = place.kind === "local" ? place.endpoints : place.gateways;
-    this.targets = addresses.map(({ address, port }, index) => new Target(this, claim(address, port), index));
+    const instances = place.kind === "local" ? 1 : Math.max(1, place.endpointsReady);
+    this.targets = addresses.map(({ address, port }, index) => {
+      const pool = claim(address, port);
+      pool.instances = instances;
+      return new Target(this, pool, index);
+    });
     this.#ready = place.kind === "local" ? place.endpoints.map((endpoint) => endpoint.readiness !== "notReady") : addresses.map(() => true);
     this.weights = Float64Array.from(place.kind === "local" ? place.endpoints.map((endpoint) => Math.max(endpoint.weight, 0.001)) : addresses.map(() => 1));
     this.usable = new Int32Array(addresses.length);
@@ -139,7 +145,7 @@ export class PlaceChooser implements Chooser {
     const { view, port, pools } = options;
     this.#policy = { ...defaultPlaceVerdictPolicy, outlier: placeEjection(view.policy.outlier) };
     const sni = serviceSni(view.host, port.port);
-    const claim = (address: string, targetPort: number): ConnectionPool => {
+    const claim = (address: string, targetPort: number): UpstreamPool => {
       const pool = pools.claim({ address, port: targetPort, sni, identities: view.serverIdentities });
       pool.connectMs = view.policy.timeouts.connectMs;
       return pool;
@@ -183,7 +189,7 @@ export class PlaceChooser implements Chooser {
   report(candidate: Candidate, outcome: Outcome): void {
     candidate.pool.load.inFlight--;
     this.#inFlight--;
-    if (outcome === "cancelled" || !(candidate instanceof Target)) return;
+    if (outcome === "cancelled" || outcome === "refused" || !(candidate instanceof Target)) return;
     const { board, clock, view } = this.#options;
     if (outcome === "success") {
       recordSuccess(candidate.outlier, clock.monotonicMs());
@@ -198,13 +204,13 @@ export class PlaceChooser implements Chooser {
     if (outcome !== "gatewayError") this.warmNext(candidate);
   }
 
-  /** Keeps connections open to the next sound place, which takes over when the first fails: as many as answer for a part of the load at once. */
+  /** Keeps a connection open to the next sound place, which takes over when the first fails. */
   warmNext(besides?: Candidate): void {
     const { board, view } = this.#options;
     const index = this.#order.places.findIndex(({ place }, at) => at > 0 && place.cluster !== besides?.cluster && !board.conditionOf(view, place).lowered);
     const next = this.#ordered[Math.max(index, 0)];
     const target = next?.targets[next.usable[0] ?? 0];
-    target?.pool.warm(Math.min(warmConnectionsMax, Math.max(1, Math.ceil(this.#inFlight * warmRatio))));
+    target?.pool.warm();
   }
 
   /** Lets the pools go. Requests on the way finish. */
@@ -246,10 +252,6 @@ export class PlaceChooser implements Chooser {
     );
   }
 }
-
-/** Connections kept to the next place, as a share of the requests under way: each saves a request two round trips on failover. */
-const warmRatio = 0.5;
-const warmConnectionsMax = 64;
 
 /** A place's return is guarded by its hold-down and ramp, so it is tried again sooner than one endpoint among many. Ms. */
 const placeEjectionMs = { base: 3_000, max: 30_000 } as const;

@@ -5,28 +5,8 @@ import type { Http1Sink } from "../http/http1-parser.ts";
 import type { TimerOwner, TimingWheel } from "../http/timing-wheel.ts";
 import { WheelTimer } from "../http/timing-wheel.ts";
 import type { ConnectHandler, Connector, UpstreamTarget } from "./connector.ts";
-
-/** Why a connection cannot go on: `closed` by the peer or a purge, or the response broke the protocol. */
-export type LossKind = "closed" | "protocol";
-
-/** Who uses a connection for one request: the pool and the connection call back, always synchronously. */
-export interface ConnectionUser {
-  /** A connection is yours until `onComplete`, `onLost`, or until you give it up. */
-  onConnection(connection: UpstreamConnection): void;
-  onConnectFailure(kind: ConnectFailure): void;
-  onHead(parser: Http1Parser): void;
-  onBody(buffer: Buffer, start: number, end: number): void;
-  /** The response is complete and the connection no longer yours; `trailers` are lines with their CRLFs. */
-  onComplete(trailers: string): void;
-  /** All bytes that have arrived so far have been told of: what is gathered may be sent on now. */
-  onReadEnd(): void;
-  onLost(kind: LossKind): void;
-  /** What was written has left; a streamed request body may go on. */
-  onWritable(): void;
-}
-
-/** Why no connection came: refused or broken, too slow, or too many are waiting already. */
-export type ConnectFailure = "connect" | "timeout" | "overflow";
+import { hopFields, requestText } from "./request-text.ts";
+import type { ConnectionUser, OutgoingRequest, Upstream } from "./upstream.ts";
 
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
@@ -48,7 +28,7 @@ const largeReadBytes = 65_536;
 const discardedBytesMax = 65_536;
 
 /** One HTTP/1.1 client connection: at most one request on the way at a time. */
-export class UpstreamConnection implements ConnectHandler, Http1Sink, TimerOwner {
+export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, TimerOwner {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #parser: Http1Parser;
@@ -63,7 +43,9 @@ export class UpstreamConnection implements ConnectHandler, Http1Sink, TimerOwner
   #paused = false;
   #tunnelled: ((bytes: Buffer) => void) | undefined = undefined;
   #idleSinceMs = 0;
+  /** The request has been written to its end: only then can the connection be used again after the response. */
   #requestSent = false;
+  #chunks = false;
   #responseRead = false;
   #lent = false;
   #filled = false;
@@ -112,27 +94,39 @@ export class UpstreamConnection implements ConnectHandler, Http1Sink, TimerOwner
 
   // --- for the user ---
 
-  /** Begins a request: `text` is its head in latin1, with as much of the body as is held. */
-  send(user: ConnectionUser, text: string, isHead: boolean): void {
+  send(user: ConnectionUser, request: OutgoingRequest): void {
     this.#user = user;
     this.served++;
-    this.#requestSent = false;
     this.#responseRead = false;
-    this.#parser.answersHead = isHead;
-    this.#socket.write(text, "latin1");
+    this.#parser.answersHead = request.method === "HEAD";
+    this.#requestSent = request.requestComplete;
+    this.#chunks = request.requestFraming === "chunked";
+    this.#socket.write(requestText(request, this.#hopFields(request)), "latin1");
   }
 
-  /** More of a streamed body. `bytes` must not change afterwards. False when the peer is slow. */
-  write(bytes: Buffer | string): boolean {
-    return typeof bytes === "string" ? this.#socket.write(bytes, "latin1") : this.#socket.write(bytes);
+  /** What a sidecar tells the next one; an application behind its sidecar hears nothing of it. */
+  #hopFields(request: OutgoingRequest): string {
+    return this.#owner.target.sni === "" ? "" : hopFields(request, this.#owner.nowMs());
   }
 
-  /** The request has been written to its end: only then can the connection be used again after the response. */
-  requestDone(): void {
+  write(buffer: Buffer, start: number, end: number): boolean {
+    // The reader fills its buffer anew after this call, and what upstream is slow to take waits.
+    const bytes = Buffer.from(buffer.subarray(start, end));
+    if (!this.#chunks) return this.#socket.write(bytes);
+    this.#socket.write(`${(end - start).toString(16)}\r\n`, "latin1");
+    this.#socket.write(bytes);
+    return this.#socket.write("\r\n", "latin1");
+  }
+
+  endBody(trailers: string): void {
+    if (this.#chunks) this.#socket.write(`0\r\n${trailers}\r\n`, "latin1");
     this.#requestSent = true;
   }
 
-  /** Bytes given to the user are still needed after the call: the next read goes elsewhere. */
+  get mayBeStale(): boolean {
+    return this.served > 1;
+  }
+
   lend(): void {
     this.#lent = true;
   }
@@ -149,7 +143,7 @@ export class UpstreamConnection implements ConnectHandler, Http1Sink, TimerOwner
     this.#socket.resume();
   }
 
-  /** The user wants nothing more of it: reads a short rest of the response and keeps the connection, or closes it. */
+  /** Reads a short rest of the response and keeps the connection, or closes it. */
   discard(): void {
     this.#user = undefined;
     if (!this.#requestSent || this.#parser.readsToClose) {
@@ -161,12 +155,11 @@ export class UpstreamConnection implements ConnectHandler, Http1Sink, TimerOwner
     this.unpause();
   }
 
-  /** Nothing was sent on it after all: it goes back as it came. */
   release(): void {
     this.#owner.onIdle(this);
   }
 
-  /** Gives the connection up, with whatever is on it. Its user hears nothing. */
+  /** Gives the connection up, with whatever is on it. */
   destroy(): void {
     this.#user = undefined;
     this.#parser.stop();

@@ -1,0 +1,121 @@
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { ClusterId, RegionId, SpiffeId } from "#federation/model/names.ts";
+import { RetryBudget } from "#federation/routing/retry-budget.ts";
+import { createSeededRandom } from "#federation/runtime/random.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import type { LoadReport } from "../admission/load-report.ts";
+import { unknownLoad } from "../admission/load-report.ts";
+import type { Route } from "../http/exchange.ts";
+import { InboundServer } from "../http/inbound-server.ts";
+import { TelemetryStage } from "../http/telemetry-stage.ts";
+import { TimingWheel } from "../http/timing-wheel.ts";
+import { inboundTrafficPolicy } from "../inbound-apps.ts";
+import { AppChooser } from "../upstream/app-chooser.ts";
+import type { Connector } from "../upstream/connector.ts";
+import { plainConnector, readInto } from "../upstream/connector.ts";
+import { PoolSet } from "../upstream/pool-set.ts";
+import { hopProtocol } from "./frames.ts";
+import type { HopLimits } from "./frames.ts";
+
+export const catalogSni = "p80.catalog.web.svc.shop.example";
+
+/** Plain connections on which a handshake is played that chose `protocol`; counts them. */
+export class PlayedConnector implements Connector {
+  readonly negotiates = true;
+  readonly #protocol: string;
+  opened = 0;
+
+  constructor(protocol: string = hopProtocol) {
+    this.#protocol = protocol;
+  }
+
+  connect: Connector["connect"] = (target, handler) => {
+    this.opened++;
+    const socket = connect({ host: target.address, port: target.port, allowHalfOpen: true, autoSelectFamily: false, noDelay: true, onread: readInto(handler) });
+    socket.once("connect", () => {
+      const isOffered = target.protocols?.includes(this.#protocol) === true;
+      (socket as TLSSocket).alpnProtocol = isOffered ? this.#protocol : (target.protocols?.at(-1) ?? false);
+      handler.onReady();
+    });
+    return socket;
+  };
+}
+
+export interface CalleeOptions {
+  readonly instance?: string;
+  readonly isAllowed?: () => boolean;
+  readonly report?: () => LoadReport;
+  readonly hopLimits?: HopLimits;
+  /** Reads the socket's bytes instead of the inbound side. */
+  readonly instead?: (socket: Socket) => void;
+}
+
+/** The inbound side of a sidecar on a port of its own, with the application at `appPort`; its clock stands still. */
+export class TestCallee implements AsyncDisposable {
+  readonly clock = new VirtualClock();
+  readonly inbound: InboundServer;
+  readonly pools: PoolSet;
+  readonly telemetry = new TelemetryStage(this.clock);
+  readonly sockets: Socket[] = [];
+  readonly #server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+  readonly #options: CalleeOptions;
+
+  private constructor(appPort: number, options: CalleeOptions) {
+    this.#options = options;
+    const { clock } = this;
+    const random = createSeededRandom(3);
+    const wheel = new TimingWheel(clock);
+    this.pools = new PoolSet({ connector: plainConnector, clock, random, wheel });
+    const pool = this.pools.claim({ address: "127.0.0.1", port: appPort, sni: "", identities: [] });
+    const route: Route = {
+      name: "catalog.web.svc.shop.example",
+      chooser: new AppChooser(pool, "here" as ClusterId, "eu" as RegionId),
+      policy: inboundTrafficPolicy,
+      budget: new RetryBudget(0),
+      allowsCloseDelimited: true,
+      retries: false,
+    };
+    this.inbound = new InboundServer({
+      clock,
+      random,
+      wheel,
+      telemetry: this.telemetry,
+      findRoute: (sni) => (sni === catalogSni ? route : undefined),
+      isAllowed: options.isAllowed ?? (() => true),
+      ownIdentity: () => "spiffe://shop.example/ns/web/sa/catalog" as SpiffeId,
+      instance: options.instance ?? "catalog-1",
+      reportOf: options.report ?? (() => unknownLoad),
+      ...(options.hopLimits === undefined ? {} : { hopLimits: options.hopLimits }),
+    });
+  }
+
+  static async open(appPort: number, options: CalleeOptions = {}): Promise<TestCallee> {
+    const callee = new TestCallee(appPort, options);
+    await new Promise<void>((resolve) => callee.#server.listen(0, "127.0.0.1", resolve));
+    return callee;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  #accept(socket: Socket): void {
+    this.sockets.push(socket);
+    socket.on("error", () => undefined);
+    if (this.#options.instead !== undefined) {
+      this.#options.instead(socket);
+      return;
+    }
+    (socket as TLSSocket).alpnProtocol = hopProtocol;
+    this.inbound.serve(socket as TLSSocket, { callerId: "spiffe://shop.example/ns/web/sa/storefront" as SpiffeId, certificate: Buffer.from("leaf"), sni: catalogSni });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.inbound.drain(AbortSignal.abort());
+    for (const pool of this.pools.pools()) pool.purge();
+    for (const socket of this.sockets) socket.destroy();
+    if (this.#server.listening) await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+}

@@ -1,0 +1,218 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { describe, expect, test } from "vitest";
+import { eventually, httpOrigin, localAt, RawClient, remoteAt, requestFor, TestProxy } from "../http/proxy-fixture.ts";
+import { closedPort } from "../http/proxy-fixture.ts";
+import { defaultHopLimits } from "./frames.ts";
+import { PlayedConnector, TestCallee } from "./hop-fixture.ts";
+
+/** An application that answers what it was asked, with the body it got. */
+function echo(request: IncomingMessage, response: ServerResponse): void {
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk: Buffer) => chunks.push(chunk));
+  request.on("end", () => {
+    const body = Buffer.concat(chunks);
+    response.setHeader("x-method", request.method ?? "");
+    response.setHeader("x-fields", JSON.stringify(request.headers));
+    response.end(request.url === "/length" ? String(body.length) : body.length === 0 ? `path ${request.url}` : body);
+  });
+}
+
+describe("requests over the hop", () => {
+  test("share one connection, each with its own answer", async () => {
+    await using app = await httpOrigin(echo);
+    await using callee = await TestCallee.open(app.port);
+    const connector = new PlayedConnector();
+    await using proxy = await TestProxy.open([localAt(callee.port)], { connector });
+    const clients = await Promise.all(Array.from({ length: 40 }, () => RawClient.connect(proxy.server.port)));
+    for (const [index, client] of clients.entries()) client.write(requestFor("GET", `/${index}`));
+    const bodies = await Promise.all(clients.map((client) => client.response()));
+    expect(bodies.map(({ status, body }) => `${status} ${body}`)).toEqual(clients.map((_, index) => `200 path /${index}`));
+    expect(connector.opened).toBe(1);
+    expect(callee.inbound.hop.sessions).toBe(1);
+    for (const client of clients) client[Symbol.dispose]();
+    await eventually(() => callee.inbound.hop.streams === 0);
+  });
+
+  test.each([
+    ["none", "GET", "", ""],
+    ["a length", "POST", "hello", ""],
+    ["chunks", "POST", "5\r\nhello\r\n0\r\n\r\n", "Transfer-Encoding: chunked\r\n"],
+  ])("carry a body with %s, and the caller's name", async (_what, method, body, fields) => {
+    await using app = await httpOrigin(echo);
+    await using callee = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(callee.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    client.write(fields === "" ? requestFor(method, "/x", "", body) : `${method} /x HTTP/1.1\r\nHost: catalog.web\r\n${fields}\r\n${body}`);
+    const answer = await client.response();
+    expect(answer.status).toBe(200);
+    expect(answer.body).toBe(body === "" ? "path /x" : "hello");
+    expect(answer.head).toContain("URI=spiffe://shop.example/ns/web/sa/storefront");
+    expect(answer.head).not.toMatch(/transfer-encoding/i);
+  });
+
+  test("answer HEAD without a body and with its length", async () => {
+    await using app = await httpOrigin(echo);
+    await using callee = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(callee.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    client.write(requestFor("HEAD", "/x").replace("Content-Length: 0\r\n", ""));
+    await client.until(() => client.text.includes("\r\n\r\n"));
+    expect(client.text).toMatch(/^HTTP\/1.1 200 OK/);
+    client.text = "";
+    client.write(requestFor("GET", "/y"));
+    expect((await client.response()).body).toBe("path /y");
+  });
+
+  test("carry ten megabytes each way through windows of a few kilobytes", async () => {
+    const whole = Buffer.alloc(10_000_000, "0123456789abcdef");
+    await using app = await httpOrigin((request, response) => {
+      if (request.method === "GET") response.end(whole);
+      else echo(request, response);
+    });
+    const hopLimits = { ...defaultHopLimits };
+    await using callee = await TestCallee.open(app.port, { hopLimits });
+    await using proxy = await TestProxy.open([localAt(callee.port)], { connector: new PlayedConnector() });
+    using up = await RawClient.connect(proxy.server.port);
+    using down = await RawClient.connect(proxy.server.port);
+    up.write(`POST /length HTTP/1.1\r\nHost: catalog.web\r\nContent-Length: ${whole.length}\r\n\r\n`);
+    up.socket.write(whole);
+    down.write(requestFor("GET", "/whole"));
+    const [sent, received] = await Promise.all([up.response(), down.response()]);
+    expect(sent.body).toBe(String(whole.length));
+    expect(received.body === whole.toString("latin1")).toBe(true);
+  });
+
+  test("whose reader has stopped hold up no other", async () => {
+    const whole = Buffer.alloc(5_000_000, "x");
+    await using app = await httpOrigin((request, response) => void response.end(request.url === "/large" ? whole : "ok"));
+    await using callee = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(callee.port)], { connector: new PlayedConnector() });
+    using stuck = await RawClient.connect(proxy.server.port);
+    stuck.socket.pause();
+    stuck.write(requestFor("GET", "/large"));
+    await eventually(() => callee.inbound.hop.streams === 1);
+    using client = await RawClient.connect(proxy.server.port);
+    for (let round = 0; round < 20; round++) {
+      client.write(requestFor("GET", "/small"));
+      expect((await client.response()).body).toBe("ok");
+    }
+    stuck.socket.resume();
+    expect((await stuck.response()).body).toHaveLength(whole.length);
+  });
+
+  test("that nobody waits for any more are cancelled at the application, and the connection goes on", async () => {
+    let closed = 0;
+    await using app = await httpOrigin((request, response) => {
+      if (request.url === "/slow") response.on("close", () => closed++);
+      else response.end("ok");
+    });
+    await using callee = await TestCallee.open(app.port);
+    const connector = new PlayedConnector();
+    await using proxy = await TestProxy.open([localAt(callee.port)], { connector });
+    using leaving = await RawClient.connect(proxy.server.port);
+    leaving.write(requestFor("GET", "/slow"));
+    await eventually(() => app.sockets.length === 1);
+    leaving.socket.destroy();
+    await eventually(() => closed === 1 && callee.inbound.hop.streams === 0);
+    using client = await RawClient.connect(proxy.server.port);
+    client.write(requestFor("GET", "/"));
+    expect((await client.response()).body).toBe("ok");
+    expect(connector.opened).toBe(1);
+  });
+
+  test("arrive with their deadline as what is left of it", async () => {
+    await using app = await httpOrigin(() => undefined);
+    await using callee = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(callee.port)], { connector: new PlayedConnector(), policy: { timeouts: { requestMs: 600, connectMs: 500, idleMs: 1_000 } } });
+    using client = await RawClient.connect(proxy.server.port);
+    client.write(requestFor("GET", "/"));
+    await eventually(() => callee.inbound.hop.streams === 1 && app.sockets.length === 1);
+    await callee.clock.advance(700);
+    const answer = await client.response();
+    expect([answer.status, /x-atoll-reason: (\w+)/.exec(answer.head)?.[1]]).toEqual([504, "request_timeout"]);
+    expect(proxy.logLines.at(-1)).toContain(" 504 UT ");
+  });
+
+  test("that are not allowed get their answer at once, and no place is blamed", async () => {
+    await using app = await httpOrigin(echo);
+    await using callee = await TestCallee.open(app.port, { isAllowed: () => false });
+    await using other = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(callee.port), remoteAt("there", other.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    for (let round = 0; round < 10; round++) {
+      client.write(requestFor("GET", "/"));
+      expect((await client.response()).status).toBe(403);
+    }
+    expect(proxy.logLines.every((line) => line.includes(" 403 UAEX "))).toBe(true);
+    expect(other.telemetry.active + callee.inbound.hop.streams).toBe(0);
+  });
+
+  test("whose application is not there are repeated elsewhere, also a POST", async () => {
+    await using app = await httpOrigin(echo);
+    await using broken = await TestCallee.open(await closedPort());
+    await using sound = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(broken.port), remoteAt("there", sound.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    client.write(requestFor("POST", "/", "", "hello"));
+    expect(await client.response()).toMatchObject({ status: 200, body: "hello" });
+  });
+
+  test("that came after a drain began are not taken, and are repeated elsewhere, also a POST; those before it finish", async () => {
+    const held: ServerResponse[] = [];
+    await using app = await httpOrigin((request, response) => void (request.url === "/held" ? held.push(response) : echo(request, response)));
+    await using draining = await TestCallee.open(app.port);
+    await using sound = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(draining.port), remoteAt("there", sound.port)], { connector: new PlayedConnector() });
+    using before = await RawClient.connect(proxy.server.port);
+    before.write(requestFor("GET", "/held"));
+    await eventually(() => held.length === 1);
+    // Its connection stands still towards us, so that what we send crosses its farewell.
+    const cut = new AbortController();
+    const drained = draining.inbound.drain(cut.signal);
+    using client = await RawClient.connect(proxy.server.port);
+    client.write(requestFor("POST", "/", "", "hello"));
+    expect(await client.response()).toMatchObject({ status: 200, body: "hello" });
+    held[0]?.end("finished");
+    expect((await before.response()).body).toBe("finished");
+    await drained;
+    cut.abort();
+  });
+
+  test("to an older sidecar go over HTTP/1.1", async () => {
+    await using origin = await httpOrigin(echo);
+    const connector = new PlayedConnector("http/1.1");
+    await using proxy = await TestProxy.open([localAt(origin.port)], { connector });
+    using client = await RawClient.connect(proxy.server.port);
+    for (const path of ["/a", "/b"]) {
+      client.write(requestFor("GET", path));
+      expect((await client.response()).body).toBe(`path ${path}`);
+    }
+    expect(connector.opened).toBe(2);
+  });
+
+  test("spread evenly over the instances behind a gateway", async () => {
+    const counts = new Map<string, number>();
+    await using app = await httpOrigin((_request, response) => void response.end("ok"));
+    const callees = await Promise.all(Array.from({ length: 4 }, (_, index) => TestCallee.open(app.port, { instance: `i${index}` })));
+    let next = 0;
+    const connector = new PlayedConnector();
+    const through = connector.connect;
+    // The gateway: each connection goes to the next instance.
+    connector.connect = (target, handler) => through({ ...target, port: callees[next++ % callees.length]?.port ?? 0 }, handler);
+    const place = { ...remoteAt("there", callees[0]?.port ?? 0), endpointsReady: 4, endpointsTotal: 4 };
+    await using proxy = await TestProxy.open([place], { connector });
+    const clients = await Promise.all(Array.from({ length: 24 }, () => RawClient.connect(proxy.server.port)));
+    for (let round = 0; round < 50; round++) {
+      for (const client of clients) client.write(requestFor("GET", "/"));
+      await Promise.all(clients.map((client) => client.response()));
+    }
+    for (const [index, callee] of callees.entries()) {
+      for (const series of callee.telemetry.series()) counts.set(`i${index}`, series.requests);
+    }
+    const loads = [...counts.values()];
+    expect(loads).toHaveLength(4);
+    expect(Math.max(...loads) / (loads.reduce((sum, load) => sum + load, 0) / loads.length)).toBeLessThan(1.1);
+    for (const client of clients) client[Symbol.dispose]();
+    for (const callee of callees) await callee[Symbol.asyncDispose]();
+  });
+});

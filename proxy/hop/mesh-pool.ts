@@ -1,0 +1,311 @@
+import type { HttpLimits } from "../http/http-limits.ts";
+import { defaultHttpLimits } from "../http/http-limits.ts";
+import type { TimingWheel } from "../http/timing-wheel.ts";
+import { jittered } from "#federation/runtime/random.ts";
+import type { AddressLoad } from "../upstream/address-load.ts";
+import { ConnectionPool } from "../upstream/connection-pool.ts";
+import type { UpstreamTarget } from "../upstream/connector.ts";
+import { defaultPoolLimits } from "../upstream/pool-environment.ts";
+import type { HandshakeTurns, PoolEnvironment, PoolLimits } from "../upstream/pool-environment.ts";
+import type { ConnectionUser, UpstreamNeeds, UpstreamPool } from "../upstream/upstream.ts";
+import { CallerSession } from "./caller-session.ts";
+import type { SessionOwner } from "./caller-session.ts";
+import { defaultHopLimits } from "./frames.ts";
+import type { HopLimits } from "./frames.ts";
+import type { HopFault } from "./hop-link.ts";
+
+/** Sessions to one target: more serve nothing but the spread over instances behind a gateway. */
+const sessionsMax = 16;
+/** So many requests at a time have a session of their own: one packet that is lost holds up no more than these. */
+const streamsPerSession = 256;
+/** Behind a gateway another session, and so perhaps another instance, comes with so many requests at a time. */
+const streamsPerInstance = 4;
+/** After a session that led to an instance which we had already, the next try waits; twice as long each time. Ms. */
+const spreadPauseMs = { first: 500, max: 60_000 } as const;
+/** What is answered by an older sidecar is asked again for the hop's protocol after this. Ms. */
+const fallbackMs = 60_000;
+
+interface Waiting {
+  readonly user: ConnectionUser;
+  readonly proven: boolean;
+}
+
+/**
+ * The way to one target of the mesh: requests share a few sessions. One is enough, and is what a path needs warm; more come
+ * with hundreds of requests at a time, and behind a gateway to reach several instances. To an older sidecar, and for requests
+ * that need a connection of their own, an HTTP/1.1 pool stands in.
+ */
+export class MeshPool implements UpstreamPool, SessionOwner {
+  readonly target: UpstreamTarget;
+  readonly wheel: TimingWheel;
+  readonly httpLimits: HttpLimits;
+  readonly hopLimits: HopLimits;
+  readonly load: AddressLoad;
+  readonly #turns: HandshakeTurns;
+  readonly #environment: PoolEnvironment;
+  readonly #limits: PoolLimits;
+  readonly #sessions: CallerSession[] = [];
+  #waiting: Waiting[] = [];
+  #connecting = 0;
+  #draining = false;
+  #http1: ConnectionPool | undefined = undefined;
+  #fallbackUntilMs = Number.NEGATIVE_INFINITY;
+  #spreadAtMs = Number.NEGATIVE_INFINITY;
+  #spreadPauseMs: number = spreadPauseMs.first;
+  #turn = 0;
+  connectMs: number;
+  /** How many instances answer behind this address: one, or what a gateway's cluster says it has. */
+  instances = 1;
+  wantedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(turns: HandshakeTurns, environment: PoolEnvironment, target: UpstreamTarget, load: AddressLoad) {
+    this.#turns = turns;
+    this.#environment = environment;
+    this.target = target;
+    this.load = load;
+    this.wheel = environment.wheel;
+    this.httpLimits = environment.httpLimits ?? defaultHttpLimits;
+    this.hopLimits = environment.hopLimits ?? defaultHopLimits;
+    this.#limits = environment.limits ?? defaultPoolLimits;
+    this.connectMs = this.#limits.connectMs;
+  }
+
+  nowMs(): number {
+    return this.#environment.clock.monotonicMs();
+  }
+
+  /** Requests that wait for a session have nothing that could ping for them. */
+  get pingsInBand(): boolean {
+    return this.#waiting.length === 0 && (this.#http1?.streams ?? 0) === 0;
+  }
+
+  get connections(): number {
+    return this.#sessions.length + (this.#http1?.connections ?? 0);
+  }
+
+  get waiting(): number {
+    return this.#waiting.length + (this.#http1?.waiting ?? 0);
+  }
+
+  get streams(): number {
+    let streams = this.#http1?.streams ?? 0;
+    for (const session of this.#sessions) streams += session.streams;
+    return streams;
+  }
+
+  acquire(user: ConnectionUser, needs: UpstreamNeeds): void {
+    const nowMs = this.nowMs();
+    this.wantedAtMs = nowMs;
+    if (needs.exclusive || nowMs < this.#fallbackUntilMs) {
+      this.#http1Pool().acquire(user, needs);
+      return;
+    }
+    const session = this.#best(needs.proven);
+    if (session !== undefined) {
+      this.#grow(nowMs);
+      user.onConnection(session.stream());
+      return;
+    }
+    if (this.#waiting.length >= this.#limits.waitingMax) {
+      user.onConnectFailure("overflow");
+      return;
+    }
+    this.#waiting.push({ user, proven: needs.proven });
+    this.#grow(nowMs);
+  }
+
+  forget(user: ConnectionUser): void {
+    const at = this.#waiting.findIndex((waiting) => waiting.user === user);
+    if (at !== -1) this.#waiting.splice(at, 1);
+    else this.#http1?.forget(user);
+  }
+
+  warm(): void {
+    this.wantedAtMs = this.nowMs();
+    if (this.#draining) return;
+    if (this.wantedAtMs < this.#fallbackUntilMs) this.#http1Pool().warm();
+    else if (this.#connecting === 0 && !this.#sessions.some((session) => !session.draining)) this.#open();
+  }
+
+  purge(): void {
+    for (const session of [...this.#sessions]) session.purge();
+    this.#http1?.purge();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.renew();
+    this.#http1?.drain();
+  }
+
+  revive(): void {
+    this.#draining = false;
+    this.#http1?.revive();
+  }
+
+  renew(): void {
+    for (const session of [...this.#sessions]) session.retire();
+    this.#http1?.renew();
+  }
+
+  handshakeAllowed(): void {
+    this.#grow(this.nowMs());
+    this.#http1?.handshakeAllowed();
+  }
+
+  // --- from sessions ---
+
+  onOpen(session: CallerSession): void {
+    this.#ended();
+    this.#serve();
+    if (this.#draining) session.retire();
+  }
+
+  onProven(session: CallerSession): void {
+    this.#judgeSpread(session);
+    this.#serve();
+  }
+
+  onOtherProtocol(): void {
+    this.#fallbackUntilMs = this.nowMs() + fallbackMs;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { user, proven } of waiting) this.#http1Pool().acquire(user, { proven, fresh: false, exclusive: false });
+  }
+
+  onDraining(): void {
+    // Its successor is on its way before the next request asks for one.
+    if (!this.#draining && this.nowMs() - this.wantedAtMs < this.#limits.idleMs) this.#grow(this.nowMs());
+  }
+
+  onRoom(): void {
+    if (this.#waiting.length > 0) this.#serve();
+  }
+
+  onClosed(session: CallerSession, timedOut: boolean): void {
+    const at = this.#sessions.indexOf(session);
+    if (at !== -1) this.#sessions.splice(at, 1);
+    if (!session.ready) this.#ended();
+    if (!session.proven) {
+      this.#spreadAtMs = this.nowMs() + this.#spreadPauseMs;
+      // Whoever waits with nothing open waited for this one; where something is, it is served by that.
+      if (this.#connecting === 0 && !this.#sessions.some((other) => other.ready && !other.draining)) this.#failWaiting(timedOut ? "timeout" : "connect");
+    } else if (this.#waiting.length > 0) {
+      this.#grow(this.nowMs());
+    }
+    this.#retireWhenEmpty();
+  }
+
+  onFault(fault: HopFault): void {
+    const { hopFaults } = this.#environment;
+    if (hopFaults !== undefined) hopFaults.set(fault, (hopFaults.get(fault) ?? 0) + 1);
+  }
+
+  #ended(): void {
+    this.#connecting--;
+    this.#turns.handshakeEnded();
+  }
+
+  #failWaiting(kind: "timeout" | "connect"): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { user } of waiting) user.onConnectFailure(kind);
+  }
+
+  /** Another session to an instance that we reach already brings nothing: it goes, and the next try waits longer. */
+  #judgeSpread(session: CallerSession): void {
+    if (this.instances <= 1 || session.instance === "") return;
+    const isKnown = this.#sessions.some((other) => other !== session && !other.draining && other.instance === session.instance);
+    if (!isKnown) {
+      this.#spreadPauseMs = spreadPauseMs.first;
+      return;
+    }
+    this.#spreadAtMs = this.nowMs() + this.#spreadPauseMs;
+    this.#spreadPauseMs = Math.min(spreadPauseMs.max, 2 * this.#spreadPauseMs);
+    if (session.streams === 0) session.retire();
+  }
+
+  /** The session with the least under way; those that are alike take turns, so that instances behind a gateway share evenly. */
+  #best(proven: boolean): CallerSession | undefined {
+    const sessions = this.#sessions;
+    const count = sessions.length;
+    if (count === 1) {
+      const only = sessions[0] as CallerSession;
+      return only.hasRoom && (only.proven || !proven) ? only : undefined;
+    }
+    let best: CallerSession | undefined;
+    this.#turn = (this.#turn + 1) % Math.max(1, count);
+    for (let step = 0; step < count; step++) {
+      const session = sessions[(this.#turn + step) % count] as CallerSession;
+      if (!session.hasRoom || (proven && !session.proven)) continue;
+      if (best === undefined || costOf(session) < costOf(best)) best = session;
+    }
+    return best;
+  }
+
+  #serve(): void {
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const entry of waiting) {
+      const session = this.#best(entry.proven);
+      if (session === undefined) this.#waiting.push(entry);
+      else entry.user.onConnection(session.stream());
+    }
+  }
+
+  /** Opens a session when there are fewer than the load wants, one at a time. */
+  #grow(nowMs: number): void {
+    if (this.#draining || this.#connecting > 0) return;
+    let usable = 0;
+    let streams = this.#waiting.length;
+    for (const session of this.#sessions) {
+      if (session.draining) continue;
+      usable++;
+      streams += session.streams;
+    }
+    if (usable >= this.#wanted(streams)) return;
+    if (usable > 0 && nowMs < this.#spreadAtMs) return;
+    if (this.#turns.mayHandshake(this)) this.#open();
+  }
+
+  #wanted(streams: number): number {
+    const byLoad = 1 + Math.floor(streams / streamsPerSession);
+    const bySpread = Math.min(this.instances, 1 + Math.floor(streams / streamsPerInstance));
+    return Math.min(sessionsMax, Math.max(byLoad, bySpread));
+  }
+
+  #open(): void {
+    const { connector, random } = this.#environment;
+    this.#connecting++;
+    this.#turns.handshakeBegan();
+    const { idleMs, ageMs } = this.#limits;
+    this.#sessions.push(new CallerSession(this, connector, { connectMs: this.connectMs, idleMs, ageMs: jittered(random, ageMs, 0.2) }));
+  }
+
+  #retireWhenEmpty(): void {
+    if (this.#draining && this.connections === 0) this.#turns.retire(this);
+  }
+
+  /** The pool that stands in takes its turns under our name. */
+  #turnsOfOurs(): HandshakeTurns {
+    const turns = this.#turns;
+    return {
+      mayHandshake: () => turns.mayHandshake(this),
+      handshakeBegan: () => turns.handshakeBegan(),
+      handshakeEnded: () => turns.handshakeEnded(),
+      retire: () => this.#retireWhenEmpty(),
+    };
+  }
+
+  #http1Pool(): ConnectionPool {
+    this.#http1 ??= new ConnectionPool(this.#turnsOfOurs(), this.#environment, { ...this.target, protocols: ["http/1.1"] }, this.load);
+    this.#http1.connectMs = this.connectMs;
+    return this.#http1;
+  }
+}
+
+/** What a request more would meet there: those before it, and what its application's queue takes already. */
+function costOf(session: CallerSession): number {
+  return (session.streams + 1) * (1 + session.load.queueDelayMs / 10);
+}

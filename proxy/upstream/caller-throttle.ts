@@ -1,0 +1,56 @@
+/** What was seen counts half as much after this. Ms. */
+const halfLifeMs = 500;
+/** Whatever was refused, so much is sent on: nothing else would show that a far side is back. */
+const refusedRatioMax = 0.98;
+/** Fewer requests than this say nothing. */
+const requestsMin = 10;
+/**
+ * How many requests are sent for each that is accepted, by class: above 1, so that a place which has room again is noticed;
+ * the lowest class gives way first.
+ */
+const sentPerAccepted: Readonly<Record<number, number>> = { 0: 2, 1: 1.5, 2: 1.2 };
+
+/**
+ * Refuses on the caller's side what the far side would refuse anyway: while most requests to a target are refused there, only
+ * somewhat more are sent than it takes. Refusing here costs neither a hop nor the far side's processor. Pure; no allocation.
+ * @see https://sre.google/sre-book/handling-overload/#eq2101 client-side throttling
+ */
+export class CallerThrottle {
+  #requests = 0;
+  #accepted = 0;
+  #atMs = 0;
+
+  /** A request was sent, or was refused by `refuses`. */
+  requested(nowMs: number): void {
+    this.#fade(nowMs);
+    this.#requests++;
+  }
+
+  /** One was taken by the far side, whatever became of it. */
+  accepted(nowMs: number): void {
+    this.#fade(nowMs);
+    this.#accepted++;
+  }
+
+  /** True when a request of this class is better not sent. `uniform` in [0, 1). */
+  refuses(priority: number, uniform: number, nowMs: number): boolean {
+    return uniform < this.refusedRatio(priority, nowMs);
+  }
+
+  /** How much of what arrives for a class is refused here now, in [0, 1). */
+  refusedRatio(priority: number, nowMs: number): number {
+    this.#fade(nowMs);
+    if (this.#requests < requestsMin) return 0;
+    const sent = (sentPerAccepted[priority] ?? 1) * this.#accepted;
+    return Math.min(refusedRatioMax, Math.max(0, (this.#requests - sent) / (this.#requests + 1)));
+  }
+
+  #fade(nowMs: number): void {
+    const passedMs = nowMs - this.#atMs;
+    if (passedMs < 20) return;
+    this.#atMs = nowMs;
+    const left = 0.5 ** (passedMs / halfLifeMs);
+    this.#requests *= left;
+    this.#accepted *= left;
+  }
+}

@@ -1,0 +1,111 @@
+import { MeshPool } from "../hop/mesh-pool.ts";
+import { AddressLoad } from "./address-load.ts";
+import { ConnectionPool } from "./connection-pool.ts";
+import type { UpstreamTarget } from "./connector.ts";
+import { targetKey } from "./connector.ts";
+import { defaultPoolLimits } from "./pool-environment.ts";
+import type { HandshakeTurns, PoolEnvironment } from "./pool-environment.ts";
+import type { UpstreamPool } from "./upstream.ts";
+
+/** All pools of a process, one for each distinct target. */
+export class PoolSet implements HandshakeTurns {
+  readonly #environment: PoolEnvironment;
+  readonly #pools = new Map<string, PoolEntry>();
+  readonly #loads = new Map<string, AddressLoad>();
+  readonly #handshakesMax: number;
+  #handshakes = 0;
+  readonly #wantHandshake = new Set<UpstreamPool>();
+
+  constructor(environment: PoolEnvironment) {
+    this.#environment = environment;
+    this.#handshakesMax = (environment.limits ?? defaultPoolLimits).handshakesMax;
+  }
+
+  get handshakes(): number {
+    return this.#handshakes;
+  }
+
+  /** The pool of `target`, kept until as many `release` calls as `claim` calls were made. */
+  claim(target: UpstreamTarget): UpstreamPool {
+    const key = targetKey(target);
+    let entry = this.#pools.get(key);
+    if (entry === undefined) {
+      const load = this.#loadOf(target);
+      const isHop = target.sni !== "" && this.#environment.connector.negotiates;
+      const pool = isHop ? new MeshPool(this, this.#environment, target, load) : new ConnectionPool(this, this.#environment, target, load);
+      entry = { pool, claims: 0 };
+      this.#pools.set(key, entry);
+    }
+    entry.claims++;
+    entry.pool.revive();
+    return entry.pool;
+  }
+
+  release(pool: UpstreamPool): void {
+    const entry = this.#pools.get(targetKey(pool.target));
+    if (entry === undefined || entry.pool !== pool || --entry.claims > 0) return;
+    pool.drain();
+    if (pool.connections === 0) this.retire(pool);
+  }
+
+  /** Destroys all connections to an address, whatever they were for: its gateway does not answer. */
+  purge(address: string, port: number): void {
+    for (const { pool } of [...this.#pools.values()]) {
+      if (pool.target.address === address && pool.target.port === port) pool.purge();
+    }
+  }
+
+  /** Gives up every idle connection and lets busy ones finish: our own identity or the trusted roots have changed. */
+  renew(): void {
+    for (const { pool } of this.#pools.values()) pool.renew();
+  }
+
+  /** Pools as they are now, for the admin page and metrics. */
+  pools(): UpstreamPool[] {
+    return [...this.#pools.values()].map((entry) => entry.pool);
+  }
+
+  mayHandshake(pool: UpstreamPool): boolean {
+    if (this.#handshakes < this.#handshakesMax) return true;
+    this.#wantHandshake.add(pool);
+    return false;
+  }
+
+  handshakeBegan(): void {
+    this.#handshakes++;
+  }
+
+  handshakeEnded(): void {
+    this.#handshakes--;
+    for (const pool of this.#wantHandshake) {
+      if (this.#handshakes >= this.#handshakesMax) return;
+      this.#wantHandshake.delete(pool);
+      pool.handshakeAllowed();
+    }
+  }
+
+  retire(pool: UpstreamPool): void {
+    const key = targetKey(pool.target);
+    const entry = this.#pools.get(key);
+    if (entry?.pool !== pool || entry.claims > 0) return;
+    this.#pools.delete(key);
+    const isLastThere = !this.pools().some((other) => other.load === pool.load);
+    if (isLastThere) this.#loads.delete(addressKey(pool.target));
+  }
+
+  #loadOf(target: UpstreamTarget): AddressLoad {
+    const key = addressKey(target);
+    const load = this.#loads.get(key) ?? new AddressLoad();
+    this.#loads.set(key, load);
+    return load;
+  }
+}
+
+interface PoolEntry {
+  readonly pool: UpstreamPool;
+  claims: number;
+}
+
+function addressKey(target: UpstreamTarget): string {
+  return `${target.address}|${target.port}`;
+}
