@@ -9,6 +9,7 @@ const reportSchema = z.object({
     requestsPerSecond: z.number(),
     failed: z.number(),
     failedIdempotent: z.number(),
+    failedIdempotentOutsideShift: z.number(),
     inFlightAtKill: z.number(),
     detectMs: z.number().nullable(),
     shiftMs: z.number().nullable(),
@@ -39,17 +40,20 @@ export interface DrillRun {
   readonly report: DrillReport | undefined;
 }
 
-/** Above this the host itself was away for so long that its times say nothing: the run is printed and repeated. */
-export const hostStallMsMax = 200;
+/** What every run has to reach, on whatever host. */
+const aims = { inFlightMin: 50, atHomeRatioMin: 0.99 } as const;
 
-/** What a run has to reach. */
-const aims = { requestsPerSecondMin: 500, inFlightMin: 50, shiftMsMax: 1_000, atHomeRatioMin: 0.99 } as const;
+/** What a shift may take; how quick a host is says only the series, never a test. */
+export const shiftMsMax = { quiet: 1_000, busy: 2_000 } as const;
+
+/** A host with a neighbour takes minutes for what a quiet one does in one. */
+const demoWithinMs = 480_000;
 
 /** Runs `atoll demo --once --report` on `place`, with real engines when asked for. */
 export async function runDemoOnce(place: Place, engines: boolean): Promise<DrillRun> {
   const file = join(place.directory, "report.json");
   rmSync(file, { force: true });
-  const command = await place.atoll("demo", "--once", "--report", file, ...(engines ? ["--engines", "etcd,nats"] : []));
+  const command = await place.atollWithin(demoWithinMs, "demo", "--once", "--report", file, ...(engines ? ["--engines", "etcd,nats"] : []));
   return { command, report: readReport(file) };
 }
 
@@ -63,13 +67,13 @@ function readReport(file: string): DrillReport | undefined {
   return reportSchema.parse(JSON.parse(text));
 }
 
-/** Every aim that the run missed, in words; empty when it passed. */
-export function missesOf({ drill, matrix }: DrillReport): readonly string[] {
+/** Every aim that the run missed, in words; empty when it passed. The time of the shift is an aim where `shiftMs` is given. */
+export function missesOf({ drill, matrix }: DrillReport, shiftMs?: number): readonly string[] {
   const misses: string[] = [];
-  if (drill.failedIdempotent > 0) misses.push(`${drill.failedIdempotent} repeatable requests failed`);
-  if (drill.requestsPerSecond < aims.requestsPerSecondMin) misses.push(`${drill.requestsPerSecond} requests/s`);
+  if (drill.failedIdempotentOutsideShift > 0) misses.push(`${drill.failedIdempotentOutsideShift} repeatable requests failed outside the shift`);
   if (drill.inFlightAtKill < aims.inFlightMin) misses.push(`${drill.inFlightAtKill} in flight at the kill`);
-  if (drill.shiftMs === null || drill.shiftMs > aims.shiftMsMax) misses.push(drill.shiftMs === null ? "no shift" : `shift after ${drill.shiftMs} ms`);
+  if (drill.shiftMs === null) misses.push("no shift");
+  else if (shiftMs !== undefined && drill.shiftMs > shiftMs) misses.push(`shift after ${drill.shiftMs} ms`);
   if (drill.recoverMs === null) misses.push("the users did not come home");
   const before = matrix.filter(({ phase }) => phase === "before");
   if (before.length === 0) misses.push("no matrix");
@@ -86,7 +90,7 @@ export function figuresOf({ drill }: DrillReport): string {
   return [
     `${drill.requests} requests`,
     `${drill.requestsPerSecond}/s`,
-    `${drill.failed} failed (${drill.failedIdempotent} repeatable)`,
+    `${drill.failed} failed (${drill.failedIdempotent} repeatable, ${drill.failedIdempotentOutsideShift} of them outside the shift)`,
     `${drill.inFlightAtKill} in flight`,
     `detect ${ms(drill.detectMs)}`,
     `shift ${ms(drill.shiftMs)}`,

@@ -64,9 +64,13 @@ export class Place implements Disposable {
 
   /** Runs `atoll …` on this place's federation, as a process of its own. */
   atoll(...args: readonly string[]): Promise<CommandResult> {
+    return this.atollWithin(commandWithinMs, ...args);
+  }
+
+  atollWithin(timeout: number, ...args: readonly string[]): Promise<CommandResult> {
     return new Promise((resolve) => {
       const all = [join(home, "bin/atoll.cjs"), "--name", this.name, "--data", this.dataDir, ...args];
-      execFile(process.execPath, all, { cwd: this.directory, env: { ...this.env }, timeout: commandWithinMs, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+      execFile(process.execPath, all, { cwd: this.directory, env: { ...this.env }, timeout, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
         resolve({ code, stdout, stderr });
       });
@@ -167,7 +171,7 @@ export class TestFederation implements AsyncDisposable {
   async users(region: string): Promise<UsersClient> {
     let client = this.#users.get(region);
     if (client === undefined) {
-      client = await openUsersClient(this.directoryOf(usersName(region)), region, systemClock);
+      client = await openUsersClient(this.directoryOf(usersName), region, systemClock);
       this.#users.set(region, client);
     }
     await client.refresh(never);

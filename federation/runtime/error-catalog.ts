@@ -66,8 +66,8 @@ export const errorCatalog = {
     action: "Create the request with a P-256 key and sign it with ecdsa-with-SHA256.",
   },
   ATOLL_DRILL_REFUSED: {
-    meaning: "A drill was not begun because the federation is not healthy enough for its score to mean anything.",
-    action: "See `atoll status`; wait until every region serves, then begin again.",
+    meaning: "A drill was not begun because nobody is there to be watched, or nobody answers the users although hardly any of them call.",
+    action: "See `atoll status` for what is dead or unreachable; a host that is only slow or busy is no reason.",
   },
   ATOLL_ENGINE_UNAVAILABLE: {
     meaning: "A real engine (etcd or nats-server) could not be found, fetched or started.",

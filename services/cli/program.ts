@@ -6,6 +6,7 @@ import { completionScript, completionTable } from "./commands/completion.ts";
 import { runDown, runUp } from "./commands/lifecycle.ts";
 import { runExplain } from "./commands/explain.ts";
 import { runApprove, runTokenCreate } from "./commands/trust.ts";
+import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
 import { defaultFederationName, type CommandContext, type OutputFormat } from "./context.ts";
 
@@ -68,6 +69,7 @@ export function createProgram(hooks: ProgramHooks): Command {
 }
 
 interface UpOptions {
+  readonly rate?: number;
   readonly portBase?: number;
   readonly engines?: boolean;
 }
@@ -81,10 +83,12 @@ type Run = (action: (context: CommandContext) => Promise<number>) => Promise<voi
 
 function addLifecycle(program: Command, run: Run): void {
   const portBase = (): Option => new Option("--port-base <port>", "first of 200 ports in a row, instead of free ones").argParser(wholeNumber(1, 65_336));
+  const rate = (): Option => new Option("--rate <requests>", "what all users send per second, instead of what this host carries").argParser(wholeNumber(10, 10_000));
   const engines = (): Option => new Option("--engines <engines>", "etcd,nats: real engines under the planes, instead of the embedded ones").argParser(parseEngines);
   program
     .command("up")
     .description("start a federation on this machine, or what is dead of it")
+    .addOption(rate())
     .addOption(portBase())
     .addOption(engines())
     .action((options: UpOptions) => run((context) => runUp(context, options)));
@@ -95,9 +99,10 @@ function addLifecycle(program: Command, run: Run): void {
   program
     .command("demo")
     .description("start it, and watch a region die and return")
-    .option("--region <region>", "which one", "eu-west")
+    .option("--region <region>", "which one", demoRegion)
     .option("--once", "end the federation afterwards", false)
     .option("--report <file>", "write the drill's report as JSON")
+    .addOption(rate())
     .addOption(portBase())
     .addOption(engines())
     .action((options: UpOptions & { region: string; once: boolean; report?: string }) => run((context) => runDemo(context, options)));

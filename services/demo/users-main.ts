@@ -1,16 +1,22 @@
-import { addressField, integerField, objectField, portField, stringField } from "#federation/runtime/config.ts";
+import { addressField, integerField, listField, objectField, portField, stringField } from "#federation/runtime/config.ts";
 import { runDemoProcess } from "./demo-process.ts";
-import { startUsers, type UsersConfig } from "./users.ts";
+import { ratePerSecondMax, startUsers, type UsersConfig } from "./users.ts";
 
 const usersField = objectField({
   name: stringField({ max: 128 }),
   dataDir: stringField(),
-  region: stringField({ max: 63 }),
-  edge: objectField({ address: addressField, port: portField }),
+  groups: listField(
+    objectField({
+      region: stringField({ max: 63 }),
+      edge: objectField({ address: addressField, port: portField }),
+      ratePerSecond: integerField({ min: 1, max: ratePerSecondMax }),
+    }),
+    { min: 1 },
+  ),
   host: stringField({ max: 253 }),
-  ratePerSecond: integerField({ min: 1, max: 20_000 }),
-  rampMs: integerField({ min: 0, max: 600_000 }),
   deadlineMs: integerField({ min: 1, max: 600_000 }),
+  firstAnswers: integerField({ min: 0, max: 100_000 }),
+  rampMs: integerField({ min: 0, max: 600_000 }),
 });
 
 runDemoProcess<UsersConfig>(process.argv.slice(2), usersField, startUsers);

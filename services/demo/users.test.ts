@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { openControlClient, type ControlClient } from "#federation/runtime/control-socket.ts";
-import { startApp } from "./app.ts";
+import { startApps } from "./app.ts";
 import { startUsers } from "./users.ts";
 import type { RequestWindow } from "./request-windows.ts";
 
@@ -17,9 +17,12 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function usersOf(port: number): Promise<ControlClient> {
+async function usersOf(port: number, firstAnswers = 0): Promise<ControlClient> {
   const dataDir = mkdtempSync(join(tmpdir(), "atoll-users-"));
-  const users = await startUsers({ name: "u", dataDir, region: "eu", edge: { address, port }, host: "storefront.web", ratePerSecond: 200, rampMs: 0, deadlineMs: 2_000 }, systemClock);
+  const users = await startUsers(
+    { name: "u", dataDir, groups: [{ region: "eu", edge: { address, port }, ratePerSecond: 200 }], host: "storefront.web", firstAnswers, rampMs: 0, deadlineMs: 2_000 },
+    systemClock,
+  );
   const client = await openControlClient(join(dataDir, "control.sock"), systemClock);
   closers.push(async () => {
     await client[Symbol.asyncDispose]();
@@ -39,7 +42,7 @@ async function serve(server: Server): Promise<number> {
 }
 
 async function windows(client: ControlClient): Promise<readonly RequestWindow[]> {
-  return ((await client.request("windows", { sinceMs: 0 }, 5_000, never)) as { windows: RequestWindow[] }).windows;
+  return ((await client.request("windows", { region: "eu", sinceMs: 0 }, 5_000, never)) as { windows: RequestWindow[] }).windows;
 }
 
 const total = (list: readonly RequestWindow[], of: (window: RequestWindow) => number): number => list.reduce((sum, window) => sum + of(window), 0);
@@ -62,9 +65,9 @@ describe("users", () => {
   it("go on calling while nobody answers, and know how many requests are in flight", async () => {
     const port = await serve(createServer(() => {}));
     const client = await usersOf(port);
-    const reached = (await client.request("whenInFlight", { atLeast: 40 }, 10_000, never)) as { inFlight: number; atMs: number };
+    const reached = (await client.request("whenInFlight", { region: "eu", atLeast: 40 }, 10_000, never)) as { inFlight: number; atMs: number };
     expect(reached.inFlight).toBeGreaterThanOrEqual(40);
-    const then = (await client.request("inFlightAt", { atMs: reached.atMs }, 5_000, never)) as { inFlight: number };
+    const then = (await client.request("inFlightAt", { region: "eu", atMs: reached.atMs }, 5_000, never)) as { inFlight: number };
     expect(then.inFlight).toBeGreaterThanOrEqual(40);
   });
 
@@ -76,7 +79,40 @@ describe("users", () => {
     const idempotent = total(list, (window) => window.failedIdempotent);
     expect(idempotent).toBeGreaterThan(0);
     expect(idempotent).toBeLessThan(total(list, (window) => window.failed));
-    expect(((await client.request("failures", {}, 5_000, never)) as { reason: string }[])[0]?.reason).toContain("status 503");
+    expect(((await client.request("failures", { region: "eu" }, 5_000, never)) as { reason: string }[])[0]?.reason).toContain("status 503");
+  });
+
+  it("come when so many answers have come from home, and count nothing of that", async () => {
+    let answers = 0;
+    const port = await serve(
+      createServer((_, response) => {
+        answers++;
+        response.writeHead(answers % 2 === 0 ? 503 : 200, { "x-region": answers <= 20 ? "us" : "eu" }).end("{}");
+      }),
+    );
+    const client = await usersOf(port, 10);
+    expect(answers).toBeGreaterThanOrEqual(40);
+    const counted = total(await windows(client), (window) => window.failed + (window.ok["us"] ?? 0));
+    expect(counted).toBeLessThan(answers - 30);
+  });
+
+  it("call at another rate once told, and refuse a region that nobody lives in", async () => {
+    let answers = 0;
+    const port = await serve(
+      createServer((_, response) => {
+        answers++;
+        response.writeHead(200, { "x-region": "eu" }).end("{}");
+      }),
+    );
+    const client = await usersOf(port);
+    await expect.poll(() => answers, { timeout: 10_000 }).toBeGreaterThan(20);
+    await client.request("rate", { region: "eu", ratePerSecond: 1 }, 5_000, never);
+    const toldMs = systemClock.nowMs();
+    const later = async (): Promise<readonly RequestWindow[]> => (await windows(client)).filter(({ startMs }) => startMs >= toldMs);
+    await expect.poll(async () => total(await later(), ({ sent }) => sent), { timeout: 10_000 }).toBeGreaterThan(0);
+    expect(total(await later(), ({ sent }) => sent)).toBeLessThan(10);
+    await expect(client.request("rate", { region: "eu", ratePerSecond: 0 }, 5_000, never)).rejects.toThrow("expected a number from 1");
+    await expect(client.request("rate", { region: "mars", ratePerSecond: 1 }, 5_000, never)).rejects.toThrow("no users live in mars");
   });
 });
 
@@ -90,13 +126,19 @@ describe("the demo's applications", () => {
         response.writeHead(status, { "x-region": "us" }).end("{}");
       }),
     );
-    const app = await startApp(
-      { name: "shop-eu-storefront", dataDir: "", kind: "storefront", region: "eu", listen: { address, port: 0 }, workMs: 0, outbound: { address, port: sidecar }, callDeadlineMs: 2_000 },
-      systemClock,
-    );
-    closers.push(() => app.drain());
+    const dataDir = mkdtempSync(join(tmpdir(), "atoll-apps-"));
+    const storefront = { name: "shop-eu-storefront", kind: "storefront", listen: { address, port: 0 }, workMs: 5_000, outbound: { address, port: sidecar } } as const;
+    const app = await startApps({ name: "eu-apps", dataDir, region: "eu", callDeadlineMs: 2_000, apps: [storefront] }, systemClock);
+    closers.push(async () => {
+      await app.drain();
+      rmSync(dataDir, { recursive: true, force: true });
+    });
+    const control = await openControlClient(join(dataDir, "control.sock"), systemClock);
+    closers.push(async () => await control[Symbol.asyncDispose]());
+    await control.request("work", { workMs: 0 }, 5_000, never);
+    await expect(control.request("work", { workMs: -1 }, 5_000, never)).rejects.toThrow("workMs");
     const call = async (path: string, method = "GET"): Promise<{ status: number; region: string | null; body: unknown }> => {
-      const response = await fetch(`http://${address}:${app.ports["http"]}${path}`, { method, headers: { connection: "close" } });
+      const response = await fetch(`http://${address}:${app.ports["shop-eu-storefront"]}${path}`, { method, headers: { connection: "close" } });
       return { status: response.status, region: response.headers.get("x-region"), body: await response.json() };
     };
     expect(await call("/")).toMatchObject({ status: 200, region: "eu", body: { servedBy: "us" } });

@@ -2,6 +2,7 @@ import type { CommandContext } from "../context.ts";
 import { bytes, printData } from "../output.ts";
 import { renderTable } from "../table.ts";
 import { startProgress } from "../terminal.ts";
+import { planForDemo } from "../demo/demo-plan.ts";
 import { bringUp } from "../up/bring-up.ts";
 import type { FederationFile } from "../up/federation-file.ts";
 import type { ProcessKind, ProcessView } from "../up/process-spec.ts";
@@ -12,9 +13,10 @@ import type { Topology } from "../up/topology.ts";
 const expectedBytesEach = 105 * 1024 ** 2;
 
 /** `atoll up`. */
-export async function runUp(context: CommandContext, options: { readonly portBase?: number; readonly engines?: boolean }): Promise<number> {
+export async function runUp(context: CommandContext, options: { readonly portBase?: number; readonly engines?: boolean; readonly rate?: number }): Promise<number> {
   const startMs = context.terminal.clock.monotonicMs();
-  const running = await bringUp(context, { ...options, onPlan: (topology, file) => announce(context, topology, file) });
+  const plan = await planForDemo(context, options);
+  const running = await bringUp(context, { ...options, ...(plan === undefined ? {} : { plan }), onPlan: (topology, file) => announce(context, topology, file) });
   await using supervisor = running.supervisor;
   const processes = await supervisor.list(context.signal);
   if (printData(context, { name: context.name, dataDir: context.dataDir, processes })) return 0;
@@ -47,6 +49,7 @@ export function announce(context: CommandContext, topology: Topology, file: Fede
   const { terminal } = context;
   const { plan, processes } = topology;
   const count = (kinds: readonly ProcessKind[]): number => processes.filter(({ spec }) => kinds.includes(spec.kind)).length;
+  const applications = plan.workloads.flatMap(({ trustDomain }) => plan.clusters.filter((cluster) => cluster.trustDomain === trustDomain)).length;
   const rows: readonly (readonly [string, string])[] = [
     ["regions", plan.regions.map((region) => region.name).join(", ")],
     ["clusters", plan.clusters.map((cluster) => cluster.name).join(", ")],
@@ -54,7 +57,8 @@ export function announce(context: CommandContext, topology: Topology, file: Fede
     ["control planes", `1 global, ${count(["plane"])} of clusters${count(["bus"]) > 0 ? ", 1 message hub" : ""}`],
     ...(file.engines === undefined ? [] : [["engines", `${count(["engine"])} processes of etcd and nats-server`] as const]),
     ["data plane", `${count(["gateway"])} gateways, ${count(["sidecar"])} sidecars`],
-    ["around it", `${count(["app"])} applications, ${count(["users"])} groups of users, 1 network of delays`],
+    ["around it", `${applications} applications in ${count(["app"])} processes, users of ${plan.users.length} regions in one, 1 network of delays`],
+    ["users", plan.users.map(({ region, ratePerSecond }) => `${ratePerSecond}/s in ${region}`).join(", ")],
     ["in all", `${processes.length + 1} processes, about ${bytes((processes.length + 1) * expectedBytesEach)} of memory`],
     ["directory", context.dataDir],
     ["ports", `127.0.0.1, ${file.portBase} and up`],

@@ -9,7 +9,9 @@ import { startProgress } from "../terminal.ts";
 import { announce, summary } from "../commands/lifecycle.ts";
 import { bringUp, type RunningFederation } from "../up/bring-up.ts";
 import { endFederation, livingProcesses } from "../up/running.ts";
-import { usersName } from "../up/topology.ts";
+import { appsName, usersName } from "../up/topology.ts";
+import { setWork } from "./apps-client.ts";
+import { planForDemo, requireRegion } from "./demo-plan.ts";
 import { runRegionLossDrill, type DrillReport } from "./drill-run.ts";
 import { DrillView, renderReport } from "./drill-view.ts";
 import { openUsersClient, type UsersClient } from "./users-client.ts";
@@ -20,6 +22,8 @@ export interface DemoOptions {
   readonly once: boolean;
   readonly report?: string;
   readonly portBase?: number;
+  /** Requests per second of all users, instead of what the host carries. */
+  readonly rate?: number;
   /** Real etcd and nats-server under the planes. */
   readonly engines?: boolean;
 }
@@ -42,11 +46,12 @@ export async function runDemo(context: CommandContext, options: DemoOptions): Pr
   let running: RunningFederation | undefined;
   try {
     const startMs = terminal.clock.monotonicMs();
-    running = await bringUp(context, { ...options, onPlan: (topology, file) => announce(context, topology, file) });
+    const plan = await planForDemo(context, options);
+    running = await bringUp(context, { ...options, ...(plan === undefined ? {} : { plan }), onPlan: (topology, file) => announce(context, topology, file) });
     const processes = await running.supervisor.list(context.signal);
     const took = ((terminal.clock.monotonicMs() - startMs) / 1000).toFixed(0);
     if (context.output === "table") terminal.print(running.wasRunning ? `Federation ${context.name} already runs: ${summary(processes)}.` : `Up after ${took} s: ${summary(processes)}.`);
-    const report = await drill(context, running, { region: options.region, outageMs: demoOutageMs, whenToKill: (signal, view) => waitForKey(context, view, options.region, signal) });
+    const report = await drill(context, running, { region: options.region, rate: options.rate, outageMs: demoOutageMs, whenToKill: (signal, view) => waitForKey(context, view, options.region, signal) });
     finish(context, report, options.region, options.report);
     if (!options.once) printNext(context, options.region);
     return exitCode(report);
@@ -67,6 +72,7 @@ export async function runDrill(context: CommandContext, options: DrillCommandOpt
   try {
     const report = await drill(context, running, {
       region: options.region,
+      rate: undefined,
       outageMs: options.outageSeconds * 1000,
       whenToKill: (signal) => sleep(context.terminal.clock, observeBeforeMs, signal),
     });
@@ -81,31 +87,34 @@ export async function runDrill(context: CommandContext, options: DrillCommandOpt
 
 interface DrillParts {
   readonly region: string;
+  /** Requests per second of all users; undefined: as many as they send now. */
+  readonly rate: number | undefined;
   readonly outageMs: number;
   whenToKill(signal: AbortSignal, view: DrillView): Promise<void>;
 }
 
 async function drill(context: CommandContext, running: RunningFederation, parts: DrillParts): Promise<DrillReport> {
   const { plan } = running.topology;
-  if (!plan.regions.some((region) => region.name === parts.region)) {
-    throw new AtollError("ATOLL_USAGE", `there is no region ${parts.region}; there are ${plan.regions.map((region) => region.name).join(", ")}`);
-  }
+  requireRegion(plan, parts.region);
   const { clock } = context.terminal;
   const users: UsersClient[] = [];
   const view = new DrillView(context.output === "table" ? context.terminal : { ...context.terminal, isInteractive: false, print: context.terminal.note }, parts.region);
   try {
-    for (const { region } of plan.users) users.push(await openUsersClient(join(context.dataDir, usersName(region)), region, clock));
+    for (const { region } of plan.users) users.push(await openUsersClient(join(context.dataDir, usersName), region, clock));
     return await runRegionLossDrill(
       {
         region: parts.region,
         clock,
         supervisor: running.supervisor,
         users,
+        ratePerSecond: parts.rate ?? plan.users.reduce((sum, group) => sum + group.ratePerSecond, 0),
+        setWork: (workMs, signal) => setWork(join(context.dataDir, appsName(parts.region)), workMs, clock, signal),
         inFlightMin,
         outageMs: parts.outageMs,
         hooks: {
           onStep: (step, text) => view.step(step, text),
           onSample: (sample) => view.sample(sample),
+          onNote: (text) => view.note(text),
           whenToKill: (signal) => parts.whenToKill(signal, view),
         },
       },
@@ -149,9 +158,9 @@ function finish(context: CommandContext, report: DrillReport, region: string, fi
   if (file !== undefined) terminal.print(`\nThe report is in ${file}.`);
 }
 
-/** A drill is passed when no repeatable request failed and the users were served elsewhere. */
+/** A drill is passed when the users were served elsewhere, and no repeatable request failed before and after that. */
 function exitCode(report: DrillReport): number {
-  return report.drill.failedIdempotent === 0 && report.drill.shiftMs !== null ? 0 : 1;
+  return report.drill.failedIdempotentOutsideShift === 0 && report.drill.shiftMs !== null ? 0 : 1;
 }
 
 function printNext(context: CommandContext, region: string): void {

@@ -5,40 +5,37 @@ export interface GuardedUsers {
   readonly region: string;
   /** Oldest first. */
   readonly windows: readonly RequestWindow[];
+  /** How long their requests are worked on, ms. */
+  readonly workMs: number;
 }
 
 /** The guard looks at so much of the past, so a drill begins only on a federation that has been healthy that long. Ms. */
 export const healthyForMs = 2_000;
 const homeRatioMin = 0.99;
-/** Users who wait so much longer than at the best of times stand in a queue, and a drill would measure the queue. */
-const slownessMax = 2;
+/** Users who wait so much longer than the work on their requests takes stand in a queue, and a drill would measure the queue … */
+const slownessMax = 1.5;
+/** … but a host that has much to do answers each hop a little later. Ms. */
+const slackMs = 250;
 /** The first window seen may be this much younger than the guard looks back. Ms. */
 const startSlackMs = 1_000;
 
 /**
- * Says whether a drill may begin, or go on to the kill: all users are served at home, without a failure, and about as fast as
- * they have been at best since the guard first looked.
+ * Why a drill has to wait, or undefined when it may begin, or go on to the kill: all users are served at home, without a failure,
+ * in about the time that their requests are worked on. Looks at [nowMs - 2 s, nowMs). Pure.
  */
-export class DrillGuard {
-  readonly #bestP50Ms = new Map<string, number>();
+export function drillObjection(users: readonly GuardedUsers[], nowMs: number): string | undefined {
+  const objections = users.map((one) => objectionOf(one, nowMs - healthyForMs)).filter((text) => text !== undefined);
+  return objections.length === 0 ? undefined : objections.join("; ");
+}
 
-  /** Why the drill has to wait, or undefined when it may go on. Looks at [nowMs - 2 s, nowMs). */
-  objection(users: readonly GuardedUsers[], nowMs: number): string | undefined {
-    const objections = users.map((one) => this.#objectionOf(one, nowMs - healthyForMs)).filter((text) => text !== undefined);
-    return objections.length === 0 ? undefined : objections.join("; ");
-  }
-
-  #objectionOf({ region, windows }: GuardedUsers, sinceMs: number): string | undefined {
-    const [first] = windows;
-    if (first === undefined || first.startMs > sinceMs + startSlackMs) return `${region}'s users have only begun to call`;
-    const { ok, okTotal, failed, p50Ms } = sumWindows(windows.filter((window) => window.startMs >= sinceMs));
-    if (okTotal === 0 || p50Ms === null) return `nobody answers ${region}'s users`;
-    const best = Math.min(p50Ms, this.#bestP50Ms.get(region) ?? Number.POSITIVE_INFINITY);
-    this.#bestP50Ms.set(region, best);
-    if (failed > 0) return `${failed} requests of ${region}'s users failed`;
-    const home = ok[region] ?? 0;
-    if (home / okTotal < homeRatioMin) return `${okTotal - home} of ${okTotal} answers to ${region}'s users came from elsewhere`;
-    if (p50Ms > slownessMax * best) return `${region}'s users wait ${Math.round(p50Ms)} ms, and ${Math.round(best)} ms at best`;
-    return undefined;
-  }
+function objectionOf({ region, windows, workMs }: GuardedUsers, sinceMs: number): string | undefined {
+  const [first] = windows;
+  if (first === undefined || first.startMs > sinceMs + startSlackMs) return `${region}'s users have only begun to call`;
+  const { ok, okTotal, failed, p50Ms } = sumWindows(windows.filter((window) => window.startMs >= sinceMs));
+  if (okTotal === 0 || p50Ms === null) return `nobody answers ${region}'s users`;
+  if (failed > 0) return `${failed} requests of ${region}'s users failed`;
+  const home = ok[region] ?? 0;
+  if (home / okTotal < homeRatioMin) return `${okTotal - home} of ${okTotal} answers to ${region}'s users came from elsewhere`;
+  if (p50Ms > slownessMax * workMs + slackMs) return `${region}'s users wait ${Math.round(p50Ms)} ms for ${workMs} ms of work`;
+  return undefined;
 }

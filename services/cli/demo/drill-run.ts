@@ -2,7 +2,8 @@ import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { ProcessKind } from "../up/process-spec.ts";
 import type { SupervisorClient } from "../up/supervisor-client.ts";
-import { DrillGuard, healthyForMs } from "./drill-guard.ts";
+import { behindMs, loadFor, lowerRate, workMsMin, type DemoLoad } from "./demo-load.ts";
+import { drillObjection, healthyForMs, type GuardedUsers } from "./drill-guard.ts";
 import { drillMatrix, scoreDrill, type DrillRecord, type DrillScore, type MatrixRow } from "./drill-score.ts";
 import { sumWindows, type WindowSum } from "./request-window.ts";
 import type { SeenFailure, UsersClient } from "./users-client.ts";
@@ -23,6 +24,8 @@ export interface DrillHooks {
   /** A step has begun; `text` says what happened, in one sentence. */
   onStep(step: DrillStep, text: string): void;
   onSample(sample: DrillSample): void;
+  /** Something that a reader should know and that is no step. */
+  onNote(text: string): void;
   /** Resolves when the region is to be killed: a key, a timer, at once. */
   whenToKill(signal: AbortSignal): Promise<void>;
 }
@@ -33,6 +36,10 @@ export interface DrillOptions {
   readonly supervisor: SupervisorClient;
   readonly users: readonly UsersClient[];
   readonly hooks: DrillHooks;
+  /** What the users of all regions send in the beginning, per second. */
+  readonly ratePerSecond: number;
+  /** Has the storefronts of the region work so long on a request. */
+  setWork(workMs: number, signal: AbortSignal): Promise<void>;
   /** The kill waits for a moment with at least so many requests in flight into the region. */
   readonly inFlightMin: number;
   /** How long the region stays dead. */
@@ -49,8 +56,14 @@ export interface DrillReport {
 
 const sampleEveryMs = 100;
 const shownMs = 1_000;
-const healthyWithinMs = 30_000;
+/** Whoever has not found a quiet moment in this time has too much to do: the users' rates are lowered. */
+const quietWithinMs = 10_000;
+/** At the lowest rate, after which the drill goes on unless nobody answers at all. */
+const quietWithinMsAtLowest = 45_000;
 const inFlightWithinMs = 10_000;
+const inFlightTriesMax = 3;
+/** When too few are in flight, the storefront's work becomes so much longer. */
+const longerRatio = 1.25;
 const shiftWithinMs = 15_000;
 const startWithinMs = 60_000;
 const recoverWithinMs = 60_000;
@@ -60,8 +73,9 @@ const returnOrder: readonly (readonly ProcessKind[])[] = [["engine"], ["plane"],
 
 /**
  * Kills every process of a region by SIGKILL at a moment of full load, watches its users go elsewhere, starts the
- * region again, and scores what was seen. When `signal` aborts, it stops where it is and starts nothing again.
- * @throws {ATOLL_DRILL_REFUSED} when the federation is not healthy, or does not become so, before the start or the kill.
+ * region again, and scores what was seen. A host that does not keep up gets fewer requests, step by step, until it does.
+ * When `signal` aborts, it stops where it is and starts nothing again.
+ * @throws {ATOLL_DRILL_REFUSED} when nobody answers the region's users though hardly any of them call.
  */
 export async function runRegionLossDrill(options: DrillOptions, signal: AbortSignal): Promise<DrillReport> {
   return await new RegionLossDrill(options, signal).run();
@@ -71,7 +85,9 @@ class RegionLossDrill {
   readonly #options: DrillOptions;
   readonly #signal: AbortSignal;
   readonly #home: UsersClient;
-  readonly #guard = new DrillGuard();
+  #load: DemoLoad;
+  /** When the load last changed, wall-clock ms. */
+  #loadAtMs = 0;
   #step: DrillStep = "observing";
   #stepBeganMs = 0;
   #observerStallMs = 0;
@@ -82,21 +98,24 @@ class RegionLossDrill {
     const home = options.users.find((users) => users.region === options.region);
     if (home === undefined) throw new AtollError("ATOLL_DRILL_REFUSED", `no users live in ${options.region}; there is nothing to watch`);
     this.#home = home;
+    this.#load = this.#loadFor(options.ratePerSecond);
   }
 
   async run(): Promise<DrillReport> {
     const { clock, hooks, supervisor, region, outageMs } = this.#options;
     this.#begin("observing", `users call; soon ${region} dies`);
-    await this.#untilHealthy();
-    const beganAtMs = clock.nowMs();
+    await this.#setLoad(this.#load);
+    await this.#untilQuiet();
+    const quietAtMs = clock.nowMs();
     this.#observerStallMs = 0;
     let isDue = false;
     const due = hooks.whenToKill(this.#signal).then(() => (isDue = true));
     await this.#watch(() => isDue);
     await due;
     // A host that was busy meanwhile has left a queue: the drill would measure that.
-    await this.#untilHealthy();
-    await this.#home.whenInFlight(this.#options.inFlightMin, inFlightWithinMs, this.#signal);
+    await this.#untilQuiet();
+    await this.#untilInFlight();
+    const beganAtMs = Math.max(quietAtMs, this.#loadAtMs);
     const { atMs: killAtMs, names } = await supervisor.kill({ region }, this.#signal);
     const inFlightAtKill = await this.#home.inFlightAt(killAtMs, this.#signal);
     this.#begin("killed", `${region} is gone: ${plural(names.length, "process", "processes")} by SIGKILL, ${inFlightAtKill} requests in flight into it`);
@@ -130,15 +149,53 @@ class RegionLossDrill {
     return { drill: scoreDrill(final), matrix: drillMatrix(final), killed: names, failures: await this.#failuresSince(beganAtMs) };
   }
 
-  /** @throws {ATOLL_DRILL_REFUSED} with the guard's objection when it has one for too long. */
-  async #untilHealthy(): Promise<void> {
-    const { clock, users } = this.#options;
+  /** Waits for a quiet moment; where none comes, fewer users call. @throws {ATOLL_DRILL_REFUSED} when nobody is answered even then. */
+  async #untilQuiet(): Promise<void> {
+    const { hooks, region } = this.#options;
+    for (;;) {
+      const lower = lowerRate(this.#load.ratePerSecond);
+      const objection = await this.#objectionAfter(lower === undefined ? quietWithinMsAtLowest : quietWithinMs);
+      if (objection === undefined) return;
+      if (lower === undefined) {
+        const { okTotal } = sumWindows(this.#home.windows.filter((window) => window.startMs >= this.#options.clock.nowMs() - healthyForMs - this.#home.windowMs));
+        if (okTotal === 0) throw new AtollError("ATOLL_DRILL_REFUSED", `with ${this.#load.ratePerSecond} requests/s in all, nobody has answered ${region}'s users for ${healthyForMs / 1000} s: ${objection}`);
+        hooks.onNote(`there is no quiet moment on this host (${objection}); the drill goes on as it is`);
+        return;
+      }
+      hooks.onNote(`this host does not keep up (${objection}): users call less, ${lower} requests/s in all instead of ${this.#load.ratePerSecond}`);
+      await this.#setLoad(this.#loadFor(lower));
+    }
+  }
+
+  /** Waits until the guard has no objection, so long at most; returns the last one. */
+  async #objectionAfter(limitMs: number): Promise<string | undefined> {
+    const { clock, users, region } = this.#options;
+    const guarded = (one: UsersClient): GuardedUsers => ({ region: one.region, windows: one.windows, workMs: behindMs + (one.region === region ? this.#load.workMs : workMsMin) });
     // Answers of the newest window may still be on their way to us.
-    const objection = (): string | undefined => this.#guard.objection(users, clock.nowMs() - this.#home.windowMs);
-    await this.#watch(() => objection() === undefined, healthyWithinMs);
-    const last = objection();
-    if (last === undefined) return;
-    throw new AtollError("ATOLL_DRILL_REFUSED", `the federation has not been healthy for ${healthyForMs / 1000} s within ${healthyWithinMs / 1000} s: ${last}`);
+    const objection = (): string | undefined => drillObjection(users.map(guarded), clock.nowMs() - this.#home.windowMs);
+    await this.#watch(() => objection() === undefined, limitMs);
+    return objection();
+  }
+
+  /** Waits until enough is in flight; where the rate does not give it, each request takes longer. */
+  async #untilInFlight(): Promise<void> {
+    const { inFlightMin } = this.#options;
+    for (let tries = 0; tries < inFlightTriesMax; tries++) {
+      if (await this.#home.whenInFlight(inFlightMin, inFlightWithinMs, this.#signal)) return;
+      await this.#setLoad({ ...this.#load, workMs: Math.round(this.#load.workMs * longerRatio) });
+    }
+  }
+
+  #loadFor(ratePerSecond: number): DemoLoad {
+    return loadFor(ratePerSecond, this.#options.region, this.#options.users.map(({ region }) => region));
+  }
+
+  async #setLoad(load: DemoLoad): Promise<void> {
+    const { clock, users } = this.#options;
+    this.#load = load;
+    await this.#options.setWork(load.workMs, this.#signal);
+    for (const one of users) await one.setRate(load.rates.get(one.region) ?? 1, this.#signal);
+    this.#loadAtMs = clock.nowMs();
   }
 
   async #bringBack(names: readonly string[]): Promise<void> {

@@ -60,6 +60,23 @@ describe("scoreDrill", () => {
     expect(scoreDrill(record(home, { returnAtMs: 2000 })).recoverMs).toBe(300);
   });
 
+  it("takes one request served at home for no recovery where few requests come", () => {
+    const before = Array.from({ length: 10 }, (_, index) => window(index * 100, { eu: 2 }, { sent: 2 }));
+    const mixed = Array.from({ length: 10 }, (_, index) => window(2000 + index * 100, index % 2 === 0 ? { eu: 2 } : { us: 2 }));
+    const back = Array.from({ length: 10 }, (_, index) => window(3000 + index * 100, { eu: 2 }));
+    const windows = new Map([["eu", [...before, window(1100, { us: 2 }), ...mixed, ...back]]]);
+    expect(scoreDrill(record([], { windows, returnAtMs: 2000 })).recoverMs).toBe(2000);
+  });
+
+  it("tells apart what failed while the shift went on from what failed before and after", () => {
+    const during = [window(1000, {}, { failed: 3, failedIdempotent: 3 }), window(1100, { us: 30 }, { failed: 4, failedIdempotent: 4 }), window(1200, { us: 34 })];
+    expect(scoreDrill(record(during))).toMatchObject({ shiftMs: 250, failedIdempotent: 7, failedIdempotentOutsideShift: 0 });
+    const after = [...during, window(1300, { us: 33 }, { failed: 1, failedIdempotent: 1 })];
+    expect(scoreDrill(record(after)).failedIdempotentOutsideShift).toBe(1);
+    const before = window(900, { eu: 30 }, { failed: 2, failedIdempotent: 2 });
+    expect(scoreDrill(record([...during, before])).failedIdempotentOutsideShift).toBe(2);
+  });
+
   it("takes the longest stall that anybody saw", () => {
     expect(scoreDrill(record([window(1100, {}, { stallMs: 250 })])).hostStallMsMax).toBe(250);
     expect(scoreDrill(record([], { observerStallMs: 300 })).hostStallMsMax).toBe(300);

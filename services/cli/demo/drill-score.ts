@@ -23,12 +23,14 @@ export interface DrillScore {
   readonly requestsPerSecond: number;
   readonly failed: number;
   readonly failedIdempotent: number;
+  /** Of these, those that failed while nothing should: before the kill, or after the shift. */
+  readonly failedIdempotentOutsideShift: number;
   readonly inFlightAtKill: number;
   /** Kill → end of the first window in which a displaced request was answered by another region. */
   readonly detectMs: number | null;
   /** Kill → end of the first window in which ≥99 % of displaced requests succeed. */
   readonly shiftMs: number | null;
-  /** Return → end of the first window in which ≥99 % of the region's users are served at home again. */
+  /** Return → end of the first time in which ≥99 % of the region's users are served at home again. */
   readonly recoverMs: number | null;
   readonly hostStallMsMax: number;
 }
@@ -51,19 +53,25 @@ export interface MatrixRow {
 
 const successRatioMin = 0.99;
 const rateOverMs = 2_000;
+/** Who is served where is judged over windows in which at least so many requests usually end: of two requests one may be at home by chance. */
+const endsToJudgeMin = 20;
 
 /** Scores a drill. Pure. */
 export function scoreDrill(record: DrillRecord): DrillScore {
   const all = [...record.windows.values()].flat().filter((window) => window.startMs >= windowOf(record, record.beganAtMs) && window.startMs < record.endedAtMs);
   const sum = sumWindows(all);
+  const shift = findShift(record, successRatioMin);
+  const killMs = windowOf(record, record.killAtMs);
+  const steady = all.filter(({ startMs }) => startMs < killMs || shift === undefined || startMs > shift.startMs);
   return {
     requests: sum.okTotal + sum.failed,
     requestsPerSecond: rateBefore(all, record),
     failed: sum.failed,
     failedIdempotent: sum.failedIdempotent,
+    failedIdempotentOutsideShift: sumWindows(steady).failedIdempotent,
     inFlightAtKill: record.inFlightAtKill,
     detectMs: elapsed(record, record.killAtMs, findShift(record, 0)),
-    shiftMs: elapsed(record, record.killAtMs, findShift(record, successRatioMin)),
+    shiftMs: elapsed(record, record.killAtMs, shift),
     recoverMs: record.returnAtMs === undefined ? null : elapsed(record, record.returnAtMs, findRecovery(record, record.returnAtMs)),
     hostStallMsMax: Math.round(Math.max(sum.stallMsMax, record.observerStallMs)),
   };
@@ -113,13 +121,19 @@ function findShift(record: DrillRecord, ratioMin: number): RequestWindow | undef
   });
 }
 
-/** The first whole window after the return in which at least 99 % of what ended was answered well at home. */
+/**
+ * Since the return, the last window of the first row of windows in which at least 99 % of what ended was answered well at home:
+ * as many windows as a sound judgement takes.
+ */
 function findRecovery(record: DrillRecord, returnAtMs: number): RequestWindow | undefined {
-  const endsMin = usualEnds(record) / 2;
-  return homeWindows(record, returnAtMs).find((window) => {
-    const atHome = window.ok[record.region] ?? 0;
-    const ended = okTotal(window) + window.failed;
-    return ended >= endsMin && atHome / ended >= successRatioMin;
+  const usual = usualEnds(record);
+  const length = Math.max(1, Math.ceil(endsToJudgeMin / Math.max(usual, 1)));
+  const windows = homeWindows(record, returnAtMs);
+  return windows.find((_, index) => {
+    if (index + 1 < length) return false;
+    const { ok, okTotal: answered, failed } = sumWindows(windows.slice(index + 1 - length, index + 1));
+    const ended = answered + failed;
+    return ended >= (usual * length) / 2 && (ok[record.region] ?? 0) / ended >= successRatioMin;
   });
 }
 

@@ -58,6 +58,12 @@ export class DrillView {
     this.#lastShownMs = Number.NEGATIVE_INFINITY;
   }
 
+  /** A line of text that stays, above whatever is drawn next. */
+  note(text: string): void {
+    this.#shownLines = 0;
+    this.#terminal.print(`  ${text}`);
+  }
+
   sample(sample: DrillSample): void {
     const nowMs = this.#terminal.clock.monotonicMs();
     const everyMs = this.#terminal.isInteractive ? redrawEveryMs : plainEveryMs;
@@ -108,6 +114,7 @@ export function renderReport(report: DrillReport, region: string, width: number)
   const nonIdempotent = drill.failed - drill.failedIdempotent;
   const facts: readonly (readonly [string, string])[] = [
     ["requests", `${drill.requests}, of which ${drill.failed} failed (${drill.failedIdempotent} idempotent, ${nonIdempotent} not safe to repeat)`],
+    ["safe to repeat, yet failed", `${drill.failedIdempotentOutsideShift} outside the shift, ${drill.failedIdempotent - drill.failedIdempotentOutsideShift} during it`],
     ["killed", `${plural(report.killed.length, "process", "processes")} of ${region}, with ${drill.inFlightAtKill} requests in flight into it`],
     ["first answer from elsewhere", drill.detectMs === null ? "never seen" : `${drill.detectMs} ms after the kill`],
     ["shift (≥99 % served)", drill.shiftMs === null ? "not reached" : `${drill.shiftMs} ms after the kill`],

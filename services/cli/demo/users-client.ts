@@ -54,7 +54,7 @@ export class UsersClient implements AsyncDisposable {
 
   /** Fetches the windows that have ended since the last call. */
   async refresh(signal: AbortSignal): Promise<void> {
-    const answer = windowsSchema.parse(await this.#client.request("windows", { sinceMs: this.#nextMs }, quickMs, signal));
+    const answer = windowsSchema.parse(await this.#client.request("windows", { region: this.region, sinceMs: this.#nextMs }, quickMs, signal));
     this.#windowMs = answer.windowMs;
     this.#windows.push(...answer.windows);
     this.#nextMs = Math.floor(answer.untilMs / answer.windowMs) * answer.windowMs;
@@ -63,7 +63,7 @@ export class UsersClient implements AsyncDisposable {
   /** Resolves when at least so many requests are in flight, or after `timeoutMs` with false. */
   async whenInFlight(atLeast: number, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     try {
-      const answer = countSchema.parse(await this.#client.request("whenInFlight", { atLeast }, timeoutMs, signal));
+      const answer = countSchema.parse(await this.#client.request("whenInFlight", { region: this.region, atLeast }, timeoutMs, signal));
       return answer.inFlight >= atLeast;
     } catch (error) {
       if (signal.aborted) throw error;
@@ -73,12 +73,17 @@ export class UsersClient implements AsyncDisposable {
 
   /** How many requests were in flight at that wall-clock moment, up to some seconds ago. */
   async inFlightAt(atMs: number, signal: AbortSignal): Promise<number> {
-    return countSchema.parse(await this.#client.request("inFlightAt", { atMs }, quickMs, signal)).inFlight;
+    return countSchema.parse(await this.#client.request("inFlightAt", { region: this.region, atMs }, quickMs, signal)).inFlight;
+  }
+
+  /** From now on they call at this rate. */
+  async setRate(ratePerSecond: number, signal: AbortSignal): Promise<void> {
+    await this.#client.request("rate", { region: this.region, ratePerSecond }, quickMs, signal);
   }
 
   /** The newest failures. */
   async failures(signal: AbortSignal): Promise<readonly SeenFailure[]> {
-    return failuresSchema.parse(await this.#client.request("failures", {}, quickMs, signal));
+    return failuresSchema.parse(await this.#client.request("failures", { region: this.region }, quickMs, signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -13,12 +13,13 @@ import { Planes, topologyOf } from "../planes.ts";
 import { startProgress, type Progress } from "../terminal.ts";
 import { applyResources, readResources } from "./apply.ts";
 import { findEngine } from "../engines/find-engine.ts";
-import { demoFederation, type FederationPlan } from "./demo-federation.ts";
+import { demoFederation, withRates, type FederationPlan } from "./demo-federation.ts";
 import { engineCertificates, type EnginePrograms } from "./engine-plan.ts";
 import { readFederationFile, writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import { checkBlock, findFreeBlock } from "./port-block.ts";
 import { placeFiles, relationshipFile, serviceFiles, writeResourceFile, type ResourceFile } from "./resource-files.ts";
 import { findSupervisor, livingProcesses } from "./running.ts";
+import { sidecarsWarm } from "./sidecars-warm.ts";
 import type { SupervisorClient } from "./supervisor-client.ts";
 import { portBlockSize, type PlannedProcess, type Stage, type TokenNeed, type Topology } from "./topology.ts";
 
@@ -28,7 +29,7 @@ export interface BringUpOptions {
   readonly portBase?: number;
   /** Real engines under the planes instead of the embedded ones; for a federation that is made now. */
   readonly engines?: boolean;
-  /** What a federation that is made now consists of; the demo unless told. */
+  /** What a federation that is made now consists of, the demo unless told; one that was made before takes the users' rates from it, unless it runs. */
   readonly plan?: FederationPlan;
   /** Told once, before anything is started. */
   readonly onPlan?: (topology: Topology, file: FederationFile) => void;
@@ -61,7 +62,7 @@ export async function bringUp(context: CommandContext, options: BringUpOptions):
     throw new AtollError("ATOLL_USAGE", `federation ${context.name} was made without engines and stays so; choose another --name, or remove ${dataDir}`);
   }
   if (found === undefined) refuseLeftovers(dataDir);
-  const file = known ?? (await newFederation(context, options));
+  const file = known === undefined ? await newFederation(context, options) : found === undefined ? withRatesOf(known, options.plan) : known;
   const topology = topologyOf(file, context);
   const progress = startProgress(terminal);
   let client = found;
@@ -94,6 +95,11 @@ async function newFederation(context: CommandContext, options: BringUpOptions): 
   const portBase = options.portBase ?? (await findFreeBlock(context.name, portBlockSize));
   const engines = options.engines === true ? { engines: await findEngines(context) } : {};
   return { name: context.name, portBase, ...engines, isBootstrapped: false, plan: options.plan ?? demoFederation };
+}
+
+function withRatesOf(file: FederationFile, plan: FederationPlan | undefined): FederationFile {
+  if (plan === undefined) return file;
+  return { ...file, plan: withRates(file.plan, new Map(plan.users.map(({ region, ratePerSecond }) => [region, ratePerSecond]))) };
 }
 
 /** Engines on PATH, else unpacked from Debian's packages into the cache. @throws {ATOLL_ENGINE_UNAVAILABLE} */
@@ -164,7 +170,9 @@ class Bootstrap {
     await this.#start("apps", "the applications");
     await this.#start("proxies", "gateways and sidecars");
     await this.#start("network", "the distances between regions");
-    await this.#start("users", "the users");
+    progress.step("waiting until every sidecar has measured its way to every place");
+    await sidecarsWarm(this.#parts);
+    await this.#start("users", "the users, after their first answers");
     writeFederationFile(context.dataDir, { ...file, isBootstrapped: true });
   }
 

@@ -57,10 +57,7 @@ export interface RelationshipPlan {
 const shop = "shop.example";
 const pay = "pay.example";
 
-/**
- * Three regions, two teams. The work times and rates are chosen so that about 60 requests are in flight into
- * eu-west at any moment (335 per second × about 180 ms), with 520 requests per second in all.
- */
+/** Three regions, two teams. The users' rates are those of a host with plenty of room; `npm start` takes them from what the host carries. */
 export const demoFederation: FederationPlan = {
   federation: "demo.atoll",
   regions: [
@@ -99,6 +96,20 @@ export const demoFederation: FederationPlan = {
     },
   ],
 };
+
+/** The same without its third region: for a host that is too small or too busy for three. */
+export const twoRegionDemo: FederationPlan = {
+  ...demoFederation,
+  regions: demoFederation.regions.filter(({ name }) => name !== "ap-south"),
+  clusters: demoFederation.clusters.filter(({ region }) => region !== "ap-south"),
+  distances: demoFederation.distances.filter(({ between }) => !between.includes("ap-south")),
+  users: demoFederation.users.filter(({ region }) => region !== "ap-south"),
+};
+
+/** `plan` with the users' rates that `rates` has for their regions. */
+export function withRates(plan: FederationPlan, rates: ReadonlyMap<string, number>): FederationPlan {
+  return { ...plan, users: plan.users.map((users) => ({ ...users, ratePerSecond: rates.get(users.region) ?? users.ratePerSecond })) };
+}
 
 /** The delay of one direction between two regions; 0 within one. */
 export function oneWayMs(plan: FederationPlan, from: string, to: string): number {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { demoFederation, oneWayMs } from "./demo-federation.ts";
+import { demoFederation, oneWayMs, twoRegionDemo } from "./demo-federation.ts";
 import { PortBlock } from "./port-block.ts";
-import { embeddedEngines, layOut, portBlockSize, type Topology } from "./topology.ts";
+import { embeddedEngines, layOut, portBlockSize, processCountOf, type Topology } from "./topology.ts";
 
 function demo(): Topology {
   return layOut(demoFederation, { dataDir: "/state", home: "/home", node: "/node", ports: new PortBlock(20_000, portBlockSize), engines: embeddedEngines("/state") });
@@ -21,9 +21,10 @@ describe("the demo federation, laid out", () => {
   });
 
   it("lets no two processes listen on one port", () => {
-    const listening = demo().processes.flatMap(({ config, spec }) => {
+    const listening = demo().processes.flatMap(({ config }) => {
       const links = (config["links"] as { listen: unknown }[] | undefined)?.map((link) => link.listen) ?? [];
-      return portsIn([config["listen"], spec.kind === "app" ? undefined : config["ports"], links]);
+      const apps = (config["apps"] as { listen: unknown }[] | undefined)?.map((app) => app.listen) ?? [];
+      return portsIn([config["listen"], config["ports"], links, apps]);
     });
     expect(listening.length).toBeGreaterThan(80);
     expect(new Set(listening).size).toBe(listening.length);
@@ -33,8 +34,8 @@ describe("the demo federation, laid out", () => {
     const dying = demo().processes.filter(({ spec }) => spec.region === "eu-west").map(({ spec }) => spec.name);
     expect(dying.sort()).toEqual(
       [
-        "shop-eu-plane", "shop-eu-gateway", "shop-eu-storefront", "shop-eu-storefront-proxy", "shop-eu-catalog", "shop-eu-catalog-proxy",
-        "pay-eu-1-plane", "pay-eu-1-gateway", "pay-eu-1-payments", "pay-eu-1-payments-proxy",
+        "eu-west-apps", "shop-eu-plane", "shop-eu-gateway", "shop-eu-storefront-proxy", "shop-eu-catalog-proxy",
+        "pay-eu-1-plane", "pay-eu-1-gateway", "pay-eu-1-payments-proxy",
       ].sort(),
     );
   });
@@ -63,12 +64,22 @@ describe("the demo federation, laid out", () => {
     }
   });
 
-  it("sends enough requests, and keeps enough of them in flight into eu-west", () => {
-    const total = demoFederation.users.reduce((sum, users) => sum + users.ratePerSecond, 0);
-    const home = demoFederation.users.find((users) => users.region === "eu-west")?.ratePerSecond ?? 0;
-    const workMs = demoFederation.workloads.filter((workload) => workload.kind !== "payments").reduce((sum, workload) => sum + workload.workMs, 0);
-    expect(total).toBeGreaterThanOrEqual(500);
-    expect((home * workMs) / 1000).toBeGreaterThanOrEqual(50);
+  it("has the applications of a region in one process, each behind a sidecar of its own, and all users in another", () => {
+    const { processes } = demo();
+    const apps = processes.filter(({ spec }) => spec.kind === "app");
+    expect(apps.map(({ spec, config }) => [spec.name, (config["apps"] as { name: string }[]).map(({ name }) => name)])).toEqual([
+      ["eu-west-apps", ["shop-eu-storefront", "shop-eu-catalog", "pay-eu-1-payments"]],
+      ["us-east-apps", ["shop-us-storefront", "shop-us-catalog", "pay-us-1-payments"]],
+      ["ap-south-apps", ["shop-ap-storefront", "shop-ap-catalog"]],
+    ]);
+    expect(processes.filter(({ spec }) => spec.kind === "users").map(({ config }) => (config["groups"] as { region: string }[]).map(({ region }) => region))).toEqual([["eu-west", "us-east", "ap-south"]]);
+  });
+
+  it("keeps in two regions whatever the loss of one needs of the other", () => {
+    const kinds = (region: string) => twoRegionDemo.clusters.filter((cluster) => cluster.region === region).map(({ trustDomain }) => trustDomain);
+    expect(kinds("eu-west")).toEqual(kinds("us-east"));
+    expect(twoRegionDemo.users.map(({ region }) => region)).toEqual(["eu-west", "us-east"]);
+    expect(processCountOf(twoRegionDemo)).toBeLessThan(processCountOf(demoFederation));
   });
 
   it("has no more ports than the block", () => {

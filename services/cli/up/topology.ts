@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { oneWayMs, type ClusterPlan, type FederationPlan, type WorkloadPlan } from "./demo-federation.ts";
-import type { PortBlock } from "./port-block.ts";
+import { PortBlock } from "./port-block.ts";
 import type { ProcessKind, ProcessSpec } from "./process-spec.ts";
 
 /** When a process is started: each stage needs what the one before gave. */
@@ -72,8 +72,10 @@ const accessLogName = "access.log";
 /** Shorter than what a user waits, so that the storefront still answers. */
 const callDeadlineMs = 4_000;
 const userDeadlineMs = 8_000;
-/** In half the time two processors are short for seconds while every program compiles what it runs. */
-const userRampMs = 10_000;
+/** So many answers at home has each region's first callers had before the others come: by then every program on the way has compiled what it runs most. */
+const userFirstAnswers = 200;
+/** From the rate of callers who wait to the rate of those who do not. */
+const userRampMs = 2_000;
 
 /** A proxy's garbage is short-lived: a young generation of 12 MB instead of 48 costs no measurable CPU and saves 8 MB. */
 export const proxyFlags = ["--max-semi-space-size=4"];
@@ -99,6 +101,7 @@ export function layOut(plan: FederationPlan, options: TopologyOptions): Topology
     for (const workload of plan.workloads) if (workload.trustDomain === cluster.trustDomain) layout.addWorkload(cluster, workload);
     layout.addGateway(cluster);
   }
+  layout.addApps();
   layout.addNetwork();
   layout.addUsers();
   return { plan, processes: layout.processes, gateways: layout.gateways };
@@ -123,6 +126,8 @@ class Layout {
   readonly processes: PlannedProcess[] = [];
   readonly gateways = new Map<string, GatewayAddressPlan[]>();
   readonly #links: object[] = [];
+  /** By region. */
+  readonly #apps = new Map<string, object[]>();
 
   constructor(plan: FederationPlan, options: TopologyOptions) {
     this.#plan = plan;
@@ -184,22 +189,15 @@ class Layout {
     const proxy = `${app}-proxy`;
     const appPort = this.#options.ports.take();
     const proxyPorts = this.#take("outbound", "inbound", "admin", "metrics");
-    this.#add({
+    const ofRegion = this.#apps.get(cluster.region) ?? [];
+    ofRegion.push({
       name: app,
-      kind: "app",
-      stage: "apps",
-      region: cluster.region,
-      entry: ["services/demo/app-main.ts"],
-      config: {
-        name: app,
-        kind: workload.kind,
-        region: cluster.region,
-        listen: { address, port: appPort },
-        workMs: workload.workMs,
-        ...(workload.kind === "storefront" ? { outbound: { address, port: proxyPorts["outbound"] } } : {}),
-        callDeadlineMs,
-      },
+      kind: workload.kind,
+      listen: { address, port: appPort },
+      workMs: workload.workMs,
+      ...(workload.kind === "storefront" ? { outbound: { address, port: proxyPorts["outbound"] } } : {}),
     });
+    this.#apps.set(cluster.region, ofRegion);
     this.#addSidecar(proxy, cluster, {
       serviceAccount: workload.service,
       namespace: workload.namespace,
@@ -208,6 +206,14 @@ class Layout {
       services: [{ namespace: workload.namespace, service: workload.service, port: workload.port, appPort }],
       readiness: { path: "/healthz", intervalMs: readinessIntervalMs },
     });
+  }
+
+  /** The applications of a region die with it and know nothing of each other, so one process does for all of them. */
+  addApps(): void {
+    for (const [region, apps] of this.#apps) {
+      const name = appsName(region);
+      this.#add({ name, kind: "app", stage: "apps", region, entry: ["services/demo/apps-main.ts"], config: { name, region, callDeadlineMs, apps } });
+    }
   }
 
   addGateway(cluster: ClusterPlan): void {
@@ -242,28 +248,22 @@ class Layout {
   }
 
   addUsers(): void {
+    const groups: object[] = [];
     for (const users of this.#plan.users) {
       const cluster = this.#plan.clusters.find((candidate) => candidate.name === users.cluster);
       if (cluster === undefined) throw new Error(`no cluster ${users.cluster}`);
       const ports = this.#take("outbound", "inbound", "admin", "metrics");
       this.#addSidecar(`${users.region}-edge`, cluster, { namespace: "web", serviceAccount: "edge", ports, diesWithRegion: false, services: [] });
-      this.#add({
-        name: usersName(users.region),
-        kind: "users",
-        stage: "users",
-        shownRegion: users.region,
-        entry: ["services/demo/users-main.ts"],
-        config: {
-          name: usersName(users.region),
-          region: users.region,
-          edge: { address, port: portOf(ports, "outbound") },
-          host: "storefront.web",
-          ratePerSecond: users.ratePerSecond,
-          rampMs: userRampMs,
-          deadlineMs: userDeadlineMs,
-        },
-      });
+      groups.push({ region: users.region, edge: { address, port: portOf(ports, "outbound") }, ratePerSecond: users.ratePerSecond });
     }
+    if (groups.length === 0) return;
+    this.#add({
+      name: usersName,
+      kind: "users",
+      stage: "users",
+      entry: ["services/demo/users-main.ts"],
+      config: { name: usersName, groups, host: "storefront.web", deadlineMs: userDeadlineMs, firstAnswers: userFirstAnswers, rampMs: userRampMs },
+    });
   }
 
   #addSidecar(
@@ -343,9 +343,17 @@ export function planeName(cluster: string): string {
   return `${cluster}-plane`;
 }
 
-/** The process name of a region's users. */
-export function usersName(region: string): string {
-  return `${region}-users`;
+/** The process name of the users of all regions. */
+export const usersName = "users";
+
+/** The process name of a region's applications. */
+export function appsName(region: string): string {
+  return `${region}-apps`;
+}
+
+/** How many processes `plan` comes to, its supervisor among them. */
+export function processCountOf(plan: FederationPlan): number {
+  return layOut(plan, { dataDir: "/", home: "/", node: "node", ports: new PortBlock(1, portBlockSize), engines: embeddedEngines("/") }).processes.length + 1;
 }
 
 function portOf(ports: Readonly<Record<string, number>>, name: string): number {
