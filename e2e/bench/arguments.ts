@@ -14,13 +14,18 @@ export interface BenchArguments {
   readonly help: boolean;
 }
 
+/** Of a pair's closed loops: one for what a request costs alone, the rest for what it costs among others. */
+const concurrencyDefault: readonly number[] = [1, 8, 32, 128, 512];
+const concurrencyQuick: readonly number[] = [1, 32];
+
 export const usage = `npm run bench -- [options]
   --quick              one round of half-second runs: shows that the bench works, not how fast anything is
   --shapes LIST        of ${shapes.join(",")} (all)
-  --subjects LIST      of atoll,haproxy,nginx (all); ratios need haproxy
+  --subjects LIST      of atoll,haproxy,nginx (all); ratios need haproxy, and there is no pair of nginx
   --rounds N           A-B-B-A rounds, two samples of each subject per round (5)
   --seconds N          whole seconds of each closed-loop run (4)
   --connections N      of each run (32)
+  --concurrency LIST   connections of a pair's runs, one after the other (${concurrencyDefault.join(",")})
   --rate N             requests per second of the open loop (2000)
   --profile            measures nothing, and shows where Atoll's sidecar spends its time
   --json FILE          writes every sample, the machine and the commands there`;
@@ -34,13 +39,8 @@ export function parseArguments(args: readonly string[]): BenchArguments {
   const flag = { type: "boolean", default: false } as const;
   const { values } = parseArgs({
     args: [...args],
-    options: { quick: flag, help: flag, profile: flag, shapes: text, subjects: text, rounds: text, seconds: text, connections: text, rate: text, json: text },
+    options: { quick: flag, help: flag, profile: flag, shapes: text, subjects: text, concurrency: text, rounds: text, seconds: text, connections: text, rate: text, json: text },
   });
-  const count = (name: string, value: string | undefined, fallback: number): number => {
-    const number = value === undefined ? fallback : Number(value);
-    if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} must be a whole number above 0`);
-    return number;
-  };
   return {
     help: values.help,
     profile: values.profile,
@@ -53,9 +53,16 @@ export function parseArguments(args: readonly string[]): BenchArguments {
       closedLoopSeconds: count("seconds", values.seconds, values.quick ? 1 : 4),
       openLoopSeconds: count("seconds", values.seconds, values.quick ? 1 : 4),
       connections: count("connections", values.connections, 32),
+      concurrency: values.concurrency?.split(",").map((item) => count("concurrency", item, 1)) ?? (values.quick ? concurrencyQuick : concurrencyDefault),
       requestsPerSecond: count("rate", values.rate, values.quick ? 500 : 2000),
     },
   };
+}
+
+function count(name: string, value: string | undefined, fallback: number): number {
+  const number = value === undefined ? fallback : Number(value);
+  if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} must be a whole number above 0`);
+  return number;
 }
 
 function chosenOf<const T extends string>(name: string, list: string | undefined, all: readonly T[]): readonly T[] {

@@ -16,9 +16,12 @@ import { findFreeBlock } from "#services/cli/up/port-block.ts";
 import type { ProcessView } from "#services/cli/up/process-spec.ts";
 import { endFederation } from "#services/cli/up/running.ts";
 import { portBlockSize, proxyFlags } from "#services/cli/up/topology.ts";
+import { call, metricOf } from "../harness/http-call.ts";
+import { profileSuffix } from "./cpu-profile.ts";
 import { freePort, startProcess, waitForPort } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 import { benchHost } from "./shape.ts";
+import type { Shape } from "./shape.ts";
 import type { RunningSubject, Subject, SubjectStart } from "./subject.ts";
 import { answerServer, nginxConfig, startOriginator } from "./surroundings.ts";
 
@@ -52,20 +55,24 @@ export interface AtollSubjectOptions {
   /** The repository. */
   readonly home: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** The subject writes a V8 CPU profile here when it ends; without it, it is not profiled. */
+  /** Each process of the subject writes a V8 CPU profile here when it ends; without it, none is profiled. */
   readonly profileDirectory?: string;
 }
 
+/** The sidecars of which each shape consists. */
+const sidecarsOf: Readonly<Record<Exclude<Shape, "http">, readonly string[]>> = { "mtls-out": [callerProxy], "mtls-in": [calleeProxy], pair: [callerProxy, calleeProxy] };
+
 /**
- * Atoll's real processes: `mtls-out` measures the caller's sidecar, `mtls-in` the callee's, on one and the same path.
+ * Atoll's real processes: `mtls-out` measures the caller's sidecar, `mtls-in` the callee's, `pair` both, on one and the same path.
  * `http` measures the outbound side of the same program over plain connections, which the mesh itself never makes.
  */
 export function createAtollSubject(options: AtollSubjectOptions): Subject {
   return {
     name: "atoll",
+    shapes: ["http", "mtls-out", "mtls-in", "pair"],
     async start(start, signal) {
       await fillCompileCache(options);
-      return await (start.shape === "http" ? startBare(start, options, signal) : startSidecar(start, options, signal));
+      return await (start.shape === "http" ? startBare(start, options, signal) : startSidecars(start, { options, sidecars: sidecarsOf[start.shape] }, signal));
     },
   };
 }
@@ -79,37 +86,62 @@ async function startBare(start: SubjectStart, options: AtollSubjectOptions, sign
   const { rig, backend, cleanUp } = start;
   const port = await freePort();
   const tool = { path: process.execPath, environment: options.environment };
-  const args = [...proxyFlags, ...profilerFlags(options), join(import.meta.dirname, "bare-proxy-main.ts"), "--port", String(port), "--backend", String(backend.plainPort)];
+  const args = [...proxyFlags, ...profilerFlags(options, "atoll-bare"), join(import.meta.dirname, "bare-proxy-main.ts"), "--port", String(port), "--backend", String(backend.plainPort)];
   const { pid } = cleanUp.use(startProcess(rig, { name: "atoll-bare", role: "subject", tool, args }));
   await waitForPort(rig, "atoll-bare", port, signal);
-  return { name: "atoll", pid, loadPort: port };
+  return { name: "atoll", pids: [pid], loadPort: port };
 }
 
 /**
- * One sidecar of a federation, alone. Once it serves, the planes are ended and its far side gives way to the program
- * that the peers have there, under the far side's own identity: what is compared is the subject and nothing else.
+ * One sidecar of a federation alone, or the two of a path. Once they serve, the planes are ended and what is beyond them
+ * gives way to the program that the peers have there, under the same identity: what is compared is the subject and nothing else.
  */
-async function startSidecar(start: SubjectStart, options: AtollSubjectOptions, signal: AbortSignal): Promise<RunningSubject> {
+async function startSidecars(
+  start: SubjectStart,
+  { options, sidecars }: { readonly options: AtollSubjectOptions; readonly sidecars: readonly string[] },
+  signal: AbortSignal,
+): Promise<RunningSubject> {
   const context = contextOf(start, options, signal);
   // Before the start: a federation that comes up in part has a supervisor that outlives us.
   start.cleanUp.defer(async () => void (await endFederation(context.dataDir, systemClock, AbortSignal.timeout(endWithinMs))));
   const federation = await startFederation(context);
   start.cleanUp.use(federation.supervisor);
   await waitForAnswers(portIn(federation, callerProxy, ["ports", "outbound"]), signal);
-  const isOut = start.shape === "mtls-out";
-  const subject = viewOf(await federation.supervisor.list(signal), isOut ? callerProxy : calleeProxy);
-  await pin(start.rig, subject.pid, "subject");
-  await endOthers(federation, subject, signal);
-  const pid = options.profileDirectory === undefined ? subject.pid : await restartProfiled(start, federation, { name: subject.name, options }, signal);
-  if (pid === undefined) throw new Error(`${subject.name} does not run`);
-  const loadPort = isOut ? await replaceCallee(start, federation) : await replaceCaller(start, federation, signal);
+  const views = await federation.supervisor.list(signal);
+  const subjects = sidecars.map((name) => viewOf(views, name));
+  for (const { pid } of subjects) await pin(start.rig, pid, "subject");
+  await endOthers(federation, sidecars, signal);
+  const pids: number[] = [];
+  for (const { name, pid } of subjects) {
+    const running = options.profileDirectory === undefined ? pid : await restartProfiled(start, federation, { name, options }, signal);
+    if (running === undefined) throw new Error(`${name} does not run`);
+    pids.push(running);
+  }
+  const loadPort = await replaceSurroundings(start, federation, signal);
   await waitForAnswers(loadPort, signal);
-  return { name: "atoll", pid, loadPort };
+  const running = { name: "atoll", pids, loadPort };
+  return start.shape === "pair" ? { ...running, handshakes: () => sidecarHandshakes(portIn(federation, calleeProxy, ["ports", "metrics"])) } : running;
+}
+
+/** Returns the port to which load goes. */
+async function replaceSurroundings(start: SubjectStart, federation: RunningFederation, signal: AbortSignal): Promise<number> {
+  if (start.shape === "mtls-out") return replaceCallee(start, federation);
+  replaceApp(start, federation);
+  return start.shape === "mtls-in" ? replaceCaller(start, federation, signal) : portIn(federation, callerProxy, ["ports", "outbound"]);
+}
+
+/** What the callee's sidecar has counted. @throws Error when it no longer counts: 0 would be taken for an answer. */
+async function sidecarHandshakes(metricsPort: number): Promise<number> {
+  const { body } = await call(metricsPort, { path: "/metrics" });
+  const name = "atoll_tls_handshakes_total";
+  const labels = ['side="inbound"', 'result="begun"'];
+  if (!body.includes(name)) throw new Error(`the sidecar has no metric ${name}`);
+  return metricOf(body, name, labels);
 }
 
 /** Ends the planes first, so that they do not take the rest's goodbyes for news. */
-async function endOthers(federation: RunningFederation, subject: ProcessView, signal: AbortSignal): Promise<void> {
-  const others = (await federation.supervisor.list(signal)).filter(({ name }) => name !== subject.name);
+async function endOthers(federation: RunningFederation, subjects: readonly string[], signal: AbortSignal): Promise<void> {
+  const others = (await federation.supervisor.list(signal)).filter(({ name }) => !subjects.includes(name));
   const planes = others.filter(({ kind }) => kind === "plane");
   for (const group of [planes, others.filter((view) => !planes.includes(view))]) await federation.supervisor.stop({ names: group.map(({ name }) => name) }, signal);
 }
@@ -125,12 +157,16 @@ async function replaceCallee(start: SubjectStart, federation: RunningFederation)
   return portIn(federation, callerProxy, ["ports", "outbound"]);
 }
 
-/** In the place of the callee's app: the answering nginx; in that of the caller's sidecar: an originator with its SVID. Returns the originator's port. */
-async function replaceCaller(start: SubjectStart, federation: RunningFederation, signal: AbortSignal): Promise<number> {
-  const { rig, cleanUp } = start;
+/** In the place of the callee's app: the answering nginx. */
+function replaceApp({ rig, cleanUp }: SubjectStart, federation: RunningFederation): void {
   const app = answerServer(`listen 127.0.0.1:${portIn(federation, calleeApp, ["listen", "port"])};`);
   const name = "atoll-app";
   cleanUp.use(startProcess(rig, { name, role: "load", tool: rig.tools.nginx, args: ["-c", nginxConfig(rig, name, app)] }));
+}
+
+/** In the place of the caller's sidecar: an originator with its SVID. Returns the originator's port. */
+async function replaceCaller(start: SubjectStart, federation: RunningFederation, signal: AbortSignal): Promise<number> {
+  const { rig, cleanUp } = start;
   const { svidPath } = await identityOf(rig, federation, callerProxy);
   const identity = { certificatePath: svidPath, serverName: "p80.catalog.web.svc.shop.example" };
   return startOriginator(rig, { name: "originator-atoll", targetPort: portIn(federation, calleeProxy, ["ports", "inbound"]), identity }, cleanUp, signal);
@@ -148,8 +184,8 @@ async function identityOf(rig: Rig, federation: RunningFederation, proxyName: st
   return { svidPath, rootsPath };
 }
 
-function profilerFlags({ profileDirectory }: AtollSubjectOptions): readonly string[] {
-  return profileDirectory === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profileDirectory}`];
+function profilerFlags({ profileDirectory }: AtollSubjectOptions, name: string): readonly string[] {
+  return profileDirectory === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profileDirectory}`, `--cpu-prof-name=${name}${profileSuffix}`];
 }
 
 function contextOf(start: SubjectStart, options: AtollSubjectOptions, signal: AbortSignal): CommandContext {
@@ -185,7 +221,7 @@ async function restartProfiled(
   const spec = plannedOf(federation, subject.name).spec;
   await federation.supervisor.stop({ names: [subject.name] }, signal);
   const tool = { path: spec.command, environment: { ...subject.options.environment, ...spec.env } };
-  const args = [...profilerFlags(subject.options), ...spec.args];
+  const args = [...profilerFlags(subject.options, subject.name), ...spec.args];
   return start.cleanUp.use(startProcess(start.rig, { name: subject.name, role: "subject", tool, args })).pid;
 }
 

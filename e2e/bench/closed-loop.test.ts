@@ -6,11 +6,14 @@ const report = `Running 2s test @ http://127.0.0.1:8080/
   Thread Stats   Avg      Stdev     Max   +/- Stdev
     Latency   437.10us  102.2us   4.12ms   95.11%
     Req/Sec    73.02k     2.11k   75.54k    90.00%
+  Latency Distribution
+     50%  401.00us
+     99%    1.25ms
   145338 requests in 2.00s, 166.71MB read
 `;
 
-test("reads requests and time", () => {
-  expect(parseWrkOutput(report)).toEqual({ requests: 145_338, seconds: 2, errors: 0 });
+test("reads requests, time and the 99th percentile", () => {
+  expect(parseWrkOutput(report)).toEqual({ requests: 145_338, seconds: 2, errors: 0, p99Micros: 1250 });
 });
 
 test("counts every kind of error", () => {

@@ -61,11 +61,14 @@ function sharesOf(sums: ReadonlyMap<string, number>, busy: number): readonly Pro
   return [...sums].map(([name, micros]) => ({ name, share: micros / busy })).sort((left, right) => right.share - left.share);
 }
 
-/** Reads the profile that Node wrote into `directory` at its exit. @throws Error when there is none. */
-export function readProfile(directory: string): CpuProfile {
-  const file = readdirSync(directory).find((name) => name.endsWith(".cpuprofile"));
-  if (file === undefined) throw new Error(`no profile was written to ${directory}: the process did not end by itself`);
-  return JSON.parse(readFileSync(join(directory, file), "utf8")) as CpuProfile;
+/** How the files end that Node writes. */
+export const profileSuffix = ".cpuprofile";
+
+/** The profiles that processes wrote into `directory` at their exit, by their file's name. @throws Error when there is none. */
+export function readProfiles(directory: string): ReadonlyMap<string, CpuProfile> {
+  const files = readdirSync(directory).filter((name) => name.endsWith(profileSuffix));
+  if (files.length === 0) throw new Error(`no profile was written to ${directory}: the process did not end by itself`);
+  return new Map(files.map((name) => [name.slice(0, -profileSuffix.length), JSON.parse(readFileSync(join(directory, name), "utf8")) as CpuProfile]));
 }
 
 const functionsShown = 30;

@@ -11,10 +11,12 @@ import { createCertificates } from "./certificates.ts";
 import { haproxySubject, nginxSubject } from "./peer-subjects.ts";
 import { renderProfile } from "./cpu-profile.ts";
 import { profileShape } from "./profile-shape.ts";
-import { describeMachine, renderShape } from "./report.ts";
+import { describeMachine, renderPair, renderShape } from "./report.ts";
 import type { Machine } from "./report.ts";
 import { createRig } from "./rig.ts";
 import type { Rig } from "./rig.ts";
+import { runPair } from "./run-pair.ts";
+import type { PairResult } from "./run-pair.ts";
 import { runShape } from "./run-shape.ts";
 import type { ShapeResult } from "./run-shape.ts";
 import type { Subject } from "./subject.ts";
@@ -62,12 +64,19 @@ interface Measuring {
 }
 
 async function measure(rig: Rig, { parsed, machine, onProgress }: Measuring, signal: AbortSignal): Promise<void> {
-  const results: ShapeResult[] = [];
+  const { settings } = parsed;
+  const results: (ShapeResult | PairResult)[] = [];
   for (const shape of parsed.shapes) {
-    const chosen = subjects.filter((subject) => parsed.subjects.includes(subject.name));
-    const result = await runShape(rig, { shape, subjects: chosen, settings: parsed.settings, onProgress }, signal);
-    results.push(result);
-    console.log(`\n${renderShape(result)}`);
+    const chosen = subjects.filter((subject) => parsed.subjects.includes(subject.name) && subject.shapes.includes(shape));
+    if (shape === "pair") {
+      const pairs = await runPair(rig, { subjects: chosen, settings, onProgress }, signal);
+      results.push(...pairs);
+      for (const pair of pairs) console.log(`\n${renderPair(pair)}`);
+    } else {
+      const result = await runShape(rig, { shape, subjects: chosen, settings, onProgress }, signal);
+      results.push(result);
+      console.log(`\n${renderShape(result)}`);
+    }
   }
   if (parsed.jsonPath !== undefined) writeFileSync(parsed.jsonPath, `${JSON.stringify(jsonOf(parsed, machine, results), null, 2)}\n`);
 }
@@ -77,15 +86,16 @@ async function profile(rig: Rig, parsed: BenchArguments, signal: AbortSignal): P
   for (const shape of parsed.shapes) {
     const directory = join(rig.directory, `profile-${shape}`);
     const subject = createAtollSubject({ home, environment, profileDirectory: directory });
-    console.log(`\n${shape}\n${renderProfile(await profileShape(rig, { shape, subject, settings: parsed.settings, directory, home }, signal))}`);
+    const summaries = await profileShape(rig, { shape, subject, settings: parsed.settings, directory, home }, signal);
+    for (const [name, summary] of summaries) console.log(`\n${shape}: ${name}\n${renderProfile(summary)}`);
   }
 }
 
-function jsonOf(parsed: BenchArguments, machine: Machine, results: readonly ShapeResult[]): object {
+function jsonOf(parsed: BenchArguments, machine: Machine, results: readonly (ShapeResult | PairResult)[]): object {
   const { settings } = parsed;
   const commands = {
     run: ["npm", "run", "bench", "--", ...process.argv.slice(2)].join(" "),
-    closedLoop: `taskset -c 0 wrk -t1 -c${settings.connections} -d${settings.closedLoopSeconds}s -H "Host: …" http://127.0.0.1:PORT/bench`,
+    closedLoop: `taskset -c 0 wrk -t1 --latency -c${settings.connections} (a pair: -c${settings.concurrency.join(", -c")}) -d${settings.closedLoopSeconds}s -H "Host: …" http://127.0.0.1:PORT/bench`,
     openLoop: `taskset -c 0 node e2e/bench/open-loop-main.ts (${settings.requestsPerSecond}/s for ${settings.openLoopSeconds} s)`,
     subjects: "taskset -c 1",
   };

@@ -17,6 +17,8 @@ export interface BenchSettings {
   readonly rounds: number;
   readonly closedLoopSeconds: number;
   readonly connections: number;
+  /** Of a pair's closed loops, one after the other. */
+  readonly concurrency: readonly number[];
   readonly openLoopSeconds: number;
   readonly requestsPerSecond: number;
 }
@@ -26,20 +28,31 @@ export interface CostSample {
   readonly cpuMicrosPerRequest: number;
   readonly requestsPerSecond: number;
   readonly errors: number;
-  readonly residentBytes: number;
+  readonly p99Micros: number;
+  /** In the order of the subject's processes. */
+  readonly processes: readonly { readonly cpuMicrosPerRequest: number; readonly residentBytes: number }[];
 }
 
-/** CPU time of the subject's process tree for each request, under a closed loop of a fixed number of connections. */
-export async function measureCost(rig: Rig, subject: RunningSubject, settings: BenchSettings, signal: AbortSignal): Promise<CostSample> {
-  const before = readTreeUsage(subject.pid);
+/** CPU time of the subject's process trees for each request, under a closed loop of a fixed number of connections. */
+export async function measureCost(
+  rig: Rig,
+  subject: RunningSubject,
+  settings: Pick<BenchSettings, "connections" | "closedLoopSeconds">,
+  signal: AbortSignal,
+): Promise<CostSample> {
+  const before = subject.pids.map((pid) => readTreeUsage(pid));
   const load = { port: subject.loadPort, host: benchHost, connections: settings.connections, seconds: settings.closedLoopSeconds };
   const result = await runClosedLoop(rig, load, signal);
-  const after = readTreeUsage(subject.pid);
+  const processes = subject.pids.map((pid, at) => {
+    const { cpuMicros, residentBytes } = readTreeUsage(pid);
+    return { cpuMicrosPerRequest: (cpuMicros - (before[at]?.cpuMicros ?? Number.NaN)) / result.requests, residentBytes };
+  });
   return {
-    cpuMicrosPerRequest: (after.cpuMicros - before.cpuMicros) / result.requests,
+    cpuMicrosPerRequest: processes.reduce((sum, one) => sum + one.cpuMicrosPerRequest, 0),
     requestsPerSecond: result.requests / result.seconds,
     errors: result.errors,
-    residentBytes: after.residentBytes,
+    p99Micros: result.p99Micros,
+    processes,
   };
 }
 

@@ -1,33 +1,79 @@
+import { createConnection } from "node:net";
+import { join } from "node:path";
 import { benchServerName } from "./certificates.ts";
 import { freePort, startProcess, waitForPort } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 import type { RunningSubject, Subject, SubjectStart } from "./subject.ts";
 import { benchIdentity, haproxyConfig, nginxConfig, startOriginator } from "./surroundings.ts";
 
-/** HAProxy with one thread and shared server connections: the peer that every ratio is taken against. */
+/** HAProxy with one thread and shared server connections: the peer that every ratio is taken against. In a pair, two processes of it. */
 export const haproxySubject: Subject = {
   name: "haproxy",
+  shapes: ["http", "mtls-out", "mtls-in", "pair"],
   async start(start, signal) {
-    const { rig, shape } = start;
-    const port = await freePort();
-    const { caPath, client, server } = rig.certificates;
-    const tlsIn = shape === "mtls-in" ? ` ssl crt ${server.bothPath} ca-file ${caPath} verify required ssl-min-ver TLSv1.3` : "";
-    const tlsOut = shape === "mtls-out" ? ` ssl crt ${client.bothPath} ca-file ${caPath} verify required verifyhost ${benchServerName} sni str(${benchServerName})` : "";
-    const config = haproxyConfig(rig, `haproxy-${shape}`, { bind: `127.0.0.1:${port}${tlsIn}`, server: `127.0.0.1:${backendPort(start)}${tlsOut}` });
-    const pid = await startSubject(rig, { name: `haproxy-${shape}`, tool: "haproxy", args: ["-f", config, "-db"], port }, start, signal);
-    return { name: "haproxy", pid, loadPort: await loadPort(start, "haproxy", port, signal) };
+    const { shape } = start;
+    if (shape === "pair") return startHaproxyPair(start, signal);
+    const proxy = await startHaproxy(start, { name: `haproxy-${shape}`, tlsIn: shape === "mtls-in", tlsOut: shape === "mtls-out", targetPort: backendPort(start) }, signal);
+    return { name: "haproxy", pids: [proxy.pid], loadPort: await loadPort(start, "haproxy", proxy.port, signal) };
   },
 };
+
+/** The caller's and the callee's, with mutual TLS between them. */
+async function startHaproxyPair(start: SubjectStart, signal: AbortSignal): Promise<RunningSubject> {
+  const callee = await startHaproxy(start, { name: "haproxy-callee", tlsIn: true, tlsOut: false, targetPort: start.backend.plainPort }, signal);
+  const caller = await startHaproxy(start, { name: "haproxy-caller", tlsIn: false, tlsOut: true, targetPort: callee.port }, signal);
+  return { name: "haproxy", pids: [caller.pid, callee.pid], loadPort: caller.port, handshakes: () => haproxyHandshakes(callee.statsSocket) };
+}
+
+interface HaproxyProcess {
+  readonly pid: number;
+  readonly port: number;
+  readonly statsSocket: string;
+}
+
+async function startHaproxy(
+  start: SubjectStart,
+  { name, tlsIn, tlsOut, targetPort }: { readonly name: string; readonly tlsIn: boolean; readonly tlsOut: boolean; readonly targetPort: number },
+  signal: AbortSignal,
+): Promise<HaproxyProcess> {
+  const { rig } = start;
+  const port = await freePort();
+  const { caPath, client, server } = rig.certificates;
+  const bindTls = tlsIn ? ` ssl crt ${server.bothPath} ca-file ${caPath} verify required ssl-min-ver TLSv1.3` : "";
+  const serverTls = tlsOut ? ` ssl crt ${client.bothPath} ca-file ${caPath} verify required verifyhost ${benchServerName} sni str(${benchServerName})` : "";
+  const statsSocket = join(rig.directory, `${name}.sock`);
+  const config = haproxyConfig(rig, name, { bind: `127.0.0.1:${port}${bindTls}`, server: `127.0.0.1:${targetPort}${serverTls}`, statsSocket });
+  const pid = await startSubject(rig, { name, tool: "haproxy", args: ["-f", config, "-db"], port }, start, signal);
+  return { pid, port, statsSocket };
+}
+
+/** All TLS connections that HAProxy has accepted or made. @see https://docs.haproxy.org/2.6/management.html#9.3-show%20info */
+function haproxyHandshakes(statsSocket: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(statsSocket);
+    let text = "";
+    socket.setEncoding("latin1");
+    socket.on("data", (part: string) => (text += part));
+    socket.once("error", reject);
+    socket.once("close", () => {
+      const counted = /^CumSslConns: (\d+)$/m.exec(text);
+      if (counted === null) reject(new Error(`HAProxy does not say how many TLS connections it had: ${text.slice(0, 200)}`));
+      else resolve(Number(counted[1]));
+    });
+    socket.write("show info\n");
+  });
+}
 
 /** nginx with one worker and a keep-alive pool. */
 export const nginxSubject: Subject = {
   name: "nginx",
+  shapes: ["http", "mtls-out", "mtls-in"],
   async start(start, signal): Promise<RunningSubject> {
     const { rig, shape } = start;
     const port = await freePort();
     const config = nginxConfig(rig, `nginx-${shape}`, nginxServer(start, port));
     const pid = await startSubject(rig, { name: `nginx-${shape}`, tool: "nginx", args: ["-c", config], port }, start, signal);
-    return { name: "nginx", pid, loadPort: await loadPort(start, "nginx", port, signal) };
+    return { name: "nginx", pids: [pid], loadPort: await loadPort(start, "nginx", port, signal) };
   },
 };
 

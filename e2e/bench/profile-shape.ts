@@ -1,6 +1,6 @@
 import { measureCost } from "./measure.ts";
 import type { BenchSettings } from "./measure.ts";
-import { readProfile, summarizeProfile } from "./cpu-profile.ts";
+import { readProfiles, summarizeProfile } from "./cpu-profile.ts";
 import type { ProfileSummary } from "./cpu-profile.ts";
 import type { Rig } from "./rig.ts";
 import type { Shape } from "./shape.ts";
@@ -16,13 +16,13 @@ export interface ProfileRun {
   readonly home: string;
 }
 
-/** Loads the subject in a closed loop, ends it, and reads where its time went. Its start is in the profile too. */
-export async function profileShape(rig: Rig, run: ProfileRun, signal: AbortSignal): Promise<ProfileSummary> {
+/** Loads the subject in a closed loop, ends it, and reads where the time of each of its processes went. Their start is in it too. */
+export async function profileShape(rig: Rig, run: ProfileRun, signal: AbortSignal): Promise<ReadonlyMap<string, ProfileSummary>> {
   {
     await using cleanUp = new AsyncDisposableStack();
     const backend = await startBackend(rig, cleanUp, signal);
     const running = await run.subject.start({ rig, backend, shape: run.shape, cleanUp }, signal);
     await measureCost(rig, running, run.settings, signal);
   }
-  return summarizeProfile(readProfile(run.directory), run.home);
+  return new Map([...readProfiles(run.directory)].map(([name, profile]) => [name, summarizeProfile(profile, run.home)]));
 }

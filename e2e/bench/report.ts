@@ -1,4 +1,5 @@
 import { cpus, loadavg, release, totalmem } from "node:os";
+import type { PairResult } from "./run-pair.ts";
 import type { ShapeResult, SubjectResult } from "./run-shape.ts";
 import type { Summary } from "./statistics.ts";
 
@@ -35,6 +36,26 @@ export function renderShape(result: ShapeResult): string {
   const rows = result.subjects.map(rowOf);
   const title = `${result.shape}   (direct: p50 ${result.direct.p50Micros.median.toFixed(0)} µs, p99 ${result.direct.p99Micros.median.toFixed(0)} µs)`;
   return [title, ...align([header, ...rows])].join("\n");
+}
+
+/** One concurrency of a pair as a table. */
+export function renderPair(result: PairResult): string {
+  const header = ["", "CPU µs/req", "caller", "callee", "vs haproxy", "req/s", "p99 µs", "vs haproxy", "handshakes", "idle MB", "RSS MB", "errors"];
+  const rows = result.subjects.map((subject) => [
+    subject.subject,
+    range(subject.cpuMicrosPerRequest, 1),
+    subject.callerMicrosPerRequest.median.toFixed(1),
+    subject.calleeMicrosPerRequest.median.toFixed(1),
+    range(subject.cpuRatio, 2),
+    subject.requestsPerSecond.median.toFixed(0),
+    range(subject.p99Micros, 0),
+    range(subject.p99Ratio, 2),
+    String(subject.handshakes),
+    subject.idleMegabytes.toFixed(0),
+    subject.residentMegabytes.toFixed(0),
+    String(subject.errors),
+  ]);
+  return [`pair, ${result.connections} concurrent`, ...align([header, ...rows])].join("\n");
 }
 
 function rowOf(result: SubjectResult): readonly string[] {

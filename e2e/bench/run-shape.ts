@@ -2,14 +2,14 @@ import { measureCost, measureLatency } from "./measure.ts";
 import type { BenchSettings, CostSample } from "./measure.ts";
 import type { OpenLoopResult } from "./open-loop.ts";
 import type { Rig } from "./rig.ts";
-import type { Shape } from "./shape.ts";
+import type { SoloShape } from "./shape.ts";
 import { median, pairedRatios, roundOrder, summarize } from "./statistics.ts";
 import type { Summary } from "./statistics.ts";
 import type { RunningSubject, Subject } from "./subject.ts";
 import { benchIdentity, startBackend, startOriginator } from "./surroundings.ts";
 
 /** The peer that ratios are taken against. */
-const baseName = "haproxy";
+export const baseName = "haproxy";
 
 /** What one subject showed in one shape. */
 export interface SubjectResult {
@@ -29,14 +29,14 @@ export interface SubjectResult {
 
 /** One shape's results. */
 export interface ShapeResult {
-  readonly shape: Shape;
+  readonly shape: SoloShape;
   readonly direct: { readonly p50Micros: Summary; readonly p99Micros: Summary };
   readonly subjects: readonly SubjectResult[];
 }
 
 /** What a round takes besides the rig. */
 export interface ShapeRun {
-  readonly shape: Shape;
+  readonly shape: SoloShape;
   readonly subjects: readonly Subject[];
   readonly settings: BenchSettings;
   readonly onProgress: (sentence: string) => void;
@@ -62,14 +62,23 @@ export async function runShape(rig: Rig, run: ShapeRun, signal: AbortSignal): Pr
 
 const directName = "direct";
 
+/** What the cost of running subjects is measured with. */
+export interface CostRun {
+  /** Before each line of progress. */
+  readonly shape: string;
+  readonly settings: BenchSettings;
+  readonly onProgress: (sentence: string) => void;
+}
+
 /** Connections, compiled code and caches are part of steady state; a just-in-time compiler wants a few seconds of load. */
-async function warmUp(rig: Rig, subject: RunningSubject, run: ShapeRun, signal: AbortSignal): Promise<void> {
+export async function warmUp(rig: Rig, subject: RunningSubject, run: CostRun, signal: AbortSignal): Promise<void> {
   run.onProgress(`${run.shape}: warming up ${subject.name}`);
   const sample = await measureCost(rig, subject, { ...run.settings, closedLoopSeconds: run.settings.quick ? 1 : 3 }, signal);
   if (sample.errors > 0) throw new Error(`${subject.name} answered ${sample.errors} requests wrongly in shape ${run.shape}; its log is in ${rig.directory}`);
 }
 
-async function measureCosts(rig: Rig, running: readonly RunningSubject[], run: ShapeRun, signal: AbortSignal): Promise<ReadonlyMap<string, readonly CostSample[]>> {
+/** Cost samples of each subject by its name, in the order in which they were taken. */
+export async function measureCosts(rig: Rig, running: readonly RunningSubject[], run: CostRun, signal: AbortSignal): Promise<ReadonlyMap<string, readonly CostSample[]>> {
   const samples = new Map<string, CostSample[]>(running.map((subject) => [subject.name, []]));
   for (let round = 0; round < run.settings.rounds; round++) {
     run.onProgress(`${run.shape}: cost, round ${round + 1} of ${run.settings.rounds}`);
@@ -117,13 +126,18 @@ function resultOf(name: string, samples: Samples): SubjectResult {
     subject: name,
     cpuMicrosPerRequest: summarize(cpu),
     requestsPerSecond: summarize(costs.map((sample) => sample.requestsPerSecond)),
-    residentMegabytes: Math.max(...costs.map((sample) => sample.residentBytes)) / 2 ** 20,
+    residentMegabytes: residentMegabytes(costs),
     errors: [...costs.map((sample) => sample.errors), ...latencyErrors].reduce((left, right) => left + right, 0),
     addedP50Micros: summarize(addedMicros(samples, name, (sample) => sample.p50Micros)),
     addedP99Micros: added99Summary,
     ...(baseCpu === undefined ? {} : { cpuRatio: pairedRatios(cpu, baseCpu) }),
     ...(base99 > 0 && added99Summary.median > 0 ? { addedP99Ratio: added99Summary.median / base99 } : {}),
   };
+}
+
+/** The most that any one process of the subject held. */
+export function residentMegabytes(samples: readonly CostSample[]): number {
+  return Math.max(...samples.flatMap(({ processes }) => processes.map(({ residentBytes }) => residentBytes))) / 2 ** 20;
 }
 
 /** A quantile above the direct path's of the same half round. */

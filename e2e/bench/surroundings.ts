@@ -88,13 +88,13 @@ ${http} }
 }
 
 /** Writes a HAProxy configuration with one thread, without logs, and with reused connections; returns its path. */
-export function haproxyConfig(rig: Rig, name: string, ends: { readonly bind: string; readonly server: string }): string {
+export function haproxyConfig(rig: Rig, name: string, ends: { readonly bind: string; readonly server: string; readonly statsSocket?: string }): string {
   const path = join(rig.directory, `${name}.cfg`);
   writeFileSync(
     path,
     `global
   nbthread 1
-  maxconn 4096
+  maxconn 4096${ends.statsSocket === undefined ? "" : `\n  stats socket ${ends.statsSocket} mode 600`}
 defaults
   mode http
   timeout connect 2s

@@ -17,7 +17,8 @@ const resultSchema = z.object({
   results: z.array(
     z.object({
       shape: z.string(),
-      subjects: z.array(z.object({ subject: z.string(), cpuMicrosPerRequest: median, cpuRatio: median, requestsPerSecond: median, residentMegabytes: z.number(), errors: z.number() })),
+      connections: z.number().optional(),
+      subjects: z.array(z.object({ subject: z.string(), cpuMicrosPerRequest: median, cpuRatio: median, requestsPerSecond: median, residentMegabytes: z.number(), errors: z.number(), handshakes: z.number().optional() })),
     }),
   ),
 });
@@ -31,9 +32,11 @@ it.skipIf(missing)(`the bench measures a sidecar beside HAProxy in every shape${
   const file = join(directory, "result.json");
   await run(process.execPath, [join(import.meta.dirname, "../bench/main.ts"), "--quick", "--subjects", "atoll,haproxy", "--json", file]);
   const { results } = resultSchema.parse(JSON.parse(readFileSync(file, "utf8")));
-  expect(results.map(({ shape }) => shape)).toEqual(["http", "mtls-out", "mtls-in"]);
+  expect(results.map(({ shape, connections }) => `${shape} ${connections ?? ""}`.trim())).toEqual(["http", "mtls-out", "mtls-in", "pair 1", "pair 32"]);
   for (const { shape, subjects } of results) {
     expect(subjects.map(({ subject, errors }) => `${shape} ${subject} ${errors}`)).toEqual([`${shape} atoll 0`, `${shape} haproxy 0`]);
+    // The two of a pair spoke TLS.
+    if (shape === "pair") for (const { handshakes } of subjects) expect(handshakes).toBeGreaterThan(0);
     for (const { cpuMicrosPerRequest, cpuRatio, requestsPerSecond, residentMegabytes } of subjects) {
       for (const value of [cpuMicrosPerRequest.median, cpuRatio.median, requestsPerSecond.median, residentMegabytes]) expect(value).toBeGreaterThan(0);
     }
