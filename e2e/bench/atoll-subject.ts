@@ -1,22 +1,22 @@
 import { execFile } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { get } from "node:http";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { loadIdentity } from "#federation/identity/svid-files.ts";
-import { sleep, systemClock } from "#federation/runtime/clock.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
 import type { CommandContext } from "#services/cli/context.ts";
 import { createTerminal } from "#services/cli/terminal.ts";
 import { bringUp } from "#services/cli/up/bring-up.ts";
 import type { RunningFederation } from "#services/cli/up/bring-up.ts";
-import type { FederationPlan } from "#services/cli/up/demo-federation.ts";
 import { writeFederationFile } from "#services/cli/up/federation-file.ts";
 import { findFreeBlock } from "#services/cli/up/port-block.ts";
 import type { ProcessView } from "#services/cli/up/process-spec.ts";
 import { endFederation } from "#services/cli/up/running.ts";
 import { portBlockSize, proxyFlags } from "#services/cli/up/topology.ts";
 import { call, metricOf } from "../harness/http-call.ts";
+import { onePath } from "../harness/plans.ts";
+import { waitForAnswers } from "../harness/wait-for-answers.ts";
 import { profileSuffix } from "./cpu-profile.ts";
 import { freePort, startProcess, waitForPort } from "./rig.ts";
 import type { Rig } from "./rig.ts";
@@ -26,24 +26,6 @@ import type { RunningSubject, Subject, SubjectStart } from "./subject.ts";
 import { answerServer, nginxConfig, startOriginator } from "./surroundings.ts";
 
 const run = promisify(execFile);
-
-/** One cluster with two services, each behind its sidecar: the smallest federation with a mesh hop in it. */
-const plan: FederationPlan = {
-  federation: "bench.atoll",
-  // The second region is empty: the network's relay wants at least one link.
-  regions: [
-    { name: "here", displayName: "Here", latitude: 0, longitude: 0 },
-    { name: "there", displayName: "There", latitude: 0, longitude: 90 },
-  ],
-  clusters: [{ name: "bench", region: "here", trustDomain: "shop.example", isSigner: true, exportNamespaces: ["web"] }],
-  distances: [{ between: ["here", "there"], oneWayMs: 1 }],
-  workloads: [
-    { namespace: "web", service: "storefront", trustDomain: "shop.example", port: 80, kind: "storefront", workMs: 0, consumers: [] },
-    { namespace: "web", service: "catalog", trustDomain: "shop.example", port: 80, kind: "catalog", workMs: 0, consumers: [] },
-  ],
-  users: [],
-  relationships: [],
-};
 
 const endWithinMs = 60_000;
 const callerProxy = "bench-storefront-proxy";
@@ -106,10 +88,10 @@ async function startSidecars(
   start.cleanUp.defer(async () => void (await endFederation(context.dataDir, systemClock, AbortSignal.timeout(endWithinMs))));
   const federation = await startFederation(context);
   start.cleanUp.use(federation.supervisor);
-  await waitForAnswers(portIn(federation, callerProxy, ["ports", "outbound"]), signal);
+  await waitForAnswers(portIn(federation, callerProxy, ["ports", "outbound"]), benchHost, signal);
   const views = await federation.supervisor.list(signal);
   const subjects = sidecars.map((name) => viewOf(views, name));
-  for (const { pid } of subjects) await pin(start.rig, pid, "subject");
+  for (const { pid } of subjects) if (pid !== undefined) await start.rig.move("subject", pid);
   await endOthers(federation, sidecars, signal);
   const pids: number[] = [];
   for (const { name, pid } of subjects) {
@@ -118,7 +100,7 @@ async function startSidecars(
     pids.push(running);
   }
   const loadPort = await replaceSurroundings(start, federation, signal);
-  await waitForAnswers(loadPort, signal);
+  await waitForAnswers(loadPort, benchHost, signal);
   const running = { name: "atoll", pids, loadPort };
   return start.shape === "pair" ? { ...running, handshakes: () => sidecarHandshakes(portIn(federation, calleeProxy, ["ports", "metrics"])) } : running;
 }
@@ -207,7 +189,7 @@ function contextOf(start: SubjectStart, options: AtollSubjectOptions, signal: Ab
 async function startFederation(context: CommandContext): Promise<RunningFederation> {
   mkdirSync(context.dataDir, { recursive: true, mode: 0o700 });
   const portBase = await findFreeBlock(context.name, portBlockSize);
-  writeFederationFile(context.dataDir, { name: context.name, portBase, isBootstrapped: false, plan });
+  writeFederationFile(context.dataDir, { name: context.name, portBase, isBootstrapped: false, plan: onePath });
   return bringUp(context, {});
 }
 
@@ -243,37 +225,4 @@ function viewOf(views: readonly ProcessView[], name: string): ProcessView {
   const view = views.find((candidate) => candidate.name === name);
   if (view === undefined) throw new Error(`the federation has no process ${name}`);
   return view;
-}
-
-/** Moves a running process with all its threads to the core of `role`. */
-async function pin(rig: Rig, pid: number | undefined, role: "load" | "subject"): Promise<void> {
-  if (!rig.pins || pid === undefined) return;
-  const [program, , core] = rig.pinned(role, "true", []);
-  await run(program ?? "taskset", ["-a", "-p", "-c", core ?? "0", String(pid)]);
-}
-
-/** The sidecars learn of each other within a moment of starting; load begins when ten answers in a row were right. */
-async function waitForAnswers(port: number, signal: AbortSignal): Promise<void> {
-  let right = 0;
-  let status = 0;
-  for (let attempt = 0; attempt < 300; attempt++) {
-    status = await statusOf(port);
-    right = status === 200 ? right + 1 : 0;
-    if (right === 10) return;
-    if (status !== 200) await sleep(systemClock, 100, signal);
-  }
-  throw new Error(`Atoll's sidecar answers ${status} and not the backend's 200`);
-}
-
-/** The status of one request through the sidecar; 0 when there was no answer. */
-function statusOf(port: number): Promise<number> {
-  return new Promise((resolve) => {
-    const request = get({ host: "127.0.0.1", port, path: "/bench", headers: { host: benchHost }, agent: false, timeout: 2_000 }, (response) => {
-      response.resume();
-      response.once("end", () => resolve(response.statusCode ?? 0));
-      response.once("error", () => resolve(0));
-    });
-    request.once("timeout", () => request.destroy());
-    request.once("error", () => resolve(0));
-  });
 }

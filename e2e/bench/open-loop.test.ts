@@ -1,22 +1,7 @@
 import { createServer } from "node:http";
 import { expect, test } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
-import { AnswerReader, runOpenLoop } from "./open-loop.ts";
-
-test("finds the end of an answer however it is cut", () => {
-  const answer = Buffer.from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-  for (let cut = 1; cut < answer.length; cut++) {
-    const reader = new AnswerReader();
-    expect(reader.push(answer.subarray(0, cut))).toBe(0);
-    expect(reader.push(answer.subarray(cut))).toBe(200);
-  }
-});
-
-test("finds the end of a chunked answer", () => {
-  const reader = new AnswerReader();
-  expect(reader.push(Buffer.from("HTTP/1.1 503 No\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n"))).toBe(0);
-  expect(reader.push(Buffer.from("0\r\n\r\n"))).toBe(503);
-});
+import { runOpenLoop } from "./open-loop.ts";
 
 test("sends every planned request, and counts refusals as errors", async () => {
   let served = 0;

@@ -1,7 +1,6 @@
-import { connect } from "node:net";
-import type { Socket } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { Histogram } from "./histogram.ts";
+import { LoadConnection } from "./load-connection.ts";
 
 /** Requests at planned times, whether or not earlier ones have been answered. */
 export interface OpenLoopRequest {
@@ -42,7 +41,7 @@ class OpenLoop {
   readonly #done: (result: OpenLoopResult) => void;
   readonly #histogram = new Histogram();
   readonly #head: Buffer;
-  readonly #idle: Connection[] = [];
+  readonly #idle: LoadConnection<number>[] = [];
   readonly #waiting: number[] = [];
   readonly #total: number;
   readonly #startMs: number;
@@ -66,10 +65,10 @@ class OpenLoop {
     this.#turn();
   }
 
-  #connect(): Connection {
-    return new Connection(this.#request.port, {
-      onAnswer: (connection, plannedMs, ok) => this.#onAnswer(connection, plannedMs, ok),
-      onBroken: (connection, busy) => this.#onBroken(connection, busy),
+  #connect(): LoadConnection<number> {
+    return new LoadConnection(this.#request.port, {
+      onAnswer: (connection, plannedMs, status) => this.#onAnswer(connection, plannedMs, status >= 200 && status < 300),
+      onClosed: (connection, plannedMs) => this.#onBroken(connection, plannedMs !== undefined),
     });
   }
 
@@ -100,7 +99,7 @@ class OpenLoop {
     }
   }
 
-  #onAnswer(connection: Connection, plannedMs: number, ok: boolean): void {
+  #onAnswer(connection: LoadConnection<number>, plannedMs: number, ok: boolean): void {
     this.#open--;
     if (!ok) this.#errors++;
     else if (plannedMs >= this.#measuredFromMs) this.#histogram.record((this.#clock.monotonicMs() - plannedMs) * 1000);
@@ -108,7 +107,7 @@ class OpenLoop {
     this.#sendWaiting();
   }
 
-  #onBroken(connection: Connection, busy: boolean): void {
+  #onBroken(connection: LoadConnection<number>, busy: boolean): void {
     if (busy) {
       this.#open--;
       this.#errors++;
@@ -130,69 +129,5 @@ class OpenLoop {
       p999Micros: histogram.quantileMicros(0.999),
       maxMicros: histogram.maxMicros,
     });
-  }
-}
-
-interface ConnectionOwner {
-  readonly onAnswer: (connection: Connection, plannedMs: number, ok: boolean) => void;
-  readonly onBroken: (connection: Connection, busy: boolean) => void;
-}
-
-/** One keep-alive connection with at most one request on it. */
-class Connection {
-  readonly #socket: Socket;
-  readonly #owner: ConnectionOwner;
-  #plannedMs = -1;
-  #reader = new AnswerReader();
-
-  constructor(port: number, owner: ConnectionOwner) {
-    this.#owner = owner;
-    this.#socket = connect({ host: "127.0.0.1", port, noDelay: true, autoSelectFamily: false });
-    this.#socket.on("data", (bytes) => this.#onData(bytes));
-    this.#socket.on("error", () => this.#socket.destroy());
-    this.#socket.on("close", () => owner.onBroken(this, this.#plannedMs >= 0));
-  }
-
-  send(head: Buffer, plannedMs: number): void {
-    this.#plannedMs = plannedMs;
-    this.#socket.write(head);
-  }
-
-  close(): void {
-    this.#socket.removeAllListeners("close");
-    this.#socket.destroy();
-  }
-
-  #onData(bytes: Buffer): void {
-    const status = this.#reader.push(bytes);
-    if (status === 0) return;
-    const plannedMs = this.#plannedMs;
-    this.#plannedMs = -1;
-    this.#reader = new AnswerReader();
-    this.#owner.onAnswer(this, plannedMs, status >= 200 && status < 300);
-  }
-}
-
-/** Finds the end of one answer; knows a Content-Length and chunks, which is all that the subjects send. */
-export class AnswerReader {
-  #text = "";
-  #bodyFrom = -1;
-  #length = -1;
-
-  /** The status when `bytes` complete the answer, else 0. */
-  push(bytes: Buffer): number {
-    this.#text += bytes.toString("latin1");
-    if (this.#bodyFrom === -1) this.#readHead();
-    if (this.#bodyFrom === -1) return 0;
-    const complete = this.#length >= 0 ? this.#text.length >= this.#bodyFrom + this.#length : this.#text.endsWith("\r\n0\r\n\r\n");
-    return complete ? Number(this.#text.slice(9, 12)) : 0;
-  }
-
-  #readHead(): void {
-    const end = this.#text.indexOf("\r\n\r\n");
-    if (end === -1) return;
-    this.#bodyFrom = end + 4;
-    const length = /\r\ncontent-length: *(\d+)/i.exec(this.#text.slice(0, end));
-    if (length !== null) this.#length = Number(length[1]);
   }
 }

@@ -1,25 +1,18 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, openSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import { findFreePort } from "#services/cli/engines/start-engine.ts";
 import type { BenchCertificates } from "./certificates.ts";
+import type { Pins, Role } from "./pins.ts";
 import type { BenchTools, Tool } from "./tools.ts";
 
-/** What runs where: the system under test has a core of its own, so that nobody's cost is another's delay. */
-export type Role = "load" | "subject";
-
-/** The bench's surroundings. */
-export interface Rig {
+/** The bench's surroundings; its files go below `directory`. */
+export interface Rig extends Pins {
   readonly directory: string;
   readonly tools: BenchTools;
   readonly certificates: BenchCertificates;
-  /** False on a machine with one core or without taskset; then the figures say little. */
-  readonly pins: boolean;
-  /** The command line that runs `program` on the core of `role`. */
-  pinned(role: Role, program: string, args: readonly string[]): readonly string[];
 }
 
 /** A process that the bench started. Disposing ends it and waits for its end. */
@@ -30,19 +23,8 @@ export interface BenchProcess extends AsyncDisposable {
 /** After SIGTERM; a proxy drains, and a profiled one writes its profile. */
 const endWithinMs = 15_000;
 
-/** The rig of one run; its files go below `directory`. */
-export function createRig(parts: Pick<Rig, "directory" | "tools" | "certificates"> & { readonly tasksetPath: string | undefined }): Rig {
-  const { tasksetPath } = parts;
-  const pins = tasksetPath !== undefined && availableParallelism() > 1;
-  return {
-    ...parts,
-    pins,
-    pinned: (role, program, args) => (pins ? [tasksetPath, "-c", role === "load" ? "0" : "1", program, ...args] : [program, ...args]),
-  };
-}
-
 /** Starts `tool` on the core of `role`; its output goes to a file, which a failure to start quotes. */
-export function startProcess(rig: Rig, start: { readonly name: string; readonly role: Role; readonly tool: Tool; readonly args: readonly string[] }): BenchProcess {
+export function startProcess(rig: Pick<Rig, "directory" | "pinned">, start: { readonly name: string; readonly role: Role; readonly tool: Tool; readonly args: readonly string[] }): BenchProcess {
   mkdirSync(rig.directory, { recursive: true });
   const log = openSync(join(rig.directory, `${start.name}.log`), "a", 0o600);
   const [program, ...args] = rig.pinned(start.role, start.tool.path, start.args);
@@ -69,7 +51,7 @@ export function freePort(): Promise<number> {
 }
 
 /** Waits until something accepts connections on `port`. @throws Error with the end of the process's log after 20 s. */
-export async function waitForPort(rig: Rig, name: string, port: number, signal: AbortSignal): Promise<void> {
+export async function waitForPort(rig: Pick<Rig, "directory">, name: string, port: number, signal: AbortSignal): Promise<void> {
   for (let attempt = 0; attempt < 400; attempt++) {
     if (await accepts(port)) return;
     await sleep(systemClock, 50, signal);

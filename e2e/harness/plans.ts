@@ -32,3 +32,21 @@ export const oneCluster: FederationPlan = {
   users: [],
   relationships: [],
 };
+
+/** One cluster with two services, each behind its sidecar: the smallest federation with a mesh hop in it. */
+export const onePath: FederationPlan = {
+  federation: "bench.atoll",
+  // The second region is empty: the network's relay wants at least one link.
+  regions: [
+    { name: "here", displayName: "Here", latitude: 0, longitude: 0 },
+    { name: "there", displayName: "There", latitude: 0, longitude: 90 },
+  ],
+  clusters: [{ name: "bench", region: "here", trustDomain: shop, isSigner: true, exportNamespaces: ["web"] }],
+  distances: [{ between: ["here", "there"], oneWayMs: 1 }],
+  workloads: [
+    { namespace: "web", service: "storefront", trustDomain: shop, port: 80, kind: "storefront", workMs: 0, consumers: [] },
+    { namespace: "web", service: "catalog", trustDomain: shop, port: 80, kind: "catalog", workMs: 0, consumers: [] },
+  ],
+  users: [],
+  relationships: [],
+};

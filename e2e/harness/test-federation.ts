@@ -161,7 +161,12 @@ export class TestFederation implements AsyncDisposable {
     await this.#running.supervisor.kill({ names }, never);
   }
 
-  /** Starts what was killed and waits until it serves. */
+  /** SIGTERM; resolves when they have ended, and they stay so until `start`. */
+  async stop(...names: readonly string[]): Promise<void> {
+    await this.#running.supervisor.stop({ names }, never);
+  }
+
+  /** Starts what was killed or stopped and waits until it serves. */
   async start(...names: readonly string[]): Promise<void> {
     await this.#running.supervisor.start({ names }, never);
     await this.#running.supervisor.waitReady(names, readyWithinMs, never);
