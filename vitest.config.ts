@@ -17,7 +17,7 @@ export default defineConfig({
           env,
           // Modules hold no state of their own, so files may share a process; and a file that breaks the rule shows here.
           isolate: false,
-          include: ["{federation,services,proxy,terraform}/**/*.test.ts", "e2e/{layers,harness,bench}/**/*.test.ts"],
+          include: ["{federation,services,proxy,terraform}/**/*.test.ts", "e2e/{layers,harness,bench,overload}/**/*.test.ts"],
           testTimeout: 20_000,
         },
       },

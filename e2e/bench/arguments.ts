@@ -59,13 +59,15 @@ export function parseArguments(args: readonly string[]): BenchArguments {
   };
 }
 
-function count(name: string, value: string | undefined, fallback: number): number {
+/** A whole number above 0. @throws Error naming the option */
+export function count(name: string, value: string | undefined, fallback: number): number {
   const number = value === undefined ? fallback : Number(value);
   if (!Number.isInteger(number) || number < 1) throw new Error(`--${name} must be a whole number above 0`);
   return number;
 }
 
-function chosenOf<const T extends string>(name: string, list: string | undefined, all: readonly T[]): readonly T[] {
+/** A part of `all`, in its order. @throws Error naming what is not in it */
+export function chosenOf<const T extends string>(name: string, list: string | undefined, all: readonly T[]): readonly T[] {
   if (list === undefined) return all;
   const wanted = list.split(",");
   const unknown = wanted.filter((item) => !all.some((known) => known === item));

@@ -14,7 +14,8 @@ import { findFreeBlock } from "#services/cli/up/port-block.ts";
 import type { ProcessView } from "#services/cli/up/process-spec.ts";
 import { endFederation } from "#services/cli/up/running.ts";
 import { portBlockSize, proxyFlags } from "#services/cli/up/topology.ts";
-import { call, metricOf } from "../harness/http-call.ts";
+import { handshakesOf } from "../harness/handshakes.ts";
+import { call } from "../harness/http-call.ts";
 import { onePath } from "../harness/plans.ts";
 import { waitForAnswers } from "../harness/wait-for-answers.ts";
 import { profileSuffix } from "./cpu-profile.ts";
@@ -112,13 +113,9 @@ async function replaceSurroundings(start: SubjectStart, federation: RunningFeder
   return start.shape === "mtls-in" ? replaceCaller(start, federation, signal) : portIn(federation, callerProxy, ["ports", "outbound"]);
 }
 
-/** What the callee's sidecar has counted. @throws Error when it no longer counts: 0 would be taken for an answer. */
+/** What the callee's sidecar has counted. */
 async function sidecarHandshakes(metricsPort: number): Promise<number> {
-  const { body } = await call(metricsPort, { path: "/metrics" });
-  const name = "atoll_tls_handshakes_total";
-  const labels = ['side="inbound"', 'result="begun"'];
-  if (!body.includes(name)) throw new Error(`the sidecar has no metric ${name}`);
-  return metricOf(body, name, labels);
+  return handshakesOf((await call(metricsPort, { path: "/metrics" })).body, "inbound");
 }
 
 /** Ends the planes first, so that they do not take the rest's goodbyes for news. */
