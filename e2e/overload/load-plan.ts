@@ -64,6 +64,8 @@ export interface LoadSummary {
   /** Answers of status 200 within the deadline. */
   readonly goodputPerSecond: number;
   readonly refusedRatio: number;
+  /** Above 0 the load itself is at its end: more than what the path does not answer in time never reached it. */
+  readonly unsentRatio: number;
   /**
    * Over requests that were not refused: who left without an answer waited for the whole deadline, at least. The
    * deadline itself when there were none.
@@ -88,6 +90,7 @@ export function summarizeWindows(windows: readonly LoadWindow[], deadlineMs: num
     plannedPerSecond: planned / seconds,
     goodputPerSecond: sum((window) => window.ok) / seconds,
     refusedRatio: planned === 0 ? 0 : sum((window) => window.refused) / planned,
+    unsentRatio: planned === 0 ? 0 : sum((window) => window.unsent) / planned,
     p50Ms: quantileMs(0.5),
     p95Ms: quantileMs(0.95),
     p99Ms: quantileMs(0.99),

@@ -126,6 +126,8 @@ export class LoadedPath {
 }
 
 /** For people. */
-export function describeSummary({ goodputPerSecond, refusedRatio, p50Ms, p99Ms }: LoadSummary): string {
-  return `${goodputPerSecond.toFixed(0)}/s answered in time, ${(refusedRatio * 100).toFixed(1)} % refused, p50 ${p50Ms.toFixed(0)} ms, p99 ${p99Ms.toFixed(0)} ms`;
+export function describeSummary({ goodputPerSecond, refusedRatio, unsentRatio, p50Ms, p99Ms }: LoadSummary): string {
+  const percent = (ratio: number): string => `${(ratio * 100).toFixed(1)} %`;
+  const unsent = unsentRatio === 0 ? "" : `, ${percent(unsentRatio)} never sent`;
+  return `${goodputPerSecond.toFixed(0)}/s answered in time, ${percent(refusedRatio)} refused${unsent}, p50 ${p50Ms.toFixed(0)} ms, p99 ${p99Ms.toFixed(0)} ms`;
 }
