@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { connect as connectTcp, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { connect, createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -101,6 +102,14 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
+/** Connections of this process to or from one of the gateway's sides whose kernel timer is the keepalive's, after proc(5)'s table of TCP. */
+function keepAliveTimers([near, far]: readonly [near: number, far: number]): number {
+  const keepAlive = "02";
+  const rows = readFileSync("/proc/net/tcp", "utf8").trim().split("\n").slice(1).map((line) => line.trim().split(/\s+/));
+  const portOf = (address = ""): number => Number.parseInt(address.split(":")[1] ?? "", 16);
+  return rows.filter(([, local, remote, , , timer]) => (portOf(local) === near || portOf(remote) === far) && timer?.startsWith(`${keepAlive}:`) === true).length;
+}
+
 async function readAll(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of socket) chunks.push(chunk as Buffer);
@@ -147,6 +156,21 @@ describe("GatewayListener", () => {
     const unready = await openGateway([endpoint(await openEcho(), "notReady")]);
     expect(await once(dial(unready.port, sni), "error")).toMatchObject([{ code: "ECONNRESET" }]);
     expect(stats.refused.get("noEndpoint")).toBe(1);
+  });
+
+  it("leaves a quiet connection alone, however long, and lets the kernel ask whether its ends are there", async () => {
+    const port = await openEcho();
+    const gateway = await openGateway([endpoint(port)]);
+    const socket = dial(gateway.port, sni);
+    await once(socket, "secureConnect");
+    socket.write("before");
+    await once(socket, "data");
+    await clock.advance(24 * 3_600_000);
+    socket.write("after");
+    expect(String((await once(socket, "data"))[0])).toBe("after");
+    expect(stats.resets).toBe(0);
+    // The timer of a connection whose last bytes are not acknowledged yet is another one: for a moment.
+    while (process.platform === "linux" && keepAliveTimers([gateway.port, port]) < 2) await new Promise((resolve) => setImmediate(resolve));
   });
 
   it("passes a reset of the server on as a reset", async () => {

@@ -12,15 +12,16 @@ import type { PingResponder } from "./ping-responder.ts";
 
 /** Bounds of a gateway. */
 export interface GatewayLimits {
+  /** Also the bound on what is quiet: a spliced connection lives as long as its ends want it, and policies set limits there. */
   readonly connectionsMax: number;
   /** From accepting a connection to the end of its ClientHello. */
   readonly helloMs: number;
   readonly connectMs: number;
-  /** No byte in either direction. Between the client's 30 s and the inbound side's 120 s, so that the client closes first. */
-  readonly idleMs: number;
+  /** Quiet for so long, the kernel asks either side whether it is still there; ten unanswered probes a second apart end the connection. */
+  readonly keepAliveMs: number;
 }
 
-export const defaultGatewayLimits: GatewayLimits = { connectionsMax: 10_000, helloMs: 10_000, connectMs: 2_000, idleMs: 60_000 };
+export const defaultGatewayLimits: GatewayLimits = { connectionsMax: 10_000, helloMs: 10_000, connectMs: 2_000, keepAliveMs: 30_000 };
 
 export interface GatewayListenerOptions {
   /** A literal IP address. */
@@ -57,7 +58,8 @@ export class GatewayListener {
     this.#options = options;
     this.#limits = options.limits ?? defaultGatewayLimits;
     this.#picker = new EndpointPicker(options.random);
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    const { keepAliveMs } = this.#limits;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }, (socket) => this.#accept(socket));
   }
 
   /** Listens. @throws {ATOLL_PORT_TAKEN} */
@@ -141,14 +143,15 @@ export class GatewayListener {
 
   #connect(socket: Socket, attempt: { readonly route: GatewayRoute; readonly hello: Buffer; readonly failed: EndpointView | undefined }): void {
     const { stats, clock } = this.#options;
+    const { connectMs, keepAliveMs } = this.#limits;
     const endpoint = this.#picker.pick(attempt.route.endpoints, attempt.failed);
     if (endpoint === undefined) {
       this.#refuse(socket, "noEndpoint");
       return;
     }
     const held = this.#picker.hold(endpoint);
-    const upstream = connect({ host: endpoint.address, port: endpoint.port, allowHalfOpen: true, noDelay: true, autoSelectFamily: false });
-    const timer = clock.schedule(this.#limits.connectMs, () => upstream.destroy());
+    const upstream = connect({ host: endpoint.address, port: endpoint.port, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs, autoSelectFamily: false });
+    const timer = clock.schedule(connectMs, () => upstream.destroy());
     const onClientGone = (): void => void upstream.destroy();
     socket.once("close", onClientGone);
     let connected = false;
@@ -180,7 +183,6 @@ export class GatewayListener {
     stats.bytesIn += hello.length;
     const running = relay(plainEnd(socket), plainEnd(upstream), {
       clock,
-      idleMs: this.#limits.idleMs,
       onBytes: (sent, received) => {
         stats.bytesIn += sent;
         stats.bytesOut += received;

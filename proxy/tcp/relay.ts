@@ -15,8 +15,8 @@ export type RelayOutcome = "ended" | "reset" | "idle" | "stopped";
 /** What a relay needs besides its ends. */
 export interface RelayOptions {
   readonly clock: Clock;
-  /** No byte in either direction for so long ends the relay. */
-  readonly idleMs: number;
+  /** No byte in either direction for so long ends the relay. Absent: whoever relays has no limit of its own, and finds dead peers by TCP keepalive. */
+  readonly idleMs?: number;
   /** Bytes passed on, as they pass: `sent` from left to right, `received` from right to left. */
   readonly onBytes?: (sent: number, received: number) => void;
   readonly onEnd: (outcome: RelayOutcome) => void;
@@ -57,15 +57,15 @@ export function relay(left: RelayEnd, right: RelayEnd, options: RelayOptions): R
     }
     options.onEnd(outcome);
   };
-  const watchIdle = (): void => {
-    const leftMs = lastByteMs + options.idleMs - options.clock.monotonicMs();
+  const watchIdle = (idleMs: number): void => {
+    const leftMs = lastByteMs + idleMs - options.clock.monotonicMs();
     if (leftMs <= 0) finish("idle");
-    else idleTimer = options.clock.schedule(leftMs, watchIdle);
+    else idleTimer = options.clock.schedule(leftMs, () => watchIdle(idleMs));
   };
   const join = (from: RelayEnd, to: RelayEnd, count: (length: number) => void): void => {
     const take = (chunk: Buffer): void => {
       if (over) return;
-      lastByteMs = options.clock.monotonicMs();
+      if (options.idleMs !== undefined) lastByteMs = options.clock.monotonicMs();
       count(chunk.length);
       if (!to.socket.write(chunk)) from.socket.pause();
     };
@@ -85,7 +85,7 @@ export function relay(left: RelayEnd, right: RelayEnd, options: RelayOptions): R
 
   join(left, right, (length) => options.onBytes?.(length, 0));
   join(right, left, (length) => options.onBytes?.(0, length));
-  watchIdle();
+  if (options.idleMs !== undefined) watchIdle(options.idleMs);
   left.socket.resume();
   right.socket.resume();
   return { stop: () => finish("stopped") };
