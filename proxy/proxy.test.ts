@@ -223,20 +223,30 @@ describe("a sidecar", () => {
     expect(plane.reports.at(-1)).toMatchObject({ draining: true });
   });
 
-  it("is called only by those whom its rules name, and cuts off a caller whose right ends", async () => {
+  it("is called only by those whom its rules name, and tells all others so at once", async () => {
     const plane = await openPlane();
     plane.show({ inbound: new Map([[catalogPath, inboundOf([workloadId(trustDomain, "web", "storefront")])]]) });
     const server = await start("catalog", plane.token(catalogPath), catalogWorkload(await openApp("catalog")));
     plane.show({ services: [catalog([localPlace([server.ports["inbound"] ?? 0])])] });
     const friend = await start("storefront", plane.token(storefrontPath), {});
     const stranger = await start("stranger", plane.token("/ns/web/sa/stranger"), {});
-    const ask = async (proxy: Running): Promise<number> => (await get(proxy.ports["outbound"] ?? 0, "/", { host })).status;
-    expect(await ask(friend)).toBe(200);
-    expect(await ask(stranger)).toBe(503);
+    const ask = (proxy: Running): Promise<Answer> => get(proxy.ports["outbound"] ?? 0, "/", { host });
+    const metricsOf = async (proxy: Running): Promise<string> => (await get(proxy.ports["metrics"] ?? 0, "/metrics")).body;
+    expect(await ask(friend)).toMatchObject({ status: 200 });
+    for (let count = 0; count < 8; count++) expect(await ask(stranger)).toEqual({ status: 403, body: "caller_not_allowed\n" });
+    // One try each, no evidence against the place, and the reason on both sides.
+    const explained: { readonly places: readonly { readonly verdict: string; readonly lowered: boolean; readonly because: string }[] } = await adminJson(stranger, "/explain?service=web/catalog");
+    expect(explained.places).toMatchObject([{ verdict: "healthy", lowered: false, because: expect.stringMatching(/^refuses us: caller_not_allowed, last at 20.*Z; own cluster/) }]);
+    expect(await metricsOf(stranger)).toContain('atoll_refused_total{reason="caller_not_allowed",side="outbound"} 8');
+    expect(await metricsOf(stranger)).toMatch(/response_code="403",response_flags="UAEX"\} 8/);
+    expect(await metricsOf(stranger)).not.toMatch(/atoll_request_retries_total\{.*\} [1-9]/);
+    expect(await metricsOf(server)).toContain('atoll_refused_total{reason="caller_not_allowed",side="inbound"} 8');
     plane.show({ inbound: new Map([[catalogPath, inboundOf([])]]) });
-    await eventually(async () => ((await ask(friend)) === 503 ? true : undefined));
-    const stats: { readonly inbound: { readonly refused: Readonly<Record<string, number>> } } = await adminJson(server, "/stats");
-    expect(stats.inbound.refused["callerRefused"]).toBeGreaterThan(0);
+    await eventually(async () => {
+      const { status } = await ask(friend);
+      expect([200, 403]).toContain(status);
+      return status === 403 ? true : undefined;
+    });
   });
 
   it("starts cold from disk while no plane runs, and serves", async () => {

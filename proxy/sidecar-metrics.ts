@@ -1,5 +1,7 @@
 import type { Registry } from "prom-client";
 import { addCounter, addGauge, addRequestMetrics } from "./admin/metrics.ts";
+import { isDeadline } from "./http/refusal.ts";
+import type { TelemetryStage } from "./http/telemetry-stage.ts";
 import type { SidecarState } from "./sidecar-state.ts";
 import type { UpstreamTarget } from "./upstream/connector.ts";
 
@@ -101,6 +103,12 @@ function addConnectionMetrics(registry: Registry, state: SidecarState): void {
       for (const [reason, count] of state.inboundStats.refused) add({ reason }, count);
     },
   });
+  addGauge(registry, {
+    name: "atoll_inbound_refused_callers_active",
+    help: "Open connections of callers that may not call, kept to tell them so.",
+    read: (add) => add({}, state.inboundStats.refusedOpen),
+  });
+  addRefusalMetrics(registry, state);
   addCounter(registry, {
     name: "atoll_tls_handshakes_total",
     help: "TLS handshakes: begun on the inbound side, begun on the outbound side, failed on the outbound side.",
@@ -130,6 +138,35 @@ function addConnectionMetrics(registry: Registry, state: SidecarState): void {
       add({ direction: "received" }, state.tcpStats.bytesReceived);
     },
   });
+}
+
+/** What sidecars answered for themselves, on the side that refused and on the one that was told. */
+function addRefusalMetrics(registry: Registry, state: SidecarState): void {
+  const sides = [["outbound", state.outboundTelemetry] as const, ["inbound", state.inboundTelemetry] as const];
+  addCounter(registry, {
+    name: "atoll_refused_total",
+    help: "Requests answered by a sidecar itself, by reason: refused by policy, by a limit, or because the application was not reachable.",
+    labels: ["reason", "side"],
+    read: (add) => {
+      for (const { side, refusal, count } of refusalsOf(sides)) if (!isDeadline(refusal)) add({ reason: refusal.reason, side }, count);
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_deadline_exceeded_total",
+    help: "Requests whose time was over before their response's head came, by the side that noticed or was told.",
+    labels: ["side"],
+    read: (add) => {
+      for (const { side, refusal, count } of refusalsOf(sides)) if (isDeadline(refusal)) add({ side }, count);
+    },
+  });
+}
+
+function* refusalsOf(sides: readonly (readonly [string, TelemetryStage])[]) {
+  for (const [side, stage] of sides) {
+    for (const series of stage.series()) {
+      for (const counted of series.refusals.values()) yield { side, ...counted };
+    }
+  }
 }
 
 function targetLabels({ address, port, sni }: UpstreamTarget): Readonly<Record<string, string>> {

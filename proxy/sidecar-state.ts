@@ -1,4 +1,4 @@
-import { explainChoice, type Explanation } from "#federation/routing/explain.ts";
+import { explainChoice, type Explanation, type PlaceRefusal } from "#federation/routing/explain.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import { unobservedCondition } from "#federation/model/verdict.ts";
 import { buildRouteTable, matchRoute } from "#federation/routing/match-route.ts";
@@ -95,8 +95,23 @@ export function explainService(state: SidecarState, service: string): Explanatio
       const place = view.places.find((candidate) => candidate.cluster === cluster);
       return place === undefined ? unobservedCondition : state.places.conditionOf(view, place);
     },
+    refusalOf: (cluster) => latestRefusal(state, view, cluster),
     nowMs: state.clock.nowMs(),
   });
+}
+
+/** A refusal older than this is no answer to "why" any more. */
+const refusalShownMs = 600_000;
+
+function latestRefusal(state: SidecarState, view: ServiceView, cluster: string): PlaceRefusal | undefined {
+  let latest: PlaceRefusal | undefined;
+  for (const series of state.outboundTelemetry.series()) {
+    if (series.service !== view.host || series.cluster !== cluster) continue;
+    for (const { refusal, count, lastMs } of series.refusals.values()) {
+      if (state.clock.nowMs() - lastMs <= refusalShownMs && lastMs >= (latest?.lastMs ?? 0)) latest = { reason: refusal.reason, count, lastMs };
+    }
+  }
+  return latest;
 }
 
 function requestsTo(state: SidecarState, view: ServiceView, cluster: string): { readonly requests: number; readonly failures: number } {

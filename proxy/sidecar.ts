@@ -29,7 +29,7 @@ import { appAddress, InboundApps } from "./inbound-apps.ts";
 import { addSidecarMetrics } from "./sidecar-metrics.ts";
 import { describeSnapshot, describeStats, explainService, type SidecarState } from "./sidecar-state.ts";
 import { createTcpStats, TcpListener, type TcpStats } from "./tcp/outbound-listener.ts";
-import { createInboundStats, InboundListener, isCallerAllowed, type InboundConnection } from "./tls/inbound-listener.ts";
+import { createInboundStats, InboundListener, isCallerAllowed, refusingRule, type InboundConnection, type RefusingServer } from "./tls/inbound-listener.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
 import { createTlsConnector } from "./tls/tls-connector.ts";
 import type { Connector } from "./upstream/connector.ts";
@@ -278,7 +278,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     wheel,
     telemetry: inboundTelemetry,
     findRoute: (sni) => apps.routeOf(sni),
-    isAllowed: (sni, callerId) => isCallerAllowed(snapshot.current.inbound.get(sni)?.callers ?? [], callerId),
+    isAllowed: (sni, callerId) => snapshot.current.bundles.has(trustDomainOf(callerId)) && isCallerAllowed(snapshot.current.inbound.get(sni)?.callers ?? [], callerId),
+    refusedBy: (sni, callerId) => refusingRule(snapshot.current.inbound.get(sni)?.callers ?? [], callerId),
     ownIdentity: () => control.svid.current?.spiffeId ?? "",
     instance: config.workload?.instanceId ?? config.name,
     reportOf: () => unknownLoad,
@@ -331,10 +332,11 @@ function openTcpListeners(
   );
 }
 
-function serveInbound(connection: InboundConnection, http: InboundServer, apps: InboundApps): void {
+function serveInbound(connection: InboundConnection, http: InboundServer, apps: InboundApps): RefusingServer | undefined {
   const { socket, inbound, callerId, callerCertificate, sni } = connection;
-  if (inbound.port.protocol === "http") http.serve(socket, { callerId, certificate: callerCertificate, sni });
-  else apps.serveTcp(connection, sni);
+  if (inbound.port.protocol === "http") return http.serve(socket, { callerId, certificate: callerCertificate, sni });
+  apps.serveTcp(connection, sni);
+  return undefined;
 }
 
 function serverMaterialOf(contexts: TlsContexts): TlsMaterial {

@@ -22,6 +22,16 @@ export interface ExplainedPlace {
   readonly share: number;
   /** Why it gets this share. */
   readonly because: string;
+  /** The latest refusal of our requests there; it lowers nothing. */
+  readonly refusal?: PlaceRefusal;
+}
+
+/** What a callee's sidecar answered instead of its application. */
+export interface PlaceRefusal {
+  readonly reason: string;
+  readonly count: number;
+  /** Wall-clock ms of the latest. */
+  readonly lastMs: number;
 }
 
 /** Why requests to a service go where they go. */
@@ -41,6 +51,8 @@ export interface RoutingQuestion {
   readonly viewpoint: Viewpoint;
   /** What the observer holds of each cluster as a place of this service. */
   readonly conditionOf: (cluster: ClusterId) => PlaceCondition;
+  /** What was refused there lately; nothing unless given. */
+  readonly refusalOf?: (cluster: ClusterId) => PlaceRefusal | undefined;
   /** Wall-clock ms, for ages only. */
   readonly nowMs: number;
 }
@@ -51,7 +63,7 @@ export function explainChoice(question: RoutingQuestion): Explanation {
   const order = orderPlaces(service.places, service.policy.locality, viewpoint);
   const conditions = order.places.map((ranked) => question.conditionOf(ranked.place.cluster));
   const load = shareLoad(order, conditions);
-  const places = order.places.map((ranked, index) => explainPlace(ranked, { condition: conditions[index], load, index, nowMs: question.nowMs }));
+  const places = order.places.map((ranked, index) => explainPlace(ranked, { condition: conditions[index], load, index, nowMs: question.nowMs, refusal: question.refusalOf?.(ranked.place.cluster) }));
   const from = { region: viewpoint.region, cluster: viewpoint.cluster };
   const chosenIndex = mostLoaded(load);
   const chosen = places[chosenIndex];
@@ -74,10 +86,12 @@ interface PlaceFacts {
   readonly load: PlaceShares;
   readonly index: number;
   readonly nowMs: number;
+  readonly refusal: PlaceRefusal | undefined;
 }
 
 function explainPlace(ranked: RankedPlace, facts: PlaceFacts): ExplainedPlace {
   const { place } = ranked;
+  const { refusal } = facts;
   return {
     cluster: place.cluster,
     region: place.region,
@@ -89,7 +103,8 @@ function explainPlace(ranked: RankedPlace, facts: PlaceFacts): ExplainedPlace {
     ...(ranked.roundTripMs === undefined ? {} : { roundTripMs: ranked.roundTripMs }),
     ...(place.kind === "local" ? {} : { ageMs: Math.max(0, facts.nowMs - place.asOfMs) }),
     share: facts.load.shares[facts.index] ?? 0,
-    because: reasonOf(ranked, facts),
+    because: refusal === undefined ? reasonOf(ranked, facts) : `refuses us: ${refusal.reason}, last at ${new Date(refusal.lastMs).toISOString()}; ${reasonOf(ranked, facts)}`,
+    ...(refusal === undefined ? {} : { refusal }),
   };
 }
 

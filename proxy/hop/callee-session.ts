@@ -109,6 +109,11 @@ export class CalleeSession implements LinkUser, CalleeStreamOwner, TimerOwner {
     this.#socket.destroy();
   }
 
+  /** Its caller has lost its right: what it does ends as a refusal; later requests are judged by their stage. */
+  revoke(): void {
+    for (const stream of [...this.#streams.values()]) stream.revoke();
+  }
+
   // --- for its streams ---
 
   report(): LoadReport {

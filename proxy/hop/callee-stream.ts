@@ -121,6 +121,21 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     this.#release();
   }
 
+  /** The caller has lost its right. */
+  revoke(): void {
+    const x = this.#x;
+    if (!x.active) return;
+    x.forwarder?.cancel(x, "clientGone");
+    x.flag = "UAEX";
+    x.reason = "caller_not_allowed";
+    if (x.responseStarted) {
+      this.abortResponse(x);
+      return;
+    }
+    x.status = 403;
+    this.reply(x);
+  }
+
   // --- the client's side of the exchange ---
 
   resume(x: Exchange): void {

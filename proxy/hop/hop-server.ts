@@ -68,15 +68,21 @@ export class HopServer implements CalleeEngine {
     return streams;
   }
 
-  /** Serves `socket`; `report` says the load of the application that it leads to. */
-  accept(socket: Socket, options: { readonly identity: ClientIdentity; readonly report: () => LoadReport; readonly priorityMin: number }): void {
-    if (this.#sessions.size >= sessionsMax || this.#draining) {
+  /**
+   * Serves `socket`; `report` says the load of the application that it leads to. Undefined when there are too many. While we
+   * drain a connection is taken still, to say that none of its requests will be.
+   */
+  accept(socket: Socket, options: { readonly identity: ClientIdentity; readonly report: () => LoadReport; readonly priorityMin: number }): CalleeSession | undefined {
+    if (this.#sessions.size >= sessionsMax) {
       this.refused++;
       socket.on("error", () => undefined);
       resetSocket(socket);
-      return;
+      return undefined;
     }
-    this.#sessions.add(new CalleeSession(this, socket, options));
+    const session = new CalleeSession(this, socket, options);
+    this.#sessions.add(session);
+    if (this.#draining) session.drain();
+    return session;
   }
 
   /** Every caller hears at once which requests were taken; resolves when those have ended or `signal` aborts, which cuts the rest off. */

@@ -65,6 +65,7 @@ function formatJson(x: Exchange, endMs: number, durationMs: number): string {
     route_name: x.route?.name ?? null,
     attempts: x.attempt,
     downstream_peer: x.callerId === "" ? null : x.callerId,
+    refused_by: x.refusedBy === "" ? null : x.refusedBy,
   })}\n`;
 }
 

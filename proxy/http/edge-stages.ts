@@ -55,12 +55,29 @@ export function createCircuitStage(inFlightMax: number): Stage {
 /** Envoy's default circuit limit. */
 export const requestsInFlightMax = 1024;
 
-/** Inbound: who may call. Asked at each request, so that a withdrawn permission ends on open connections, too. */
-export function createAuthorizeStage(isAllowed: (x: Exchange) => boolean): Stage {
+/**
+ * Inbound: who may call. Asked at each request, so that a withdrawn permission ends on open connections, too. A refusal is
+ * an answer: the caller's sidecar would take a lost connection for a broken place, and try the next one.
+ */
+export function createAuthorizeStage(isAllowed: (x: Exchange) => boolean, refusedBy: (x: Exchange) => string): Stage {
   return {
     name: "authorize",
     request(x) {
-      return isAllowed(x) ? Continue : refuse(x, 403, "UAEX", "caller_not_allowed");
+      if (isAllowed(x)) return Continue;
+      x.refusedBy = refusedBy(x);
+      return refuse(x, 403, "UAEX", "caller_not_allowed");
+    },
+    response() {},
+    end() {},
+  };
+}
+
+/** Inbound: a connection that came while we drain has found the old address. What it asks for is better asked elsewhere. */
+export function createDrainStage(): Stage {
+  return {
+    name: "drain",
+    request(x) {
+      return x.late ? refuse(x, 503, "UH", "draining") : Continue;
     },
     response() {},
     end() {},

@@ -7,6 +7,7 @@ import type { ConnectionUser, OutgoingRequest, Upstream } from "../upstream/upst
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import { defaultPriority } from "#federation/model/priority-class.ts";
 import type { Http1Parser } from "./http1-parser.ts";
+import type { Refusal } from "./refusal.ts";
 import type { ResponseFlag } from "./response-flag.ts";
 import type { TimerOwner } from "./timing-wheel.ts";
 import { WheelTimer } from "./timing-wheel.ts";
@@ -138,6 +139,10 @@ export class Exchange implements OutgoingRequest, TimerOwner {
   callerId: SpiffeId | "" = "";
   sni = "";
   clientCertificate = "";
+  /** The rule by which the caller was refused, in words. */
+  refusedBy = "";
+  /** Its connection came while we drain. */
+  late = false;
 
   // Where it goes.
   route: Route | undefined = undefined;
@@ -151,6 +156,8 @@ export class Exchange implements OutgoingRequest, TimerOwner {
   budgetTries = 0;
   /** It was sent on: what is behind us may have seen it. */
   seenUpstream = false;
+  /** The answer is the callee's sidecar's own. */
+  refusal: Refusal | undefined = undefined;
 
   // Its time. All moments are monotonic ms; +Infinity: none.
   keeper: TimeKeeper | undefined = undefined;
@@ -227,6 +234,7 @@ export class Exchange implements OutgoingRequest, TimerOwner {
     this.requestStreaming = false;
     this.requestBodySent = false;
     this.requestPaused = false;
+    this.refusedBy = "";
     this.route = undefined;
     this.forwarder = undefined;
     this.candidate = undefined;
@@ -236,6 +244,7 @@ export class Exchange implements OutgoingRequest, TimerOwner {
     this.wantsFresh = false;
     this.budgetTries = 0;
     this.seenUpstream = false;
+    this.refusal = undefined;
     this.keeper = undefined;
     this.callerLimitMs = Number.POSITIVE_INFINITY;
     this.hopLimitMs = Number.POSITIVE_INFINITY;

@@ -5,10 +5,12 @@ import type { ConnectFailure, ConnectionUser, HopRefusal, LossKind, Upstream } f
 import type { Candidate, Outcome } from "../upstream/chooser.ts";
 import type { CancelReason, Exchange, Forwarder, Stage, StageResult } from "./exchange.ts";
 import { Wait } from "./exchange.ts";
-import { copyFields, droppedFromResponse, droppedFromSizedResponse, fieldValue } from "./head-fields.ts";
+import { copyFields, droppedFromResponse, fieldValue } from "./head-fields.ts";
 import { headerIds } from "./header-id.ts";
 import type { HttpLimits } from "./http-limits.ts";
 import type { Http1Parser } from "./http1-parser.ts";
+import { refusalOf } from "./refusal.ts";
+import type { Refusal } from "./refusal.ts";
 import { responseFlags } from "./response-flag.ts";
 import type { ResponseFlag } from "./response-flag.ts";
 import type { TimerOwner, TimingWheel } from "./timing-wheel.ts";
@@ -172,7 +174,9 @@ export class ForwardStage implements Stage, Forwarder {
       this.tryNext(x);
       return;
     }
-    const reason = kind === "timeout" ? "connect_timeout" : "connect_failed";
+    // Our own application has not seen the request: the caller's sidecar may repeat it elsewhere.
+    const unreachable = kind === "timeout" ? "connect_timeout" : "connect_failed";
+    const reason = failed !== undefined && !isMeshHop(failed) ? "app_unreachable" : unreachable;
     this.fail(x, 503, x.attempt > 1 && failed !== undefined && x.budgetTries > 0 ? "URX" : "UF", reason);
   }
 
@@ -190,6 +194,9 @@ export class ForwardStage implements Stage, Forwarder {
     x.responseHead = "";
     x.responseHeld = false;
     x.status = 0;
+    x.flag = "-";
+    x.reason = "";
+    x.refusal = undefined;
     // The callee's side has not looked at it, so that even what must not be done twice goes elsewhere.
     if (kind === "untaken" && this.#mayTryAgain(x, true)) {
       this.tryNext(x);
@@ -206,26 +213,22 @@ export class ForwardStage implements Stage, Forwarder {
 
   /** The callee's sidecar answered for itself. */
   refused(x: Exchange, refusal: HopRefusal): void {
-    const flag = responseFlags[refusal.flag] ?? "-";
-    const isFailure = flag === "UF" || flag === "UC" || flag === "UPE";
-    this.#letGo(x, isFailure ? "gatewayError" : "refused");
-    if (this.#mayRepeat(x, refusal, flag)) {
+    const known = refusalOf(refusal.reason);
+    const flag = known?.flag ?? responseFlags[refusal.flag] ?? "-";
+    this.#letGo(x, known?.outcome ?? (refusal.status >= 500 ? "gatewayError" : "refused"));
+    if (known === undefined ? this.#mayRepeat(x, refusal.status, flag) : !refusal.seenByApp && this.takesRepeat(x, known)) {
       this.tryNext(x);
       return;
     }
+    x.refusal = known;
     x.retryAfterMs = refusal.retryAfterMs;
-    this.fail(x, refusal.status, isFailure && x.budgetTries > 0 ? "URX" : flag, refusal.reason);
+    this.fail(x, refusal.status, known === undefined && x.budgetTries > 0 ? "URX" : flag, refusal.reason);
   }
 
-  /**
-   * What another place may answer otherwise is repeated: an application that was not reached, whatever the request was, and
-   * one that broke off, where it may be done twice. Who may not call, what is over its time and what is over a limit here will
-   * be told the same there.
-   */
-  #mayRepeat(x: Exchange, { seenByApp, status }: HopRefusal, flag: ResponseFlag): boolean {
-    if (flag === "UF" && !seenByApp) return this.#mayTryAgain(x, true);
+  /** An application that broke off is asked again as one whose own connection was lost; other failures as the responses that they would be. */
+  #mayRepeat(x: Exchange, status: number, flag: ResponseFlag): boolean {
     if (flag === "UC") return x.idempotent && this.#mayTryAgain(x, true);
-    return flag === "UPE" && this.takesStatusRetry(x, status);
+    return this.takesStatusRetry(x, status);
   }
 
   /** True when this status is to be tried again; the budget is then charged. */
@@ -233,6 +236,11 @@ export class ForwardStage implements Stage, Forwarder {
     const { route } = x;
     if (route === undefined || !x.idempotent || x.requestBodySent || !route.policy.retries.statuses.includes(status)) return false;
     return this.#mayTryAgain(x, false);
+  }
+
+  /** True when a request that a callee's sidecar refused is to be tried elsewhere: its application has not seen it. */
+  takesRepeat(x: Exchange, refusal: Refusal): boolean {
+    return refusal.elsewhere && this.#mayTryAgain(x, true);
   }
 
   /** Ends the try that is under way, as `outcome`. */
@@ -360,17 +368,23 @@ class Attempt implements ConnectionUser, TimerOwner {
       this.#stage.lost(x, "protocol");
       return;
     }
-    if (this.#stage.takesStatusRetry(x, status)) {
+    const isMesh = x.candidate !== undefined && isMeshHop(x.candidate);
+    const refusal = isMesh && status >= 400 ? refusalOf(fieldValue(parser, headerIds.atollReason)) : undefined;
+    if (refusal === undefined ? this.#stage.takesStatusRetry(x, status) : this.#stage.takesRepeat(x, refusal)) {
       x.upstream?.discard();
-      this.#stage.settle(x, "gatewayError");
+      this.#stage.settle(x, refusal?.outcome ?? "gatewayError");
       this.#stage.tryNext(x);
       return;
     }
-    if (x.budgetTries > 0 && x.route?.policy.retries.statuses.includes(status) === true) x.flag = "URX";
+    if (refusal !== undefined) {
+      x.refusal = refusal;
+      x.flag = refusal.flag;
+      x.reason = refusal.reason;
+    } else if (x.budgetTries > 0 && x.route?.policy.retries.statuses.includes(status) === true) x.flag = "URX";
     x.status = status;
     x.responseFraming = parser.framing;
     const isSized = parser.framing === "length" || (parser.framing === "none" && status !== 204);
-    const dropped = isSized ? droppedFromSizedResponse : droppedFromResponse;
+    const dropped = droppedFromResponse(isMesh, isSized);
     // With the same version number the status line travels as it is, in one slice with the fields.
     const isSameVersion = parser.minorVersion === 1;
     x.responseHead = isSameVersion ? copyFields(parser, dropped, parser.headStart) : `HTTP/1.1${copyFields(parser, dropped, parser.headStart + 8)}`;
@@ -405,7 +419,7 @@ class Attempt implements ConnectionUser, TimerOwner {
     this.#stage.options.wheel.cancel(this.#responseTimer);
     x.upstreamMs = this.#stage.options.clock.monotonicMs() - x.upstreamStartMs;
     x.responseTrailers = trailers;
-    this.#stage.settle(x, x.status === 502 || x.status === 503 || x.status === 504 ? "gatewayError" : "success");
+    this.#stage.settle(x, x.refusal?.outcome ?? (x.status === 502 || x.status === 503 || x.status === 504 ? "gatewayError" : "success"));
     if (x.responseHeld) {
       // Complete and held: it has a known length now, whatever its framing was. Trailers need chunks still.
       if ((x.responseFraming === "chunked" && trailers === "") || x.responseFraming === "close") {
@@ -465,7 +479,7 @@ class Attempt implements ConnectionUser, TimerOwner {
       return;
     }
     x.status = 101;
-    x.responseHead = `${copyFields(parser, droppedFromResponse, parser.headStart)}connection: upgrade\r\nupgrade: ${parser.upgrade}\r\n`;
+    x.responseHead = `${copyFields(parser, droppedFromResponse(x.candidate !== undefined && isMeshHop(x.candidate), false), parser.headStart)}connection: upgrade\r\nupgrade: ${parser.upgrade}\r\n`;
     x.upstreamMs = this.#stage.options.clock.monotonicMs() - x.upstreamStartMs;
     x.client.startTunnel(x, connection);
     this.#stage.settle(x, "success");

@@ -29,15 +29,28 @@ export const droppedFromRequest = dropTable(
   headerIds.forwardedClientCert,
   headerIds.atoll,
   headerIds.atollAttempt,
+  headerIds.atollReason,
   headerIds.atollTimeout,
   headerIds.envoyTimeout,
 );
 
-/** Responses: hop-by-hop fields and framing. */
-export const droppedFromResponse = dropTable(...hopByHop, headerIds.contentLength);
+/** What sidecars tell each other with a response; the reason of a refusal is for the client, too. */
+const hopFields = [headerIds.atoll, headerIds.atollAttempt, headerIds.atollTimeout] as const;
 
-/** Responses whose Content-Length stays true: of the same length, or to HEAD, or 304. */
-export const droppedFromSizedResponse = dropTable(...hopByHop);
+const fromMesh = { plain: dropTable(...hopByHop, ...hopFields, headerIds.contentLength), sized: dropTable(...hopByHop, ...hopFields) } as const;
+const fromApp = {
+  plain: dropTable(...hopByHop, ...hopFields, headerIds.atollReason, headerIds.contentLength),
+  sized: dropTable(...hopByHop, ...hopFields, headerIds.atollReason),
+} as const;
+
+/**
+ * Responses: hop-by-hop fields, what only sidecars may say, and framing, except of those whose Content-Length stays true:
+ * of the same length, or to HEAD, or 304 (`isSized`).
+ */
+export function droppedFromResponse(isMesh: boolean, isSized: boolean): Uint8Array {
+  const tables = isMesh ? fromMesh : fromApp;
+  return isSized ? tables.sized : tables.plain;
+}
 
 /** Field lines that travel on, as text, in as few slices as the dropped ones leave. Starts at `from` (a start line may be taken along). */
 export function copyFields(parser: Http1Parser, dropped: Uint8Array, from: number): string {

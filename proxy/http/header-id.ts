@@ -21,13 +21,14 @@ export const headerIds = {
   forwardedFor: 18,
   requestId: 19,
   atollAttempt: 20,
-  atollTimeout: 21,
-  grpcTimeout: 22,
-  envoyTimeout: 23,
+  atollReason: 21,
+  atollTimeout: 22,
+  grpcTimeout: 23,
+  envoyTimeout: 24,
 } as const;
 
 /** How many header ids there are: the length of tables indexed by one. */
-export const headerIdCount = 24;
+export const headerIdCount = 25;
 
 const atollPrefix = "x-atoll-";
 
@@ -63,7 +64,7 @@ function knownId(buffer: Uint8Array, start: number, length: number): number {
         match(buffer, start, "grpc-timeout", headerIds.grpcTimeout)
       );
     case 14:
-      return match(buffer, start, "content-length", headerIds.contentLength);
+      return match(buffer, start, "content-length", headerIds.contentLength) || match(buffer, start, "x-atoll-reason", headerIds.atollReason);
     case 15:
       return match(buffer, start, "x-forwarded-for", headerIds.forwardedFor) || match(buffer, start, "x-atoll-attempt", headerIds.atollAttempt);
     case 16:

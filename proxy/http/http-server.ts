@@ -67,15 +67,20 @@ export class HttpServer implements ServerEngine {
     return this.#faults;
   }
 
-  /** Serves `socket`, which was made with `allowHalfOpen`. */
-  accept(socket: Socket, identity?: ClientIdentity): void {
-    if (this.#connections.size >= this.#connectionsMax || this.#draining) {
+  /**
+   * Serves `socket`, which was made with `allowHalfOpen`; undefined when it was reset. While we drain, a sidecar's
+   * connection is taken still, so that it is told in words to go elsewhere.
+   */
+  accept(socket: Socket, identity?: ClientIdentity): ServerConnection | undefined {
+    if (this.#connections.size >= this.#connectionsMax || (this.#draining && identity === undefined)) {
       this.refused++;
       socket.on("error", () => undefined);
       resetSocket(socket);
-      return;
+      return undefined;
     }
-    this.#connections.add(new ServerConnection(this, socket, identity));
+    const connection = new ServerConnection(this, socket, identity);
+    this.#connections.add(connection);
+    return connection;
   }
 
   /** Serves a plain socket that its server accepted with `pauseOnConnect`, reading it without the stream's detour. */

@@ -15,8 +15,9 @@ import { PoolSet } from "../upstream/pool-set.ts";
 import { plainConnector } from "../upstream/connector.ts";
 import type { Route } from "./exchange.ts";
 import { forwardedClientCert, InboundServer } from "./inbound-server.ts";
-import { eventually, httpOrigin, rawOrigin } from "./proxy-fixture.ts";
+import { closedPort, eventually, httpOrigin, rawOrigin } from "./proxy-fixture.ts";
 import type { TestOrigin } from "./proxy-fixture.ts";
+import type { RefusingServer } from "../tls/inbound-listener.ts";
 import { TelemetryStage } from "./telemetry-stage.ts";
 import { TimingWheel } from "./timing-wheel.ts";
 
@@ -50,15 +51,20 @@ async function setUp(app: TestOrigin, isAllowed: () => boolean) {
     reportOf: () => unknownLoad,
   });
   const svid = createTestTrustDomain("shop.example").svid("/ns/web/sa/catalog");
-  const listener = createServer({ cert: svid.certificateChainPem, key: svid.privateKeyPem, allowHalfOpen: true }, (socket) =>
-    inbound.serve(socket, { callerId: caller, certificate: Buffer.from("leaf"), sni }),
-  );
+  const served: (RefusingServer | undefined)[] = [];
+  const listener = createServer({ cert: svid.certificateChainPem, key: svid.privateKeyPem, allowHalfOpen: true }, (socket) => {
+    served.push(inbound.serve(socket, { callerId: caller, certificate: Buffer.from("leaf"), sni }));
+  });
   await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
   const clients: TLSSocket[] = [];
   return {
     pool,
     clock,
-    wheel,
+    started: () => pool.load.inFlight,
+    revokeAll: () => {
+      for (const connection of served) connection?.revoke();
+    },
+    drain: () => inbound.drain(new AbortController().signal),
     async fetch(text: string, onOpen?: (socket: TLSSocket) => void): Promise<string> {
       const socket = connectTls({ host: "127.0.0.1", port: (listener.address() as AddressInfo).port, rejectUnauthorized: false });
       clients.push(socket);
@@ -107,6 +113,55 @@ describe("the inbound side", () => {
     await using app = await rawOrigin((socket) => socket.on("data", () => socket.end("HTTP/1.0 200 OK\r\n\r\nold style")));
     await using inbound = await setUp(app, () => true);
     expect(await inbound.fetch(get("/"))).toMatch(/^HTTP\/1\.1 200 OK\r\ntransfer-encoding: chunked\r\n.*\r\n\r\n9\r\nold style\r\n0\r\n\r\n$/s);
+  });
+
+  test("lets nothing through that only sidecars may say", async () => {
+    await using app = await httpOrigin((_request, response) => {
+      response.writeHead(503, { "x-atoll-reason": "draining", "x-atoll-attempt": "3", "x-atoll-timeout-ms": "0", "x-atoll-anything": "1", "x-own": "2" });
+      response.end();
+    });
+    await using inbound = await setUp(app, () => true);
+    const text = await inbound.fetch(get("/"));
+    expect(text).toContain("x-own: 2");
+    expect(text).not.toContain("x-atoll");
+  });
+
+  test("says that its app is not reachable, which has seen nothing then", async () => {
+    const app = { port: await closedPort(), sockets: [], [Symbol.asyncDispose]: async () => undefined };
+    await using inbound = await setUp(app, () => true);
+    expect(await inbound.fetch(get("/"))).toMatch(/^HTTP\/1\.1 503 .*x-atoll-reason: app_unreachable/s);
+  });
+
+  test("sends a connection that comes while it drains elsewhere, in words", async () => {
+    let finish: () => void = () => undefined;
+    await using app = await httpOrigin((_request, response) => {
+      finish = () => void response.end("finished");
+    });
+    await using inbound = await setUp(app, () => true);
+    const before = inbound.fetch(get("/"));
+    await eventually(() => (app.sockets[0]?.bytesRead ?? 0) > 0);
+    const drained = inbound.drain();
+    expect(await inbound.fetch(get("/late"))).toMatch(/^HTTP\/1\.1 503 .*x-atoll-reason: draining/s);
+    finish();
+    expect(await before).toMatch(/^HTTP\/1\.1 200 .*finished$/s);
+    await drained;
+  });
+
+  test("tells a caller that loses its right under a request, and cuts off what has begun", async () => {
+    await using app = await rawOrigin((socket) =>
+      socket.on("data", (chunk: Buffer) => {
+        if (chunk.toString("latin1").includes("/events")) socket.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+      }),
+    );
+    await using inbound = await setUp(app, () => true);
+    const silent = inbound.fetch(get("/silent"));
+    const events = inbound.fetch(get("/events")).catch(() => "cut off");
+    await eventually(() => app.sockets.length === 2 && app.sockets.every((socket) => socket.bytesRead > 0) && inbound.started() === 2);
+    for (let turn = 0; turn < 50; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+    inbound.revokeAll();
+    expect(await silent).toMatch(/^HTTP\/1\.1 403 .*x-atoll-reason: caller_not_allowed/s);
+    expect(await events).not.toMatch(/\r\n0\r\n\r\n$/);
+    await eventually(() => inbound.pool.connections === 0);
   });
 
   test("leaves retries to its caller, but replaces a connection that its app had closed", async () => {

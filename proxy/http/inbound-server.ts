@@ -8,12 +8,14 @@ import type { LoadReport } from "../admission/load-report.ts";
 import { defaultHopLimits, hopProtocol } from "../hop/frames.ts";
 import type { HopLimits } from "../hop/frames.ts";
 import { HopServer } from "../hop/hop-server.ts";
-import { createAuthorizeStage, createCircuitStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
+import { createAuthorizeStage, createCircuitStage, createDrainStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
 import type { Route, Stage } from "./exchange.ts";
+import type { RefusingServer } from "../tls/inbound-listener.ts";
 import { ForwardStage } from "./forward-stage.ts";
 import { defaultHttpLimits } from "./http-limits.ts";
 import { HttpServer } from "./http-server.ts";
 import type { EdgeOptions } from "./outbound-server.ts";
+import type { ServerConnection } from "./server-connection.ts";
 
 /** What the inbound HTTP side needs. */
 export interface InboundServerOptions extends EdgeOptions {
@@ -21,6 +23,8 @@ export interface InboundServerOptions extends EdgeOptions {
   readonly findRoute: (sni: string) => Route | undefined;
   /** Whether this caller may call that port now. */
   readonly isAllowed: (sni: string, callerId: SpiffeId) => boolean;
+  /** The rule that refuses a caller that may not, in words for the log. */
+  readonly refusedBy?: (sni: string, callerId: SpiffeId) => string;
   /** Our own identity, for x-forwarded-client-cert. */
   readonly ownIdentity: () => SpiffeId | "";
   /** Which instance of its services this is, for callers that share their load over instances. */
@@ -53,7 +57,11 @@ export class InboundServer {
     const stages: readonly Stage[] = [
         telemetry,
         createRouteStage((x) => options.findRoute(x.sni)),
-        createAuthorizeStage((x) => x.callerId !== "" && options.isAllowed(x.sni, x.callerId)),
+        createDrainStage(),
+        createAuthorizeStage(
+          (x) => x.callerId !== "" && options.isAllowed(x.sni, x.callerId),
+          (x) => (x.callerId === "" ? "" : (options.refusedBy?.(x.sni, x.callerId) ?? "")),
+        ),
         new DeadlineStage(wheel, clock),
         createHeaderStage(random),
         createCircuitStage(options.requestsInFlightMax ?? requestsInFlightMax),
@@ -64,18 +72,15 @@ export class InboundServer {
     this.hop = new HopServer({ stages, clock, wheel, logsFields, httpLimits: limits, hopLimits: options.hopLimits ?? defaultHopLimits, instance: options.instance });
   }
 
-  /** Serves a connection whose caller is known, in the protocol that its handshake chose. */
-  serve(socket: TLSSocket, caller: VerifiedCaller): void {
+  /** Serves a connection whose caller is known, in the protocol that its handshake chose. Undefined when there are too many. */
+  serve(socket: TLSSocket, caller: VerifiedCaller): RefusingServer | undefined {
     const ownIdentity = this.#ownIdentity();
     const { callerId, sni } = caller;
     const identity = { callerId, sni, forwardedClientCert: forwardedClientCert(ownIdentity, caller) };
-    if (socket.alpnProtocol !== hopProtocol) {
-      this.http.accept(socket, identity);
-      return;
-    }
+    if (socket.alpnProtocol !== hopProtocol) return this.http.accept(socket, identity);
     // The highest class is for one's own trust domain to claim.
     const isOwn = ownIdentity !== "" && trustDomainOf(callerId) === trustDomainOf(ownIdentity);
-    this.hop.accept(socket, { identity, report: () => this.#reportOf(sni), priorityMin: isOwn ? 0 : defaultPriority });
+    return this.hop.accept(socket, { identity, report: () => this.#reportOf(sni), priorityMin: isOwn ? 0 : defaultPriority });
   }
 
   /** Lets requests under way finish until `signal` aborts. */

@@ -95,7 +95,8 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     this.#parser = new Http1Parser("request", this, engine.httpLimits);
     this.#timer = new WheelTimer(this, 0);
     this.#sinceMs = engine.clock.monotonicMs();
-    engine.wheel.arm(this.#timer, this.#sinceMs, Math.min(engine.timeouts.headMs, engine.timeouts.idleMs));
+    this.#x.late = engine.draining;
+    engine.wheel.arm(this.#timer, this.#sinceMs, engine.draining ? lingerMs : Math.min(engine.timeouts.headMs, engine.timeouts.idleMs));
     socket.setNoDelay(true);
     // The reason stands in `close`, which follows.
     socket.on("error", () => undefined);
@@ -120,6 +121,21 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  /** Its caller has lost its right. What it does now ends, as a refusal while that can be said; later requests are judged by their stage. */
+  revoke(): void {
+    const x = this.#x;
+    if (!x.active) return;
+    x.forwarder?.cancel(x, "clientGone");
+    x.flag = "UAEX";
+    x.reason = "caller_not_allowed";
+    if (x.responseStarted) {
+      this.abortResponse(x);
+      return;
+    }
+    x.status = 403;
+    this.reply(x);
   }
 
   // --- bytes in ---
@@ -387,7 +403,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
       this.#refuse(408, "head_timeout");
       return;
     }
-    if (this.#phase === phases.idle && quietMs >= timeouts.idleMs) {
+    if (this.#phase === phases.idle && (quietMs >= timeouts.idleMs || this.#engine.draining)) {
       this.#endSocket();
       return;
     }

@@ -3,6 +3,8 @@ import { logExchange } from "./access-log.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { Exchange, Stage } from "./exchange.ts";
 import { Continue } from "./exchange.ts";
+import { refusalOf } from "./refusal.ts";
+import type { Refusal } from "./refusal.ts";
 import { responseFlags } from "./response-flag.ts";
 
 /** Upper bounds in ms of the buckets of request durations; Istio's, from half a millisecond. The last bucket is open. */
@@ -29,12 +31,22 @@ export class RequestSeries {
   retries = 0;
   bytesReceived = 0;
   bytesSent = 0;
+  /** Refusals by their reason, whoever refused: ourselves or the callee's sidecar. */
+  readonly refusals = new Map<string, RefusalCount>();
 
   constructor(service: string, cluster: string, region: string) {
     this.service = service;
     this.cluster = cluster;
     this.region = region;
   }
+}
+
+/** Refusals for one reason. */
+export interface RefusalCount {
+  readonly refusal: Refusal;
+  count: number;
+  /** The latest, wall-clock ms. */
+  lastMs: number;
 }
 
 /** More series than this share one named "other": a label set never grows without bound. */
@@ -86,6 +98,7 @@ export class TelemetryStage implements Stage {
     series.outcomes.set(outcome, (series.outcomes.get(outcome) ?? 0) + 1);
     increment(series.durations, bucketOf(durationMs));
     if (flag > 0) increment(series.flags, flag);
+    if (x.reason !== "") this.#countRefusal(series, x.reason);
     if (this.#log !== undefined) logExchange(this.#log, x, this.#clock.nowMs(), durationMs);
     if (this.onEnd !== undefined) this.onEnd(x, this.#clock.nowMs(), durationMs);
   }
@@ -93,6 +106,16 @@ export class TelemetryStage implements Stage {
   /** All counters as they are now. */
   *series(): Generator<RequestSeries> {
     for (const places of this.#series.values()) yield* places.values();
+  }
+
+  #countRefusal(series: RequestSeries, reason: string): void {
+    const refusal = refusalOf(reason);
+    if (refusal === undefined) return;
+    const known = series.refusals.get(reason);
+    const counted = known ?? { refusal, count: 0, lastMs: 0 };
+    counted.count++;
+    counted.lastMs = this.#clock.nowMs();
+    if (known === undefined) series.refusals.set(reason, counted);
   }
 
   #seriesOf(x: Exchange): RequestSeries {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { acceptExactly, createClientTlsOptions } from "#federation/identity/tls-options.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
@@ -12,7 +12,7 @@ import { WatchedValue } from "#federation/runtime/watched.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { emptySnapshot } from "../control/snapshot-builder.ts";
 import { createTestTrustDomain } from "./identity-fixture.ts";
-import { createInboundStats, InboundListener, isCallerAllowed, type InboundConnection } from "./inbound-listener.ts";
+import { createInboundStats, InboundListener, isCallerAllowed, refusingRule, type InboundConnection } from "./inbound-listener.ts";
 import { TlsContexts } from "./tls-contexts.ts";
 import { createTlsConnector } from "./tls-connector.ts";
 
@@ -22,11 +22,13 @@ const evil = createTestTrustDomain("shop.example");
 const server = shop.svid("/ns/web/sa/catalog");
 const friend = shop.svid("/ns/web/sa/storefront");
 const sni = "p80.catalog.web.svc.shop.example";
+const tcpSni = "p90.catalog.web.svc.shop.example";
 
 let svid = new WatchedValue<X509Svid | undefined>(server);
 let snapshot = new WatchedValue<Snapshot>(emptySnapshot);
 let stats = createInboundStats();
 let served: InboundConnection[] = [];
+let revoked: SpiffeId[] = [];
 let listener: InboundListener;
 const sockets: TLSSocket[] = [];
 
@@ -39,10 +41,14 @@ function snapshotWith(callers: readonly CallerRule[]): Snapshot {
     port: { name: "http", port: 80, protocol: "http" },
     callers,
   };
+  const tcp: InboundPort = { ...inbound, port: { name: "tcp", port: 90, protocol: "tcp" } };
   return {
     ...emptySnapshot,
     bundles: new Map([shop.bundle, pay.bundle].map((bundle) => [bundle.trustDomain, bundle])),
-    inbound: new Map([[sni, inbound]]),
+    inbound: new Map([
+      [sni, inbound],
+      [tcpSni, tcp],
+    ]),
   };
 }
 
@@ -51,6 +57,7 @@ beforeEach(async () => {
   snapshot = new WatchedValue<Snapshot>(snapshotWith([shopRule, payRule]));
   stats = createInboundStats();
   served = [];
+  revoked = [];
   const contexts = new TlsContexts(svid, snapshot);
   const material = contexts.serverMaterial();
   if (material === undefined) throw new Error("there is an identity");
@@ -63,9 +70,11 @@ beforeEach(async () => {
       stats,
       clock: systemClock,
       logger: silentLogger,
+      refusedConnectionsMax: 2,
       serve: (connection) => {
         served.push(connection);
         connection.socket.write(`hello ${connection.callerId}`);
+        return connection.inbound.port.protocol === "http" ? { revoke: () => void revoked.push(connection.callerId) } : undefined;
       },
     },
     material,
@@ -105,12 +114,31 @@ describe("InboundListener", () => {
     expect(served[1]?.callerCertificate.length).toBeGreaterThan(100);
   });
 
-  it("refuses callers outside the rules, unknown names, and identities that are no workloads", async () => {
-    expect(await greeting(pay.svid("/ns/core/sa/intruder"))).toBe("");
-    expect(await greeting(shop.svid("/atoll/gateway/shop-eu"))).toBe("");
+  it("refuses callers outside the rules on TCP ports, unknown names, and identities that are no workloads", async () => {
+    expect(await greeting(pay.svid("/ns/core/sa/intruder"), tcpSni)).toBe("");
+    expect(await greeting(shop.svid("/atoll/gateway/shop-eu"), tcpSni)).toBe("");
     expect(stats.refused.get("callerRefused")).toBe(2);
     expect(await greeting(friend, "p81.catalog.web.svc.shop.example")).toBe("");
     expect(stats.refused.get("unknownName")).toBe(1);
+  });
+
+  it("hands over callers outside the rules on HTTP ports, to be told so, a few at a time", async () => {
+    const intruder = pay.svid("/ns/core/sa/intruder");
+    const kept = [dial(intruder), dial(shop.svid("/atoll/gateway/shop-eu"))];
+    await Promise.all(kept.map((socket) => once(socket, "data")));
+    expect([stats.refusedOpen, stats.refused.size]).toEqual([2, 0]);
+    expect(await greeting(intruder)).toBe("");
+    expect(stats.refused.get("callerRefused")).toBe(1);
+    // A right that comes, and a connection that goes, each make room.
+    snapshot.set(snapshotWith([shopRule, { trustDomain: payRule.trustDomain, principals: ["*"] }]));
+    listener.refresh();
+    expect(stats.refusedOpen).toBe(1);
+    const refused = served.find((connection) => connection.callerId.endsWith("/atoll/gateway/shop-eu"))?.socket;
+    const closed = refused === undefined ? undefined : once(refused, "close");
+    refused?.destroy();
+    await closed;
+    expect(stats.refusedOpen).toBe(0);
+    expect(revoked).toEqual([]);
   });
 
   it("fails the handshake of a certificate that claims a domain whose root did not sign it", async () => {
@@ -134,16 +162,22 @@ describe("InboundListener", () => {
     expect(open.destroyed).toBe(false);
   });
 
-  it("cuts off exactly the callers that a new snapshot no longer names", async () => {
-    const ledger = dial(pay.svid("/ns/core/sa/ledger"));
-    const storefront = dial(friend);
-    await Promise.all([once(ledger, "data"), once(storefront, "data")]);
+  it("cuts off exactly the callers that a new snapshot no longer names, or has them told", async () => {
+    const ledger = dial(pay.svid("/ns/core/sa/ledger"), tcpSni);
+    const storefront = dial(friend, tcpSni);
+    const toHttp = dial(pay.svid("/ns/core/sa/ledger"));
+    await Promise.all([ledger, storefront, toHttp].map((socket) => once(socket, "data")));
     const cut = once(ledger, "error");
     snapshot.set(snapshotWith([shopRule]));
     listener.refresh();
     expect(await cut).toMatchObject([{ code: "ECONNRESET" }]);
     expect(storefront.destroyed).toBe(false);
-    expect(stats.revoked).toBe(1);
+    expect(toHttp.destroyed).toBe(false);
+    expect(revoked).toEqual(["spiffe://pay.example/ns/core/sa/ledger"]);
+    expect([stats.revoked, stats.refusedOpen]).toEqual([2, 1]);
+    // Told once.
+    listener.refresh();
+    expect([stats.revoked, revoked.length]).toEqual([2, 1]);
   });
 
   it("resets connections while it has no identity", async () => {
@@ -194,6 +228,13 @@ describe("createTlsConnector", () => {
   it("fails at once where no bundle says whom to believe", async () => {
     expect(await attempt(friend, ["spiffe://unknown.example/ns/web/sa/catalog" as SpiffeId])).toEqual(["error"]);
   });
+});
+
+test("a refusal says which rule it comes from", () => {
+  const rules = [payRule];
+  expect(refusingRule(rules, "spiffe://shop.example/ns/a/sa/b" as SpiffeId)).toBe("no rule names shop.example");
+  expect(refusingRule(rules, "spiffe://pay.example/ns/a/sa/b" as SpiffeId)).toBe("the rule for pay.example names other workloads");
+  expect(refusingRule(rules, "spiffe://pay.example/atoll/gateway/x" as SpiffeId)).toBe("an identity of the mesh itself is no workload");
 });
 
 describe("isCallerAllowed", () => {

@@ -14,7 +14,7 @@ import { hopProtocol } from "../hop/frames.ts";
 import { HandshakeGate } from "./handshake-gate.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 
-/** A caller whose handshake and right to call have been checked. */
+/** A connection whose caller has been proved by its handshake. */
 export interface InboundConnection {
   readonly socket: TLSSocket;
   /** In lower case. */
@@ -27,6 +27,12 @@ export interface InboundConnection {
   reset(): void;
 }
 
+/** Whoever serves an accepted connection and can say no on it, in words. */
+export interface RefusingServer {
+  /** The caller has lost its right: ends what it does; from now on every request of it is refused. */
+  revoke(): void;
+}
+
 /** Why an inbound connection was refused. */
 export type InboundRefusal = "handshake" | "unknownName" | "peerUnverified" | "callerRefused" | "tooManyConnections" | "tooManyHandshakes" | "noIdentity";
 
@@ -35,13 +41,15 @@ export interface InboundStats {
   accepted: number;
   active: number;
   handshakes: number;
-  /** Connections closed because a new snapshot no longer lets their caller call. */
+  /** Connections whose caller a new snapshot no longer lets call. */
   revoked: number;
+  /** Open connections of callers that may not call, kept to tell them so. */
+  refusedOpen: number;
   readonly refused: Map<InboundRefusal, number>;
 }
 
 export function createInboundStats(): InboundStats {
-  return { accepted: 0, active: 0, handshakes: 0, revoked: 0, refused: new Map() };
+  return { accepted: 0, active: 0, handshakes: 0, revoked: 0, refusedOpen: 0, refused: new Map() };
 }
 
 export interface InboundListenerOptions {
@@ -50,21 +58,34 @@ export interface InboundListenerOptions {
   readonly port: number;
   readonly contexts: TlsContexts;
   readonly snapshot: Watched<Snapshot>;
-  /** Takes an accepted connection over. */
-  readonly serve: (connection: InboundConnection) => void;
+  /**
+   * Takes an accepted connection over. On HTTP ports also one whose caller may not call, which judges each request again and
+   * answers: a reset would look like a broken place. Undefined: there is nobody to say it, so a caller that loses its right is cut off.
+   */
+  readonly serve: (connection: InboundConnection) => RefusingServer | undefined;
   readonly stats: InboundStats;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly connectionsMax?: number;
+  readonly refusedConnectionsMax?: number;
 }
 
 const connectionsMaxDefault = 10_000;
+/** Connections kept for callers that may not call. Their sidecars need one each to hear it; more would be room for strangers. */
+const refusedConnectionsMaxDefault = 64;
 const handshakeTimeoutMs = 10_000;
 
 /** True when a rule names the caller, or all workloads of its trust domain, which the handshake proved. `/atoll/` identities are no workloads. */
 export function isCallerAllowed(callers: readonly CallerRule[], callerId: SpiffeId): boolean {
   const trustDomain = trustDomainOf(callerId);
   return callers.some((rule) => rule.trustDomain === trustDomain && rule.principals.some((principal) => principal === callerId || (principal === "*" && !isReservedPath(callerId))));
+}
+
+/** Why the rules refuse a caller that `isCallerAllowed` does not let call, in words for an operator. */
+export function refusingRule(callers: readonly CallerRule[], callerId: SpiffeId): string {
+  const trustDomain = trustDomainOf(callerId);
+  if (isReservedPath(callerId)) return "an identity of the mesh itself is no workload";
+  return callers.some((rule) => rule.trustDomain === trustDomain) ? `the rule for ${trustDomain} names other workloads` : `no rule names ${trustDomain}`;
 }
 
 /**
@@ -80,7 +101,7 @@ export class InboundListener {
   readonly #leaves = new LeafReadings();
   /** Connections in their handshake, by the remote address and port that tell them apart here. */
   readonly #shaking = new Map<string, { readonly raw: Socket; readonly leave: () => void }>();
-  readonly #open = new Map<TLSSocket, { readonly sni: string; readonly callerId: SpiffeId; readonly raw: Socket }>();
+  readonly #open = new Map<TLSSocket, OpenConnection>();
   #material: TlsMaterial;
 
   private constructor(options: InboundListenerOptions, material: TlsMaterial) {
@@ -106,7 +127,7 @@ export class InboundListener {
     return portOf(this.#tcp);
   }
 
-  /** Call when the SVID or the snapshot has changed: swaps the context and closes connections whose caller lost its right. */
+  /** Call when the SVID or the snapshot has changed: swaps the context and revokes connections whose caller lost its right. */
   refresh(): void {
     const material = this.#options.contexts.serverMaterial();
     if (material !== undefined && material !== this.#material) {
@@ -114,13 +135,35 @@ export class InboundListener {
       this.#tls.setSecureContext(createServerContextOptions(material));
     }
     const { inbound, bundles } = this.#options.snapshot.current;
-    for (const [socket, { sni, callerId, raw }] of this.#open) {
+    for (const [socket, open] of this.#open) {
+      const { sni, callerId } = open;
       const port = inbound.get(sni);
-      if (port !== undefined && bundles.has(trustDomainOf(callerId)) && isCallerAllowed(port.callers, callerId)) continue;
-      this.#options.stats.revoked++;
-      raw.resetAndDestroy();
-      socket.destroy();
+      const isAllowed = port !== undefined && bundles.has(trustDomainOf(callerId)) && isCallerAllowed(port.callers, callerId);
+      if (isAllowed === !open.refused) continue;
+      if (isAllowed) this.#setRefused(open, false);
+      else this.#revoke(socket, open);
     }
+  }
+
+  #revoke(socket: TLSSocket, open: OpenConnection): void {
+    this.#options.stats.revoked++;
+    if (open.server !== undefined && this.#mayRefuseMore()) {
+      this.#setRefused(open, true);
+      open.server.revoke();
+      return;
+    }
+    open.raw.resetAndDestroy();
+    socket.destroy();
+  }
+
+  #setRefused(open: OpenConnection, refused: boolean): void {
+    if (open.refused === refused) return;
+    open.refused = refused;
+    this.#options.stats.refusedOpen += refused ? 1 : -1;
+  }
+
+  #mayRefuseMore(): boolean {
+    return this.#options.stats.refusedOpen < (this.#options.refusedConnectionsMax ?? refusedConnectionsMaxDefault);
   }
 
   /** Accepts nothing new. Connections are their servers' to end. */
@@ -189,11 +232,21 @@ export class InboundListener {
     const verdict = verifyPeer(socket, () => true, (der) => this.#leaves.read(der));
     if (verdict.kind === "refused") return this.#drop(socket, "peerUnverified", { sni, reason: verdict.reason });
     const callerId = verdict.spiffeId;
-    if (!isCallerAllowed(inbound.callers, callerId)) return this.#drop(socket, "callerRefused", { sni, spiffeId: callerId });
-    this.#open.set(socket, { sni, callerId, raw });
-    socket.once("close", () => this.#open.delete(socket));
+    const refused = !isCallerAllowed(inbound.callers, callerId);
+    if (refused) {
+      const facts = { sni, spiffeId: callerId, rule: refusingRule(inbound.callers, callerId) };
+      if (inbound.port.protocol !== "http" || !this.#mayRefuseMore()) return this.#drop(socket, "callerRefused", facts);
+      this.#options.logger.info("The requests of a caller are refused.", facts);
+    }
+    const open: OpenConnection = { sni, callerId, raw, refused: false, server: undefined };
+    this.#setRefused(open, refused);
+    this.#open.set(socket, open);
+    socket.once("close", () => {
+      this.#setRefused(open, false);
+      this.#open.delete(socket);
+    });
     const callerCertificate = socket.getPeerX509Certificate()?.raw ?? Buffer.alloc(0);
-    this.#options.serve({ socket, sni, inbound, callerId, callerCertificate, reset: () => raw.resetAndDestroy() });
+    open.server = this.#options.serve({ socket, sni, inbound, callerId, callerCertificate, reset: () => raw.resetAndDestroy() });
   }
 
   #drop(socket: TLSSocket, refusal: InboundRefusal, facts: Readonly<Record<string, string>>): void {
@@ -211,6 +264,16 @@ export class InboundListener {
     refused.set(refusal, (refused.get(refusal) ?? 0) + 1);
     this.#options.logger.debug("An inbound connection was refused.", { refusal, ...facts });
   }
+}
+
+/** A connection that was handed over. */
+interface OpenConnection {
+  readonly sni: string;
+  readonly callerId: SpiffeId;
+  readonly raw: Socket;
+  /** Its caller may not call, and is told so at each request. */
+  refused: boolean;
+  server: RefusingServer | undefined;
 }
 
 function peerKey(socket: Socket): string {
