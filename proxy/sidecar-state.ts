@@ -49,7 +49,7 @@ export function describeSnapshot(control: ControlLink): object {
     connected: control.discovery.connected,
     nacks: control.discovery.nacks,
     lastNack: control.discovery.lastNack,
-    services: Array.from(services.values(), (view) => ({ service: view.host, ports: view.ports, serverIdentities: view.serverIdentities, places: view.places })),
+    services: Array.from(services.values(), (view) => ({ service: view.host, ports: view.ports, serverIdentities: view.serverIdentities, policy: view.policy, places: view.places })),
     bundles: Array.from(bundles.values(), ({ trustDomain, sequence, x509Authorities }) => ({ trustDomain, sequence, roots: x509Authorities.length })),
     inbound: Array.from(inbound, ([sni, port]) => ({ sni, protocol: port.port.protocol, callers: port.callers })),
     gatewayRoutes: Array.from(gatewayRoutes.values(), ({ sni, endpoints }) => ({ sni, endpoints })),

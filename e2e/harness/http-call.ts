@@ -13,11 +13,11 @@ const loopback = "127.0.0.1";
 const answerWithinMs = 15_000;
 
 /** Calls `host` through whatever listens on `port`: a sidecar's outbound port, its admin page, its metrics. A connection of its own each time. */
-export function call(port: number, options: { readonly host?: string; readonly path?: string; readonly method?: string } = {}): Promise<Answer> {
+export function call(port: number, options: { readonly host?: string; readonly path?: string; readonly method?: string; readonly withinMs?: number } = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const { host, path = "/", method = "GET" } = options;
+    const { host, path = "/", method = "GET", withinMs = answerWithinMs } = options;
     const outgoing = request(
-      { host: loopback, port, path, method, agent: false, headers: { ...(host === undefined ? {} : { host }), "content-length": 0 }, setHost: host === undefined, timeout: answerWithinMs },
+      { host: loopback, port, path, method, agent: false, headers: { ...(host === undefined ? {} : { host }), "content-length": 0 }, setHost: host === undefined, timeout: withinMs },
       (incoming) => {
         const parts: Buffer[] = [];
         incoming.on("data", (part: Buffer) => parts.push(part));
@@ -28,7 +28,7 @@ export function call(port: number, options: { readonly host?: string; readonly p
         });
       },
     );
-    outgoing.once("timeout", () => outgoing.destroy(new Error(`no answer within ${answerWithinMs / 1000} s`)));
+    outgoing.once("timeout", () => outgoing.destroy(new Error(`no answer within ${withinMs / 1000} s`)));
     outgoing.once("error", reject);
     outgoing.end();
   });

@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAtollError } from "#federation/runtime/errors.ts";
@@ -6,7 +7,7 @@ import { parseLabel } from "#federation/model/names.ts";
 import { sumWindows } from "#services/cli/demo/request-window.ts";
 import { eventually, pause } from "../harness/eventually.ts";
 import { call, metricOf, sendRaw } from "../harness/http-call.ts";
-import { bundleOf, dial, http2Hello, issueWithIntermediateOf, svidOf } from "../harness/mesh-tls.ts";
+import { bundleOf, dial, http2Hello, type Dial, issueWithIntermediateOf, svidOf } from "../harness/mesh-tls.ts";
 import { twoRegions } from "../harness/plans.ts";
 import { TestFederation } from "../harness/test-federation.ts";
 
@@ -100,11 +101,25 @@ describe("a relationship for one service and one caller", () => {
     expect(await dial({ port: sidecar, svid, bundle, servername: ledgerSni })).toMatchObject({ kind: "refused" });
   });
 
-  it("refuses another caller of the trusted side", async () => {
+  it("refuses another caller of the trusted side at once, with the reason, and takes it for no fault of the place", async () => {
     const svid = await svidOf(federation.directoryOf("probe"));
     const bundle = bundleOf(federation.directoryOf("pay-eu-1-plane"), "pay.example");
-    expect((await federation.callThrough("probe", payments)).status).toBeGreaterThanOrEqual(400);
-    expect(await dial({ port: await federation.port("pay-eu-1-payments-proxy", "inbound"), svid, bundle, servername: paymentsSni })).toMatchObject({ kind: "refused" });
+    for (let count = 0; count < 8; count++) {
+      expect(await federation.callThrough("probe", payments)).toMatchObject({ status: 403, body: "caller_not_allowed\n" });
+    }
+    const sidecar = await federation.port("pay-eu-1-payments-proxy", "inbound");
+    expect(answerOf(await dial({ port: sidecar, svid, bundle, servername: paymentsSni }))).toBe("403 caller_not_allowed");
+    const lines = readFileSync(accessLog, "utf8").trim().split("\n");
+    const refused = await eventually("the access log's lines", () => {
+      const found = lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line["authority"] === payments);
+      return found.length === 8 && found;
+    });
+    for (const line of refused) expect(line).toMatchObject({ response_code: 403, response_flags: "UAEX", response_code_details: "caller_not_allowed", attempts: 1 });
+    const { places } = await federation.admin<{ readonly places: readonly { readonly lowered: boolean; readonly verdict: string; readonly because: string }[] }>("probe", `/explain?service=${payments}`);
+    expect(places.some(({ lowered, verdict }) => lowered || verdict === "down")).toBe(false);
+    expect(places[0]?.because).toMatch(/^refuses us: caller_not_allowed, last at /);
+    expect(metricOf(await federation.metrics("probe"), "atoll_refused_total", ['reason="caller_not_allowed"', 'side="outbound"'])).toBe(8);
+    expect(metricOf(await federation.metrics("pay-eu-1-payments-proxy"), "atoll_refused_total", ['reason="caller_not_allowed"', 'side="inbound"'])).toBeGreaterThanOrEqual(9);
   });
 
   it("gives the called side no way to call back: neither by name nor by a certificate that its plane did issue", async () => {
@@ -117,6 +132,67 @@ describe("a relationship for one service and one caller", () => {
     const gateway = await federation.port("shop-eu-gateway", "gateway");
     expect(await dial({ port: gateway, svid, bundle, servername: catalogSni })).toMatchObject({ kind: "refused" });
   });
+
+  /** Status and reason of an answer to a dial. */
+  function answerOf(result: Dial): string {
+    if (result.kind === "refused") return result.reason;
+    const text = result.bytes.toString("latin1");
+    return `${text.slice(9, 12)} ${/x-atoll-reason: (\S+)/.exec(text)?.[1]}`;
+  }
+});
+
+describe("a policy that gives requests ten minutes", () => {
+  const longMs = 600_000;
+  /** Longer than the 15 s that requests get unless a policy says otherwise. */
+  const slowMs = 16_000;
+
+  it("gives them ten minutes on the whole path, and what flows is not cut at all", async () => {
+    const app = "shop-eu-catalog";
+    const port = await federation.port(app, "http");
+    await federation.kill(app);
+    await using _ = await openSlowApp(port);
+    const file = join(federation.place.directory, "long.yaml");
+    const spec = `targetRef: { namespace: web, name: catalog, trustDomain: shop.example }\n  locality: { mode: nearest }\n  timeouts: { requestMs: ${longMs}, idleMs: ${longMs} }\n`;
+    writeFileSync(file, `apiVersion: atoll.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: { name: catalog, namespace: web }\nspec:\n  ${spec}`);
+    expect((await federation.place.atoll("apply", "-f", file)).code).toBe(0);
+    await eventually("the policy is known", async () => {
+      const { services } = await federation.admin<{ readonly services: readonly { readonly service: string; readonly policy: { readonly timeouts: { readonly requestMs: number } } }[] }>("probe", "/snapshot");
+      return services.some(({ service, policy }) => service.startsWith("catalog.web.") && policy.timeouts.requestMs === longMs);
+    });
+    await eventually("the application in its place answers", async () => (await federation.callThrough("probe", "catalog.web", "/healthz")).body === "slow app");
+    const outbound = await federation.port("probe", "outbound");
+    const slow = (method: string, path: string) => call(outbound, { host: "catalog.web", method, path, withinMs: slowMs * 2 });
+    const answers = await Promise.all([slow("POST", "/slow"), slow("GET", "/stream?every=1000"), slow("GET", `/stream?every=${slowMs}`)]);
+    expect(answers.map(({ status, body }) => `${status} ${body}`)).toEqual(["200 done", `200 ${"tick ".repeat(slowMs / 1_000)}done`, "200 tick done"]);
+    await federation.start(app);
+  });
+
+  /** An application that takes its time: before the head, between bytes, or with a byte each second. */
+  async function openSlowApp(port: number): Promise<AsyncDisposable> {
+    const server = createServer((request, response) => {
+      const url = new URL(request.url ?? "/", "http://app");
+      request.resume();
+      if (url.pathname === "/slow") setTimeout(() => response.end("done"), slowMs);
+      else if (url.pathname === "/stream") void stream(response, Number(url.searchParams.get("every")));
+      else response.end("slow app");
+    });
+    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+    return {
+      async [Symbol.asyncDispose]() {
+        server.closeAllConnections();
+        await new Promise<void>((resolve) => server.close(() => resolve()));
+      },
+    };
+  }
+
+  async function stream(response: ServerResponse, everyMs: number): Promise<void> {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    for (let passedMs = 0; passedMs < slowMs; passedMs += everyMs) {
+      response.write("tick ");
+      await pause(everyMs);
+    }
+    response.end("done");
+  }
 });
 
 describe("a certificate of one trust domain that claims an identity of another", () => {
