@@ -12,15 +12,30 @@ test("allows a few retries to a service without traffic", () => {
   expect(takeAll(new RetryBudget(0.2), 5)).toBe(retryFloor);
 });
 
-test("allows a fifth of the last ten seconds' requests", () => {
+test("allows a fifth of the requests that were answered, over ten seconds", () => {
   const budget = new RetryBudget(0.2);
-  for (let request = 0; request < 1000; request++) budget.recordRequest(request * 10);
-  expect(takeAll(budget, 9_999)).toBe(200);
+  let taken = 0;
+  for (let request = 0; request < 1000; request++) {
+    budget.recordAnswered(request * 10);
+    if (budget.tryTake(request * 10)) taken++;
+  }
+  expect(taken).toBeGreaterThanOrEqual(199);
+  expect(taken).toBeLessThanOrEqual(200 + retryFloor);
+});
+
+test("allows next to none once nothing is answered", () => {
+  const budget = new RetryBudget(0.2);
+  for (let request = 0; request < 1000; request++) budget.recordAnswered(request * 10);
+  expect(takeAll(budget, 9_999)).toBe(40);
+  let taken = 0;
+  for (let request = 0; request < 1000; request++) if (budget.tryTake(12_000 + request * 10)) taken++;
+  expect(taken).toBeLessThanOrEqual(20 * retryFloor);
+  expect(taken / 1000).toBeLessThan(0.1);
 });
 
 test("forgets what is older than ten seconds", () => {
   const budget = new RetryBudget(0.2);
-  for (let request = 0; request < 1000; request++) budget.recordRequest(500);
+  for (let request = 0; request < 1000; request++) budget.recordAnswered(500);
   expect(takeAll(budget, 900)).toBe(200);
   expect(takeAll(budget, 9_900)).toBe(0);
   expect(takeAll(budget, 10_100)).toBe(retryFloor);
@@ -28,7 +43,7 @@ test("forgets what is older than ten seconds", () => {
 
 test("survives a clock that stands still and one that leaps", () => {
   const budget = new RetryBudget(0.5);
-  for (let request = 0; request < 10; request++) budget.recordRequest(50_000);
+  for (let request = 0; request < 10; request++) budget.recordAnswered(50_000);
   expect(takeAll(budget, 49_000)).toBe(5);
   expect(takeAll(budget, 9e9)).toBe(retryFloor);
 });
@@ -38,18 +53,18 @@ test("agrees with a list of all events", () => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 120 }), (events) => {
       const budget = new RetryBudget(0.2);
-      const requests: number[] = [];
+      const answered: number[] = [];
       const retries: number[] = [];
       let nowMs = 0;
       for (const { afterMs, retry } of events) {
         nowMs += afterMs;
-        const inWindow = (second: number): boolean => Math.floor(nowMs / 1000) - second < 10;
+        const within = (list: readonly number[], seconds: number): number => list.filter((second) => Math.floor(nowMs / 1000) - second < seconds).length;
         if (!retry) {
-          budget.recordRequest(nowMs);
-          requests.push(Math.floor(nowMs / 1000));
+          budget.recordAnswered(nowMs);
+          answered.push(Math.floor(nowMs / 1000));
           continue;
         }
-        const expected = retries.filter(inWindow).length < Math.max(retryFloor, requests.filter(inWindow).length * 0.2);
+        const expected = [10, 2].every((seconds) => within(retries, seconds) < Math.max(retryFloor, within(answered, seconds) * 0.2));
         expect(budget.tryTake(nowMs)).toBe(expected);
         if (expected) retries.push(Math.floor(nowMs / 1000));
       }

@@ -4,33 +4,38 @@ const windowSeconds = 10;
 export const retryFloor = 3;
 
 /**
- * Bounds the retries to one service to a share of the requests of the last 10 s, so that an outage is not multiplied.
+ * Bounds the retries to one service to a share of the requests that were answered, over the last 10 s and over the present
+ * and the last second: where nothing is answered a retry only adds to the load, and within a second or two there are none.
  * A ring of whole seconds: no allocation, no timer; O(1) for each call.
  */
 export class RetryBudget {
   readonly #ratio: number;
-  readonly #requests = new Int32Array(windowSeconds);
+  readonly #answered = new Int32Array(windowSeconds);
   readonly #retries = new Int32Array(windowSeconds);
-  #requestsTotal = 0;
+  #answeredTotal = 0;
   #retriesTotal = 0;
   #second = Number.NEGATIVE_INFINITY;
 
-  /** `ratio` is retries for each request, in [0, 1]. */
+  /** `ratio` is retries for each answered request, in [0, 1]. */
   constructor(ratio: number) {
     this.#ratio = ratio;
   }
 
-  /** Counts a first try. `nowMs` is monotonic. */
-  recordRequest(nowMs: number): void {
+  /** Counts a request that was answered, whatever the answer, but for failures of what is behind. `nowMs` is monotonic. */
+  recordAnswered(nowMs: number): void {
     const slot = this.#advance(nowMs);
-    this.#requests[slot] = (this.#requests[slot] ?? 0) + 1;
-    this.#requestsTotal++;
+    this.#answered[slot] = (this.#answered[slot] ?? 0) + 1;
+    this.#answeredTotal++;
   }
 
   /** True when one more retry fits, which is then counted. */
   tryTake(nowMs: number): boolean {
     const slot = this.#advance(nowMs);
-    if (this.#retriesTotal >= Math.max(retryFloor, this.#requestsTotal * this.#ratio)) return false;
+    const last = (slot + windowSeconds - 1) % windowSeconds;
+    const recentAnswered = (this.#answered[slot] ?? 0) + (this.#answered[last] ?? 0);
+    const recentRetries = (this.#retries[slot] ?? 0) + (this.#retries[last] ?? 0);
+    if (this.#retriesTotal >= Math.max(retryFloor, this.#answeredTotal * this.#ratio)) return false;
+    if (recentRetries >= Math.max(retryFloor, recentAnswered * this.#ratio)) return false;
     this.#retries[slot] = (this.#retries[slot] ?? 0) + 1;
     this.#retriesTotal++;
     return true;
@@ -48,9 +53,9 @@ export class RetryBudget {
   }
 
   #clear(slot: number): void {
-    this.#requestsTotal -= this.#requests[slot] ?? 0;
+    this.#answeredTotal -= this.#answered[slot] ?? 0;
     this.#retriesTotal -= this.#retries[slot] ?? 0;
-    this.#requests[slot] = 0;
+    this.#answered[slot] = 0;
     this.#retries[slot] = 0;
   }
 }

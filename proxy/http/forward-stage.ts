@@ -50,7 +50,6 @@ export class ForwardStage implements Stage, Forwarder {
     x.forwarder = this;
     x.user ??= new Attempt(this, x);
     x.upstreamStartMs = x.startMs;
-    x.route?.budget.recordRequest(x.startMs);
     const { heldBytesMax } = this.#options.limits;
     if (x.requestFraming === "none") x.requestComplete = true;
     // An earlier stage may have let it wait, while its body came.
@@ -243,6 +242,15 @@ export class ForwardStage implements Stage, Forwarder {
     return refusal.elsewhere && this.#mayTryAgain(x, true);
   }
 
+  /** The response has come whole. */
+  answered(x: Exchange, outcome: Outcome): void {
+    if (outcome === "success" && x.route !== undefined) {
+      const nowMs = this.#options.clock.monotonicMs();
+      x.route.budget.recordAnswered(nowMs);
+    }
+    this.settle(x, outcome);
+  }
+
   /** Ends the try that is under way, as `outcome`. */
   settle(x: Exchange, outcome: Outcome): void {
     const { candidate } = x;
@@ -419,7 +427,7 @@ class Attempt implements ConnectionUser, TimerOwner {
     this.#stage.options.wheel.cancel(this.#responseTimer);
     x.upstreamMs = this.#stage.options.clock.monotonicMs() - x.upstreamStartMs;
     x.responseTrailers = trailers;
-    this.#stage.settle(x, x.refusal?.outcome ?? (x.status === 502 || x.status === 503 || x.status === 504 ? "gatewayError" : "success"));
+    this.#stage.answered(x, x.refusal?.outcome ?? (x.status === 502 || x.status === 503 || x.status === 504 ? "gatewayError" : "success"));
     if (x.responseHeld) {
       // Complete and held: it has a known length now, whatever its framing was. Trailers need chunks still.
       if ((x.responseFraming === "chunked" && trailers === "") || x.responseFraming === "close") {

@@ -325,8 +325,9 @@ describe("retries", () => {
       client.write(requestFor("GET", "/"));
       await client.response();
     }
-    expect(requests).toBeLessThanOrEqual(121);
-    expect(requests).toBeGreaterThan(103);
+    // Nothing is answered, so that only the floor of three remains.
+    expect(requests).toBeLessThanOrEqual(103);
+    expect(requests).toBeGreaterThan(100);
   });
 
   test("of a large response that broke after its start are not made: the client sees a reset", async () => {
