@@ -14,8 +14,8 @@ const homeShare = 2 / 3;
 const inFlightAimed = 58;
 /** What a request waits for besides the storefront's own work: the catalog or the payments behind it, ms. */
 export const behindMs = 20;
-/** Shorter work shows nothing more. */
-export const workMsMin = 150;
+/** Shorter work would let too few be in flight at the highest rate. */
+const workMsMin = 150;
 /** Longer work would come near to what a user waits. */
 const workMsMax = 3_000;
 const lowerRatio = 0.6;

@@ -1,8 +1,9 @@
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { storefrontWorkMs } from "../up/demo-federation.ts";
 import type { ProcessKind } from "../up/process-spec.ts";
 import type { SupervisorClient } from "../up/supervisor-client.ts";
-import { behindMs, loadFor, lowerRate, workMsMin, type DemoLoad } from "./demo-load.ts";
+import { behindMs, loadFor, lowerRate, type DemoLoad } from "./demo-load.ts";
 import { drillObjection, healthyForMs, type GuardedUsers } from "./drill-guard.ts";
 import { drillMatrix, scoreDrill, type DrillRecord, type DrillScore, type MatrixRow } from "./drill-score.ts";
 import { sumWindows, type WindowSum } from "./request-window.ts";
@@ -170,7 +171,7 @@ class RegionLossDrill {
   /** Waits until the guard has no objection, so long at most; returns the last one. */
   async #objectionAfter(limitMs: number): Promise<string | undefined> {
     const { clock, users, region } = this.#options;
-    const guarded = (one: UsersClient): GuardedUsers => ({ region: one.region, windows: one.windows, workMs: behindMs + (one.region === region ? this.#load.workMs : workMsMin) });
+    const guarded = (one: UsersClient): GuardedUsers => ({ region: one.region, windows: one.windows, workMs: behindMs + (one.region === region ? this.#load.workMs : storefrontWorkMs) });
     // Answers of the newest window may still be on their way to us.
     const objection = (): string | undefined => drillObjection(users.map(guarded), clock.nowMs() - this.#home.windowMs);
     await this.#watch(() => objection() === undefined, limitMs);

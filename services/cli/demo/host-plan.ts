@@ -30,11 +30,11 @@ export interface HostPlan {
 
 /**
  * What a user's request costs on its way through edge, storefront, catalog and back, in rounds of the probe, and what a
- * process of the federation costs per second while nobody calls. Measured beside the probe in one run, two cores: 4.2 ms
- * and 15 ms at 550 µs a round.
+ * process of the federation costs per second while nobody calls. Measured in one run with the probe, two cores: 3.9 ms
+ * and 14 ms at 550 µs a round.
  */
-const requestRounds = 8;
-const processRoundsPerSecond = 27;
+const requestRounds = 7;
+const processRoundsPerSecond = 25;
 /** The steady state takes at most so much of the processors: a region's loss, and starting it again, need the rest. */
 const steadyRatioMax = 0.45;
 /** With fewer requests than this three regions are too many. */
