@@ -87,8 +87,8 @@ class RegionLossDrill {
   readonly #signal: AbortSignal;
   readonly #home: UsersClient;
   #load: DemoLoad;
-  /** When the load last changed, wall-clock ms. */
-  #loadAtMs = 0;
+  /** When the rate was last lowered, wall-clock ms. */
+  #rateAtMs = 0;
   #step: DrillStep = "observing";
   #stepBeganMs = 0;
   #observerStallMs = 0;
@@ -116,7 +116,7 @@ class RegionLossDrill {
     // A host that was busy meanwhile has left a queue: the drill would measure that.
     await this.#untilQuiet();
     await this.#untilInFlight();
-    const beganAtMs = Math.max(quietAtMs, this.#loadAtMs);
+    const beganAtMs = Math.max(quietAtMs, this.#rateAtMs);
     const { atMs: killAtMs, names } = await supervisor.kill({ region }, this.#signal);
     const inFlightAtKill = await this.#home.inFlightAt(killAtMs, this.#signal);
     this.#begin("killed", `${region} is gone: ${plural(names.length, "process", "processes")} by SIGKILL, ${inFlightAtKill} requests in flight into it`);
@@ -193,10 +193,10 @@ class RegionLossDrill {
 
   async #setLoad(load: DemoLoad): Promise<void> {
     const { clock, users } = this.#options;
+    if (load.ratePerSecond !== this.#load.ratePerSecond) this.#rateAtMs = clock.nowMs();
     this.#load = load;
     await this.#options.setWork(load.workMs, this.#signal);
     for (const one of users) await one.setRate(load.rates.get(one.region) ?? 1, this.#signal);
-    this.#loadAtMs = clock.nowMs();
   }
 
   async #bringBack(names: readonly string[]): Promise<void> {

@@ -24,7 +24,8 @@ const windowsSchema = z.object({
 const countSchema = z.object({ inFlight: z.number() });
 const failuresSchema = z.array(z.object({ atMs: z.number(), request: z.string(), reason: z.string() }));
 
-const quickMs = 5_000;
+/** A host with a neighbour may keep a process from its turn for seconds. */
+const quickMs = 15_000;
 
 /** One request that failed, as the users saw it. */
 export type SeenFailure = z.infer<typeof failuresSchema>[number];

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { ProcessSpec, ProcessView } from "./process-spec.ts";
 import { supervisorSocketName, type Selection } from "./supervisor.ts";
 
-const quickMs = 5_000;
+/** A host with a neighbour may keep a process from its turn for seconds. */
+const quickMs = 15_000;
 const stopMs = 60_000;
 
 /** The supervisor of one federation, as the command line talks to it. Both are of one installation, so answers are taken as typed. */
