@@ -33,6 +33,20 @@ export function addSidecarMetrics(registry: Registry, state: SidecarState): void
       }
     },
   });
+  addGauge(registry, {
+    name: "atoll_gateway_leaving",
+    help: "1 for a remote gateway that has announced its end and that none has replaced yet.",
+    labels: ["destination_cluster", "address"],
+    read: (add) => {
+      for (const gateway of state.prober.gateways) add(gatewayLabels(gateway), gateway.leaving ? 1 : 0);
+    },
+  });
+  addCounter(registry, { name: "atoll_process_stalls_total", help: "Times at which this process itself did not run when it should have.", read: (add) => add({}, state.stall.count) });
+  addCounter(registry, {
+    name: "atoll_process_stalled_milliseconds_total",
+    help: "Time in which this process itself did not run; it is taken out of every verdict on others.",
+    read: (add) => add({}, state.stall.totalMs),
+  });
   addCounter(registry, {
     name: "atoll_access_log_dropped_total",
     help: "Access log lines that did not fit or could not be written.",

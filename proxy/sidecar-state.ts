@@ -7,6 +7,7 @@ import type { AccessLogFile } from "./admin/access-log-file.ts";
 import type { ControlLink } from "./control/control-link.ts";
 import type { SessionStats } from "./control/registry-session.ts";
 import type { GatewayProber } from "./health/gateway-prober.ts";
+import type { LocalStall } from "./health/local-stall.ts";
 import type { HopServer } from "./hop/hop-server.ts";
 import type { OutboundRoutes } from "./http/outbound-routes.ts";
 import type { TelemetryStage } from "./http/telemetry-stage.ts";
@@ -20,6 +21,7 @@ import type { PlaceHealth } from "./upstream/place-health.ts";
 export interface SidecarState {
   readonly control: ControlLink;
   readonly clock: Clock;
+  readonly stall: LocalStall;
   readonly pools: PoolSet;
   readonly places: PlaceHealth;
   readonly prober: GatewayProber;
@@ -73,6 +75,7 @@ export function describeStats(state: SidecarState): object {
   return {
     identity: { spiffeId: control.svid.current?.spiffeId ?? null, notAfterMs: control.svid.current?.notAfterMs ?? null, ...control.identityEvents },
     plane: { identity: control.plane.current?.identity ?? null, addresses: control.plane.current?.addresses ?? [], ...control.discovery, ageMs: control.ageMs ?? null },
+    stalls: { count: state.stall.count, totalMs: Math.round(state.stall.totalMs) },
     session: state.session,
     services,
     gateways: state.prober.gateways,

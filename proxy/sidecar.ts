@@ -20,6 +20,7 @@ import { createProxyRegistry } from "./control/proxy-metrics.ts";
 import { createSessionStats, runRegistrySession } from "./control/registry-session.ts";
 import { awaitFooting, type Footing } from "./control/start-control.ts";
 import { GatewayProber } from "./health/gateway-prober.ts";
+import { LocalStall } from "./health/local-stall.ts";
 import { InboundServer } from "./http/inbound-server.ts";
 import { OutboundRoutes } from "./http/outbound-routes.ts";
 import { OutboundServer } from "./http/outbound-server.ts";
@@ -257,13 +258,14 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const connectorStats = { handshakes: 0, failures: 0, unstartable: 0 };
   const contexts = new TlsContexts(control.svid, snapshot);
   const connector = createTlsConnector(contexts, connectorStats);
-  const wheel = new TimingWheel(clock);
+  const stall = new LocalStall(clock);
+  const wheel = new TimingWheel(clock, stall);
   const hopFaults = new Map<string, number>();
   const pools = new PoolSet({ connector, clock, random, wheel, hopFaults });
   const places = new PlaceHealth(clock, { region, cluster, roundTripMs: new Map() });
   const routes = new OutboundRoutes({ pools, board: places, clock, random });
   routes.apply(snapshot.current);
-  const prober = new GatewayProber({ connector, pools, places, clock, random, logger });
+  const prober = new GatewayProber({ connector, pools, places, clock, stall, random, logger });
   const accessLog = config.accessLog === undefined ? undefined : await AccessLogFile.open(config.accessLog.path, clock);
   const log = accessLog === undefined || config.accessLog === undefined ? undefined : { ...config.accessLog, sink: accessLog };
   const outboundTelemetry = new TelemetryStage(clock, log);
@@ -297,10 +299,11 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     telemetry: outboundTelemetry,
     findRoute: (host) => routes.find(host),
   });
-  const tcp = await openTcpListeners(config, { own: trustDomainOf(footing.svid.spiffeId), routes, connector, clock, stats: tcpStats });
+  const tcp = await openTcpListeners(config, { own: trustDomainOf(footing.svid.spiffeId), routes, connector, clock, stall, stats: tcpStats });
   const state: SidecarState = {
     control,
     clock,
+    stall,
     pools,
     places,
     prober,
@@ -322,12 +325,12 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
 
 function openTcpListeners(
   config: ProxyConfig,
-  parts: { readonly own: TrustDomainName; readonly routes: OutboundRoutes; readonly connector: Connector; readonly clock: Clock; readonly stats: TcpStats },
+  parts: { readonly own: TrustDomainName; readonly routes: OutboundRoutes; readonly connector: Connector; readonly clock: Clock; readonly stall: LocalStall; readonly stats: TcpStats },
 ): Promise<readonly TcpListener[]> {
-  const { own, routes, connector, clock, stats } = parts;
+  const { own, routes, connector, clock, stall, stats } = parts;
   return Promise.all(
     config.tcpListeners.map(({ port, service, servicePort }) =>
-      TcpListener.open({ address: loopback, port, connector, clock, stats, chooser: () => routes.routeToPort(serviceHostOf(service, own), servicePort) }),
+      TcpListener.open({ address: loopback, port, connector, clock, stall, stats, chooser: () => routes.routeToPort(serviceHostOf(service, own), servicePort) }),
     ),
   );
 }

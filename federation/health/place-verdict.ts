@@ -2,6 +2,8 @@ import type { OutlierPolicy } from "#federation/model/traffic-policy.ts";
 import type { PlaceCondition } from "#federation/model/verdict.ts";
 import { createOutlierState, eject, isEjected, recordFailure, recordSuccess } from "./outlier-ejection.ts";
 import type { OutlierState } from "./outlier-ejection.ts";
+import { believedRatio, compareSlowness, createSlowness, forgetSlowness, isSlow, recordAnswer, recordSlowEnd } from "./slowness.ts";
+import type { Comparison, Slowness } from "./slowness.ts";
 
 /** Bounds of the verdict on a place. */
 export interface PlaceVerdictPolicy {
@@ -14,17 +16,21 @@ export interface PlaceVerdictPolicy {
   readonly holdDownMs: number;
   /** How long its share then takes to grow to the whole. */
   readonly rampMs: number;
+  /** Share of a slow place's traffic that goes elsewhere while there is nothing to compare it with. */
+  readonly probeRatio: number;
 }
 
 /**
  * Defaults: two pings, because one may be lost with nothing broken; a hold-down longer than a gateway's restart loop;
- * a ramp that lets connections and caches warm (Istio's warm-up begins at 10 % too).
+ * a ramp that lets connections and caches warm (Istio's warm-up begins at 10 % too); a trickle that brings
+ * the six answers that decide with sixty requests, and that no place is hurt by.
  */
 export const defaultPlaceVerdictPolicy: Omit<PlaceVerdictPolicy, "outlier"> = {
   unansweredPingsMax: 2,
   evidenceAgeMs: 60_000,
   holdDownMs: 5_000,
   rampMs: 10_000,
+  probeRatio: 0.1,
 };
 
 /** The ramp's first share: enough to see a failure, little enough not to hurt. */
@@ -33,14 +39,23 @@ const rampStartRatio = 0.1;
 /**
  * What one observer has seen of one place. Mutable and owned by the data path; times are monotonic ms.
  *
- *   usable --N failures, or pings unanswered--> ejected --time over, pings answered--> held down --quiet--> ramp --> usable
- *                                                  ^                                      |                 |
- *                                                  +--------------- any failure ----------+-----------------+
+ *   usable --N failures, or pings unanswered,--> ejected --time over, pings answered--> held down --quiet--> ramp --> usable
+ *            or slower than another place           ^                                      |                 | ^
+ *                                                   +--------------- any failure ----------+-----------------+ |
+ *   usable --its gateways leave--> leaving --others are there-------------------------------------------------+
+ *
+ * Failures to connect, resets and unanswered pings speak of the place itself. Timeouts and gateway errors may be everybody's,
+ * so they lower it only by comparison, and no longer than the comparison holds (ADR 13).
  */
 export interface PlaceEvidence {
   readonly requests: OutlierState;
+  readonly slowness: Slowness;
+  /** While it is lowered for slowness: the believed share of slow ends that did it; 0 otherwise. */
+  slowerRatio: number;
   unansweredPings: number;
   lastPongMs: number;
+  /** Its gateways have announced that they end. */
+  leaving: boolean;
   /** Since when nothing lowers the place any more, after it was lowered; -Infinity when it never was, +Infinity while it is. */
   returnedAtMs: number;
 }
@@ -53,12 +68,22 @@ export interface PlaceReport {
   readonly ageMs: number;
 }
 
+/** By what is judged, and when. */
+export interface Judging {
+  readonly policy: PlaceVerdictPolicy;
+  /** Monotonic. */
+  readonly nowMs: number;
+}
+
 /** A place of which nothing has been seen. */
 export function createPlaceEvidence(): PlaceEvidence {
   return {
     requests: createOutlierState(),
+    slowness: createSlowness(),
+    slowerRatio: 0,
     unansweredPings: 0,
     lastPongMs: Number.NEGATIVE_INFINITY,
+    leaving: false,
     returnedAtMs: Number.NEGATIVE_INFINITY,
   };
 }
@@ -67,12 +92,26 @@ export function createPlaceEvidence(): PlaceEvidence {
 export function recordPlaceSuccess(evidence: PlaceEvidence, nowMs: number): void {
   evidence.unansweredPings = 0;
   recordSuccess(evidence.requests, nowMs);
+  recordAnswer(evidence.slowness, nowMs);
 }
 
-/** A request failed by the place's fault; true when that lowers it now. No allocation. */
+/**
+ * A request ended in a timeout or a gateway error; true when the place is lowered for that now, because one of `others`, the
+ * service's other places, does clearly better. `isBurst`: such ends come many at once.
+ */
+export function recordPlaceSlowEnd(evidence: PlaceEvidence, others: readonly PlaceEvidence[], end: Judging & { readonly isBurst: boolean }): boolean {
+  const { isBurst, nowMs } = end;
+  // What was sent before it was lowered says nothing new.
+  if (isEjected(evidence.requests, nowMs)) return false;
+  recordSlowEnd(evidence.slowness, others.map((other) => other.slowness), { isBurst, nowMs });
+  return lowerIfSlower(evidence, others, end);
+}
+
+/** A connect to the place failed, or a connection broke; true when that lowers it now. No allocation. */
 export function recordPlaceFailure(evidence: PlaceEvidence, policy: PlaceVerdictPolicy, nowMs: number): boolean {
   if (isReturning(evidence, policy, nowMs)) return lower(evidence, policy, nowMs);
   if (!recordFailure(evidence.requests, policy.outlier, nowMs)) return false;
+  evidence.slowerRatio = 0;
   evidence.returnedAtMs = Number.POSITIVE_INFINITY;
   return true;
 }
@@ -95,31 +134,90 @@ export function recordPingTimeout(evidence: PlaceEvidence, policy: PlaceVerdictP
 }
 
 /**
- * The verdict on a place and what routing makes of it at `nowMs` (monotonic). Ask again after each `true` of a
- * record function and at least every 250 ms while a place is not healthy: a return happens by time, and `evidence`
- * keeps the moment at which it was first seen here.
+ * The verdict on a place and what routing makes of it at `nowMs` (monotonic); `others` are the service's other places. Ask
+ * again after each `true` of a record function and at least every 250 ms while a place is not healthy: a return happens by
+ * time, a comparison is decided by what others do, and `evidence` keeps the moment at which it was first seen here.
  * The one verdict function of proxies, planes, simulate and explain.
  */
-export function placeCondition(evidence: PlaceEvidence, report: PlaceReport, policy: PlaceVerdictPolicy, nowMs: number): PlaceCondition {
+export function placeCondition(evidence: PlaceEvidence, others: readonly PlaceEvidence[], report: PlaceReport, judging: Judging): PlaceCondition {
+  const { policy, nowMs } = judging;
+  if (evidence.slowerRatio > 0) liftIfShared(evidence, others, judging);
+  else lowerIfSlower(evidence, others, judging);
   const lowered = loweredReason(evidence, policy, nowMs);
   if (lowered !== undefined) {
     // The hold-down starts when the last thing that lowered the place has ended, and this is where that is seen.
     evidence.returnedAtMs = Number.POSITIVE_INFINITY;
-    return { verdict: "down", lowered: true, rampRatio: 0, reason: lowered };
+    return { verdict: "down", lowered: true, rampRatio: 0, probeRatio: 0, reason: lowered };
+  }
+  if (evidence.leaving) {
+    // Nothing has failed there: once others have come in their stead there is nothing to wait for but warmth.
+    evidence.returnedAtMs = nowMs - policy.holdDownMs;
+    return { verdict: "suspect", lowered: true, rampRatio: 0, probeRatio: 0, reason: "its gateways have announced that they end" };
   }
   if (evidence.returnedAtMs === Number.POSITIVE_INFINITY) evidence.returnedAtMs = nowMs;
+  evidence.slowerRatio = 0;
   const quietMs = nowMs - evidence.returnedAtMs;
-  if (quietMs < policy.holdDownMs) return { verdict: "suspect", lowered: true, rampRatio: 0, reason: "held down after it came back" };
+  if (quietMs < policy.holdDownMs) return { verdict: "suspect", lowered: true, rampRatio: 0, probeRatio: 0, reason: "held down after it came back" };
   const ramp = Math.min(1, (quietMs - policy.holdDownMs) / Math.max(1, policy.rampMs));
   const rampRatio = rampStartRatio + (1 - rampStartRatio) * ramp;
-  if (ramp < 1) return { verdict: "suspect", lowered: false, rampRatio, reason: "traffic returns step by step" };
-  return { ...unloweredVerdict(evidence, report, policy, nowMs), lowered: false, rampRatio: 1 };
+  if (ramp < 1) return { verdict: "suspect", lowered: false, rampRatio, probeRatio: 0, reason: "traffic returns step by step" };
+  if (isSlow(evidence.slowness, 1, nowMs)) return slowCondition(evidence, others, judging);
+  return { ...unloweredVerdict(evidence, report, policy, nowMs), lowered: false, rampRatio: 1, probeRatio: 0 };
+}
+
+/** Slow, and not lowered: because the fault is shared, or nobody knows yet, or it has not lasted. */
+function slowCondition(evidence: PlaceEvidence, others: readonly PlaceEvidence[], judging: Judging): PlaceCondition {
+  const { policy, nowMs } = judging;
+  const slow = `${Math.round(evidence.slowness.ratio * 100)} % of its latest requests ended in timeouts or gateway errors`;
+  const rest = { verdict: "suspect", lowered: false, rampRatio: 1, probeRatio: 0 } as const;
+  const sound = others.filter((other) => isSound(other, judging));
+  if (sound.length === 0) return { ...rest, reason: `${slow}, and there is no other place to go to` };
+  const comparison = compare(believedRatio(evidence.slowness), sound, nowMs);
+  if (comparison === "alike") return { ...rest, reason: `${slow}, and other places do no better: nothing is gained by leaving it` };
+  if (comparison === "slower") return { ...rest, reason: `${slow}, and another place does better: it is left if that lasts` };
+  return { ...rest, probeRatio: policy.probeRatio, reason: `${slow}; a few requests go elsewhere to see whether they fare better there` };
 }
 
 function loweredReason(evidence: PlaceEvidence, policy: PlaceVerdictPolicy, nowMs: number): string | undefined {
   // Requests and pings that fail in step mean the path; the one that still fails is named.
   if (evidence.unansweredPings >= policy.unansweredPingsMax) return "its gateway leaves pings unanswered";
-  return isEjected(evidence.requests, nowMs) ? "requests to it failed in a row" : undefined;
+  if (!isEjected(evidence.requests, nowMs)) return undefined;
+  if (evidence.slowerRatio === 0) return "requests to it failed in a row";
+  return "most of its requests ended in timeouts or gateway errors while another place did clearly better";
+}
+
+function lowerIfSlower(evidence: PlaceEvidence, others: readonly PlaceEvidence[], judging: Judging): boolean {
+  const { slowness } = evidence;
+  const { policy, nowMs } = judging;
+  if (isEjected(evidence.requests, nowMs)) return false;
+  if (!isSlow(slowness, isReturning(evidence, policy, nowMs) ? 1 : policy.outlier.consecutiveFailures, nowMs)) return false;
+  const sound = others.filter((other) => isSound(other, judging));
+  if (compare(believedRatio(slowness), sound, nowMs) !== "slower") return false;
+  lower(evidence, policy, nowMs);
+  evidence.slowerRatio = believedRatio(slowness);
+  forgetSlowness(slowness);
+  return true;
+}
+
+/** The load that left it may have made the others as slow, or they are gone: then it is no worse, and carries its part again. */
+function liftIfShared(evidence: PlaceEvidence, others: readonly PlaceEvidence[], judging: Judging): void {
+  const { policy, nowMs } = judging;
+  if (!isEjected(evidence.requests, nowMs)) return;
+  const sound = others.filter((other) => isSound(other, judging));
+  const comparison = compare(evidence.slowerRatio, sound, nowMs);
+  if (sound.length > 0 && comparison !== "alike" && comparison !== "partlyAlike") return;
+  evidence.requests.ejectedUntilMs = nowMs;
+  evidence.slowerRatio = 0;
+  evidence.returnedAtMs = nowMs - policy.holdDownMs;
+}
+
+/** A place that requests could go to instead. */
+function isSound(evidence: PlaceEvidence, { policy, nowMs }: Judging): boolean {
+  return !evidence.leaving && loweredReason(evidence, policy, nowMs) === undefined;
+}
+
+function compare(believed: number, others: readonly PlaceEvidence[], nowMs: number): Comparison {
+  return compareSlowness(believed, others.map((other) => other.slowness), nowMs);
 }
 
 function unloweredVerdict(
@@ -148,6 +246,7 @@ function isReturning(evidence: PlaceEvidence, policy: PlaceVerdictPolicy, nowMs:
 }
 
 function lower(evidence: PlaceEvidence, policy: PlaceVerdictPolicy, nowMs: number): true {
+  evidence.slowerRatio = 0;
   eject(evidence.requests, policy.outlier, nowMs);
   evidence.requests.lastFailureMs = nowMs;
   evidence.returnedAtMs = Number.POSITIVE_INFINITY;

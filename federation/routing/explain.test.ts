@@ -37,6 +37,17 @@ test("names the evidence that lowered a place", () => {
   expect(explanation.places[0]?.because).toBe("last resort: requests to it failed in a row");
 });
 
+test("says that a place is slow, and where it is compared", () => {
+  const slow: PlaceCondition = { ...healthyCondition, verdict: "suspect", probeRatio: 0.1, reason: "90 % of its latest requests ended in timeouts or gateway errors; a few requests go elsewhere to see whether they fare better there" };
+  const { chosen, places } = explainChoice(question({ "shop-eu": slow }));
+  expect(chosen).toBe("shop-eu");
+  expect(places.map(({ share, because }) => [share, because])).toEqual([
+    [0.9, `own cluster; ${slow.reason}`],
+    [0.1, "a few requests come here to compare a slow place with"],
+    [0, "nearer places carry all traffic"],
+  ]);
+});
+
 test("a service without places goes nowhere", () => {
   const explanation = explainChoice({ ...question(), service: serviceAt([]) });
   expect(explanation.chosen).toBeUndefined();

@@ -119,6 +119,7 @@ function reasonOf(ranked: RankedPlace, facts: PlaceFacts): string {
   if (load.panicked[ranked.level] === true) return "panic: under half of its level is ready and nothing else can take the rest, so readiness is ignored";
   if (load.order.mode === "weights" && ranked.level === 0) return `its share by weight; ${state}`;
   const levelLoad = load.levelLoads[ranked.level] ?? 0;
+  if (levelLoad === 0) return "a few requests come here to compare a slow place with";
   if (ranked.level === 0) return `${nearness(ranked)}; ${levelLoad < 1 ? "it cannot carry all traffic" : state}`;
   return levelLoad < 1 ? "takes what nearer places cannot carry" : `nearest that can serve; ${state}`;
 }

@@ -63,7 +63,7 @@ export function serviceAt(places: readonly Place[], locality: LocalityPolicy = {
 }
 
 /** A place that the data path has lowered. For tests. */
-export const downCondition: PlaceCondition = { verdict: "down", lowered: true, rampRatio: 0, reason: "requests to it failed in a row" };
+export const downCondition: PlaceCondition = { verdict: "down", lowered: true, rampRatio: 0, probeRatio: 0, reason: "requests to it failed in a row" };
 
 /** A place that answers. For tests. */
 export const healthyCondition: PlaceCondition = { ...unobservedCondition, verdict: "healthy", reason: "it answers requests" };

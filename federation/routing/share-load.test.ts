@@ -26,6 +26,14 @@ describe("shareLoad", () => {
     expect(sharesOf(three, nearest)).toEqual({ "shop-eu": 100, "shop-us": 0, "shop-ap": 0 });
   });
 
+  test("lends a few requests of a slow place to the nearest other that nothing is said against", () => {
+    const slow: PlaceCondition = { ...healthyCondition, verdict: "suspect", probeRatio: 0.1 };
+    expect(sharesOf(three, nearest, { "shop-eu": slow })).toEqual({ "shop-eu": 90, "shop-us": 10, "shop-ap": 0 });
+    expect(sharesOf(three, nearest, { "shop-eu": slow, "shop-us": slow })).toEqual({ "shop-eu": 90, "shop-us": 0, "shop-ap": 10 });
+    expect(sharesOf(three, nearest, { "shop-eu": slow, "shop-us": downCondition, "shop-ap": downCondition })).toEqual({ "shop-eu": 100, "shop-us": 0, "shop-ap": 0 });
+    expect(sharesOf(three.slice(0, 1), nearest, { "shop-eu": slow })).toEqual({ "shop-eu": 100 });
+  });
+
   test("spills to the next nearest what a half-ready home cannot carry", () => {
     expect(sharesOf([localPlace("shop-eu", "eu-west", 2, 4), ...three.slice(1)], nearest)).toEqual({ "shop-eu": 70, "shop-us": 30, "shop-ap": 0 });
   });

@@ -16,7 +16,7 @@ export interface PlaceShares {
 /**
  * Spreads load over the levels by Envoy's arithmetic, within a level over regions by weight and over clusters by
  * ready capacity. Panic distrusts readiness counts, never the data path: a lowered place has no share at all and is
- * reached as a last resort only.
+ * reached as a last resort only. A slow place that there is nothing to compare with lends a few of its requests to the next.
  * `conditions[i]` belongs to `order.places[i]`. Pure, O(places).
  */
 export function shareLoad(order: PlaceOrder, conditions: readonly PlaceCondition[], overprovisioning = defaultOverprovisioning): PlaceShares {
@@ -32,7 +32,25 @@ export function shareLoad(order: PlaceOrder, conditions: readonly PlaceCondition
   } else {
     spreadByCapacity(shares, members.flat(), 1, true);
   }
-  return { order, shares, lastResort: lastResortOrder(order, conditions), levelLoads, panicked };
+  const lastResort = lastResortOrder(order, conditions);
+  for (const [index, condition] of conditions.entries()) {
+    if (condition.probeRatio > 0) lendProbes(shares, index, { ratio: condition.probeRatio, to: lastResort.find((other) => other !== index && mayAnswer(order, conditions, other)) });
+  }
+  return { order, shares, lastResort, levelLoads, panicked };
+}
+
+function lendProbes(shares: Float64Array, from: number, probe: { readonly ratio: number; readonly to: number | undefined }): void {
+  if (probe.to === undefined) return;
+  const lent = (shares[from] ?? 0) * probe.ratio;
+  shares[from] = (shares[from] ?? 0) - lent;
+  shares[probe.to] = (shares[probe.to] ?? 0) + lent;
+}
+
+/** Has somebody who may answer, and nothing is said against it. */
+function mayAnswer(order: PlaceOrder, conditions: readonly PlaceCondition[], index: number): boolean {
+  const ranked = order.places[index];
+  const condition = conditions[index];
+  return ranked !== undefined && ranked.capacity > 0 && ranked.readyRatio > 0 && condition?.lowered === false && condition.probeRatio === 0;
 }
 
 interface Member {

@@ -1,12 +1,19 @@
 import type { Socket } from "node:net";
+import { createRoundTrip, echoBoundMs, recordEcho, recordSilence } from "#federation/health/round-trip.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import type { Connector, UpstreamTarget } from "../upstream/connector.ts";
+import type { LocalStall } from "./local-stall.ts";
+import { drainWord, pingBytes } from "./ping-words.ts";
 
 /** What a link tells the prober. `broken` says how much it proves: a black hole or a reset takes the pools with it, a refusal does not. */
 export interface GatewayLinkEvents {
   onPong(roundTripMs: number): void;
   onBroken(cause: "unanswered" | "reset" | "refused"): void;
+  /** It said that it drains, or it has ended after it said so. */
+  onLeaving(): void;
+  /** One that had left answers again, or one that drained is replaced by one that does not. */
+  onReturned(): void;
 }
 
 export interface GatewayLinkOptions {
@@ -16,45 +23,54 @@ export interface GatewayLinkOptions {
   readonly inFlight: () => number;
   readonly events: GatewayLinkEvents;
   readonly clock: Clock;
+  /** What this process slept is taken out of round trips and bounds. */
+  readonly stall: LocalStall;
   readonly random: Random;
 }
 
-const pingBytes = 8;
 /** With nothing to lose, a gateway is asked so often. */
 const idlePingMs = 1_000;
-/** While requests are on their way. Together with `graceMs` this is the promised 350 ms beyond three round trips. */
+/** While requests are on their way. With the bound on an echo this is the promised 3 × RTT + 350 ms. */
 const busyPingMs = 100;
-const graceMs = 250;
-/** Until a round trip has been measured. */
-const roundTripMsDefault = 300;
 const connectMs = 2_000;
 const retryMsMin = 250;
 const retryMsMax = 2_000;
-/** Weight of the newest sample. */
-const smoothing = 0.2;
-/** At 100 ms apart, more than any deadline allows for. */
+/** At 100 ms apart, more than any bound allows for. */
 const outstandingMax = 64;
+/** After sleeping so long we may be the one whom others gave up: the end of a connection then says nothing of them … */
+const oversleptMs = 1_000;
+/** … nor what ends so soon after. */
+const aftermathMs = 1_000;
 
 /**
  * One warm connection to a gateway's reserved name, on which nonces travel there and back.
  *
- *   connecting --handshake--> open --no echo in 3 RTT + 250 ms, or reset--> broken --pause--> connecting
- *        |                                                                    ^
- *        +-- refused, or no handshake in time --------------------------------+
+ *   connecting --handshake--> open --no echo within its bound, or reset--> broken --pause--> connecting
+ *        |                     |                                            ^
+ *        |                     +--"I drain"--> leaving --its end--> left ---(quietly)-----> connecting
+ *        +-- refused, or no handshake in time ------------------------------+
  */
 export class GatewayLink {
   readonly #options: GatewayLinkOptions;
+  readonly #roundTrip = createRoundTrip();
+  /** When the pings that are not answered were sent, on the awake clock. */
   readonly #sentAtMs: number[] = [];
   #nonceAt = 0;
-  #received = 0;
+  /** Of the word that is being received: how many bytes are there, and whether all of them are the drain word's. */
+  #wordBytes = 0;
+  #wordDrains = true;
   #lastSentMs = Number.NEGATIVE_INFINITY;
+  /** Monotonic. */
+  #lastHeardMs = 0;
   #socket: Socket | undefined;
   #timer: Disposable | undefined;
   #open = false;
+  /** The present connection's gateway said that it drains. */
+  #drains = false;
+  #leaving = false;
   #failures = 0;
   #closed = false;
   #answers = true;
-  #roundTripMs: number | undefined;
   pings = 0;
   unanswered = 0;
 
@@ -63,14 +79,19 @@ export class GatewayLink {
     this.#connect();
   }
 
-  /** False from the moment it broke until the next pong. */
+  /** False from the moment it broke or left until the next pong. */
   get answers(): boolean {
     return this.#answers;
   }
 
+  /** True from when it says that it drains until another answers at its address. */
+  get leaving(): boolean {
+    return this.#leaving;
+  }
+
   /** Smoothed; undefined until measured. */
   get roundTripMs(): number | undefined {
-    return this.#roundTripMs;
+    return this.#roundTrip.smoothedMs;
   }
 
   close(): void {
@@ -80,16 +101,19 @@ export class GatewayLink {
   }
 
   #connect(): void {
-    const { connector, target } = this.#options;
+    const { connector, target, clock, stall } = this.#options;
     this.#sentAtMs.length = 0;
-    this.#received = 0;
+    this.#wordBytes = 0;
+    this.#wordDrains = true;
+    this.#drains = false;
     this.#lastSentMs = Number.NEGATIVE_INFINITY;
+    this.#lastHeardMs = clock.monotonicMs();
     this.#open = false;
     // A small buffer of its own: an echo is eight bytes.
     const socket = connector.connect(target, {
       readBuffer: Buffer.alloc(1_024),
-      onBytes: (length) => {
-        if (this.#socket === socket) this.#echoed(length);
+      onBytes: (length, buffer) => {
+        if (this.#socket === socket) this.#read(buffer, length);
       },
       nextBuffer: () => undefined,
       onReady: () => {
@@ -109,30 +133,35 @@ export class GatewayLink {
     socket.once("close", () => {
       if (this.#socket === socket) this.#lost(failure);
     });
-    this.#arm(connectMs, () => this.#broke("refused"));
+    this.#awaitHandshake(stall.awakeMs() + connectMs);
+  }
+
+  #awaitHandshake(untilMs: number): void {
+    const leftMs = untilMs - this.#options.stall.awakeMs();
+    if (leftMs <= 0) this.#failed("refused");
+    else this.#arm(Math.max(1, leftMs), () => this.#awaitHandshake(untilMs));
   }
 
   #tick(): void {
-    const { clock, inFlight } = this.#options;
-    const nowMs = clock.monotonicMs();
-    const busy = inFlight() > 0;
+    const { stall, inFlight } = this.#options;
+    const nowMs = stall.awakeMs();
     const oldestMs = this.#sentAtMs[0];
-    const deadlineMs = this.#deadlineMs();
-    if (oldestMs !== undefined && nowMs - oldestMs >= deadlineMs) {
+    const boundMs = echoBoundMs(this.#roundTrip, nowMs);
+    if (oldestMs !== undefined && nowMs - oldestMs >= boundMs) {
       // An event-loop stall makes timers run before the bytes that have arrived: the poll phase before this immediate reads them.
       setImmediate(() => {
         const stillMs = this.#sentAtMs[0];
         if (this.#closed || !this.#open) return;
-        if (stillMs === oldestMs) this.#broke("unanswered");
+        if (stillMs === oldestMs) this.#failed("unanswered");
         else this.#tick();
       });
       return;
     }
-    const intervalMs = busy ? busyPingMs : idlePingMs;
+    const intervalMs = inFlight() > 0 ? busyPingMs : idlePingMs;
     if (nowMs - this.#lastSentMs >= intervalMs - 1 && this.#sentAtMs.length < outstandingMax) this.#send(nowMs);
-    const untilDeadlineMs = this.#sentAtMs[0] === undefined ? Number.POSITIVE_INFINITY : this.#sentAtMs[0] + deadlineMs - nowMs;
+    const untilBoundMs = this.#sentAtMs[0] === undefined ? Number.POSITIVE_INFINITY : this.#sentAtMs[0] + boundMs - nowMs;
     // Looks again often enough to see that requests have begun to travel.
-    this.#arm(Math.max(1, Math.min(busyPingMs, untilDeadlineMs)), () => this.#tick());
+    this.#arm(Math.max(1, Math.min(busyPingMs, untilBoundMs)), () => this.#tick());
   }
 
   #send(nowMs: number): void {
@@ -144,47 +173,77 @@ export class GatewayLink {
     this.#socket?.write(nonce);
   }
 
-  /** Echoes come in order, so their number says which pings they answer. */
-  #echoed(length: number): void {
-    this.#received += length;
-    const nowMs = this.#options.clock.monotonicMs();
-    for (; this.#received >= pingBytes && this.#sentAtMs.length > 0; this.#received -= pingBytes) {
-      const sampleMs = nowMs - (this.#sentAtMs.shift() ?? nowMs);
-      this.#roundTripMs = this.#roundTripMs === undefined ? sampleMs : this.#roundTripMs + smoothing * (sampleMs - this.#roundTripMs);
-      this.#failures = 0;
-      this.#answers = true;
-      this.#options.events.onPong(this.#roundTripMs);
+  /** Echoes come in order, so their number says which pings they answer; between them may stand the word of a gateway that drains. */
+  #read(buffer: Buffer, length: number): void {
+    this.#lastHeardMs = this.#options.clock.monotonicMs();
+    for (let at = 0; at < length; at++) {
+      this.#wordDrains &&= buffer[at] === drainWord[this.#wordBytes];
+      if (++this.#wordBytes < pingBytes) continue;
+      const isDrain = this.#wordDrains;
+      this.#wordBytes = 0;
+      this.#wordDrains = true;
+      if (!isDrain) this.#echoed();
+      else if (!this.#drains) {
+        this.#drains = true;
+        this.#leaving = true;
+        this.#options.events.onLeaving();
+      }
     }
+  }
+
+  #echoed(): void {
+    const sentMs = this.#sentAtMs.shift();
+    if (sentMs === undefined) return;
+    const nowMs = this.#options.stall.awakeMs();
+    recordEcho(this.#roundTrip, nowMs - sentMs, nowMs);
+    this.#failures = 0;
+    this.#answers = true;
+    // A gateway that drains says so before it answers the first ping of a connection.
+    if (this.#leaving && !this.#drains) {
+      this.#leaving = false;
+      this.#options.events.onReturned();
+    }
+    this.#options.events.onPong(this.#roundTrip.smoothedMs ?? 0);
   }
 
   #lost(failure: NodeJS.ErrnoException | undefined): void {
     if (this.#closed) return;
-    // A clean end is a gateway that drains, or closes what was idle: whether it is still there, the next connection shows.
-    if (this.#open && failure === undefined && this.#sentAtMs.length === 0) this.#retry();
-    else this.#broke(this.#open ? "reset" : "refused");
+    if (this.#open && this.#leaving) {
+      this.#answers = false;
+      this.#options.events.onLeaving();
+    }
+    // A clean end is a gateway that closes what was idle, or drains and is of an older kind: whether it is still there, the next connection shows.
+    const endsCleanly = this.#open && failure === undefined && this.#sentAtMs.length === 0;
+    if (endsCleanly || this.#overslept()) this.#retry(this.#failures);
+    else this.#failed(this.#open ? "reset" : "refused");
   }
 
-  #broke(cause: "unanswered" | "reset" | "refused"): void {
+  #overslept(): boolean {
+    return this.#options.stall.longestSince(this.#lastHeardMs - aftermathMs) >= oversleptMs;
+  }
+
+  #failed(cause: "unanswered" | "reset" | "refused"): void {
     const socket = this.#socket;
     this.#socket = undefined;
     this.#open = false;
-    this.unanswered++;
     this.#answers = false;
     socket?.destroy();
-    this.#options.events.onBroken(cause);
-    this.#retry();
+    if (cause === "unanswered") recordSilence(this.#roundTrip, this.#options.stall.awakeMs());
+    // One that has left as it said is not missed: the next connections find it when it is back.
+    const isExpected = this.#leaving && cause !== "unanswered";
+    if (!isExpected) {
+      this.unanswered++;
+      this.#options.events.onBroken(cause);
+    }
+    this.#retry(isExpected ? Math.max(1, this.#failures) : this.#failures);
   }
 
-  #retry(): void {
+  #retry(failures: number): void {
     this.#socket = undefined;
     this.#open = false;
-    const pauseMs = this.#failures === 0 ? 0 : Math.min(retryMsMax, retryMsMin * 2 ** (this.#failures - 1));
-    this.#failures++;
+    const pauseMs = failures === 0 ? 0 : Math.min(retryMsMax, retryMsMin * 2 ** (failures - 1));
+    this.#failures = failures + 1;
     this.#arm(jittered(this.#options.random, pauseMs, 0.2), () => this.#connect());
-  }
-
-  #deadlineMs(): number {
-    return 3 * (this.#roundTripMs ?? roundTripMsDefault) + graceMs;
   }
 
   #arm(delayMs: number, act: () => void): void {

@@ -8,9 +8,9 @@ import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { emptySnapshot } from "../control/snapshot-builder.ts";
 import { plainConnector } from "../upstream/connector.ts";
-import type { ConnectionPool } from "../upstream/connection-pool.ts";
 import { PlaceHealth } from "../upstream/place-health.ts";
 import { GatewayProber } from "./gateway-prober.ts";
+import { LocalStall } from "./local-stall.ts";
 
 // Time is the test's own; sockets are real. Echo latency is virtual: the server answers when the test lets it.
 
@@ -51,7 +51,9 @@ let clock = new VirtualClock();
 let places = new PlaceHealth(clock, { region: "eu-west" as RegionId, cluster: "shop-eu" as ClusterId, roundTripMs: new Map() });
 let gateway = new EchoGateway();
 let address: GatewayAddress = { address: "", port: 0 };
+let stall = new LocalStall(clock);
 let purged: string[] = [];
+const leaving = new Set<string>();
 let inFlight = 0;
 let prober: GatewayProber | undefined;
 
@@ -60,7 +62,9 @@ beforeEach(async () => {
   places = new PlaceHealth(clock, { region: "eu-west" as RegionId, cluster: "shop-eu" as ClusterId, roundTripMs: new Map() });
   gateway = new EchoGateway();
   address = await gateway.open();
+  stall = new LocalStall(clock);
   purged = [];
+  leaving.clear();
   inFlight = 0;
 });
 afterEach(() => {
@@ -100,9 +104,15 @@ function open(gateways: readonly GatewayAddress[] = [address]): GatewayProber {
   const opened = new GatewayProber({
     // The ping protocol itself is the same without TLS, which the whole-proxy test adds.
     connector: plainConnector,
-    pools: { pools: () => [{ target, load: { inFlight } } as unknown as ConnectionPool], purge: (to, port) => void purged.push(`${to}:${port}`) },
+    pools: {
+      pools: () => [{ target, load: { inFlight, leaving: leaving.has(`${target.address}:${target.port}`) }, pingsInBand: false }],
+      purge: (to, port) => void purged.push(`${to}:${port}`),
+      drainAddress: (to, port) => void leaving.add(`${to}:${port}`),
+      restoreAddress: (to, port) => void leaving.delete(`${to}:${port}`),
+    },
     places,
     clock,
+    stall,
     random: createSeededRandom(1),
     logger: silentLogger,
   });
@@ -139,8 +149,8 @@ describe("GatewayProber", () => {
     await clock.advance(40);
     for (const socket of gateway.sockets) socket.write("01234567");
     await settle(() => (status()?.roundTripMs ?? 0) > 0);
-    expect(status()?.roundTripMs).toBeCloseTo(8, 5);
-    expect(places.viewpoint.roundTripMs.get(cluster)).toBeCloseTo(8, 5);
+    expect(status()?.roundTripMs).toBeCloseTo(5, 5);
+    expect(places.viewpoint.roundTripMs.get(cluster)).toBeCloseTo(5, 5);
   });
 
   it("pings once a second when idle and ten times a second while requests are in flight", async () => {

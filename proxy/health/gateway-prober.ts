@@ -4,9 +4,11 @@ import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import type { AddressLoad } from "../upstream/address-load.ts";
 import type { PoolSet } from "../upstream/pool-set.ts";
-import type { Connector } from "../upstream/connector.ts";
+import type { Connector, UpstreamTarget } from "../upstream/connector.ts";
 import { GatewayLink } from "./gateway-link.ts";
+import type { LocalStall } from "./local-stall.ts";
 import type { PlaceHealth } from "../upstream/place-health.ts";
 
 /** One gateway as the admin page shows it. */
@@ -15,16 +17,30 @@ export interface GatewayStatus {
   readonly address: string;
   readonly port: number;
   readonly answers: boolean;
+  /** It has announced that it drains, and none has answered at its address since. */
+  readonly leaving: boolean;
   readonly roundTripMs: number | undefined;
   readonly pings: number;
   readonly unanswered: number;
 }
 
+/** Connections by the address that they lead to, whatever they carry. */
+export interface AddressPools {
+  pools(): readonly { readonly target: UpstreamTarget; readonly load: AddressLoad; readonly pingsInBand: boolean }[];
+  /** Its gateway does not answer: destroys what leads there. */
+  purge(address: string, port: number): void;
+  /** Its gateway will end: what is new goes elsewhere where it can. */
+  drainAddress(address: string, port: number): void;
+  /** A gateway that stays answers there again. */
+  restoreAddress(address: string, port: number): void;
+}
+
 export interface GatewayProberOptions {
   readonly connector: Connector;
-  readonly pools: Pick<PoolSet, "pools" | "purge">;
-  readonly places: Pick<PlaceHealth, "viewpoint" | "setViewpoint" | "pingAnswered" | "pingUnanswered">;
+  readonly pools: AddressPools;
+  readonly places: Pick<PlaceHealth, "viewpoint" | "setViewpoint" | "pingAnswered" | "pingUnanswered" | "setLeaving" | "addressesChanged">;
   readonly clock: Clock;
+  readonly stall: LocalStall;
   readonly random: Random;
   readonly logger: Logger;
 }
@@ -47,7 +63,8 @@ export function gatewayPingSni(cluster: ClusterId, gatewayIdentity: SpiffeId): s
 /**
  * Keeps a ping connection to every gateway that the snapshot names. One that falls silent or resets loses its pools at
  * once, so that requests waiting there go elsewhere, and when no gateway of a cluster answers any more, the cluster's places
- * are lowered until one does.
+ * are lowered until one does. One that announces its end loses nothing that is under way: what is new goes to the others,
+ * or to other places.
  */
 export class GatewayProber {
   readonly #options: GatewayProberOptions;
@@ -73,9 +90,11 @@ export class GatewayProber {
       if (wanted.has(key)) continue;
       probed.link.close();
       this.#probed.delete(key);
+      if (probed.link.leaving) this.#options.pools.restoreAddress(probed.gateway.address, probed.gateway.port);
     }
     for (const [key, { cluster, gateway, identity }] of wanted) {
       if (!this.#probed.has(key)) this.#probed.set(key, { cluster, gateway, link: this.#openLink(cluster, gateway, identity) });
+      this.#noteLeaving(cluster);
     }
   }
 
@@ -84,6 +103,7 @@ export class GatewayProber {
       cluster,
       ...gateway,
       answers: link.answers,
+      leaving: link.leaving,
       roundTripMs: link.roundTripMs,
       pings: link.pings,
       unanswered: link.unanswered,
@@ -96,24 +116,41 @@ export class GatewayProber {
   }
 
   #openLink(cluster: ClusterId, gateway: GatewayAddress, identity: SpiffeId): GatewayLink {
-    const { connector, clock, random, pools, places, logger } = this.#options;
+    const { connector, clock, stall, random, pools, places, logger } = this.#options;
     const { address, port } = gateway;
+    const facts = { clusterId: cluster, address, port };
     return new GatewayLink({
       target: { address, port, sni: gatewayPingSni(cluster, identity), identities: [identity] },
       connector,
       clock,
+      stall,
       random,
       inFlight: () => this.#inFlightTo(gateway),
       events: {
         onPong: () => {
           places.pingAnswered(cluster);
+          this.#noteLeaving(cluster);
           this.#noteRoundTrip(cluster);
         },
         onBroken: (cause) => {
-          logger.warn("A gateway does not answer.", { clusterId: cluster, address, port, cause });
+          logger.warn("A gateway does not answer.", { ...facts, cause });
+          // First, so that what the purge sets free does not come back.
+          if (!this.#isAnswered(cluster)) places.pingUnanswered(cluster);
+          this.#noteLeaving(cluster);
           // A refusal says nothing of connections that exist: a gateway that drains refuses new ones and serves those.
           if (cause !== "refused") pools.purge(address, port);
-          if (!this.#isAnswered(cluster)) places.pingUnanswered(cluster);
+        },
+        onLeaving: () => {
+          logger.info("A gateway drains.", facts);
+          pools.drainAddress(address, port);
+          places.addressesChanged();
+          this.#noteLeaving(cluster);
+        },
+        onReturned: () => {
+          logger.info("A gateway that had drained answers again.", facts);
+          pools.restoreAddress(address, port);
+          places.addressesChanged();
+          this.#noteLeaving(cluster);
         },
       },
     });
@@ -128,6 +165,12 @@ export class GatewayProber {
 
   #isAnswered(cluster: ClusterId): boolean {
     return this.#linksOf(cluster).some((link) => link.answers);
+  }
+
+  /** A cluster's places are left when those of its gateways that answer are all about to end, or have. */
+  #noteLeaving(cluster: ClusterId): void {
+    const links = this.#linksOf(cluster);
+    this.#options.places.setLeaving(cluster, links.some((link) => link.leaving) && links.every((link) => link.leaving || !link.answers));
   }
 
   /** Publishes the round trip to the cluster's nearest gateway when it has moved: each new viewpoint makes new orders. */

@@ -56,6 +56,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
   readonly #touched: CallerStream[] = [];
   readonly #pings = new HopPings();
   readonly #idleMs: number;
+  readonly #connectMs: number;
   #expiresMs: number;
   #lastId = 0;
   #peerStreamsMax: number;
@@ -63,7 +64,6 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
   #lent = false;
   #filled = false;
   #closed = false;
-  #tickAtMs = 0;
 
   readonly link: HopLink;
   readBuffer: Buffer = Buffer.allocUnsafeSlow(readBytes);
@@ -81,6 +81,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
     const nowMs = owner.nowMs();
     this.openedMs = nowMs;
     this.#idleMs = options.idleMs;
+    this.#connectMs = options.connectMs;
     this.#expiresMs = nowMs + options.ageMs;
     this.#peerStreamsMax = owner.hopLimits.streamsMax;
     // A response's head block is the parser's only input, so its buffers stay empty.
@@ -183,7 +184,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
 
   onBytes(length: number, buffer: Buffer): void {
     this.#filled = length === buffer.length;
-    this.#pings.heard(this.#owner.nowMs());
+    this.#pings.heard(this.#awakeMs());
     this.link.read(buffer, 0, length);
   }
 
@@ -262,7 +263,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
 
   onPong(nonce: number, buffer: Buffer, from: number): void {
     this.#readReport(buffer, from);
-    this.#pings.answered(nonce, this.#owner.nowMs());
+    this.#pings.answered(nonce, this.#awakeMs());
     this.link.roundTripMs = this.#pings.roundTripMs;
   }
 
@@ -296,13 +297,12 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
   onTimer(): void {
     const nowMs = this.#owner.nowMs();
     if (!this.ready) {
-      this.#timedOut = true;
-      this.#socket.destroy();
+      this.#onConnectTimer(nowMs);
       return;
     }
-    const lateMs = Math.max(0, nowMs - this.#tickAtMs);
-    if (this.#pings.isSilent(nowMs, lateMs)) {
-      // Nothing at all came for longer than round trips explain, ours and the way's: what is on it goes elsewhere.
+    const awakeMs = this.#awakeMs();
+    if (this.#pings.isSilent(awakeMs)) {
+      // Nothing at all came for longer than round trips explain: what is on it goes elsewhere.
       this.#socket.destroy();
       return;
     }
@@ -312,16 +312,29 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
       this.retire();
     }
     if (this.#closed) return;
-    const ping = this.#pings.due(nowMs, this.#streams.size > 0);
+    const ping = this.#pings.due(awakeMs, this.#streams.size > 0);
     if (ping !== 0) this.link.sendPing(ping);
     this.#arm();
   }
 
+  /** A handshake takes turns of this process: those that it slept through are given back. */
+  #onConnectTimer(nowMs: number): void {
+    const { wheel } = this.#owner;
+    const leftMs = this.#connectMs - (nowMs - this.openedMs) + wheel.stall.since(this.openedMs);
+    if (leftMs > 0) {
+      wheel.arm(this.#timer, nowMs, leftMs);
+      return;
+    }
+    this.#timedOut = true;
+    this.#socket.destroy();
+  }
+
+  #awakeMs(): number {
+    return this.#owner.wheel.stall.awakeMs();
+  }
+
   #arm(): void {
-    const nowMs = this.#owner.nowMs();
-    const delayMs = this.#pings.quietMs(nowMs, this.#streams.size > 0);
-    this.#tickAtMs = nowMs + delayMs;
-    this.#owner.wheel.arm(this.#timer, nowMs, delayMs);
+    this.#owner.wheel.arm(this.#timer, this.#owner.nowMs(), this.#pings.quietMs(this.#awakeMs(), this.#streams.size > 0));
   }
 
   // --- its end ---

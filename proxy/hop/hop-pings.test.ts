@@ -31,7 +31,7 @@ describe("pings in band", () => {
       const pings = new HopPings();
       const silentMs = measured(pings, Array.from({ length: 20 }, () => roundTripMs));
       let nowMs = silentMs;
-      while (!pings.isSilent(nowMs, 0)) {
+      while (!pings.isSilent(nowMs)) {
         pings.due(nowMs, true);
         nowMs += Math.min(pings.quietMs(nowMs, true), 20);
       }
@@ -47,27 +47,20 @@ describe("pings in band", () => {
     for (let step = 0; step < 20; step++) {
       nowMs += 150;
       pings.heard(nowMs);
-      expect(pings.isSilent(nowMs, 0)).toBe(false);
+      expect(pings.isSilent(nowMs)).toBe(false);
     }
   });
 
   test("round trips that vary make it patient", () => {
-    const steady = new HopPings();
-    measured(steady, Array.from({ length: 40 }, () => 50));
-    const varied = new HopPings();
-    measured(varied, Array.from({ length: 40 }, (_, at) => (at % 4 === 0 ? 800 : 20)));
-    expect(varied.boundMs).toBeGreaterThan(800);
-    expect(steady.boundMs).toBeLessThan(400);
-  });
-
-  test("what this process slept counts nothing against the peer", () => {
-    const pings = new HopPings();
-    let nowMs = measured(pings, [5]) + 10_000;
-    expect(pings.due(nowMs, true)).toBeGreaterThan(0);
-    for (let stall = 0; stall < 10; stall++) {
-      nowMs += 5_000;
-      expect(pings.isSilent(nowMs, 4_980)).toBe(false);
-      pings.heard(nowMs);
-    }
+    const bound = (roundTrips: readonly number[]): number => {
+      const pings = new HopPings();
+      let nowMs = measured(pings, roundTrips) + 10_000;
+      const askedMs = nowMs;
+      pings.due(nowMs, true);
+      while (!pings.isSilent(nowMs)) nowMs += 10;
+      return nowMs - askedMs;
+    };
+    expect(bound(Array.from({ length: 40 }, () => 50))).toBeLessThanOrEqual(410);
+    expect(bound(Array.from({ length: 40 }, (_, at) => (at % 4 === 0 ? 800 : 20)))).toBeGreaterThan(800);
   });
 });

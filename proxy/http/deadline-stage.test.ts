@@ -5,6 +5,7 @@ import { defaultTrafficPolicy, timeoutMsMax } from "#federation/model/traffic-po
 import type { TimeoutPolicy } from "#federation/model/traffic-policy.ts";
 import { RetryBudget } from "#federation/routing/retry-budget.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { LocalStall } from "../health/local-stall.ts";
 import { inboundTrafficPolicy } from "../inbound-apps.ts";
 import type { Candidate, Outcome } from "../upstream/chooser.ts";
 import type { ConnectionUser, Upstream } from "../upstream/upstream.ts";
@@ -182,8 +183,8 @@ describe("what a request says of its time", () => {
     await proxy.clock.advance(60);
     expect((await client.response()).status).toBe(504);
     // A time that the caller chose says nothing of the place.
-    const { requests } = proxy.health.evidenceOf({ host: "catalog.web.svc.shop.example" } as never, "here" as never);
-    expect(requests.consecutiveFailures).toBe(expectedMs < 15_000 ? 0 : 1);
+    const { slowness } = proxy.health.evidenceOf({ host: "catalog.web.svc.shop.example" } as never, "here" as never);
+    expect(slowness.samples).toBe(expectedMs < 15_000 ? 0 : 1);
   });
 });
 
@@ -248,7 +249,8 @@ test("a request whose stage lets it wait is answered when its time is over, and 
 test("a connection that comes after a request's time is given back unused", () => {
   let nowMs = 0;
   const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, schedule: () => ({ [Symbol.dispose]() {} }) };
-  const wheel = new TimingWheel(clock);
+  // A clock whose timers never come stands for a process that sleeps; this one has only not looked yet.
+  const wheel = new TimingWheel(clock, new LocalStall(new VirtualClock()));
   const users: ConnectionUser[] = [];
   const outcomes: Outcome[] = [];
   const pool = { target: { sni: "p80.catalog" }, acquire: (user: ConnectionUser) => users.push(user), forget: () => undefined };

@@ -4,6 +4,7 @@ import { upstreamNeeds } from "../upstream/upstream.ts";
 import type { ConnectFailure, ConnectionUser, HopRefusal, LossKind, Upstream } from "../upstream/upstream.ts";
 import type { Candidate, Outcome } from "../upstream/chooser.ts";
 import type { CancelReason, Exchange, Forwarder, Stage, StageResult } from "./exchange.ts";
+import { evidenceOf } from "../upstream/outcome-evidence.ts";
 import { Wait } from "./exchange.ts";
 import { copyFields, droppedFromResponse, fieldValue } from "./head-fields.ts";
 import { headerIds } from "./header-id.ts";
@@ -257,7 +258,8 @@ export class ForwardStage implements Stage, Forwarder {
     if (candidate === undefined) return;
     x.candidate = undefined;
     x.upstream = undefined;
-    x.route?.chooser.report(candidate, outcome);
+    const { wheel, clock } = this.#options;
+    x.route?.chooser.report(candidate, outcome === "success" ? outcome : evidenceOf(outcome, wheel.stall, { sinceMs: x.startMs, nowMs: clock.monotonicMs() }));
   }
 
   #letGo(x: Exchange, outcome: Outcome): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { LocalStall } from "../health/local-stall.ts";
 import { tickMs, TimingWheel, WheelTimer } from "./timing-wheel.ts";
 import type { TimerOwner } from "./timing-wheel.ts";
 
@@ -78,7 +79,7 @@ describe("the timing wheel", () => {
         return { [Symbol.dispose]: () => undefined };
       },
     };
-    const wheel = new TimingWheel(clock);
+    const wheel = new TimingWheel(clock, new LocalStall(new VirtualClock()));
     const recorder = new Recorder(clock);
     const timer = new WheelTimer(recorder, 1);
     wheel.arm(timer, 0, 100);

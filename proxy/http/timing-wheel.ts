@@ -1,4 +1,5 @@
 import type { Clock } from "#federation/runtime/clock.ts";
+import { LocalStall } from "../health/local-stall.ts";
 
 /** Who is told when a wheel timer is due; `kind` tells an owner's timers apart. */
 export interface TimerOwner {
@@ -37,6 +38,8 @@ const stallMs = 100;
  * the event loop due timers are held for one more poll turn, so that bytes that arrived in time win.
  */
 export class TimingWheel {
+  /** What this process slept: a timer tells how long its owner has waited, this tells how much of it anybody was awake. */
+  readonly stall: LocalStall;
   readonly #clock: Clock;
   readonly #slots: (WheelTimer | undefined)[] = Array.from({ length: slotCount }, () => undefined);
   #armedCount = 0;
@@ -45,8 +48,9 @@ export class TimingWheel {
   #ticking: Disposable | undefined;
   #yielded = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, stall: LocalStall = new LocalStall(clock)) {
     this.#clock = clock;
+    this.stall = stall;
     this.#tick = Math.floor(clock.monotonicMs() / tickMs);
   }
 

@@ -4,6 +4,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { LocalStall } from "../health/local-stall.ts";
 import type { Candidate, Chooser, Outcome } from "../upstream/chooser.ts";
 import type { ConnectionPool } from "../upstream/connection-pool.ts";
 import { plainConnector } from "../upstream/connector.ts";
@@ -54,6 +56,7 @@ async function open(chooser: Chooser | undefined, stats = createTcpStats()): Pro
     port: 0,
     connector: plainConnector,
     clock: systemClock,
+    stall: new LocalStall(new VirtualClock()),
     stats,
     chooser: () => (chooser === undefined ? undefined : { chooser, policy: defaultTrafficPolicy }),
   });

@@ -2,8 +2,10 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
+import type { LocalStall } from "../health/local-stall.ts";
 import { Tries, type Candidate, type Chooser } from "../upstream/chooser.ts";
 import type { Connector } from "../upstream/connector.ts";
+import { evidenceOf } from "../upstream/outcome-evidence.ts";
 import { plainEnd, relay, type Relay } from "./relay.ts";
 
 /** Counters of one TCP listener. */
@@ -28,6 +30,8 @@ export interface TcpListenerOptions {
   readonly chooser: () => { readonly chooser: Chooser; readonly policy: ServiceView["policy"] } | undefined;
   readonly connector: Connector;
   readonly clock: Clock;
+  /** What this process slept counts against no place. */
+  readonly stall: LocalStall;
   readonly stats: TcpStats;
   readonly connectionsMax?: number;
 }
@@ -97,6 +101,8 @@ export class TcpListener {
     }
     let take: (chunk: Buffer) => void = () => {};
     let proven = false;
+    let timedOut = false;
+    const sinceMs = this.#options.clock.monotonicMs();
     const readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
     const upstream = this.#options.connector.connect(candidate.pool.target, {
       readBuffer,
@@ -116,21 +122,26 @@ export class TcpListener {
     });
     const onEnd = (): void => void upstream.destroy();
     upstream.on("end", onEnd);
-    const timer = this.#options.clock.schedule(policy.timeouts.connectMs, () => upstream.destroy());
+    const timer = this.#options.clock.schedule(policy.timeouts.connectMs, () => {
+      timedOut = true;
+      upstream.destroy();
+    });
     const onClientGone = (): void => void upstream.destroy();
     client.once("close", onClientGone);
     upstream.on("error", () => upstream.destroy());
     upstream.once("close", () => {
       timer[Symbol.dispose]();
       client.off("close", onClientGone);
-      if (!proven) this.#failed(attempt, candidate);
+      if (proven) return;
+      const span = { sinceMs, nowMs: this.#options.clock.monotonicMs() };
+      chooser.report(candidate, client.destroyed ? "cancelled" : evidenceOf(timedOut ? "timeout" : "connectFailure", this.#options.stall, span));
+      this.#failed(attempt);
     });
   }
 
   /** No byte has left yet, so the connection may go to another place, whatever it carries. */
-  #failed(attempt: Attempt, candidate: Candidate): void {
+  #failed(attempt: Attempt): void {
     const { stats } = this.#options;
-    attempt.chooser.report(candidate, attempt.client.destroyed ? "cancelled" : "connectFailure");
     if (attempt.client.destroyed) return;
     if (attempt.triesLeft <= 1) {
       stats.failures++;
@@ -142,8 +153,9 @@ export class TcpListener {
   }
 
   #relay(attempt: Attempt, connected: Connected): void {
-    const { stats, clock } = this.#options;
+    const { stats, clock, stall } = this.#options;
     const { client, chooser, policy } = attempt;
+    const sinceMs = clock.monotonicMs();
     const { upstream, deliverTo, candidate } = connected;
     let answered = false;
     const running: Relay = relay(
@@ -160,7 +172,7 @@ export class TcpListener {
         },
         onEnd: (outcome) => {
           if (outcome === "reset") stats.failures++;
-          chooser.report(candidate, outcome === "reset" && !answered ? "reset" : "success");
+          chooser.report(candidate, outcome === "reset" && !answered ? evidenceOf("reset", stall, { sinceMs, nowMs: clock.monotonicMs() }) : "success");
         },
       },
     );

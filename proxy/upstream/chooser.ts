@@ -3,10 +3,11 @@ import { TriedPlaces } from "#federation/routing/choose-place.ts";
 import type { UpstreamPool } from "./upstream.ts";
 
 /**
- * How one try ended, as evidence on its target. `cancelled` (the client left) says nothing about the target, and `refused` (by
- * policy or admission: an answer, and a prompt one) nothing about its health.
+ * How one try ended, as evidence on its target. `connectFailure` and `reset` speak of the target itself, `timeout` and
+ * `gatewayError` only in comparison with others (ADR 13). `cancelled` (the client left) and `refused` (policy or admission
+ * said no) are no evidence about health.
  */
-export type Outcome = "success" | "connectFailure" | "reset" | "timeout" | "gatewayError" | "cancelled" | "refused";
+export type Outcome = "success" | "connectFailure" | "reset" | "timeout" | "gatewayError" | "refused" | "cancelled";
 
 /** One address that can serve a request. Lives as long as the snapshot's entry it was made from. */
 export interface Candidate {

@@ -37,6 +37,19 @@ function one(chooser: PlaceChooser, outcome: Outcome = "success"): Candidate | u
   return candidate;
 }
 
+/** One request that ends as its cluster makes it end. */
+function each(chooser: PlaceChooser, outcomes: Readonly<Record<string, Outcome>>): string {
+  const candidate = chooser.choose(new Tries());
+  if (candidate === undefined) return "none";
+  chooser.report(candidate, outcomes[candidate.cluster] ?? "success");
+  return candidate.cluster;
+}
+
+/** The ports that some of `count` requests went to. */
+function ports(chooser: PlaceChooser, count: number): ReadonlySet<number> {
+  return new Set(Array.from({ length: count }, () => one(chooser)?.pool.target.port ?? 0));
+}
+
 /** How many of `count` requests went to each cluster. */
 function spread(chooser: PlaceChooser, count: number): Record<string, number> {
   const clusters: Record<string, number> = {};
@@ -71,15 +84,99 @@ describe("the place chooser", () => {
     expect(spread(chooser, 100)).toEqual({ here: 100 });
   });
 
-  test("takes a burst of timeouts for slowness, and silence over several moments for an end", async () => {
-    const { chooser, clock } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
-    for (let count = 0; count < 50; count++) one(chooser, "timeout");
-    expect(spread(chooser, 10)).toEqual({ here: 10 });
-    for (let moment = 0; moment < 5; moment++) {
+  test("never leaves the only place for slowness, whatever it is", async () => {
+    const { chooser, clock } = setUp([localAt(10)]);
+    for (let moment = 0; moment < 40; moment++) {
       await clock.advance(500);
-      one(chooser, "timeout");
+      expect(one(chooser, "timeout")?.cluster).toBe("here");
+      one(chooser, "gatewayError");
     }
-    expect(spread(chooser, 10)).toEqual({ near: 10 });
+    expect(spread(chooser, 10)).toEqual({ here: 10 });
+  });
+
+  test("sends a tenth elsewhere to compare a slow place with, and leaves it when that answers", async () => {
+    const { chooser, clock } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
+    const outcomes: Record<string, Outcome> = { here: "timeout", near: "success" };
+    const chosen: string[] = [];
+    // Ten requests a second, since half a second is one moment.
+    for (let moment = 0; chosen.filter((cluster) => cluster === "near").length < 20; moment++) {
+      await clock.advance(100);
+      chosen.push(each(chooser, outcomes));
+    }
+    const until = chosen.lastIndexOf("here");
+    const probes = chosen.slice(0, until).filter((cluster) => cluster === "near").length;
+    expect(probes).toBeGreaterThanOrEqual(5);
+    expect(probes).toBeLessThanOrEqual(10);
+    expect(until).toBeLessThan(120);
+    expect(spread(chooser, 20)).toEqual({ near: 20 });
+  });
+
+  test("stays where it is when all places are as slow, and sends no more than a tenth elsewhere to know it", async () => {
+    const { chooser, clock, health, view } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
+    const chosen: Record<string, number> = {};
+    for (let moment = 0; moment < 400; moment++) {
+      await clock.advance(100);
+      const cluster = each(chooser, { here: "timeout", near: "timeout" });
+      chosen[cluster] = (chosen[cluster] ?? 0) + 1;
+    }
+    expect(chosen["near"]).toBeLessThan(40);
+    expect(view.places.map((place) => health.conditionOf(view, place).lowered)).toEqual([false, false]);
+  });
+
+  test("ejects a slow endpoint beside sound ones without blaming their place, and none when all are slow", async () => {
+    const { chooser, clock, health, view } = setUp([localAt(10, 11, 12), remoteAt("near", 13)], { near: 80 });
+    const drive = (outcomeOf: (port: number) => Outcome): Record<number, number> => {
+      const seen: Record<number, number> = {};
+      for (let at = 0; at < 300; at++) {
+        const candidate = chooser.choose(new Tries());
+        if (candidate === undefined) continue;
+        const { port } = candidate.pool.target;
+        seen[port] = (seen[port] ?? 0) + 1;
+        chooser.report(candidate, outcomeOf(port));
+      }
+      return seen;
+    };
+    drive((port) => (port === 11 ? "gatewayError" : "success"));
+    expect(Object.keys(drive(() => "success"))).toEqual(["10", "12"]);
+    expect(view.places.map((place) => health.conditionOf(view, place).lowered)).toEqual([false, false]);
+    await clock.advance(31_000);
+    drive(() => "success");
+    drive(() => "gatewayError");
+    expect(Object.keys(drive(() => "success"))).toEqual(["10", "11", "12"]);
+  });
+
+  test("takes a refusal for no evidence at all", async () => {
+    const { chooser, clock, health, view } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
+    for (let count = 0; count < 50; count++) {
+      await clock.advance(100);
+      one(chooser, "refused");
+    }
+    expect(spread(chooser, 20)).toEqual({ here: 20 });
+    expect(chooser.inFlight).toBe(0);
+    expect(view.places.map((place) => health.conditionOf(view, place).verdict)).not.toContain("suspect");
+  });
+
+  test("passes over a gateway that leaves at once, and gives up its idle connections", () => {
+    const { chooser, pools, health } = setUp([remoteAt("near", 1, 2)], { near: 80 });
+    expect(ports(chooser, 20)).toEqual(new Set([1, 2]));
+    pools.drainAddress("127.0.0.1", 1);
+    health.addressesChanged();
+    expect(ports(chooser, 20)).toEqual(new Set([2]));
+    pools.restoreAddress("127.0.0.1", 1);
+    health.addressesChanged();
+    expect(ports(chooser, 20)).toEqual(new Set([1, 2]));
+  });
+
+  test("leaves a place whose gateways all leave, and uses it to its end where there is no other", () => {
+    const two = setUp([remoteAt("near", 1), remoteAt("far", 2)], { near: 10, far: 80 });
+    expect(spread(two.chooser, 20)).toEqual({ near: 20 });
+    two.pools.drainAddress("127.0.0.1", 1);
+    two.health.setLeaving("near" as ClusterId, true);
+    expect(spread(two.chooser, 20)).toEqual({ far: 20 });
+    const only = setUp([remoteAt("near", 1)]);
+    only.pools.drainAddress("127.0.0.1", 1);
+    only.health.setLeaving("near" as ClusterId, true);
+    expect(spread(only.chooser, 20)).toEqual({ near: 20 });
   });
 
   test("ejects one bad endpoint without blaming its place", async () => {

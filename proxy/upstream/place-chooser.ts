@@ -1,12 +1,13 @@
 import type { OutlierState } from "#federation/health/outlier-ejection.ts";
-import { createOutlierState, isEjected, recordFailure, recordSuccess } from "#federation/health/outlier-ejection.ts";
-import { defaultPlaceVerdictPolicy, recordPlaceFailure, recordPlaceSuccess } from "#federation/health/place-verdict.ts";
+import { createOutlierState, eject, isEjected, recordFailure, recordSuccess } from "#federation/health/outlier-ejection.ts";
+import { recordPlaceFailure, recordPlaceSlowEnd, recordPlaceSuccess } from "#federation/health/place-verdict.ts";
 import type { PlaceEvidence, PlaceVerdictPolicy } from "#federation/health/place-verdict.ts";
+import { believedRatio, compareSlowness, createSlowness, forgetSlowness, isSlow, recordAnswer, recordSlowEnd } from "#federation/health/slowness.ts";
+import type { Slowness } from "#federation/health/slowness.ts";
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import { serviceSni } from "#federation/model/service.ts";
 import type { ServicePort } from "#federation/model/service.ts";
 import type { Place, ServiceView } from "#federation/model/snapshot.ts";
-import type { OutlierPolicy } from "#federation/model/traffic-policy.ts";
 import type { PlaceCondition } from "#federation/model/verdict.ts";
 import { chooseEndpoint } from "#federation/routing/choose-endpoint.ts";
 import type { EndpointLoads } from "#federation/routing/choose-endpoint.ts";
@@ -20,13 +21,18 @@ import type { Random } from "#federation/runtime/random.ts";
 import type { Candidate, Chooser, Outcome, Tries } from "./chooser.ts";
 import type { UpstreamPool } from "./upstream.ts";
 import type { PoolSet } from "./pool-set.ts";
+import { placeVerdictPolicy } from "./place-policy.ts";
 
 /** What is known of places besides what requests show: kept per process, asked per service. */
 export interface PlaceBoard {
   /** From where we look, with the latest smoothed round trips. A new object means that orders are to be made again. */
   readonly viewpoint: Viewpoint;
+  /** Grows when something was learned that the next request must go by, such as a gateway's silence. */
+  readonly version: number;
   /** What requests to a service at a cluster, and pings to its gateways, have shown; kept over snapshots. */
   evidenceOf(view: ServiceView, cluster: ClusterId): PlaceEvidence;
+  /** The same of the service's other places. */
+  othersOf(view: ServiceView, cluster: ClusterId): readonly PlaceEvidence[];
   /** The verdict that routing goes by. */
   conditionOf(view: ServiceView, place: Place): PlaceCondition;
 }
@@ -53,7 +59,9 @@ class Target implements Candidate {
   readonly place: PlaceTargets;
   readonly index: number;
   readonly outlier: OutlierState = createOutlierState();
-  #timeoutCountedMs = Number.NEGATIVE_INFINITY;
+  readonly slowness: Slowness = createSlowness();
+  /** Its idle connections have been given up, since its gateway leaves and there are others. */
+  emptied = false;
 
   constructor(place: PlaceTargets, pool: UpstreamPool, index: number) {
     this.place = place;
@@ -63,17 +71,7 @@ class Target implements Candidate {
     this.seriesKey = place.cluster;
     this.index = index;
   }
-
-  /** Slowness ends many requests at one moment, and that moment counts once: a target is down when nothing is answered over several. */
-  countsTimeout(nowMs: number): boolean {
-    if (nowMs - this.#timeoutCountedMs < timeoutIntervalMs) return false;
-    this.#timeoutCountedMs = nowMs;
-    return true;
-  }
 }
-
-/** Timeouts of one target count at most so often. */
-const timeoutIntervalMs = 500;
 
 /** The addresses of one place, in the parallel arrays that the endpoint choice reads. */
 class PlaceTargets implements EndpointLoads {
@@ -103,11 +101,17 @@ class PlaceTargets implements EndpointLoads {
     this.refresh(Number.NEGATIVE_INFINITY);
   }
 
-  /** Ready and not ejected; failing that ready; failing that all: what is left is tried rather than refused. */
+  /** Ready, not ejected and not leaving; failing that also what leaves; then what is ready; then all: what is left is tried rather than refused. */
   refresh(nowMs: number): void {
-    this.usableCount = this.#fill((target) => this.#ready[target.index] === true && !isEjected(target.outlier, nowMs));
+    this.usableCount = this.#fill((target) => this.#ready[target.index] === true && !isEjected(target.outlier, nowMs) && !target.pool.load.leaving);
+    if (this.usableCount === 0) this.usableCount = this.#fill((target) => this.#ready[target.index] === true && !isEjected(target.outlier, nowMs));
     if (this.usableCount === 0) this.usableCount = this.#fill((target) => this.#ready[target.index] === true);
     if (this.usableCount === 0) this.usableCount = this.#fill(() => true);
+  }
+
+  /** What its other targets, those that are used, have shown. */
+  slownessBeside(target: Target, nowMs: number): readonly Slowness[] {
+    return this.targets.filter((other) => other !== target && !isEjected(other.outlier, nowMs)).map((other) => other.slowness);
   }
 
   #fill(isUsable: (target: Target) => boolean): number {
@@ -138,12 +142,14 @@ export class PlaceChooser implements Chooser {
   #shares: PlaceShares;
   readonly #policy: PlaceVerdictPolicy;
   #refreshAtMs = 0;
+  #version: number;
   #inFlight = 0;
 
   constructor(options: PlaceChooserOptions) {
     this.#options = options;
     const { view, port, pools } = options;
-    this.#policy = { ...defaultPlaceVerdictPolicy, outlier: placeEjection(view.policy.outlier) };
+    this.#policy = placeVerdictPolicy(view.policy.outlier);
+    this.#version = options.board.version;
     const sni = serviceSni(view.host, port.port);
     const claim = (address: string, targetPort: number): UpstreamPool => {
       const pool = pools.claim({ address, port: targetPort, sni, identities: view.serverIdentities });
@@ -163,9 +169,9 @@ export class PlaceChooser implements Chooser {
   }
 
   choose(tries: Tries): Candidate | undefined {
-    const { random, clock } = this.#options;
+    const { random, clock, board } = this.#options;
     const nowMs = clock.monotonicMs();
-    if (nowMs >= this.#refreshAtMs) this.#refresh(nowMs);
+    if (nowMs >= this.#refreshAtMs || board.version !== this.#version) this.#refresh(nowMs);
     if (tries.basis !== this.#order) {
       tries.places.reset();
       tries.basis = this.#order;
@@ -191,17 +197,44 @@ export class PlaceChooser implements Chooser {
     this.#inFlight--;
     if (outcome === "cancelled" || outcome === "refused" || !(candidate instanceof Target)) return;
     const { board, clock, view } = this.#options;
+    const nowMs = clock.monotonicMs();
     if (outcome === "success") {
-      recordSuccess(candidate.outlier, clock.monotonicMs());
-      recordPlaceSuccess(board.evidenceOf(view, candidate.cluster), clock.monotonicMs());
+      recordSuccess(candidate.outlier, nowMs);
+      recordAnswer(candidate.slowness, nowMs);
+      recordPlaceSuccess(board.evidenceOf(view, candidate.cluster), nowMs);
       return;
     }
-    const nowMs = clock.monotonicMs();
-    if (outcome === "timeout" && !candidate.countsTimeout(nowMs)) return;
-    if (recordFailure(candidate.outlier, view.policy.outlier, nowMs)) candidate.place.refresh(nowMs);
-    if (this.#blamesPlace(candidate, nowMs) && recordPlaceFailure(board.evidenceOf(view, candidate.cluster), this.#policy, nowMs)) this.#refresh(nowMs);
+    if (outcome === "timeout" || outcome === "gatewayError") this.#slowEnd(candidate, outcome === "timeout", nowMs);
+    else this.#failure(candidate, nowMs);
     // The next request to it finds a connection open at the next place.
     if (outcome !== "gatewayError") this.warmNext(candidate);
+  }
+
+  /** The target itself broke. One bad endpoint among several is its own fault; the place's only when none is left that is not ejected. */
+  #failure(candidate: Target, nowMs: number): void {
+    const { board, view } = this.#options;
+    const { place } = candidate;
+    if (recordFailure(candidate.outlier, view.policy.outlier, nowMs)) place.refresh(nowMs);
+    const isAlone = place.targets.every((target) => target === candidate || isEjected(target.outlier, nowMs));
+    if (isAlone && recordPlaceFailure(board.evidenceOf(view, candidate.cluster), this.#policy, nowMs)) this.#refresh(nowMs);
+  }
+
+  /** The target is slow, which says something of it only beside the place's other targets, and of the place beside other places. */
+  #slowEnd(candidate: Target, isBurst: boolean, nowMs: number): void {
+    const { board, view } = this.#options;
+    const { place, slowness, outlier } = candidate;
+    if (isEjected(outlier, nowMs)) return;
+    const beside = place.slownessBeside(candidate, nowMs);
+    recordSlowEnd(slowness, beside, { isBurst, nowMs });
+    if (compareSlowness(believedRatio(slowness), beside, nowMs) === "slower") {
+      if (!isSlow(slowness, outlier.returning ? 1 : view.policy.outlier.consecutiveFailures, nowMs)) return;
+      eject(outlier, view.policy.outlier, nowMs);
+      forgetSlowness(slowness);
+      place.refresh(nowMs);
+      return;
+    }
+    const others = board.othersOf(view, candidate.cluster);
+    if (recordPlaceSlowEnd(board.evidenceOf(view, candidate.cluster), others, { isBurst, policy: this.#policy, nowMs })) this.#refresh(nowMs);
   }
 
   /** Keeps a connection open to the next sound place, which takes over when the first fails. */
@@ -220,14 +253,10 @@ export class PlaceChooser implements Chooser {
     }
   }
 
-  /** One bad endpoint among several is its own fault; the place's only when none is left that is not ejected. */
-  #blamesPlace(candidate: Target, nowMs: number): boolean {
-    return candidate.place.targets.every((target) => target === candidate || isEjected(target.outlier, nowMs));
-  }
-
   #refresh(nowMs: number): void {
-    this.#refreshAtMs = nowMs + refreshMs;
     const { board, view } = this.#options;
+    this.#refreshAtMs = nowMs + refreshMs;
+    this.#version = board.version;
     if (board.viewpoint !== this.#viewpoint) {
       this.#viewpoint = board.viewpoint;
       this.#order = orderPlaces(view.places, view.policy.locality, this.#viewpoint);
@@ -235,8 +264,23 @@ export class PlaceChooser implements Chooser {
     }
     for (const place of this.#places) place.refresh(nowMs);
     this.#shares = this.#share();
+    this.#emptyLeaving();
     // Asked only while requests come, so services that nobody calls hold no connections.
     this.warmNext();
+  }
+
+  /** Where a gateway leaves and requests go elsewhere, its idle connections go at once, so that it need not wait for them. */
+  #emptyLeaving(): void {
+    const { shares } = this.#shares;
+    const isUsed = (place: PlaceTargets): boolean => (shares[this.#ordered.indexOf(place)] ?? 0) > 0;
+    const hasUsed = this.#places.some(isUsed);
+    for (const place of this.#places) {
+      for (const target of place.targets) {
+        const isLeft = target.pool.load.leaving && hasUsed && !(isUsed(place) && place.usable.subarray(0, place.usableCount).includes(target.index));
+        if (isLeft && !target.emptied) target.pool.renew();
+        target.emptied = isLeft;
+      }
+    }
   }
 
   #inOrder(): PlaceTargets[] {
@@ -251,17 +295,6 @@ export class PlaceChooser implements Chooser {
       this.#order.places.map((ranked) => board.conditionOf(view, ranked.place)),
     );
   }
-}
-
-/** A place's return is guarded by its hold-down and ramp, so it is tried again sooner than one endpoint among many. Ms. */
-const placeEjectionMs = { base: 3_000, max: 30_000 } as const;
-
-function placeEjection(policy: OutlierPolicy): OutlierPolicy {
-  return {
-    consecutiveFailures: policy.consecutiveFailures,
-    baseEjectionMs: Math.min(policy.baseEjectionMs, placeEjectionMs.base),
-    maxEjectionMs: Math.min(policy.maxEjectionMs, placeEjectionMs.max),
-  };
 }
 
 /** Power of two choices among the usable addresses, not the one tried last when there is another. */

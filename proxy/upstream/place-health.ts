@@ -1,22 +1,12 @@
-import { createPlaceEvidence, defaultPlaceVerdictPolicy, placeCondition, recordPingTimeout, recordPong } from "#federation/health/place-verdict.ts";
-import type { PlaceEvidence, PlaceVerdictPolicy } from "#federation/health/place-verdict.ts";
+import { createPlaceEvidence, placeCondition, recordPingTimeout, recordPong } from "#federation/health/place-verdict.ts";
+import type { PlaceEvidence } from "#federation/health/place-verdict.ts";
 import type { ClusterId, ServiceHost } from "#federation/model/names.ts";
 import type { Place, ServiceView } from "#federation/model/snapshot.ts";
 import type { PlaceCondition } from "#federation/model/verdict.ts";
 import type { Viewpoint } from "#federation/routing/order-places.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { PlaceBoard } from "./place-chooser.ts";
-
-/**
- * One unanswered ping lowers: TCP loses none, and its deadline allows for three round trips. For a second at first, since
- * the next pong says more than any waiting; the hold-down and the ramp come on top.
- */
-const unansweredPingsMax = 1;
-const pingPolicy: PlaceVerdictPolicy = {
-  ...defaultPlaceVerdictPolicy,
-  unansweredPingsMax,
-  outlier: { consecutiveFailures: 5, baseEjectionMs: 1_000, maxEjectionMs: 10_000 },
-};
+import { pingVerdictPolicy, placeVerdictPolicy } from "./place-policy.ts";
 
 /**
  * What this process knows of places: evidence by service and cluster, fed by requests (choosers) and by pings to
@@ -26,8 +16,9 @@ export class PlaceHealth implements PlaceBoard {
   readonly #clock: Clock;
   readonly #evidence = new Map<ServiceHost, Map<ClusterId, PlaceEvidence>>();
   /** What pings have shown of clusters, for services that appear later. */
-  readonly #pings = new Map<ClusterId, { unanswered: number; lastPongMs: number }>();
+  readonly #pings = new Map<ClusterId, PingFacts>();
   #viewpoint: Viewpoint;
+  #version = 0;
 
   constructor(clock: Clock, viewpoint: Viewpoint) {
     this.#clock = clock;
@@ -36,6 +27,10 @@ export class PlaceHealth implements PlaceBoard {
 
   get viewpoint(): Viewpoint {
     return this.#viewpoint;
+  }
+
+  get version(): number {
+    return this.#version;
   }
 
   /** New round trips: every chooser orders its places again within 250 ms. */
@@ -56,31 +51,52 @@ export class PlaceHealth implements PlaceBoard {
     if (pings !== undefined) {
       evidence.unansweredPings = pings.unanswered;
       evidence.lastPongMs = pings.lastPongMs;
+      evidence.leaving = pings.leaving;
     }
     clusters.set(cluster, evidence);
     return evidence;
   }
 
+  othersOf(view: ServiceView, cluster: ClusterId): readonly PlaceEvidence[] {
+    return view.places.filter((place) => place.cluster !== cluster).map((place) => this.evidenceOf(view, place.cluster));
+  }
+
   conditionOf(view: ServiceView, place: Place): PlaceCondition {
-    const policy: PlaceVerdictPolicy = { ...defaultPlaceVerdictPolicy, unansweredPingsMax, outlier: view.policy.outlier };
-    return placeCondition(this.evidenceOf(view, place.cluster), this.#reportOf(place), policy, this.#clock.monotonicMs());
+    const judging = { policy: placeVerdictPolicy(view.policy.outlier), nowMs: this.#clock.monotonicMs() };
+    return placeCondition(this.evidenceOf(view, place.cluster), this.othersOf(view, place.cluster), this.#reportOf(place), judging);
   }
 
   /** A gateway of the cluster answered a ping. */
   pingAnswered(cluster: ClusterId): void {
     const nowMs = this.#clock.monotonicMs();
-    this.#pings.set(cluster, { unanswered: 0, lastPongMs: nowMs });
+    const facts = this.#pingsOf(cluster);
+    facts.unanswered = 0;
+    facts.lastPongMs = nowMs;
     for (const evidence of this.#evidenceIn(cluster)) recordPong(evidence, nowMs);
   }
 
   /** No gateway of the cluster answered within its bound; true when that lowers a place of it now. */
   pingUnanswered(cluster: ClusterId): boolean {
     const nowMs = this.#clock.monotonicMs();
-    const before = this.#pings.get(cluster);
-    this.#pings.set(cluster, { unanswered: (before?.unanswered ?? 0) + 1, lastPongMs: before?.lastPongMs ?? Number.NEGATIVE_INFINITY });
+    this.#pingsOf(cluster).unanswered++;
     let lowered = false;
-    for (const evidence of this.#evidenceIn(cluster)) lowered = recordPingTimeout(evidence, pingPolicy, nowMs) || lowered;
+    for (const evidence of this.#evidenceIn(cluster)) lowered = recordPingTimeout(evidence, pingVerdictPolicy, nowMs) || lowered;
+    if (lowered) this.#version++;
     return lowered;
+  }
+
+  /** Whether the cluster's gateways have announced that they end. Requests go to other places while there are any. */
+  setLeaving(cluster: ClusterId, isLeaving: boolean): void {
+    const facts = this.#pingsOf(cluster);
+    if (facts.leaving === isLeaving) return;
+    facts.leaving = isLeaving;
+    for (const evidence of this.#evidenceIn(cluster)) evidence.leaving = isLeaving;
+    this.#version++;
+  }
+
+  /** One of a cluster's gateways leaves, or is back: choosers look at addresses again with their next request. */
+  addressesChanged(): void {
+    this.#version++;
   }
 
   /** Drops the evidence on services that are not among `hosts`. */
@@ -88,6 +104,14 @@ export class PlaceHealth implements PlaceBoard {
     for (const host of this.#evidence.keys()) {
       if (!hosts.has(host)) this.#evidence.delete(host);
     }
+  }
+
+  #pingsOf(cluster: ClusterId): PingFacts {
+    const known = this.#pings.get(cluster);
+    if (known !== undefined) return known;
+    const facts = { unanswered: 0, lastPongMs: Number.NEGATIVE_INFINITY, leaving: false };
+    this.#pings.set(cluster, facts);
+    return facts;
   }
 
   *#evidenceIn(cluster: ClusterId): Generator<PlaceEvidence> {
@@ -104,4 +128,10 @@ export class PlaceHealth implements PlaceBoard {
     const ready = place.endpoints.filter((endpoint) => endpoint.readiness === "ready").length;
     return { endpointsReady: ready, endpointsTotal: place.endpoints.length, ageMs: 0 };
   }
+}
+
+interface PingFacts {
+  unanswered: number;
+  lastPongMs: number;
+  leaving: boolean;
 }

@@ -12,6 +12,7 @@ export class PoolSet implements HandshakeTurns {
   readonly #environment: PoolEnvironment;
   readonly #pools = new Map<string, PoolEntry>();
   readonly #loads = new Map<string, AddressLoad>();
+  readonly #leaving = new Set<string>();
   readonly #handshakesMax: number;
   #handshakes = 0;
   readonly #wantHandshake = new Set<UpstreamPool>();
@@ -55,6 +56,23 @@ export class PoolSet implements HandshakeTurns {
     }
   }
 
+  /** A gateway at this address has announced its end. What is under way there goes on, and choosers pass it over while there is another. */
+  drainAddress(address: string, port: number): void {
+    this.#setLeaving(`${address}|${port}`, true);
+  }
+
+  /** A gateway that stays answers at this address. */
+  restoreAddress(address: string, port: number): void {
+    this.#setLeaving(`${address}|${port}`, false);
+  }
+
+  #setLeaving(key: string, isLeaving: boolean): void {
+    if (isLeaving) this.#leaving.add(key);
+    else this.#leaving.delete(key);
+    const load = this.#loads.get(key);
+    if (load !== undefined) load.leaving = isLeaving;
+  }
+
   /** Gives up every idle connection and lets busy ones finish: our own identity or the trusted roots have changed. */
   renew(): void {
     for (const { pool } of this.#pools.values()) pool.renew();
@@ -95,7 +113,10 @@ export class PoolSet implements HandshakeTurns {
 
   #loadOf(target: UpstreamTarget): AddressLoad {
     const key = addressKey(target);
-    const load = this.#loads.get(key) ?? new AddressLoad();
+    const known = this.#loads.get(key);
+    if (known !== undefined) return known;
+    const load = new AddressLoad();
+    load.leaving = this.#leaving.has(key);
     this.#loads.set(key, load);
     return load;
   }

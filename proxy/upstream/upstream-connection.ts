@@ -34,6 +34,7 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
   readonly #parser: Http1Parser;
   readonly #timer: WheelTimer;
   readonly #idleMs: number;
+  readonly #connectMs: number;
   #expiresMs: number;
   #user: ConnectionUser | undefined = undefined;
   #discarding = false;
@@ -61,6 +62,7 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
   constructor(owner: ConnectionOwner, connector: Connector, options: { readonly connectMs: number; readonly idleMs: number; readonly ageMs: number }) {
     this.#owner = owner;
     this.#idleMs = options.idleMs;
+    this.#connectMs = options.connectMs;
     const nowMs = owner.nowMs();
     this.openedMs = nowMs;
     this.#expiresMs = nowMs + options.ageMs;
@@ -282,6 +284,12 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
   onTimer(): void {
     const nowMs = this.#owner.nowMs();
     if (!this.ready) {
+      // A handshake takes turns of this process: those that it slept through are given back.
+      const leftMs = this.#connectMs - (nowMs - this.openedMs) + this.#owner.wheel.stall.since(this.openedMs);
+      if (leftMs > 0) {
+        this.#owner.wheel.arm(this.#timer, nowMs, leftMs);
+        return;
+      }
       this.#timedOut = true;
       this.destroy();
       return;
