@@ -4,7 +4,7 @@ import { connect, createServer as createTcpServer, type AddressInfo } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ClusterId, RegionId, ServiceHost } from "#federation/model/names.ts";
+import type { ClusterId, RegionId, ServiceHost, SpiffeId } from "#federation/model/names.ts";
 import { workloadId, type PortProtocol } from "#federation/model/service.ts";
 import type { EndpointView, InboundPort, Place, ServiceView } from "#federation/model/snapshot.ts";
 import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
@@ -107,15 +107,19 @@ interface Answer {
 }
 
 function get(port: number, path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  return call({ port, path, headers });
+}
+
+function call(options: { readonly port: number; readonly path: string; readonly method?: "GET" | "POST"; readonly headers: Readonly<Record<string, string>> }): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: "127.0.0.1", port, path, headers, agent: false }, (response) => {
+    const request = httpRequest({ host: "127.0.0.1", agent: false, ...options }, (response) => {
       let body = "";
       response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
       response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
       response.on("error", reject);
     });
     request.on("error", reject);
-    request.end();
+    request.end(options.method === "POST" ? "hello" : undefined);
   });
 }
 
@@ -320,22 +324,7 @@ describe("a gateway between two clusters", () => {
     far.show({ gatewayRoutes: [{ sni, host, endpoints: [endpoint(server.ports["inbound"] ?? 0)] }] });
     const gateway = await start("gateway", far.token("/atoll/gateway/shop-eu"), { mode: "gateway" });
     const gatewayPort = gateway.ports["gateway"] ?? 0;
-    near.show({
-      services: [
-        catalog([
-          {
-            kind: "remote",
-            cluster: "shop-eu" as ClusterId,
-            region: "eu-west" as RegionId,
-            gateways: [{ address: "127.0.0.1", port: gatewayPort }],
-            gatewayIdentity: "spiffe://shop.example/atoll/gateway/shop-eu" as never,
-            endpointsReady: 1,
-            endpointsTotal: 1,
-            asOfMs: systemClock.nowMs(),
-          },
-        ]),
-      ],
-    });
+    near.show({ services: [catalog([farPlace(gatewayPort)])] });
     const client = await start("storefront", near.token(storefrontPath), { region: "us-east" });
     const answer = await eventually(async () => {
       const got = await get(client.ports["outbound"] ?? 0, "/", { host });
@@ -357,4 +346,85 @@ describe("a gateway between two clusters", () => {
       return stats.services[0]?.places[0]?.condition.lowered === true ? true : undefined;
     });
   });
+
+  it("is restarted under GET and POST load, and nobody notices", async () => {
+    const near = await openPlane("shop-us");
+    const far = await openPlane("shop-eu");
+    const apps = { near: await openSlowApp("near"), far: await openSlowApp("far") };
+    near.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
+    far.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
+    const nearServer = await start("near-catalog", near.token(catalogPath), { ...catalogWorkload(apps.near), region: "us-east" });
+    const farServer = await start("far-catalog", far.token(catalogPath), catalogWorkload(apps.far));
+    far.show({ gatewayRoutes: [{ sni, host, endpoints: [endpoint(farServer.ports["inbound"] ?? 0)] }] });
+    const gateway = await start("gateway", far.token("/atoll/gateway/shop-eu"), { mode: "gateway", drainMs: 2_000 });
+    const gatewayPort = gateway.ports["gateway"] ?? 0;
+    near.show({ services: [farFirst(catalog([{ ...localPlace([nearServer.ports["inbound"] ?? 0]), cluster: "shop-us" as ClusterId, region: "us-east" as RegionId }, farPlace(gatewayPort)]))] });
+    const client = await start("storefront", near.token(storefrontPath), { region: "us-east" });
+    const outbound = client.ports["outbound"] ?? 0;
+    const served = new Map<string, number>();
+    const bad: string[] = [];
+    const one = async (method: "GET" | "POST"): Promise<string> => {
+      const { status, body } = await call({ port: outbound, path: "/", method, headers: { host } });
+      if (status !== 200) bad.push(`${method} ${status} ${body}`);
+      served.set(body, (served.get(body) ?? 0) + 1);
+      return body;
+    };
+    await eventually(async () => ((await one("GET")) === "far" && (await one("POST")) === "far" ? true : undefined));
+    await eventually(async () => {
+      const stats: { readonly gateways: readonly { readonly roundTripMs: number | null }[] } = await adminJson(client, "/stats");
+      return typeof stats.gateways[0]?.roundTripMs === "number" ? true : undefined;
+    });
+    bad.length = 0;
+    served.clear();
+
+    const quiet = new AbortController();
+    const user = async (method: "GET" | "POST"): Promise<void> => {
+      while (!quiet.signal.aborted) await one(method);
+    };
+    const users = (["GET", "POST"] as const).flatMap((method) => Array.from({ length: 8 }, () => user(method)));
+    const servedMore = (by: string, count: number): Promise<true> => {
+      const before = served.get(by) ?? 0;
+      return eventually(() => ((served.get(by) ?? 0) > before + count ? true : undefined));
+    };
+    try {
+      await servedMore("far", 50);
+      await gateway.stop();
+      expect(served.get("near") ?? 0).toBeGreaterThan(0);
+      await servedMore("near", 50);
+      await start("gateway", undefined, { mode: "gateway", ports: { outbound: 0, inbound: 0, gateway: gatewayPort, admin: 0, metrics: 0 } });
+      await servedMore("far", 5);
+    } finally {
+      quiet.abort();
+      await Promise.allSettled(users);
+    }
+    expect(bad).toEqual([]);
+    expect([...served.keys()].sort()).toEqual(["far", "near"]);
+  });
 });
+
+function farPlace(gatewayPort: number): Place {
+  return {
+    kind: "remote",
+    cluster: "shop-eu" as ClusterId,
+    region: "eu-west" as RegionId,
+    gateways: [{ address: "127.0.0.1", port: gatewayPort }],
+    gatewayIdentity: "spiffe://shop.example/atoll/gateway/shop-eu" as SpiffeId,
+    endpointsReady: 1,
+    endpointsTotal: 1,
+    asOfMs: systemClock.nowMs(),
+  };
+}
+
+function farFirst(view: ServiceView): ServiceView {
+  return { ...view, policy: { ...view.policy, locality: { mode: "ordered", order: ["eu-west", "us-east"] as RegionId[] } } };
+}
+
+/** An application that takes a moment, so that requests are under way at any time. */
+function openSlowApp(name: string): Promise<number> {
+  return listen(
+    createServer((request, response) => {
+      request.resume();
+      request.once("end", () => systemClock.schedule(20, () => response.end(name)));
+    }),
+  );
+}

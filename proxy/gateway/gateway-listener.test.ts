@@ -10,6 +10,7 @@ import type { EndpointView, GatewayRoute } from "#federation/model/snapshot.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
+import { drainWord } from "../health/ping-words.ts";
 import { createTestTrustDomain } from "../tls/identity-fixture.ts";
 import { defaultGatewayLimits, GatewayListener, type GatewayLimits } from "./gateway-listener.ts";
 import { createGatewayStats } from "./gateway-stats.ts";
@@ -226,5 +227,39 @@ describe("GatewayListener", () => {
     await clock.advance(5_000);
     expect(await broken).toMatchObject([{ code: "ECONNRESET" }]);
     await drained;
+  });
+
+  it("says that it drains to every prober, between whole echoes, before it closes its port", async () => {
+    const gateway = await openGateway([endpoint(await openEcho())]);
+    const { port } = gateway;
+    const prober = dial(port, pingSni, gatewaySvid.spiffeId);
+    await once(prober, "secureConnect");
+    prober.write("01234567abc");
+    expect(String((await once(prober, "data"))[0])).toBe("01234567");
+    const drained = gateway.drain(5_000);
+    expect((await once(prober, "data"))[0]).toEqual(drainWord);
+    prober.write("defgh");
+    expect(String((await once(prober, "data"))[0])).toBe("abcdefgh");
+
+    // Who has not heard yet is served as ever, and a prober that comes now hears it first.
+    const late = dial(port, sni);
+    late.write("late");
+    expect(String((await once(late, "data"))[0])).toBe("late");
+    const lateProber = dial(port, pingSni, gatewaySvid.spiffeId);
+    expect((await once(lateProber, "data"))[0]).toEqual(drainWord);
+
+    await clock.advance(defaultGatewayLimits.announceMs);
+    expect(await once(connectTcp(port, "127.0.0.1"), "error")).toMatchObject([{ code: "ECONNREFUSED" }]);
+    late.write("still");
+    expect(String((await once(late, "data"))[0])).toBe("still");
+    prober.write("76543210");
+    expect(String((await once(prober, "data"))[0])).toBe("76543210");
+
+    // With the last of what it carries it is gone, and probers see an end, not a reset.
+    const ends = Promise.all([once(prober, "close"), once(lateProber, "close")]);
+    late.end();
+    await drained;
+    expect(await ends).toEqual([[false], [false]]);
+    expect(stats.resets).toBe(0);
   });
 });

@@ -19,9 +19,11 @@ export interface GatewayLimits {
   readonly connectMs: number;
   /** Quiet for so long, the kernel asks either side whether it is still there; ten unanswered probes a second apart end the connection. */
   readonly keepAliveMs: number;
+  /** Between saying that it drains and closing the port, at most half of the drain: those who have not heard yet still get in. */
+  readonly announceMs: number;
 }
 
-export const defaultGatewayLimits: GatewayLimits = { connectionsMax: 10_000, helloMs: 10_000, connectMs: 2_000, keepAliveMs: 30_000 };
+export const defaultGatewayLimits: GatewayLimits = { connectionsMax: 10_000, helloMs: 10_000, connectMs: 2_000, keepAliveMs: 30_000, announceMs: 1_000 };
 
 export interface GatewayListenerOptions {
   /** A literal IP address. */
@@ -52,7 +54,9 @@ export class GatewayListener {
   readonly #limits: GatewayLimits;
   readonly #picker: EndpointPicker;
   readonly #relays = new Set<Relay>();
-  readonly #waiting = new Set<Socket>();
+  /** Connections that are not pings, from their acceptance to their end. */
+  readonly #passing = new Set<Socket>();
+  #onPassed: (() => void) | undefined;
 
   private constructor(options: GatewayListenerOptions) {
     this.#options = options;
@@ -73,14 +77,23 @@ export class GatewayListener {
     return portOf(this.#server);
   }
 
-  /** Accepts nothing new, lets connections end by themselves for `drainMs`, then resets the rest. */
+  /**
+   * Says to every prober that this gateway will end, accepts on for a moment so that nobody who has not heard it is turned
+   * away, then accepts nothing new, lets connections end by themselves until `drainMs` are over, and resets the rest.
+   */
   async drain(drainMs: number): Promise<void> {
+    const { ping, clock } = this.#options;
+    ping.responder.announceDrain();
+    const announceMs = ping.responder.hasProbers ? Math.min(this.#limits.announceMs, drainMs / 2) : 0;
+    if (announceMs > 0) await new Promise<void>((resolve) => void clock.schedule(announceMs, resolve));
     const closed = closeServer(this.#server);
-    for (const socket of this.#waiting) socket.destroy();
-    this.#options.ping.responder.closeAll();
-    const timer = this.#options.clock.schedule(drainMs, () => {
+    const timer = clock.schedule(drainMs - announceMs, () => {
       for (const running of this.#relays) running.stop();
+      for (const socket of this.#passing) if (!socket.destroyed) socket.resetAndDestroy();
     });
+    // Probers hear that this gateway is there for as long as it carries something.
+    this.#onPassed = () => ping.responder.closeAll();
+    if (this.#passing.size === 0) this.#onPassed();
     await closed;
     timer[Symbol.dispose]();
   }
@@ -93,12 +106,11 @@ export class GatewayListener {
     }
     stats.accepted++;
     stats.active++;
-    this.#waiting.add(socket);
+    this.#passing.add(socket);
     const reader = new ClientHelloReader();
     const timer = clock.schedule(this.#limits.helloMs, () => this.#refuse(socket, "helloTimeout"));
     const settle = (): void => {
       timer[Symbol.dispose]();
-      this.#waiting.delete(socket);
       socket.off("data", onData);
       socket.off("end", onEnd);
     };
@@ -118,7 +130,13 @@ export class GatewayListener {
     socket.once("close", () => {
       settle();
       stats.active--;
+      this.#passed(socket);
     });
+  }
+
+  #passed(socket: Socket): void {
+    this.#passing.delete(socket);
+    if (this.#passing.size === 0) this.#onPassed?.();
   }
 
   #route(socket: Socket, sni: string, hello: Buffer): void {
@@ -126,6 +144,7 @@ export class GatewayListener {
     if (sni === ping.sni) {
       socket.unshift(hello);
       ping.responder.handle(socket);
+      this.#passed(socket);
       return;
     }
     const route = routes().get(sni);

@@ -3,11 +3,9 @@ import { createServer, type Server, type TLSSocket } from "node:tls";
 import { createServerContextOptions, createServerTlsOptions } from "#federation/identity/tls-options.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { drainWord, pingBytes } from "../health/ping-words.ts";
 import { HandshakeGate, handshakesMax } from "../tls/handshake-gate.ts";
 import type { GatewayStats } from "./gateway-stats.ts";
-
-/** Bytes of one ping: the client's nonce, sent back as it is. */
-export const pingBytes = 8;
 
 /** Ping connections at a time: one of each proxy of the federation that calls into this cluster. */
 export const pingConnectionsMax = 8_192;
@@ -17,7 +15,7 @@ const pingIdleMs = 60_000;
 const handshakeTimeoutMs = 10_000;
 
 /**
- * Answers pings with the gateway's own identity: whole nonces are echoed, nothing else is ever said. It asks for no
+ * Answers pings with the gateway's own identity: whole nonces are echoed, and one word says that it drains. It asks for no
  * client certificate, since an echo gives nothing away and callers of every trust domain ping.
  */
 export class PingResponder {
@@ -25,7 +23,10 @@ export class PingResponder {
   readonly #gate = new HandshakeGate();
   readonly #stats: GatewayStats;
   readonly #open = new Set<TLSSocket>();
+  /** All connections handed over, in their handshake or after it. */
+  readonly #raw = new Set<Socket>();
   readonly #clock: Clock;
+  #drains = false;
 
   constructor(svid: X509Svid, options: { readonly stats: GatewayStats; readonly clock: Clock }) {
     this.#stats = options.stats;
@@ -44,11 +45,25 @@ export class PingResponder {
 
   /** Takes over a connection whose first bytes have been put back into it. */
   handle(socket: Socket): void {
+    this.#raw.add(socket);
+    socket.once("close", () => this.#raw.delete(socket));
     if (this.#open.size >= pingConnectionsMax || !this.#gate.enter((leave) => this.#handshake(socket, leave))) socket.resetAndDestroy();
   }
 
+  /** Tells every prober, and those that come later, that this gateway will end. Pings are answered as before. */
+  announceDrain(): void {
+    if (this.#drains) return;
+    this.#drains = true;
+    for (const socket of this.#open) socket.write(drainWord);
+  }
+
+  /** True while a prober is connected. */
+  get hasProbers(): boolean {
+    return this.#open.size > 0;
+  }
+
   closeAll(): void {
-    for (const socket of this.#open) socket.destroy();
+    for (const socket of this.#raw) socket.destroySoon();
   }
 
   #handshake(socket: Socket, leave: () => void): void {
@@ -75,6 +90,7 @@ export class PingResponder {
     let rest: Buffer = Buffer.alloc(0);
     let idle = this.#clock.schedule(pingIdleMs, () => socket.destroy());
     socket.setNoDelay(true);
+    if (this.#drains) socket.write(drainWord);
     socket.on("data", (chunk: Buffer) => {
       idle[Symbol.dispose]();
       idle = this.#clock.schedule(pingIdleMs, () => socket.destroy());

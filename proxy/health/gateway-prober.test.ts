@@ -11,6 +11,7 @@ import { plainConnector } from "../upstream/connector.ts";
 import { PlaceHealth } from "../upstream/place-health.ts";
 import { GatewayProber } from "./gateway-prober.ts";
 import { LocalStall } from "./local-stall.ts";
+import { drainWord } from "./ping-words.ts";
 
 // Time is the test's own; sockets are real. Echo latency is virtual: the server answers when the test lets it.
 
@@ -36,8 +37,8 @@ class EchoGateway {
     });
   }
 
-  async open(): Promise<GatewayAddress> {
-    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+  async open(port = 0): Promise<GatewayAddress> {
+    await new Promise<void>((resolve) => this.server.listen(port, "127.0.0.1", resolve));
     return { address: "127.0.0.1", port: (this.server.address() as AddressInfo).port };
   }
 
@@ -220,6 +221,66 @@ describe("GatewayProber", () => {
     }
     expect(status()?.answers).toBe(false);
     expect(purged).toEqual([]);
+  });
+
+  it("sends what is new elsewhere when a gateway says that it drains, breaks nothing, and comes back without a hold-down", async () => {
+    open();
+    await firstPong();
+    inFlight = 1;
+    const { port } = address;
+    for (const socket of gateway.sockets) socket.write(drainWord);
+    await settle(() => status()?.leaving === true);
+    expect(status()?.answers).toBe(true);
+    expect(leaving).toEqual(new Set([`127.0.0.1:${port}`]));
+    expect(lowered()).toBe(true);
+    // It goes on answering pings, which makes it no less a gateway that leaves.
+    const { pings = 0 } = status() ?? {};
+    await clock.advance(100);
+    await settle(() => gateway.received === (status()?.pings ?? 0) * 8 && (status()?.pings ?? 0) > pings);
+    await clock.advance(20);
+    expect(status()?.leaving).toBe(true);
+
+    // It ends, and for a while nobody listens there: no outage, since it was said.
+    gateway.close();
+    for (let step = 0; step < 40; step++) {
+      await clock.advance(100);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(status()).toMatchObject({ answers: false, leaving: true, unanswered: 0 });
+    expect(purged).toEqual([]);
+
+    gateway = new EchoGateway();
+    await gateway.open(port);
+    for (let step = 0; status()?.leaving === true && step < 500; step++) {
+      await clock.advance(20);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(status()).toMatchObject({ answers: true, leaving: false });
+    expect(leaving).toEqual(new Set());
+    expect(lowered()).toBe(false);
+  });
+
+  it("still finds a gateway that falls silent while it drains", async () => {
+    open();
+    await firstPong();
+    inFlight = 1;
+    for (const socket of gateway.sockets) socket.write(drainWord);
+    await settle(() => status()?.leaving === true);
+    gateway.silent = true;
+    for (let step = 0; purged.length === 0 && step < 100; step++) await clock.advance(20);
+    expect(purged).toEqual([`${address.address}:${address.port}`]);
+  });
+
+  it("leaves one of two gateways without lowering their place", async () => {
+    const second = new EchoGateway();
+    const other = await second.open();
+    open([address, other]);
+    await settle(() => prober?.gateways.every((each) => each.roundTripMs !== undefined) === true);
+    for (const socket of gateway.sockets) socket.write(drainWord);
+    await settle(() => status()?.leaving === true);
+    expect(leaving.size).toBe(1);
+    expect(lowered([address, other])).toBe(false);
+    second.close();
   });
 
   it("keeps a cluster up while one of its gateways answers", async () => {
