@@ -42,8 +42,8 @@ export const usage = `npm run overload -- [options]
   --seconds N          whole seconds of each measured window (4)
   --json FILE          writes the line there, too`;
 
-const full = { settleSeconds: 2, passes: 2, rampStepSeconds: 0.6, kneeSeconds: 2, halvings: 3, beforeSeconds: 4, stallSeconds: 5, burnSeconds: 10, observeSeconds: 12 };
-const quick = { settleSeconds: 0.5, passes: 1, rampStepSeconds: 0.3, kneeSeconds: 0.5, halvings: 1, beforeSeconds: 2, stallSeconds: 1, burnSeconds: 1, observeSeconds: 3 };
+const full = { settleSeconds: 1.5, passes: 2, rampStepSeconds: 0.6, kneeSeconds: 1.5, halvings: 3, beforeSeconds: 4, stallSeconds: 5, burnSeconds: 10, observeSeconds: 10 };
+const quick = { settleSeconds: 0.3, passes: 1, rampStepSeconds: 0.3, kneeSeconds: 0.5, halvings: 1, beforeSeconds: 2, stallSeconds: 1, burnSeconds: 1, observeSeconds: 3 };
 
 /** Reads the command line. @throws Error naming what is wrong. */
 export function parseArguments(args: readonly string[]): OverloadArguments {

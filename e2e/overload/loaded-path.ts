@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { pause } from "../harness/eventually.ts";
+import { compileCache } from "../harness/compile-cache.ts";
 import { waitForAnswers } from "../harness/wait-for-answers.ts";
 import type { Pins, Role } from "../bench/pins.ts";
 import { findKnee } from "./knee.ts";
@@ -41,6 +42,9 @@ const wellAttemptsMax = 5;
 const restMs = 300;
 const outputBytesMax = 256 * 1024 * 1024;
 
+/** A load that compiles its code takes processors from what it loads. */
+export const childEnvironment = { NODE_COMPILE_CACHE: compileCache, ...process.env };
+
 /** One path through the mesh, and what it carries. */
 export class LoadedPath {
   readonly #options: PathOptions;
@@ -58,7 +62,7 @@ export class LoadedPath {
     const [program = process.execPath, ...args] = pins.pinned(role, process.execPath, [join(import.meta.dirname, "load-main.ts"), JSON.stringify(plan)]);
     let stop = (): void => undefined;
     const result = new Promise<LoadResult>((resolve, reject) => {
-      const child = execFile(program, args, { maxBuffer: outputBytesMax }, (error, stdout) => {
+      const child = execFile(program, args, { maxBuffer: outputBytesMax, env: childEnvironment }, (error, stdout) => {
         if (error === null) resolve(JSON.parse(stdout) as LoadResult);
         else reject(error);
       });

@@ -8,7 +8,7 @@ import { TestFederation } from "../harness/test-federation.ts";
 import { join } from "node:path";
 import type { AppConfig } from "./app.ts";
 import type { OverloadSettings } from "./arguments.ts";
-import { LoadedPath } from "./loaded-path.ts";
+import { childEnvironment, LoadedPath } from "./loaded-path.ts";
 
 const callerProxy = "bench-storefront-proxy";
 const calleeProxy = "bench-catalog-proxy";
@@ -117,7 +117,7 @@ export function startApps(
   name: string,
   configs: readonly AppConfig[],
 ): BenchProcess {
-  const tool = { path: process.execPath, environment: process.env };
+  const tool = { path: process.execPath, environment: childEnvironment };
   const args = [join(import.meta.dirname, "app-main.ts"), JSON.stringify(configs)];
   return startProcess({ ...where.pins, directory: where.directory }, { name: `overload-${name}`, role: where.role, tool, args });
 }
