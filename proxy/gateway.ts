@@ -7,7 +7,7 @@ import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import type { Registry } from "prom-client";
 import { openAdminServer } from "./admin/admin-server.ts";
-import { addCounter, addGauge } from "./admin/metrics.ts";
+import { addCounter, addGauge, addStallMetrics } from "./admin/metrics.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ControlLink, type ProcessParts } from "./control/control-link.ts";
 import { createProxyRegistry } from "./control/proxy-metrics.ts";
@@ -15,6 +15,7 @@ import { awaitFooting } from "./control/start-control.ts";
 import { GatewayListener } from "./gateway/gateway-listener.ts";
 import { createGatewayStats, type GatewayStats } from "./gateway/gateway-stats.ts";
 import { PingResponder } from "./gateway/ping-responder.ts";
+import { LocalStall } from "./health/local-stall.ts";
 import { gatewayPingSni } from "./health/gateway-prober.ts";
 import { describeSnapshot } from "./sidecar-state.ts";
 
@@ -55,9 +56,11 @@ interface GatewayOptions {
 async function serveGateway({ config, parts, control, svid }: GatewayOptions, stop: AbortSignal): Promise<void> {
   const { clock } = parts;
   const stats = createGatewayStats();
-  const responder = new PingResponder(svid, { stats, clock });
+  const stall = new LocalStall(clock);
+  const responder = new PingResponder(svid, { stats, stall });
   const listener = await GatewayListener.open({
     ...parts,
+    stall,
     address: config.address,
     port: config.ports.gateway,
     routes: () => control.builder.snapshot.current.gatewayRoutes,
@@ -66,6 +69,7 @@ async function serveGateway({ config, parts, control, svid }: GatewayOptions, st
   });
   const registry = createProxyRegistry(control);
   addGatewayMetrics(registry, stats);
+  addStallMetrics(registry, stall);
   await using metrics = await openMetricsServer(registry, loopback, config.ports.metrics);
   await using admin = await openAdminServer(
     {

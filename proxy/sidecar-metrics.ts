@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import { addCounter, addGauge, addRequestMetrics } from "./admin/metrics.ts";
+import { addCounter, addGauge, addRequestMetrics, addStallMetrics } from "./admin/metrics.ts";
 import { isDeadline } from "./http/refusal.ts";
 import type { TelemetryStage } from "./http/telemetry-stage.ts";
 import type { SidecarState } from "./sidecar-state.ts";
@@ -41,12 +41,7 @@ export function addSidecarMetrics(registry: Registry, state: SidecarState): void
       for (const gateway of state.prober.gateways) add(gatewayLabels(gateway), gateway.leaving ? 1 : 0);
     },
   });
-  addCounter(registry, { name: "atoll_process_stalls_total", help: "Times at which this process itself did not run when it should have.", read: (add) => add({}, state.stall.count) });
-  addCounter(registry, {
-    name: "atoll_process_stalled_milliseconds_total",
-    help: "Time in which this process itself did not run; it is taken out of every verdict on others.",
-    read: (add) => add({}, state.stall.totalMs),
-  });
+  addStallMetrics(registry, state.stall);
   addCounter(registry, {
     name: "atoll_access_log_dropped_total",
     help: "Access log lines that did not fit or could not be written.",

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Registry, type LabelValues } from "prom-client";
+import type { LocalStall } from "../health/local-stall.ts";
 import { durationBucketsMs, type TelemetryStage } from "../http/telemetry-stage.ts";
 import { responseFlags } from "../http/response-flag.ts";
 
@@ -127,4 +128,14 @@ function* allSeries(stages: readonly (readonly [Reporter, TelemetryStage])[]) {
       yield { labels: { reporter, destination_service: series.service, destination_cluster: series.cluster, destination_region: series.region }, series };
     }
   }
+}
+
+/** Adds how often and how long this process itself did not run. */
+export function addStallMetrics(registry: Registry, stall: LocalStall): void {
+  addCounter(registry, { name: "atoll_process_stalls_total", help: "Times at which this process itself did not run when it should have.", read: (add) => add({}, stall.count) });
+  addCounter(registry, {
+    name: "atoll_process_stalled_milliseconds_total",
+    help: "Time in which this process itself did not run; it is taken out of every verdict on others.",
+    read: (add) => add({}, stall.totalMs),
+  });
 }

@@ -4,6 +4,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import type { LocalStall } from "../health/local-stall.ts";
 import { plainEnd, relay, type Relay } from "../tcp/relay.ts";
 import { ClientHelloReader } from "./client-hello.ts";
 import { EndpointPicker } from "./endpoint-picker.ts";
@@ -35,6 +36,8 @@ export interface GatewayListenerOptions {
   readonly ping: { readonly sni: string; readonly responder: PingResponder };
   readonly stats: GatewayStats;
   readonly clock: Clock;
+  /** What this process slept is not taken for the silence of callers or endpoints. */
+  readonly stall: LocalStall;
   readonly random: Random;
   readonly logger: Logger;
   readonly limits?: GatewayLimits;
@@ -99,7 +102,7 @@ export class GatewayListener {
   }
 
   #accept(socket: Socket): void {
-    const { stats, clock } = this.#options;
+    const { stats, stall } = this.#options;
     if (stats.active >= this.#limits.connectionsMax) {
       this.#refuse(socket, "tooManyConnections");
       return;
@@ -108,7 +111,7 @@ export class GatewayListener {
     stats.active++;
     this.#passing.add(socket);
     const reader = new ClientHelloReader();
-    const timer = clock.schedule(this.#limits.helloMs, () => this.#refuse(socket, "helloTimeout"));
+    const timer = stall.schedule(this.#limits.helloMs, () => this.#refuse(socket, "helloTimeout"));
     const settle = (): void => {
       timer[Symbol.dispose]();
       socket.off("data", onData);
@@ -161,7 +164,7 @@ export class GatewayListener {
   }
 
   #connect(socket: Socket, attempt: { readonly route: GatewayRoute; readonly hello: Buffer; readonly failed: EndpointView | undefined }): void {
-    const { stats, clock } = this.#options;
+    const { stats, stall } = this.#options;
     const { connectMs, keepAliveMs } = this.#limits;
     const endpoint = this.#picker.pick(attempt.route.endpoints, attempt.failed);
     if (endpoint === undefined) {
@@ -170,7 +173,7 @@ export class GatewayListener {
     }
     const held = this.#picker.hold(endpoint);
     const upstream = connect({ host: endpoint.address, port: endpoint.port, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs, autoSelectFamily: false });
-    const timer = clock.schedule(connectMs, () => upstream.destroy());
+    const timer = stall.schedule(connectMs, () => upstream.destroy());
     const onClientGone = (): void => void upstream.destroy();
     socket.once("close", onClientGone);
     let connected = false;

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { createServerContextOptions, createServerTlsOptions } from "#federation/identity/tls-options.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
-import type { Clock } from "#federation/runtime/clock.ts";
+import type { LocalStall } from "../health/local-stall.ts";
 import { drainWord, pingBytes } from "../health/ping-words.ts";
 import { HandshakeGate, handshakesMax } from "../tls/handshake-gate.ts";
 import type { GatewayStats } from "./gateway-stats.ts";
@@ -25,12 +25,12 @@ export class PingResponder {
   readonly #open = new Set<TLSSocket>();
   /** All connections handed over, in their handshake or after it. */
   readonly #raw = new Set<Socket>();
-  readonly #clock: Clock;
+  readonly #stall: LocalStall;
   #drains = false;
 
-  constructor(svid: X509Svid, options: { readonly stats: GatewayStats; readonly clock: Clock }) {
+  constructor(svid: X509Svid, options: { readonly stats: GatewayStats; readonly stall: LocalStall }) {
     this.#stats = options.stats;
-    this.#clock = options.clock;
+    this.#stall = options.stall;
     // One listener for each handshake in progress, besides the server's own.
     this.#server = createServer({ ...createServerTlsOptions({ svid, anchors: [] }, { clients: "none" }), handshakeTimeout: handshakeTimeoutMs });
     this.#server.setMaxListeners(handshakesMax + 2);
@@ -88,12 +88,17 @@ export class PingResponder {
     this.#open.add(socket);
     this.#stats.pingConnections++;
     let rest: Buffer = Buffer.alloc(0);
-    let idle = this.#clock.schedule(pingIdleMs, () => socket.destroy());
+    let heardMs = this.#stall.awakeMs();
+    const watch = (): void => {
+      const leftMs = heardMs + pingIdleMs - this.#stall.awakeMs();
+      if (leftMs < 1) socket.destroy();
+      else idle = this.#stall.schedule(leftMs, watch);
+    };
+    let idle = this.#stall.schedule(pingIdleMs, watch);
     socket.setNoDelay(true);
     if (this.#drains) socket.write(drainWord);
     socket.on("data", (chunk: Buffer) => {
-      idle[Symbol.dispose]();
-      idle = this.#clock.schedule(pingIdleMs, () => socket.destroy());
+      heardMs = this.#stall.awakeMs();
       const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       const whole = bytes.length - (bytes.length % pingBytes);
       rest = bytes.subarray(whole);

@@ -133,13 +133,8 @@ export class GatewayLink {
     socket.once("close", () => {
       if (this.#socket === socket) this.#lost(failure);
     });
-    this.#awaitHandshake(stall.awakeMs() + connectMs);
-  }
-
-  #awaitHandshake(untilMs: number): void {
-    const leftMs = untilMs - this.#options.stall.awakeMs();
-    if (leftMs <= 0) this.#failed("refused");
-    else this.#arm(Math.max(1, leftMs), () => this.#awaitHandshake(untilMs));
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = stall.schedule(connectMs, () => this.#failed("refused"));
   }
 
   #tick(): void {

@@ -75,6 +75,22 @@ describe("LocalStall", () => {
     expect(stall.count).toBeGreaterThan(20);
   });
 
+  test("fires a bound after so much time awake, and not when it was disposed", async () => {
+    const { host, clock, stall } = setUp();
+    const fired: number[] = [];
+    stall.schedule(2_000, () => fired.push(host.monotonicMs()));
+    const disposed = stall.schedule(2_000, () => fired.push(-1));
+    await host.advance(500);
+    clock.sleep(10_000);
+    await host.advance(11_000);
+    disposed[Symbol.dispose]();
+    expect(fired).toEqual([]);
+    await host.advance(1_000);
+    expect(fired).toHaveLength(1);
+    expect(fired[0]).toBeGreaterThan(11_800);
+    expect(fired[0]).toBeLessThan(12_001);
+  });
+
   test("ends its beat when disposed", async () => {
     const { host, clock, stall } = setUp();
     stall[Symbol.dispose]();

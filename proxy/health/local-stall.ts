@@ -66,6 +66,19 @@ export class LocalStall implements Disposable {
     return longestMs;
   }
 
+  /** Runs `act` once this process has been awake for `delayMs`: a bound on what others do that our own sleep does not use up. */
+  schedule(delayMs: number, act: () => void): Disposable {
+    const untilMs = this.awakeMs() + delayMs;
+    const look = (): void => {
+      const leftMs = untilMs - this.awakeMs();
+      // Timers have a grain of a millisecond.
+      if (leftMs < 1) act();
+      else timer = this.#clock.schedule(leftMs, look);
+    };
+    let timer = this.#clock.schedule(delayMs, look);
+    return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+  }
+
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;

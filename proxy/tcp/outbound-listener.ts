@@ -122,7 +122,7 @@ export class TcpListener {
     });
     const onEnd = (): void => void upstream.destroy();
     upstream.on("end", onEnd);
-    const timer = this.#options.clock.schedule(policy.timeouts.connectMs, () => {
+    const timer = this.#options.stall.schedule(policy.timeouts.connectMs, () => {
       timedOut = true;
       upstream.destroy();
     });
