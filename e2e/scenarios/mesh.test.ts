@@ -109,8 +109,8 @@ describe("a relationship for one service and one caller", () => {
     }
     const sidecar = await federation.port("pay-eu-1-payments-proxy", "inbound");
     expect(answerOf(await dial({ port: sidecar, svid, bundle, servername: paymentsSni }))).toBe("403 caller_not_allowed");
-    const lines = readFileSync(accessLog, "utf8").trim().split("\n");
     const refused = await eventually("the access log's lines", () => {
+      const lines = readFileSync(accessLog, "utf8").trim().split("\n");
       const found = lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line["authority"] === payments);
       return found.length === 8 && found;
     });
@@ -150,7 +150,7 @@ describe("a policy that gives requests ten minutes", () => {
     const app = "shop-eu-catalog";
     const port = await federation.port(app, "http");
     await federation.kill(app);
-    await using _ = await openSlowApp(port);
+    await using slowApp = await openSlowApp(port);
     const file = join(federation.place.directory, "long.yaml");
     const spec = `targetRef: { namespace: web, name: catalog, trustDomain: shop.example }\n  locality: { mode: nearest }\n  timeouts: { requestMs: ${longMs}, idleMs: ${longMs} }\n`;
     writeFileSync(file, `apiVersion: atoll.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: { name: catalog, namespace: web }\nspec:\n  ${spec}`);
@@ -164,6 +164,7 @@ describe("a policy that gives requests ten minutes", () => {
     const slow = (method: string, path: string) => call(outbound, { host: "catalog.web", method, path, withinMs: slowMs * 2 });
     const answers = await Promise.all([slow("POST", "/slow"), slow("GET", "/stream?every=1000"), slow("GET", `/stream?every=${slowMs}`)]);
     expect(answers.map(({ status, body }) => `${status} ${body}`)).toEqual(["200 done", `200 ${"tick ".repeat(slowMs / 1_000)}done`, "200 tick done"]);
+    await slowApp[Symbol.asyncDispose]();
     await federation.start(app);
   });
 
@@ -180,7 +181,7 @@ describe("a policy that gives requests ten minutes", () => {
     return {
       async [Symbol.asyncDispose]() {
         server.closeAllConnections();
-        await new Promise<void>((resolve) => server.close(() => resolve()));
+        if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
       },
     };
   }
