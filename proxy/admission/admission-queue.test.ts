@@ -1,0 +1,144 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { AdmissionQueue } from "./admission-queue.ts";
+import { Ticket } from "./ticket.ts";
+
+const owner = { onAdmitted() {}, onRefused() {} };
+
+function ticketOf(priority = 1, deadlineMs = Number.POSITIVE_INFINITY): Ticket {
+  const ticket = new Ticket(owner);
+  ticket.priority = priority;
+  ticket.deadlineMs = deadlineMs;
+  return ticket;
+}
+
+/** A queue for requests of 10 ms: target 5 ms, interval 100 ms. */
+function createQueue(limit = 8): AdmissionQueue {
+  const queue = new AdmissionQueue();
+  queue.tune(10, 8, limit);
+  return queue;
+}
+
+/** Offers one ticket a ms until the queue is overloaded; when that was, and those that still wait. */
+function overload(queue: AdmissionQueue): { readonly nowMs: number; readonly waiting: Ticket[] } {
+  const waiting: Ticket[] = [];
+  let nowMs = 0;
+  while (!queue.isOverloaded) {
+    const ticket = ticketOf();
+    queue.offer(ticket, nowMs);
+    waiting.push(ticket);
+    if (queue.length > 20) waiting.splice(waiting.indexOf(queue.take() as Ticket), 1);
+    nowMs++;
+    queue.expired(nowMs);
+  }
+  return { nowMs, waiting };
+}
+
+describe("AdmissionQueue", () => {
+  it("serves in order while calm, the higher class first", () => {
+    const queue = createQueue();
+    const [first, second, urgent] = [ticketOf(), ticketOf(), ticketOf(0)];
+    for (const ticket of [first, second, urgent]) queue.offer(ticket, 0);
+    expect([queue.take(), queue.take(), queue.take(), queue.take()]).toEqual([urgent, first, second, undefined]);
+  });
+
+  it("serves the newest first once its delay has stood above the target for an interval, and lets nobody wait long", () => {
+    const queue = createQueue();
+    const { nowMs, waiting } = overload(queue);
+    expect(nowMs).toBeGreaterThanOrEqual(100);
+    expect(nowMs).toBeLessThan(125);
+    expect(queue.take()).toBe(waiting.at(-1));
+    let left = 0;
+    for (let late = queue.expired(nowMs + 21); late !== undefined; late = queue.expired(nowMs + 21)) {
+      expect(queue.reasonOf(late, nowMs + 21)).toBe("queue_timeout");
+      left++;
+    }
+    expect(left).toBeGreaterThan(10);
+    expect(queue.length).toBe(0);
+  });
+
+  it("lets a burst wait for an interval", () => {
+    const queue = createQueue();
+    for (let at = 0; at < 30; at++) queue.offer(ticketOf(), 0);
+    expect(queue.expired(90)).toBeUndefined();
+    expect(queue.expired(101)).toBeDefined();
+  });
+
+  it("is calm again when nobody had to leave for an interval", () => {
+    const queue = createQueue();
+    const { nowMs } = overload(queue);
+    while (queue.expired(nowMs + 50) !== undefined);
+    while (queue.take() !== undefined);
+    queue.offer(ticketOf(), nowMs + 60);
+    expect(queue.isOverloaded).toBe(true);
+    queue.take();
+    queue.offer(ticketOf(), nowMs + 200);
+    expect(queue.isOverloaded).toBe(false);
+  });
+
+  it("refuses first whose deadline cannot be met any more", () => {
+    const queue = createQueue();
+    const [patient, hasty] = [ticketOf(), ticketOf(0, 30)];
+    queue.offer(patient, 0);
+    queue.offer(hasty, 0);
+    expect(queue.expired(20)).toBeUndefined();
+    expect(queue.expired(23)).toBe(hasty);
+    expect(queue.reasonOf(hasty, 23)).toBe("deadline_exceeded");
+    expect(queue.expired(23)).toBeUndefined();
+  });
+
+  it("when full lets the lowest class go, and of equals the newcomer while calm", () => {
+    const queue = createQueue();
+    const tickets = Array.from({ length: 64 }, (_, at) => ticketOf(at % 8 === 3 ? 2 : 1));
+    for (const ticket of tickets) expect(queue.offer(ticket, 0)).toBeUndefined();
+    expect(queue.offer(ticketOf(0), 1)).toBe(tickets[3]);
+    expect(queue.offer(ticketOf(1), 1)).toBe(tickets[11]);
+    const sheddable = ticketOf(2);
+    expect(queue.offer(sheddable, 1)).toBe(sheddable);
+    for (let at = 2; at < 8; at++) queue.offer(ticketOf(), 1);
+    const newcomer = ticketOf();
+    expect(queue.offer(newcomer, 1)).toBe(newcomer);
+    expect(queue.length).toBe(64);
+  });
+
+  it("agrees with a plain list, whatever happens in whatever order", () => {
+    const step = fc.record({ act: fc.constantFrom("offer", "take", "leave", "expire"), gapMs: fc.integer({ min: 0, max: 40 }), priority: fc.integer({ min: 0, max: 2 }), patienceMs: fc.integer({ min: 0, max: 400 }), at: fc.nat() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const queue = createQueue();
+        let model: Ticket[] = [];
+        let nowMs = 0;
+        for (const { act, gapMs, priority, patienceMs, at } of steps) {
+          nowMs += gapMs;
+          if (act === "offer") {
+            const ticket = ticketOf(priority, nowMs + patienceMs);
+            model.push(ticket);
+            const evicted = queue.offer(ticket, nowMs);
+            if (evicted !== undefined) {
+              expect(evicted.priority).toBe(Math.max(...model.map((its) => its.priority)));
+              model = model.filter((its) => its !== evicted);
+            }
+          } else if (act === "take") {
+            const taken = queue.take();
+            const best = model.filter((its) => its.priority === Math.min(...model.map((each) => each.priority)));
+            expect(taken).toBe(queue.isOverloaded ? best.at(-1) : best[0]);
+            model = model.filter((its) => its !== taken);
+          } else if (act === "leave" && model.length > 0) {
+            const [left] = model.splice(at % model.length, 1);
+            queue.remove(left as Ticket);
+          } else {
+            for (let late = queue.expired(nowMs); late !== undefined; late = queue.expired(nowMs)) {
+              expect(model).toContain(late);
+              model = model.filter((its) => its !== late);
+            }
+            for (const its of model) {
+              expect(its.deadlineMs).toBeGreaterThanOrEqual(nowMs + 8);
+              expect(nowMs - its.sinceMs).toBeLessThanOrEqual(queue.waitMsMax);
+            }
+          }
+          expect(queue.length).toBe(model.length);
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { exponential, fixed, goodput, latencyAt, mixed, simulate } from "./admission-fixture.ts";
+import type { LoadCase, ServiceTime } from "./admission-fixture.ts";
+
+interface App {
+  readonly name: string;
+  readonly workers: number;
+  readonly meanMs: number;
+  readonly service: ServiceTime;
+}
+
+const apps: readonly App[] = [
+  { name: "8 workers of 10 ms", workers: 8, meanMs: 10, service: fixed(10) },
+  { name: "32 workers of 50 ms", workers: 32, meanMs: 50, service: fixed(50) },
+  { name: "1 worker of 5 ms", workers: 1, meanMs: 5, service: fixed(5) },
+  { name: "8 workers of 10 ms, memoryless", workers: 8, meanMs: 10, service: exponential(10) },
+  { name: "16 workers with routes of 2 and 50 ms", workers: 16, meanMs: 11.6, service: mixed(2, 50, 0.2) },
+];
+
+const capacityOf = ({ workers, meanMs }: App): number => (workers * 1_000) / meanMs;
+const run = (app: App, load: number, more: Partial<LoadCase> = {}) =>
+  simulate({ seed: 7, workers: app.workers, service: app.service, rate: () => capacityOf(app) * load, durationMs: 11_000, ...more });
+
+describe("an application behind admission", () => {
+  it.each(apps)("of $name keeps its throughput at any load, and its callers' time short", (app) => {
+    const kneeGoodput = goodput(run(app, 1), 3_000, 10_000);
+    const halfMs = latencyAt(run(app, 0.5), 0.99, 3_000, 10_000);
+    expect(kneeGoodput / capacityOf(app)).toBeGreaterThan(0.9);
+    for (const [load, share] of [[1.5, 0.95], [2, 0.95], [3, 0.95], [10, 0.9]] as const) {
+      const result = run(app, load, load === 10 ? { durationMs: 6_000 } : {});
+      const endMs = load === 10 ? 5_000 : 10_000;
+      expect(goodput(result, 3_000, endMs) / kneeGoodput, `goodput at ${load} x`).toBeGreaterThan(share);
+      if (load === 2) expect(latencyAt(result, 0.99, 3_000, endMs) / halfMs, "p99 at 2 x to that at half load").toBeLessThan(3);
+    }
+  });
+
+  it.each(apps)("of $name is left alone at half load", (app) => {
+    const result = run(app, 0.5);
+    expect(result.admission.refused.every((count) => count === 0)).toBe(true);
+    expect(Math.min(...result.limits)).toBeGreaterThanOrEqual(32);
+  });
+
+  it("alone would answer nobody in time", () => {
+    const [app] = apps as readonly [App, ...App[]];
+    expect(goodput(run(app, 1.5, { isOpen: true }), 4_000, 9_000)).toBeLessThan(5);
+  });
+
+  it.each([0.2, 0.5, 2, 5])("that takes %d times as long from now on is followed within two seconds", (ratio) => {
+    for (const seed of [3, 4, 5]) {
+      const msAt = (nowMs: number): number => (nowMs < 8_000 ? 10 : 10 * ratio);
+      const rate = (nowMs: number): number => (8 * 2_000) / msAt(nowMs);
+      const result = simulate({ seed, workers: 8, service: (_random, nowMs) => msAt(nowMs), rate, durationMs: 16_000 });
+      const capacity = 8_000 / (10 * ratio);
+      expect(goodput(result, 8_000, 10_000) / capacity).toBeGreaterThan(0.8);
+      expect(goodput(result, 10_000, 15_000) / capacity).toBeGreaterThan(0.94);
+      expect(latencyAt(result, 0.99, 10_000, 15_000)).toBeLessThan(10 * ratio * 3.5);
+    }
+  });
+
+  it("is not overrun by callers that leave while it works on", () => {
+    // Deadlines of two and a half working times: whoever waits too long inside has left, and was worked on for nothing.
+    // Before unanswered windows halved the limit, these seeds ended with nobody answered and a backlog that grew for ever.
+    for (const seed of [1, 2, 3]) {
+      const result = simulate({ seed, workers: 8, service: fixed(100), rate: () => 240, durationMs: 30_000, deadlineMs: 250 });
+      expect(goodput(result, 15_000, 29_000) / 80).toBeGreaterThan(0.8);
+      expect(Math.max(...result.inside.slice(150))).toBeLessThan(40);
+    }
+  });
+
+  it("serves as before a second after overload has ended", () => {
+    const [app] = apps as readonly [App, ...App[]];
+    const result = simulate({ seed: 2, workers: 8, service: app.service, rate: (nowMs) => (nowMs >= 3_000 && nowMs < 8_000 ? 8_000 : 480), durationMs: 12_000 });
+    expect(result.seen.filter(({ atMs, outcome }) => atMs > 9_000 && outcome !== "answered")).toEqual([]);
+    expect(latencyAt(result, 0.99, 9_000, 11_900)).toBeLessThan(25);
+  });
+
+  it("is kept for the higher classes", () => {
+    const [app] = apps as readonly [App, ...App[]];
+    const result = run(app, 2, { classes: [0.2, 0.6, 0.2] });
+    const offered = capacityOf(app) * 2;
+    expect(goodput(result, 3_000, 10_000, 0) / (offered * 0.2)).toBeGreaterThan(0.97);
+    // What critical leaves is for default, and nothing is left after it.
+    expect(goodput(result, 3_000, 10_000, 1) / (capacityOf(app) - offered * 0.2)).toBeGreaterThan(0.93);
+    expect(goodput(result, 3_000, 10_000, 2) / (offered * 0.2)).toBeLessThan(0.05);
+  });
+
+  it("finds its limit again when the number of its workers changes", () => {
+    for (const [before, after] of [[4, 16], [16, 4]] as const) {
+      const result = simulate({ seed: 6, workers: before, workersAt: (nowMs) => (nowMs < 8_000 ? before : after), service: fixed(10), rate: () => 3_200, durationMs: 16_000 });
+      expect(goodput(result, 11_000, 15_000) / (after * 100)).toBeGreaterThan(0.94);
+      expect(result.limits.at(-1)).toBeLessThan(after * 2.5);
+    }
+  });
+});

@@ -1,0 +1,329 @@
+/** Bounds of an adaptive limit, in requests at once. */
+export interface LimitBounds {
+  readonly initial: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/**
+ * `initial` is more than most applications need, and with the queue enough for a burst at the start; one that can take
+ * more shows it in a few windows. `max` is Envoy's default circuit limit.
+ */
+export const defaultLimitBounds: LimitBounds = { initial: 32, min: 2, max: 1024 };
+
+/**
+ * The limit is this much above the knee, so that a few requests wait inside the application for the next free worker …
+ */
+const headroomRatio = 1.35;
+/** … and this much more for each unit of variation (standard deviation ÷ mean) of their times, up to `variationMax`. */
+const headroomForVariation = 0.25;
+const variationMax = 2;
+/** Added to the limit: with one or two workers a ratio alone would be less than a request. */
+const headroomRequests = 1;
+/** A probe takes the limit to this share of what is in use, clearly below a knee that lies 1/1.35 to 1/1.85 of the way down. */
+const probeRatio = 0.5;
+/** … or to less at once, where times ask for less; if they are wrong this is what is still let in. */
+const probeRatioMin = 0.25;
+/** A saturated limit that should shrink by more than this is tried at once: see `#conclude`. */
+const shrinkTriedRatio = 0.7;
+/** One that has outgrown what the latest probe found by this much is tried, too. */
+const outgrownRatio = 1.6;
+/** While a probe keeps this share of the throughput, the knee lies lower still. */
+const throughputShareMin = 0.92;
+/** Where fewer than this share of a window were answered before their callers left, the limit is halved. */
+const answeredShareMin = 0.5;
+const backOffRatio = 0.5;
+/** Growth in one window at most. */
+const growthRatio = 1.5;
+/** The limit is tested by demand when this share of it was in use at some time … */
+const usedRatio = 0.9;
+/** … and saturated when all of it was in use for this share of the samples. */
+const saturatedShare = 0.8;
+
+/** A window ends when its mean is known this well (standard error ÷ mean), judged by the variation of the last ones, too … */
+const errorRatioMax = 0.08;
+/** … and in a probe, which costs throughput, less well … */
+const probeErrorRatioMax = 0.12;
+/** … with no fewer samples than these, and with these or after this time in any case. */
+const samplesMin = 16;
+const samplesMax = 500;
+/** It lasts at least as long as this many requests one after the other: those that overlap say the same. */
+const windowTimesMin = 2;
+const windowMsMax = 2_000;
+/** Until windows have said otherwise, times vary this much: 64 samples. */
+const variationFirst = 0.64;
+/** Weight of the newest window in the remembered variation when it is smaller. */
+const variationWeight = 0.3;
+/** Clocks have a grain, and nothing is divided by zero. */
+const meanMsMin = 0.001;
+/** No sample counts more than this many means: one long poll among a hundred requests is no overload. */
+const clipRatio = 8;
+
+/** Under lasting overload the knee is searched again this often … */
+const probeIntervalMs = 3_000;
+/** … but after a probe the next waits this many times as long as it took, whatever asks for it … */
+const restRatioMin = 3;
+/** … and more with each that found the knee where the one before did, until probes take 1/30 of the time. */
+const restRatioMax = 30;
+const restGrowthRatio = 2.5;
+const kneeErrorRatio = 0.35;
+/** A knee that was confirmed moves half of the way to what the next probe finds. */
+const kneeWeight = 0.5;
+
+/**
+ * How many requests an application can have at once before they only wait for each other, found from how long they
+ * take. By Little's law `in use = throughput × time`: beyond the knee more requests in use lengthen the time and
+ * nothing else, so `knee = throughput × time without waiting`. Throughput and time are measured at the limit; the time
+ * without waiting is what is left when fewer are let in.
+ *
+ *            demand below half of the limit: only the baseline follows
+ *   steady ─────────────────────────────────────────────────────────────> steady
+ *     │  saturated and not probed lately, or times ask for a smaller limit
+ *     v
+ *   probe: half in use ──> still the same throughput? ── yes ──> probe again, from here
+ *                                     │ no
+ *                                     v
+ *             the time now is the new baseline; limit = a little above the knee ──> steady
+ *
+ * A reduction is therefore always an experiment. An application that became slow does not become faster by fewer
+ * requests: the baseline moves and the limit returns. A queue does: the limit falls until the queue is gone. Nothing
+ * is remembered longer than a few seconds, so neither old speed nor lasting overload bends the baseline.
+ *
+ * Pure: times are passed in, no sample allocates, O(1).
+ * @see docs/adr/0012-admission-by-delay.md
+ */
+export class ConcurrencyLimit {
+  readonly #bounds: LimitBounds;
+  #limit: number;
+  /** Mean time without waiting, ms; 0 until there is a sample. */
+  #baselineMs = 0;
+  #latencyMs = 0;
+  #shortestMs = 0;
+  #variation = variationFirst;
+
+  // The window that is being collected.
+  #settling = false;
+  #drainedMs = -1;
+  #settleMs = 0;
+  #startMs = -1;
+  #count = 0;
+  #sum = 0;
+  #squares = 0;
+  #inUseSum = 0;
+  #peak = 0;
+  #full = 0;
+  #answered = 0;
+  #minMs = Number.POSITIVE_INFINITY;
+
+  #wasSaturated = false;
+
+  // The probe under way: what was before it.
+  #probing = false;
+  #probeStartMs = 0;
+  #throughput = 0;
+  #windows = 0;
+  /** What the latest probe found. */
+  #knee = 0;
+  #restRatio = restRatioMin;
+  #restUntilMs = 0;
+  #nextProbeMs = 0;
+
+  constructor(bounds: LimitBounds = defaultLimitBounds) {
+    this.#bounds = bounds;
+    this.#limit = bounds.initial;
+  }
+
+  /** Requests that may be in use at once; not whole. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** Mean time of a request that waits for no other, ms; 0 while unknown. */
+  get baselineMs(): number {
+    return this.#baselineMs;
+  }
+
+  /** Mean time of the latest requests, ms; 0 while unknown. */
+  get latencyMs(): number {
+    return this.#latencyMs;
+  }
+
+  /** What nearly every request takes at least, ms: the baseline less a standard deviation, or the shortest of late; 0 while unknown. */
+  get leastMs(): number {
+    return Math.max(this.#shortestMs, this.#baselineMs * (1 - this.#variation));
+  }
+
+  /** True while fewer are let in to see whether that shortens their time. */
+  get probing(): boolean {
+    return this.#probing;
+  }
+
+  /** Forgets the samples of the window under way: they say more of us than of the application. */
+  discard(nowMs: number): void {
+    this.#begin(nowMs);
+  }
+
+  /**
+   * Takes the time of one request that ended now; `inUse` were in use, itself among them. One that is not answered was
+   * given up, and its time is a lower bound. True when a window ended, and limit and baseline may have changed.
+   */
+  sample(nowMs: number, latencyMs: number, inUse: number, isAnswered: boolean): boolean {
+    if (this.#settling && !this.#settled(nowMs, inUse)) return false;
+    if (this.#startMs < 0) this.#begin(nowMs);
+    const usualMs = Math.max(this.#baselineMs, this.#latencyMs, this.#count > 0 ? this.#sum / this.#count : 0);
+    const clippedMs = usualMs > 0 && latencyMs > usualMs * clipRatio ? usualMs * clipRatio : latencyMs;
+    this.#count++;
+    this.#sum += clippedMs;
+    this.#squares += clippedMs * clippedMs;
+    this.#inUseSum += inUse;
+    if (inUse > this.#peak) this.#peak = inUse;
+    if (inUse >= Math.floor(this.#limit)) this.#full++;
+    if (isAnswered) this.#answered++;
+    if (latencyMs < this.#minMs) this.#minMs = latencyMs;
+    if (this.#count < samplesMin || !this.#isKnown(nowMs)) return false;
+    this.#close(nowMs);
+    return true;
+  }
+
+  /** After the limit fell: first what was in use beyond it ends, then what waited behind that. */
+  #settled(nowMs: number, inUse: number): boolean {
+    if (this.#drainedMs < 0) {
+      if (inUse > this.#limit) return false;
+      this.#drainedMs = nowMs;
+    }
+    if (nowMs - this.#drainedMs < this.#settleMs) return false;
+    this.#settling = false;
+    this.#startMs = -1;
+    return true;
+  }
+
+  #begin(nowMs: number): void {
+    this.#startMs = nowMs;
+    this.#count = 0;
+    this.#sum = 0;
+    this.#squares = 0;
+    this.#inUseSum = 0;
+    this.#peak = 0;
+    this.#full = 0;
+    this.#answered = 0;
+    this.#minMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** Whether the window's mean is known well enough to end it. */
+  #isKnown(nowMs: number): boolean {
+    const elapsedMs = nowMs - this.#startMs;
+    const mean = this.#sum / this.#count;
+    if (elapsedMs < mean * windowTimesMin) return false;
+    if (this.#count >= samplesMax || elapsedMs >= windowMsMax) return true;
+    const errorRatio = this.#probing ? probeErrorRatioMax : errorRatioMax;
+    const errorMax = errorRatio * errorRatio * this.#count;
+    return this.#variation * this.#variation <= errorMax && this.#squares / this.#count - mean * mean <= errorMax * mean * mean;
+  }
+
+  #close(nowMs: number): void {
+    const meanMs = Math.max(meanMsMin, this.#sum / this.#count);
+    const inUse = this.#inUseSum / this.#count;
+    const isSaturated = this.#full >= this.#count * saturatedShare;
+    const peak = this.#peak;
+    const answeredShare = this.#answered / this.#count;
+    // By Little's law; counting over the window instead would err by a batch of workers that end together.
+    const throughput = (inUse / meanMs) * answeredShare;
+    const variation = Math.sqrt(Math.max(0, this.#squares / this.#count - meanMs * meanMs)) / meanMs;
+    this.#variation += (variation > this.#variation ? 1 : variationWeight) * (variation - this.#variation);
+    this.#shortestMs = this.#minMs;
+    this.#latencyMs = meanMs;
+    this.#begin(nowMs);
+    if (answeredShare < answeredShareMin && peak * 2 >= this.#limit) this.#backOff();
+    else if (this.#probing) this.#conclude(nowMs, throughput, inUse);
+    else this.#follow(nowMs, throughput, inUse, peak, isSaturated);
+  }
+
+  /** A window at the limit as it is. */
+  #follow(nowMs: number, throughput: number, inUse: number, peak: number, isSaturated: boolean): void {
+    const meanMs = this.#latencyMs;
+    if (this.#baselineMs === 0) {
+      this.#baselineMs = meanMs;
+      return;
+    }
+    if (meanMs < this.#baselineMs || peak * 2 < this.#limit) this.#baselineMs += (meanMs < this.#baselineMs ? 0.5 : 0.1) * (meanMs - this.#baselineMs);
+    if (peak * 2 < this.#limit) return;
+    const wanted = this.#above((this.#limit * this.#baselineMs) / meanMs);
+    // While the number in use has just grown, times lag behind it: only the second saturated window in a row counts.
+    const isSteady = isSaturated && this.#wasSaturated;
+    this.#wasSaturated = isSaturated;
+    if (isSteady && this.#mustProbe(nowMs, wanted)) {
+      this.#throughput = throughput;
+      this.#windows = 1;
+      this.#probe(nowMs, inUse, Math.min(probeRatio, Math.max(probeRatioMin, wanted / this.#limit)));
+    } else if (wanted > this.#limit ? peak >= this.#limit * usedRatio : isSaturated && wanted >= this.#limit * shrinkTriedRatio) {
+      this.#set(Math.min(wanted, this.#limit * growthRatio + headroomRequests));
+    }
+  }
+
+  #mustProbe(nowMs: number, wanted: number): boolean {
+    if (nowMs < this.#restUntilMs) return false;
+    return nowMs >= this.#nextProbeMs || wanted < this.#limit * shrinkTriedRatio || this.#limit > this.#above(this.#knee) * outgrownRatio;
+  }
+
+  /** Most callers had left when their turn came: whatever else is true, fewer must be let in until that ends. */
+  #backOff(): void {
+    this.#probing = false;
+    this.#set(this.#limit * backOffRatio);
+  }
+
+  /** Lets fewer in, to see what their time is then. */
+  #probe(nowMs: number, inUse: number, ratio: number): void {
+    this.#probing = true;
+    this.#probeStartMs = nowMs;
+    const lower = Math.max(1, inUse * ratio);
+    if (Math.floor(lower) >= Math.floor(inUse)) {
+      // One at a time: nothing is left to take away, and this is the time without waiting.
+      this.#finish(nowMs);
+      return;
+    }
+    this.#limit = lower;
+    this.#settle(this.#latencyMs * (lower / inUse));
+  }
+
+  /** The window of a probe: was it only queueing that the smaller number took away? */
+  #conclude(nowMs: number, throughput: number, inUse: number): void {
+    if (throughput < this.#throughput * throughputShareMin) {
+      this.#finish(nowMs);
+      return;
+    }
+    if (throughput * throughputShareMin > this.#throughput) this.#windows = 0;
+    this.#throughput = (this.#throughput * this.#windows + throughput) / (this.#windows + 1);
+    this.#windows++;
+    this.#probe(nowMs, inUse, probeRatio);
+  }
+
+  /** By Little's law: what the application carried, each for the time that it takes without waiting. */
+  #finish(nowMs: number): void {
+    this.#baselineMs = this.#latencyMs;
+    const found = this.#throughput * this.#baselineMs;
+    const isConfirmed = Math.abs(found - this.#knee) <= kneeErrorRatio * this.#knee;
+    this.#knee = isConfirmed ? this.#knee + kneeWeight * (found - this.#knee) : found;
+    this.#restRatio = isConfirmed ? Math.min(restRatioMax, this.#restRatio * restGrowthRatio) : restRatioMin;
+    const tookMs = nowMs - this.#probeStartMs;
+    this.#restUntilMs = nowMs + tookMs * restRatioMin;
+    this.#nextProbeMs = nowMs + Math.max(isConfirmed ? probeIntervalMs : 0, tookMs * this.#restRatio);
+    this.#probing = false;
+    this.#set(this.#above(this.#knee));
+  }
+
+  /** The limit for a knee. */
+  #above(knee: number): number {
+    return knee * (headroomRatio + headroomForVariation * Math.min(variationMax, this.#variation)) + headroomRequests;
+  }
+
+  #set(limit: number): void {
+    this.#limit = Math.min(this.#bounds.max, Math.max(this.#bounds.min, limit));
+    this.#settle(this.#latencyMs);
+  }
+
+  #settle(settleMs: number): void {
+    this.#settling = true;
+    this.#settleMs = settleMs;
+    this.#drainedMs = -1;
+  }
+}
