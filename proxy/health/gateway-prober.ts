@@ -5,7 +5,6 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { AddressLoad } from "../upstream/address-load.ts";
-import type { PoolSet } from "../upstream/pool-set.ts";
 import type { Connector, UpstreamTarget } from "../upstream/connector.ts";
 import { GatewayLink } from "./gateway-link.ts";
 import type { LocalStall } from "./local-stall.ts";

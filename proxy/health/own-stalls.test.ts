@@ -4,9 +4,8 @@ import { describe, expect, test } from "vitest";
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import { createSeededRandom, type Random } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
-import { catalogAt, localAt, remoteAt } from "../http/proxy-fixture.ts";
+import { catalogAt, chosenBy, localAt, remoteAt } from "../http/proxy-fixture.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
-import { Tries } from "../upstream/chooser.ts";
 import type { Outcome } from "../upstream/chooser.ts";
 import { PoolSet } from "../upstream/pool-set.ts";
 import { plainConnector, type ConnectHandler, type Connector } from "../upstream/connector.ts";
@@ -171,7 +170,7 @@ describe("a process that sleeps", () => {
       const counts: Record<string, number> = {};
       const request = (): void => {
         const sinceMs = clock.monotonicMs();
-        const candidate = chooser.choose(new Tries());
+        const candidate = chosenBy(chooser);
         if (candidate === undefined) return;
         let over = false;
         const end = (outcome: Outcome): void => {

@@ -1,4 +1,5 @@
 import type { TLSSocket } from "node:tls";
+import { unknownLoad } from "../admission/load-report.ts";
 import type { LoadReport } from "../admission/load-report.ts";
 import type { HttpLimits } from "../http/http-limits.ts";
 import { Http1Parser } from "../http/http1-parser.ts";
@@ -29,6 +30,8 @@ export interface SessionOwner {
   onProven(session: CallerSession): void;
   /** It takes no new streams from now on. */
   onDraining(session: CallerSession): void;
+  /** The far side has told its load. */
+  onReport(session: CallerSession): void;
   /** A stream has ended: there may be room. */
   onRoom(session: CallerSession): void;
   onClosed(session: CallerSession, timedOut: boolean): void;
@@ -42,8 +45,6 @@ const readBytes = 16_384;
 const largeReadBytes = 65_536;
 /** Stream objects kept for later requests. */
 const sparesMax = 64;
-
-const noReport: LoadReport = { queueDelayMs: 0, utilizationRatio: 0, headroom: 0 };
 
 /** One connection to a callee's sidecar, on the caller's side: streams out of it, pings, and its end. */
 export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, TimerOwner {
@@ -74,7 +75,8 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
   /** Which instance answers; empty until it has said so. */
   instance = "";
   /** Its application's load, as of its latest response. */
-  load: LoadReport = noReport;
+  load: LoadReport = unknownLoad;
+  hasReported = false;
 
   constructor(owner: SessionOwner, connector: Connector, options: { readonly connectMs: number; readonly idleMs: number; readonly ageMs: number }) {
     this.#owner = owner;
@@ -174,6 +176,8 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
     }
     this.ready = true;
     this.link.sendSettings("");
+    // The answer says how far it is and what load is there, before the first request asks.
+    this.link.sendPing(this.#pings.due(this.#awakeMs(), true));
     this.#arm();
     this.#owner.onOpen(this);
   }
@@ -202,7 +206,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
   }
 
   report(): LoadReport {
-    return noReport;
+    return unknownLoad;
   }
 
   onSettings(streamsMax: number, instance: string): void {
@@ -284,6 +288,8 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
 
   #readReport(buffer: Buffer, from: number): void {
     this.load = { queueDelayMs: buffer.readUInt16BE(from), utilizationRatio: buffer.readUInt16BE(from + 2) / 1_000, headroom: buffer.readUInt16BE(from + 4) };
+    this.hasReported = true;
+    this.#owner.onReport(this);
   }
 
   #touch(stream: CallerStream): void {

@@ -48,6 +48,7 @@ export interface CalleeOptions {
   readonly isAllowed?: () => boolean;
   readonly report?: () => LoadReport;
   readonly hopLimits?: HopLimits;
+  readonly requestsInFlightMax?: number;
   /** Reads the socket's bytes instead of the inbound side. */
   readonly instead?: (socket: Socket) => void;
 }
@@ -88,6 +89,7 @@ export class TestCallee implements AsyncDisposable {
       instance: options.instance ?? "catalog-1",
       reportOf: options.report ?? (() => unknownLoad),
       ...(options.hopLimits === undefined ? {} : { hopLimits: options.hopLimits }),
+      ...(options.requestsInFlightMax === undefined ? {} : { requestsInFlightMax: options.requestsInFlightMax }),
     });
   }
 

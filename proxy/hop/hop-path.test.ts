@@ -178,6 +178,74 @@ describe("requests over the hop", () => {
     cut.abort();
   });
 
+  test("that admission refuses go where there is room, within the budget, and are refused at once where there is none", async () => {
+    await using app = await httpOrigin(echo);
+    await using full = await TestCallee.open(app.port, { requestsInFlightMax: 0 });
+    let headroom = 5;
+    await using roomy = await TestCallee.open(app.port, { report: () => ({ queueDelayMs: 0, utilizationRatio: 0.5, headroom }) });
+    await using proxy = await TestProxy.open([localAt(full.port), remoteAt("there", roomy.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    const ask = async (): Promise<number> => {
+      client.write(requestFor("POST", "/", "", "hello"));
+      return (await client.response()).status;
+    };
+    expect(await ask()).toBe(503);
+    // Keeps a connection to the next place, which tells its load on it.
+    for (const route of proxy.routes.routes()) route.chooser.warmNext();
+    await eventually(() => proxy.pools.pools().some((pool) => pool.report?.headroom === 5));
+    expect(await ask()).toBe(200);
+    headroom = 0;
+    expect(await ask()).toBe(200);
+    expect(await ask()).toBe(503);
+    expect(proxy.logLines.at(-1)).toContain(" 503 UO ");
+    for (const { cluster } of [{ cluster: "here" }, { cluster: "there" }]) {
+      expect(proxy.health.evidenceOf({ host: "catalog.web.svc.shop.example" } as never, cluster as never).requests.consecutiveFailures).toBe(0);
+    }
+  });
+
+  test("of which most are refused are refused here, at no cost to the far side", async () => {
+    await using app = await httpOrigin(echo);
+    await using full = await TestCallee.open(app.port, { requestsInFlightMax: 0 });
+    await using proxy = await TestProxy.open([localAt(full.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    for (let count = 0; count < 300; count++) {
+      client.write(requestFor("GET", "/"));
+      expect((await client.response()).status).toBe(503);
+    }
+    const [series] = full.telemetry.series();
+    expect(series?.requests).toBeLessThan(100);
+    expect(series?.requests).toBeGreaterThan(9);
+  });
+
+  test("whose application has fallen silent go elsewhere after what the route usually takes", async () => {
+    let isSilent = false;
+    let unanswered = 0;
+    await using sound = await httpOrigin(echo);
+    await using stopping = await httpOrigin((request, response) => (isSilent ? void unanswered++ : echo(request, response)));
+    await using first = await TestCallee.open(sound.port);
+    await using second = await TestCallee.open(stopping.port);
+    await using proxy = await TestProxy.open([localAt(first.port, second.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    for (let count = 0; count < 60; count++) {
+      client.write(requestFor("GET", "/"));
+      expect((await client.response()).status).toBe(200);
+    }
+    isSilent = true;
+    for (let count = 0; count < 5; count++) {
+      const before = unanswered;
+      client.write(requestFor("GET", "/"));
+      const answer = client.response();
+      let isAnswered = false;
+      void answer.then(() => (isAnswered = true));
+      await eventually(() => isAnswered || unanswered > before);
+      // Far less than the 15 s of the policy.
+      await proxy.clock.advance(300);
+      expect((await answer).status).toBe(200);
+    }
+    expect(unanswered).toBeGreaterThan(0);
+    await eventually(() => second.inbound.hop.streams === 0);
+  });
+
   test("to an older sidecar go over HTTP/1.1", async () => {
     await using origin = await httpOrigin(echo);
     const connector = new PlayedConnector("http/1.1");

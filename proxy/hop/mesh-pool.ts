@@ -1,3 +1,4 @@
+import type { LoadReport } from "../admission/load-report.ts";
 import type { HttpLimits } from "../http/http-limits.ts";
 import { defaultHttpLimits } from "../http/http-limits.ts";
 import type { TimingWheel } from "../http/timing-wheel.ts";
@@ -53,6 +54,8 @@ export class MeshPool implements UpstreamPool, SessionOwner {
   #spreadAtMs = Number.NEGATIVE_INFINITY;
   #spreadPauseMs: number = spreadPauseMs.first;
   #turn = 0;
+  readonly #report = { queueDelayMs: 0, utilizationRatio: 0, headroom: 0 };
+  reports = 0;
   connectMs: number;
   /** How many instances answer behind this address: one, or what a gateway's cluster says it has. */
   instances = 1;
@@ -77,6 +80,27 @@ export class MeshPool implements UpstreamPool, SessionOwner {
   /** Requests that wait for a session have nothing that could ping for them. */
   get pingsInBand(): boolean {
     return this.#waiting.length === 0 && (this.#http1?.streams ?? 0) === 0;
+  }
+
+  /** Over the sessions that have said something: room adds up, waits do not. The same object at each call. */
+  get report(): LoadReport | undefined {
+    if (this.reports === 0) return undefined;
+    const sum = this.#report;
+    sum.queueDelayMs = 0;
+    sum.utilizationRatio = 0;
+    sum.headroom = 0;
+    let count = 0;
+    for (const { load, hasReported, draining } of this.#sessions) {
+      if (!hasReported || draining) continue;
+      count++;
+      sum.queueDelayMs += load.queueDelayMs;
+      sum.utilizationRatio += load.utilizationRatio;
+      sum.headroom += load.headroom;
+    }
+    if (count === 0) return undefined;
+    sum.queueDelayMs /= count;
+    sum.utilizationRatio /= count;
+    return sum;
   }
 
   get connections(): number {
@@ -176,6 +200,10 @@ export class MeshPool implements UpstreamPool, SessionOwner {
   onDraining(): void {
     // Its successor is on its way before the next request asks for one.
     if (!this.#draining && this.nowMs() - this.wantedAtMs < this.#limits.idleMs) this.#grow(this.nowMs());
+  }
+
+  onReport(): void {
+    this.reports++;
   }
 
   onRoom(): void {

@@ -8,6 +8,7 @@ import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import { defaultPriority } from "#federation/model/priority-class.ts";
 import type { Http1Parser } from "./http1-parser.ts";
 import type { Refusal } from "./refusal.ts";
+import type { RouteLatency } from "./route-latency.ts";
 import type { ResponseFlag } from "./response-flag.ts";
 import type { TimerOwner } from "./timing-wheel.ts";
 import { WheelTimer } from "./timing-wheel.ts";
@@ -38,6 +39,8 @@ export interface Route {
   readonly chooser: Chooser;
   readonly policy: TrafficPolicySpec;
   readonly budget: RetryBudget;
+  /** Of its tries; absent where there is nowhere else to go. */
+  readonly latency?: RouteLatency;
   /** Inbound: the hop to the app may be framed by closing; mesh hops never are. */
   readonly allowsCloseDelimited: boolean;
   /** Inbound leaves retries to the caller's side, so that hops do not multiply them. */
@@ -173,6 +176,8 @@ export class Exchange implements OutgoingRequest, TimerOwner {
   limitAsked = false;
   /** When that time is over. Moves to the end of a request body that streams. */
   deadlineAtMs = Number.POSITIVE_INFINITY;
+  /** When the try under way began. */
+  tryStartMs = 0;
   /** When the try under way has had its time; whoever sets it tells the keeper. */
   tryEndsAtMs = Number.POSITIVE_INFINITY;
   /** When the whole exchange ends, even one that flows. */

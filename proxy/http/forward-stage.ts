@@ -2,6 +2,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import { upstreamNeeds } from "../upstream/upstream.ts";
 import type { ConnectFailure, ConnectionUser, HopRefusal, LossKind, Upstream } from "../upstream/upstream.ts";
+import { throttled } from "../upstream/chooser.ts";
 import type { Candidate, Outcome } from "../upstream/chooser.ts";
 import type { CancelReason, Exchange, Forwarder, Stage, StageResult } from "./exchange.ts";
 import { evidenceOf } from "../upstream/outcome-evidence.ts";
@@ -134,22 +135,33 @@ export class ForwardStage implements Stage, Forwarder {
     const { route } = x;
     if (route === undefined) return;
     const before = x.tries.last;
-    const candidate = route.chooser.choose(x.tries);
-    if (candidate === undefined) {
-      this.fail(x, 503, "UH", "no_healthy_upstream");
-      return;
-    }
+    const candidate = route.chooser.choose(x.tries, x.priority);
+    if (candidate === undefined) this.fail(x, 503, "UH", "no_healthy_upstream");
+    else if (candidate === throttled) this.fail(x, 503, "UO", "over_limit");
+    else this.#take(x, candidate, before);
+  }
+
+  #take(x: Exchange, candidate: Candidate, before: Candidate | undefined): void {
     x.candidate = candidate;
     x.attempt++;
-    const { tryMs } = route.policy.timeouts;
-    if (tryMs !== undefined) this.#boundTry(x, tryMs);
+    this.#boundTry(x);
     if (candidate === before) x.wantsFresh = true;
     candidate.pool.acquire(x.user as Attempt, upstreamNeeds(!x.idempotent, x.wantsFresh, x.upgrade !== ""));
   }
 
-  #boundTry(x: Exchange, tryMs: number): void {
+  /**
+   * A try that may be made again elsewhere has the time that the policy gives it, or, where that says nothing, so much that
+   * nearly no answer of this route comes later: an application that has fallen silent holds nobody up for longer.
+   */
+  #boundTry(x: Exchange): void {
+    const { route } = x;
     const nowMs = this.#options.clock.monotonicMs();
-    x.tryEndsAtMs = nowMs + tryMs;
+    x.tryStartMs = nowMs;
+    if (route === undefined || !x.idempotent) return;
+    const usualMs = route.chooser.hasOthers ? route.latency?.tryBoundMs(nowMs) : undefined;
+    const boundMs = route.policy.timeouts.tryMs ?? usualMs ?? Number.POSITIVE_INFINITY;
+    if (boundMs === Number.POSITIVE_INFINITY) return;
+    x.tryEndsAtMs = nowMs + boundMs;
     x.keeper?.watch(x, nowMs);
   }
 
@@ -220,9 +232,20 @@ export class ForwardStage implements Stage, Forwarder {
       this.tryNext(x);
       return;
     }
+    if (known?.outcome === "overloaded" && !refusal.seenByApp && this.#trySpill(x)) return;
     x.refusal = known;
     x.retryAfterMs = refusal.retryAfterMs;
     this.fail(x, refusal.status, known === undefined && x.budgetTries > 0 ? "URX" : flag, refusal.reason);
+  }
+
+  /** What one application has no room for goes where another has said that it has some, within the budget; nowhere else. */
+  #trySpill(x: Exchange): boolean {
+    const { route } = x;
+    if (route === undefined || !this.#mayTryAgain(x, false)) return false;
+    const candidate = route.chooser.chooseWithRoom(x.tries);
+    if (candidate === undefined) return false;
+    this.#take(x, candidate, undefined);
+    return true;
   }
 
   /** An application that broke off is asked again as one whose own connection was lost; other failures as the responses that they would be. */
@@ -241,6 +264,14 @@ export class ForwardStage implements Stage, Forwarder {
   /** True when a request that a callee's sidecar refused is to be tried elsewhere: its application has not seen it. */
   takesRepeat(x: Exchange, refusal: Refusal): boolean {
     return refusal.elsewhere && this.#mayTryAgain(x, true);
+  }
+
+  /** The head of the response that counts has come. */
+  headCame(x: Exchange): void {
+    const latency = x.route?.latency;
+    if (latency === undefined || x.requestStreaming) return;
+    const nowMs = this.#options.clock.monotonicMs();
+    latency.record(nowMs - x.tryStartMs, nowMs);
   }
 
   /** The response has come whole. */
@@ -392,6 +423,7 @@ class Attempt implements ConnectionUser, TimerOwner {
       x.reason = refusal.reason;
     } else if (x.budgetTries > 0 && x.route?.policy.retries.statuses.includes(status) === true) x.flag = "URX";
     x.status = status;
+    this.#stage.headCame(x);
     x.responseFraming = parser.framing;
     const isSized = parser.framing === "length" || (parser.framing === "none" && status !== 204);
     const dropped = droppedFromResponse(isMesh, isSized);

@@ -15,7 +15,6 @@ import { ForwardStage } from "./forward-stage.ts";
 import { defaultHttpLimits } from "./http-limits.ts";
 import { HttpServer } from "./http-server.ts";
 import type { EdgeOptions } from "./outbound-server.ts";
-import type { ServerConnection } from "./server-connection.ts";
 
 /** What the inbound HTTP side needs. */
 export interface InboundServerOptions extends EdgeOptions {

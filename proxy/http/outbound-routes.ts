@@ -11,6 +11,7 @@ import type { PoolSet } from "../upstream/pool-set.ts";
 import { PlaceChooser } from "../upstream/place-chooser.ts";
 import type { PlaceBoard } from "../upstream/place-chooser.ts";
 import type { Route } from "./exchange.ts";
+import { RouteLatency } from "./route-latency.ts";
 
 /** What routes are made of. */
 export interface OutboundRoutesOptions {
@@ -28,15 +29,18 @@ export class ServiceRoute implements Route {
   readonly chooser: PlaceChooser;
   readonly policy: TrafficPolicySpec;
   readonly budget: RetryBudget;
+  readonly latency: RouteLatency;
   readonly allowsCloseDelimited = false;
   readonly retries = true;
 
-  constructor(target: RouteTarget, budget: RetryBudget, options: OutboundRoutesOptions) {
+  /** `kept`: what a route that this one replaces has learned. */
+  constructor(target: RouteTarget, kept: Pick<ServiceRoute, "budget" | "latency">, options: OutboundRoutesOptions) {
     this.name = target.service.host;
     this.view = target.service;
     this.port = target.port;
     this.policy = target.service.policy;
-    this.budget = budget;
+    this.budget = kept.budget;
+    this.latency = kept.latency;
     this.chooser = new PlaceChooser({ ...options, view: target.service, port: target.port });
   }
 }
@@ -77,7 +81,7 @@ export class OutboundRoutes {
     const { host } = target.service;
     const known = this.#routes.get(host)?.get(target.port.port);
     if (known !== undefined) return known;
-    const route = new ServiceRoute(target, new RetryBudget(target.service.policy.retries.budgetRatio), this.#options);
+    const route = new ServiceRoute(target, { budget: new RetryBudget(target.service.policy.retries.budgetRatio), latency: new RouteLatency() }, this.#options);
     const ports = this.#routes.get(host) ?? new Map<number, ServiceRoute>();
     ports.set(target.port.port, route);
     this.#routes.set(host, ports);
@@ -107,7 +111,7 @@ export class OutboundRoutes {
       if (route.view === view && port !== undefined) continue;
       if (port === undefined) ports.delete(number);
       // The new chooser claims its pools before the old one lets go, so that connections are carried over.
-      else ports.set(number, new ServiceRoute({ service: view, port }, budgetFor(route, view), this.#options));
+      else ports.set(number, new ServiceRoute({ service: view, port }, { budget: budgetFor(route, view), latency: route.latency }, this.#options));
       route.chooser.release();
     }
     if (ports.size === 0) this.#routes.delete(host);

@@ -8,6 +8,9 @@ import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
 import type { TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { defaultPriority } from "#federation/model/priority-class.ts";
+import { throttled, Tries } from "../upstream/chooser.ts";
+import type { Candidate, Chooser } from "../upstream/chooser.ts";
 import { plainConnector } from "../upstream/connector.ts";
 import type { Connector } from "../upstream/connector.ts";
 import { PoolSet } from "../upstream/pool-set.ts";
@@ -252,6 +255,13 @@ export class RawClient implements Disposable {
   [Symbol.dispose](): void {
     this.socket.destroy();
   }
+}
+
+/** What a chooser gives a request of the usual class that has tried what `tries` says. */
+export function chosenBy(chooser: Chooser, tries: Tries = new Tries()): Candidate | undefined {
+  const candidate = chooser.choose(tries, defaultPriority);
+  if (candidate === throttled) throw new Error("the chooser throttles");
+  return candidate;
 }
 
 /** A request for web/catalog. */

@@ -16,16 +16,18 @@ export interface Refusal {
 }
 
 const final = { elsewhere: false, outcome: "refused" } as const;
+/** Final as well, but for a place that has said that it has room. */
+const overloaded = { elsewhere: false, outcome: "overloaded" } as const;
 
 const refusals: ReadonlyMap<string, Refusal> = new Map(
   (
     [
       { reason: "caller_not_allowed", flag: "UAEX", ...final },
-      { reason: "over_limit", flag: "UO", ...final },
-      { reason: "queue_timeout", flag: "UO", ...final },
-      { reason: "proxy_overloaded", flag: "UO", ...final },
-      { reason: "too_many_requests", flag: "UO", ...final },
-      { reason: "too_many_waiting", flag: "UO", ...final },
+      { reason: "over_limit", flag: "UO", ...overloaded },
+      { reason: "queue_timeout", flag: "UO", ...overloaded },
+      { reason: "proxy_overloaded", flag: "UO", ...overloaded },
+      { reason: "too_many_requests", flag: "UO", ...overloaded },
+      { reason: "too_many_waiting", flag: "UO", ...overloaded },
       { reason: "deadline_exceeded", flag: "UT", ...final },
       { reason: "request_timeout", flag: "UT", ...final },
       { reason: "app_unreachable", flag: "UF", elsewhere: true, outcome: "gatewayError" },

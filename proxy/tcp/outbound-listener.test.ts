@@ -33,6 +33,12 @@ class TurnChooser implements Chooser {
     return { pool: { target } as unknown as ConnectionPool, cluster: "c" as ClusterId, region: "r" as RegionId, seriesKey: "c" };
   }
 
+  readonly hasOthers = true;
+
+  chooseWithRoom(): undefined {
+    return undefined;
+  }
+
   report(candidate: Candidate, outcome: Outcome): void {
     this.outcomes.push([candidate.pool.target.port, outcome]);
   }

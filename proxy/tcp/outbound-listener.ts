@@ -1,9 +1,10 @@
 import { createServer, type Server, type Socket } from "node:net";
+import { defaultPriority } from "#federation/model/priority-class.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { LocalStall } from "../health/local-stall.ts";
-import { Tries, type Candidate, type Chooser } from "../upstream/chooser.ts";
+import { throttled, Tries, type Candidate, type Chooser } from "../upstream/chooser.ts";
 import type { Connector } from "../upstream/connector.ts";
 import { evidenceOf } from "../upstream/outcome-evidence.ts";
 import { plainEnd, relay, type Relay } from "./relay.ts";
@@ -93,8 +94,8 @@ export class TcpListener {
 
   #connect(attempt: Attempt): void {
     const { client, chooser, tries, policy } = attempt;
-    const candidate = chooser.choose(tries);
-    if (candidate === undefined) {
+    const candidate = chooser.choose(tries, defaultPriority);
+    if (candidate === undefined || candidate === throttled) {
       this.#options.stats.failures++;
       client.resetAndDestroy();
       return;

@@ -27,6 +27,12 @@ export class AppChooser implements Chooser, Candidate {
     return this;
   }
 
+  readonly hasOthers = false;
+
+  chooseWithRoom(): undefined {
+    return undefined;
+  }
+
   report(_candidate: Candidate, _outcome: Outcome): void {
     this.#inFlight--;
     this.pool.load.inFlight--;

@@ -13,12 +13,14 @@ function offer(throttle: CallerThrottle, options: { readonly perSecond: number; 
     let left = capacity;
     for (let at = 0; at < perSecond; at++) {
       const nowMs = fromMs + second * 1_000 + (at * 1_000) / perSecond;
-      const isRefused = throttle.refuses(priority, random.next(), nowMs);
-      throttle.requested(nowMs);
-      if (isRefused) continue;
+      if (throttle.refuses(priority, random.next(), nowMs)) {
+        throttle.refused(nowMs);
+        continue;
+      }
       const isTaken = left > 0;
       left--;
       if (isTaken) throttle.accepted(nowMs);
+      else throttle.refused(nowMs);
       if (second < seconds / 2) continue;
       sent++;
       if (isTaken) taken++;
@@ -55,7 +57,7 @@ describe("throttling by the caller", () => {
 
   test("a few refusals say nothing, and a far side that takes nothing is still asked", () => {
     const throttle = new CallerThrottle();
-    for (let at = 0; at < 9; at++) throttle.requested(0);
+    for (let at = 0; at < 9; at++) throttle.refused(0);
     expect(throttle.refuses(1, 0, 0)).toBe(false);
     expect(offer(new CallerThrottle(), { perSecond: 1_000, capacity: 0 }).sent).toBeGreaterThan(0);
   });

@@ -2,8 +2,8 @@
 const halfLifeMs = 500;
 /** Whatever was refused, so much is sent on: nothing else would show that a far side is back. */
 const refusedRatioMax = 0.98;
-/** Fewer requests than this say nothing. */
-const requestsMin = 10;
+/** Fewer answers than this say nothing. */
+const answeredMin = 10;
 /**
  * How many requests are sent for each that is accepted, by class: above 1, so that a place which has room again is noticed;
  * the lowest class gives way first.
@@ -16,19 +16,21 @@ const sentPerAccepted: Readonly<Record<number, number>> = { 0: 2, 1: 1.5, 2: 1.2
  * @see https://sre.google/sre-book/handling-overload/#eq2101 client-side throttling
  */
 export class CallerThrottle {
-  #requests = 0;
+  /** Of what has been answered: what is under way says nothing yet. */
+  #answered = 0;
   #accepted = 0;
   #atMs = 0;
 
-  /** A request was sent, or was refused by `refuses`. */
-  requested(nowMs: number): void {
+  /** A request was refused, by the far side or by `refuses`. */
+  refused(nowMs: number): void {
     this.#fade(nowMs);
-    this.#requests++;
+    this.#answered++;
   }
 
   /** One was taken by the far side, whatever became of it. */
   accepted(nowMs: number): void {
     this.#fade(nowMs);
+    this.#answered++;
     this.#accepted++;
   }
 
@@ -40,9 +42,9 @@ export class CallerThrottle {
   /** How much of what arrives for a class is refused here now, in [0, 1). */
   refusedRatio(priority: number, nowMs: number): number {
     this.#fade(nowMs);
-    if (this.#requests < requestsMin) return 0;
+    if (this.#answered < answeredMin) return 0;
     const sent = (sentPerAccepted[priority] ?? 1) * this.#accepted;
-    return Math.min(refusedRatioMax, Math.max(0, (this.#requests - sent) / (this.#requests + 1)));
+    return Math.min(refusedRatioMax, Math.max(0, (this.#answered - sent) / (this.#answered + 1)));
   }
 
   #fade(nowMs: number): void {
@@ -50,7 +52,7 @@ export class CallerThrottle {
     if (passedMs < 20) return;
     this.#atMs = nowMs;
     const left = 0.5 ** (passedMs / halfLifeMs);
-    this.#requests *= left;
+    this.#answered *= left;
     this.#accepted *= left;
   }
 }

@@ -4,10 +4,13 @@ import type { UpstreamPool } from "./upstream.ts";
 
 /**
  * How one try ended, as evidence on its target. `connectFailure` and `reset` speak of the target itself, `timeout` and
- * `gatewayError` only in comparison with others (ADR 13). `cancelled` (the client left) and `refused` (policy or admission
- * said no) are no evidence about health.
+ * `gatewayError` only in comparison with others (ADR 13). `cancelled` (the client left), `refused` (a policy said no) and
+ * `overloaded` (admission did) are no evidence about health; the last one holds back what comes next.
  */
-export type Outcome = "success" | "connectFailure" | "reset" | "timeout" | "gatewayError" | "refused" | "cancelled";
+export type Outcome = "success" | "connectFailure" | "reset" | "timeout" | "gatewayError" | "refused" | "overloaded" | "cancelled";
+
+/** What is chosen when every target would refuse: the request is refused here, at no cost to them. */
+export const throttled = "throttled";
 
 /** One address that can serve a request. Lives as long as the snapshot's entry it was made from. */
 export interface Candidate {
@@ -35,9 +38,16 @@ export class Tries {
 
 /** Chooses where requests to one port of one service go. Synchronous; every `choose` is followed by one `report`. */
 export interface Chooser {
-  /** The next target, at another place than those tried while there is one; undefined when the service has none. */
-  choose(tries: Tries): Candidate | undefined;
+  /**
+   * The next target, at another place than those tried while there is one; undefined when the service has none. `priority` is
+   * an index in `priorityClasses`. Only a candidate is to be reported on.
+   */
+  choose(tries: Tries, priority: number): Candidate | typeof throttled | undefined;
+  /** A target besides the latest that reports room for more; undefined when there is none. */
+  chooseWithRoom(tries: Tries): Candidate | undefined;
   report(candidate: Candidate, outcome: Outcome): void;
+  /** There is more than one target: who waits at one for too long can go elsewhere. */
+  readonly hasOthers: boolean;
   /** Requests on their way to this port of the service. */
   readonly inFlight: number;
 }

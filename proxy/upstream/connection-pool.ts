@@ -23,6 +23,8 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
   connectMs: number;
   instances = 1;
   readonly pingsInBand = false;
+  readonly report = undefined;
+  readonly reports = 0;
   readonly #turns: HandshakeTurns;
   readonly #environment: PoolEnvironment;
   readonly #limits: PoolLimits;

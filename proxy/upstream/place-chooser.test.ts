@@ -3,7 +3,7 @@ import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import type { Place, ServiceView } from "#federation/model/snapshot.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
-import { catalogAt, localAt, remoteAt } from "../http/proxy-fixture.ts";
+import { catalogAt, chosenBy, localAt, remoteAt } from "../http/proxy-fixture.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
 import { Tries } from "./chooser.ts";
 import type { Candidate, Outcome } from "./chooser.ts";
@@ -32,14 +32,14 @@ function setUp(places: readonly Place[], roundTripMs: Readonly<Record<string, nu
 
 /** One try of a new request, which ends as `outcome`. */
 function one(chooser: PlaceChooser, outcome: Outcome = "success"): Candidate | undefined {
-  const candidate = chooser.choose(new Tries());
+  const candidate = chosenBy(chooser);
   if (candidate !== undefined) chooser.report(candidate, outcome);
   return candidate;
 }
 
 /** One request that ends as its cluster makes it end. */
 function each(chooser: PlaceChooser, outcomes: Readonly<Record<string, Outcome>>): string {
-  const candidate = chooser.choose(new Tries());
+  const candidate = chosenBy(chooser);
   if (candidate === undefined) return "none";
   chooser.report(candidate, outcomes[candidate.cluster] ?? "success");
   return candidate.cluster;
@@ -65,7 +65,7 @@ describe("the place chooser", () => {
     const { chooser } = setUp([remoteAt("far", 11), remoteAt("near", 12), localAt(10)], { far: 180, near: 80 });
     expect(spread(chooser, 100)).toEqual({ here: 100 });
     const tries = new Tries();
-    const clusters = [0, 1, 2].map(() => chooser.choose(tries)?.cluster);
+    const clusters = [0, 1, 2].map(() => chosenBy(chooser, tries)?.cluster);
     expect(clusters).toEqual(["here", "near", "far"]);
   });
 
@@ -128,7 +128,7 @@ describe("the place chooser", () => {
     const drive = (outcomeOf: (port: number) => Outcome): Record<number, number> => {
       const seen: Record<number, number> = {};
       for (let at = 0; at < 300; at++) {
-        const candidate = chooser.choose(new Tries());
+        const candidate = chosenBy(chooser);
         if (candidate === undefined) continue;
         const { port } = candidate.pool.target;
         seen[port] = (seen[port] ?? 0) + 1;
@@ -183,7 +183,7 @@ describe("the place chooser", () => {
     const { chooser, clock } = setUp([localAt(10, 11, 12), remoteAt("near", 13)], { near: 80 });
     const seen = new Set<number>();
     for (let count = 0; count < 60; count++) {
-      const candidate = chooser.choose(new Tries());
+      const candidate = chosenBy(chooser);
       if (candidate === undefined) continue;
       chooser.report(candidate, candidate.pool.target.port === 11 ? "gatewayError" : "success");
     }
@@ -199,7 +199,7 @@ describe("the place chooser", () => {
 
   test("gives gateways with fewer requests under way more of them", () => {
     const { chooser } = setUp([remoteAt("near", 1, 2)]);
-    const ports = Array.from({ length: 40 }, () => chooser.choose(new Tries())?.pool.target.port);
+    const ports = Array.from({ length: 40 }, () => chosenBy(chooser)?.pool.target.port);
     expect(chooser.inFlight).toBe(40);
     expect(Math.abs(ports.filter((port) => port === 1).length - 20)).toBeLessThanOrEqual(2);
   });

@@ -18,6 +18,8 @@ import { shareLoad } from "#federation/routing/share-load.ts";
 import type { PlaceShares } from "#federation/routing/share-load.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { Random } from "#federation/runtime/random.ts";
+import { CallerThrottle } from "./caller-throttle.ts";
+import { throttled } from "./chooser.ts";
 import type { Candidate, Chooser, Outcome, Tries } from "./chooser.ts";
 import type { UpstreamPool } from "./upstream.ts";
 import type { PoolSet } from "./pool-set.ts";
@@ -60,6 +62,9 @@ class Target implements Candidate {
   readonly index: number;
   readonly outlier: OutlierState = createOutlierState();
   readonly slowness: Slowness = createSlowness();
+  readonly throttle = new CallerThrottle();
+  #reports = 0;
+  #sentSinceReport = 0;
   /** Its idle connections have been given up, since its gateway leaves and there are others. */
   emptied = false;
 
@@ -71,7 +76,32 @@ class Target implements Candidate {
     this.seriesKey = place.cluster;
     this.index = index;
   }
+
+  /** It has said that it would take one more now, and what was sent since does not use that up. */
+  get hasRoom(): boolean {
+    const { pool } = this;
+    if (pool.reports !== this.#reports) {
+      this.#reports = pool.reports;
+      this.#sentSinceReport = 0;
+    }
+    return (pool.report?.headroom ?? 0) > this.#sentSinceReport;
+  }
+
+  sent(): void {
+    this.pool.load.inFlight++;
+    this.#sentSinceReport++;
+  }
+
+  /** Requests before a new one, weighed by what its application's queue takes already: what power of two choices compares. */
+  get cost(): number {
+    const delayMs = this.pool.report?.queueDelayMs ?? 0;
+    const before = this.pool.load.inFlight;
+    return delayMs === 0 ? before : Math.round((before + 1) * (1 + delayMs / delayUnitMs)) - 1;
+  }
 }
+
+/** A queue that takes so long makes a target count twice. Ms. */
+const delayUnitMs = 10;
 
 /** The addresses of one place, in the parallel arrays that the endpoint choice reads. */
 class PlaceTargets implements EndpointLoads {
@@ -126,8 +156,17 @@ class PlaceTargets implements EndpointLoads {
   loadNow(): void {
     for (let at = 0; at < this.usableCount; at++) {
       const index = this.usable[at] ?? 0;
-      this.inFlight[index] = this.targets[index]?.pool.load.inFlight ?? 0;
+      this.inFlight[index] = this.targets[index]?.cost ?? 0;
     }
+  }
+
+  /** The first usable target with room, but `last`. */
+  withRoom(last: Candidate | undefined): Target | undefined {
+    for (let at = 0; at < this.usableCount; at++) {
+      const target = this.targets[this.usable[at] ?? 0];
+      if (target !== undefined && target !== last && target.hasRoom) return target;
+    }
+    return undefined;
   }
 }
 
@@ -168,7 +207,11 @@ export class PlaceChooser implements Chooser {
     return this.#inFlight;
   }
 
-  choose(tries: Tries): Candidate | undefined {
+  get hasOthers(): boolean {
+    return this.#places.length > 1 || (this.#places[0]?.targets.length ?? 0) > 1;
+  }
+
+  choose(tries: Tries, priority: number): Candidate | typeof throttled | undefined {
     const { random, clock, board } = this.#options;
     const nowMs = clock.monotonicMs();
     if (nowMs >= this.#refreshAtMs || board.version !== this.#version) this.#refresh(nowMs);
@@ -184,20 +227,42 @@ export class PlaceChooser implements Chooser {
       const target = pickTarget(place, random.next(), tries.last);
       // A place without an address (no gateway known) is passed over.
       if (target === undefined) continue;
-      tries.last = target;
-      target.pool.load.inFlight++;
-      this.#inFlight++;
-      return target;
+      if (target.throttle.refuses(priority, random.next(), nowMs) && !target.hasRoom) {
+        target.throttle.refused(nowMs);
+        return this.chooseWithRoom(tries) ?? throttled;
+      }
+      return this.#take(target, tries);
     }
     return undefined;
+  }
+
+  chooseWithRoom(tries: Tries): Candidate | undefined {
+    const { board, view } = this.#options;
+    for (const [index, { place }] of this.#order.places.entries()) {
+      const target = this.#ordered[index]?.withRoom(tries.last);
+      if (target === undefined || board.conditionOf(view, place).lowered) continue;
+      tries.places.add(index);
+      return this.#take(target, tries);
+    }
+    return undefined;
+  }
+
+  #take(target: Target, tries: Tries): Target {
+    tries.last = target;
+    target.sent();
+    this.#inFlight++;
+    return target;
   }
 
   report(candidate: Candidate, outcome: Outcome): void {
     candidate.pool.load.inFlight--;
     this.#inFlight--;
-    if (outcome === "cancelled" || outcome === "refused" || !(candidate instanceof Target)) return;
+    if (outcome === "cancelled" || !(candidate instanceof Target)) return;
     const { board, clock, view } = this.#options;
     const nowMs = clock.monotonicMs();
+    if (outcome === "overloaded") candidate.throttle.refused(nowMs);
+    else candidate.throttle.accepted(nowMs);
+    if (outcome === "overloaded" || outcome === "refused") return;
     if (outcome === "success") {
       recordSuccess(candidate.outlier, nowMs);
       recordAnswer(candidate.slowness, nowMs);

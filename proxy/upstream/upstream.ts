@@ -1,3 +1,4 @@
+import type { LoadReport } from "../admission/load-report.ts";
 import type { Http1Parser } from "../http/http1-parser.ts";
 import type { UpstreamTarget } from "./connector.ts";
 import type { AddressLoad } from "./address-load.ts";
@@ -127,6 +128,9 @@ export interface UpstreamPool {
   handshakeAllowed(): void;
   /** How many instances answer behind the address, as far as is known. */
   instances: number;
+  /** What the far side last said of its application, and how often it has; undefined and 0 where it says nothing. */
+  readonly report: LoadReport | undefined;
+  readonly reports: number;
   /** It finds out by itself when a path with requests on it falls silent. */
   readonly pingsInBand: boolean;
   readonly connections: number;
