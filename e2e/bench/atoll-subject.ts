@@ -31,7 +31,6 @@ const run = promisify(execFile);
 const endWithinMs = 60_000;
 const callerProxy = "bench-storefront-proxy";
 const calleeProxy = "bench-catalog-proxy";
-const calleeApp = "bench-catalog";
 
 /** How Atoll's subject is started. */
 export interface AtollSubjectOptions {
@@ -138,7 +137,7 @@ async function replaceCallee(start: SubjectStart, federation: RunningFederation)
 
 /** In the place of the callee's app: the answering nginx. */
 function replaceApp({ rig, cleanUp }: SubjectStart, federation: RunningFederation): void {
-  const app = answerServer(`listen 127.0.0.1:${portIn(federation, calleeApp, ["listen", "port"])};`);
+  const app = answerServer(`listen 127.0.0.1:${portIn(federation, calleeProxy, ["workload", "services", "0", "appPort"])};`);
   const name = "atoll-app";
   cleanUp.use(startProcess(rig, { name, role: "load", tool: rig.tools.nginx, args: ["-c", nginxConfig(rig, name, app)] }));
 }

@@ -1,5 +1,6 @@
 import { call } from "../harness/http-call.ts";
 import type { FederationPlan } from "#services/cli/up/demo-federation.ts";
+import { appsName, usersName } from "#services/cli/up/topology.ts";
 import type { BenchProcess } from "../bench/rig.ts";
 import type { Pins } from "../bench/pins.ts";
 import { TestFederation } from "../harness/test-federation.ts";
@@ -28,7 +29,6 @@ const plan: FederationPlan = {
 };
 
 const edgeProxy = "one-edge";
-const usersProcess = "one-users";
 const workMs = 10;
 const deadlineMs = 2_000;
 /** Three times 10 ms of work, and 40 ms there and back, and as much again for each of them. */
@@ -61,10 +61,10 @@ export class ThreeHops implements AsyncDisposable {
     for (const cluster of clusters) {
       const configs = await appsOf(federation, cluster);
       lastPorts.push(configs.at(-1)?.port ?? 0);
-      await federation.stop(...services.map((service) => `${cluster}-${service}`));
+      await federation.stop(appsName(cluster));
       apps.push(startApps({ directory: federation.place.directory, pins, role: "anywhere" }, cluster, configs));
     }
-    await federation.stop(usersProcess);
+    await federation.stop(usersName);
     const port = await federation.port(edgeProxy, "outbound");
     const path = (settings: OverloadSettings): LoadedPath =>
       new LoadedPath({ pins, role: "anywhere", port, host: "front.web", deadlineMs, slowMs, rampFrom: 25, onProgress }, settings);
@@ -128,7 +128,7 @@ async function appsOf(federation: TestFederation, cluster: string): Promise<read
   const configs: AppConfig[] = [];
   for (const [at, service] of services.entries()) {
     const next = services[at + 1];
-    const port = await federation.port(`${cluster}-${service}`, "http");
+    const port = await federation.port(appsName(cluster), `${cluster}-${service}`);
     const outbound = await federation.port(proxyOf(cluster, service), "outbound");
     configs.push({ port, workers: 0, workMs, ...(next === undefined ? {} : { next: { port: outbound, host: `${next}.web` } }) });
   }

@@ -4,6 +4,7 @@ import type { BenchProcess } from "../bench/rig.ts";
 import { benchHost } from "../bench/shape.ts";
 import { handshakesOf } from "../harness/handshakes.ts";
 import { onePath } from "../harness/plans.ts";
+import { appsName } from "#services/cli/up/topology.ts";
 import { TestFederation } from "../harness/test-federation.ts";
 import { join } from "node:path";
 import type { AppConfig } from "./app.ts";
@@ -12,7 +13,7 @@ import { childEnvironment, LoadedPath } from "./loaded-path.ts";
 
 const callerProxy = "bench-storefront-proxy";
 const calleeProxy = "bench-catalog-proxy";
-const apps = ["bench-storefront", "bench-catalog"];
+const calleeApp = "bench-catalog";
 
 /** Eight workers who take 50 ms each: 160 requests per second, so little that ten times of it is no load for two sidecars. */
 const slowApp = { workers: 8, workMs: 50 } as const;
@@ -43,8 +44,10 @@ export class TwoSidecars implements AsyncDisposable {
   static async start(pins: Pins, onProgress: (sentence: string) => void): Promise<TwoSidecars> {
     onProgress("starting a federation of one cluster with two sidecars");
     const federation = await TestFederation.start(onePath);
-    const appPort = await federation.port("bench-catalog", "http");
-    await federation.stop(...apps);
+    const [region] = onePath.regions;
+    const apps = appsName(region?.name ?? "");
+    const appPort = await federation.port(apps, calleeApp);
+    await federation.stop(apps);
     const path = new TwoSidecars(federation, { pins, appPort, onProgress });
     await path.#pinSidecars();
     return path;
