@@ -157,7 +157,7 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     output.putText(x.reason);
     endExchange(stages, x);
     this.#release();
-    link.touch();
+    link.messageEnded();
   }
 
   startResponse(x: Exchange): void {
@@ -196,6 +196,7 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     const { link, stages, wheel } = this.#session;
     if (!this.flow.sentEnd) this.flow.end(x.responseTrailers);
     endExchange(stages, x);
+    link.messageEnded();
     if (this.flow.sentEnd) this.#release();
     else wheel.arm(this.#linger, link.nowMs(), lingerMs);
   }

@@ -67,6 +67,7 @@ export class CallerStream implements Upstream, FlowOwner {
       const held = Buffer.from(request.requestBody, "latin1");
       this.flow.write(held, 0, held.length);
     }
+    link.messageEnded();
   }
 
   #putRequest(link: HopLink, request: OutgoingRequest, head: string, end: boolean): void {
@@ -78,7 +79,6 @@ export class CallerStream implements Upstream, FlowOwner {
     output.putByte(request.priority);
     output.putShort(0);
     output.putText(head);
-    link.touch();
   }
 
   release(): void {

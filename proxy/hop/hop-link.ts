@@ -26,7 +26,7 @@ export interface LinkUser {
   onGoaway(lastStream: number, code: number): void;
   /** All bytes that have arrived so far have been told of. */
   onReadEnd(): void;
-  /** Requests under way: a lone one is sent without waiting for the turn's end. */
+  /** Requests under way: what a lone one says is sent without waiting for the turn's end. */
   readonly streams: number;
   /** What PONG says of our load. */
   report(): LoadReport;
@@ -89,7 +89,7 @@ export class HopLink implements FrameSink, FlowLink {
     this.#reader.read(buffer, from, to);
     if (!this.#closed) this.#user.onReadEnd();
     this.#reading = false;
-    if (!this.output.isEmpty) this.touch();
+    this.messageEnded();
   }
 
   onFrame(kind: number, end: boolean, stream: number, buffer: Buffer, from: number, to: number): void {
@@ -257,15 +257,18 @@ export class HopLink implements FrameSink, FlowLink {
     this.touch();
   }
 
-  /** Something was put out: it leaves with the turn's end, or now when nothing else can join it. */
+  /** Something was put out: it leaves with the end of this turn of the event loop. */
   touch(): void {
     if (this.#reading || this.#scheduled) return;
-    if (this.#user.streams <= 1) {
-      this.output.flush();
-      return;
-    }
     this.#scheduled = true;
     setImmediate(this.#flush);
+  }
+
+  /** A message is put out whole: while nothing else is under way that could join it, it leaves at once. */
+  messageEnded(): void {
+    if (this.#reading || this.output.isEmpty) return;
+    if (this.#user.streams <= 1) this.output.flush();
+    else this.touch();
   }
 
   readonly #flush = (): void => {
