@@ -10,7 +10,7 @@ import { endFederation } from "../up/running.ts";
 import type { Topology } from "../up/topology.ts";
 
 /** Rough resident memory of one process of the demo, for the announcement before anything has been measured. */
-const expectedBytesEach = 105 * 1024 ** 2;
+const expectedBytesEach = 100 * 1024 ** 2;
 
 /** `atoll up`. */
 export async function runUp(context: CommandContext, options: { readonly portBase?: number; readonly engines?: boolean; readonly rate?: number }): Promise<number> {
