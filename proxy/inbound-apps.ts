@@ -5,6 +5,11 @@ import { defaultTrafficPolicy, timeoutMsMax } from "#federation/model/traffic-po
 import type { TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import { RetryBudget } from "#federation/routing/retry-budget.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { Admission } from "./admission/admission.ts";
+import { unknownLoad } from "./admission/load-report.ts";
+import type { LoadReport } from "./admission/load-report.ts";
+import { stallMs } from "./admission/loop-delay.ts";
+import type { LoopListener } from "./admission/loop-delay.ts";
 import type { ProxyConfig } from "./config.ts";
 import type { Route } from "./http/exchange.ts";
 import { plainEnd, relay, type Relay } from "./tcp/relay.ts";
@@ -30,9 +35,10 @@ const tcpIdleMs = timeoutMsMax;
 const tcpConnectMs = 2_000;
 
 /** The application behind a sidecar: which of its ports serves which server name. */
-export class InboundApps {
+export class InboundApps implements LoopListener {
   readonly #routes = new Map<string, Route>();
   readonly #ports = new Map<string, number>();
+  readonly #admissions = new Map<number, Admission>();
   readonly #relays = new Set<Relay>();
   readonly #clock: Clock;
   readonly #stats: TcpStats;
@@ -56,8 +62,34 @@ export class InboundApps {
         budget: new RetryBudget(0),
         allowsCloseDelimited: true,
         retries: false,
+        admission: this.#admissionTo(appPort),
       });
     }
+  }
+
+  /** One for each port of the application, whatever services it stands behind. */
+  #admissionTo(appPort: number): Admission {
+    const known = this.#admissions.get(appPort);
+    if (known !== undefined) return known;
+    const admission = new Admission();
+    this.#admissions.set(appPort, admission);
+    return admission;
+  }
+
+  /** Admission to each port of the application. */
+  get admissions(): ReadonlyMap<number, Admission> {
+    return this.#admissions;
+  }
+
+  /** What callers are told of the application behind a server name. */
+  reportOf(sni: string): LoadReport {
+    return this.#routes.get(sni)?.admission?.report() ?? unknownLoad;
+  }
+
+  /** Our own event loop stood still: no time that was measured across it says anything of the application. */
+  onLoopTick(lateMs: number, nowMs: number): void {
+    if (lateMs < stallMs) return;
+    for (const admission of this.#admissions.values()) admission.onStall(nowMs);
   }
 
   routeOf(sni: string): Route | undefined {

@@ -1,5 +1,6 @@
 import type { Registry } from "prom-client";
 import { addCounter, addGauge, addRequestMetrics, addStallMetrics } from "./admin/metrics.ts";
+import { addAdmissionMetrics, addLoopMetrics } from "./admission/admission-metrics.ts";
 import { isDeadline } from "./http/refusal.ts";
 import type { TelemetryStage } from "./http/telemetry-stage.ts";
 import type { SidecarState } from "./sidecar-state.ts";
@@ -12,6 +13,8 @@ export function addSidecarMetrics(registry: Registry, state: SidecarState): void
     ["destination", state.inboundTelemetry],
   ]);
   addConnectionMetrics(registry, state);
+  addAdmissionMetrics(registry, state.admissions);
+  addLoopMetrics(registry, state.loop, { inbound: state.inboundGuard, outbound: state.outboundGuard });
   addGauge(registry, {
     name: "atoll_gateway_round_trip_milliseconds",
     help: "Smoothed round trip to a remote gateway.",

@@ -3,6 +3,11 @@ import type { ServiceView } from "#federation/model/snapshot.ts";
 import { unobservedCondition } from "#federation/model/verdict.ts";
 import { buildRouteTable, matchRoute } from "#federation/routing/match-route.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { describeAdmission, describeLoop } from "./admission/describe-admission.ts";
+import type { Admission } from "./admission/admission.ts";
+import type { LoopDelay } from "./admission/loop-delay.ts";
+import type { LoopShed } from "./admission/loop-shed.ts";
+import type { LoopShedStage } from "./admission/loop-shed-stage.ts";
 import type { AccessLogFile } from "./admin/access-log-file.ts";
 import type { ControlLink } from "./control/control-link.ts";
 import type { SessionStats } from "./control/registry-session.ts";
@@ -32,6 +37,12 @@ export interface SidecarState {
   readonly tcpStats: TcpStats;
   readonly connectorStats: TlsConnectorStats;
   readonly session: SessionStats;
+  /** By port of the application. */
+  readonly admissions: ReadonlyMap<number, Admission>;
+  readonly loop: LoopDelay;
+  readonly shed: LoopShed;
+  readonly inboundGuard: LoopShedStage;
+  readonly outboundGuard: LoopShedStage;
   readonly hop: HopServer;
   /** Of sessions that we opened. */
   readonly hopFaults: ReadonlyMap<string, number>;
@@ -82,6 +93,8 @@ export function describeStats(state: SidecarState): object {
     inbound: { ...state.inboundStats, refused: Object.fromEntries(state.inboundStats.refused), requests: totalOf(state.inboundTelemetry), activeRequests: state.inboundTelemetry.active, sessions: state.hop.sessions },
     outbound: { activeRequests: state.outboundTelemetry.active, requests: totalOf(state.outboundTelemetry), tls: state.connectorStats, handshakes: state.pools.handshakes },
     tcp: state.tcpStats,
+    admission: Array.from(state.admissions, ([appPort, admission]) => ({ appPort, ...describeAdmission(admission, state.clock.monotonicMs()) })),
+    loop: describeLoop(state.loop, state.shed, { inbound: state.inboundGuard, outbound: state.outboundGuard }),
   };
 }
 

@@ -3,13 +3,16 @@ import type { TrustDomainName } from "#federation/model/names.ts";
 import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import { deadlineSignal, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { createLoopUtilization } from "#federation/runtime/loop-utilization.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import type { SessionReport } from "#federation/wire/workload-messages.ts";
-import { unknownLoad } from "./admission/load-report.ts";
+import { LoopDelay } from "./admission/loop-delay.ts";
+import { LoopShed } from "./admission/loop-shed.ts";
+import { LoopShedStage } from "./admission/loop-shed-stage.ts";
 import { AccessLogFile } from "./admin/access-log-file.ts";
 import { openAdminServer } from "./admin/admin-server.ts";
 import { serviceHostOf, type ProxyConfig } from "./config.ts";
@@ -274,6 +277,12 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const inboundStats = createInboundStats();
   const apps = new InboundApps(config.workload, { trustDomain: trustDomainOf(footing.svid.spiffeId), cluster, region, pools, clock, stats: tcpStats });
 
+  const loop = new LoopDelay(wheel, createLoopUtilization());
+  const shed = new LoopShed();
+  loop.listen(shed);
+  loop.listen(apps);
+  const inboundGuard = new LoopShedStage(loop, shed, random);
+  const outboundGuard = new LoopShedStage(loop, shed, random);
   const inboundHttp = new InboundServer({
     clock,
     random,
@@ -284,7 +293,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     refusedBy: (sni, callerId) => refusingRule(snapshot.current.inbound.get(sni)?.callers ?? [], callerId),
     ownIdentity: () => control.svid.current?.spiffeId ?? "",
     instance: config.workload?.instanceId ?? config.name,
-    reportOf: () => unknownLoad,
+    reportOf: (sni) => apps.reportOf(sni),
+    guard: inboundGuard,
   });
   const inbound = await InboundListener.open(
     { address: config.address, port: config.ports.inbound, contexts, snapshot, serve: (connection) => serveInbound(connection, inboundHttp, apps), stats: inboundStats, clock, logger },
@@ -297,6 +307,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     random,
     wheel,
     telemetry: outboundTelemetry,
+    guard: outboundGuard,
     findRoute: (host) => routes.find(host),
   });
   const tcp = await openTcpListeners(config, { own: trustDomainOf(footing.svid.spiffeId), routes, connector, clock, stall, stats: tcpStats });
@@ -314,6 +325,11 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     tcpStats,
     connectorStats,
     session: createSessionStats(),
+    admissions: apps.admissions,
+    loop,
+    shed,
+    inboundGuard,
+    outboundGuard,
     hop: inboundHttp.hop,
     hopFaults,
     accessLog,

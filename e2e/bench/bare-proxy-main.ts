@@ -2,7 +2,11 @@ import { once } from "node:events";
 import { parseArgs } from "node:util";
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { createLoopUtilization } from "#federation/runtime/loop-utilization.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
+import { LoopDelay } from "#proxy/admission/loop-delay.ts";
+import { LoopShed } from "#proxy/admission/loop-shed.ts";
+import { LoopShedStage } from "#proxy/admission/loop-shed-stage.ts";
 import { OutboundRoutes } from "#proxy/http/outbound-routes.ts";
 import { OutboundServer } from "#proxy/http/outbound-server.ts";
 import { catalogAt, localAt, snapshotOf } from "#proxy/http/proxy-fixture.ts";
@@ -22,6 +26,9 @@ const pools = new PoolSet({ connector: plainConnector, clock, random, wheel });
 const board = new PlaceHealth(clock, { region: "eu" as RegionId, cluster: "here" as ClusterId, roundTripMs: new Map() });
 const routes = new OutboundRoutes({ pools, board, clock, random });
 routes.apply(snapshotOf(catalogAt([localAt(Number(values.backend))])));
+const loop = new LoopDelay(wheel, createLoopUtilization());
+const shed = new LoopShed();
+loop.listen(shed);
 const server = await OutboundServer.open({
   address: "127.0.0.1",
   port: Number(values.port),
@@ -29,6 +36,7 @@ const server = await OutboundServer.open({
   random,
   wheel,
   telemetry: new TelemetryStage(clock),
+  guard: new LoopShedStage(loop, shed, random),
   findRoute: (host) => routes.find(host),
 });
 

@@ -3,6 +3,7 @@ import { AdmissionQueue } from "./admission-queue.ts";
 import { ConcurrencyLimit } from "./concurrency-limit.ts";
 import type { LimitBounds } from "./concurrency-limit.ts";
 import type { LoadReport } from "./load-report.ts";
+import { RecentRates } from "./recent-rates.ts";
 import { refusalReasons, Ticket, ticketIdle, TicketList, ticketStreaming, ticketWaiting, ticketWorking } from "./ticket.ts";
 import type { RefusalReason } from "./ticket.ts";
 
@@ -45,6 +46,7 @@ export class Admission {
   readonly refused = new Float64Array(priorityClasses.length * refusalReasons.length);
   /** Admitted requests by class. */
   readonly admitted = new Float64Array(priorityClasses.length);
+  readonly rates = new RecentRates();
   lastReason: RefusalReason = "over_limit";
   readonly #working = new TicketList();
   readonly #report = { queueDelayMs: 0, utilizationRatio: 0, headroom: 0 };
@@ -81,6 +83,7 @@ export class Admission {
 
   /** A request has arrived. `ticket` has its class and deadline. */
   enter(ticket: Ticket, nowMs: number): Admittance {
+    this.rates.asked(nowMs);
     if (this.queue.length === 0 && this.#inUse + 1 <= this.limit.limit && this.#streams < streamsMax) {
       if (ticket.deadlineMs <= nowMs) return this.#refuse(ticket, "deadline_exceeded");
       this.#delayMs -= delayWeight * this.#delayMs;
@@ -130,16 +133,24 @@ export class Admission {
     if (state === ticketIdle) return;
     if (state === ticketWaiting) {
       this.queue.remove(ticket);
+      if (nowMs >= ticket.deadlineMs) this.#refuse(ticket, "deadline_exceeded");
       return;
     }
-    if (state === ticketStreaming) this.#streams--;
-    else {
-      if (isGivenUp && nowMs - ticket.sinceMs > this.limit.latencyMs) this.#sample(nowMs, ticket.sinceMs, false);
-      this.#free(ticket);
-      if (isGivenUp) this.#inUse += this.#ghosts.add(ticket.sinceMs);
+    if (state === ticketStreaming) {
+      this.endStream(ticket);
+      return;
     }
+    if (isGivenUp && nowMs - ticket.sinceMs > this.limit.latencyMs) this.#sample(nowMs, ticket.sinceMs, false);
+    this.#free(ticket);
+    if (isGivenUp) this.#inUse += this.#ghosts.add(ticket.sinceMs);
     ticket.state = ticketIdle;
     this.#pump(nowMs);
+  }
+
+  /** A stream has ended. */
+  endStream(ticket: Ticket): void {
+    ticket.state = ticketIdle;
+    this.#streams--;
   }
 
   /** Refuses who has waited too long, lets in who fits. Called with every event; a timer calls it where none comes. */
@@ -189,6 +200,7 @@ export class Admission {
     ticket.sinceMs = nowMs;
     this.#working.append(ticket);
     this.#inUse++;
+    this.rates.admitted();
     this.admitted[ticket.priority] = (this.admitted[ticket.priority] ?? 0) + 1;
   }
 

@@ -7,7 +7,8 @@ import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import type { LoadReport } from "../admission/load-report.ts";
 import { unknownLoad } from "../admission/load-report.ts";
-import type { Route } from "../http/exchange.ts";
+import { Reply } from "../http/exchange.ts";
+import type { Route, Stage } from "../http/exchange.ts";
 import { InboundServer } from "../http/inbound-server.ts";
 import { TelemetryStage } from "../http/telemetry-stage.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
@@ -48,10 +49,23 @@ export interface CalleeOptions {
   readonly isAllowed?: () => boolean;
   readonly report?: () => LoadReport;
   readonly hopLimits?: HopLimits;
-  readonly requestsInFlightMax?: number;
+  /** Its admission refuses every request. */
+  readonly isFull?: boolean;
   /** Reads the socket's bytes instead of the inbound side. */
   readonly instead?: (socket: Socket) => void;
 }
+
+const fullStage: Stage = {
+  name: "full",
+  request(x) {
+    x.status = 503;
+    x.flag = "UO";
+    x.reason = "over_limit";
+    return Reply;
+  },
+  response() {},
+  end() {},
+};
 
 /** The inbound side of a sidecar on a port of its own, with the application at `appPort`; its clock stands still. */
 export class TestCallee implements AsyncDisposable {
@@ -89,7 +103,7 @@ export class TestCallee implements AsyncDisposable {
       instance: options.instance ?? "catalog-1",
       reportOf: options.report ?? (() => unknownLoad),
       ...(options.hopLimits === undefined ? {} : { hopLimits: options.hopLimits }),
-      ...(options.requestsInFlightMax === undefined ? {} : { requestsInFlightMax: options.requestsInFlightMax }),
+      ...(options.isFull === true ? { guard: fullStage } : {}),
     });
   }
 

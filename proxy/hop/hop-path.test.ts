@@ -180,7 +180,7 @@ describe("requests over the hop", () => {
 
   test("that admission refuses go where there is room, within the budget, and are refused at once where there is none", async () => {
     await using app = await httpOrigin(echo);
-    await using full = await TestCallee.open(app.port, { requestsInFlightMax: 0 });
+    await using full = await TestCallee.open(app.port, { isFull: true });
     let headroom = 5;
     await using roomy = await TestCallee.open(app.port, { report: () => ({ queueDelayMs: 0, utilizationRatio: 0.5, headroom }) });
     await using proxy = await TestProxy.open([localAt(full.port), remoteAt("there", roomy.port)], { connector: new PlayedConnector() });
@@ -205,7 +205,7 @@ describe("requests over the hop", () => {
 
   test("of which most are refused are refused here, at no cost to the far side", async () => {
     await using app = await httpOrigin(echo);
-    await using full = await TestCallee.open(app.port, { requestsInFlightMax: 0 });
+    await using full = await TestCallee.open(app.port, { isFull: true });
     await using proxy = await TestProxy.open([localAt(full.port)], { connector: new PlayedConnector() });
     using client = await RawClient.connect(proxy.server.port);
     for (let count = 0; count < 300; count++) {

@@ -1,6 +1,8 @@
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import type { RetryBudget } from "#federation/routing/retry-budget.ts";
+import type { Admission } from "../admission/admission.ts";
+import type { Ticket } from "../admission/ticket.ts";
 import type { Candidate, Chooser } from "../upstream/chooser.ts";
 import { Tries } from "../upstream/chooser.ts";
 import type { ConnectionUser, OutgoingRequest, Upstream } from "../upstream/upstream.ts";
@@ -45,6 +47,8 @@ export interface Route {
   readonly allowsCloseDelimited: boolean;
   /** Inbound leaves retries to the caller's side, so that hops do not multiply them. */
   readonly retries: boolean;
+  /** Inbound: lets requests into the application behind it. */
+  readonly admission?: Admission;
 }
 
 /** The client's side of an exchange, as the forwarding stage sees it. */
@@ -107,6 +111,8 @@ export class Exchange implements OutgoingRequest, TimerOwner {
   readonly tries = new Tries();
   /** The forwarding stage's own part, made at the first request of a connection and kept. */
   user: ConnectionUser | undefined = undefined;
+  /** The admission stage's own part, made and kept likewise. */
+  ticket: Ticket | undefined = undefined;
 
   // The request.
   method = "";

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import { connect as connectTls } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { createServer } from "node:tls";
@@ -10,6 +11,7 @@ import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { inboundTrafficPolicy } from "../inbound-apps.ts";
 import { createTestTrustDomain } from "../tls/identity-fixture.ts";
 import { AppChooser } from "../upstream/app-chooser.ts";
+import { Admission } from "../admission/admission.ts";
 import { unknownLoad } from "../admission/load-report.ts";
 import { PoolSet } from "../upstream/pool-set.ts";
 import { plainConnector } from "../upstream/connector.ts";
@@ -25,7 +27,7 @@ const caller = "spiffe://shop.example/ns/web/sa/storefront" as SpiffeId;
 const sni = "p80.catalog.web.svc.shop.example";
 
 /** An inbound side in front of `app`, with real TLS to a client; its listener's checks are tested with the listener. */
-async function setUp(app: TestOrigin, isAllowed: () => boolean) {
+async function setUp(app: TestOrigin, isAllowed: () => boolean, admission?: Admission) {
   const clock = new VirtualClock();
   const random = createSeededRandom(1);
   const wheel = new TimingWheel(clock);
@@ -38,6 +40,7 @@ async function setUp(app: TestOrigin, isAllowed: () => boolean) {
     budget: new RetryBudget(0),
     allowsCloseDelimited: true,
     retries: false,
+    ...(admission !== undefined && { admission }),
   };
   const inbound = new InboundServer({
     clock,
@@ -225,5 +228,35 @@ describe("the time of a request on the inbound side", () => {
     caller?.destroy();
     await answer;
     await eventually(() => inbound.pool.load.inFlight === 0 && inbound.pool.connections === 0);
+  });
+
+  test("lets a request wait with its body until the application has room, and refuses what waits too long", async () => {
+    const held: ServerResponse[] = [];
+    const bodies: string[] = [];
+    await using app = await httpOrigin((request, response) => {
+      let body = "";
+      request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+      request.on("end", () => {
+        bodies.push(body);
+        held.push(response);
+      });
+    });
+    const admission = new Admission({ initial: 1, min: 1, max: 1 });
+    await using inbound = await setUp(app, () => true, admission);
+    const first = inbound.fetch(get("/1"));
+    await eventually(() => held.length === 1);
+    const second = inbound.fetch("POST /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
+    await eventually(() => admission.queue.length === 1);
+    held[0]?.end("one");
+    expect(await first).toMatch(/^HTTP\/1\.1 200 .*one$/s);
+    await eventually(() => held.length === 2);
+    expect(bodies).toEqual(["", "hello"]);
+    const third = inbound.fetch(get("/3"));
+    await eventually(() => admission.queue.length === 1);
+    await inbound.clock.advance(200);
+    expect(await third).toMatch(/^HTTP\/1\.1 503 .*x-atoll-reason: queue_timeout/s);
+    held[1]?.end("two");
+    expect(await second).toMatch(/^HTTP\/1\.1 200 .*two$/s);
+    expect([admission.inUse, admission.streams, admission.queue.length]).toEqual([0, 0, 0]);
   });
 });

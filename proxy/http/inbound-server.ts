@@ -4,11 +4,12 @@ import type { TLSSocket } from "node:tls";
 import type { SpiffeId } from "#federation/model/names.ts";
 import { defaultPriority } from "#federation/model/priority-class.ts";
 import { trustDomainOf } from "#federation/model/spiffe-id.ts";
+import { AdmissionStage } from "../admission/admission-stage.ts";
 import type { LoadReport } from "../admission/load-report.ts";
 import { defaultHopLimits, hopProtocol } from "../hop/frames.ts";
 import type { HopLimits } from "../hop/frames.ts";
 import { HopServer } from "../hop/hop-server.ts";
-import { createAuthorizeStage, createCircuitStage, createDrainStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
+import { createAuthorizeStage, createDrainStage, createHeaderStage, createRouteStage } from "./edge-stages.ts";
 import type { Route, Stage } from "./exchange.ts";
 import type { RefusingServer } from "../tls/inbound-listener.ts";
 import { ForwardStage } from "./forward-stage.ts";
@@ -55,6 +56,7 @@ export class InboundServer {
     this.#reportOf = options.reportOf;
     const stages: readonly Stage[] = [
         telemetry,
+        ...(options.guard === undefined ? [] : [options.guard]),
         createRouteStage((x) => options.findRoute(x.sni)),
         createDrainStage(),
         createAuthorizeStage(
@@ -63,7 +65,7 @@ export class InboundServer {
         ),
         new DeadlineStage(wheel, clock),
         createHeaderStage(random),
-        createCircuitStage(options.requestsInFlightMax ?? requestsInFlightMax),
+        new AdmissionStage(clock, wheel),
         new ForwardStage({ clock, wheel, limits }),
     ];
     const { logsFields } = telemetry;

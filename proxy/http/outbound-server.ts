@@ -5,7 +5,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { listen, portOf } from "#federation/runtime/listen.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { createCircuitStage, createHeaderStage, createRouteStage, requestsInFlightMax } from "./edge-stages.ts";
-import type { Route } from "./exchange.ts";
+import type { Route, Stage } from "./exchange.ts";
 import { ForwardStage } from "./forward-stage.ts";
 import type { HttpLimits } from "./http-limits.ts";
 import { defaultHttpLimits } from "./http-limits.ts";
@@ -20,10 +20,11 @@ export interface EdgeOptions {
   readonly random: Random;
   readonly wheel: TimingWheel;
   readonly telemetry: TelemetryStage;
+  /** Comes first: refuses what this process has no time for. */
+  readonly guard?: Stage;
   readonly httpLimits?: HttpLimits;
   readonly timeouts?: ServerTimeouts;
   readonly connectionsMax?: number;
-  readonly requestsInFlightMax?: number;
 }
 
 /** What the outbound listener needs. */
@@ -33,6 +34,8 @@ export interface OutboundServerOptions extends EdgeOptions {
   readonly port: number;
   /** The route that a Host field names now. */
   readonly findRoute: (host: string) => Route | undefined;
+  /** To one service. */
+  readonly requestsInFlightMax?: number;
   /** More processes may listen on the same port. */
   readonly reusePort?: boolean;
 }
@@ -56,6 +59,7 @@ export class OutboundServer {
       logsFields: telemetry.logsFields,
       stages: [
         telemetry,
+        ...(options.guard === undefined ? [] : [options.guard]),
         createRouteStage((x) => options.findRoute(x.host)),
         new DeadlineStage(wheel, clock),
         createHeaderStage(random),

@@ -47,11 +47,18 @@ export class TimingWheel {
   #expectedMs = 0;
   #ticking: Disposable | undefined;
   #yielded = false;
+  /** Hears how late each tick came: the delay of this process's event loop. */
+  onTick: ((lateMs: number, nowMs: number) => void) | undefined = undefined;
 
   constructor(clock: Clock, stall: LocalStall = new LocalStall(clock)) {
     this.#clock = clock;
     this.stall = stall;
     this.#tick = Math.floor(clock.monotonicMs() / tickMs);
+  }
+
+  /** When the next tick is due, monotonic ms; +Infinity while no timer is armed. */
+  get expectedMs(): number {
+    return this.#ticking === undefined ? Number.POSITIVE_INFINITY : this.#expectedMs;
   }
 
   /** Timers armed now. */
@@ -101,7 +108,9 @@ export class TimingWheel {
   #onTick(): void {
     this.#ticking = undefined;
     const nowMs = this.#clock.monotonicMs();
-    if (!this.#yielded && nowMs - this.#expectedMs > stallMs) {
+    const lateMs = nowMs - this.#expectedMs;
+    if (!this.#yielded && this.onTick !== undefined) this.onTick(Math.max(0, lateMs), nowMs);
+    if (!this.#yielded && lateMs > stallMs) {
       this.#yielded = true;
       this.#schedule(0);
       return;
