@@ -100,7 +100,7 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     }
     if (!x.active) return;
     const { id } = this.flow;
-    if (bytes > 0 && !x.takeBody(buffer, from, to, this.#session.heldBytesMax)) this.flow.pause();
+    if (bytes > 0 && !x.takeBody(buffer, from, to, this.#session.heldBytesMax)) this.#pauseBody();
     if (end && this.flow.id === id) x.completeBody("");
   }
 
@@ -211,7 +211,13 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     this.abortResponse(x);
   }
 
-  resumeRequestBody(): void {
+  #pauseBody(): void {
+    this.#x.requestPaused = true;
+    this.flow.pause();
+  }
+
+  resumeRequestBody(x: Exchange): void {
+    x.requestPaused = false;
     if (this.flow.id !== 0) this.flow.unpause();
   }
 

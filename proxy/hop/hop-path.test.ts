@@ -246,6 +246,39 @@ describe("requests over the hop", () => {
     await eventually(() => second.inbound.hop.streams === 0);
   });
 
+  test("whose callee's sidecar has fallen silent go elsewhere within 350 ms of its last byte", async () => {
+    await using app = await httpOrigin(echo);
+    await using sound = await TestCallee.open(app.port);
+    await using stopped = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(sound.port, stopped.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    for (let count = 0; count < 6; count++) {
+      client.write(requestFor("GET", "/"));
+      expect((await client.response()).status).toBe(200);
+    }
+    await eventually(() => stopped.sockets.length === 1);
+    stopped.sockets[0]?.pause();
+    let longestMs = 0;
+    for (let count = 0; count < 6; count++) {
+      client.write(requestFor("GET", "/"));
+      const answer = client.response();
+      let isAnswered = false;
+      void answer.then(() => (isAnswered = true));
+      let waitedMs = 0;
+      // Turns let sockets speak; only what nobody answers by then waits for the clock.
+      for (let turn = 0; turn < 200 && !isAnswered; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+      for (; !isAnswered && waitedMs < 2_000; waitedMs += 10) {
+        await proxy.clock.advance(10);
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      }
+      expect((await answer).status).toBe(200);
+      longestMs = Math.max(longestMs, waitedMs);
+    }
+    expect(longestMs).toBeGreaterThan(0);
+    expect(longestMs).toBeLessThanOrEqual(400);
+    stopped.sockets[0]?.resume();
+  });
+
   test("to an older sidecar go over HTTP/1.1", async () => {
     await using origin = await httpOrigin(echo);
     const connector = new PlayedConnector("http/1.1");

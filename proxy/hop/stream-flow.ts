@@ -61,7 +61,7 @@ export class StreamFlow {
     this.#link = link;
     this.id = id;
     this.allowed = limits.streamWindowMin;
-    this.#waiting.length = 0;
+    if (this.#waiting.length > 0) this.#waiting = [];
     this.#endWaits = false;
     this.#trailers = "";
     this.sentEnd = false;
@@ -78,7 +78,7 @@ export class StreamFlow {
     link.forgetFlow(this);
     link.taken(this.#untaken);
     this.#untaken = 0;
-    this.#waiting.length = 0;
+    if (this.#waiting.length > 0) this.#waiting = [];
     this.#endWaits = false;
     this.id = 0;
   }

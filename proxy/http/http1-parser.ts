@@ -291,7 +291,7 @@ export class Http1Parser {
   #parseHead(buffer: Buffer, start: number, end: number): number {
     this.buffer = buffer;
     this.headStart = start;
-    this.connectionTokens.length = 0;
+    if (this.connectionTokens.length > 0) this.connectionTokens.length = 0;
     const after = this.#isRequest ? this.#parseRequestLine(buffer, start, end) : this.#parseStatusLine(buffer, start, end);
     if (after < 0) return after;
     this.fieldsStart = after;
