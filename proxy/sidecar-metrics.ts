@@ -50,6 +50,11 @@ export function addSidecarMetrics(registry: Registry, state: SidecarState): void
     help: "Access log lines that did not fit or could not be written.",
     read: (add) => add({}, state.accessLog?.dropped ?? 0),
   });
+  addCounter(registry, {
+    name: "atoll_access_log_omitted_total",
+    help: "Refusals under overload that got no line of their own, beyond those of a second that did.",
+    read: (add) => add({}, state.overloadLines.omitted),
+  });
 }
 
 function addConnectionMetrics(registry: Registry, state: SidecarState): void {

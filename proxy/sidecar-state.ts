@@ -9,6 +9,7 @@ import type { LoopDelay } from "./admission/loop-delay.ts";
 import type { LoopShed } from "./admission/loop-shed.ts";
 import type { LoopShedStage } from "./admission/loop-shed-stage.ts";
 import type { AccessLogFile } from "./admin/access-log-file.ts";
+import type { OverloadLines } from "./http/access-log.ts";
 import type { ControlLink } from "./control/control-link.ts";
 import type { SessionStats } from "./control/registry-session.ts";
 import type { GatewayProber } from "./health/gateway-prober.ts";
@@ -47,6 +48,7 @@ export interface SidecarState {
   /** Of sessions that we opened. */
   readonly hopFaults: ReadonlyMap<string, number>;
   readonly accessLog: AccessLogFile | undefined;
+  readonly overloadLines: OverloadLines;
   readonly outboundFaults: () => ReadonlyMap<string, number>;
   readonly inboundFaults: () => ReadonlyMap<string, number>;
 }

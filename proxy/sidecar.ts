@@ -14,6 +14,7 @@ import { LoopDelay } from "./admission/loop-delay.ts";
 import { LoopShed } from "./admission/loop-shed.ts";
 import { LoopShedStage } from "./admission/loop-shed-stage.ts";
 import { AccessLogFile } from "./admin/access-log-file.ts";
+import { OverloadLines } from "./http/access-log.ts";
 import { openAdminServer } from "./admin/admin-server.ts";
 import { serviceHostOf, type ProxyConfig } from "./config.ts";
 import { probeApp } from "./control/app-probe.ts";
@@ -270,7 +271,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   routes.apply(snapshot.current);
   const prober = new GatewayProber({ connector, pools, places, clock, stall, random, logger });
   const accessLog = config.accessLog === undefined ? undefined : await AccessLogFile.open(config.accessLog.path, clock);
-  const log = accessLog === undefined || config.accessLog === undefined ? undefined : { ...config.accessLog, sink: accessLog };
+  const overloadLines = new OverloadLines();
+  const log = accessLog === undefined || config.accessLog === undefined ? undefined : { ...config.accessLog, sink: accessLog, overload: overloadLines };
   const outboundTelemetry = new TelemetryStage(clock, log);
   const inboundTelemetry = new TelemetryStage(clock, log);
   const tcpStats = createTcpStats();
@@ -333,6 +335,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     hop: inboundHttp.hop,
     hopFaults,
     accessLog,
+    overloadLines,
     outboundFaults: () => outbound.http.faults,
     inboundFaults: () => inboundHttp.http.faults,
   };

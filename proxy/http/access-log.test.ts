@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { OverloadLines, overloadLinesPerSecond } from "./access-log.ts";
 import { eventually, httpOrigin, localAt, RawClient, requestFor, TestProxy } from "./proxy-fixture.ts";
 
 test("a text line is Envoy's default format, and what a client sends cannot break out of its quotes", async () => {
@@ -53,4 +54,27 @@ test("the filter for failures passes what failed here or upstream and nothing el
   statuses.push((await client.response()).status);
   expect(statuses).toEqual([200, 404, 500, 404]);
   expect(proxy.logLines.map((line) => (JSON.parse(line) as { path: string }).path)).toEqual(["/broken", "/nobody"]);
+});
+
+test("of refusals under overload only so many a second get a line, and the rest is counted", () => {
+  const lines = new OverloadLines();
+  let written = 0;
+  for (let nowMs = 10_000; nowMs < 13_000; nowMs++) written += lines.take(nowMs) ? 1 : 0;
+  expect(written).toBe(3 * overloadLinesPerSecond);
+  expect(lines.omitted).toBe(3_000 - written);
+});
+
+test("a flood of refusals under overload leaves other failures their lines", async () => {
+  await using origin = await httpOrigin((_request, response) => void response.end("ok"));
+  await using proxy = await TestProxy.open([localAt(origin.port)], { log: { format: "json", filter: "failures" }, requestsInFlightMax: 0 });
+  using client = await RawClient.connect(proxy.server.port);
+  for (let at = 0; at < overloadLinesPerSecond + 20; at++) {
+    client.write(requestFor("GET", "/"));
+    expect((await client.response()).status).toBe(503);
+  }
+  client.write("GET /nobody HTTP/1.1\r\nHost: nobody.web\r\n\r\n");
+  expect((await client.response()).status).toBe(404);
+  const flags = proxy.logLines.map((line) => (JSON.parse(line) as { response_flags: string }).response_flags);
+  expect(flags.filter((flag) => flag === "UO")).toHaveLength(overloadLinesPerSecond);
+  expect(flags.filter((flag) => flag === "NR")).toHaveLength(1);
 });

@@ -15,12 +15,41 @@ export interface AccessLog {
   readonly format: AccessLogFormat;
   readonly filter: AccessLogFilter;
   readonly sink: AccessLogSink;
+  readonly overload: OverloadLines;
+}
+
+/** Lines a second for what is refused under overload; a line costs as much as the refusal itself, and each says the same. */
+export const overloadLinesPerSecond = 50;
+
+/** Bounds the lines of refusals under overload: logging must not take the processor that is short. */
+export class OverloadLines {
+  #second = Number.NEGATIVE_INFINITY;
+  #left = 0;
+  /** Refusals that got no line; they are in the metrics by reason. */
+  omitted = 0;
+
+  /** True when one more line is to be written; `nowMs` is wall-clock ms. */
+  take(nowMs: number): boolean {
+    const second = Math.floor(nowMs / 1_000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#left = overloadLinesPerSecond;
+    }
+    if (this.#left === 0) {
+      this.omitted++;
+      return false;
+    }
+    this.#left--;
+    return true;
+  }
 }
 
 /** Writes the line of an exchange that has ended, when the filter wants it. `endMs` is wall-clock ms. */
 export function logExchange(log: AccessLog, x: Exchange, endMs: number, durationMs: number): void {
   const isFailure = x.flag !== "-" || x.status >= 500 || !x.responseStarted;
-  if (log.filter === "all" || isFailure) log.sink.write(formatAccessLog(log.format, x, endMs, durationMs));
+  if (log.filter !== "all" && !isFailure) return;
+  if (x.flag === "UO" && !log.overload.take(endMs)) return;
+  log.sink.write(formatAccessLog(log.format, x, endMs, durationMs));
 }
 
 function formatAccessLog(format: AccessLogFormat, x: Exchange, endMs: number, durationMs: number): string {

@@ -16,6 +16,7 @@ import type { Connector } from "../upstream/connector.ts";
 import { PoolSet } from "../upstream/pool-set.ts";
 import type { PoolLimits } from "../upstream/pool-environment.ts";
 import { PlaceHealth } from "../upstream/place-health.ts";
+import { OverloadLines } from "./access-log.ts";
 import type { AccessLog } from "./access-log.ts";
 import { OutboundRoutes } from "./outbound-routes.ts";
 import { OutboundServer } from "./outbound-server.ts";
@@ -147,7 +148,7 @@ export class TestProxy implements AsyncDisposable {
   private constructor(options: TestProxyOptions) {
     const random = createSeededRandom(7);
     const sink = { write: (line: string) => void this.logLines.push(line) };
-    this.telemetry = new TelemetryStage(this.clock, { format: "text", filter: "all", ...options.log, sink });
+    this.telemetry = new TelemetryStage(this.clock, { format: "text", filter: "all", ...options.log, sink, overload: new OverloadLines() });
     this.wheel = new TimingWheel(this.clock);
     this.health = new PlaceHealth(this.clock, { region: "eu" as RegionId, cluster: "here" as ClusterId, roundTripMs: new Map() });
     this.pools = new PoolSet({ connector: options.connector ?? plainConnector, clock: this.clock, random, wheel: this.wheel, ...(options.poolLimits && { limits: options.poolLimits }) });
