@@ -55,19 +55,21 @@ export class ThreeHops implements AsyncDisposable {
 
   static async start(pins: Pins, onProgress: (sentence: string) => void): Promise<ThreeHops> {
     onProgress("starting a federation of two regions with three services each");
-    const federation = await TestFederation.start(plan);
+    await using cleanUp = new AsyncDisposableStack();
+    const federation = cleanUp.use(await TestFederation.start(plan));
     const apps: BenchProcess[] = [];
     const lastPorts: number[] = [];
     for (const cluster of clusters) {
       const configs = await appsOf(federation, cluster);
       lastPorts.push(configs.at(-1)?.port ?? 0);
       await federation.stop(appsName(cluster));
-      apps.push(startApps({ directory: federation.place.directory, pins, role: "anywhere" }, cluster, configs));
+      apps.push(cleanUp.use(startApps({ directory: federation.place.directory, pins, role: "anywhere" }, cluster, configs)));
     }
     await federation.stop(usersName);
     const port = await federation.port(edgeProxy, "outbound");
     const path = (settings: OverloadSettings): LoadedPath =>
       new LoadedPath({ pins, role: "anywhere", port, host: "front.web", deadlineMs, slowMs, rampFrom: 25, onProgress }, settings);
+    cleanUp.move();
     return new ThreeHops(federation, { apps, lastPorts, path });
   }
 

@@ -43,13 +43,15 @@ export class TwoSidecars implements AsyncDisposable {
 
   static async start(pins: Pins, onProgress: (sentence: string) => void): Promise<TwoSidecars> {
     onProgress("starting a federation of one cluster with two sidecars");
-    const federation = await TestFederation.start(onePath);
+    await using cleanUp = new AsyncDisposableStack();
+    const federation = cleanUp.use(await TestFederation.start(onePath));
     const [region] = onePath.regions;
     const apps = appsName(region?.name ?? "");
     const appPort = await federation.port(apps, calleeApp);
     await federation.stop(apps);
     const path = new TwoSidecars(federation, { pins, appPort, onProgress });
     await path.#pinSidecars();
+    cleanUp.move();
     return path;
   }
 
