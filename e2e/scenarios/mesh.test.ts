@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import { parseLabel } from "#federation/model/names.ts";
 import { sumWindows } from "#services/cli/demo/request-window.ts";
+import { appsName } from "#services/cli/up/topology.ts";
 import { eventually, pause } from "../harness/eventually.ts";
 import { call, metricOf, sendRaw } from "../harness/http-call.ts";
 import { bundleOf, dial, http2Hello, type Dial, issueWithIntermediateOf, svidOf } from "../harness/mesh-tls.ts";
@@ -147,9 +148,9 @@ describe("a policy that gives requests ten minutes", () => {
   const slowMs = 16_000;
 
   it("gives them ten minutes on the whole path, and what flows is not cut at all", async () => {
-    const app = "shop-eu-catalog";
-    const port = await federation.port(app, "http");
-    await federation.kill(app);
+    const apps = appsName("eu-west");
+    const port = await federation.port(apps, "shop-eu-catalog");
+    await federation.kill(apps);
     await using slowApp = await openSlowApp(port);
     const file = join(federation.place.directory, "long.yaml");
     const spec = `targetRef: { namespace: web, name: catalog, trustDomain: shop.example }\n  locality: { mode: nearest }\n  timeouts: { requestMs: ${longMs}, idleMs: ${longMs} }\n`;
@@ -165,7 +166,7 @@ describe("a policy that gives requests ten minutes", () => {
     const answers = await Promise.all([slow("POST", "/slow"), slow("GET", "/stream?every=1000"), slow("GET", `/stream?every=${slowMs}`)]);
     expect(answers.map(({ status, body }) => `${status} ${body}`)).toEqual(["200 done", `200 ${"tick ".repeat(slowMs / 1_000)}done`, "200 tick done"]);
     await slowApp[Symbol.asyncDispose]();
-    await federation.start(app);
+    await federation.start(apps);
   });
 
   /** An application that takes its time: before the head, between bytes, or with a byte each second. */
