@@ -6,6 +6,11 @@ import { plannedTimes, windowMs, type LoadPlan, type LoadResult, type LoadWindow
 const tickMs = 1;
 /** Users beyond this cannot even connect; more would be a measure of this machine's kernel. */
 const connectionsMax = 4_000;
+/**
+ * What the load itself has left lying for longer than this share of its deadline is not sent any more: users who come late and
+ * leave at once would keep the load from ever being on time again, and it would measure itself.
+ */
+const lateRatioMax = 0.2;
 
 interface Pending {
   readonly plannedMs: number;
@@ -87,7 +92,7 @@ class Load {
   #send(plannedMs: number, nowMs: number): void {
     const window = this.#windowOf(plannedMs);
     window.planned++;
-    const connection = nowMs - plannedMs < this.#plan.deadlineMs ? this.#takeConnection() : undefined;
+    const connection = nowMs - plannedMs < this.#plan.deadlineMs * lateRatioMax ? this.#takeConnection() : undefined;
     if (connection === undefined) {
       window.unsent++;
       return;
