@@ -10,6 +10,7 @@ import { unknownLoad } from "./admission/load-report.ts";
 import type { LoadReport } from "./admission/load-report.ts";
 import { stallMs } from "./admission/loop-delay.ts";
 import type { LoopListener } from "./admission/loop-delay.ts";
+import type { LoopShed } from "./admission/loop-shed.ts";
 import type { ProxyConfig } from "./config.ts";
 import type { Route } from "./http/exchange.ts";
 import { plainEnd, relay, type Relay } from "./tcp/relay.ts";
@@ -42,13 +43,24 @@ export class InboundApps implements LoopListener {
   readonly #relays = new Set<Relay>();
   readonly #clock: Clock;
   readonly #stats: TcpStats;
+  readonly #shed: Pick<LoopShed, "share">;
+  readonly #crowded = { queueDelayMs: 0, utilizationRatio: 1, headroom: 0 };
 
   constructor(
     workload: ProxyConfig["workload"],
-    options: { readonly trustDomain: TrustDomainName; readonly cluster: ClusterId; readonly region: RegionId; readonly pools: PoolSet; readonly clock: Clock; readonly stats: TcpStats },
+    options: {
+      readonly trustDomain: TrustDomainName;
+      readonly cluster: ClusterId;
+      readonly region: RegionId;
+      readonly pools: PoolSet;
+      readonly clock: Clock;
+      readonly stats: TcpStats;
+      readonly shed: Pick<LoopShed, "share">;
+    },
   ) {
     this.#clock = options.clock;
     this.#stats = options.stats;
+    this.#shed = options.shed;
     for (const { namespace, service, port, appPort } of workload?.services ?? []) {
       const host = serviceHost({ namespace, name: service, trustDomain: options.trustDomain });
       const sni = serviceSni(host, port);
@@ -81,9 +93,12 @@ export class InboundApps implements LoopListener {
     return this.#admissions;
   }
 
-  /** What callers are told of the application behind a server name. */
+  /** What callers are told of the application behind a server name. While this process refuses for itself, room in the application is none. The same object at each call. */
   reportOf(sni: string): LoadReport {
-    return this.#routes.get(sni)?.admission?.report() ?? unknownLoad;
+    const report = this.#routes.get(sni)?.admission?.report() ?? unknownLoad;
+    if (this.#shed.share === 0) return report;
+    this.#crowded.queueDelayMs = report.queueDelayMs;
+    return this.#crowded;
   }
 
   /** Our own event loop stood still: no time that was measured across it says anything of the application. */

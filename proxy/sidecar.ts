@@ -277,10 +277,9 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const inboundTelemetry = new TelemetryStage(clock, log);
   const tcpStats = createTcpStats();
   const inboundStats = createInboundStats();
-  const apps = new InboundApps(config.workload, { trustDomain: trustDomainOf(footing.svid.spiffeId), cluster, region, pools, clock, stats: tcpStats });
-
-  const loop = new LoopDelay(wheel, createLoopUtilization());
   const shed = new LoopShed();
+  const apps = new InboundApps(config.workload, { trustDomain: trustDomainOf(footing.svid.spiffeId), cluster, region, pools, clock, stats: tcpStats, shed });
+  const loop = new LoopDelay(wheel, createLoopUtilization());
   loop.listen(shed);
   loop.listen(apps);
   const inboundGuard = new LoopShedStage(loop, shed, random);

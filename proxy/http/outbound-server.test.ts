@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { catalogAt, closedPort, eventually, httpOrigin, localAt, RawClient, rawOrigin, remoteAt, requestFor, snapshotOf, TestProxy } from "./proxy-fixture.ts";
@@ -373,6 +374,27 @@ describe("retries", () => {
     await eventually(() => held === 1);
     proxy.pools.purge("127.0.0.1", silent.port);
     expect((await client.response()).body).toBe("elsewhere");
+  });
+});
+
+describe("newcomers", () => {
+  test.runIf(process.platform === "linux")("come in by several for each turn of the loop, so that a busy loop does not keep them out", async () => {
+    await using proxy = await TestProxy.open([localAt(await closedPort())]);
+    const count = 64;
+    const sockets = Array.from({ length: count }, () => connect({ host: "127.0.0.1", port: proxy.server.port, autoSelectFamily: false }));
+    try {
+      let turns = 0;
+      for (; proxy.server.http.connections < count && turns < 10 * count; turns++) await new Promise((resolve) => setImmediate(resolve));
+      expect(proxy.server.http.connections).toBe(count);
+      expect(turns).toBeLessThan(count);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
+  });
+
+  test("find out that another listens on the port", async () => {
+    await using proxy = await TestProxy.open([localAt(await closedPort())]);
+    await expect(TestProxy.open([localAt(await closedPort())], { port: proxy.server.port })).rejects.toMatchObject({ code: "ATOLL_PORT_TAKEN" });
   });
 });
 

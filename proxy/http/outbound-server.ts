@@ -1,6 +1,6 @@
 import { DeadlineStage } from "./deadline-stage.ts";
 import { createServer } from "node:net";
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { listen, portOf } from "#federation/runtime/listen.ts";
 import type { Random } from "#federation/runtime/random.ts";
@@ -36,18 +36,23 @@ export interface OutboundServerOptions extends EdgeOptions {
   readonly findRoute: (host: string) => Route | undefined;
   /** To one service. */
   readonly requestsInFlightMax?: number;
-  /** More processes may listen on the same port. */
-  readonly reusePort?: boolean;
 }
+
+/**
+ * Listening sockets on the port. The runtime accepts one connection of each in a turn of its loop: with a single one, a loop
+ * that is late by 30 ms lets 33 newcomers a second in, and whoever else connects has left when his turn comes.
+ */
+const listenersCount = 8;
+const backlogMax = 511;
 
 /** The plain HTTP port on which an app calls services by their names. */
 export class OutboundServer {
   readonly http: HttpServer;
-  readonly #listener: Server;
+  readonly #listeners: readonly Server[];
 
-  private constructor(http: HttpServer) {
+  private constructor(http: HttpServer, listeners: readonly Server[]) {
     this.http = http;
-    this.#listener = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => http.adopt(socket));
+    this.#listeners = listeners;
   }
 
   /** Listens. @throws {ATOLL_PORT_TAKEN} */
@@ -67,18 +72,32 @@ export class OutboundServer {
         new ForwardStage({ clock, wheel, limits }),
       ],
     });
-    const server = new OutboundServer(http);
-    await listen(server.#listener, { host: options.address, port: options.port, backlog: 511, reusePort: options.reusePort ?? false });
-    return server;
+    const listeners = await openListeners({ host: options.address, port: options.port }, (socket) => http.adopt(socket));
+    return new OutboundServer(http, listeners);
   }
 
   get port(): number {
-    return portOf(this.#listener);
+    return portOf(this.#listeners[0] as Server);
   }
 
   /** Accepts nothing new, lets requests under way finish until `signal` aborts. */
   async drain(signal: AbortSignal): Promise<void> {
-    this.#listener.close();
+    for (const listener of this.#listeners) listener.close();
     await this.http.drain(signal);
   }
+}
+
+/** @throws {ATOLL_PORT_TAKEN} */
+async function openListeners(at: { readonly host: string; readonly port: number }, accept: (socket: Socket) => void): Promise<readonly Server[]> {
+  const create = (): Server => createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, accept);
+  const alone = create();
+  await listen(alone, { ...at, backlog: backlogMax });
+  // Elsewhere a port is not shared, or not evenly.
+  if (process.platform !== "linux") return [alone];
+  // The port was nobody's; sockets that share it would not tell us.
+  const port = portOf(alone);
+  alone.close();
+  const listeners = Array.from({ length: listenersCount }, create);
+  for (const listener of listeners) await listen(listener, { host: at.host, port, backlog: Math.ceil(backlogMax / listenersCount), reusePort: true });
+  return listeners;
 }

@@ -129,6 +129,8 @@ export interface TestProxyOptions {
   readonly timeouts?: ServerTimeouts;
   readonly connectionsMax?: number;
   readonly requestsInFlightMax?: number;
+  /** Any that is free unless given. */
+  readonly port?: number;
   readonly poolLimits?: PoolLimits;
   /** Plain connections unless given. */
   readonly connector?: Connector;
@@ -161,7 +163,7 @@ export class TestProxy implements AsyncDisposable {
     proxy.#server = await OutboundServer.open({
       ...options,
       address: "127.0.0.1",
-      port: 0,
+      port: options.port ?? 0,
       clock: proxy.clock,
       random: createSeededRandom(11),
       wheel: proxy.wheel,

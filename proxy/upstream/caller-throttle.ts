@@ -5,10 +5,13 @@ const refusedRatioMax = 0.98;
 /** Fewer answers than this say nothing. */
 const answeredMin = 10;
 /**
- * How many requests are sent for each that is accepted, by class: above 1, so that a place which has room again is noticed;
- * the lowest class gives way first.
+ * How many requests are sent for each that is accepted while the far side refuses, by class: above 1, so that a place which has
+ * room again is noticed, and hardly above it, since what is refused there has cost half of a whole request. The lowest class
+ * gives way first …
  */
-const sentPerAccepted: Readonly<Record<number, number>> = { 0: 2, 1: 1.5, 2: 1.2 };
+const sentPerAccepted: Readonly<Record<number, number>> = { 0: 1.5, 1: 1.1, 2: 1.03 };
+/** … and one more for each that is accepted when the far side has refused none for so long. Ms. */
+const oneMoreMs = 2_000;
 
 /**
  * Refuses on the caller's side what the far side would refuse anyway: while most requests to a target are refused there, only
@@ -20,9 +23,16 @@ export class CallerThrottle {
   #answered = 0;
   #accepted = 0;
   #atMs = 0;
+  #refusedMs = Number.NEGATIVE_INFINITY;
 
-  /** A request was refused, by the far side or by `refuses`. */
+  /** A request was refused by the far side. */
   refused(nowMs: number): void {
+    this.#refusedMs = nowMs;
+    this.held(nowMs);
+  }
+
+  /** A request was refused here, because `refuses` said so. */
+  held(nowMs: number): void {
     this.#fade(nowMs);
     this.#answered++;
   }
@@ -43,7 +53,7 @@ export class CallerThrottle {
   refusedRatio(priority: number, nowMs: number): number {
     this.#fade(nowMs);
     if (this.#answered < answeredMin) return 0;
-    const sent = (sentPerAccepted[priority] ?? 1) * this.#accepted;
+    const sent = ((sentPerAccepted[priority] ?? 1) + (nowMs - this.#refusedMs) / oneMoreMs) * this.#accepted;
     return Math.min(refusedRatioMax, Math.max(0, (this.#answered - sent) / (this.#answered + 1)));
   }
 

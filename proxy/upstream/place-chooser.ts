@@ -228,7 +228,7 @@ export class PlaceChooser implements Chooser {
       // A place without an address (no gateway known) is passed over.
       if (target === undefined) continue;
       if (target.throttle.refuses(priority, random.next(), nowMs) && !target.hasRoom) {
-        target.throttle.refused(nowMs);
+        target.throttle.held(nowMs);
         return this.chooseWithRoom(tries) ?? throttled;
       }
       return this.#take(target, tries);
