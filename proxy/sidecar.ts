@@ -3,7 +3,7 @@ import type { TrustDomainName } from "#federation/model/names.ts";
 import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import { deadlineSignal, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { createLoopUtilization } from "#federation/runtime/loop-utilization.ts";
+import { createProcessorShare } from "#federation/runtime/processor-share.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
@@ -279,7 +279,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const inboundStats = createInboundStats();
   const shed = new LoopShed();
   const apps = new InboundApps(config.workload, { trustDomain: trustDomainOf(footing.svid.spiffeId), cluster, region, pools, clock, stats: tcpStats, shed });
-  const loop = new LoopDelay(wheel, createLoopUtilization());
+  const loop = new LoopDelay(wheel, createProcessorShare());
   loop.listen(shed);
   loop.listen(apps);
   const inboundGuard = new LoopShedStage(loop, shed, random);

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { parseArgs } from "node:util";
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
-import { createLoopUtilization } from "#federation/runtime/loop-utilization.ts";
+import { createProcessorShare } from "#federation/runtime/processor-share.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { LoopDelay } from "#proxy/admission/loop-delay.ts";
 import { LoopShed } from "#proxy/admission/loop-shed.ts";
@@ -26,7 +26,7 @@ const pools = new PoolSet({ connector: plainConnector, clock, random, wheel });
 const board = new PlaceHealth(clock, { region: "eu" as RegionId, cluster: "here" as ClusterId, roundTripMs: new Map() });
 const routes = new OutboundRoutes({ pools, board, clock, random });
 routes.apply(snapshotOf(catalogAt([localAt(Number(values.backend))])));
-const loop = new LoopDelay(wheel, createLoopUtilization());
+const loop = new LoopDelay(wheel, createProcessorShare());
 const shed = new LoopShed();
 loop.listen(shed);
 const server = await OutboundServer.open({

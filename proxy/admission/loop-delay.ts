@@ -1,4 +1,4 @@
-import type { LoopUtilization } from "#federation/runtime/loop-utilization.ts";
+import type { ProcessorShare } from "#federation/runtime/processor-share.ts";
 import type { TimingWheel } from "../http/timing-wheel.ts";
 
 /** Weight of the newest tick in the smoothed delay: ticks come each 20 ms, or later. */
@@ -10,8 +10,8 @@ export const stallMs = 500;
 
 /** Hears of each tick of the event loop's clock. */
 export interface LoopListener {
-  /** The tick came `lateMs` after it was due; the loop was at work for `busyRatio` of the time since the last. */
-  onLoopTick(lateMs: number, nowMs: number, busyRatio: number): void;
+  /** The tick came `lateMs` after it was due; this process had a processor for `ownShare` of the time since the last. */
+  onLoopTick(lateMs: number, nowMs: number, ownShare: number): void;
 }
 
 /**
@@ -21,16 +21,16 @@ export interface LoopListener {
  */
 export class LoopDelay {
   readonly #wheel: TimingWheel;
-  readonly #utilization: LoopUtilization;
+  readonly #share: ProcessorShare;
   readonly #listeners: LoopListener[] = [];
   #smoothedMs = 0;
   #maximumMs = 0;
   #previousMaximumMs = 0;
   #maximumSinceMs = Number.NEGATIVE_INFINITY;
 
-  constructor(wheel: TimingWheel, utilization: LoopUtilization) {
+  constructor(wheel: TimingWheel, share: ProcessorShare) {
     this.#wheel = wheel;
-    this.#utilization = utilization;
+    this.#share = share;
     wheel.onTick = (lateMs, nowMs) => this.#onTick(lateMs, nowMs);
   }
 
@@ -61,7 +61,7 @@ export class LoopDelay {
       this.#maximumSinceMs = nowMs;
     }
     if (lateMs > this.#maximumMs) this.#maximumMs = lateMs;
-    const busyRatio = this.#utilization();
-    for (const listener of this.#listeners) listener.onLoopTick(lateMs, nowMs, busyRatio);
+    const ownShare = this.#share();
+    for (const listener of this.#listeners) listener.onLoopTick(lateMs, nowMs, ownShare);
   }
 }

@@ -12,14 +12,19 @@ const integralPerSecond = 1.5;
 const proportional = 0.1;
 /** Some are always let in: without them nobody would learn that the load has gone. */
 const shareMax = 0.98;
-/** A loop that was at work for less of the time is not what is late. */
-const busyRatioMin = 0.8;
+/**
+ * A process that had a processor for less of the time is not late by its own work, but because others have the processor: it
+ * would be as late if it refused. Two busy proxies on one processor have half of it each.
+ */
+const ownShareMin = 0.35;
 /** A delay stands when the least of three ticks is this share of the target. */
 const standingRatio = 0.33;
 /** When one tick was late and the next is so many targets late already, the share rises with that at once … */
 const turnTargetsMin = 2;
 /** … to all at this many. */
 const turnTargetsMax = 6;
+/** … and so it does after a stop of the process, in which so many requests have gathered that they are work for seconds. */
+const gatheredMin = 200;
 /** Weight of the newest tick in how large a part each class is. */
 const mixWeight = 0.1;
 /** Ticks further apart than this say no more than this: the loop had stopped. */
@@ -47,6 +52,10 @@ export class LoopShed implements LoopListener {
   #lastMs = 0;
   #beforeLastMs = 0;
   #tickMs = Number.NEGATIVE_INFINITY;
+  /** The last tick came after a stop. */
+  #stopped = false;
+  /** Requests since the last tick. */
+  #gathered = 0;
 
   constructor(targetMs = loopTargetMs) {
     this.#targetMs = targetMs;
@@ -57,10 +66,10 @@ export class LoopShed implements LoopListener {
     return this.#share;
   }
 
-  onLoopTick(tickLateMs: number, nowMs: number, busyRatio: number): void {
-    // A loop that had little to do and woke late waited for the processor, not for its work: refusing would not help.
-    // After a stop, what has gathered meanwhile is work.
-    const lateMs = busyRatio >= busyRatioMin || tickLateMs >= stallMs ? tickLateMs : 0;
+  onLoopTick(tickLateMs: number, nowMs: number, ownShare: number): void {
+    const lateMs = ownShare >= ownShareMin ? tickLateMs : 0;
+    this.#stopped = tickLateMs >= stallMs;
+    this.#gathered = 0;
     const leastMs = Math.min(lateMs, this.#lastMs, this.#beforeLastMs);
     const delayMs = leastMs < this.#targetMs * standingRatio ? leastMs : Math.min(lateMs, this.#targetMs * delayTargetsMax);
     this.#beforeLastMs = this.#lastMs;
@@ -77,8 +86,10 @@ export class LoopShed implements LoopListener {
   /** The probability with which a request of `priority` is refused now; `lateMs` is how late the next tick is already. */
   ratioFor(priority: number, lateMs: number): number {
     this.#arrived[priority] = (this.#arrived[priority] ?? 0) + 1;
+    this.#gathered++;
     const ratio = this.#ratios[priority] ?? 0;
-    if (lateMs < this.#targetMs * turnTargetsMin || this.#lastMs < this.#targetMs || priority === 0) return ratio;
+    const isSecond = this.#lastMs >= this.#targetMs || (this.#stopped && this.#gathered >= gatheredMin);
+    if (lateMs < this.#targetMs * turnTargetsMin || !isSecond || priority === 0) return ratio;
     // An emergency within milliseconds, in which the classes' parts are not known yet.
     return Math.max(ratio, Math.min(shareMax, (lateMs / this.#targetMs - turnTargetsMin) / (turnTargetsMax - turnTargetsMin)));
   }
