@@ -1,5 +1,6 @@
 import {
   addressField,
+  booleanField,
   choiceField,
   defaultField,
   integerField,
@@ -65,6 +66,8 @@ export const proxyConfigField = objectField({
     }),
   ),
   tcpListeners: defaultField(listField(objectField({ port: portField, service: serviceNameField, servicePort: fixedPortField }), { max: 64 }), []),
+  /** Sidecar at the mesh's edge: its clients may say the class of a request in `x-atoll-priority`. Nobody else's word on that is taken. */
+  edge: defaultField(booleanField, false),
   /** Services that are called; absent means every one that this proxy may see. */
   upstreams: optionalField(listField(serviceNameField, { max: 10_000 })),
   accessLog: optionalField(

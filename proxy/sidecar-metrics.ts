@@ -15,6 +15,16 @@ export function addSidecarMetrics(registry: Registry, state: SidecarState): void
   addConnectionMetrics(registry, state);
   addAdmissionMetrics(registry, state.admissions);
   addLoopMetrics(registry, state.loop, { inbound: state.inboundGuard, outbound: state.outboundGuard });
+  addCounter(registry, {
+    name: "atoll_priority_claims_ignored_total",
+    help: "Requests whose client claimed a priority class that is unknown, or not its to claim; they were served without it.",
+    labels: ["side", "why"],
+    read: (add) => {
+      for (const [side, { ignored }] of Object.entries(state.priorities)) {
+        for (const [why, count] of Object.entries(ignored)) add({ side, why }, count);
+      }
+    },
+  });
   addGauge(registry, {
     name: "atoll_gateway_round_trip_milliseconds",
     help: "Smoothed round trip to a remote gateway.",

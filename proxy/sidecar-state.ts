@@ -16,6 +16,7 @@ import type { GatewayProber } from "./health/gateway-prober.ts";
 import type { LocalStall } from "./health/local-stall.ts";
 import type { HopServer } from "./hop/hop-server.ts";
 import type { OutboundRoutes } from "./http/outbound-routes.ts";
+import type { PriorityStage } from "./http/priority-stage.ts";
 import type { TelemetryStage } from "./http/telemetry-stage.ts";
 import type { TcpStats } from "./tcp/outbound-listener.ts";
 import type { InboundStats } from "./tls/inbound-listener.ts";
@@ -44,6 +45,8 @@ export interface SidecarState {
   readonly shed: LoopShed;
   readonly inboundGuard: LoopShedStage;
   readonly outboundGuard: LoopShedStage;
+  /** By side. */
+  readonly priorities: Readonly<Record<"inbound" | "outbound", PriorityStage>>;
   readonly hop: HopServer;
   /** Of sessions that we opened. */
   readonly hopFaults: ReadonlyMap<string, number>;

@@ -310,6 +310,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     telemetry: outboundTelemetry,
     guard: outboundGuard,
     findRoute: (host) => routes.find(host),
+    isEdge: config.edge,
   });
   const tcp = await openTcpListeners(config, { own: trustDomainOf(footing.svid.spiffeId), routes, connector, clock, stall, stats: tcpStats });
   const state: SidecarState = {
@@ -333,6 +334,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     outboundGuard,
     hop: inboundHttp.hop,
     hopFaults,
+    priorities: { inbound: inboundHttp.priorities, outbound: outbound.priorities },
     accessLog,
     overloadLines,
     outboundFaults: () => outbound.http.faults,

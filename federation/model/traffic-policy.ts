@@ -1,4 +1,5 @@
 import type { RegionId } from "./names.ts";
+import type { PriorityClass } from "./priority-class.ts";
 
 /** In which order regions are tried. Every mode composes with failover; none needs a second knob. */
 export type LocalityPolicy =
@@ -52,6 +53,8 @@ export interface TrafficPolicySpec {
   readonly retries: RetryPolicy;
   readonly timeouts: TimeoutPolicy;
   readonly outlier: OutlierPolicy;
+  /** The class of its requests where not all can be served; the mesh's edge may say another for one of them. */
+  readonly priority: PriorityClass;
 }
 
 /** What holds where no TrafficPolicy says otherwise. Retry figures: DESIGN §8; outlier figures: Envoy's 5 × 5xx and 30 s. */
@@ -60,6 +63,7 @@ export const defaultTrafficPolicy: TrafficPolicySpec = {
   retries: { retriesMax: 2, budgetRatio: 0.2, statuses: [502, 503, 504] },
   timeouts: { requestMs: 15_000, connectMs: 2_000, idleMs: 60_000 },
   outlier: { consecutiveFailures: 5, baseEjectionMs: 30_000, maxEjectionMs: 300_000 },
+  priority: "default",
 };
 
 /** What a user may leave out of a policy. */
@@ -68,6 +72,7 @@ export interface PartialTrafficPolicy {
   readonly retries?: Partial<RetryPolicy>;
   readonly timeouts?: Partial<TimeoutPolicy>;
   readonly outlier?: Partial<OutlierPolicy>;
+  readonly priority?: PriorityClass;
 }
 
 /** The complete policy: what `partial` says, and the default for each field that it leaves out. */
@@ -77,5 +82,6 @@ export function fillTrafficPolicy(partial: PartialTrafficPolicy): TrafficPolicyS
     retries: { ...defaultTrafficPolicy.retries, ...partial.retries },
     timeouts: { ...defaultTrafficPolicy.timeouts, ...partial.timeouts },
     outlier: { ...defaultTrafficPolicy.outlier, ...partial.outlier },
+    priority: partial.priority ?? defaultTrafficPolicy.priority,
   };
 }

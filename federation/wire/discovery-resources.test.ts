@@ -26,6 +26,7 @@ const service: ServiceView = {
     ...defaultTrafficPolicy,
     locality: { mode: "weights", weights: [{ region, weight: 0.25 }] },
     timeouts: { ...defaultTrafficPolicy.timeouts, tryMs: 400, streamMs: 604_800_000 },
+    priority: "sheddable",
   },
   places: [
     { kind: "local", cluster: parseClusterId("shop-eu"), region, endpoints },
@@ -63,6 +64,13 @@ describe("discovery resources", () => {
   it.each([{ mode: "nearest" }, { mode: "ordered", order: [region, parseRegionId("us-east")] }] as const)("keep the locality policy $mode", (locality) => {
     const view = { ...service, policy: { ...service.policy, locality } };
     expect(decodeService(encodeService(view)).policy.locality).toEqual(locality);
+  });
+
+  it("keep the priority class, and take one that is not known here for the default", () => {
+    const bytes = Buffer.from(encodeService(service));
+    expect(decodeService(bytes).policy.priority).toBe("sheddable");
+    bytes.write("shredable", bytes.indexOf("sheddable"), "latin1");
+    expect(decodeService(bytes).policy.priority).toBe("default");
   });
 
   it("of a newer version are read without what is not known here", () => {

@@ -1,5 +1,6 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import { parseRegionId } from "#federation/model/names.ts";
+import { priorityClasses } from "#federation/model/priority-class.ts";
 import type { LocalityPolicy, TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import { listItemsMax } from "./limits.ts";
 import { boundedList } from "./schema.ts";
@@ -20,6 +21,7 @@ export interface RawTrafficPolicy {
   /** 0: absent. */
   readonly tryTimeoutMs: number;
   readonly streamTimeoutMs: number;
+  readonly priority: string;
 }
 
 /** The message of a complete policy. */
@@ -38,6 +40,7 @@ export function trafficPolicyFields(policy: TrafficPolicySpec): RawTrafficPolicy
     outlierMaxEjectionMs: policy.outlier.maxEjectionMs,
     tryTimeoutMs: policy.timeouts.tryMs ?? 0,
     streamTimeoutMs: policy.timeouts.streamMs ?? 0,
+    priority: policy.priority,
   };
 }
 
@@ -62,6 +65,8 @@ export function trafficPolicyOf(raw: RawTrafficPolicy): TrafficPolicySpec {
       baseEjectionMs: raw.outlierBaseEjectionMs,
       maxEjectionMs: raw.outlierMaxEjectionMs,
     },
+    // An older plane says nothing; a class that only a newer one knows is none that we could keep apart.
+    priority: priorityClasses.find((name) => name === raw.priority) ?? "default",
   };
 }
 

@@ -53,13 +53,11 @@ export class CalleeSession implements LinkUser, CalleeStreamOwner, TimerOwner {
 
   readonly link: HopLink;
   readonly identity: ClientIdentity;
-  readonly priorityMin: number;
 
-  constructor(engine: CalleeEngine, socket: Socket, options: { readonly identity: ClientIdentity; readonly report: () => LoadReport; readonly priorityMin: number }) {
+  constructor(engine: CalleeEngine, socket: Socket, options: { readonly identity: ClientIdentity; readonly report: () => LoadReport }) {
     this.#engine = engine;
     this.#socket = socket;
     this.identity = options.identity;
-    this.priorityMin = options.priorityMin;
     this.#report = options.report;
     this.#parser = new Http1Parser("request", { onHead() {}, onBody() {}, onComplete() {}, onFault() {} }, engine.httpLimits);
     this.#timer = new WheelTimer(this, 0);

@@ -3,6 +3,7 @@ import { Exchange } from "../http/exchange.ts";
 import type { ClientSide, Stage } from "../http/exchange.ts";
 import { copyFields, droppedFromRequest, readKnownFields } from "../http/head-fields.ts";
 import type { Http1Parser } from "../http/http1-parser.ts";
+import { claimPriority, noPriorities } from "../http/priority-claim.ts";
 import { responseFlags } from "../http/response-flag.ts";
 import { endExchange, hearResponse, runStages } from "../http/run-stages.ts";
 import type { TimerOwner, TimingWheel } from "../http/timing-wheel.ts";
@@ -11,7 +12,7 @@ import { frameKinds, preludeBytes, resetCodes, unlimitedMs } from "./frames.ts";
 import type { HopLink } from "./hop-link.ts";
 import { StreamFlow } from "./stream-flow.ts";
 import type { FlowOwner } from "./stream-flow.ts";
-import { priorityClasses } from "#federation/model/priority-class.ts";
+import { defaultPriority } from "#federation/model/priority-class.ts";
 import type { LoadReport } from "../admission/load-report.ts";
 
 /** The session of a stream, as its streams see it. */
@@ -22,8 +23,6 @@ export interface CalleeStreamOwner {
   readonly identity: ClientIdentity;
   readonly logsFields: boolean;
   readonly heldBytesMax: number;
-  /** Classes below this index are not the caller's to claim. */
-  readonly priorityMin: number;
   report(): LoadReport;
   /** The stream is over on both sides. */
   released(stream: CalleeStream): void;
@@ -64,7 +63,7 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     this.flow.receivedEnd = end;
     x.reset();
     x.readHead(parser);
-    readKnownFields(x, parser, { forLog: this.#session.logsFields, fromMesh: false });
+    readKnownFields(x, parser, { forLog: this.#session.logsFields, fromMesh: false, priorityMin: noPriorities });
     x.requestFields = copyFields(parser, droppedFromRequest, parser.fieldsStart);
     // What the frame says counts; fields that say the same were dropped with those that are ours alone.
     x.keepAlive = true;
@@ -77,7 +76,7 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     x.hopLimitMs = durationOf(buffer.readUInt32BE(prelude));
     x.hopIdleMs = durationOf(buffer.readUInt32BE(prelude + 4));
     x.incomingAttempt = Math.max(1, buffer[prelude + 8] ?? 1);
-    x.priority = Math.max(this.#session.priorityMin, Math.min(priorityClasses.length - 1, buffer[prelude + 9] ?? 1));
+    claimPriority(x, buffer[prelude + 9] ?? defaultPriority, identity.priorityMin);
     this.#bodyLeft = parser.framing === "length" ? parser.contentLength : unknownLength;
     if (end) {
       x.requestFraming = "none";

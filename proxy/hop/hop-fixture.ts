@@ -51,6 +51,11 @@ export interface CalleeOptions {
   readonly hopLimits?: HopLimits;
   /** Its admission refuses every request. */
   readonly isFull?: boolean;
+  /** Hears of each request when its class is known. */
+  readonly guard?: Stage;
+  readonly callerId?: SpiffeId;
+  /** What the handshake chose; the hop unless given. */
+  readonly protocol?: string;
   /** Reads the socket's bytes instead of the inbound side. */
   readonly instead?: (socket: Socket) => void;
 }
@@ -103,6 +108,7 @@ export class TestCallee implements AsyncDisposable {
       instance: options.instance ?? "catalog-1",
       reportOf: options.report ?? (() => unknownLoad),
       ...(options.hopLimits === undefined ? {} : { hopLimits: options.hopLimits }),
+      ...(options.guard === undefined ? {} : { guard: options.guard }),
       ...(options.isFull === true ? { guard: fullStage } : {}),
     });
   }
@@ -124,8 +130,9 @@ export class TestCallee implements AsyncDisposable {
       this.#options.instead(socket);
       return;
     }
-    (socket as TLSSocket).alpnProtocol = hopProtocol;
-    this.inbound.serve(socket as TLSSocket, { callerId: "spiffe://shop.example/ns/web/sa/storefront" as SpiffeId, certificate: Buffer.from("leaf"), sni: catalogSni });
+    const { protocol = hopProtocol, callerId = "spiffe://shop.example/ns/web/sa/storefront" as SpiffeId } = this.#options;
+    (socket as TLSSocket).alpnProtocol = protocol;
+    this.inbound.serve(socket as TLSSocket, { callerId, certificate: Buffer.from("leaf"), sni: catalogSni });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -72,7 +72,7 @@ export class HopServer implements CalleeEngine {
    * Serves `socket`; `report` says the load of the application that it leads to. Undefined when there are too many. While we
    * drain a connection is taken still, to say that none of its requests will be.
    */
-  accept(socket: Socket, options: { readonly identity: ClientIdentity; readonly report: () => LoadReport; readonly priorityMin: number }): CalleeSession | undefined {
+  accept(socket: Socket, options: { readonly identity: ClientIdentity; readonly report: () => LoadReport }): CalleeSession | undefined {
     if (this.#sessions.size >= sessionsMax) {
       this.refused++;
       socket.on("error", () => undefined);

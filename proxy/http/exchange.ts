@@ -8,6 +8,8 @@ import { Tries } from "../upstream/chooser.ts";
 import type { ConnectionUser, OutgoingRequest, Upstream } from "../upstream/upstream.ts";
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import { defaultPriority } from "#federation/model/priority-class.ts";
+import type { PriorityClaim } from "./priority-claim.ts";
+import { unclaimed } from "./priority-claim.ts";
 import type { Http1Parser } from "./http1-parser.ts";
 import type { Refusal } from "./refusal.ts";
 import type { RouteLatency } from "./route-latency.ts";
@@ -126,6 +128,8 @@ export class Exchange implements OutgoingRequest, TimerOwner {
   incomingAttempt = 1;
   /** Index in `priorityClasses`. */
   priority = defaultPriority;
+  /** Whether its client has said so. */
+  priorityClaim: PriorityClaim = unclaimed;
   upgrade = "";
   expectsContinue = false;
   hasTraceparent = false;
@@ -237,6 +241,7 @@ export class Exchange implements OutgoingRequest, TimerOwner {
     this.tries.reset();
     this.incomingAttempt = 1;
     this.priority = defaultPriority;
+    this.priorityClaim = unclaimed;
     this.upgrade = "";
     this.hasTraceparent = false;
     this.requestBody = "";

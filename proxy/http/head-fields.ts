@@ -1,8 +1,10 @@
 import type { Random } from "#federation/runtime/random.ts";
+import { priorityClasses } from "#federation/model/priority-class.ts";
 import type { Exchange } from "./exchange.ts";
 import { headerIdCount, headerIds } from "./header-id.ts";
 import type { Http1Parser } from "./http1-parser.ts";
 import { fieldStride } from "./http1-parser.ts";
+import { claimPriority } from "./priority-claim.ts";
 import { envoyTimeoutMs, grpcTimeoutMs, hopTimeoutMs } from "./time-fields.ts";
 
 function dropTable(...ids: readonly number[]): Uint8Array {
@@ -30,12 +32,13 @@ export const droppedFromRequest = dropTable(
   headerIds.atoll,
   headerIds.atollAttempt,
   headerIds.atollReason,
+  headerIds.atollPriority,
   headerIds.atollTimeout,
   headerIds.envoyTimeout,
 );
 
 /** What sidecars tell each other with a response; the reason of a refusal is for the client, too. */
-const hopFields = [headerIds.atoll, headerIds.atollAttempt, headerIds.atollTimeout] as const;
+const hopFields = [headerIds.atoll, headerIds.atollAttempt, headerIds.atollPriority, headerIds.atollTimeout] as const;
 
 const fromMesh = { plain: dropTable(...hopByHop, ...hopFields, headerIds.contentLength), sized: dropTable(...hopByHop, ...hopFields) } as const;
 const fromApp = {
@@ -94,7 +97,11 @@ export interface KnownFieldsOptions {
   readonly forLog: boolean;
   /** The request comes from a sidecar, whose word on its time counts. */
   readonly fromMesh: boolean;
+  /** The first class, as an index in `priorityClasses`, that is the client's to claim. */
+  readonly priorityMin: number;
 }
+
+const classNames: readonly string[] = priorityClasses;
 
 /** Reads into `x` the fields that later stages ask for. */
 export function readKnownFields(x: Exchange, parser: Http1Parser, options: KnownFieldsOptions): void {
@@ -104,6 +111,7 @@ export function readKnownFields(x: Exchange, parser: Http1Parser, options: Known
     if (id < headerIds.traceparent) continue;
     if (id === headerIds.traceparent) x.hasTraceparent = true;
     else if (id === headerIds.atollAttempt) x.incomingAttempt = attemptOf(valueAt(parser, slot));
+    else if (id === headerIds.atollPriority) claimPriority(x, classNames.indexOf(valueAt(parser, slot)), options.priorityMin);
     else if (id >= headerIds.atollTimeout) readTimeField(x, id, valueAt(parser, slot), options.fromMesh);
     else if (options.forLog) readLogField(x, parser, slot, id);
   }

@@ -22,13 +22,14 @@ export const headerIds = {
   requestId: 19,
   atollAttempt: 20,
   atollReason: 21,
-  atollTimeout: 22,
-  grpcTimeout: 23,
-  envoyTimeout: 24,
+  atollPriority: 22,
+  atollTimeout: 23,
+  grpcTimeout: 24,
+  envoyTimeout: 25,
 } as const;
 
 /** How many header ids there are: the length of tables indexed by one. */
-export const headerIdCount = 25;
+export const headerIdCount = 26;
 
 const atollPrefix = "x-atoll-";
 
@@ -68,7 +69,7 @@ function knownId(buffer: Uint8Array, start: number, length: number): number {
     case 15:
       return match(buffer, start, "x-forwarded-for", headerIds.forwardedFor) || match(buffer, start, "x-atoll-attempt", headerIds.atollAttempt);
     case 16:
-      return match(buffer, start, "proxy-connection", headerIds.proxyConnection);
+      return match(buffer, start, "proxy-connection", headerIds.proxyConnection) || match(buffer, start, "x-atoll-priority", headerIds.atollPriority);
     case 17:
       return match(buffer, start, "transfer-encoding", headerIds.transferEncoding);
     case 18:

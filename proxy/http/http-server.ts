@@ -6,6 +6,7 @@ import type { HttpFault } from "./http-fault.ts";
 import { httpFaults } from "./http-fault.ts";
 import type { HttpLimits } from "./http-limits.ts";
 import { defaultHttpLimits } from "./http-limits.ts";
+import { noPriorities } from "./priority-claim.ts";
 import { resetSocket } from "./reset-socket.ts";
 import { ServerConnection } from "./server-connection.ts";
 import type { ClientIdentity, ServerEngine, ServerTimeouts } from "./server-connection.ts";
@@ -26,6 +27,8 @@ export interface HttpServerOptions {
   readonly timeouts?: ServerTimeouts;
   readonly connectionsMax?: number;
   readonly logsFields?: boolean;
+  /** The first class that a client without an identity may claim for its requests; none unless given. */
+  readonly priorityMin?: number;
 }
 
 /** The HTTP side of a listener: takes sockets that are ready to be read, whoever accepted them. */
@@ -36,6 +39,7 @@ export class HttpServer implements ServerEngine {
   readonly httpLimits: HttpLimits;
   readonly timeouts: ServerTimeouts;
   readonly logsFields: boolean;
+  readonly priorityMin: number;
   readonly #connectionsMax: number;
   readonly #connections = new Set<ServerConnection>();
   readonly #faults = new Map<string, number>([...Object.keys(httpFaults), "head_timeout"].map((name) => [name, 0]));
@@ -51,6 +55,7 @@ export class HttpServer implements ServerEngine {
     this.httpLimits = options.httpLimits ?? defaultHttpLimits;
     this.timeouts = options.timeouts ?? defaultServerTimeouts;
     this.logsFields = options.logsFields ?? false;
+    this.priorityMin = options.priorityMin ?? noPriorities;
     this.#connectionsMax = options.connectionsMax ?? connectionsMax;
   }
 

@@ -15,6 +15,7 @@ import type { RefusingServer } from "../tls/inbound-listener.ts";
 import { ForwardStage } from "./forward-stage.ts";
 import { defaultHttpLimits } from "./http-limits.ts";
 import { HttpServer } from "./http-server.ts";
+import { PriorityStage } from "./priority-stage.ts";
 import type { EdgeOptions } from "./outbound-server.ts";
 
 /** What the inbound HTTP side needs. */
@@ -46,6 +47,7 @@ export interface VerifiedCaller {
 export class InboundServer {
   readonly http: HttpServer;
   readonly hop: HopServer;
+  readonly priorities = new PriorityStage();
   readonly #reportOf: (sni: string) => LoadReport;
   readonly #ownIdentity: () => SpiffeId | "";
 
@@ -56,8 +58,9 @@ export class InboundServer {
     this.#reportOf = options.reportOf;
     const stages: readonly Stage[] = [
         telemetry,
-        ...(options.guard === undefined ? [] : [options.guard]),
         createRouteStage((x) => options.findRoute(x.sni)),
+        this.priorities,
+        ...(options.guard === undefined ? [] : [options.guard]),
         createDrainStage(),
         createAuthorizeStage(
           (x) => x.callerId !== "" && options.isAllowed(x.sni, x.callerId),
@@ -77,11 +80,11 @@ export class InboundServer {
   serve(socket: TLSSocket, caller: VerifiedCaller): RefusingServer | undefined {
     const ownIdentity = this.#ownIdentity();
     const { callerId, sni } = caller;
-    const identity = { callerId, sni, forwardedClientCert: forwardedClientCert(ownIdentity, caller) };
-    if (socket.alpnProtocol !== hopProtocol) return this.http.accept(socket, identity);
     // The highest class is for one's own trust domain to claim.
     const isOwn = ownIdentity !== "" && trustDomainOf(callerId) === trustDomainOf(ownIdentity);
-    return this.hop.accept(socket, { identity, report: () => this.#reportOf(sni), priorityMin: isOwn ? 0 : defaultPriority });
+    const identity = { callerId, sni, forwardedClientCert: forwardedClientCert(ownIdentity, caller), priorityMin: isOwn ? 0 : defaultPriority };
+    if (socket.alpnProtocol !== hopProtocol) return this.http.accept(socket, identity);
+    return this.hop.accept(socket, { identity, report: () => this.#reportOf(sni) });
   }
 
   /** Lets requests under way finish until `signal` aborts. */

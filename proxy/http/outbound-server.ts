@@ -10,6 +10,8 @@ import { ForwardStage } from "./forward-stage.ts";
 import type { HttpLimits } from "./http-limits.ts";
 import { defaultHttpLimits } from "./http-limits.ts";
 import { HttpServer } from "./http-server.ts";
+import { noPriorities } from "./priority-claim.ts";
+import { PriorityStage } from "./priority-stage.ts";
 import type { ServerTimeouts } from "./server-connection.ts";
 import type { TelemetryStage } from "./telemetry-stage.ts";
 import type { TimingWheel } from "./timing-wheel.ts";
@@ -20,7 +22,7 @@ export interface EdgeOptions {
   readonly random: Random;
   readonly wheel: TimingWheel;
   readonly telemetry: TelemetryStage;
-  /** Comes first: refuses what this process has no time for. */
+  /** Comes as soon as the class of a request is known: refuses what this process has no time for. */
   readonly guard?: Stage;
   readonly httpLimits?: HttpLimits;
   readonly timeouts?: ServerTimeouts;
@@ -36,6 +38,8 @@ export interface OutboundServerOptions extends EdgeOptions {
   readonly findRoute: (host: string) => Route | undefined;
   /** To one service. */
   readonly requestsInFlightMax?: number;
+  /** The mesh's edge, whose clients may say the class of their requests. */
+  readonly isEdge?: boolean;
 }
 
 /**
@@ -48,10 +52,12 @@ const backlogMax = 511;
 /** The plain HTTP port on which an app calls services by their names. */
 export class OutboundServer {
   readonly http: HttpServer;
+  readonly priorities: PriorityStage;
   readonly #listeners: readonly Server[];
 
-  private constructor(http: HttpServer, listeners: readonly Server[]) {
+  private constructor(http: HttpServer, priorities: PriorityStage, listeners: readonly Server[]) {
     this.http = http;
+    this.priorities = priorities;
     this.#listeners = listeners;
   }
 
@@ -59,13 +65,16 @@ export class OutboundServer {
   static async open(options: OutboundServerOptions): Promise<OutboundServer> {
     const { clock, random, wheel, telemetry } = options;
     const limits = options.httpLimits ?? defaultHttpLimits;
+    const priorities = new PriorityStage();
     const http = new HttpServer({
       ...options,
+      priorityMin: options.isEdge === true ? 0 : noPriorities,
       logsFields: telemetry.logsFields,
       stages: [
         telemetry,
-        ...(options.guard === undefined ? [] : [options.guard]),
         createRouteStage((x) => options.findRoute(x.host)),
+        priorities,
+        ...(options.guard === undefined ? [] : [options.guard]),
         new DeadlineStage(wheel, clock),
         createHeaderStage(random),
         createCircuitStage(options.requestsInFlightMax ?? requestsInFlightMax),
@@ -73,7 +82,7 @@ export class OutboundServer {
       ],
     });
     const listeners = await openListeners({ host: options.address, port: options.port }, (socket) => http.adopt(socket));
-    return new OutboundServer(http, listeners);
+    return new OutboundServer(http, priorities, listeners);
   }
 
   get port(): number {

@@ -20,6 +20,7 @@ import { OverloadLines } from "./access-log.ts";
 import type { AccessLog } from "./access-log.ts";
 import { OutboundRoutes } from "./outbound-routes.ts";
 import { OutboundServer } from "./outbound-server.ts";
+import type { Stage } from "./exchange.ts";
 import type { ServerTimeouts } from "./server-connection.ts";
 import { TelemetryStage } from "./telemetry-stage.ts";
 import { TimingWheel } from "./timing-wheel.ts";
@@ -131,6 +132,8 @@ export interface TestProxyOptions {
   readonly requestsInFlightMax?: number;
   /** Any that is free unless given. */
   readonly port?: number;
+  readonly isEdge?: boolean;
+  readonly guard?: Stage;
   readonly poolLimits?: PoolLimits;
   /** Plain connections unless given. */
   readonly connector?: Connector;

@@ -7,6 +7,7 @@ import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import { Exchange } from "./exchange.ts";
 import type { ClientSide, Stage } from "./exchange.ts";
 import { copyFields, droppedFromRequest, readKnownFields } from "./head-fields.ts";
+import type { KnownFieldsOptions } from "./head-fields.ts";
 import type { HttpFault } from "./http-fault.ts";
 import { httpFaults } from "./http-fault.ts";
 import type { HttpLimits } from "./http-limits.ts";
@@ -29,6 +30,8 @@ export interface ServerEngine {
   readonly draining: boolean;
   /** True when an access log wants the fields that only it needs. */
   readonly logsFields: boolean;
+  /** What a client without an identity may claim, as `ClientIdentity.priorityMin`. */
+  readonly priorityMin: number;
   onFault(fault: HttpFault | "head_timeout"): void;
   onClose(connection: ServerConnection): void;
 }
@@ -48,6 +51,8 @@ export interface ClientIdentity {
   readonly sni: string;
   /** The value of x-forwarded-client-cert that requests of this connection get. */
   readonly forwardedClientCert: string;
+  /** The first class, as an index in `priorityClasses`, that it may claim for its requests. */
+  readonly priorityMin: number;
 }
 
 /** A socket that is yet to be made, with reads into buffers that its user gives. */
@@ -74,6 +79,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
   readonly #parser: Http1Parser;
   readonly #timer: WheelTimer;
   readonly #identity: ClientIdentity | undefined;
+  readonly #known: KnownFieldsOptions;
   readonly #x: Exchange;
   #phase: number = phases.idle;
   #sinceMs: number;
@@ -91,6 +97,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     const socket = source instanceof Socket ? source : source.open({ buffer: () => this.#nextBuffer(), callback: (length, buffer) => this.#onRead(length, buffer as Buffer) });
     this.#socket = socket;
     this.#identity = identity;
+    this.#known = { forLog: engine.logsFields, fromMesh: identity !== undefined, priorityMin: identity?.priorityMin ?? engine.priorityMin };
     this.#x = new Exchange(this);
     this.#parser = new Http1Parser("request", this, engine.httpLimits);
     this.#timer = new WheelTimer(this, 0);
@@ -215,7 +222,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     const x = this.#x;
     x.reset();
     x.readHead(parser);
-    readKnownFields(x, parser, { forLog: this.#engine.logsFields, fromMesh: this.#identity !== undefined });
+    readKnownFields(x, parser, this.#known);
     x.requestFields = copyFields(parser, droppedFromRequest, parser.fieldsStart);
     x.startMs = this.#engine.clock.monotonicMs();
     if (this.#identity !== undefined) {

@@ -1,3 +1,4 @@
+import { defaultPriority, priorityClasses } from "#federation/model/priority-class.ts";
 import type { OutgoingRequest } from "./upstream.ts";
 
 /** A request as HTTP/1.1 sends it: its head, with `fields` of ours, and what is held of its body, in one text for one write. */
@@ -14,11 +15,12 @@ export function requestText(request: OutgoingRequest, fields: string): string {
   return `${head}transfer-encoding: chunked\r\n\r\n${chunk}${last}`;
 }
 
-/** What a sidecar tells the next one: which attempt this is, and how much time it has. */
+/** What a sidecar tells the next one: which attempt this is, what class it has, and how much time. */
 export function hopFields(request: OutgoingRequest, nowMs: number): string {
   const number = request.attempt + request.incomingAttempt - 1;
   // The first attempt needs no field: absent means 1.
   const attempt = number > 1 ? `x-atoll-attempt: ${number}\r\n` : "";
+  const priority = request.priority === defaultPriority ? "" : `x-atoll-priority: ${priorityClasses[request.priority] ?? ""}\r\n`;
   const leftMs = request.hopLeftMs(nowMs);
-  return leftMs === Number.POSITIVE_INFINITY ? attempt : `${attempt}x-atoll-timeout-ms: ${Math.max(0, Math.ceil(leftMs))}\r\n`;
+  return leftMs === Number.POSITIVE_INFINITY ? attempt + priority : `${attempt}${priority}x-atoll-timeout-ms: ${Math.max(0, Math.ceil(leftMs))}\r\n`;
 }

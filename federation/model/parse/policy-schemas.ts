@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { priorityClasses } from "../priority-class.ts";
 import { defaultTrafficPolicy, fillTrafficPolicy, streamMsMax, timeoutMsMax } from "../traffic-policy.ts";
 import { distinctList, labelSchema, regionIdSchema, trustDomainSchema } from "./name-schemas.ts";
 
@@ -50,6 +51,7 @@ export const trafficPolicySpecSchema = z
     retries: z.exactOptional(retriesSchema),
     timeouts: z.exactOptional(timeoutsSchema),
     outlier: z.exactOptional(outlierSchema),
+    priority: z.exactOptional(z.enum(priorityClasses)).describe("The class of its requests: where not all can be served, sheddable ones go first and critical ones last. default unless given."),
   })
   .superRefine((spec, context) => {
     const { outlier } = fillTrafficPolicy(spec);

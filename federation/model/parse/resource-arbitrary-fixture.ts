@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { parseClusterId, parseRegionId, type ClusterId } from "../names.ts";
+import { priorityClasses } from "../priority-class.ts";
 import { createWorkloadId, parseTrustDomainName } from "../spiffe-id.ts";
 import { apiVersion, importMetadata, kindInfos, type Kind, type Metadata, type Resource } from "../resource.ts";
 
@@ -61,8 +62,9 @@ const specs: { readonly [K in Kind]: fc.Arbitrary<unknown> } = {
       retries: record({ retriesMax: fc.nat({ max: 10 }), budgetRatio: fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs), statuses: list(fc.integer({ min: 400, max: 599 })) }, ["retriesMax", "budgetRatio", "statuses"]),
       timeouts: record({ requestMs: fc.integer({ min: 1, max: 3_600_000 }), connectMs: fc.integer({ min: 1, max: 60_000 }), tryMs: fc.integer({ min: 1, max: 3_600_000 }), streamMs: fc.integer({ min: 1, max: 604_800_000 }) }, ["requestMs", "connectMs", "tryMs", "streamMs"]),
       outlier: ejections.map(([baseEjectionMs, maxEjectionMs]) => ({ baseEjectionMs, maxEjectionMs })),
+      priority: fc.constantFrom(...priorityClasses),
     },
-    ["locality", "retries", "timeouts", "outlier"],
+    ["locality", "retries", "timeouts", "outlier", "priority"],
   ),
   Service: record({ ports: ports(1), serviceAccounts: list(label, 1) }),
   ServiceExport: record({ consumers: list(fc.oneof(record({ trustDomain }), record({ cluster: clusterId }))) }, ["consumers"]),

@@ -40,6 +40,11 @@ describe("the demo federation, laid out", () => {
     );
   });
 
+  it("takes the class of a request from users alone", () => {
+    const edges = demo().processes.filter(({ config }) => config["edge"] === true).map(({ spec }) => spec.name);
+    expect(edges.sort()).toEqual(["ap-south-edge", "eu-west-edge", "us-east-edge"]);
+  });
+
   it("leads callers of another region through a delayed link to the gateway itself", () => {
     const { gateways, processes } = demo();
     const links = processes.find(({ spec }) => spec.name === "network")?.config["links"] as { listen: { port: number }; target: { port: number }; oneWayMs: number }[];

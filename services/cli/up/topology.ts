@@ -250,7 +250,7 @@ class Layout {
       const cluster = this.#plan.clusters.find((candidate) => candidate.name === users.cluster);
       if (cluster === undefined) throw new Error(`no cluster ${users.cluster}`);
       const ports = this.#take("outbound", "inbound", "admin", "metrics");
-      this.#addSidecar(`${users.region}-edge`, cluster, { namespace: "web", serviceAccount: "edge", ports, diesWithRegion: false, services: [] });
+      this.#addSidecar(`${users.region}-edge`, cluster, { namespace: "web", serviceAccount: "edge", ports, diesWithRegion: false, services: [], edge: true });
       groups.push({ region: users.region, edge: { address, port: portOf(ports, "outbound") }, ratePerSecond: users.ratePerSecond });
     }
     if (groups.length === 0) return;
@@ -273,6 +273,7 @@ class Layout {
       readonly diesWithRegion: boolean;
       readonly services: readonly object[];
       readonly readiness?: object;
+      readonly edge?: boolean;
     },
   ): void {
     const file = this.#path(name, "join-token");
@@ -292,6 +293,7 @@ class Layout {
         ports: { ...workload.ports, gateway: 0 },
         drainMs,
         accessLog: { filter: "failures", path: this.#path(name, accessLogName) },
+        ...(workload.edge === undefined ? {} : { edge: workload.edge }),
         // A sidecar that only calls has nothing to register.
         ...(workload.services.length === 0
           ? {}

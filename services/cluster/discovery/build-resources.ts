@@ -2,7 +2,7 @@ import type { ServiceHost, SpiffeId } from "#federation/model/names.ts";
 import type { Service, ServiceImport, TrafficPolicy } from "#federation/model/resource.ts";
 import { serviceHost, serviceSni, type ServiceRef } from "#federation/model/service.ts";
 import type { CallerRule, EndpointView, GatewayAddress, GatewayRoute, InboundPort, Place, ServiceView } from "#federation/model/snapshot.ts";
-import { defaultTrafficPolicy, type TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
+import { defaultTrafficPolicy, fillTrafficPolicy, type TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import type { ClusterState, EndpointState } from "../cluster-state.ts";
 import { endpointsOf, identitiesOf, namespaceOf, refOf } from "../exports/derive-exports.ts";
 
@@ -109,14 +109,7 @@ function policyFor(state: ClusterState, ref: ServiceRef): TrafficPolicySpec {
   const found = state.policies
     .filter((policy) => targets(policy, ref, state))
     .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))[0];
-  if (found === undefined) return defaultTrafficPolicy;
-  const { locality, retries, timeouts, outlier } = found.spec;
-  return {
-    locality: locality ?? defaultTrafficPolicy.locality,
-    retries: { ...defaultTrafficPolicy.retries, ...retries },
-    timeouts: { ...defaultTrafficPolicy.timeouts, ...timeouts },
-    outlier: { ...defaultTrafficPolicy.outlier, ...outlier },
-  };
+  return found === undefined ? defaultTrafficPolicy : fillTrafficPolicy(found.spec);
 }
 
 function targets(policy: TrafficPolicy, ref: ServiceRef, state: ClusterState): boolean {
