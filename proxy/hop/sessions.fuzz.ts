@@ -143,7 +143,7 @@ export function attackCallee(frames: readonly HostileFrame[], pieceBytes: number
       onClose: () => closed++,
     },
     socket as unknown as Socket,
-    { identity: { callerId: "spiffe://a.example/ns/a/sa/a" as SpiffeId, sni: "a", forwardedClientCert: "" }, report: () => unknownLoad, priorityMin: 1 },
+    { identity: { callerId: "spiffe://a.example/ns/a/sa/a" as SpiffeId, sni: "a", forwardedClientCert: "", priorityMin: 1 }, report: () => unknownLoad },
   );
   const bytes = bytesOf([settings, ...frames]);
   for (let at = 0; at < bytes.length && socket.writable; at += pieceBytes) {
