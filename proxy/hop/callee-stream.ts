@@ -5,7 +5,7 @@ import { copyFields, droppedFromRequest, readKnownFields } from "../http/head-fi
 import type { Http1Parser } from "../http/http1-parser.ts";
 import { claimPriority, noPriorities } from "../http/priority-claim.ts";
 import { responseFlags } from "../http/response-flag.ts";
-import { endExchange, hearResponse, runStages } from "../http/run-stages.ts";
+import { endExchange, hearResponse, revokeExchange, runStages } from "../http/run-stages.ts";
 import type { TimerOwner, TimingWheel } from "../http/timing-wheel.ts";
 import { WheelTimer } from "../http/timing-wheel.ts";
 import { frameKinds, preludeBytes, resetCodes, unlimitedMs } from "./frames.ts";
@@ -122,17 +122,7 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
 
   /** The caller has lost its right. */
   revoke(): void {
-    const x = this.#x;
-    if (!x.active) return;
-    x.forwarder?.cancel(x, "clientGone");
-    x.flag = "UAEX";
-    x.reason = "caller_not_allowed";
-    if (x.responseStarted) {
-      this.abortResponse(x);
-      return;
-    }
-    x.status = 403;
-    this.reply(x);
+    revokeExchange(this.#x);
   }
 
   // --- the client's side of the exchange ---

@@ -25,3 +25,17 @@ export function endExchange(stages: readonly Stage[], x: Exchange): void {
   x.active = false;
   for (let at = x.stagesRun - 1; at >= 0; at--) stages[at]?.end(x);
 }
+
+/** The caller has lost its right: what it does ends, as a refusal while that can be said. */
+export function revokeExchange(x: Exchange): void {
+  if (!x.active) return;
+  x.forwarder?.cancel(x, "clientGone");
+  x.flag = "UAEX";
+  x.reason = "caller_not_allowed";
+  if (x.responseStarted) {
+    x.client.abortResponse(x);
+    return;
+  }
+  x.status = 403;
+  x.client.reply(x);
+}

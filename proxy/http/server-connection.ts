@@ -14,7 +14,7 @@ import type { HttpLimits } from "./http-limits.ts";
 import { Http1Parser } from "./http1-parser.ts";
 import type { Http1Sink } from "./http1-parser.ts";
 import { resetSocket } from "./reset-socket.ts";
-import { endExchange, hearResponse, runStages } from "./run-stages.ts";
+import { endExchange, hearResponse, revokeExchange, runStages } from "./run-stages.ts";
 import type { TimerOwner, TimingWheel } from "./timing-wheel.ts";
 import { WheelTimer } from "./timing-wheel.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -132,17 +132,7 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
 
   /** Its caller has lost its right. What it does now ends, as a refusal while that can be said; later requests are judged by their stage. */
   revoke(): void {
-    const x = this.#x;
-    if (!x.active) return;
-    x.forwarder?.cancel(x, "clientGone");
-    x.flag = "UAEX";
-    x.reason = "caller_not_allowed";
-    if (x.responseStarted) {
-      this.abortResponse(x);
-      return;
-    }
-    x.status = 403;
-    this.reply(x);
+    revokeExchange(this.#x);
   }
 
   // --- bytes in ---
