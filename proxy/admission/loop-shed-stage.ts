@@ -8,6 +8,9 @@ import type { LoopShed } from "./loop-shed.ts";
 /** In this time the share that is refused can change by half: sooner, asking again is asking the same. */
 const retryAfterMs = 500;
 
+/** So few requests at a time do not make a loop late, and refusing one of them makes no other sooner. */
+export const activeMin = 32;
+
 /**
  * Refuses new requests while this process has more to do than time, before anything else is done for them. It comes
  * first, and is what runs most under overload: two additions and a comparison where nothing is refused.
@@ -19,6 +22,7 @@ export class LoopShedStage implements Stage {
   readonly #delay: LoopDelay;
   readonly #shed: LoopShed;
   readonly #random: Random;
+  #active = 0;
 
   constructor(delay: LoopDelay, shed: LoopShed, random: Random) {
     this.#delay = delay;
@@ -27,8 +31,9 @@ export class LoopShedStage implements Stage {
   }
 
   request(x: Exchange): StageResult {
+    this.#active++;
     const ratio = this.#shed.ratioFor(x.priority, this.#delay.lateMs(x.startMs));
-    if (ratio === 0 || this.#random.next() >= ratio) return Continue;
+    if (ratio === 0 || this.#active <= activeMin || this.#random.next() >= ratio) return Continue;
     this.refused[x.priority] = (this.refused[x.priority] ?? 0) + 1;
     x.status = 503;
     x.flag = "UO";
@@ -42,6 +47,6 @@ export class LoopShedStage implements Stage {
   }
 
   end(): void {
-    // Nothing is held.
+    this.#active--;
   }
 }
