@@ -77,6 +77,8 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
   /** Its application's load, as of its latest response. */
   load: LoadReport = unknownLoad;
   hasReported = false;
+  /** When its pool last gave it a request. */
+  askedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(owner: SessionOwner, connector: Connector, options: { readonly connectMs: number; readonly idleMs: number; readonly ageMs: number }) {
     this.#owner = owner;

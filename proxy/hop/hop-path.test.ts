@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { describe, expect, test } from "vitest";
 import { eventually, httpOrigin, localAt, RawClient, remoteAt, requestFor, TestProxy } from "../http/proxy-fixture.ts";
+import { retryFloor } from "#federation/routing/retry-budget.ts";
 import { closedPort } from "../http/proxy-fixture.ts";
 import { defaultHopLimits } from "./frames.ts";
 import { PlayedConnector, TestCallee } from "./hop-fixture.ts";
@@ -215,6 +216,50 @@ describe("requests over the hop", () => {
     const [series] = full.telemetry.series();
     expect(series?.requests).toBeLessThan(100);
     expect(series?.requests).toBeGreaterThan(9);
+  });
+
+  test("are refused here, too, and repeated no more than the budget allows, where each place lies that it has all the room there is", async () => {
+    await using app = await httpOrigin(echo);
+    const report = () => ({ queueDelayMs: 0, utilizationRatio: 0, headroom: Number.POSITIVE_INFINITY });
+    await using here = await TestCallee.open(app.port, { isFull: true, report });
+    await using there = await TestCallee.open(app.port, { isFull: true, report });
+    await using proxy = await TestProxy.open([localAt(here.port), remoteAt("there", there.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    client.write(requestFor("GET", "/"));
+    expect((await client.response()).status).toBe(503);
+    for (const route of proxy.routes.routes()) route.chooser.warmNext();
+    await eventually(() => proxy.pools.pools().filter((pool) => pool.report?.headroom === 65_535).length === 2);
+    for (let count = 0; count < 300; count++) {
+      client.write(requestFor(count % 2 === 0 ? "GET" : "POST", "/"));
+      expect((await client.response()).status).toBe(503);
+    }
+    const [asked, repeated] = [here, there].map((callee) => [...callee.telemetry.series()].reduce((sum, { requests }) => sum + requests, 0));
+    expect(asked).toBeGreaterThan(9);
+    expect(asked).toBeLessThan(100);
+    expect(repeated).toBeGreaterThan(0);
+    expect(repeated).toBeLessThanOrEqual(retryFloor);
+  });
+
+  test("come back to an endpoint that lies that it has no room, or an endless queue, and to none more often than it would be", async () => {
+    await using app = await httpOrigin(echo);
+    await using lying = await TestCallee.open(app.port, { report: () => ({ queueDelayMs: Number.POSITIVE_INFINITY, utilizationRatio: 1, headroom: 0 }) });
+    await using honest = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(lying.port, honest.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    const askedOf = ({ telemetry }: TestCallee): number => [...telemetry.series()].reduce((sum, { requests }) => sum + requests, 0);
+    const askFor = async (seconds: number): Promise<void> => {
+      for (let count = 0; count < 5 * seconds; count++) {
+        await proxy.clock.advance(200);
+        client.write(requestFor("GET", "/"));
+        expect((await client.response()).status).toBe(200);
+      }
+    };
+    await askFor(20);
+    const before = askedOf(lying);
+    expect(before).toBeGreaterThan(0);
+    await askFor(40);
+    expect(askedOf(lying)).toBeGreaterThan(before);
+    expect(askedOf(lying)).toBeLessThan(askedOf(honest) / 4);
   });
 
   test("whose application has fallen silent go elsewhere after what the route usually takes", async () => {

@@ -1,3 +1,4 @@
+import { delayFactor } from "../admission/load-report.ts";
 import type { LoadReport } from "../admission/load-report.ts";
 import type { HttpLimits } from "../http/http-limits.ts";
 import { defaultHttpLimits } from "../http/http-limits.ts";
@@ -124,7 +125,7 @@ export class MeshPool implements UpstreamPool, SessionOwner {
       this.#http1Pool().acquire(user, needs);
       return;
     }
-    const session = this.#best(needs.proven);
+    const session = this.#best(needs.proven, nowMs);
     if (session !== undefined) {
       this.#grow(nowMs);
       user.onConnection(session.stream());
@@ -254,7 +255,7 @@ export class MeshPool implements UpstreamPool, SessionOwner {
   }
 
   /** The session with the least under way; those that are alike take turns, so that instances behind a gateway share evenly. */
-  #best(proven: boolean): CallerSession | undefined {
+  #best(proven: boolean, nowMs: number): CallerSession | undefined {
     const sessions = this.#sessions;
     const count = sessions.length;
     if (count === 1) {
@@ -266,17 +267,19 @@ export class MeshPool implements UpstreamPool, SessionOwner {
     for (let step = 0; step < count; step++) {
       const session = sessions[(this.#turn + step) % count] as CallerSession;
       if (!session.hasRoom || (proven && !session.proven)) continue;
-      if (best === undefined || costOf(session) < costOf(best)) best = session;
+      if (best === undefined || costOf(session, nowMs) < costOf(best, nowMs)) best = session;
     }
+    if (best !== undefined) best.askedAtMs = nowMs;
     return best;
   }
 
   #serve(): void {
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
+    const nowMs = this.nowMs();
     this.#waiting = [];
     for (const entry of waiting) {
-      const session = this.#best(entry.proven);
+      const session = this.#best(entry.proven, nowMs);
       if (session === undefined) this.#waiting.push(entry);
       else entry.user.onConnection(session.stream());
     }
@@ -334,6 +337,6 @@ export class MeshPool implements UpstreamPool, SessionOwner {
 }
 
 /** What a request more would meet there: those before it, and what its application's queue takes already. */
-function costOf(session: CallerSession): number {
-  return (session.streams + 1) * (1 + session.load.queueDelayMs / 10);
+function costOf(session: CallerSession, nowMs: number): number {
+  return (session.streams + 1) * delayFactor(session.load.queueDelayMs, nowMs - session.askedAtMs);
 }

@@ -18,6 +18,7 @@ import { shareLoad } from "#federation/routing/share-load.ts";
 import type { PlaceShares } from "#federation/routing/share-load.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { Random } from "#federation/runtime/random.ts";
+import { delayFactor } from "../admission/load-report.ts";
 import { CallerThrottle } from "./caller-throttle.ts";
 import { throttled } from "./chooser.ts";
 import type { Candidate, Chooser, Outcome, Tries } from "./chooser.ts";
@@ -65,6 +66,8 @@ class Target implements Candidate {
   readonly throttle = new CallerThrottle();
   #reports = 0;
   #sentSinceReport = 0;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
+  #overloadedAtMs = Number.NEGATIVE_INFINITY;
   /** Its idle connections have been given up, since its gateway leaves and there are others. */
   emptied = false;
 
@@ -77,9 +80,13 @@ class Target implements Candidate {
     this.index = index;
   }
 
-  /** It has said that it would take one more now, and what was sent since does not use that up. */
-  get hasRoom(): boolean {
+  /**
+   * It has said that it would take one more now, and what was sent since does not use that up. Who has just refused what it
+   * said that it has room for is not believed.
+   */
+  hasRoom(nowMs: number): boolean {
     const { pool } = this;
+    if (nowMs - this.#overloadedAtMs < roomDoubtMs) return false;
     if (pool.reports !== this.#reports) {
       this.#reports = pool.reports;
       this.#sentSinceReport = 0;
@@ -87,21 +94,34 @@ class Target implements Candidate {
     return (pool.report?.headroom ?? 0) > this.#sentSinceReport;
   }
 
-  sent(): void {
+  sent(nowMs: number): void {
     this.pool.load.inFlight++;
     this.#sentSinceReport++;
+    this.#sentAtMs = nowMs;
+  }
+
+  /** Its admission refused a request. */
+  overloaded(nowMs: number): void {
+    this.throttle.refused(nowMs);
+    this.#overloadedAtMs = nowMs;
+  }
+
+  /** It took one, whatever became of it. */
+  accepted(nowMs: number): void {
+    this.throttle.accepted(nowMs);
+    this.#overloadedAtMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Requests before a new one, weighed by what its application's queue takes already: what power of two choices compares. */
-  get cost(): number {
+  costAt(nowMs: number): number {
     const delayMs = this.pool.report?.queueDelayMs ?? 0;
     const before = this.pool.load.inFlight;
-    return delayMs === 0 ? before : Math.round((before + 1) * (1 + delayMs / delayUnitMs)) - 1;
+    return delayMs === 0 ? before : Math.round((before + 1) * delayFactor(delayMs, nowMs - this.#sentAtMs)) - 1;
   }
 }
 
-/** A queue that takes so long makes a target count twice. Ms. */
-const delayUnitMs = 10;
+/** After a refusal by admission, what its target says of room is doubted for so long, or until it takes a request. Ms. */
+const roomDoubtMs = 500;
 
 /** The addresses of one place, in the parallel arrays that the endpoint choice reads. */
 class PlaceTargets implements EndpointLoads {
@@ -153,18 +173,18 @@ class PlaceTargets implements EndpointLoads {
   }
 
   /** In-flight counts are per address: a gateway carries the requests of all services. */
-  loadNow(): void {
+  loadAt(nowMs: number): void {
     for (let at = 0; at < this.usableCount; at++) {
       const index = this.usable[at] ?? 0;
-      this.inFlight[index] = this.targets[index]?.cost ?? 0;
+      this.inFlight[index] = this.targets[index]?.costAt(nowMs) ?? 0;
     }
   }
 
   /** The first usable target with room, but `last`. */
-  withRoom(last: Candidate | undefined): Target | undefined {
+  withRoom(last: Candidate | undefined, nowMs: number): Target | undefined {
     for (let at = 0; at < this.usableCount; at++) {
       const target = this.targets[this.usable[at] ?? 0];
-      if (target !== undefined && target !== last && target.hasRoom) return target;
+      if (target !== undefined && target !== last && target.hasRoom(nowMs)) return target;
     }
     return undefined;
   }
@@ -224,32 +244,33 @@ export class PlaceChooser implements Chooser {
       const place = index === -1 ? undefined : this.#ordered[index];
       if (place === undefined) return undefined;
       tries.places.add(index);
-      const target = pickTarget(place, random.next(), tries.last);
+      const target = pickTarget(place, random.next(), tries.last, nowMs);
       // A place without an address (no gateway known) is passed over.
       if (target === undefined) continue;
-      if (target.throttle.refuses(priority, random.next(), nowMs) && !target.hasRoom) {
+      if (target.throttle.refuses(priority, random.next(), nowMs) && !target.hasRoom(nowMs)) {
         target.throttle.held(nowMs);
         return this.chooseWithRoom(tries) ?? throttled;
       }
-      return this.#take(target, tries);
+      return this.#take(target, tries, nowMs);
     }
     return undefined;
   }
 
   chooseWithRoom(tries: Tries): Candidate | undefined {
-    const { board, view } = this.#options;
+    const { board, view, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
     for (const [index, { place }] of this.#order.places.entries()) {
-      const target = this.#ordered[index]?.withRoom(tries.last);
+      const target = this.#ordered[index]?.withRoom(tries.last, nowMs);
       if (target === undefined || board.conditionOf(view, place).lowered) continue;
       tries.places.add(index);
-      return this.#take(target, tries);
+      return this.#take(target, tries, nowMs);
     }
     return undefined;
   }
 
-  #take(target: Target, tries: Tries): Target {
+  #take(target: Target, tries: Tries, nowMs: number): Target {
     tries.last = target;
-    target.sent();
+    target.sent(nowMs);
     this.#inFlight++;
     return target;
   }
@@ -260,8 +281,8 @@ export class PlaceChooser implements Chooser {
     if (outcome === "cancelled" || !(candidate instanceof Target)) return;
     const { board, clock, view } = this.#options;
     const nowMs = clock.monotonicMs();
-    if (outcome === "overloaded") candidate.throttle.refused(nowMs);
-    else candidate.throttle.accepted(nowMs);
+    if (outcome === "overloaded") candidate.overloaded(nowMs);
+    else candidate.accepted(nowMs);
     if (outcome === "overloaded" || outcome === "refused") return;
     if (outcome === "success") {
       recordSuccess(candidate.outlier, nowMs);
@@ -363,8 +384,8 @@ export class PlaceChooser implements Chooser {
 }
 
 /** Power of two choices among the usable addresses, not the one tried last when there is another. */
-function pickTarget(place: PlaceTargets, uniform: number, last: Candidate | undefined): Target | undefined {
-  if (place.usableCount > 1) place.loadNow();
+function pickTarget(place: PlaceTargets, uniform: number, last: Candidate | undefined, nowMs: number): Target | undefined {
+  if (place.usableCount > 1) place.loadAt(nowMs);
   const avoid = last instanceof Target && last.place === place ? last.index : -1;
   const index = chooseEndpoint(place, uniform, avoid);
   return index === -1 ? undefined : place.targets[index];
