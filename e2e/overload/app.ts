@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { adoptSocket } from "#proxy/http/adopt-socket.ts";
 import { answerBytes } from "../bench/shape.ts";
 import { LoadConnection } from "../bench/load-connection.ts";
 
@@ -16,6 +17,9 @@ export interface AppConfig {
 /** Below this path an application answers for itself, at once: its probe, and what a measure asks or tells it. */
 const controlPrefix = "/control/";
 const readinessPath = "/healthz";
+
+/** What is read is used up before the next read, so that all connections share it: beside the load an application must not be what is short. */
+const readBuffer = Buffer.allocUnsafeSlow(65_536);
 
 interface Work {
   readonly socket: Socket;
@@ -41,7 +45,7 @@ export class OverloadApp {
   /** Resolves when it listens. */
   static async open(config: AppConfig, clock: Clock): Promise<Server> {
     const app = new OverloadApp(config, clock);
-    const server = createServer({ noDelay: true }, (socket) => app.#accept(socket));
+    const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => app.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ port: config.port, host: "127.0.0.1", backlog: 4_096 }, resolve);
@@ -49,17 +53,23 @@ export class OverloadApp {
     return server;
   }
 
-  #accept(socket: Socket): void {
+  #accept(accepted: Socket): void {
     let text = "";
-    socket.on("error", () => socket.destroy());
-    socket.on("data", (bytes) => {
-      text += bytes.toString("latin1");
-      const end = text.indexOf("\r\n\r\n");
-      if (end === -1) return;
-      const path = text.slice(text.indexOf(" ") + 1, text.indexOf(" HTTP/"));
-      text = text.slice(end + 4);
-      this.#onRequest(socket, path);
+    const socket = adoptSocket(accepted, {
+      buffer: readBuffer,
+      callback: (length) => {
+        text += readBuffer.toString("latin1", 0, length);
+        const end = text.indexOf("\r\n\r\n");
+        if (end === -1) return true;
+        const path = text.slice(text.indexOf(" ") + 1, text.indexOf(" HTTP/"));
+        text = text.slice(end + 4);
+        this.#onRequest(socket, path);
+        return true;
+      },
     });
+    socket.on("error", () => socket.destroy());
+    // It was made to stay open when its other side ends, and nobody asks then.
+    socket.on("end", () => socket.destroy());
   }
 
   #onRequest(socket: Socket, path: string): void {
@@ -130,8 +140,14 @@ export class OverloadApp {
 }
 
 const body = "x".repeat(answerBytes);
+const goodAnswer = Buffer.from(answerOf(200, body), "latin1");
 
 function answer(socket: Socket, status: number, text: string): void {
   if (socket.destroyed) return;
-  socket.write(`HTTP/1.1 ${status} ${status === 200 ? "OK" : "No"}\r\ncontent-type: text/plain\r\ncontent-length: ${text.length}\r\n\r\n${text}`, "latin1");
+  if (status === 200 && text === body) socket.write(goodAnswer);
+  else socket.write(answerOf(status, text), "latin1");
+}
+
+function answerOf(status: number, text: string): string {
+  return `HTTP/1.1 ${status} ${status === 200 ? "OK" : "No"}\r\ncontent-type: text/plain\r\ncontent-length: ${text.length}\r\n\r\n${text}`;
 }

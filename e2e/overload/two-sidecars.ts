@@ -1,4 +1,4 @@
-import type { Pins } from "../bench/pins.ts";
+import type { Pins, Role } from "../bench/pins.ts";
 import { startProcess } from "../bench/rig.ts";
 import type { BenchProcess } from "../bench/rig.ts";
 import { benchHost } from "../bench/shape.ts";
@@ -16,8 +16,9 @@ const calleeProxy = "bench-catalog-proxy";
 const calleeApp = "bench-catalog";
 
 /** Eight workers who take 50 ms each: 160 requests per second, so little that ten times of it is no load for two sidecars. */
-const slowApp = { workers: 8, workMs: 50 } as const;
-const fastApp = { workers: 0, workMs: 0 } as const;
+const slowApp = { workers: 8, workMs: 50, role: "load" } as const;
+/** Beside its sidecar, as applications are: next to the load it would be the load's core that is short, before the sidecars' is. */
+const fastApp = { workers: 0, workMs: 0, role: "subject" } as const;
 /** Twenty times what an idle application takes. */
 const slowDeadlineMs = 1_000;
 /** A queue that adds one and a half times the work to every answer is one that grows. */
@@ -25,14 +26,14 @@ const slowKneeMs = 125;
 const fastDeadlineMs = 500;
 const fastKneeMs = 50;
 
-/** Two sidecars of a real federation with an application of ours behind the second: sidecars on one core, load and application on another. */
+/** Two sidecars of a real federation with an application of ours behind the second: sidecars on one core, load on another, the application where it takes nothing from what is measured. */
 export class TwoSidecars implements AsyncDisposable {
   readonly #federation: TestFederation;
   readonly #pins: Pins;
   readonly #onProgress: (sentence: string) => void;
   readonly #appPort: number;
   #app: BenchProcess | undefined;
-  #appConfig: Pick<AppConfig, "workers" | "workMs"> = slowApp;
+  #kind: typeof slowApp | typeof fastApp = slowApp;
 
   private constructor(federation: TestFederation, parts: { readonly pins: Pins; readonly appPort: number; readonly onProgress: (sentence: string) => void }) {
     this.#federation = federation;
@@ -87,7 +88,7 @@ export class TwoSidecars implements AsyncDisposable {
   /** Kills the application and both sidecars and starts them; resolves when they say that they serve. */
   async restart(): Promise<void> {
     await this.#federation.kill(callerProxy, calleeProxy);
-    await this.#serve(this.#appConfig);
+    await this.#serve(this.#kind);
     await this.#federation.start(callerProxy, calleeProxy);
     await this.#pinSidecars();
   }
@@ -102,10 +103,11 @@ export class TwoSidecars implements AsyncDisposable {
     return new LoadedPath({ pins: this.#pins, role: "load", port, host: benchHost, ...speeds, onProgress: this.#onProgress }, settings);
   }
 
-  async #serve(config: Pick<AppConfig, "workers" | "workMs">): Promise<void> {
+  async #serve(kind: typeof slowApp | typeof fastApp): Promise<void> {
     await this.#app?.[Symbol.asyncDispose]();
-    this.#appConfig = config;
-    this.#app = startApps({ directory: this.#federation.place.directory, pins: this.#pins, role: "load" }, "catalog", [{ ...config, port: this.#appPort }]);
+    this.#kind = kind;
+    const { role, ...config } = kind;
+    this.#app = startApps({ directory: this.#federation.place.directory, pins: this.#pins, role }, "catalog", [{ ...config, port: this.#appPort }]);
   }
 
   async #pinSidecars(): Promise<void> {
@@ -118,7 +120,7 @@ export class TwoSidecars implements AsyncDisposable {
 
 /** Starts a process with `apps` in it; its log is in `directory`. */
 export function startApps(
-  where: { readonly directory: string; readonly pins: Pins; readonly role: "load" | "anywhere" },
+  where: { readonly directory: string; readonly pins: Pins; readonly role: Role },
   name: string,
   configs: readonly AppConfig[],
 ): BenchProcess {
