@@ -8,14 +8,19 @@ export type ProcessorShare = () => number;
  * the process was ready to run and others had the processor.
  */
 export function createProcessorShare(): ProcessorShare {
-  let usage = process.cpuUsage();
+  let last = spentMs();
   let sinceMs = performance.now();
   return () => {
     const nowMs = performance.now();
-    const spent = process.cpuUsage(usage);
-    const share = (spent.user + spent.system) / 1_000 / Math.max(1, nowMs - sinceMs);
-    usage = process.cpuUsage();
+    const spent = spentMs();
+    const share = (spent - last) / Math.max(1, nowMs - sinceMs);
+    last = spent;
     sinceMs = nowMs;
     return share;
   };
+}
+
+function spentMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
 }
