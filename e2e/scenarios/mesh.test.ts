@@ -150,7 +150,8 @@ describe("a policy that gives requests ten minutes", () => {
   it("gives them ten minutes on the whole path, and what flows is not cut at all", async () => {
     const apps = appsName("eu-west");
     const port = await federation.port(apps, "shop-eu-catalog");
-    await federation.kill(apps);
+    // Its port must be free when this returns.
+    await federation.stop(apps);
     await using slowApp = await openSlowApp(port);
     const file = join(federation.place.directory, "long.yaml");
     const spec = `targetRef: { namespace: web, name: catalog, trustDomain: shop.example }\n  locality: { mode: nearest }\n  timeouts: { requestMs: ${longMs}, idleMs: ${longMs} }\n`;
@@ -178,7 +179,10 @@ describe("a policy that gives requests ten minutes", () => {
       else if (url.pathname === "/stream") void stream(response, Number(url.searchParams.get("every")));
       else response.end("slow app");
     });
-    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, "127.0.0.1", resolve);
+    });
     return {
       async [Symbol.asyncDispose]() {
         server.closeAllConnections();
