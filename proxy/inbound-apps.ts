@@ -1,9 +1,13 @@
 import { connect, type Socket } from "node:net";
 import type { ClusterId, RegionId, TrustDomainName } from "#federation/model/names.ts";
+import { overloadOf } from "#federation/model/overload.ts";
+import type { Overload } from "#federation/model/overload.ts";
 import { serviceHost, serviceSni } from "#federation/model/service.ts";
 import { defaultTrafficPolicy, timeoutMsMax } from "#federation/model/traffic-policy.ts";
 import type { TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import { RetryBudget } from "#federation/routing/retry-budget.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import type { InstancePort } from "#federation/wire/workload-messages.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { Admission } from "./admission/admission.ts";
 import { unknownLoad } from "./admission/load-report.ts";
@@ -35,12 +39,20 @@ export const inboundTrafficPolicy: TrafficPolicySpec = {
 const tcpIdleMs = timeoutMsMax;
 const tcpConnectMs = 2_000;
 
+type WorkloadService = NonNullable<ProxyConfig["workload"]>["services"][number];
+
+/** Between two looks at whether an application is overloaded. Ms. */
+const lookMs = 1_000;
+
 /** The application behind a sidecar: which of its ports serves which server name. */
 export class InboundApps implements LoopListener {
   readonly #routes = new Map<string, Route>();
   readonly #ports = new Map<string, number>();
   readonly #admissions = new Map<number, Admission>();
   readonly #relays = new Set<Relay>();
+  readonly #services: readonly WorkloadService[];
+  readonly #overloaded = new WatchedValue("");
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
   readonly #clock: Clock;
   readonly #stats: TcpStats;
   readonly #shed: Pick<LoopShed, "share">;
@@ -58,6 +70,7 @@ export class InboundApps implements LoopListener {
       readonly shed: Pick<LoopShed, "share">;
     },
   ) {
+    this.#services = workload?.services ?? [];
     this.#clock = options.clock;
     this.#stats = options.stats;
     this.#shed = options.shed;
@@ -93,6 +106,22 @@ export class InboundApps implements LoopListener {
     return this.#admissions;
   }
 
+  /** The application's ports that are asked for more than they can do. Looked at once a second. */
+  get overloaded(): Watched<string> {
+    return this.#overloaded;
+  }
+
+  /** The service ports that this instance serves, those of them that are overloaded with how much. */
+  ports(): readonly InstancePort[] {
+    const nowMs = this.#clock.monotonicMs();
+    return this.#services.map(({ namespace, service, port, appPort }) => ({ namespace, service, port, ...this.#overloadOf(appPort, nowMs) }));
+  }
+
+  #overloadOf(appPort: number, nowMs: number): Overload | undefined {
+    const admission = this.#admissions.get(appPort);
+    return admission === undefined ? undefined : overloadOf(admission.rates.at(nowMs));
+  }
+
   /** What callers are told of the application behind a server name. While this process refuses for itself, room in the application is none. The same object at each call. */
   reportOf(sni: string): LoadReport {
     const report = this.#routes.get(sni)?.admission?.report() ?? unknownLoad;
@@ -101,8 +130,12 @@ export class InboundApps implements LoopListener {
     return this.#crowded;
   }
 
-  /** Our own event loop stood still: no time that was measured across it says anything of the application. */
+  /** Where our own event loop stood still, no time that was measured across it says anything of the application. */
   onLoopTick(lateMs: number, nowMs: number): void {
+    if (nowMs - this.#lookedAtMs >= lookMs) {
+      this.#lookedAtMs = nowMs;
+      this.#overloaded.set([...this.#admissions.keys()].filter((port) => this.#overloadOf(port, nowMs) !== undefined).join());
+    }
     if (lateMs < stallMs) return;
     for (const admission of this.#admissions.values()) admission.onStall(nowMs);
   }

@@ -1,4 +1,5 @@
 import type { Registry } from "prom-client";
+import { priorityClasses } from "#federation/model/priority-class.ts";
 import { addCounter, addGauge, addRequestMetrics, addStallMetrics } from "./admin/metrics.ts";
 import { addAdmissionMetrics, addLoopMetrics } from "./admission/admission-metrics.ts";
 import { isDeadline } from "./http/refusal.ts";
@@ -15,6 +16,14 @@ export function addSidecarMetrics(registry: Registry, state: SidecarState): void
   addConnectionMetrics(registry, state);
   addAdmissionMetrics(registry, state.admissions);
   addLoopMetrics(registry, state.loop, { inbound: state.inboundGuard, outbound: state.outboundGuard });
+  addCounter(registry, {
+    name: "atoll_caller_throttled_total",
+    help: "Requests that were refused on the caller's side, because their target refuses most: they cost it nothing. By class.",
+    labels: ["class"],
+    read: (add) => {
+      for (const [at, name] of priorityClasses.entries()) add({ class: name }, state.throttled[at] ?? 0);
+    },
+  });
   addCounter(registry, {
     name: "atoll_priority_claims_ignored_total",
     help: "Requests whose client claimed a priority class that is unknown, or not its to claim; they were served without it.",

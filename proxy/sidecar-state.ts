@@ -1,4 +1,5 @@
-import { explainChoice, type Explanation, type PlaceRefusal } from "#federation/routing/explain.ts";
+import type { ClusterId } from "#federation/model/names.ts";
+import { explainChoice, type Explanation, type PlaceLoad, type PlaceRefusal } from "#federation/routing/explain.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import { unobservedCondition } from "#federation/model/verdict.ts";
 import { buildRouteTable, matchRoute } from "#federation/routing/match-route.ts";
@@ -47,6 +48,8 @@ export interface SidecarState {
   readonly outboundGuard: LoopShedStage;
   /** By side. */
   readonly priorities: Readonly<Record<"inbound" | "outbound", PriorityStage>>;
+  /** By class. */
+  readonly throttled: Float64Array;
   readonly hop: HopServer;
   /** Of sessions that we opened. */
   readonly hopFaults: ReadonlyMap<string, number>;
@@ -86,6 +89,7 @@ export function describeStats(state: SidecarState): object {
       inFlight: inFlightTo(state, view, place.cluster),
       roundTripMs: place.kind === "local" ? 0 : (places.viewpoint.roundTripMs.get(place.cluster) ?? null),
       condition: places.conditionOf(view, place),
+      load: loadOf(state, view, place.cluster) ?? null,
     })),
   }));
   return {
@@ -117,8 +121,15 @@ export function explainService(state: SidecarState, service: string): Explanatio
       return place === undefined ? unobservedCondition : state.places.conditionOf(view, place);
     },
     refusalOf: (cluster) => latestRefusal(state, view, cluster),
+    loadOf: (cluster) => loadOf(state, view, cluster),
     nowMs: state.clock.nowMs(),
   });
+}
+
+/** By the port of the service that is overloaded, or the first that is called and of whose load something is known. */
+function loadOf(state: SidecarState, view: ServiceView, cluster: ClusterId): PlaceLoad | undefined {
+  const loads = [...state.routes.routes()].filter((route) => route.view.host === view.host).map((route) => route.chooser.loadOf(cluster));
+  return loads.find((load) => load?.overload !== undefined) ?? loads.find((load) => load !== undefined);
 }
 
 /** A refusal older than this is no answer to "why" any more. */

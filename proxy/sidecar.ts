@@ -181,7 +181,8 @@ class Sidecar {
         probeApp(probe, appReady, AbortSignal.any([stop, signal])),
         follow(appReady, update, leaving.signal),
         follow(draining, update, leaving.signal),
-        runRegistrySession({ client: control.planeClient(), report, stats: this.#state.session, ...parts }, leaving.signal),
+        follow(this.#apps.overloaded, update, leaving.signal),
+        runRegistrySession({ client: control.planeClient(), report, latest: (known) => ({ ...known, ports: this.#apps.ports() }), stats: this.#state.session, ...parts }, leaving.signal),
       );
     }
     await aborted(AbortSignal.any([stop, signal]));
@@ -218,7 +219,7 @@ class Sidecar {
     const { workload } = config;
     return {
       instanceId: workload?.instanceId ?? config.name,
-      ports: (workload?.services ?? []).map(({ namespace, service, port }) => ({ namespace, service, port })),
+      ports: this.#apps.ports(),
       address: config.address,
       inboundPort: this.#inbound.port,
       zone: config.zone ?? "",
@@ -335,6 +336,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     hop: inboundHttp.hop,
     hopFaults,
     priorities: { inbound: inboundHttp.priorities, outbound: outbound.priorities },
+    throttled: outbound.throttled,
     accessLog,
     overloadLines,
     outboundFaults: () => outbound.http.faults,

@@ -68,6 +68,14 @@ export const proxyRowSchema = z.object({
   lastRejection: z.string().optional(),
 });
 
+const overloadSchema = z.object({
+  admits: count.describe("Requests a second that are let in."),
+  asked: count.describe("Requests a second that come."),
+});
+
+/** An instance's part of a service that is asked for more than it can do. */
+export const instanceOverloadSchema = overloadSchema.extend({ instance: z.string(), namespace: labelSchema, service: labelSchema });
+
 /** What a cluster's own plane knows; complete without the global plane. */
 export const clusterStatusSchema = z.object({
   cluster: clusterIdSchema,
@@ -81,6 +89,7 @@ export const clusterStatusSchema = z.object({
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),
   proxies: z.array(proxyRowSchema),
+  overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 
 /** Why a service is, or would be, served where it is. */
@@ -98,6 +107,7 @@ export const explanationSchema = z.object({
       verdict: z.enum(["healthy", "suspect", "down", "unknown"]),
       loadShare: z.number().min(0).max(1),
       roundTripMs: ms.optional().describe("As measured from here."),
+      overload: overloadSchema.optional().describe("Present while its instances refuse requests because they cannot do more."),
       reason: z.string().describe("Why it stands at this place of the order."),
     }),
   ),

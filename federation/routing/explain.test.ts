@@ -48,6 +48,13 @@ test("says that a place is slow, and where it is compared", () => {
   ]);
 });
 
+test("says that a place is overloaded, and what its sidecars said last, which changes nothing of where requests go", () => {
+  const load = { report: { queueDelayMs: 12, utilizationRatio: 1, headroom: 0 }, overload: { admits: 20, asked: 60 } };
+  const { chosen, because, places } = explainChoice({ ...question(), loadOf: (cluster) => (cluster === "shop-eu" ? load : undefined) });
+  expect([chosen, because]).toEqual(["shop-eu", "overloaded: admits 20 of 60 requests a second; own cluster; it answers requests"]);
+  expect(places.map((place) => place.load)).toEqual([load, undefined, undefined]);
+});
+
 test("a service without places goes nowhere", () => {
   const explanation = explainChoice({ ...question(), service: serviceAt([]) });
   expect(explanation.chosen).toBeUndefined();

@@ -1,3 +1,5 @@
+import { overloadWords } from "#federation/model/overload.ts";
+import type { Overload } from "#federation/model/overload.ts";
 import type { ClusterId, RegionId, ServiceHost } from "#federation/model/names.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import type { PlaceCondition, Verdict } from "#federation/model/verdict.ts";
@@ -24,6 +26,22 @@ export interface ExplainedPlace {
   readonly because: string;
   /** The latest refusal of our requests there; it lowers nothing. */
   readonly refusal?: PlaceRefusal;
+  /** What is known of the load of its applications; it lowers nothing either. */
+  readonly load?: PlaceLoad;
+}
+
+/** The load of a place, as its own sidecars said it or as our requests there show it. */
+export interface PlaceLoad {
+  /** What its sidecars said last, over all addresses that we use. */
+  readonly report?: {
+    /** How long requests wait for admission, ms. */
+    readonly queueDelayMs: number;
+    /** Of what the limits allow, in [0, 1]. */
+    readonly utilizationRatio: number;
+    /** Further requests that would be admitted at once. */
+    readonly headroom: number;
+  };
+  readonly overload?: Overload;
 }
 
 /** What a callee's sidecar answered instead of its application. */
@@ -53,6 +71,8 @@ export interface RoutingQuestion {
   readonly conditionOf: (cluster: ClusterId) => PlaceCondition;
   /** What was refused there lately; nothing unless given. */
   readonly refusalOf?: (cluster: ClusterId) => PlaceRefusal | undefined;
+  /** The load there; unknown unless given. */
+  readonly loadOf?: (cluster: ClusterId) => PlaceLoad | undefined;
   /** Wall-clock ms, for ages only. */
   readonly nowMs: number;
 }
@@ -63,7 +83,7 @@ export function explainChoice(question: RoutingQuestion): Explanation {
   const order = orderPlaces(service.places, service.policy.locality, viewpoint);
   const conditions = order.places.map((ranked) => question.conditionOf(ranked.place.cluster));
   const load = shareLoad(order, conditions);
-  const places = order.places.map((ranked, index) => explainPlace(ranked, { condition: conditions[index], load, index, nowMs: question.nowMs, refusal: question.refusalOf?.(ranked.place.cluster) }));
+  const places = order.places.map((ranked, index) => explainPlace(ranked, { condition: conditions[index], load, index, nowMs: question.nowMs, refusal: question.refusalOf?.(ranked.place.cluster), placeLoad: question.loadOf?.(ranked.place.cluster) }));
   const from = { region: viewpoint.region, cluster: viewpoint.cluster };
   const chosenIndex = mostLoaded(load);
   const chosen = places[chosenIndex];
@@ -87,11 +107,12 @@ interface PlaceFacts {
   readonly index: number;
   readonly nowMs: number;
   readonly refusal: PlaceRefusal | undefined;
+  readonly placeLoad: PlaceLoad | undefined;
 }
 
 function explainPlace(ranked: RankedPlace, facts: PlaceFacts): ExplainedPlace {
   const { place } = ranked;
-  const { refusal } = facts;
+  const { refusal, placeLoad } = facts;
   return {
     cluster: place.cluster,
     region: place.region,
@@ -103,8 +124,13 @@ function explainPlace(ranked: RankedPlace, facts: PlaceFacts): ExplainedPlace {
     ...(ranked.roundTripMs === undefined ? {} : { roundTripMs: ranked.roundTripMs }),
     ...(place.kind === "local" ? {} : { ageMs: Math.max(0, facts.nowMs - place.asOfMs) }),
     share: facts.load.shares[facts.index] ?? 0,
-    because: refusal === undefined ? reasonOf(ranked, facts) : `refuses us: ${refusal.reason}, last at ${new Date(refusal.lastMs).toISOString()}; ${reasonOf(ranked, facts)}`,
+    because: [
+      ...(placeLoad?.overload === undefined ? [] : [overloadWords(placeLoad.overload)]),
+      ...(refusal === undefined ? [] : [`refuses us: ${refusal.reason}, last at ${new Date(refusal.lastMs).toISOString()}`]),
+      reasonOf(ranked, facts),
+    ].join("; "),
     ...(refusal === undefined ? {} : { refusal }),
+    ...(placeLoad === undefined ? {} : { load: placeLoad }),
   };
 }
 

@@ -31,6 +31,9 @@ export interface InstancePort {
   readonly namespace: string;
   readonly service: string;
   readonly port: number;
+  /** While it is overloaded: requests a second that are admitted, and those that are asked for. Absent or 0 otherwise. */
+  readonly admits?: number;
+  readonly asked?: number;
 }
 
 /** What an instance says of itself, again and again, for as long as it lives. Fields are as sent: the registry decides. */

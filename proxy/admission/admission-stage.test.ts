@@ -6,7 +6,7 @@ import { endExchange, hearResponse, runStages } from "../http/run-stages.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
 import { Admission } from "./admission.ts";
 import { AdmissionStage } from "./admission-stage.ts";
-import { overloadOf } from "./describe-admission.ts";
+import { describeAdmission } from "./describe-admission.ts";
 
 /** Requests through the stage to an application that answers when the test says. */
 class Bench {
@@ -132,10 +132,10 @@ describe("AdmissionStage", () => {
 
   it("says so where the application is asked for more than it can do", async () => {
     const bench = new Bench();
-    expect(overloadOf(bench.admission, 0)).toBeUndefined();
+    expect(describeAdmission(bench.admission, 0)).toMatchObject({ state: "ok" });
     for (let at = 0; at < 100; at++) bench.ask();
-    expect(overloadOf(bench.admission, bench.clock.monotonicMs())).toBe("overloaded: admits 0 of 20 requests a second");
+    expect(describeAdmission(bench.admission, bench.clock.monotonicMs())).toMatchObject({ state: "overloaded: admits 0 of 20 requests a second" });
     await bench.clock.advance(20_000);
-    expect(overloadOf(bench.admission, bench.clock.monotonicMs())).toBeUndefined();
+    expect(describeAdmission(bench.admission, bench.clock.monotonicMs())).toMatchObject({ state: "ok" });
   });
 });

@@ -1,3 +1,4 @@
+import { overloadOf, overloadWords } from "#federation/model/overload.ts";
 import { priorityClasses } from "#federation/model/priority-class.ts";
 import type { Admission } from "./admission.ts";
 import type { LoopDelay } from "./loop-delay.ts";
@@ -5,21 +6,12 @@ import type { LoopShedStage } from "./loop-shed-stage.ts";
 import type { LoopShed } from "./loop-shed.ts";
 import { refusalReasons } from "./ticket.ts";
 
-/** An application that refuses less than this share of what is asked is busy, and not overloaded. */
-const overloadedShare = 0.01;
-
-/** Says so where an application is asked for more than it can do; undefined where it is not. */
-export function overloadOf(admission: Admission, nowMs: number): string | undefined {
-  const { asked, admitted } = admission.rates.at(nowMs);
-  if (asked - admitted <= asked * overloadedShare) return undefined;
-  return `overloaded: admits ${Math.round(admitted)} of ${Math.round(asked)} requests a second`;
-}
-
 /** What /stats shows of admission to one application port. */
 export function describeAdmission(admission: Admission, nowMs: number): object {
   const { limit, queue } = admission;
+  const overload = overloadOf(admission.rates.at(nowMs));
   return {
-    state: overloadOf(admission, nowMs) ?? "ok",
+    state: overload === undefined ? "ok" : overloadWords(overload),
     limit: Math.floor(limit.limit),
     inUse: admission.inUse,
     streams: admission.streams,

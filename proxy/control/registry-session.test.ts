@@ -34,10 +34,14 @@ describe("runRegistrySession", () => {
     const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, () => svid);
     const value = new WatchedValue(report);
     const stats = createSessionStats();
-    const ended = runRegistrySession({ client, report: value, stats, ...parts }, new AbortController().signal);
+    let asked = 0;
+    // What a report says of load is that of the moment in which it is sent.
+    const latest = (known: SessionReport): SessionReport => ({ ...known, ports: [{ namespace: "web", service: "catalog", port: 80, admits: 1, asked: ++asked }] });
+    const ended = runRegistrySession({ client, report: value, latest, stats, ...parts }, new AbortController().signal);
     await settle(() => stats.attached);
     value.set({ ...report, ready: true });
     await settle(() => plane.reports.at(-1)?.ready === true);
+    expect(plane.reports.map(({ ports }) => ports[0]?.asked)).toEqual(plane.reports.map((_, index) => index + 1));
 
     const { discoveryPort, federation } = plane;
     await plane[Symbol.asyncDispose]();

@@ -24,6 +24,8 @@ export interface RegistrySessionOptions {
   readonly client: Client;
   /** What to report; sent at once when it changes. A value that says draining is the last one. */
   readonly report: Watched<SessionReport>;
+  /** A report with what changes all the time and is no reason to send one; asked whenever one is sent. */
+  readonly latest?: (report: SessionReport) => SessionReport;
   readonly stats: SessionStats;
   readonly clock: Clock;
   readonly random: Random;
@@ -73,7 +75,8 @@ async function runStream(options: RegistrySessionOptions, signal: AbortSignal): 
     timer?.[Symbol.dispose]();
     stats.reports++;
     unacknowledged++;
-    lastSent = options.report.current;
+    const { current } = options.report;
+    lastSent = options.latest?.(current) ?? current;
     stream.write(lastSent);
     timer = clock.schedule(intervalMs, send);
   };

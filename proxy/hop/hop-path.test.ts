@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { describe, expect, test } from "vitest";
 import { eventually, httpOrigin, localAt, RawClient, remoteAt, requestFor, TestProxy } from "../http/proxy-fixture.ts";
+import type { ClusterId } from "#federation/model/names.ts";
 import { retryFloor } from "#federation/routing/retry-budget.ts";
 import { closedPort } from "../http/proxy-fixture.ts";
 import { defaultHopLimits } from "./frames.ts";
@@ -216,6 +217,11 @@ describe("requests over the hop", () => {
     const [series] = full.telemetry.series();
     expect(series?.requests).toBeLessThan(100);
     expect(series?.requests).toBeGreaterThan(9);
+    const [route] = proxy.routes.routes();
+    expect(proxy.server.throttled).toEqual(Float64Array.of(0, 300 - (series?.requests ?? 0), 0));
+    // Whoever asks why hears of all that was asked for, also of what was refused here.
+    expect(route?.chooser.loadOf("here" as ClusterId)).toEqual({ report: { queueDelayMs: 0, utilizationRatio: 0, headroom: 0 }, overload: { admits: 0, asked: 60 } });
+    expect(route?.chooser.loadOf("elsewhere" as ClusterId)).toBeUndefined();
   });
 
   test("are refused here, too, and repeated no more than the budget allows, where each place lies that it has all the room there is", async () => {

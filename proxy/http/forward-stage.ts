@@ -1,3 +1,4 @@
+import { priorityClasses } from "#federation/model/priority-class.ts";
 import { throttled } from "../upstream/chooser.ts";
 import type { Candidate, Outcome } from "../upstream/chooser.ts";
 import { evidenceOf } from "../upstream/outcome-evidence.ts";
@@ -22,6 +23,8 @@ import type { ResponseFlag } from "./response-flag.ts";
  */
 export class ForwardStage implements Stage, Forwarder, AttemptOwner {
   readonly name = "forward";
+  /** Requests that were refused here because their target would have refused them, by class in the order of `priorityClasses`. */
+  readonly throttled = new Float64Array(priorityClasses.length);
   readonly #options: ForwardOptions;
 
   constructor(options: ForwardOptions) {
@@ -120,8 +123,10 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
     const before = x.tries.last;
     const candidate = route.chooser.choose(x.tries, x.priority);
     if (candidate === undefined) this.fail(x, 503, "UH", "no_healthy_upstream");
-    else if (candidate === throttled) this.fail(x, 503, "UO", "over_limit");
-    else this.#take(x, candidate, before);
+    else if (candidate === throttled) {
+      this.throttled[x.priority] = (this.throttled[x.priority] ?? 0) + 1;
+      this.fail(x, 503, "UO", "over_limit");
+    } else this.#take(x, candidate, before);
   }
 
   #take(x: Exchange, candidate: Candidate, before: Candidate | undefined): void {

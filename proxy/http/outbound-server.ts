@@ -53,11 +53,14 @@ const backlogMax = 511;
 export class OutboundServer {
   readonly http: HttpServer;
   readonly priorities: PriorityStage;
+  /** Requests that were not sent since their target would have refused them, by class. */
+  readonly throttled: Float64Array;
   readonly #listeners: readonly Server[];
 
-  private constructor(http: HttpServer, priorities: PriorityStage, listeners: readonly Server[]) {
+  private constructor(http: HttpServer, stages: { readonly priorities: PriorityStage; readonly forward: ForwardStage }, listeners: readonly Server[]) {
     this.http = http;
-    this.priorities = priorities;
+    this.priorities = stages.priorities;
+    this.throttled = stages.forward.throttled;
     this.#listeners = listeners;
   }
 
@@ -66,6 +69,7 @@ export class OutboundServer {
     const { clock, random, wheel, telemetry } = options;
     const limits = options.httpLimits ?? defaultHttpLimits;
     const priorities = new PriorityStage();
+    const forward = new ForwardStage({ clock, wheel, limits });
     const http = new HttpServer({
       ...options,
       priorityMin: options.isEdge === true ? 0 : noPriorities,
@@ -78,11 +82,11 @@ export class OutboundServer {
         new DeadlineStage(wheel, clock),
         createHeaderStage(random),
         createCircuitStage(options.requestsInFlightMax ?? requestsInFlightMax),
-        new ForwardStage({ clock, wheel, limits }),
+        forward,
       ],
     });
     const listeners = await openListeners({ host: options.address, port: options.port }, (socket) => http.adopt(socket));
-    return new OutboundServer(http, priorities, listeners);
+    return new OutboundServer(http, { priorities, forward }, listeners);
   }
 
   get port(): number {

@@ -5,6 +5,7 @@ import type { PlaceEvidence, PlaceVerdictPolicy } from "#federation/health/place
 import { believedRatio, compareSlowness, createSlowness, forgetSlowness, isSlow, recordAnswer, recordSlowEnd } from "#federation/health/slowness.ts";
 import type { Slowness } from "#federation/health/slowness.ts";
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
+import { overloadOf } from "#federation/model/overload.ts";
 import { serviceSni } from "#federation/model/service.ts";
 import type { ServicePort } from "#federation/model/service.ts";
 import type { Place, ServiceView } from "#federation/model/snapshot.ts";
@@ -12,12 +13,14 @@ import type { PlaceCondition } from "#federation/model/verdict.ts";
 import { chooseEndpoint } from "#federation/routing/choose-endpoint.ts";
 import type { EndpointLoads } from "#federation/routing/choose-endpoint.ts";
 import { choosePlace } from "#federation/routing/choose-place.ts";
+import type { PlaceLoad } from "#federation/routing/explain.ts";
 import { orderPlaces } from "#federation/routing/order-places.ts";
 import type { PlaceOrder, Viewpoint } from "#federation/routing/order-places.ts";
 import { shareLoad } from "#federation/routing/share-load.ts";
 import type { PlaceShares } from "#federation/routing/share-load.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { Random } from "#federation/runtime/random.ts";
+import { RecentRates } from "../admission/recent-rates.ts";
 import { delayFactor } from "../admission/load-report.ts";
 import { CallerThrottle } from "./caller-throttle.ts";
 import { throttled } from "./chooser.ts";
@@ -64,6 +67,8 @@ class Target implements Candidate {
   readonly outlier: OutlierState = createOutlierState();
   readonly slowness: Slowness = createSlowness();
   readonly throttle = new CallerThrottle();
+  /** Of requests that admission there, or the throttle on its behalf, has decided on. */
+  readonly rates = new RecentRates();
   #reports = 0;
   #sentSinceReport = 0;
   #sentAtMs = Number.NEGATIVE_INFINITY;
@@ -103,11 +108,20 @@ class Target implements Candidate {
   /** Its admission refused a request. */
   overloaded(nowMs: number): void {
     this.throttle.refused(nowMs);
+    this.rates.asked(nowMs);
     this.#overloadedAtMs = nowMs;
+  }
+
+  /** One is not sent to it, since it would refuse it. */
+  throttled(nowMs: number): void {
+    this.throttle.held(nowMs);
+    this.rates.asked(nowMs);
   }
 
   /** It took one, whatever became of it. */
   accepted(nowMs: number): void {
+    this.rates.asked(nowMs);
+    this.rates.admitted();
     this.throttle.accepted(nowMs);
     this.#overloadedAtMs = Number.NEGATIVE_INFINITY;
   }
@@ -248,7 +262,7 @@ export class PlaceChooser implements Chooser {
       // A place without an address (no gateway known) is passed over.
       if (target === undefined) continue;
       if (target.throttle.refuses(priority, random.next(), nowMs) && !target.hasRoom(nowMs)) {
-        target.throttle.held(nowMs);
+        target.throttled(nowMs);
         return this.chooseWithRoom(tries) ?? throttled;
       }
       return this.#take(target, tries, nowMs);
@@ -330,6 +344,23 @@ export class PlaceChooser implements Chooser {
     const next = this.#ordered[Math.max(index, 0)];
     const target = next?.targets[next.usable[0] ?? 0];
     target?.pool.warm();
+  }
+
+  /** What is known of the load at a place; undefined while nothing is. */
+  loadOf(cluster: ClusterId): PlaceLoad | undefined {
+    const nowMs = this.#options.clock.monotonicMs();
+    const targets = this.#places.filter((place) => place.cluster === cluster).flatMap((place) => place.targets);
+    const reports = targets.map(({ pool }) => pool.report).filter((report) => report !== undefined);
+    const rates = targets.map((target) => target.rates.at(nowMs));
+    const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+    const overload = overloadOf({ asked: sum(rates.map(({ asked }) => asked)), admitted: sum(rates.map(({ admitted }) => admitted)) });
+    if (reports.length === 0 && overload === undefined) return undefined;
+    const report = {
+      queueDelayMs: sum(reports.map(({ queueDelayMs }) => queueDelayMs)) / reports.length,
+      utilizationRatio: sum(reports.map(({ utilizationRatio }) => utilizationRatio)) / reports.length,
+      headroom: sum(reports.map(({ headroom }) => headroom)),
+    };
+    return { ...(reports.length === 0 ? {} : { report }), ...(overload === undefined ? {} : { overload }) };
   }
 
   /** Lets the pools go. Requests on the way finish. */

@@ -1,4 +1,5 @@
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import { overloadsByService, overloadWords, type InstanceOverload } from "#federation/model/overload.ts";
 import { parseRegionId } from "#federation/model/names.ts";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { Explanation } from "#federation/admin-api/status.ts";
@@ -6,7 +7,8 @@ import type { CommandContext } from "../context.ts";
 import { age, printData } from "../output.ts";
 import { renderTable, type Column } from "../table.ts";
 import type { FederationPlan } from "../up/demo-federation.ts";
-import { withFederation } from "./federation.ts";
+import type { Planes } from "../planes.ts";
+import { tryAsk, withFederation } from "./federation.ts";
 
 type ExplainedPlace = Explanation["places"][number];
 
@@ -29,7 +31,8 @@ export async function runExplain(context: CommandContext, service: string, optio
     let failure: unknown;
     for (const cluster of candidates) {
       try {
-        return (await planes.cluster(cluster).call(clusterRoutes.explain, { query: { service, region } }, context.signal)).body;
+        const { body } = await planes.cluster(cluster).call(clusterRoutes.explain, { query: { service, region } }, context.signal);
+        return await withOverloads(body, planes, context.signal);
       } catch (error) {
         // A plane that is down, or knows no such service, leaves the question to the next; the first answer counts.
         if (!isAtollError(error, "ATOLL_ADMIN_UNAVAILABLE", "ATOLL_NOT_FOUND")) throw error;
@@ -40,6 +43,26 @@ export async function runExplain(context: CommandContext, service: string, optio
   });
   if (!printData(context, explanation)) printExplanation(context, explanation);
   return explanation.chosen === undefined ? 1 : 0;
+}
+
+/** A plane knows of its own instances which are overloaded; those of other places, as far as they answer, are asked for theirs. */
+async function withOverloads(explanation: Explanation, planes: Planes, signal: AbortSignal): Promise<Explanation> {
+  const places = await Promise.all(
+    explanation.places.map(async (place) => {
+      if (place.cluster === explanation.fromCluster || !planes.clusters.includes(place.cluster)) return place;
+      const asked = await tryAsk(async () => (await planes.cluster(place.cluster).call(clusterRoutes.status, {}, signal)).body);
+      return asked.kind === "answer" ? withOverload(place, explanation.service, asked.value.overloads ?? []) : place;
+    }),
+  );
+  return { ...explanation, places };
+}
+
+/** What a place's own plane says of the service's overload there, in front of why it stands where it does. */
+export function withOverload(place: ExplainedPlace, host: string, overloads: readonly InstanceOverload[]): ExplainedPlace {
+  const found = overloadsByService(overloads).find((row) => host.startsWith(`${row.service}.${row.namespace}.svc.`));
+  if (found === undefined) return place;
+  const { admits, asked } = found;
+  return { ...place, overload: { admits, asked }, reason: `${overloadWords(found)}; ${place.reason}` };
 }
 
 /**

@@ -1,3 +1,4 @@
+import { overloadsByService, overloadWords } from "#federation/model/overload.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { ClusterRow, ClusterStatus, FederationStatus, ProxyRow, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
@@ -89,10 +90,12 @@ function federationProblems(status: FederationStatus): readonly string[] {
 
 const relationshipWords = { active: "active", waitingForApproval: "waiting for approval: `atoll relationship approve`", expired: "expired", invalid: "invalid" } as const;
 
-function clusterProblems(name: string, status: ClusterStatus): readonly string[] {
+/** What is not as it should be in one cluster, in words. */
+export function clusterProblems(name: string, status: ClusterStatus): readonly string[] {
   return [
     ...(status.globalPlane.connected ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
+    ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
 }
 

@@ -21,6 +21,7 @@ import type { TrustDomainSigner } from "../credentials/signer.ts";
 import type { DiscoveryService } from "../discovery/discovery-service.ts";
 import { approvalContent } from "../exports/trust-domain-content.ts";
 import type { OwnObjects } from "../exports/own-objects.ts";
+import type { Registry } from "../registry/registry.ts";
 import type { ReplicatedView } from "../replicated/replicated-view.ts";
 import { clusterStatus } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
@@ -35,6 +36,7 @@ export interface ClusterOperationsOptions {
   };
   readonly self: ClusterSelf;
   readonly catalog: Catalog;
+  readonly registry: Registry;
   readonly source: ClusterStateSource;
   readonly discovery: DiscoveryService;
   readonly own: OwnObjects;
@@ -82,7 +84,7 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
         }
       },
     ),
-    implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService(source.state.current, query, clock.nowMs()) })),
+    implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads }, query, clock.nowMs()) })),
     implement(clusterRoutes.approveRelationship, async ({ params }, signal) => {
       if (options.signer === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `this plane is not the signer of ${parts.self.trustDomain}; ask the plane that is`);
       const relationship = learned.current.relationships.get(params.name);
@@ -114,6 +116,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
       signer: options.signer === undefined ? "remote" : "own",
       proxies: discovery.proxies,
+      overloads: parts.registry.overloads,
     },
     clock.nowMs(),
   );

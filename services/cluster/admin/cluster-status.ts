@@ -1,4 +1,5 @@
 import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/status.ts";
+import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { Place } from "#federation/model/snapshot.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { buildServices } from "../discovery/build-resources.ts";
@@ -12,6 +13,7 @@ export interface ClusterStatusFacts {
   readonly intermediateNotAfterMs: number;
   readonly signer: "own" | "remote";
   readonly proxies: readonly ConnectedProxy[];
+  readonly overloads: readonly InstanceOverload[];
 }
 
 /** Three missed heartbeats of the global plane. */
@@ -40,6 +42,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     },
     services: serviceRows(state, nowMs),
     proxies: facts.proxies.map((proxy) => proxyRow(proxy, facts.generation.revision)),
+    overloads: facts.overloads.map((overload) => ({ ...overload })),
   };
 }
 

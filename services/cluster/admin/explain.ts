@@ -1,5 +1,6 @@
 import type { Explanation } from "#federation/admin-api/status.ts";
 import type { RegionId } from "#federation/model/names.ts";
+import { overloadsByService, type InstanceOverload } from "#federation/model/overload.ts";
 import { unobservedCondition } from "#federation/model/verdict.ts";
 import { explainChoice } from "#federation/routing/explain.ts";
 import { buildRouteTable, matchRoute } from "#federation/routing/match-route.ts";
@@ -12,17 +13,20 @@ import { buildServices } from "../discovery/build-resources.ts";
  * and answers the same question on its admin port.
  * @throws {ATOLL_NOT_FOUND} when no such service is visible here.
  */
-export function explainService(state: ClusterState, question: { readonly service: string; readonly region?: RegionId }, nowMs: number): Explanation {
+export function explainService(known: { readonly state: ClusterState; readonly overloads: readonly InstanceOverload[] }, question: { readonly service: string; readonly region?: RegionId }, nowMs: number): Explanation {
+  const { state } = known;
   const services = buildServices(state);
   const host = question.service.includes("/") ? question.service.split("/").toReversed().join(".") : question.service;
   const target = matchRoute(buildRouteTable(services), host);
   const service = target === undefined ? undefined : services.get(target.service.host);
   if (service === undefined) throw new AtollError("ATOLL_NOT_FOUND", `no service ${question.service} is visible from cluster ${state.self.cluster}`);
   const region = question.region ?? state.self.region;
+  const overload = overloadsByService(known.overloads).find((candidate) => candidate.namespace === service.ref.namespace && candidate.service === service.ref.name);
   const explained = explainChoice({
     service,
     viewpoint: { region, cluster: state.self.cluster, roundTripMs: new Map() },
     conditionOf: () => unobservedCondition,
+    loadOf: (cluster) => (overload !== undefined && cluster === state.self.cluster ? { overload } : undefined),
     nowMs,
   });
   const notes = ["Seen by the control plane: it measures no round trips and sends no requests; a proxy's own admin port answers with both."];
@@ -48,6 +52,7 @@ export function explainService(state: ClusterState, question: { readonly service
         verdict: place.verdict,
         loadShare: place.share,
         ...(place.roundTripMs === undefined ? {} : { roundTripMs: place.roundTripMs }),
+        ...(place.load?.overload === undefined ? {} : { overload: { admits: place.load.overload.admits, asked: place.load.overload.asked } }),
         reason: place.because,
       };
     }),

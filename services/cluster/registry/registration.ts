@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
+import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Service } from "#federation/model/resource.ts";
 import { workloadId } from "#federation/model/service.ts";
@@ -54,6 +55,11 @@ export function judgeReport(options: {
       registeredAtMs: existing?.registeredAtMs ?? nowMs,
     },
   };
+}
+
+/** What a report says of the overload of its ports. Not part of the registration: it is neither stored nor routed by. */
+export function overloadsIn(report: SessionReport): readonly InstanceOverload[] {
+  return report.ports.flatMap(({ namespace, service, admits = 0, asked = 0 }) => (asked > admits ? [{ instance: report.instanceId, namespace, service, admits, asked }] : []));
 }
 
 function refused(reason: string): Registration {

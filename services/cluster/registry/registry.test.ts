@@ -102,6 +102,29 @@ describe("Registry", () => {
     expect((await test.catalog.endpoints.list(signal)).items).toEqual([]);
   });
 
+  it("knows the overload that instances said last, stores none of it, and forgets it with their session", async () => {
+    const registry = await start();
+    const [a, b] = [registry.openSession(identity), registry.openSession(identity)];
+    const overloaded = (admits: number, asked: number): Partial<SessionReport> => ({ ports: [{ namespace: "web", service: "storefront", port: 80, admits, asked }] });
+    await b.report(report("b", overloaded(20, 60)), signal);
+    await a.report(report("a", overloaded(10, 30)), signal);
+    const { current } = registry.state;
+    await a.report(report("a", overloaded(11, 40)), signal);
+    expect(registry.overloads).toEqual([
+      { instance: "a", namespace: "web", service: "storefront", admits: 11, asked: 40 },
+      { instance: "b", namespace: "web", service: "storefront", admits: 20, asked: 60 },
+    ]);
+    expect(registry.state.current).toBe(current);
+    expect(JSON.stringify((await test.catalog.endpoints.list(signal)).items)).not.toContain("admits");
+    await b.report(report("b"), signal);
+    expect(registry.overloads.map(({ instance }) => instance)).toEqual(["a"]);
+    a.end();
+    expect(registry.overloads).toEqual([]);
+    await b.report(report("b", overloaded(1, 2)), signal);
+    await clock.advance(limits.ttlMs + 1_500);
+    expect(registry.overloads).toEqual([]);
+  });
+
   it("is one instance's session", async () => {
     const registry = await start();
     const session = registry.openSession(identity);

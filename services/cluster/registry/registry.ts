@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Collection, CollectionState } from "#federation/catalog/collection.ts";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
+import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Service } from "#federation/model/resource.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
@@ -10,7 +11,7 @@ import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
 import type { ClusterSelf, EndpointState } from "../cluster-state.ts";
-import { judgeReport } from "./registration.ts";
+import { judgeReport, overloadsIn } from "./registration.ts";
 import { releasedByBrake } from "./removal-brake.ts";
 import { SessionTable, type SessionLimits } from "./session-table.ts";
 
@@ -57,6 +58,11 @@ export class Registry {
   /** All known instances, in order of their id. */
   get state(): Watched<readonly EndpointState[]> {
     return this.#state;
+  }
+
+  /** Which instances are asked for more than they can do, as they said last. It changes with every report, and so is asked for and not followed. */
+  get overloads(): readonly InstanceOverload[] {
+    return this.#sessions.overloads();
   }
 
   /** False until the stored records have been read: emptiness then means nothing. */
@@ -138,7 +144,7 @@ export class Registry {
           await endpoints.put(report.instanceId, registration.record, {}, signal);
           this.#records.set(report.instanceId, registration.record);
         }
-        this.#sessions.report(report.instanceId, streamId, clock.monotonicMs());
+        this.#sessions.report(report.instanceId, streamId, clock.monotonicMs(), overloadsIn(report));
       }
     } catch (error) {
       if (!isAtollError(error, ...passingFaults)) throw error;

@@ -1,3 +1,5 @@
+import type { InstanceOverload } from "#federation/model/overload.ts";
+
 /** How long a session lives without a report, and how long a detached instance is kept before it may be swept. Ms. */
 export interface SessionLimits {
   readonly ttlMs: number;
@@ -12,6 +14,8 @@ interface Session {
   streamId: number | undefined;
   /** Monotonic ms of the last report, or of the loss of the stream. */
   sinceMs: number;
+  /** As of the last report; what nobody reports any more is not known. */
+  overloads: readonly InstanceOverload[];
 }
 
 /**
@@ -29,19 +33,19 @@ export class SessionTable {
 
   /** Starts the re-attach window of an instance found in the store. */
   restore(instanceId: string, nowMs: number): void {
-    if (!this.#sessions.has(instanceId)) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs });
+    if (!this.#sessions.has(instanceId)) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, overloads: [] });
   }
 
-  report(instanceId: string, streamId: number, nowMs: number): void {
+  report(instanceId: string, streamId: number, nowMs: number, overloads: readonly InstanceOverload[] = []): void {
     const session = this.#sessions.get(instanceId);
     // Streams are numbered in order of arrival: a late word from an older one does not take the instance back.
     if (session?.streamId !== undefined && session.streamId > streamId) return;
-    this.#sessions.set(instanceId, { streamId, sinceMs: nowMs });
+    this.#sessions.set(instanceId, { streamId, sinceMs: nowMs, overloads });
   }
 
   end(instanceId: string, streamId: number, nowMs: number): void {
     const session = this.#sessions.get(instanceId);
-    if (session?.streamId === streamId) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs });
+    if (session?.streamId === streamId) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, overloads: [] });
   }
 
   forget(instanceId: string): void {
@@ -52,12 +56,18 @@ export class SessionTable {
     return this.#sessions.get(instanceId)?.streamId !== undefined;
   }
 
+  /** What attached instances said of their overload last, by instance. */
+  overloads(): readonly InstanceOverload[] {
+    return [...this.#sessions].toSorted(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, session]) => session.overloads);
+  }
+
   /** Detaches sessions whose reports have stopped; true when there were any. */
   expire(nowMs: number): boolean {
     let expired = false;
     for (const session of this.#sessions.values()) {
       if (session.streamId === undefined || nowMs - session.sinceMs < this.#limits.ttlMs) continue;
       session.streamId = undefined;
+      session.overloads = [];
       session.sinceMs = nowMs;
       expired = true;
     }
