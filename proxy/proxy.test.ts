@@ -190,6 +190,27 @@ async function adminJson(proxy: Running, path: string): Promise<never> {
   return JSON.parse((await get(proxy.ports["admin"] ?? 0, path)).body) as never;
 }
 
+/** What docs/overload.md tells operators to look at. */
+const overloadMetrics = [
+  ...["limit", "in_use", "streams", "queue_length", "queue_delay_milliseconds", "latency_milliseconds", "baseline_milliseconds", "admitted_total", "refused_total"].map((name) => `atoll_admission_${name}`),
+  "atoll_proxy_overloaded_total",
+  "atoll_event_loop_delay_milliseconds",
+  "atoll_process_stalled_milliseconds_total",
+  "atoll_refused_total",
+  "atoll_caller_throttled_total",
+  "atoll_deadline_exceeded_total",
+  "atoll_request_retries_total",
+  "atoll_priority_claims_ignored_total",
+  "atoll_connections_active",
+  "atoll_hop_sessions",
+  "atoll_hop_streams",
+  "atoll_hop_refused_total",
+  "atoll_hop_faults_total",
+  "atoll_upstream_streams",
+  "atoll_upstream_requests_waiting",
+  "atoll_tls_handshakes_total",
+];
+
 describe("a sidecar", () => {
   it("joins, registers when its app answers, and carries HTTP and TCP to its peer as itself", async () => {
     const plane = await openPlane();
@@ -222,6 +243,7 @@ describe("a sidecar", () => {
     const metrics = (await get(client.ports["metrics"] ?? 0, "/metrics")).body;
     expect(metrics).toMatch(/atoll_requests_total\{reporter="source",destination_service="catalog\.web\.svc\.shop\.example",destination_cluster="shop-eu",destination_region="eu-west",response_code="200",response_flags="-"\} 1/);
     expect(metrics).toContain("atoll_request_duration_milliseconds_bucket");
+    for (const name of overloadMetrics) expect(metrics).toContain(`# TYPE ${name} `);
 
     await server.stop();
     expect(plane.reports.at(-1)).toMatchObject({ draining: true });

@@ -274,3 +274,16 @@ test("a connection that comes after a request's time is given back unused", () =
   users[0]?.onConnection({ release: () => void released++ } as Upstream);
   expect([replies, released, outcomes]).toEqual([["504 request_timeout"], 1, ["timeout"]]);
 });
+
+test.each([
+  ["as long as a caller's policy says", 70_000, 70_000],
+  ["no longer than a policy could say", 0xffff_fffe, timeoutMsMax],
+  ["as long as a policy could say where the caller's sidecar says nothing", Number.POSITIVE_INFINITY, timeoutMsMax],
+])("silence over the hop may last %s", (_what, toldMs, idleMs) => {
+  const clock = new VirtualClock();
+  const x = new Exchange({} as ClientSide);
+  x.route = { policy: inboundTrafficPolicy } as Route;
+  x.hopIdleMs = toldMs;
+  new DeadlineStage(new TimingWheel(clock), clock).request(x);
+  expect(x.idleMs).toBe(idleMs);
+});

@@ -31,7 +31,8 @@ export class DeadlineStage implements Stage, TimeKeeper {
     const asked = Math.min(x.hopLimitMs, x.callerLimitMs);
     x.limitAsked = asked < requestMs;
     x.limitMs = x.limitAsked ? asked : requestMs;
-    x.idleMs = x.hopIdleMs === Number.POSITIVE_INFINITY ? idleMs : x.hopIdleMs;
+    // As long as a policy could be is the longest that another sidecar is believed.
+    x.idleMs = Math.min(x.hopIdleMs, idleMs);
     x.streamEndsAtMs = streamMs === undefined ? Number.POSITIVE_INFINITY : x.startMs + streamMs;
     x.lastByteMs = x.startMs;
     x.deadlineAtMs = Math.min(x.startMs + x.limitMs, x.streamEndsAtMs);
