@@ -14,3 +14,11 @@ for (const [where, guess] of [["far below", 20], ["near", 155], ["far above", 2_
 test("says when nothing is carried", async () => {
   await expect(findKnee({ guess: 100, halvings: 3, carries: () => Promise.resolve(false) })).rejects.toThrow("does not even carry");
 });
+
+test("searches again when more is carried at the end than it was told", async () => {
+  let asked = 0;
+  const carries = (rate: number): Promise<boolean> => Promise.resolve(rate <= (asked++ < 5 ? 100 : 300));
+  const knee = await findKnee({ guess: 100, halvings: 3, carries });
+  expect(knee).toBeGreaterThan(280);
+  expect(knee).toBeLessThanOrEqual(300);
+});

@@ -13,15 +13,25 @@ const stride = 1.2;
 /** In 20 strides a rate grows 38-fold or shrinks to a 38th. */
 const stridesMax = 20;
 
+/** Searches that find out at their end that they were deceived, by a host that was busy meanwhile. */
+const searchesMax = 3;
+
 /** The highest rate found that the path carries. @throws Error when it carries next to nothing */
 export async function findKnee({ guess, halvings, carries }: KneeSearch): Promise<number> {
-  let { low, high } = await bracket(guess, carries);
-  for (let halving = 0; halving < halvings; halving++) {
-    const middle = Math.sqrt(low * high);
-    if (await carries(middle)) low = middle;
-    else high = middle;
+  let knee = guess;
+  for (let search = 0; search < searchesMax; search++) {
+    let { low, high } = await bracket(knee, carries);
+    for (let halving = 0; halving < halvings; halving++) {
+      const middle = Math.sqrt(low * high);
+      if (await carries(middle)) low = middle;
+      else high = middle;
+    }
+    knee = low;
+    // Had it been the host that was short a moment ago, and not the path, more would be carried now.
+    if (search === searchesMax - 1 || !(await carries(knee * stride))) break;
+    knee *= stride;
   }
-  return low;
+  return knee;
 }
 
 async function bracket(guess: number, carries: KneeSearch["carries"]): Promise<{ readonly low: number; readonly high: number }> {
