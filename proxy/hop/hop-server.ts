@@ -3,7 +3,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import type { LoadReport } from "../admission/load-report.ts";
 import type { Stage } from "../http/exchange.ts";
 import type { HttpLimits } from "../http/http-limits.ts";
-import { resetSocket } from "../http/reset-socket.ts";
+import { ServedConnections } from "../http/served-connections.ts";
 import type { ClientIdentity } from "../http/server-connection.ts";
 import type { TimingWheel } from "../http/timing-wheel.ts";
 import { CalleeSession } from "./callee-session.ts";
@@ -33,15 +33,11 @@ export class HopServer implements CalleeEngine {
   readonly logsFields: boolean;
   readonly instance: string;
   readonly #clock: Clock;
-  readonly #sessions = new Set<CalleeSession>();
-  #draining = false;
-  #whenEmpty: (() => void) | undefined;
+  readonly #sessions = new ServedConnections<CalleeSession>(sessionsMax);
   /** Connections that ended because their caller broke the protocol, by how. */
   readonly faults = new Map<string, number>();
   /** Streams refused because their connection had too many. */
   streamsRefused = 0;
-  /** Connections refused because there were too many. */
-  refused = 0;
 
   constructor(options: HopServerOptions) {
     this.stages = options.stages;
@@ -61,6 +57,11 @@ export class HopServer implements CalleeEngine {
     return this.#sessions.size;
   }
 
+  /** Connections refused because there were too many. */
+  get refused(): number {
+    return this.#sessions.refused;
+  }
+
   /** Requests under way on all of them. */
   get streams(): number {
     let streams = 0;
@@ -73,29 +74,19 @@ export class HopServer implements CalleeEngine {
    * drain a connection is taken still, to say that none of its requests will be.
    */
   accept(socket: Socket, options: { readonly identity: ClientIdentity; readonly report: () => LoadReport }): CalleeSession | undefined {
-    if (this.#sessions.size >= sessionsMax) {
-      this.refused++;
-      socket.on("error", () => undefined);
-      resetSocket(socket);
+    if (this.#sessions.isFull) {
+      this.#sessions.refuse(socket);
       return undefined;
     }
     const session = new CalleeSession(this, socket, options);
     this.#sessions.add(session);
-    if (this.#draining) session.drain();
+    if (this.#sessions.draining) session.drain();
     return session;
   }
 
   /** Every caller hears at once which requests were taken; resolves when those have ended or `signal` aborts, which cuts the rest off. */
   async drain(signal: AbortSignal): Promise<void> {
-    this.#draining = true;
-    for (const session of [...this.#sessions]) session.drain();
-    if (this.#sessions.size > 0 && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        this.#whenEmpty = resolve;
-        signal.addEventListener("abort", () => resolve(), { once: true });
-      });
-    }
-    for (const session of [...this.#sessions]) session.destroy();
+    await this.#sessions.drain(signal);
   }
 
   onHopFault(fault: HopFault): void {
@@ -108,6 +99,5 @@ export class HopServer implements CalleeEngine {
 
   onClose(session: CalleeSession): void {
     this.#sessions.delete(session);
-    if (this.#sessions.size === 0) this.#whenEmpty?.();
   }
 }

@@ -7,9 +7,9 @@ import { httpFaults } from "./http-fault.ts";
 import type { HttpLimits } from "./http-limits.ts";
 import { defaultHttpLimits } from "./http-limits.ts";
 import { noPriorities } from "./priority-claim.ts";
-import { resetSocket } from "./reset-socket.ts";
 import { ServerConnection } from "./server-connection.ts";
 import type { ClientIdentity, ServerEngine, ServerTimeouts } from "./server-connection.ts";
+import { ServedConnections } from "./served-connections.ts";
 import type { TimingWheel } from "./timing-wheel.ts";
 
 /** Client connections that one listener holds; further ones are closed at once and counted. */
@@ -40,13 +40,8 @@ export class HttpServer implements ServerEngine {
   readonly timeouts: ServerTimeouts;
   readonly logsFields: boolean;
   readonly priorityMin: number;
-  readonly #connectionsMax: number;
-  readonly #connections = new Set<ServerConnection>();
+  readonly #connections: ServedConnections<ServerConnection>;
   readonly #faults = new Map<string, number>([...Object.keys(httpFaults), "head_timeout"].map((name) => [name, 0]));
-  #draining = false;
-  #whenEmpty: (() => void) | undefined;
-  /** Connections refused because there were too many. */
-  refused = 0;
 
   constructor(options: HttpServerOptions) {
     this.stages = options.stages;
@@ -56,15 +51,20 @@ export class HttpServer implements ServerEngine {
     this.timeouts = options.timeouts ?? defaultServerTimeouts;
     this.logsFields = options.logsFields ?? false;
     this.priorityMin = options.priorityMin ?? noPriorities;
-    this.#connectionsMax = options.connectionsMax ?? connectionsMax;
+    this.#connections = new ServedConnections(options.connectionsMax ?? connectionsMax);
   }
 
   get draining(): boolean {
-    return this.#draining;
+    return this.#connections.draining;
   }
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Connections refused because there were too many. */
+  get refused(): number {
+    return this.#connections.refused;
   }
 
   /** Refused messages by fault, for metrics. */
@@ -77,10 +77,8 @@ export class HttpServer implements ServerEngine {
    * connection is taken still, so that it is told in words to go elsewhere.
    */
   accept(socket: Socket, identity?: ClientIdentity): ServerConnection | undefined {
-    if (this.#connections.size >= this.#connectionsMax || (this.#draining && identity === undefined)) {
-      this.refused++;
-      socket.on("error", () => undefined);
-      resetSocket(socket);
+    if (this.#connections.isFull || (this.draining && identity === undefined)) {
+      this.#connections.refuse(socket);
       return undefined;
     }
     const connection = new ServerConnection(this, socket, identity);
@@ -90,21 +88,13 @@ export class HttpServer implements ServerEngine {
 
   /** Serves a plain socket that its server accepted with `pauseOnConnect`, reading it without the stream's detour. */
   adopt(accepted: Socket): void {
-    if (this.#connections.size >= this.#connectionsMax || this.#draining) this.accept(accepted);
+    if (this.#connections.isFull || this.draining) this.#connections.refuse(accepted);
     else this.#connections.add(new ServerConnection(this, { open: (onread) => adoptSocket(accepted, onread) }));
   }
 
   /** Ends idle connections now and busy ones after their response; resolves when none is left or `signal` aborts, which cuts the rest off. */
   async drain(signal: AbortSignal): Promise<void> {
-    this.#draining = true;
-    for (const connection of [...this.#connections]) connection.drain();
-    if (this.#connections.size > 0 && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        this.#whenEmpty = resolve;
-        signal.addEventListener("abort", () => resolve(), { once: true });
-      });
-    }
-    for (const connection of [...this.#connections]) connection.destroy();
+    await this.#connections.drain(signal);
   }
 
   onFault(fault: HttpFault | "head_timeout"): void {
@@ -113,6 +103,5 @@ export class HttpServer implements ServerEngine {
 
   onClose(connection: ServerConnection): void {
     this.#connections.delete(connection);
-    if (this.#connections.size === 0) this.#whenEmpty?.();
   }
 }
