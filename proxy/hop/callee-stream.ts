@@ -8,7 +8,8 @@ import { responseFlags } from "../http/response-flag.ts";
 import { endExchange, hearResponse, revokeExchange, runStages } from "../http/run-stages.ts";
 import type { TimerOwner, TimingWheel } from "../http/timing-wheel.ts";
 import { WheelTimer } from "../http/timing-wheel.ts";
-import { frameKinds, preludeBytes, resetCodes, unlimitedMs } from "./frames.ts";
+import { BodyLength, unknownLength } from "./body-length.ts";
+import { durationOf, frameKinds, preludeBytes, resetCodes } from "./frames.ts";
 import type { HopLink } from "./hop-link.ts";
 import { StreamFlow } from "./stream-flow.ts";
 import type { FlowOwner } from "./stream-flow.ts";
@@ -28,9 +29,6 @@ export interface CalleeStreamOwner {
   released(stream: CalleeStream): void;
 }
 
-/** A body whose length nobody has told. */
-const unknownLength = -1;
-
 /** A response that is complete here and that its caller is slow to read is given up after so long without a byte. Ms. */
 const lingerMs = 60_000;
 
@@ -40,7 +38,7 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
   readonly #session: CalleeStreamOwner;
   readonly #x: Exchange;
   readonly #linger: WheelTimer;
-  #bodyLeft = unknownLength;
+  readonly #bodyLength = new BodyLength();
 
   constructor(session: CalleeStreamOwner) {
     this.#session = session;
@@ -77,10 +75,10 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     x.hopIdleMs = durationOf(buffer.readUInt32BE(prelude + 4));
     x.incomingAttempt = Math.max(1, buffer[prelude + 8] ?? 1);
     claimPriority(x, buffer[prelude + 9] ?? defaultPriority, identity.priorityMin);
-    this.#bodyLeft = parser.framing === "length" ? parser.contentLength : unknownLength;
+    this.#bodyLength.expect(parser.framing === "length" ? parser.contentLength : unknownLength);
     if (end) {
       x.requestFraming = "none";
-      if (this.#bodyLeft > 0) return this.#malformed();
+      if (this.#bodyLength.isShort) return this.#malformed();
     } else if (parser.framing === "none") {
       x.requestFraming = "chunked";
     }
@@ -93,10 +91,7 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     if (this.flow.receivedEnd) return this.#malformed();
     if (end) this.flow.receivedEnd = true;
     x.bytesReceived += bytes;
-    if (this.#bodyLeft !== unknownLength) {
-      this.#bodyLeft -= bytes;
-      if (this.#bodyLeft < 0 || (end && this.#bodyLeft > 0)) return this.#malformed();
-    }
+    if (!this.#bodyLength.take(bytes, end)) return this.#malformed();
     if (!x.active) return;
     const { id } = this.flow;
     if (bytes > 0 && !x.takeBody(buffer, from, to, this.#session.heldBytesMax)) this.#pauseBody();
@@ -104,7 +99,7 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
   }
 
   onTrailers(trailers: string | undefined): void {
-    if (trailers === undefined || this.flow.receivedEnd || this.#bodyLeft > 0) return this.#malformed();
+    if (trailers === undefined || this.flow.receivedEnd || this.#bodyLength.isShort) return this.#malformed();
     this.flow.receivedEnd = true;
     if (this.#x.active) this.#x.completeBody(trailers);
   }
@@ -246,8 +241,4 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     this.#session.wheel.cancel(this.#linger);
     this.#session.released(this);
   }
-}
-
-function durationOf(field: number): number {
-  return field === unlimitedMs ? Number.POSITIVE_INFINITY : field;
 }

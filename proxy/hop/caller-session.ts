@@ -2,7 +2,7 @@ import type { TLSSocket } from "node:tls";
 import { unknownLoad } from "../admission/load-report.ts";
 import type { LoadReport } from "../admission/load-report.ts";
 import type { HttpLimits } from "../http/http-limits.ts";
-import { Http1Parser } from "../http/http1-parser.ts";
+import type { Http1Parser } from "../http/http1-parser.ts";
 import type { TimerOwner, TimingWheel } from "../http/timing-wheel.ts";
 import { WheelTimer } from "../http/timing-wheel.ts";
 import type { ConnectHandler, Connector, UpstreamTarget } from "../upstream/connector.ts";
@@ -10,6 +10,7 @@ import { CallerStream } from "./caller-stream.ts";
 import type { StreamOwner } from "./caller-stream.ts";
 import { frameKinds, goawayCodes, hopProtocol, preludeBytes, streamIdMax } from "./frames.ts";
 import type { HopLimits } from "./frames.ts";
+import { createHeadParser } from "./head-parser.ts";
 import { HopLink } from "./hop-link.ts";
 import type { HopFault, LinkUser } from "./hop-link.ts";
 import { HopPings } from "./hop-pings.ts";
@@ -88,8 +89,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
     this.#connectMs = options.connectMs;
     this.#expiresMs = nowMs + options.ageMs;
     this.#peerStreamsMax = owner.hopLimits.streamsMax;
-    // A response's head block is the parser's only input, so its buffers stay empty.
-    this.#parser = new Http1Parser("response", { onHead() {}, onBody() {}, onComplete() {}, onFault() {} }, owner.httpLimits);
+    this.#parser = createHeadParser("response", owner.httpLimits);
     this.#timer = new WheelTimer(this, 0);
     owner.wheel.arm(this.#timer, nowMs, options.connectMs);
     this.#socket = connector.connect({ ...owner.target, protocols: [hopProtocol, "http/1.1"] }, this) as TLSSocket;

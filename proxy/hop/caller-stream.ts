@@ -1,6 +1,7 @@
 import type { Http1Parser } from "../http/http1-parser.ts";
 import type { ConnectionUser, HopRefusal, LossKind, OutgoingRequest, Upstream } from "../upstream/upstream.ts";
-import { frameKinds, preludeBytes, resetCodes, unlimitedMs } from "./frames.ts";
+import { BodyLength, unknownLength } from "./body-length.ts";
+import { durationField, frameKinds, preludeBytes, resetCodes } from "./frames.ts";
 import type { HopLink } from "./hop-link.ts";
 import { StreamFlow } from "./stream-flow.ts";
 import type { FlowOwner } from "./stream-flow.ts";
@@ -20,9 +21,6 @@ export interface StreamOwner {
   readTrailers(buffer: Buffer, from: number, to: number): string | undefined;
 }
 
-/** A body whose length nobody has told. */
-const unknownLength = -1;
-
 /** One request on a session, on the caller's side. Used again by its session when it is over. */
 export class CallerStream implements Upstream, FlowOwner {
   readonly flow: StreamFlow;
@@ -30,7 +28,7 @@ export class CallerStream implements Upstream, FlowOwner {
   #user: ConnectionUser | undefined = undefined;
   #isHead = false;
   #hasHead = false;
-  #bodyLeft = unknownLength;
+  readonly #bodyLength = new BodyLength();
   /** It stands in its session's list of streams that this read has touched. */
   touched = false;
   /** A session that answered nobody yet cannot have gone stale. */
@@ -53,7 +51,7 @@ export class CallerStream implements Upstream, FlowOwner {
     this.#user = user;
     this.#isHead = request.method === "HEAD";
     this.#hasHead = false;
-    this.#bodyLeft = unknownLength;
+    this.#bodyLength.expect(unknownLength);
     this.flow.open(link, session.nextId());
     session.opened(this);
     const hasBody = request.requestFraming !== "none";
@@ -125,11 +123,11 @@ export class CallerStream implements Upstream, FlowOwner {
     parser.answersHead = this.#isHead;
     if (parser.readBlock(buffer, from, to) !== undefined || parser.status < 200) return this.#malformed();
     this.#hasHead = true;
-    if (parser.framing === "length") this.#bodyLeft = parser.contentLength;
-    else if (parser.framing === "none") this.#bodyLeft = 0;
+    if (parser.framing === "length") this.#bodyLength.expect(parser.contentLength);
+    else if (parser.framing === "none") this.#bodyLength.expect(0);
     // Nothing is ever framed by the end of a connection here: what has no length ends with its stream.
     else parser.framing = "chunked";
-    if (end && this.#bodyLeft > 0) return this.#malformed();
+    if (end && this.#bodyLength.isShort) return this.#malformed();
     const { id } = this.flow;
     user.onHead(parser);
     if (this.flow.id === id && end) this.#complete("");
@@ -140,10 +138,7 @@ export class CallerStream implements Upstream, FlowOwner {
     if (user === undefined) return;
     if (!this.#hasHead) return this.#malformed();
     const bytes = to - from;
-    if (this.#bodyLeft !== unknownLength) {
-      this.#bodyLeft -= bytes;
-      if (this.#bodyLeft < 0 || (end && this.#bodyLeft > 0)) return this.#malformed();
-    }
+    if (!this.#bodyLength.take(bytes, end)) return this.#malformed();
     const { id } = this.flow;
     if (bytes > 0) user.onBody(buffer, from, to);
     if (this.flow.id === id && end) this.#complete("");
@@ -151,7 +146,7 @@ export class CallerStream implements Upstream, FlowOwner {
 
   onTrailers(buffer: Buffer, from: number, to: number): void {
     if (this.#user === undefined) return;
-    if (!this.#hasHead || this.#bodyLeft > 0) return this.#malformed();
+    if (!this.#hasHead || this.#bodyLength.isShort) return this.#malformed();
     const trailers = this.#session.readTrailers(buffer, from, to);
     if (trailers === undefined) this.#malformed();
     else this.#complete(trailers);
@@ -218,9 +213,4 @@ function headText(request: OutgoingRequest): string {
   if (request.requestFraming === "length") return `${lines}content-length: ${request.requestLength}\r\n\r\n`;
   if (request.requestFraming === "chunked" && request.requestComplete && request.requestTrailers === "") return `${lines}content-length: ${request.requestBody.length}\r\n\r\n`;
   return `${lines}\r\n`;
-}
-
-/** Ms as the frame has them: what is over is 0, and what has no bound the largest. */
-function durationField(ms: number): number {
-  return ms >= unlimitedMs ? unlimitedMs : Math.max(0, Math.ceil(ms));
 }

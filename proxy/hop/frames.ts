@@ -65,7 +65,18 @@ export const goawayCodes = {
 } as const;
 
 /** "No limit" in a field of ms. */
-export const unlimitedMs = 0xffff_ffff;
+const unlimitedMs = 0xffff_ffff;
+
+/** Ms as a frame has them: what is over is 0, and what has no bound the largest. */
+export function durationField(ms: number): number {
+  return ms >= unlimitedMs ? unlimitedMs : Math.max(0, Math.ceil(ms));
+}
+
+/** Ms that a frame's field means; +Infinity for no limit. */
+export function durationOf(field: number): number {
+  return field === unlimitedMs ? Number.POSITIVE_INFINITY : field;
+}
+
 export const streamIdMax = 0x7fff_ffff;
 
 /** Bounds of one connection. What a peer may make us hold is their product: streams × window, and `heldBytesMax` in all. */

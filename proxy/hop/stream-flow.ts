@@ -136,9 +136,8 @@ export class StreamFlow {
       this.#sendEnd(this.#trailers);
       this.#owner.onFlowEnd();
       return false;
-    } else {
-      this.#owner.onFlowWritable();
     }
+    this.#owner.onFlowWritable();
     return this.isWaiting;
   }
 
