@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { Burners } from "../harness/burners.ts";
 import { pause } from "../harness/eventually.ts";
 import { median } from "../bench/statistics.ts";
 import type { OverloadSettings } from "./arguments.ts";
@@ -105,12 +105,8 @@ async function untilStopped<T>(load: RunningLoad, act: () => Promise<T>): Promis
 
 /** Keeps every processor busy at normal priority for so long. */
 export async function burn(seconds: number): Promise<void> {
-  const burners = Array.from({ length: availableParallelism() }, () => spawn(process.execPath, ["-e", "for(;;);"], { stdio: "ignore" }));
-  try {
-    await pause(seconds * 1_000);
-  } finally {
-    for (const burner of burners) burner.kill("SIGKILL");
-  }
+  using _ = Burners.start(availableParallelism());
+  await pause(seconds * 1_000);
 }
 
 /** Requests that reach the third service for each that users send, while it fails each and retries are on. */

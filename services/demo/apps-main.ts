@@ -1,8 +1,7 @@
-import { addressField, choiceField, integerField, listField, objectField, optionalField, portField, stringField } from "#federation/runtime/config.ts";
+import { choiceField, integerField, listField, objectField, optionalField, stringField } from "#federation/runtime/config.ts";
 import { startApps, workMsMax, type AppsConfig } from "./app.ts";
 import { runDemoProcess } from "./demo-process.ts";
-
-const endpointField = objectField({ address: addressField, port: portField });
+import { endpointField } from "./endpoint-field.ts";
 
 const appsField = objectField({
   name: stringField({ max: 128 }),

@@ -1,8 +1,7 @@
-import { addressField, integerField, listField, objectField, portField, stringField } from "#federation/runtime/config.ts";
+import { integerField, listField, objectField, stringField } from "#federation/runtime/config.ts";
 import { runDemoProcess } from "./demo-process.ts";
+import { endpointField } from "./endpoint-field.ts";
 import { startRelay, type RelayConfig } from "./relay.ts";
-
-const endpointField = objectField({ address: addressField, port: portField });
 
 const relayField = objectField({
   name: stringField({ max: 128 }),

@@ -1,5 +1,6 @@
-import { addressField, integerField, listField, objectField, portField, stringField } from "#federation/runtime/config.ts";
+import { integerField, listField, objectField, stringField } from "#federation/runtime/config.ts";
 import { runDemoProcess } from "./demo-process.ts";
+import { endpointField } from "./endpoint-field.ts";
 import { ratePerSecondMax, startUsers, type UsersConfig } from "./users.ts";
 
 const usersField = objectField({
@@ -8,7 +9,7 @@ const usersField = objectField({
   groups: listField(
     objectField({
       region: stringField({ max: 63 }),
-      edge: objectField({ address: addressField, port: portField }),
+      edge: endpointField,
       ratePerSecond: integerField({ min: 1, max: ratePerSecondMax }),
     }),
     { min: 1 },
