@@ -21,6 +21,7 @@ import { plainEnd, relay, type Relay } from "./tcp/relay.ts";
 import type { TcpStats } from "./tcp/outbound-listener.ts";
 import type { InboundConnection } from "./tls/inbound-listener.ts";
 import { AppChooser } from "./upstream/app-chooser.ts";
+import type { Chooser } from "./upstream/chooser.ts";
 import type { PoolSet } from "./upstream/pool-set.ts";
 
 /** The application always runs beside its sidecar. */
@@ -43,6 +44,20 @@ type WorkloadService = NonNullable<ProxyConfig["workload"]>["services"][number];
 
 /** Between two looks at whether an application is overloaded. Ms. */
 const lookMs = 1_000;
+
+/** The way from a sidecar's inbound side to its application. */
+export function appRoute(name: string, chooser: Chooser, admission?: Admission): Route {
+  return {
+    name,
+    chooser,
+    policy: inboundTrafficPolicy,
+    // Retries are the caller's: two hops that both retry would multiply them.
+    budget: new RetryBudget(0),
+    allowsCloseDelimited: true,
+    retries: false,
+    ...(admission === undefined ? {} : { admission }),
+  };
+}
 
 /** The application behind a sidecar: which of its ports serves which server name. */
 export class InboundApps implements LoopListener {
@@ -79,16 +94,7 @@ export class InboundApps implements LoopListener {
       const sni = serviceSni(host, port);
       const pool = options.pools.claim({ address: appAddress, port: appPort, sni: "", identities: [] });
       this.#ports.set(sni, appPort);
-      this.#routes.set(sni, {
-        name: host,
-        chooser: new AppChooser(pool, options.cluster, options.region),
-        policy: inboundTrafficPolicy,
-        // Retries are the caller's: two hops that both retry would multiply them.
-        budget: new RetryBudget(0),
-        allowsCloseDelimited: true,
-        retries: false,
-        admission: this.#admissionTo(appPort),
-      });
+      this.#routes.set(sni, appRoute(host, new AppChooser(pool, options.cluster, options.region), this.#admissionTo(appPort)));
     }
   }
 

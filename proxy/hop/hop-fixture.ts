@@ -2,17 +2,16 @@ import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ClusterId, RegionId, SpiffeId } from "#federation/model/names.ts";
-import { RetryBudget } from "#federation/routing/retry-budget.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import type { LoadReport } from "../admission/load-report.ts";
 import { unknownLoad } from "../admission/load-report.ts";
 import { Reply } from "../http/exchange.ts";
-import type { Route, Stage } from "../http/exchange.ts";
+import type { Stage } from "../http/exchange.ts";
 import { InboundServer } from "../http/inbound-server.ts";
 import { TelemetryStage } from "../http/telemetry-stage.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
-import { inboundTrafficPolicy } from "../inbound-apps.ts";
+import { appRoute } from "../inbound-apps.ts";
 import { AppChooser } from "../upstream/app-chooser.ts";
 import type { Connector } from "../upstream/connector.ts";
 import { plainConnector, readInto } from "../upstream/connector.ts";
@@ -89,14 +88,7 @@ export class TestCallee implements AsyncDisposable {
     const wheel = new TimingWheel(clock);
     this.pools = new PoolSet({ connector: plainConnector, clock, random, wheel });
     const pool = this.pools.claim({ address: "127.0.0.1", port: appPort, sni: "", identities: [] });
-    const route: Route = {
-      name: "catalog.web.svc.shop.example",
-      chooser: new AppChooser(pool, "here" as ClusterId, "eu" as RegionId),
-      policy: inboundTrafficPolicy,
-      budget: new RetryBudget(0),
-      allowsCloseDelimited: true,
-      retries: false,
-    };
+    const route = appRoute("catalog.web.svc.shop.example", new AppChooser(pool, "here" as ClusterId, "eu" as RegionId));
     this.inbound = new InboundServer({
       clock,
       random,

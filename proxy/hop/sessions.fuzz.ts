@@ -11,6 +11,7 @@ import type { Exchange, Stage } from "../http/exchange.ts";
 import { defaultHttpLimits } from "../http/http-limits.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
 import type { ConnectHandler } from "../upstream/connector.ts";
+import { bareRequest } from "../upstream/request-fixture.ts";
 import type { ConnectionUser, Upstream } from "../upstream/upstream.ts";
 import { CalleeSession } from "./callee-session.ts";
 import { CallerSession } from "./caller-session.ts";
@@ -205,22 +206,7 @@ class CountingUser implements ConnectionUser {
   ends = 0;
 
   onConnection(upstream: Upstream): void {
-    upstream.send(this, {
-      method: "GET",
-      target: "/",
-      requestFields: "Host: a\r\n",
-      requestFraming: "none",
-      requestLength: 0,
-      requestBody: "",
-      requestTrailers: "",
-      requestComplete: true,
-      upgrade: "",
-      attempt: 1,
-      incomingAttempt: 1,
-      idleMs: 1_000,
-      priority: 1,
-      hopLeftMs: () => 1_000,
-    });
+    upstream.send(this, { ...bareRequest, requestFields: "Host: a\r\n", idleMs: 1_000, hopLeftMs: () => 1_000 });
   }
 
   onConnectFailure(): void {

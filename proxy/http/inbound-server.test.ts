@@ -5,17 +5,15 @@ import { createServer } from "node:tls";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import type { ClusterId, RegionId, SpiffeId } from "#federation/model/names.ts";
-import { RetryBudget } from "#federation/routing/retry-budget.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
-import { inboundTrafficPolicy } from "../inbound-apps.ts";
+import { appRoute } from "../inbound-apps.ts";
 import { createTestTrustDomain } from "../tls/identity-fixture.ts";
 import { AppChooser } from "../upstream/app-chooser.ts";
 import { Admission } from "../admission/admission.ts";
 import { unknownLoad } from "../admission/load-report.ts";
 import { PoolSet } from "../upstream/pool-set.ts";
 import { plainConnector } from "../upstream/connector.ts";
-import type { Route } from "./exchange.ts";
 import { forwardedClientCert, InboundServer } from "./inbound-server.ts";
 import { closedPort, eventually, httpOrigin, rawOrigin } from "./proxy-fixture.ts";
 import type { TestOrigin } from "./proxy-fixture.ts";
@@ -33,15 +31,7 @@ async function setUp(app: TestOrigin, isAllowed: () => boolean, admission?: Admi
   const wheel = new TimingWheel(clock);
   const pools = new PoolSet({ connector: plainConnector, clock, random, wheel });
   const pool = pools.claim({ address: "127.0.0.1", port: app.port, sni: "", identities: [] });
-  const route: Route = {
-    name: "catalog.web.svc.shop.example",
-    chooser: new AppChooser(pool, "here" as ClusterId, "eu" as RegionId),
-    policy: inboundTrafficPolicy,
-    budget: new RetryBudget(0),
-    allowsCloseDelimited: true,
-    retries: false,
-    ...(admission !== undefined && { admission }),
-  };
+  const route = appRoute("catalog.web.svc.shop.example", new AppChooser(pool, "here" as ClusterId, "eu" as RegionId), admission);
   const inbound = new InboundServer({
     clock,
     random,

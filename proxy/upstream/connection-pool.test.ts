@@ -10,7 +10,8 @@ import { PoolSet } from "./pool-set.ts";
 import type { PoolLimits } from "./pool-environment.ts";
 import type { ConnectionPool } from "./connection-pool.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
-import type { ConnectFailure, ConnectionUser, LossKind, OutgoingRequest, Upstream, UpstreamNeeds } from "./upstream.ts";
+import type { ConnectFailure, ConnectionUser, LossKind, Upstream, UpstreamNeeds } from "./upstream.ts";
+import { bareRequest } from "./request-fixture.ts";
 
 const target: UpstreamTarget = { address: "10.0.0.1", port: 1, sni: "p80.catalog.web.svc.shop.example", identities: [] };
 
@@ -43,23 +44,6 @@ class ScriptedSocket extends Duplex {
 const anyOne: UpstreamNeeds = { proven: false, fresh: false, exclusive: false };
 const provenOnly: UpstreamNeeds = { ...anyOne, proven: true };
 
-const request: OutgoingRequest = {
-  method: "GET",
-  target: "/",
-  requestFields: "",
-  requestFraming: "none",
-  requestLength: 0,
-  requestBody: "",
-  requestTrailers: "",
-  requestComplete: true,
-  upgrade: "",
-  attempt: 1,
-  incomingAttempt: 1,
-  hopLeftMs: () => Number.POSITIVE_INFINITY,
-  idleMs: Number.POSITIVE_INFINITY,
-  priority: 1,
-};
-
 class User implements ConnectionUser {
   connection: UpstreamConnection | undefined;
   readonly events: string[] = [];
@@ -85,7 +69,7 @@ class User implements ConnectionUser {
 
   /** Sends a request on the connection it was given. */
   send(): void {
-    this.connection?.send(this, request);
+    this.connection?.send(this, bareRequest);
   }
 }
 
