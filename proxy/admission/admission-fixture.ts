@@ -18,6 +18,8 @@ export interface LoadCase {
   /** Offered requests a second at a time. */
   readonly rate: (nowMs: number) => number;
   readonly durationMs: number;
+  /** When the sidecar's loop sees what comes at a time: a busy one sees much at once. */
+  readonly seenAt?: (nowMs: number) => number;
   /** Callers leave after this; the application works on all the same. */
   readonly deadlineMs?: number;
   /** The share of each class; all `default` when absent. */
@@ -119,12 +121,16 @@ export function simulate(load: LoadCase): LoadResult {
   const backlog: (() => void)[] = [];
   let busy = 0;
 
+  const whenSeen = (act: () => void): void => {
+    if (load.seenAt === undefined) act();
+    else agenda.at(load.seenAt(agenda.nowMs), act);
+  };
   const work = (done: () => void): void => {
     busy++;
     agenda.at(agenda.nowMs + load.service(random, agenda.nowMs), () => {
       busy--;
       workOn();
-      done();
+      whenSeen(done);
     });
   };
   const workOn = (): void => {
@@ -185,7 +191,7 @@ export function simulate(load: LoadCase): LoadResult {
   const next = (): void => {
     const rate = load.rate(agenda.nowMs);
     agenda.at(agenda.nowMs + (-Math.log(1 - random.next()) * 1_000) / rate, () => {
-      arrive();
+      whenSeen(arrive);
       next();
     });
   };

@@ -89,16 +89,16 @@ describe("AdmissionQueue", () => {
 
   it("when full lets the lowest class go, and of equals the newcomer while calm", () => {
     const queue = createQueue();
-    const tickets = Array.from({ length: 64 }, (_, at) => ticketOf(at % 8 === 3 ? 2 : 1));
+    const tickets = Array.from({ length: queue.lengthMax }, (_, at) => ticketOf(at % 8 === 3 ? 2 : 1));
     for (const ticket of tickets) expect(queue.offer(ticket, 0)).toBeUndefined();
     expect(queue.offer(ticketOf(0), 1)).toBe(tickets[3]);
     expect(queue.offer(ticketOf(1), 1)).toBe(tickets[11]);
     const sheddable = ticketOf(2);
     expect(queue.offer(sheddable, 1)).toBe(sheddable);
-    for (let at = 2; at < 8; at++) queue.offer(ticketOf(), 1);
+    for (let at = 2; at < queue.lengthMax / 8; at++) queue.offer(ticketOf(), 1);
     const newcomer = ticketOf();
     expect(queue.offer(newcomer, 1)).toBe(newcomer);
-    expect(queue.length).toBe(64);
+    expect(queue.length).toBe(queue.lengthMax);
   });
 
   it("agrees with a plain list, whatever happens in whatever order", () => {

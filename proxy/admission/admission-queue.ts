@@ -6,6 +6,9 @@ import type { RefusalReason, Ticket } from "./ticket.ts";
 export const queueLengthMin = 64;
 export const queueLengthMax = 1_024;
 
+/** So many times the limit may wait, however long the application takes. */
+const roundsMin = 2;
+
 /** A queue that no oldest ticket waits longer in than this share of a request's own time is a burst, and no overload. */
 const targetRatio = 0.5;
 /** Delays below this are the event loop's grain. */
@@ -32,7 +35,8 @@ const classCount = priorityClasses.length;
 export class AdmissionQueue {
   readonly #lists: readonly TicketList[] = Array.from({ length: classCount }, () => new TicketList());
   #length = 0;
-  #lengthMax = queueLengthMin;
+  /** While nothing is known of the application, time alone bounds the queue. */
+  #lengthMax = queueLengthMax;
   #targetMs = 5;
   #leastMs = 0;
   #isOverloaded = false;
@@ -73,7 +77,9 @@ export class AdmissionQueue {
   tune(serviceMs: number, leastMs: number, limit: number): void {
     this.#targetMs = Math.min(targetMsMax, Math.max(targetMsMin, serviceMs * targetRatio));
     this.#leastMs = leastMs;
-    this.#lengthMax = Math.min(queueLengthMax, Math.max(queueLengthMin, Math.ceil(limit * 2)));
+    // What it serves in a short interval: a loop that is late brings the requests of a whole turn at once.
+    const rounds = Math.max(roundsMin, intervalMsMin / Math.max(1, serviceMs));
+    this.#lengthMax = Math.min(queueLengthMax, Math.max(queueLengthMin, Math.ceil(limit * rounds)));
   }
 
   /** Puts a ticket in, or returns the one that must be refused for want of room, which may be itself. */

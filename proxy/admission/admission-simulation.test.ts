@@ -41,6 +41,15 @@ describe("an application behind admission", () => {
     expect(Math.min(...result.limits)).toBeGreaterThanOrEqual(32);
   });
 
+  it.each([30, 60, 100])("of quick answers is left alone when its sidecar sees what came in %d ms at once", (lateMs) => {
+    // Half a second with short turns, and then one that another process on the processor has made long.
+    const seenAt = (ms: number): number => (ms % 500 < lateMs ? Math.floor(ms / 500) * 500 + lateMs : Math.ceil(ms / 3) * 3);
+    for (const rate of [1_000, 2_500, 4_000]) {
+      const { seen } = simulate({ seed: 7, workers: 8, service: exponential(1), rate: () => rate, durationMs: 8_000, seenAt });
+      expect(seen.filter(({ outcome }) => outcome === "refused").length / seen.length).toBeLessThan(0.001);
+    }
+  });
+
   it("alone would answer nobody in time", () => {
     const [app] = apps as readonly [App, ...App[]];
     expect(goodput(run(app, 1.5, { isOpen: true }), 4_000, 9_000)).toBeLessThan(5);

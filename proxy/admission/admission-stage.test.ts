@@ -4,6 +4,7 @@ import { Exchange, Wait } from "../http/exchange.ts";
 import type { ClientSide, Route, Stage } from "../http/exchange.ts";
 import { endExchange, hearResponse, runStages } from "../http/run-stages.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
+import { queueLengthMax } from "./admission-queue.ts";
 import { Admission } from "./admission.ts";
 import { AdmissionStage } from "./admission-stage.ts";
 import { describeAdmission } from "./describe-admission.ts";
@@ -105,7 +106,7 @@ describe("AdmissionStage", () => {
 
   it("answers at once with 503 when the queue is full, and with 504 where the time is over", () => {
     const bench = new Bench();
-    for (let at = 0; at < 66; at++) bench.ask();
+    for (let at = 0; at < 2 + queueLengthMax; at++) bench.ask();
     expect(bench.ask()).toMatchObject({ status: 503, flag: "UO", reason: "over_limit" });
     expect(bench.ask({ deadlineAtMs: 0 })).toMatchObject({ status: 504, flag: "UT", reason: "deadline_exceeded", retryAfterMs: 0 });
     expect(bench.admission.refused.reduce((sum, count) => sum + count, 0)).toBe(2);

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { queueLengthMax } from "./admission-queue.ts";
 import { Admission, Admitted, Refused, Waits } from "./admission.ts";
 import { Ticket, ticketIdle, ticketStreaming, ticketWaiting, ticketWorking } from "./ticket.ts";
 import type { RefusalReason } from "./ticket.ts";
@@ -65,7 +66,7 @@ describe("Admission", () => {
 
   it("evicts sheddable requests for critical ones when the queue is full", () => {
     const admission = new Admission(bounds);
-    const sheddable = Array.from({ length: 66 }, () => new Caller());
+    const sheddable = Array.from({ length: 2 + queueLengthMax }, () => new Caller());
     for (const { ticket } of sheddable) {
       ticket.priority = 2;
       admission.enter(ticket, 0);
