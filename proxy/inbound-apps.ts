@@ -142,8 +142,10 @@ export class InboundApps implements LoopListener {
       this.#lookedAtMs = nowMs;
       this.#overloaded.set([...this.#admissions.keys()].filter((port) => this.#overloadOf(port, nowMs) !== undefined).join());
     }
-    if (lateMs < stallMs) return;
-    for (const admission of this.#admissions.values()) admission.onStall(nowMs);
+    for (const admission of this.#admissions.values()) {
+      admission.onTick(lateMs);
+      if (lateMs >= stallMs) admission.onStall(nowMs);
+    }
   }
 
   routeOf(sni: string): Route | undefined {

@@ -196,8 +196,10 @@ export function simulate(load: LoadCase): LoadResult {
     });
   };
   const tick = (): void => {
+    const seenMs = load.seenAt?.(agenda.nowMs) ?? agenda.nowMs;
+    admission.onTick(seenMs - agenda.nowMs);
     admission.refresh(agenda.nowMs);
-    agenda.at(agenda.nowMs + 20, tick);
+    agenda.at(seenMs + 20, tick);
   };
   const watch = (): void => {
     limits.push(admission.limit.limit);

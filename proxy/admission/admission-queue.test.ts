@@ -15,7 +15,7 @@ function ticketOf(priority = 1, deadlineMs = Number.POSITIVE_INFINITY): Ticket {
 /** A queue for requests of 10 ms: target 5 ms, interval 100 ms. */
 function createQueue(limit = 8): AdmissionQueue {
   const queue = new AdmissionQueue();
-  queue.tune(10, 8, limit);
+  queue.tune({ serviceMs: 10, leastMs: 8, limit, grainMs: 5 });
   return queue;
 }
 

@@ -1,4 +1,5 @@
 import { priorityClasses } from "#federation/model/priority-class.ts";
+import { grainMsMin } from "./concurrency-limit.ts";
 import { TicketList, ticketIdle, ticketWaiting } from "./ticket.ts";
 import type { RefusalReason, Ticket } from "./ticket.ts";
 
@@ -11,14 +12,21 @@ const roundsMin = 2;
 
 /** A queue that no oldest ticket waits longer in than this share of a request's own time is a burst, and no overload. */
 const targetRatio = 0.5;
-/** Delays below this are the event loop's grain. */
-const targetMsMin = 5;
 const targetMsMax = 100;
 /** The delay must have been above target for this many targets without a break, and not less than CoDel's 100 ms. */
 const intervalTargets = 10;
 const intervalMsMin = 100;
 /** Under overload nobody waits longer than this many targets. */
 const overloadTargets = 4;
+
+/** What a queue follows. */
+export interface QueueTuning {
+  readonly serviceMs: number;
+  readonly leastMs: number;
+  readonly limit: number;
+  /** Delays below this are the event loop's. */
+  readonly grainMs: number;
+}
 
 const classCount = priorityClasses.length;
 
@@ -37,7 +45,7 @@ export class AdmissionQueue {
   #length = 0;
   /** While nothing is known of the application, time alone bounds the queue. */
   #lengthMax = queueLengthMax;
-  #targetMs = 5;
+  #targetMs = grainMsMin;
   #leastMs = 0;
   #isOverloaded = false;
   /** When the oldest had last waited less than the target. */
@@ -73,9 +81,9 @@ export class AdmissionQueue {
     return this.#isOverloaded ? this.#targetMs * overloadTargets : this.intervalMs;
   }
 
-  /** Follows the application: how long it takes, how long at least, and how many it takes at once. */
-  tune(serviceMs: number, leastMs: number, limit: number): void {
-    this.#targetMs = Math.min(targetMsMax, Math.max(targetMsMin, serviceMs * targetRatio));
+  /** Follows the application: how long it takes, how long at least, and how many it takes at once; and the event loop: how coarsely it sees times. */
+  tune({ serviceMs, leastMs, limit, grainMs }: QueueTuning): void {
+    this.#targetMs = Math.min(targetMsMax, Math.max(grainMs, serviceMs * targetRatio));
     this.#leastMs = leastMs;
     // What it serves in a short interval: a loop that is late brings the requests of a whole turn at once.
     const rounds = Math.max(roundsMin, intervalMsMin / Math.max(1, serviceMs));

@@ -1,6 +1,6 @@
 import { priorityClasses } from "#federation/model/priority-class.ts";
 import { AdmissionQueue } from "./admission-queue.ts";
-import { ConcurrencyLimit } from "./concurrency-limit.ts";
+import { ConcurrencyLimit, grainMsMin } from "./concurrency-limit.ts";
 import type { LimitBounds } from "./concurrency-limit.ts";
 import type { LoadReport } from "./load-report.ts";
 import { RecentRates } from "./recent-rates.ts";
@@ -24,6 +24,13 @@ const patienceRatio = 16;
 
 /** A request that was given up is believed to be over in the application after this many usual times. */
 const ghostRatio = 2;
+
+/** Weight of the newest tick in the loop's lateness … */
+const lateWeight = 0.2;
+/** … which counts no more than this. Ms. */
+const lateMsMax = 100;
+/** A loop that is late by so much has turns of so many times that. */
+const turnsPerLateness = 1.5;
 
 /** Weight of the newest wait in the reported delay. */
 const delayWeight = 0.1;
@@ -54,6 +61,8 @@ export class Admission {
   #streams = 0;
   #delayMs = 0;
   #isPumping = false;
+  /** Of the event loop, smoothed. */
+  #lateMs = 0;
   readonly #ghosts = new GhostRing();
   /** Requests admitted before this are no samples. */
   #blindUntilMs = Number.NEGATIVE_INFINITY;
@@ -165,6 +174,13 @@ export class Admission {
     this.#pump(nowMs);
   }
 
+  /** This process's event loop came `lateMs` late: what comes together in one of its turns is no queue. */
+  onTick(lateMs: number): void {
+    this.#lateMs += lateWeight * (Math.min(lateMsMax, lateMs) - this.#lateMs);
+    this.limit.setGrain(grainMsMin + turnsPerLateness * this.#lateMs);
+    this.#tune();
+  }
+
   /** This process slept until now: what the requests under way took says nothing of the application. */
   onStall(nowMs: number): void {
     this.#blindUntilMs = nowMs;
@@ -192,7 +208,12 @@ export class Admission {
 
   #sample(nowMs: number, sinceMs: number, isAnswered: boolean): void {
     if (sinceMs < this.#blindUntilMs) return;
-    if (this.limit.sample(nowMs, nowMs - sinceMs, this.#inUse, isAnswered)) this.queue.tune(this.limit.baselineMs, this.limit.leastMs, this.limit.limit);
+    if (this.limit.sample(nowMs, nowMs - sinceMs, this.#inUse, isAnswered)) this.#tune();
+  }
+
+  #tune(): void {
+    const { baselineMs, leastMs, limit, grainMs } = this.limit;
+    this.queue.tune({ serviceMs: baselineMs, leastMs, limit, grainMs });
   }
 
   #admit(ticket: Ticket, nowMs: number): void {

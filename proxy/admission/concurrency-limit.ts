@@ -33,6 +33,8 @@ const throughputShareMin = 0.92;
 /** Where fewer than this share of a window were answered before their callers left, the limit is halved. */
 const answeredShareMin = 0.5;
 const backOffRatio = 0.5;
+/** Times are seen no more finely than this, however quick the loop is: an application that is quicker is never held to a few. Ms. */
+export const grainMsMin = 5;
 /** Growth in one window at most. */
 const growthRatio = 1.5;
 /** The limit is tested by demand when this share of it was in use at some time … */
@@ -98,6 +100,8 @@ export class ConcurrencyLimit {
   /** Mean time without waiting, ms; 0 until there is a sample. */
   #baselineMs = 0;
   #latencyMs = 0;
+  /** What this process's own event loop may add to a time; less says nothing of the application. */
+  #grainMs = grainMsMin;
   #shortestMs = 0;
   #variation = variationFirst;
 
@@ -151,6 +155,15 @@ export class ConcurrencyLimit {
   /** What nearly every request takes at least, ms: the baseline less a standard deviation, or the shortest of late; 0 while unknown. */
   get leastMs(): number {
     return Math.max(this.#shortestMs, this.#baselineMs * (1 - this.#variation));
+  }
+
+  get grainMs(): number {
+    return this.#grainMs;
+  }
+
+  /** How coarsely the event loop sees times now. */
+  setGrain(ms: number): void {
+    this.#grainMs = Math.max(grainMsMin, ms);
   }
 
   /** True while fewer are let in to see whether that shortens their time. */
@@ -247,7 +260,7 @@ export class ConcurrencyLimit {
     }
     if (meanMs < this.#baselineMs || peak * 2 < this.#limit) this.#baselineMs += (meanMs < this.#baselineMs ? 0.5 : 0.1) * (meanMs - this.#baselineMs);
     if (peak * 2 < this.#limit) return;
-    const wanted = this.#above((this.#limit * this.#baselineMs) / meanMs);
+    const wanted = this.#above((this.#limit * Math.max(this.#baselineMs, this.#grainMs)) / Math.max(meanMs, this.#grainMs));
     // While the number in use has just grown, times lag behind it: only the second saturated window in a row counts.
     const isSteady = isSaturated && this.#wasSaturated;
     this.#wasSaturated = isSaturated;
@@ -300,7 +313,7 @@ export class ConcurrencyLimit {
   /** By Little's law: what the application carried, each for the time that it takes without waiting. */
   #finish(nowMs: number): void {
     this.#baselineMs = this.#latencyMs;
-    const found = this.#throughput * this.#baselineMs;
+    const found = this.#throughput * Math.max(this.#baselineMs, this.#grainMs);
     const isConfirmed = Math.abs(found - this.#knee) <= kneeErrorRatio * this.#knee;
     this.#knee = isConfirmed ? this.#knee + kneeWeight * (found - this.#knee) : found;
     this.#restRatio = isConfirmed ? Math.min(restRatioMax, this.#restRatio * restGrowthRatio) : restRatioMin;

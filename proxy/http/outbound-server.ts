@@ -47,7 +47,8 @@ export interface OutboundServerOptions extends EdgeOptions {
  * that is late by 30 ms lets 33 newcomers a second in, and whoever else connects has left when his turn comes.
  */
 const listenersCount = 8;
-const backlogMax = 511;
+/** Connections that wait to be accepted, on all of them. More would be a queue that nobody sheds, first come, first served, in which users wait until they leave. */
+const backlogMax = 128;
 
 /** The plain HTTP port on which an app calls services by their names. */
 export class OutboundServer {
