@@ -23,12 +23,19 @@ export interface BenchProcess extends AsyncDisposable {
 /** After SIGTERM; a proxy drains, and a profiled one writes its profile. */
 const endWithinMs = 15_000;
 
-/** Starts `tool` on the core of `role`; its output goes to a file, which a failure to start quotes. */
-export function startProcess(rig: Pick<Rig, "directory" | "pinned">, start: { readonly name: string; readonly role: Role; readonly tool: Tool; readonly args: readonly string[] }): BenchProcess {
+/**
+ * Starts `tool` on the core of `role`; its output goes to a file, which a failure to start quotes. `hasSession`: in a session
+ * of its own, as a service is. Linux shares processors between sessions first (sched_autogroup), and what we start
+ * beside a busy load of ours would be starved by it, even on another core.
+ */
+export function startProcess(
+  rig: Pick<Rig, "directory" | "pinned">,
+  start: { readonly name: string; readonly role: Role; readonly tool: Tool; readonly args: readonly string[]; readonly hasSession?: boolean },
+): BenchProcess {
   mkdirSync(rig.directory, { recursive: true });
   const log = openSync(join(rig.directory, `${start.name}.log`), "a", 0o600);
   const [program, ...args] = rig.pinned(start.role, start.tool.path, start.args);
-  const child = spawn(program ?? start.tool.path, args, { stdio: ["ignore", log, log], env: start.tool.environment });
+  const child = spawn(program ?? start.tool.path, args, { stdio: ["ignore", log, log], env: start.tool.environment, detached: start.hasSession === true });
   const ended = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
     child.once("error", () => resolve());

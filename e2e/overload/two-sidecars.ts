@@ -126,5 +126,5 @@ export function startApps(
 ): BenchProcess {
   const tool = { path: process.execPath, environment: childEnvironment };
   const args = [join(import.meta.dirname, "app-main.ts"), JSON.stringify(configs)];
-  return startProcess({ ...where.pins, directory: where.directory }, { name: `overload-${name}`, role: where.role, tool, args });
+  return startProcess({ ...where.pins, directory: where.directory }, { name: `overload-${name}`, role: where.role, tool, args, hasSession: true });
 }

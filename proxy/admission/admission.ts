@@ -27,8 +27,8 @@ const ghostRatio = 2;
 
 /** Weight of the newest tick in the loop's lateness … */
 const lateWeight = 0.2;
-/** … which counts no more than this. Ms. */
-const lateMsMax = 100;
+/** … which counts no more than this, for what is let in makes turns longer, too. Ms. */
+const lateMsMax = 10;
 /** A loop that is late by so much has turns of so many times that. */
 const turnsPerLateness = 1.5;
 
