@@ -5,9 +5,11 @@ import type { LoopListener } from "./loop-delay.ts";
 /** The delay of the event loop that shedding holds: enough to keep a processor busy, and no more than people notice. */
 export const loopTargetMs = 30;
 /** A delay counts as no more than this many targets: one stop of the process must not shed for seconds. */
-const delayTargetsMax = 5;
+const delayTargetsMax = 2;
 /** Change of the shed share for a delay of one target too much, each second … */
 const integralPerSecond = 1.5;
+/** … so many times as fast while the delay is below half of the target: what is refused then is refused for nothing … */
+const returnFactor = 2;
 /** … and for each target by which the delay has grown since the last tick. */
 const proportional = 0.1;
 /** Some are always let in: without them nobody would learn that the load has gone. */
@@ -76,7 +78,8 @@ export class LoopShed implements LoopListener {
     this.#lastMs = lateMs;
     const elapsedMs = Math.min(elapsedMsMax, nowMs - this.#tickMs);
     this.#tickMs = nowMs;
-    const step = (integralPerSecond * (delayMs - this.#targetMs) * elapsedMs) / (1_000 * this.#targetMs) + (proportional * (delayMs - this.#delayMs)) / this.#targetMs;
+    const integral = delayMs < this.#targetMs / 2 ? integralPerSecond * returnFactor : integralPerSecond;
+    const step = (integral * (delayMs - this.#targetMs) * elapsedMs) / (1_000 * this.#targetMs) + (proportional * (delayMs - this.#delayMs)) / this.#targetMs;
     this.#delayMs = delayMs;
     this.#share = Math.min(shareMax, Math.max(0, this.#share + step));
     this.#countMix();

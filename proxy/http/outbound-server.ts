@@ -46,9 +46,13 @@ export interface OutboundServerOptions extends EdgeOptions {
  * Listening sockets on the port. The runtime accepts one connection of each in a turn of its loop: with a single one, a loop
  * that is late by 30 ms lets 33 newcomers a second in, and whoever else connects has left when his turn comes.
  */
-const listenersCount = 8;
-/** Connections that wait to be accepted, on all of them. More would be a queue that nobody sheds, first come, first served, in which users wait until they leave. */
-const backlogMax = 128;
+const listenersCount = 32;
+/**
+ * Connections that wait to be accepted, on all of them: eight turns' worth. Fewer, and one of a burst of newcomers would find
+ * its socket full, and knock again after a second. More would be a queue that nobody sheds, first come, first served, in which
+ * users wait until they leave, and each connection costs as much as three requests on an open one.
+ */
+const backlogMax = 256;
 
 /** The plain HTTP port on which an app calls services by their names. */
 export class OutboundServer {
