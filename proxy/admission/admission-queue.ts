@@ -16,8 +16,10 @@ const targetMsMax = 100;
 /** The delay must have been above target for this many targets without a break, and not less than CoDel's 100 ms. */
 const intervalTargets = 10;
 const intervalMsMin = 100;
-/** Under overload nobody waits longer than this many targets. */
-const overloadTargets = 4;
+/** Under overload nobody waits longer than this many targets … */
+const overloadTargets = 2;
+/** … or turns of a late loop, in which nothing could be decided. */
+const overloadGrains = 4;
 
 /** What a queue follows. */
 export interface QueueTuning {
@@ -46,6 +48,7 @@ export class AdmissionQueue {
   /** While nothing is known of the application, time alone bounds the queue. */
   #lengthMax = queueLengthMax;
   #targetMs = grainMsMin;
+  #grainMs = grainMsMin;
   #leastMs = 0;
   #isOverloaded = false;
   /** When the oldest had last waited less than the target. */
@@ -78,12 +81,13 @@ export class AdmissionQueue {
 
   /** How long a ticket may wait now. */
   get waitMsMax(): number {
-    return this.#isOverloaded ? this.#targetMs * overloadTargets : this.intervalMs;
+    return this.#isOverloaded ? Math.max(this.#targetMs * overloadTargets, this.#grainMs * overloadGrains) : this.intervalMs;
   }
 
   /** Follows the application: how long it takes, how long at least, and how many it takes at once; and the event loop: how coarsely it sees times. */
   tune({ serviceMs, leastMs, limit, grainMs }: QueueTuning): void {
     this.#targetMs = Math.min(targetMsMax, Math.max(grainMs, serviceMs * targetRatio));
+    this.#grainMs = grainMs;
     this.#leastMs = leastMs;
     // What it serves in a short interval: a loop that is late brings the requests of a whole turn at once.
     const rounds = Math.max(roundsMin, intervalMsMin / Math.max(1, serviceMs));

@@ -219,7 +219,7 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
       this.#tryNext(x);
       return;
     }
-    if (known?.outcome === "overloaded" && !refusal.seenByApp && this.#trySpill(x)) return;
+    if ((known?.outcome === "overloaded" || known?.outcome === "busy") && !refusal.seenByApp && this.#trySpill(x)) return;
     x.refusal = known;
     x.retryAfterMs = refusal.retryAfterMs;
     this.fail(x, refusal.status, known === undefined && x.budgetTries > 0 ? "URX" : flag, refusal.reason);

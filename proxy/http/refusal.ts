@@ -18,6 +18,7 @@ export interface Refusal {
 const final = { elsewhere: false, outcome: "refused" } as const;
 /** Final as well, but for a place that has said that it has room. */
 const overloaded = { elsewhere: false, outcome: "overloaded" } as const;
+const busy = { elsewhere: false, outcome: "busy" } as const;
 
 const refusals: ReadonlyMap<string, Refusal> = new Map(
   (
@@ -25,7 +26,7 @@ const refusals: ReadonlyMap<string, Refusal> = new Map(
       { reason: "caller_not_allowed", flag: "UAEX", ...final },
       { reason: "over_limit", flag: "UO", ...overloaded },
       { reason: "queue_timeout", flag: "UO", ...overloaded },
-      { reason: "proxy_overloaded", flag: "UO", ...overloaded },
+      { reason: "proxy_overloaded", flag: "UO", ...busy },
       { reason: "too_many_requests", flag: "UO", ...overloaded },
       { reason: "too_many_waiting", flag: "UO", ...overloaded },
       { reason: "deadline_exceeded", flag: "UT", ...final },

@@ -6,10 +6,13 @@ const refusedRatioMax = 0.98;
 const answeredMin = 10;
 /**
  * How many requests are sent for each that is accepted while the far side refuses, by class: above 1, so that a place which has
- * room again is noticed, and hardly above it, since what is refused there has cost half of a whole request. The lowest class
- * gives way first …
+ * room again is noticed, and its queue has whom to choose from; the lowest class gives way first …
  */
-const sentPerAccepted: Readonly<Record<number, number>> = { 0: 1.5, 1: 1.1, 2: 1.03 };
+const sentPerAccepted: Readonly<Record<number, number>> = { 0: 2, 1: 1.5, 2: 1.2 };
+/** … and hardly above it where its sidecar has no time, for it has even less when it refuses: that costs half of a whole request … */
+const sentPerAcceptedBusy: Readonly<Record<number, number>> = { 0: 1.5, 1: 1.1, 2: 1.03 };
+/** … which is believed for so long. Ms. */
+const busyMs = 1_000;
 /** … and one more for each that is accepted when the far side has refused none for so long. Ms. */
 const oneMoreMs = 2_000;
 
@@ -24,10 +27,12 @@ export class CallerThrottle {
   #accepted = 0;
   #atMs = 0;
   #refusedMs = Number.NEGATIVE_INFINITY;
+  #busyMs = Number.NEGATIVE_INFINITY;
 
-  /** A request was refused by the far side. */
-  refused(nowMs: number): void {
+  /** A request was refused by the far side, because its application has no room, or its sidecar no time. */
+  refused(isBusy: boolean, nowMs: number): void {
     this.#refusedMs = nowMs;
+    if (isBusy) this.#busyMs = nowMs;
     this.held(nowMs);
   }
 
@@ -53,7 +58,8 @@ export class CallerThrottle {
   refusedRatio(priority: number, nowMs: number): number {
     this.#fade(nowMs);
     if (this.#answered < answeredMin) return 0;
-    const sent = ((sentPerAccepted[priority] ?? 1) + (nowMs - this.#refusedMs) / oneMoreMs) * this.#accepted;
+    const perAccepted = nowMs - this.#busyMs < busyMs ? sentPerAcceptedBusy : sentPerAccepted;
+    const sent = ((perAccepted[priority] ?? 1) + (nowMs - this.#refusedMs) / oneMoreMs) * this.#accepted;
     return Math.min(refusedRatioMax, Math.max(0, (this.#answered - sent) / (this.#answered + 1)));
   }
 

@@ -4,10 +4,11 @@ import type { UpstreamPool } from "./upstream.ts";
 
 /**
  * How one try ended, as evidence on its target. `connectFailure` and `reset` speak of the target itself, `timeout` and
- * `gatewayError` only in comparison with others (ADR 13). `cancelled` (the client left), `refused` (a policy said no) and
- * `overloaded` (admission did) are no evidence about health; the last one holds back what comes next.
+ * `gatewayError` only in comparison with others (ADR 13). `cancelled` (the client left), `refused` (a policy said no),
+ * `overloaded` (admission did, for its application) and `busy` (the callee's sidecar itself had no time) are no evidence about
+ * health; the last two hold back what comes next.
  */
-export type Outcome = "success" | "connectFailure" | "reset" | "timeout" | "gatewayError" | "refused" | "overloaded" | "cancelled";
+export type Outcome = "success" | "connectFailure" | "reset" | "timeout" | "gatewayError" | "refused" | "overloaded" | "busy" | "cancelled";
 
 /** What is chosen when every target would refuse: the request is refused here, at no cost to them. */
 export const throttled = "throttled";

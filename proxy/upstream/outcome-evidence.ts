@@ -19,7 +19,7 @@ export interface TrySpan {
  * `cancelled`, which says nothing (ADR 13).
  */
 export function evidenceOf(outcome: Outcome, stall: LocalStall, span: TrySpan): Outcome {
-  if (outcome === "success" || outcome === "cancelled" || outcome === "refused" || outcome === "overloaded") return outcome;
+  if (outcome === "success" || outcome === "cancelled" || outcome === "refused" || outcome === "overloaded" || outcome === "busy") return outcome;
   if (outcome === "timeout" || outcome === "gatewayError") {
     return stall.since(span.sinceMs) > sleptRatioMax * (span.nowMs - span.sinceMs) ? "cancelled" : outcome;
   }

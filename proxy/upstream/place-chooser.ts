@@ -141,9 +141,12 @@ export class PlaceChooser implements Chooser {
     if (outcome === "cancelled" || !(candidate instanceof Target)) return;
     const { board, clock, view } = this.#options;
     const nowMs = clock.monotonicMs();
-    if (outcome === "overloaded") candidate.overloaded(nowMs);
-    else candidate.accepted(nowMs);
-    if (outcome === "overloaded" || outcome === "refused") return;
+    if (outcome === "overloaded" || outcome === "busy") {
+      candidate.overloaded(outcome === "busy", nowMs);
+      return;
+    }
+    candidate.accepted(nowMs);
+    if (outcome === "refused") return;
     if (outcome === "success") {
       recordSuccess(candidate.outlier, nowMs);
       recordAnswer(candidate.slowness, nowMs);

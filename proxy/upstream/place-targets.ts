@@ -64,9 +64,9 @@ export class Target implements Candidate {
     this.#sentAtMs = nowMs;
   }
 
-  /** Its admission refused a request. */
-  overloaded(nowMs: number): void {
-    this.throttle.refused(nowMs);
+  /** Its admission refused a request, or its sidecar had no time for one. */
+  overloaded(isBusy: boolean, nowMs: number): void {
+    this.throttle.refused(isBusy, nowMs);
     this.rates.asked(nowMs);
     this.#overloadedAtMs = nowMs;
   }
