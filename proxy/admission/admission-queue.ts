@@ -17,7 +17,7 @@ const targetMsMax = 100;
 const intervalTargets = 10;
 const intervalMsMin = 100;
 /** Under overload nobody waits longer than this many targets … */
-const overloadTargets = 2;
+const overloadTargets = 3;
 /** … or turns of a late loop, in which nothing could be decided. */
 const overloadGrains = 4;
 
@@ -35,7 +35,7 @@ const classCount = priorityClasses.length;
 /**
  * The short queue before an application. While calm it serves in order and lets a burst wait for an interval. When the
  * oldest has waited longer than the target all through an interval, that is CoDel's standing queue: it serves the
- * newest first, whose callers have waited least, and lets nobody wait longer than twice the target. Higher classes
+ * newest first, whose callers have waited least, and lets nobody wait longer than three targets. Higher classes
  * go first; when it is full the lowest class leaves first, and of that the oldest.
  *
  * Pure: times are passed in; no allocation. O(1), but for the search for missed deadlines when the soonest is near.

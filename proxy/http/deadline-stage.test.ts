@@ -160,6 +160,30 @@ describe("one try", () => {
     await proxy.clock.advance(1_100);
     expect((await client.response()).status).toBe(504);
   });
+
+  test("leaves a silent application by what is usual for its route, and its next one only by the request's own time", async () => {
+    await using first = await httpOrigin((request, response) => {
+      if (request.url === "/") response.end("quick");
+    });
+    await using second = await silentOrigin();
+    const here = { locality: { mode: "ordered" as const, order: ["region-of-first" as never] } };
+    await using proxy = await TestProxy.open([remoteAt("first", first.port), remoteAt("second", second.port)], { policy: here });
+    using client = await RawClient.connect(proxy.server.port);
+    for (let count = 0; count < 100; count++) {
+      client.write(requestFor("GET", "/"));
+      await client.response();
+    }
+    await proxy.clock.advance(300);
+    client.write(requestFor("GET", "/silent"));
+    await eventually(() => proxy.telemetry.active === 1);
+    await proxy.clock.advance(300);
+    await eventually(() => second.text() !== "");
+    await proxy.clock.advance(5_000);
+    const { slowness } = proxy.health.evidenceOf({ host: "catalog.web.svc.shop.example" } as never, "second" as never);
+    expect([slowness.samples, client.text]).toEqual([0, ""]);
+    await proxy.clock.advance(10_000);
+    expect((await client.response()).status).toBe(504);
+  });
 });
 
 describe("what a request says of its time", () => {

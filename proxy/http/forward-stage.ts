@@ -139,14 +139,15 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
 
   /**
    * A try that may be made again elsewhere has the time that the policy gives it, or, where that says nothing, so much that
-   * nearly no answer of this route comes later: an application that has fallen silent holds nobody up for longer.
+   * nearly no answer of this route comes later: an application that has fallen silent holds nobody up for longer. What is
+   * usual says nothing of later tries: they go further away, and what is no further is where things are not as usual.
    */
   #boundTry(x: Exchange): void {
     const { route } = x;
     const nowMs = this.#options.clock.monotonicMs();
     x.tryStartMs = nowMs;
     if (route === undefined || !x.idempotent) return;
-    const usualMs = route.chooser.hasOthers ? route.latency?.tryBoundMs(nowMs) : undefined;
+    const usualMs = route.chooser.hasOthers && x.attempt === 1 ? route.latency?.tryBoundMs(nowMs) : undefined;
     const boundMs = route.policy.timeouts.tryMs ?? usualMs ?? Number.POSITIVE_INFINITY;
     if (boundMs === Number.POSITIVE_INFINITY) return;
     x.tryEndsAtMs = nowMs + boundMs;
