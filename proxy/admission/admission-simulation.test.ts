@@ -62,6 +62,14 @@ describe("an application behind admission", () => {
     }
   });
 
+  it("that begins under overload has its limit within four seconds", () => {
+    for (const seed of [1, 2, 3]) {
+      const result = simulate({ seed, workers: 8, service: fixed(50), rate: () => 320, durationMs: 6_000 });
+      expect(goodput(result, 4_000, 5_000) / 160).toBeGreaterThan(0.95);
+      expect(latencyAt(result, 0.99, 4_000, 5_000)).toBeLessThan(200);
+    }
+  });
+
   it("alone would answer nobody in time", () => {
     const [app] = apps as readonly [App, ...App[]];
     expect(goodput(run(app, 1.5, { isOpen: true }), 4_000, 9_000)).toBeLessThan(5);

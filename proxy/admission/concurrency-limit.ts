@@ -24,6 +24,10 @@ const headroomRequests = 1;
 const probeRatio = 0.5;
 /** … or to less at once, where times ask for less; if they are wrong this is what is still let in. */
 const probeRatioMin = 0.25;
+/** The first probe comes when so many are in use … */
+const firstProbeMin = 16;
+/** … and take so many times as long as at first, in two windows one after the other. */
+const firstProbeRatio = 2;
 /** A saturated limit that should shrink by more than this is tried at once: see `#conclude`. */
 const shrinkTriedRatio = 0.7;
 /** One that has outgrown what the latest probe found by this much is tried, too. */
@@ -120,6 +124,7 @@ export class ConcurrencyLimit {
   #minMs = Number.POSITIVE_INFINITY;
 
   #wasSaturated = false;
+  #wasSlow = false;
 
   // The probe under way: what was before it.
   #probing = false;
@@ -258,6 +263,11 @@ export class ConcurrencyLimit {
       this.#baselineMs = meanMs;
       return;
     }
+    if (this.#isGuessTooHigh(inUse)) {
+      // The number in use still grows, ahead of the times, so that their quotient says too much of the throughput.
+      this.#search(nowMs, 0, inUse, probeRatioMin);
+      return;
+    }
     if (meanMs < this.#baselineMs || peak * 2 < this.#limit) this.#baselineMs += (meanMs < this.#baselineMs ? 0.5 : 0.1) * (meanMs - this.#baselineMs);
     if (peak * 2 < this.#limit) return;
     const wanted = this.#above((this.#limit * Math.max(this.#baselineMs, this.#grainMs)) / Math.max(meanMs, this.#grainMs));
@@ -265,9 +275,7 @@ export class ConcurrencyLimit {
     const isSteady = isSaturated && this.#wasSaturated;
     this.#wasSaturated = isSaturated;
     if (isSteady && this.#mustProbe(nowMs, wanted)) {
-      this.#throughput = throughput;
-      this.#windows = 1;
-      this.#probe(nowMs, inUse, Math.min(probeRatio, Math.max(probeRatioMin, wanted / this.#limit)));
+      this.#search(nowMs, throughput, inUse, Math.min(probeRatio, Math.max(probeRatioMin, wanted / this.#limit)));
     } else if (wanted > this.#limit ? peak >= this.#limit * usedRatio : isSaturated && wanted >= this.#limit * shrinkTriedRatio) {
       this.#set(Math.min(wanted, this.#limit * growthRatio + headroomRequests));
     }
@@ -284,10 +292,25 @@ export class ConcurrencyLimit {
     this.#set(this.#limit * backOffRatio);
   }
 
-  /** Lets fewer in, to see what their time is then. */
-  #probe(nowMs: number, inUse: number, ratio: number): void {
+  /** Before the first probe the limit is only a guess: requests that wait for each other below it are reason enough for one. */
+  #isGuessTooHigh(inUse: number): boolean {
+    const isSlow = this.#knee === 0 && inUse >= firstProbeMin && this.#latencyMs > Math.max(this.#baselineMs, this.#grainMs) * firstProbeRatio;
+    const isSlowStill = isSlow && this.#wasSlow;
+    this.#wasSlow = isSlow;
+    return isSlowStill;
+  }
+
+  /** Begins to look for the knee below what is in use; `throughput` is 0 where it is not known. */
+  #search(nowMs: number, throughput: number, inUse: number, ratio: number): void {
     this.#probing = true;
     this.#probeStartMs = nowMs;
+    this.#throughput = throughput;
+    this.#windows = throughput === 0 ? 0 : 1;
+    this.#probe(nowMs, inUse, ratio);
+  }
+
+  /** Lets fewer in, to see what their time is then. */
+  #probe(nowMs: number, inUse: number, ratio: number): void {
     const lower = Math.max(1, inUse * ratio);
     if (Math.floor(lower) >= Math.floor(inUse)) {
       // One at a time: nothing is left to take away, and this is the time without waiting.
