@@ -9,23 +9,32 @@ interface SidecarStats {
 /** Shorter than a place stays lowered. */
 const pollMs = 200;
 
+/** What to look at. */
+export interface LoweredOptions {
+  readonly onLowered: (sentence: string) => void;
+  /** True where nothing of the service is left: who lowers such a place is right. */
+  readonly isGone: (service: string, cluster: string) => boolean;
+}
+
 /** Looks at all sidecars again and again for places that become lowered. */
 export class LoweredPlaces {
   readonly #ports: ReadonlyMap<string, number>;
   readonly #onLowered: (sentence: string) => void;
+  readonly #isGone: (service: string, cluster: string) => boolean;
   readonly #before = new Set<string>();
   readonly #seen = new Set<string>();
   #isOver = false;
   #watching: Promise<unknown> = Promise.resolve();
 
-  private constructor(ports: ReadonlyMap<string, number>, onLowered: (sentence: string) => void) {
+  private constructor(ports: ReadonlyMap<string, number>, options: LoweredOptions) {
     this.#ports = ports;
-    this.#onLowered = onLowered;
+    this.#onLowered = options.onLowered;
+    this.#isGone = options.isGone;
   }
 
   /** What is lowered already is nobody's doing. */
-  static async watch(ports: ReadonlyMap<string, number>, onLowered: (sentence: string) => void): Promise<LoweredPlaces> {
-    const places = new LoweredPlaces(ports, onLowered);
+  static async watch(ports: ReadonlyMap<string, number>, options: LoweredOptions): Promise<LoweredPlaces> {
+    const places = new LoweredPlaces(ports, options);
     for (const [sidecar, port] of ports) for (const { place } of await places.#loweredIn(sidecar, port)) places.#before.add(place);
     places.#watching = Promise.all([...ports].map(([sidecar, port]) => places.#follow(sidecar, port)));
     return places;
@@ -60,7 +69,7 @@ export class LoweredPlaces {
     if (answer?.status !== 200) return [];
     const { services } = JSON.parse(answer.body) as SidecarStats;
     return services.flatMap(({ service, places }) =>
-      places.filter(({ condition }) => condition.lowered).map(({ cluster, condition }) => ({ place: `${sidecar} ${service} ${cluster}`, reason: condition.reason })),
+      places.filter(({ cluster, condition }) => condition.lowered && !this.#isGone(service, cluster)).map(({ cluster, condition }) => ({ place: `${sidecar} ${service} ${cluster}`, reason: condition.reason })),
     );
   }
 }

@@ -132,7 +132,7 @@ const amplificationRps = 100;
 
 /** Counts places that become lowered while `happen` runs and for two seconds after it: the longest in which late timers could still decide. */
 export async function countLowered(hops: ThreeHops, happen: () => Promise<void>, { onProgress }: MeasureContext): Promise<number> {
-  const places = await LoweredPlaces.watch(await hops.adminPorts(), onProgress);
+  const places = await LoweredPlaces.watch(await hops.adminPorts(), { onLowered: onProgress, isGone: (service, cluster) => hops.isGone(service, cluster) });
   let lowered = 0;
   try {
     await happen();

@@ -98,6 +98,12 @@ export class ThreeHops implements AsyncDisposable {
     this.#sidecars = this.#sidecars.filter((sidecar) => sidecar !== name);
   }
 
+  /** Nothing of the service is left in the cluster. */
+  isGone(service: string, cluster: string): boolean {
+    const [name = ""] = service.split(".");
+    return !this.#sidecars.includes(proxyOf(cluster, name));
+  }
+
   /** Stops the process that users call, or everything that there is, for a while: what a host does to those on it. */
   async stall(what: "edge" | "everything", pauseFor: () => Promise<void>): Promise<void> {
     const views = (await this.#federation.list()).filter(({ name }) => what === "everything" || name === edgeProxy);
