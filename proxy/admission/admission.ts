@@ -123,7 +123,7 @@ export class Admission {
   head(ticket: Ticket, nowMs: number, isSample: boolean): void {
     if (ticket.state === ticketIdle || ticket.state === ticketWaiting) return;
     const isWorking = ticket.state === ticketWorking;
-    if (isSample) this.#sample(nowMs, ticket.sinceMs, true);
+    if (isSample) this.#sample(nowMs, ticket, true);
     this.#inUse -= this.#ghosts.forgetBefore(ticket.sinceMs);
     if (!isWorking) return;
     this.#free(ticket);
@@ -149,7 +149,7 @@ export class Admission {
       this.endStream(ticket);
       return;
     }
-    if (isGivenUp && nowMs - ticket.sinceMs > this.limit.latencyMs) this.#sample(nowMs, ticket.sinceMs, false);
+    if (isGivenUp && nowMs - ticket.sinceMs > this.limit.latencyMs) this.#sample(nowMs, ticket, false);
     this.#free(ticket);
     if (isGivenUp) this.#inUse += this.#ghosts.add(ticket.sinceMs);
     ticket.state = ticketIdle;
@@ -206,9 +206,9 @@ export class Admission {
     this.#streams++;
   }
 
-  #sample(nowMs: number, sinceMs: number, isAnswered: boolean): void {
+  #sample(nowMs: number, { sinceMs, among }: Ticket, isAnswered: boolean): void {
     if (sinceMs < this.#blindUntilMs) return;
-    if (this.limit.sample(nowMs, nowMs - sinceMs, this.#inUse, isAnswered)) this.#tune();
+    if (this.limit.sample(nowMs, nowMs - sinceMs, this.#inUse, among, isAnswered)) this.#tune();
   }
 
   #tune(): void {
@@ -221,6 +221,7 @@ export class Admission {
     ticket.sinceMs = nowMs;
     this.#working.append(ticket);
     this.#inUse++;
+    ticket.among = this.#inUse;
     this.rates.admitted();
     this.admitted[ticket.priority] = (this.admitted[ticket.priority] ?? 0) + 1;
   }

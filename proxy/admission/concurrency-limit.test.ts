@@ -11,7 +11,7 @@ function drive(limit: ConcurrencyLimit, timeMs: (inUse: number) => number, forMs
     const inUse = Math.max(1, Math.min(demand, Math.floor(limit.limit)));
     const tookMs = timeMs(inUse);
     nowMs += tookMs / inUse;
-    limit.sample(nowMs, tookMs, inUse, true);
+    limit.sample(nowMs, tookMs, inUse, inUse, true);
   }
   return nowMs;
 }
@@ -69,26 +69,26 @@ describe("ConcurrencyLimit", () => {
 
   it("takes requests that take no time", () => {
     const limit = new ConcurrencyLimit(bounds);
-    for (let nowMs = 0; nowMs < 1_000; nowMs++) limit.sample(nowMs, 0, 32, true);
+    for (let nowMs = 0; nowMs < 1_000; nowMs++) limit.sample(nowMs, 0, 32, 32, true);
     expect(limit.limit).toBeGreaterThanOrEqual(32);
     expect(limit.limit).toBeLessThanOrEqual(64);
   });
 
   it("halves while most callers leave before they are answered", () => {
     const limit = new ConcurrencyLimit(bounds);
-    for (let nowMs = 0; nowMs < 20_000; nowMs += 10) limit.sample(nowMs, 250, Math.floor(limit.limit), false);
+    for (let nowMs = 0; nowMs < 20_000; nowMs += 10) limit.sample(nowMs, 250, Math.floor(limit.limit), Math.floor(limit.limit), false);
     expect(limit.limit).toBe(2);
   });
 
   it("never leaves its bounds, whatever it is told", () => {
-    const samples = fc.array(fc.record({ gapMs: fc.double({ min: 0, max: 500, noNaN: true }), tookMs: fc.double({ min: 0, max: 60_000, noNaN: true }), inUse: fc.integer({ min: 1, max: 100 }), isAnswered: fc.boolean() }), { minLength: 50, maxLength: 400 });
+    const samples = fc.array(fc.record({ gapMs: fc.double({ min: 0, max: 500, noNaN: true }), tookMs: fc.double({ min: 0, max: 60_000, noNaN: true }), inUse: fc.integer({ min: 1, max: 100 }), among: fc.integer({ min: 1, max: 100 }), isAnswered: fc.boolean() }), { minLength: 50, maxLength: 400 });
     fc.assert(
       fc.property(samples, (given) => {
         const limit = new ConcurrencyLimit(bounds);
         let nowMs = 0;
-        for (const { gapMs, tookMs, inUse, isAnswered } of given) {
+        for (const { gapMs, tookMs, inUse, among, isAnswered } of given) {
           nowMs += gapMs;
-          limit.sample(nowMs, tookMs, inUse, isAnswered);
+          limit.sample(nowMs, tookMs, inUse, among, isAnswered);
           expect(limit.limit).toBeGreaterThanOrEqual(limit.probing ? 1 : bounds.min);
           expect(limit.limit).toBeLessThanOrEqual(bounds.max);
           expect(Number.isFinite(limit.baselineMs)).toBe(true);

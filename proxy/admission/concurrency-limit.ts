@@ -1,3 +1,5 @@
+import { Crowding } from "./crowding.ts";
+
 /** Bounds of an adaptive limit, in requests at once. */
 export interface LimitBounds {
   readonly initial: number;
@@ -24,10 +26,10 @@ const headroomRequests = 1;
 const probeRatio = 0.5;
 /** … or to less at once, where times ask for less; if they are wrong this is what is still let in. */
 const probeRatioMin = 0.25;
-/** The first probe comes when so many are in use … */
+/** Below a limit that is only a guess, the first probe comes when so many are in use … */
 const firstProbeMin = 16;
-/** … and take so many times as long as at first, in two windows one after the other. */
-const firstProbeRatio = 2;
+/** … and take so many times as long as at first because they wait for each other. */
+const slowRatio = 2;
 /** A saturated limit that should shrink by more than this is tried at once: see `#conclude`. */
 const shrinkTriedRatio = 0.7;
 /** One that has outgrown what the latest probe found by this much is tried, too. */
@@ -84,7 +86,7 @@ const kneeWeight = 0.5;
  *
  *            demand below half of the limit: only the baseline follows
  *   steady ─────────────────────────────────────────────────────────────> steady
- *     │  saturated and not probed lately, or times ask for a smaller limit
+ *     │  saturated and not probed lately, or times ask for a smaller limit, or never probed and times grow with the number in use
  *     v
  *   probe: half in use ──> still the same throughput? ── yes ──> probe again, from here
  *                                     │ no
@@ -123,8 +125,9 @@ export class ConcurrencyLimit {
   #answered = 0;
   #minMs = Number.POSITIVE_INFINITY;
 
+  readonly #crowding = new Crowding();
+
   #wasSaturated = false;
-  #wasSlow = false;
 
   // The probe under way: what was before it.
   #probing = false;
@@ -182,10 +185,11 @@ export class ConcurrencyLimit {
   }
 
   /**
-   * Takes the time of one request that ended now; `inUse` were in use, itself among them. One that is not answered was
-   * given up, and its time is a lower bound. True when a window ended, and limit and baseline may have changed.
+   * Takes the time of one request that ended now; `inUse` were in use, itself among them, and `among` when it was admitted.
+   * One that is not answered was given up, and its time is a lower bound. True when a window ended, and limit and baseline
+   * may have changed.
    */
-  sample(nowMs: number, latencyMs: number, inUse: number, isAnswered: boolean): boolean {
+  sample(nowMs: number, latencyMs: number, inUse: number, among: number, isAnswered: boolean): boolean {
     if (this.#settling && !this.#settled(nowMs, inUse)) return false;
     if (this.#startMs < 0) this.#begin(nowMs);
     const usualMs = Math.max(this.#baselineMs, this.#latencyMs, this.#count > 0 ? this.#sum / this.#count : 0);
@@ -193,6 +197,7 @@ export class ConcurrencyLimit {
     this.#count++;
     this.#sum += clippedMs;
     this.#squares += clippedMs * clippedMs;
+    this.#crowding.add(among, clippedMs);
     this.#inUseSum += inUse;
     if (inUse > this.#peak) this.#peak = inUse;
     if (inUse >= Math.floor(this.#limit)) this.#full++;
@@ -225,12 +230,14 @@ export class ConcurrencyLimit {
     this.#full = 0;
     this.#answered = 0;
     this.#minMs = Number.POSITIVE_INFINITY;
+    this.#crowding.clear();
   }
 
   /** Whether the window's mean is known well enough to end it. */
   #isKnown(nowMs: number): boolean {
     const elapsedMs = nowMs - this.#startMs;
     const mean = this.#sum / this.#count;
+    if (this.#isGuessTooHigh(mean)) return true;
     if (elapsedMs < mean * windowTimesMin) return false;
     if (this.#count >= samplesMax || elapsedMs >= windowMsMax) return true;
     const errorRatio = this.#probing ? probeErrorRatioMax : errorRatioMax;
@@ -250,10 +257,27 @@ export class ConcurrencyLimit {
     this.#variation += (variation > this.#variation ? 1 : variationWeight) * (variation - this.#variation);
     this.#shortestMs = this.#minMs;
     this.#latencyMs = meanMs;
+    const isGuessTooHigh = this.#isGuessTooHigh(meanMs);
+    const isSlow = !isGuessTooHigh && this.#isOnlySlow(meanMs);
     this.#begin(nowMs);
+    if (isSlow) this.#baselineMs = meanMs;
     if (answeredShare < answeredShareMin && peak * 2 >= this.#limit) this.#backOff();
     else if (this.#probing) this.#conclude(nowMs, throughput, inUse);
+    // The number in use still grows, ahead of the times, so that their quotient says too much of the throughput.
+    else if (isGuessTooHigh) this.#search(nowMs, 0, inUse, probeRatioMin);
     else this.#follow(nowMs, throughput, inUse, peak, isSaturated);
+  }
+
+  /** Before the first probe the limit is only a guess: requests that wait for each other below it are reason enough for one. */
+  #isGuessTooHigh(meanMs: number): boolean {
+    if (this.#knee > 0 || this.#probing || this.#inUseSum < firstProbeMin * this.#count) return false;
+    const baselineMs = this.#baselineMs > 0 ? this.#baselineMs : this.#minMs;
+    return meanMs > Math.max(baselineMs, this.#grainMs) * slowRatio && this.#crowding.verdict() === "waits";
+  }
+
+  /** Times have become longer, and not because requests wait for each other. */
+  #isOnlySlow(meanMs: number): boolean {
+    return meanMs > this.#baselineMs * slowRatio && this.#crowding.verdict() === "alone";
   }
 
   /** A window at the limit as it is. */
@@ -261,11 +285,6 @@ export class ConcurrencyLimit {
     const meanMs = this.#latencyMs;
     if (this.#baselineMs === 0) {
       this.#baselineMs = meanMs;
-      return;
-    }
-    if (this.#isGuessTooHigh(inUse)) {
-      // The number in use still grows, ahead of the times, so that their quotient says too much of the throughput.
-      this.#search(nowMs, 0, inUse, probeRatioMin);
       return;
     }
     if (meanMs < this.#baselineMs || peak * 2 < this.#limit) this.#baselineMs += (meanMs < this.#baselineMs ? 0.5 : 0.1) * (meanMs - this.#baselineMs);
@@ -290,14 +309,6 @@ export class ConcurrencyLimit {
   #backOff(): void {
     this.#probing = false;
     this.#set(this.#limit * backOffRatio);
-  }
-
-  /** Before the first probe the limit is only a guess: requests that wait for each other below it are reason enough for one. */
-  #isGuessTooHigh(inUse: number): boolean {
-    const isSlow = this.#knee === 0 && inUse >= firstProbeMin && this.#latencyMs > Math.max(this.#baselineMs, this.#grainMs) * firstProbeRatio;
-    const isSlowStill = isSlow && this.#wasSlow;
-    this.#wasSlow = isSlow;
-    return isSlowStill;
   }
 
   /** Begins to look for the knee below what is in use; `throughput` is 0 where it is not known. */

@@ -32,6 +32,8 @@ export class Ticket {
   deadlineMs = Number.POSITIVE_INFINITY;
   /** Monotonic ms since when it is in its state. */
   sinceMs = 0;
+  /** Requests that were in use when it was admitted, itself among them. */
+  among = 0;
   previous: Ticket | undefined = undefined;
   next: Ticket | undefined = undefined;
 
