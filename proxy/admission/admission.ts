@@ -134,8 +134,9 @@ export class Admission {
 
   /**
    * The request is over, however it ended. One that was given up keeps its slot as a ghost, since few applications stop
-   * when a caller leaves, until one that was admitted later is answered. After more than the usual time it also counts
-   * as if it had been answered now: otherwise an application too slow for all its callers would show no sample.
+   * when a caller leaves, until one that was admitted later is answered. After more than nearly every request takes it
+   * also counts as if it had been answered now: otherwise an application too slow for all its callers would show no sample, or
+   * few, where "usual" is already the time after which they leave.
    */
   leave(ticket: Ticket, nowMs: number, isGivenUp: boolean): void {
     const { state } = ticket;
@@ -149,7 +150,7 @@ export class Admission {
       this.endStream(ticket);
       return;
     }
-    if (isGivenUp && nowMs - ticket.sinceMs > this.limit.latencyMs) this.#sample(nowMs, ticket, false);
+    if (isGivenUp && nowMs - ticket.sinceMs > this.limit.leastMs) this.#sample(nowMs, ticket, false);
     this.#free(ticket);
     if (isGivenUp) this.#inUse += this.#ghosts.add(ticket.sinceMs);
     ticket.state = ticketIdle;

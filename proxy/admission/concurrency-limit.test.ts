@@ -80,6 +80,17 @@ describe("ConcurrencyLimit", () => {
     expect(limit.limit).toBe(2);
   });
 
+  it("takes nothing for a queue from when callers gave up", () => {
+    const limit = new ConcurrencyLimit();
+    let nowMs = drive(limit, () => 80, 4_000, 0, 2);
+    for (let count = 0; count < 4; count++) limit.sample((nowMs += 37), 80, 2, 2, true);
+    // Callers used to 80 ms leave after 440, and then, told that this is usual, after 750; the application takes 2,200 now.
+    for (let among = 3; among < 19; among++) limit.sample((nowMs += 37), 440, among + 12, among, false);
+    nowMs += 1_000;
+    for (let among = 38; among < 44; among++) limit.sample((nowMs += 37), 750, among + 12, among, false);
+    expect(limit.limit).toBe(100);
+  });
+
   it("never leaves its bounds, whatever it is told", () => {
     const samples = fc.array(fc.record({ gapMs: fc.double({ min: 0, max: 500, noNaN: true }), tookMs: fc.double({ min: 0, max: 60_000, noNaN: true }), inUse: fc.integer({ min: 1, max: 100 }), among: fc.integer({ min: 1, max: 100 }), isAnswered: fc.boolean() }), { minLength: 50, maxLength: 400 });
     fc.assert(

@@ -30,14 +30,18 @@ const probeRatioMin = 0.25;
 const firstProbeMin = 16;
 /** … and take so many times as long as at first because they wait for each other. */
 const slowRatio = 2;
+/** Times of a window say whose they are when so many were answered: those that were given up end when their callers please. */
+const comparedShareMin = 0.9;
 /** A saturated limit that should shrink by more than this is tried at once: see `#conclude`. */
 const shrinkTriedRatio = 0.7;
 /** One that has outgrown what the latest probe found by this much is tried, too. */
 const outgrownRatio = 1.6;
 /** While a probe keeps this share of the throughput, the knee lies lower still. */
 const throughputShareMin = 0.92;
-/** Where fewer than this share of a window were answered before their callers left, the limit is halved. */
+/** Where fewer than this share of a window were answered before their callers left, the limit is halved … */
 const answeredShareMin = 0.5;
+/** … when this share of it was in use: callers of a quick application that has become slow leave, too, until they know it. */
+const leftUsedRatio = 0.75;
 const backOffRatio = 0.5;
 /** Times are seen no more finely than this, however quick the loop is: an application that is quicker is never held to a few. Ms. */
 export const grainMsMin = 5;
@@ -261,7 +265,7 @@ export class ConcurrencyLimit {
     const isSlow = !isGuessTooHigh && this.#isOnlySlow(meanMs);
     this.#begin(nowMs);
     if (isSlow) this.#baselineMs = meanMs;
-    if (answeredShare < answeredShareMin && peak * 2 >= this.#limit) this.#backOff();
+    if (answeredShare < answeredShareMin && peak >= this.#limit * leftUsedRatio) this.#backOff();
     else if (this.#probing) this.#conclude(nowMs, throughput, inUse);
     // The number in use still grows, ahead of the times, so that their quotient says too much of the throughput.
     else if (isGuessTooHigh) this.#search(nowMs, 0, inUse, probeRatioMin);
@@ -272,12 +276,16 @@ export class ConcurrencyLimit {
   #isGuessTooHigh(meanMs: number): boolean {
     if (this.#knee > 0 || this.#probing || this.#inUseSum < firstProbeMin * this.#count) return false;
     const baselineMs = this.#baselineMs > 0 ? this.#baselineMs : this.#minMs;
-    return meanMs > Math.max(baselineMs, this.#grainMs) * slowRatio && this.#crowding.verdict() === "waits";
+    return meanMs > Math.max(baselineMs, this.#grainMs) * slowRatio && this.#isComparable() && this.#crowding.verdict() === "waits";
   }
 
   /** Times have become longer, and not because requests wait for each other. */
   #isOnlySlow(meanMs: number): boolean {
-    return meanMs > this.#baselineMs * slowRatio && this.#crowding.verdict() === "alone";
+    return meanMs > this.#baselineMs * slowRatio && this.#isComparable() && this.#crowding.verdict() === "alone";
+  }
+
+  #isComparable(): boolean {
+    return this.#answered >= this.#count * comparedShareMin;
   }
 
   /** A window at the limit as it is. */
