@@ -29,8 +29,7 @@ test("allows next to none once nothing is answered", () => {
   expect(takeAll(budget, 9_999)).toBe(40);
   let taken = 0;
   for (let request = 0; request < 1000; request++) if (budget.tryTake(12_000 + request * 10)) taken++;
-  expect(taken).toBeLessThanOrEqual(20 * retryFloor);
-  expect(taken / 1000).toBeLessThan(0.1);
+  expect(taken).toBeLessThanOrEqual(retryFloor);
 });
 
 test("forgets what is older than ten seconds", () => {
@@ -64,7 +63,7 @@ test("agrees with a list of all events", () => {
           answered.push(Math.floor(nowMs / 1000));
           continue;
         }
-        const expected = [10, 2].every((seconds) => within(retries, seconds) < Math.max(retryFloor, within(answered, seconds) * 0.2));
+        const expected = within(retries, 10) < retryFloor || [10, 2].every((seconds) => within(retries, seconds) < within(answered, seconds) * 0.2);
         expect(budget.tryTake(nowMs)).toBe(expected);
         if (expected) retries.push(Math.floor(nowMs / 1000));
       }

@@ -31,14 +31,17 @@ export class RetryBudget {
   /** True when one more retry fits, which is then counted. */
   tryTake(nowMs: number): boolean {
     const slot = this.#advance(nowMs);
-    const last = (slot + windowSeconds - 1) % windowSeconds;
-    const recentAnswered = (this.#answered[slot] ?? 0) + (this.#answered[last] ?? 0);
-    const recentRetries = (this.#retries[slot] ?? 0) + (this.#retries[last] ?? 0);
-    if (this.#retriesTotal >= Math.max(retryFloor, this.#answeredTotal * this.#ratio)) return false;
-    if (recentRetries >= Math.max(retryFloor, recentAnswered * this.#ratio)) return false;
+    if (this.#retriesTotal >= retryFloor && !this.#isWithinRatio(slot)) return false;
     this.#retries[slot] = (this.#retries[slot] ?? 0) + 1;
     this.#retriesTotal++;
     return true;
+  }
+
+  #isWithinRatio(slot: number): boolean {
+    const last = (slot + windowSeconds - 1) % windowSeconds;
+    const recentAnswered = (this.#answered[slot] ?? 0) + (this.#answered[last] ?? 0);
+    const recentRetries = (this.#retries[slot] ?? 0) + (this.#retries[last] ?? 0);
+    return this.#retriesTotal < this.#answeredTotal * this.#ratio && recentRetries < recentAnswered * this.#ratio;
   }
 
   /** Empties the seconds that have left the window and returns the slot of the current one. Time that stands still or steps back stays in the newest second. */
