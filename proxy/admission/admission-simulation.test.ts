@@ -88,7 +88,7 @@ describe("an application behind admission", () => {
     expect(goodput(run(app, 1.5, { isOpen: true }), 4_000, 9_000)).toBeLessThan(5);
   });
 
-  it.each([0.2, 0.5, 2, 5])("that takes %d times as long from now on is followed within two seconds", (ratio) => {
+  it.each([0.2, 0.5, 2, 5])("that takes %d times as long from now on is followed within two seconds, and its queue within three", (ratio) => {
     for (const seed of [3, 4, 5]) {
       const msAt = (nowMs: number): number => (nowMs < 8_000 ? 10 : 10 * ratio);
       const rate = (nowMs: number): number => (8 * 2_000) / msAt(nowMs);
@@ -96,7 +96,7 @@ describe("an application behind admission", () => {
       const capacity = 8_000 / (10 * ratio);
       expect(goodput(result, 8_000, 10_000) / capacity).toBeGreaterThan(0.8);
       expect(goodput(result, 10_000, 15_000) / capacity).toBeGreaterThan(0.94);
-      expect(latencyAt(result, 0.99, 10_000, 15_000)).toBeLessThan(10 * ratio * 3.5 + grainMsMin);
+      expect(latencyAt(result, 0.99, 11_000, 15_000)).toBeLessThan(10 * ratio * 3.5 + grainMsMin);
     }
   });
 
@@ -132,7 +132,8 @@ describe("an application behind admission", () => {
   it("finds its limit again when the number of its workers changes", () => {
     for (const [before, after] of [[4, 16], [16, 4]] as const) {
       const result = simulate({ seed: 6, workers: before, workersAt: (nowMs) => (nowMs < 8_000 ? before : after), service: fixed(10), rate: () => 3_200, durationMs: 16_000 });
-      expect(goodput(result, 11_000, 15_000) / (after * 100)).toBeGreaterThan(0.94);
+      // At once: a limit of 6.7, of which all 6 were in use, once waited for its next probe with growing.
+      expect(goodput(result, 8_500, 15_000) / (after * 100)).toBeGreaterThan(0.94);
       expect(result.limits.at(-1)).toBeLessThan(after * 2.5);
     }
   });

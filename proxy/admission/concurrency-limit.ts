@@ -22,7 +22,11 @@ const headroomForVariation = 0.25;
 const variationMax = 2;
 /** Added to the limit: with one or two workers a ratio alone would be less than a request. */
 const headroomRequests = 1;
-/** A probe takes the limit to this share of what is in use, clearly below a knee that lies 1/1.35 to 1/1.85 of the way down. */
+/** A probe first takes the limit to this share of what is in use, so that an application that is only slow, or waits for others, loses little … */
+const toeRatio = 0.75;
+/** … and where that keeps this share of the throughput, some of it was only waiting … */
+const toeShareMin = 0.88;
+/** … and the next step is to this share, clearly below a knee that lies 1/1.35 to 1/1.85 of the way down … */
 const probeRatio = 0.5;
 /** … or to less at once, where times ask for less; if they are wrong this is what is still let in. */
 const probeRatioMin = 0.25;
@@ -92,7 +96,7 @@ const kneeWeight = 0.5;
  *   steady ─────────────────────────────────────────────────────────────> steady
  *     │  saturated and not probed lately, or times ask for a smaller limit, or never probed and times grow with the number in use
  *     v
- *   probe: half in use ──> still the same throughput? ── yes ──> probe again, from here
+ *   probe: fewer in use ─> still the same throughput? ── yes ──> probe again, from here
  *                                     │ no
  *                                     v
  *             the time now is the new baseline; limit = a little above the knee ──> steady
@@ -138,6 +142,9 @@ export class ConcurrencyLimit {
   #probeStartMs = 0;
   #throughput = 0;
   #windows = 0;
+  /** The share of what is in use that the next step of the probe leaves. */
+  #nextRatio = probeRatio;
+  #isToe = false;
   /** What the latest probe found. */
   #knee = 0;
   #restRatio = restRatioMin;
@@ -265,10 +272,10 @@ export class ConcurrencyLimit {
     const isSlow = !isGuessTooHigh && this.#isOnlySlow(meanMs);
     this.#begin(nowMs);
     if (isSlow) this.#baselineMs = meanMs;
-    if (answeredShare < answeredShareMin && peak >= this.#limit * leftUsedRatio) this.#backOff();
+    if (answeredShare < answeredShareMin && peak >= Math.floor(this.#limit) * leftUsedRatio) this.#backOff();
     else if (this.#probing) this.#conclude(nowMs, throughput, inUse);
     // The number in use still grows, ahead of the times, so that their quotient says too much of the throughput.
-    else if (isGuessTooHigh) this.#search(nowMs, 0, inUse, probeRatioMin);
+    else if (isGuessTooHigh) this.#search(nowMs, { throughput: 0, inUse, firstRatio: probeRatioMin, nextRatio: probeRatio });
     else this.#follow(nowMs, throughput, inUse, peak, isSaturated);
   }
 
@@ -302,8 +309,9 @@ export class ConcurrencyLimit {
     const isSteady = isSaturated && this.#wasSaturated;
     this.#wasSaturated = isSaturated;
     if (isSteady && this.#mustProbe(nowMs, wanted)) {
-      this.#search(nowMs, throughput, inUse, Math.min(probeRatio, Math.max(probeRatioMin, wanted / this.#limit)));
-    } else if (wanted > this.#limit ? peak >= this.#limit * usedRatio : isSaturated && wanted >= this.#limit * shrinkTriedRatio) {
+      const ratio = Math.min(probeRatio, Math.max(probeRatioMin, wanted / this.#limit));
+      this.#search(nowMs, { throughput, inUse, firstRatio: toeRatio, nextRatio: ratio });
+    } else if (wanted > this.#limit ? peak >= Math.floor(this.#limit) * usedRatio : isSaturated && wanted >= this.#limit * shrinkTriedRatio) {
       this.#set(Math.min(wanted, this.#limit * growthRatio + headroomRequests));
     }
   }
@@ -320,12 +328,14 @@ export class ConcurrencyLimit {
   }
 
   /** Begins to look for the knee below what is in use; `throughput` is 0 where it is not known. */
-  #search(nowMs: number, throughput: number, inUse: number, ratio: number): void {
+  #search(nowMs: number, from: { readonly throughput: number; readonly inUse: number; readonly firstRatio: number; readonly nextRatio: number }): void {
     this.#probing = true;
     this.#probeStartMs = nowMs;
-    this.#throughput = throughput;
-    this.#windows = throughput === 0 ? 0 : 1;
-    this.#probe(nowMs, inUse, ratio);
+    this.#throughput = from.throughput;
+    this.#windows = from.throughput === 0 ? 0 : 1;
+    this.#nextRatio = from.nextRatio;
+    this.#isToe = from.firstRatio === toeRatio;
+    this.#probe(nowMs, from.inUse, from.firstRatio);
   }
 
   /** Lets fewer in, to see what their time is then. */
@@ -342,14 +352,17 @@ export class ConcurrencyLimit {
 
   /** The window of a probe: was it only queueing that the smaller number took away? */
   #conclude(nowMs: number, throughput: number, inUse: number): void {
-    if (throughput < this.#throughput * throughputShareMin) {
+    if (throughput < this.#throughput * (this.#isToe ? toeShareMin : throughputShareMin)) {
       this.#finish(nowMs);
       return;
     }
     if (throughput * throughputShareMin > this.#throughput) this.#windows = 0;
     this.#throughput = (this.#throughput * this.#windows + throughput) / (this.#windows + 1);
     this.#windows++;
-    this.#probe(nowMs, inUse, probeRatio);
+    const ratio = this.#nextRatio;
+    this.#isToe = false;
+    this.#nextRatio = probeRatio;
+    this.#probe(nowMs, inUse, ratio);
   }
 
   /** By Little's law: what the application carried, each for the time that it takes without waiting. */
