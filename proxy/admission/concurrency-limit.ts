@@ -1,4 +1,4 @@
-import { Crowding } from "./crowding.ts";
+import { SampleWindow } from "./sample-window.ts";
 
 /** Bounds of an adaptive limit, in requests at once. */
 export interface LimitBounds {
@@ -34,8 +34,6 @@ const probeRatioMin = 0.25;
 const firstProbeMin = 16;
 /** … and take so many times as long as at first because they wait for each other. */
 const slowRatio = 2;
-/** Times of a window say whose they are when so many were answered: those that were given up end when their callers please. */
-const comparedShareMin = 0.9;
 /** A saturated limit that should shrink by more than this is tried at once: see `#conclude`. */
 const shrinkTriedRatio = 0.7;
 /** One that has outgrown what the latest probe found by this much is tried, too. */
@@ -51,27 +49,16 @@ const backOffRatio = 0.5;
 export const grainMsMin = 5;
 /** Growth in one window at most. */
 const growthRatio = 1.5;
-/** The limit is tested by demand when this share of it was in use at some time … */
+/** The limit is tested by demand when this share of it was in use at some time. */
 const usedRatio = 0.9;
-/** … and saturated when all of it was in use for this share of the samples. */
-const saturatedShare = 0.8;
-
 /** A window ends when its mean is known this well (standard error ÷ mean), judged by the variation of the last ones, too … */
 const errorRatioMax = 0.08;
-/** … and in a probe, which costs throughput, less well … */
+/** … and in a probe, which costs throughput, less well. */
 const probeErrorRatioMax = 0.12;
-/** … with no fewer samples than these, and with these or after this time in any case. */
-const samplesMin = 16;
-const samplesMax = 500;
-/** It lasts at least as long as this many requests one after the other: those that overlap say the same. */
-const windowTimesMin = 2;
-const windowMsMax = 2_000;
-/** Until windows have said otherwise, times vary this much: 64 samples. */
+/** Until windows have said otherwise, times vary this much (standard deviation ÷ mean): 64 samples. */
 const variationFirst = 0.64;
 /** Weight of the newest window in the remembered variation when it is smaller. */
 const variationWeight = 0.3;
-/** Clocks have a grain, and nothing is divided by zero. */
-const meanMsMin = 0.001;
 /** No sample counts more than this many means: one long poll among a hundred requests is no overload. */
 const clipRatio = 8;
 
@@ -119,21 +106,12 @@ export class ConcurrencyLimit {
   #shortestMs = 0;
   #variation = variationFirst;
 
-  // The window that is being collected.
+  // The window that is being collected, and whether what was there before the limit changed is gone.
+  readonly #window = new SampleWindow();
   #settling = false;
   #drainedMs = -1;
   #settleMs = 0;
-  #startMs = -1;
-  #count = 0;
-  #sum = 0;
-  #squares = 0;
-  #inUseSum = 0;
-  #peak = 0;
-  #full = 0;
-  #answered = 0;
-  #minMs = Number.POSITIVE_INFINITY;
-
-  readonly #crowding = new Crowding();
+  #isBegun = false;
 
   #wasSaturated = false;
 
@@ -192,7 +170,7 @@ export class ConcurrencyLimit {
 
   /** Forgets the samples of the window under way: they say more of us than of the application. */
   discard(nowMs: number): void {
-    this.#begin(nowMs);
+    this.#window.begin(nowMs);
   }
 
   /**
@@ -202,20 +180,17 @@ export class ConcurrencyLimit {
    */
   sample(nowMs: number, latencyMs: number, inUse: number, among: number, isAnswered: boolean): boolean {
     if (this.#settling && !this.#settled(nowMs, inUse)) return false;
-    if (this.#startMs < 0) this.#begin(nowMs);
-    const usualMs = Math.max(this.#baselineMs, this.#latencyMs, this.#count > 0 ? this.#sum / this.#count : 0);
+    if (!this.#isBegun) this.#window.begin(nowMs);
+    this.#isBegun = true;
+    const window = this.#window;
+    const usualMs = Math.max(this.#baselineMs, this.#latencyMs, window.meanMs);
     const clippedMs = usualMs > 0 && latencyMs > usualMs * clipRatio ? usualMs * clipRatio : latencyMs;
-    this.#count++;
-    this.#sum += clippedMs;
-    this.#squares += clippedMs * clippedMs;
-    this.#crowding.add(among, clippedMs);
-    this.#inUseSum += inUse;
-    if (inUse > this.#peak) this.#peak = inUse;
-    if (inUse >= Math.floor(this.#limit)) this.#full++;
-    if (isAnswered) this.#answered++;
-    if (latencyMs < this.#minMs) this.#minMs = latencyMs;
-    if (this.#count < samplesMin || !this.#isKnown(nowMs)) return false;
-    this.#close(nowMs);
+    window.add(clippedMs, inUse, among, inUse >= Math.floor(this.#limit), isAnswered);
+    if (!window.hasEnough) return false;
+    const isGuessTooHigh = this.#isGuessTooHigh();
+    if (!isGuessTooHigh && !window.isKnown(nowMs, this.#probing ? probeErrorRatioMax : errorRatioMax, this.#variation)) return false;
+    this.#close(nowMs, isGuessTooHigh);
+    window.begin(nowMs);
     return true;
   }
 
@@ -227,77 +202,35 @@ export class ConcurrencyLimit {
     }
     if (nowMs - this.#drainedMs < this.#settleMs) return false;
     this.#settling = false;
-    this.#startMs = -1;
+    this.#isBegun = false;
     return true;
   }
 
-  #begin(nowMs: number): void {
-    this.#startMs = nowMs;
-    this.#count = 0;
-    this.#sum = 0;
-    this.#squares = 0;
-    this.#inUseSum = 0;
-    this.#peak = 0;
-    this.#full = 0;
-    this.#answered = 0;
-    this.#minMs = Number.POSITIVE_INFINITY;
-    this.#crowding.clear();
-  }
-
-  /** Whether the window's mean is known well enough to end it. */
-  #isKnown(nowMs: number): boolean {
-    const elapsedMs = nowMs - this.#startMs;
-    const mean = this.#sum / this.#count;
-    if (this.#isGuessTooHigh(mean)) return true;
-    if (elapsedMs < mean * windowTimesMin) return false;
-    if (this.#count >= samplesMax || elapsedMs >= windowMsMax) return true;
-    const errorRatio = this.#probing ? probeErrorRatioMax : errorRatioMax;
-    const errorMax = errorRatio * errorRatio * this.#count;
-    return this.#variation * this.#variation <= errorMax && this.#squares / this.#count - mean * mean <= errorMax * mean * mean;
-  }
-
-  #close(nowMs: number): void {
-    const meanMs = Math.max(meanMsMin, this.#sum / this.#count);
-    const inUse = this.#inUseSum / this.#count;
-    const isSaturated = this.#full >= this.#count * saturatedShare;
-    const peak = this.#peak;
-    const answeredShare = this.#answered / this.#count;
-    // By Little's law; counting over the window instead would err by a batch of workers that end together.
-    const throughput = (inUse / meanMs) * answeredShare;
-    const variation = Math.sqrt(Math.max(0, this.#squares / this.#count - meanMs * meanMs)) / meanMs;
+  #close(nowMs: number, isGuessTooHigh: boolean): void {
+    const { meanMs, shortestMs, variation, inUse, peak, answeredShare } = this.#window;
     this.#variation += (variation > this.#variation ? 1 : variationWeight) * (variation - this.#variation);
-    this.#shortestMs = this.#minMs;
+    this.#shortestMs = shortestMs;
     this.#latencyMs = meanMs;
-    const isGuessTooHigh = this.#isGuessTooHigh(meanMs);
-    const isSlow = !isGuessTooHigh && this.#isOnlySlow(meanMs);
-    this.#begin(nowMs);
-    if (isSlow) this.#baselineMs = meanMs;
+    // Times have become longer, and not because requests wait for each other.
+    if (!isGuessTooHigh && meanMs > this.#baselineMs * slowRatio && this.#window.crowding === "alone") this.#baselineMs = meanMs;
     if (answeredShare < answeredShareMin && peak >= Math.floor(this.#limit) * leftUsedRatio) this.#backOff();
-    else if (this.#probing) this.#conclude(nowMs, throughput, inUse);
+    else if (this.#probing) this.#conclude(nowMs);
     // The number in use still grows, ahead of the times, so that their quotient says too much of the throughput.
     else if (isGuessTooHigh) this.#search(nowMs, { throughput: 0, inUse, firstRatio: probeRatioMin, nextRatio: probeRatio });
-    else this.#follow(nowMs, throughput, inUse, peak, isSaturated);
+    else this.#follow(nowMs);
   }
 
   /** Before the first probe the limit is only a guess: requests that wait for each other below it are reason enough for one. */
-  #isGuessTooHigh(meanMs: number): boolean {
-    if (this.#knee > 0 || this.#probing || this.#inUseSum < firstProbeMin * this.#count) return false;
-    const baselineMs = this.#baselineMs > 0 ? this.#baselineMs : this.#minMs;
-    return meanMs > Math.max(baselineMs, this.#grainMs) * slowRatio && this.#isComparable() && this.#crowding.verdict() === "waits";
-  }
-
-  /** Times have become longer, and not because requests wait for each other. */
-  #isOnlySlow(meanMs: number): boolean {
-    return meanMs > this.#baselineMs * slowRatio && this.#isComparable() && this.#crowding.verdict() === "alone";
-  }
-
-  #isComparable(): boolean {
-    return this.#answered >= this.#count * comparedShareMin;
+  #isGuessTooHigh(): boolean {
+    const { inUse, meanMs, shortestMs } = this.#window;
+    if (this.#knee > 0 || this.#probing || inUse < firstProbeMin) return false;
+    const baselineMs = this.#baselineMs > 0 ? this.#baselineMs : shortestMs;
+    return meanMs > Math.max(baselineMs, this.#grainMs) * slowRatio && this.#window.crowding === "waits";
   }
 
   /** A window at the limit as it is. */
-  #follow(nowMs: number, throughput: number, inUse: number, peak: number, isSaturated: boolean): void {
-    const meanMs = this.#latencyMs;
+  #follow(nowMs: number): void {
+    const { meanMs, throughput, inUse, peak, isSaturated } = this.#window;
     if (this.#baselineMs === 0) {
       this.#baselineMs = meanMs;
       return;
@@ -351,7 +284,8 @@ export class ConcurrencyLimit {
   }
 
   /** The window of a probe: was it only queueing that the smaller number took away? */
-  #conclude(nowMs: number, throughput: number, inUse: number): void {
+  #conclude(nowMs: number): void {
+    const { throughput, inUse } = this.#window;
     if (throughput < this.#throughput * (this.#isToe ? toeShareMin : throughputShareMin)) {
       this.#finish(nowMs);
       return;

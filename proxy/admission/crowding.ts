@@ -1,5 +1,5 @@
 /** What times say of those who were there before. */
-type CrowdingVerdict = "waits" | "alone" | "unknown";
+export type CrowdingVerdict = "waits" | "alone" | "unknown";
 
 /** Numbers in use must differ by so much (standard deviation ÷ mean) to say something. */
 const spreadMin = 0.2;
