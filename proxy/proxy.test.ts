@@ -205,6 +205,7 @@ const overloadMetrics = [
   "atoll_hop_sessions",
   "atoll_hop_streams",
   "atoll_hop_refused_total",
+  "atoll_http_connections_refused_total",
   "atoll_hop_faults_total",
   "atoll_upstream_streams",
   "atoll_upstream_requests_waiting",

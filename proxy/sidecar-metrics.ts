@@ -160,9 +160,17 @@ function addConnectionMetrics(registry: Registry, state: SidecarState): void {
     help: "HTTP messages that were refused, by fault.",
     labels: ["side", "fault"],
     read: (add) => {
-      for (const [side, faults] of [["outbound", state.outboundFaults()] as const, ["inbound", state.inboundFaults()] as const]) {
+      for (const [side, { faults }] of Object.entries(state.http)) {
         for (const [fault, count] of faults) if (count > 0) add({ side, fault }, count);
       }
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_http_connections_refused_total",
+    help: "HTTP/1.1 connections that were closed at once, because there were too many or the proxy leaves.",
+    labels: ["side"],
+    read: (add) => {
+      for (const [side, { refused }] of Object.entries(state.http)) add({ side }, refused);
     },
   });
   addCounter(registry, {

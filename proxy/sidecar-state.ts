@@ -16,6 +16,7 @@ import type { SessionStats } from "./control/registry-session.ts";
 import type { GatewayProber } from "./health/gateway-prober.ts";
 import type { LocalStall } from "./health/local-stall.ts";
 import type { HopServer } from "./hop/hop-server.ts";
+import type { HttpServer } from "./http/http-server.ts";
 import type { OutboundRoutes } from "./http/outbound-routes.ts";
 import type { PriorityStage } from "./http/priority-stage.ts";
 import type { TelemetryStage } from "./http/telemetry-stage.ts";
@@ -55,8 +56,8 @@ export interface SidecarState {
   readonly hopFaults: ReadonlyMap<string, number>;
   readonly accessLog: AccessLogFile | undefined;
   readonly overloadLines: OverloadLines;
-  readonly outboundFaults: () => ReadonlyMap<string, number>;
-  readonly inboundFaults: () => ReadonlyMap<string, number>;
+  /** Its HTTP/1.1 servers: the application's own calls, and those of callers whose sidecars speak no frames. */
+  readonly http: Readonly<Record<"outbound" | "inbound", HttpServer>>;
 }
 
 /** What /snapshot shows of any proxy. */

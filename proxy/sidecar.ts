@@ -339,8 +339,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     throttled: outbound.throttled,
     accessLog,
     overloadLines,
-    outboundFaults: () => outbound.http.faults,
-    inboundFaults: () => inboundHttp.http.faults,
+    http: { outbound: outbound.http, inbound: inboundHttp.http },
   };
   return { state, apps, inboundHttp, inbound, outbound, tcp };
 }

@@ -4,9 +4,9 @@ import { describeError } from "#federation/runtime/errors.ts";
 const pollMs = 50;
 const never = new AbortController().signal;
 
-/** Waits on the wall clock: processes of their own have no other. */
-export function pause(ms: number): Promise<void> {
-  return sleep(systemClock, ms, never);
+/** Waits on the wall clock: processes of their own have no other. @throws {ATOLL_ABORTED} */
+export function pause(ms: number, signal = never): Promise<void> {
+  return sleep(systemClock, ms, signal);
 }
 
 /**

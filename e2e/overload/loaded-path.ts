@@ -91,7 +91,7 @@ export class LoadedPath {
   /** Waits until nothing of an earlier load is felt. */
   async quiet(): Promise<void> {
     await waitForAnswers(this.#options.port, this.#options.host, this.#settings.signal);
-    await pause(restMs);
+    await pause(restMs, this.#settings.signal);
   }
 
   /** The highest rate that is answered in time, before a queue begins to grow. */

@@ -30,8 +30,8 @@ async function main(signal: AbortSignal): Promise<void> {
   onProgress(`${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, load average before ${machine.loadBefore.toFixed(1)}`);
   if (!machine.pinned) onProgress("Not pinned: one core only, or no taskset. The figures say little.");
   if (parsed.quick) onProgress("Quick mode: the figures show that the measure works, no more.");
-  const two = parsed.parts.some((part) => part !== "amplification") ? await orUndefined(() => measureTwoSidecars(parsed.parts, context)) : undefined;
-  const three = parsed.parts.some((part) => part === "recover" || part === "amplification") ? await orUndefined(() => measureThreeHops(parsed.parts, context)) : undefined;
+  const two = parsed.parts.some((part) => part !== "amplification") ? await orUndefined(signal, () => measureTwoSidecars(parsed.parts, context)) : undefined;
+  const three = parsed.parts.some((part) => part === "recover" || part === "amplification") ? await orUndefined(signal, () => measureThreeHops(parsed.parts, context)) : undefined;
   const line: OverloadLine = {
     app: two?.app ?? null,
     cpu: two?.cpu ?? null,
@@ -45,11 +45,12 @@ async function main(signal: AbortSignal): Promise<void> {
   process.stdout.write(text);
 }
 
-/** What fails on one path does not hide what the other one shows. */
-async function orUndefined<T>(measure: () => Promise<T>): Promise<T | undefined> {
+/** What fails on one path does not hide what the other one shows; who is told to stop measures nothing more. */
+async function orUndefined<T>(signal: AbortSignal, measure: () => Promise<T>): Promise<T | undefined> {
   try {
     return await measure();
   } catch (error) {
+    if (signal.aborted) throw error;
     onProgress(`overload: ${describeError(error)}`);
     process.exitCode = 1;
     return undefined;
@@ -88,7 +89,7 @@ async function measureTwoSidecars(parts: readonly Part[], context: MeasureContex
 async function recoverTwoSidecars(sidecars: TwoSidecars, overload: OverloadResult, context: MeasureContext): Promise<{ readonly stall5s: number; readonly coldStart2x: number }> {
   onProgress("two sidecars recover");
   const path = await sidecars.slow(context.settings);
-  const stall = { name: "the callee's sidecar stood still", requestsPerSecond: steadyRatio * overload.kneeRps, happen: () => sidecars.stallCallee(() => pause(context.settings.stallSeconds * 1_000)) };
+  const stall = { name: "the callee's sidecar stood still", requestsPerSecond: steadyRatio * overload.kneeRps, happen: () => sidecars.stallCallee(() => pause(context.settings.stallSeconds * 1_000, context.settings.signal)) };
   const stall5s = await measureRecovery(path, stall, context);
   const coldStart = {
     name: "application and sidecars started cold",
@@ -128,7 +129,7 @@ async function recoverThreeHops(hops: ThreeHops, context: MeasureContext): Promi
   let burner10s = Number.NaN;
   placesLowered += await countLowered(
     hops,
-    async () => void (burner10s = await measureRecovery(path, { name: "busy loops on all processors", requestsPerSecond, happen: () => burn(settings.burnSeconds) }, context)),
+    async () => void (burner10s = await measureRecovery(path, { name: "busy loops on all processors", requestsPerSecond, happen: () => burn(settings.burnSeconds, settings.signal) }, context)),
     context,
   );
   const restartAll = await measureRecovery(path, { name: "all sidecars restarted at once", requestsPerSecond, happen: () => hops.restartSidecars() }, context);
@@ -143,7 +144,7 @@ async function countLoweredByStalls(hops: ThreeHops, requestsPerSecond: number, 
     await path.measureWell(requestsPerSecond);
     const load = path.start([{ requestsPerSecond, seconds: 600 }]);
     try {
-      lowered += await countLowered(hops, () => hops.stall(what, () => pause(context.settings.stallSeconds * 600)), context);
+      lowered += await countLowered(hops, () => hops.stall(what, () => pause(context.settings.stallSeconds * 600, context.settings.signal)), context);
     } finally {
       load.stop();
     }

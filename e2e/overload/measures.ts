@@ -75,10 +75,10 @@ export async function measureRecovery(path: LoadedPath, trigger: Trigger, { sett
   await path.quiet();
   const load = path.start([{ requestsPerSecond: trigger.requestsPerSecond, seconds: 600 }]);
   const endMs = await untilStopped(load, async () => {
-    await pause(settings.beforeSeconds * 1_000);
+    await pause(settings.beforeSeconds * 1_000, settings.signal);
     await trigger.happen();
     const atMs = systemClock.nowMs();
-    await pause(settings.observeSeconds * 1_000);
+    await pause(settings.observeSeconds * 1_000, settings.signal);
     return atMs;
   });
   const result = await load.result;
@@ -104,9 +104,9 @@ async function untilStopped<T>(load: RunningLoad, act: () => Promise<T>): Promis
 }
 
 /** Keeps every processor busy at normal priority for so long. */
-export async function burn(seconds: number): Promise<void> {
+export async function burn(seconds: number, signal: AbortSignal): Promise<void> {
   using _ = Burners.start(availableParallelism());
-  await pause(seconds * 1_000);
+  await pause(seconds * 1_000, signal);
 }
 
 /** Requests that reach the third service for each that users send, while it fails each and retries are on. */
@@ -116,9 +116,9 @@ export async function measureAmplification(hops: ThreeHops, { settings, onProgre
   const load = path.start([{ requestsPerSecond: amplificationRps, seconds: 600 }]);
   const { arrivedBefore, failMs } = await untilStopped(load, async () => {
     // Successes fill the retry budgets, as they do before any real outage.
-    await pause(settings.beforeSeconds * 1_000);
+    await pause(settings.beforeSeconds * 1_000, settings.signal);
     const at = { arrivedBefore: await hops.setLast("fail"), failMs: systemClock.nowMs() };
-    await pause(settings.seconds * 2_000);
+    await pause(settings.seconds * 2_000, settings.signal);
     return at;
   });
   const result = await load.result;
@@ -131,12 +131,12 @@ export async function measureAmplification(hops: ThreeHops, { settings, onProgre
 const amplificationRps = 100;
 
 /** Counts places that become lowered while `happen` runs and for two seconds after it: the longest in which late timers could still decide. */
-export async function countLowered(hops: ThreeHops, happen: () => Promise<void>, { onProgress }: MeasureContext): Promise<number> {
+export async function countLowered(hops: ThreeHops, happen: () => Promise<void>, { settings, onProgress }: MeasureContext): Promise<number> {
   const places = await LoweredPlaces.watch(await hops.adminPorts(), { onLowered: onProgress, isGone: (service, cluster) => hops.isGone(service, cluster) });
   let lowered = 0;
   try {
     await happen();
-    await pause(2_000);
+    await pause(2_000, settings.signal);
   } finally {
     lowered = await places.stop();
   }

@@ -116,6 +116,11 @@ async function openListeners(at: { readonly host: string; readonly port: number 
   const port = portOf(alone);
   alone.close();
   const listeners = Array.from({ length: listenersCount }, create);
-  for (const listener of listeners) await listen(listener, { host: at.host, port, backlog: Math.ceil(backlogMax / listenersCount), reusePort: true });
+  try {
+    for (const listener of listeners) await listen(listener, { host: at.host, port, backlog: Math.ceil(backlogMax / listenersCount), reusePort: true });
+  } catch (error) {
+    for (const listener of listeners) listener.close();
+    throw error;
+  }
   return listeners;
 }
