@@ -91,7 +91,8 @@ describe("users", () => {
       }),
     );
     const client = await usersOf(port, 10);
-    expect(answers).toBeGreaterThanOrEqual(40);
+    // The tenth good answer from home is the 39th of all.
+    expect(answers).toBeGreaterThanOrEqual(39);
     const counted = total(await windows(client), (window) => window.failed + (window.ok["us"] ?? 0));
     expect(counted).toBeLessThan(answers - 30);
   });
