@@ -28,7 +28,8 @@ describe("an application behind admission", () => {
     const kneeGoodput = goodput(run(app, 1), 8_000, 15_000);
     const halfMs = latencyAt(run(app, 0.5), 0.99, 8_000, 15_000);
     expect(kneeGoodput / capacityOf(app)).toBeGreaterThan(0.9);
-    for (const [load, share] of [[1.5, 0.95], [2, 0.95], [3, 0.95], [10, 0.9]] as const) {
+    // A hundredth less than what a whole measure must show: seven seconds of one seed vary by that.
+    for (const [load, share] of [[1.5, 0.94], [2, 0.94], [3, 0.94], [10, 0.9]] as const) {
       const result = run(app, load, load === 10 ? { durationMs: 11_000 } : {});
       const endMs = load === 10 ? 10_000 : 15_000;
       expect(goodput(result, 8_000, endMs) / kneeGoodput, `goodput at ${load} x`).toBeGreaterThan(share);
@@ -67,15 +68,16 @@ describe("an application behind admission", () => {
       const result = simulate({ seed, workers: 8, service: fixed(50), rate: () => 160 * load, durationMs: 6_000 });
       expect(goodput(result, 3_000, 5_000) / 160).toBeGreaterThan(0.92);
       expect(latencyAt(result, 0.99, 3_000, 5_000)).toBeLessThan(200);
-      const memoryless = simulate({ seed, workers: 8, service: exponential(50), rate: () => 160 * load, durationMs: 8_000 });
-      expect(goodput(memoryless, 4_500, 7_000) / 160).toBeGreaterThan(0.85);
-      expect(latencyAt(memoryless, 0.99, 4_500, 7_000)).toBeLessThan(400);
+      // Where times say little by themselves it takes twice as long.
+      const memoryless = simulate({ seed, workers: 8, service: exponential(50), rate: () => 160 * load, durationMs: 9_000 });
+      expect(goodput(memoryless, 6_000, 8_500) / 160).toBeGreaterThan(0.85);
+      expect(latencyAt(memoryless, 0.99, 6_000, 8_500)).toBeLessThan(600);
     }
   });
 
-  it.each([[27, 2_228], [20, 3_000], [60, 1_200], [300, 300]])("of %d requests a second that takes %d ms from now on, and has all the workers that it needs, is let alone", (perSecond, slowMs) => {
+  it.each([[27, 2_228], [20, 3_000], [60, 1_200], [107, 568], [140, 400], [250, 300]])("of %d requests a second that takes %d ms from now on, and has all the workers that it needs, is let alone", (perSecond, slowMs) => {
     // By times alone this is a queue of thirty times the work: a probe at every step refused a third of a busy region's users.
-    for (const seed of [1, 2, 3]) {
+    for (let seed = 1; seed <= 20; seed++) {
       const service: ServiceTime = (random, nowMs) => (nowMs < 5_000 ? 80 : slowMs) * (1 + 0.2 * random.next());
       const { seen, limits } = simulate({ seed, workers: 1_000, service, rate: () => perSecond, durationMs: 40_000, deadlineMs: 15_000 });
       expect(seen.filter(({ outcome }) => outcome === "refused")).toEqual([]);
@@ -107,8 +109,8 @@ describe("an application behind admission", () => {
     for (let seed = 1; seed <= 60; seed++) {
       const result = simulate({ seed, workers: 8, service: fixed(100), rate: () => 240, durationMs: 30_000, deadlineMs: 250 });
       expect(goodput(result, 5_000, 10_000) / 80).toBeGreaterThan(0.5);
-      expect(goodput(result, 15_000, 29_000) / 80).toBeGreaterThan(0.8);
-      expect(Math.max(...result.inside.slice(150))).toBeLessThan(40);
+      expect(goodput(result, 15_000, 29_000) / 80).toBeGreaterThan(0.75);
+      expect(Math.max(...result.inside.slice(150))).toBeLessThan(50);
     }
   });
 

@@ -22,11 +22,7 @@ const headroomForVariation = 0.25;
 const variationMax = 2;
 /** Added to the limit: with one or two workers a ratio alone would be less than a request. */
 const headroomRequests = 1;
-/** A probe first takes the limit to this share of what is in use, so that an application that is only slow, or waits for others, loses little … */
-const toeRatio = 0.75;
-/** … and where that keeps this share of the throughput, some of it was only waiting … */
-const toeShareMin = 0.88;
-/** … and the next step is to this share, clearly below a knee that lies 1/1.35 to 1/1.85 of the way down … */
+/** A probe takes the limit to this share of what is in use, clearly below a knee that lies 1/1.35 to 1/1.85 of the way down. */
 const probeRatio = 0.5;
 /** … or to less at once, where times ask for less; if they are wrong this is what is still let in. */
 const probeRatioMin = 0.25;
@@ -83,7 +79,7 @@ const kneeWeight = 0.5;
  *   steady ─────────────────────────────────────────────────────────────> steady
  *     │  saturated and not probed lately, or times ask for a smaller limit, or never probed and times grow with the number in use
  *     v
- *   probe: fewer in use ─> still the same throughput? ── yes ──> probe again, from here
+ *   probe: half in use ──> still the same throughput? ── yes ──> probe again, from here
  *                                     │ no
  *                                     v
  *             the time now is the new baseline; limit = a little above the knee ──> steady
@@ -120,9 +116,6 @@ export class ConcurrencyLimit {
   #probeStartMs = 0;
   #throughput = 0;
   #windows = 0;
-  /** The share of what is in use that the next step of the probe leaves. */
-  #nextRatio = probeRatio;
-  #isToe = false;
   /** What the latest probe found. */
   #knee = 0;
   #restRatio = restRatioMin;
@@ -216,7 +209,7 @@ export class ConcurrencyLimit {
     if (answeredShare < answeredShareMin && peak >= Math.floor(this.#limit) * leftUsedRatio) this.#backOff();
     else if (this.#probing) this.#conclude(nowMs);
     // The number in use still grows, ahead of the times, so that their quotient says too much of the throughput.
-    else if (isGuessTooHigh) this.#search(nowMs, { throughput: 0, inUse, firstRatio: probeRatioMin, nextRatio: probeRatio });
+    else if (isGuessTooHigh) this.#search(nowMs, 0, inUse, probeRatioMin);
     else this.#follow(nowMs);
   }
 
@@ -242,8 +235,7 @@ export class ConcurrencyLimit {
     const isSteady = isSaturated && this.#wasSaturated;
     this.#wasSaturated = isSaturated;
     if (isSteady && this.#mustProbe(nowMs, wanted)) {
-      const ratio = Math.min(probeRatio, Math.max(probeRatioMin, wanted / this.#limit));
-      this.#search(nowMs, { throughput, inUse, firstRatio: toeRatio, nextRatio: ratio });
+      this.#search(nowMs, throughput, inUse, Math.min(probeRatio, Math.max(probeRatioMin, wanted / this.#limit)));
     } else if (wanted > this.#limit ? peak >= Math.floor(this.#limit) * usedRatio : isSaturated && wanted >= this.#limit * shrinkTriedRatio) {
       this.#set(Math.min(wanted, this.#limit * growthRatio + headroomRequests));
     }
@@ -261,14 +253,12 @@ export class ConcurrencyLimit {
   }
 
   /** Begins to look for the knee below what is in use; `throughput` is 0 where it is not known. */
-  #search(nowMs: number, from: { readonly throughput: number; readonly inUse: number; readonly firstRatio: number; readonly nextRatio: number }): void {
+  #search(nowMs: number, throughput: number, inUse: number, ratio: number): void {
     this.#probing = true;
     this.#probeStartMs = nowMs;
-    this.#throughput = from.throughput;
-    this.#windows = from.throughput === 0 ? 0 : 1;
-    this.#nextRatio = from.nextRatio;
-    this.#isToe = from.firstRatio === toeRatio;
-    this.#probe(nowMs, from.inUse, from.firstRatio);
+    this.#throughput = throughput;
+    this.#windows = throughput === 0 ? 0 : 1;
+    this.#probe(nowMs, inUse, ratio);
   }
 
   /** Lets fewer in, to see what their time is then. */
@@ -286,17 +276,14 @@ export class ConcurrencyLimit {
   /** The window of a probe: was it only queueing that the smaller number took away? */
   #conclude(nowMs: number): void {
     const { throughput, inUse } = this.#window;
-    if (throughput < this.#throughput * (this.#isToe ? toeShareMin : throughputShareMin)) {
+    if (throughput < this.#throughput * throughputShareMin) {
       this.#finish(nowMs);
       return;
     }
     if (throughput * throughputShareMin > this.#throughput) this.#windows = 0;
     this.#throughput = (this.#throughput * this.#windows + throughput) / (this.#windows + 1);
     this.#windows++;
-    const ratio = this.#nextRatio;
-    this.#isToe = false;
-    this.#nextRatio = probeRatio;
-    this.#probe(nowMs, inUse, ratio);
+    this.#probe(nowMs, inUse, probeRatio);
   }
 
   /** By Little's law: what the application carried, each for the time that it takes without waiting. */

@@ -36,9 +36,13 @@ describe("Crowding", () => {
   });
 
   test("takes no sudden slowness among ever more for a queue", () => {
-    const crowding = new Crowding();
-    for (let at = 0; at < 10; at++) crowding.add(2, 80);
-    for (let among = 3; among < 20; among++) crowding.add(among, 2_000);
-    expect(crowding.verdict()).not.toBe("waits");
+    for (const before of [1, 4, 10, 16, 30]) {
+      const crowding = new Crowding();
+      for (let at = 0; at < before; at++) crowding.add(8, 80);
+      for (let among = 9; among < 60; among++) {
+        crowding.add(among, 570);
+        expect(crowding.verdict(), `${before} before, ${among - 8} after`).not.toBe("waits");
+      }
+    }
   });
 });

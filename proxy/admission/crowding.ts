@@ -9,6 +9,11 @@ const waitsMax = 1.5;
 /** … and clearly none below this, each by so many standard errors. */
 const aloneMax = 0.35;
 const errors = 2;
+/**
+ * A queue's times lie on a line: the number explains so much of their variance. Of times that jump while the number grows, as
+ * when an application becomes slow under load, it explains three quarters at most.
+ */
+const explainedMin = 0.8;
 
 /**
  * Whether requests wait for each other, from the numbers in use that they were admitted among and from what they took: in a
@@ -57,6 +62,7 @@ export class Crowding {
     const elasticity = (slope * among) / time;
     const error = (errors * Math.sqrt(unexplained / (amongVariance * (count - 2))) * among) / time;
     if (elasticity + error < aloneMax) return "alone";
-    return elasticity - error > waitsMin && elasticity + error < waitsMax ? "waits" : "unknown";
+    const isLine = unexplained <= (1 - explainedMin) * timeVariance;
+    return isLine && elasticity - error > waitsMin && elasticity + error < waitsMax ? "waits" : "unknown";
   }
 }
