@@ -165,7 +165,7 @@ export function simulate(load: LoadCase): LoadResult {
       toApp(() => {
         if (isOver) return;
         if (load.isOpen !== true) admission.head(ticket, agenda.nowMs, true);
-        if (load.isOpen !== true) admission.leave(ticket, agenda.nowMs, false);
+        if (load.isOpen !== true) admission.leave(ticket, agenda.nowMs, "over");
         end("answered");
       });
     const owner: TicketOwner = { onAdmitted: forward, onRefused: () => end("refused") };
@@ -175,7 +175,7 @@ export function simulate(load: LoadCase): LoadResult {
     leaving.push(() => {
       if (isOver) return;
       end("abandoned");
-      if (load.isOpen !== true) admission.leave(ticket, agenda.nowMs, true);
+      if (load.isOpen !== true) admission.leave(ticket, agenda.nowMs, "givenUp");
     });
     leavingAt.push(ticket.deadlineMs);
     if (leaving.length - gone === 1) agenda.at(ticket.deadlineMs, leave);

@@ -4,7 +4,7 @@ import type { Exchange, Stage, StageResult } from "../http/exchange.ts";
 import type { TimerOwner, TimingWheel } from "../http/timing-wheel.ts";
 import { WheelTimer } from "../http/timing-wheel.ts";
 import { Admitted, Refused } from "./admission.ts";
-import type { Admission } from "./admission.ts";
+import type { Admission, Departure } from "./admission.ts";
 import { Ticket, ticketIdle, ticketStreaming, ticketWaiting } from "./ticket.ts";
 import type { RefusalReason, TicketOwner } from "./ticket.ts";
 
@@ -55,8 +55,13 @@ export class AdmissionStage implements Stage {
       return;
     }
     if (ticket.state === ticketWaiting) (ticket.owner as Holder).stopWaiting();
-    admission.leave(ticket, this.clock.monotonicMs(), x.flag === "DC" || x.flag === "UT");
+    admission.leave(ticket, this.clock.monotonicMs(), departureOf(x));
   }
+}
+
+function departureOf({ flag, callerMovedOn }: Exchange): Departure {
+  if (callerMovedOn) return "movedOn";
+  return flag === "DC" || flag === "UT" ? "givenUp" : "over";
 }
 
 function setRefusal(x: Exchange, admission: Admission, reason: RefusalReason): void {

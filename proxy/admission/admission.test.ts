@@ -31,7 +31,7 @@ describe("Admission", () => {
     admission.head(one.ticket, 5, true);
     expect(three.heard).toEqual(["admitted"]);
     expect(admission.inUse).toBe(2);
-    admission.leave(two.ticket, 6, false);
+    admission.leave(two.ticket, 6, "over");
     expect(admission.report()).toMatchObject({ utilizationRatio: 0.5, headroom: 1 });
   });
 
@@ -39,7 +39,7 @@ describe("Admission", () => {
     const admission = new Admission(bounds);
     const callers = Array.from({ length: 4 }, () => new Caller());
     for (const { ticket } of callers) admission.enter(ticket, 0);
-    admission.leave((callers[2] as Caller).ticket, 1, true);
+    admission.leave((callers[2] as Caller).ticket, 1, "givenUp");
     admission.head((callers[0] as Caller).ticket, 2, true);
     expect(callers.map(({ heard }) => heard)).toEqual([[], [], [], ["admitted"]]);
     expect(admission.queue.length).toBe(0);
@@ -86,7 +86,7 @@ describe("Admission", () => {
       admission.head(ticket, 1, true);
     }
     expect([admission.inUse, admission.streams]).toEqual([0, 5]);
-    for (const { ticket } of streams) admission.leave(ticket, 60_000, false);
+    for (const { ticket } of streams) admission.leave(ticket, 60_000, "over");
     expect([admission.inUse, admission.streams]).toEqual([0, 0]);
     expect(admission.limit.latencyMs).toBe(0);
   });
@@ -104,13 +104,27 @@ describe("Admission", () => {
     const admission = new Admission(bounds);
     const [gone, next, last] = [new Caller(), new Caller(), new Caller()];
     admission.enter(gone.ticket, 0);
-    admission.leave(gone.ticket, 5, true);
+    admission.leave(gone.ticket, 5, "givenUp");
     expect([gone.ticket.state, admission.inUse]).toEqual([ticketIdle, 1]);
     admission.enter(next.ticket, 6);
     expect(admission.enter(last.ticket, 7)).toBe(Waits);
     admission.head(next.ticket, 20, true);
     expect(last.heard).toEqual(["admitted"]);
     expect(admission.inUse).toBe(1);
+  });
+
+  it("hears from callers that ask elsewhere nothing of its limit, and keeps their slots as well", () => {
+    for (const departure of ["movedOn", "givenUp"] as const) {
+      const admission = new Admission({ initial: 40, min: 2, max: 64 });
+      for (let round = 0; round < 4; round++) {
+        const callers = Array.from({ length: 40 }, () => new Caller());
+        for (const { ticket } of callers) admission.enter(ticket, round * 1_000);
+        const before = admission.inUse;
+        for (const { ticket } of callers) admission.leave(ticket, round * 1_000 + 400, departure);
+        expect(admission.inUse).toBe(before);
+      }
+      expect(admission.limit.limit < 40).toBe(departure === "givenUp");
+    }
   });
 
   it("takes no sample from requests that were under way while this process slept", () => {
@@ -131,13 +145,13 @@ describe("Admission", () => {
       const caller: Caller = new Caller((heard) => {
         depth++;
         deepest = Math.max(deepest, depth);
-        if (heard === "admitted") admission.leave(caller.ticket, 1, false);
+        if (heard === "admitted") admission.leave(caller.ticket, 1, "over");
         depth--;
       });
       callers.push(caller);
       admission.enter(caller.ticket, 0);
     }
-    admission.leave((callers[0] as Caller).ticket, 1, false);
+    admission.leave((callers[0] as Caller).ticket, 1, "over");
     expect(callers.slice(2).every(({ heard }) => heard.join() === "admitted")).toBe(true);
     expect(deepest).toBe(1);
     expect([admission.inUse, admission.queue.length]).toEqual([1, 0]);
@@ -161,7 +175,7 @@ describe("Admission", () => {
           } else if (act === "refresh") admission.refresh(nowMs);
           else if (act === "stall") admission.onStall(nowMs);
           else if (pick !== undefined && act === "head") admission.head(pick.ticket, nowMs, true);
-          else if (pick !== undefined) admission.leave(pick.ticket, nowMs, act === "giveUp");
+          else if (pick !== undefined) admission.leave(pick.ticket, nowMs, act === "giveUp" ? "givenUp" : "over");
           const count = (state: number): number => callers.filter(({ ticket }) => ticket.state === state).length;
           expect(admission.queue.length).toBe(count(ticketWaiting));
           expect(admission.streams).toBe(count(ticketStreaming));
@@ -169,14 +183,14 @@ describe("Admission", () => {
           expect(callers.every(({ heard }) => heard.length <= 1)).toBe(true);
           expect(admission.report().headroom).toBeGreaterThanOrEqual(0);
         }
-        for (const { ticket } of callers) admission.leave(ticket, nowMs, false);
+        for (const { ticket } of callers) admission.leave(ticket, nowMs, "over");
         admission.refresh(nowMs + 1_000_000);
         for (let at = 0; at < 10; at++) {
           const { ticket } = new Caller();
           nowMs += 1_000_000;
           admission.enter(ticket, nowMs);
           admission.head(ticket, nowMs, false);
-          admission.leave(ticket, nowMs, false);
+          admission.leave(ticket, nowMs, "over");
         }
         expect([admission.inUse, admission.streams, admission.queue.length]).toEqual([0, 0, 0]);
       }),

@@ -15,6 +15,9 @@ export const Waits: Admittance = 1;
 /** `lastReason` says why. */
 export const Refused: Admittance = 2;
 
+/** How a request ended: answered or broken, or its caller has left and asks nobody, or somebody else. */
+export type Departure = "over" | "givenUp" | "movedOn";
+
 /** Responses whose body still flows, and requests that have outlasted every patience: they hold no slot, but memory. */
 export const streamsMax = 1_024;
 
@@ -136,9 +139,10 @@ export class Admission {
    * The request is over, however it ended. One that was given up keeps its slot as a ghost, since few applications stop
    * when a caller leaves, until one that was admitted later is answered. After more than nearly every request takes it
    * also counts as if it had been answered now: otherwise an application too slow for all its callers would show no sample, or
-   * few, where "usual" is already the time after which they leave.
+   * few, where "usual" is already the time after which they leave. A caller that asks elsewhere, because he is used to quicker
+   * answers, says nothing of that.
    */
-  leave(ticket: Ticket, nowMs: number, isGivenUp: boolean): void {
+  leave(ticket: Ticket, nowMs: number, departure: Departure): void {
     const { state } = ticket;
     if (state === ticketIdle) return;
     if (state === ticketWaiting) {
@@ -150,9 +154,9 @@ export class Admission {
       this.endStream(ticket);
       return;
     }
-    if (isGivenUp && nowMs - ticket.sinceMs > this.limit.leastMs) this.#sample(nowMs, ticket, false);
+    if (departure === "givenUp" && nowMs - ticket.sinceMs > this.limit.leastMs) this.#sample(nowMs, ticket, false);
     this.#free(ticket);
-    if (isGivenUp) this.#inUse += this.#ghosts.add(ticket.sinceMs);
+    if (departure !== "over") this.#inUse += this.#ghosts.add(ticket.sinceMs);
     ticket.state = ticketIdle;
     this.#pump(nowMs);
   }

@@ -145,7 +145,7 @@ export class CalleeSession implements LinkUser, CalleeStreamOwner, TimerOwner {
     }
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
-    if (kind === frameKinds.reset) stream.cancel();
+    if (kind === frameKinds.reset) stream.cancel(to > from && buffer[from] === resetCodes.movedOn);
     else stream.onTrailers(this.#parser.readTrailerBlock(buffer, from, to));
   }
 
@@ -208,7 +208,7 @@ export class CalleeSession implements LinkUser, CalleeStreamOwner, TimerOwner {
     if (this.#closed) return;
     this.#closed = true;
     this.#engine.wheel.cancel(this.#timer);
-    for (const stream of [...this.#streams.values()]) stream.cancel();
+    for (const stream of [...this.#streams.values()]) stream.cancel(false);
     this.#engine.onClose(this);
   }
 }

@@ -104,11 +104,12 @@ export class CalleeStream implements ClientSide, FlowOwner, TimerOwner {
     if (this.#x.active) this.#x.completeBody(trailers);
   }
 
-  /** The caller wants nothing more of it, or is gone. */
-  cancel(): void {
+  /** The caller wants nothing more of it, or not from here, or is gone. */
+  cancel(movedOn: boolean): void {
     const x = this.#x;
     if (x.active) {
       if (x.flag === "-") x.flag = "DC";
+      x.callerMovedOn = movedOn;
       x.forwarder?.cancel(x, "clientGone");
       endExchange(this.#session.stages, x);
     }

@@ -104,10 +104,10 @@ export class CallerStream implements Upstream, FlowOwner {
     if (this.flow.id !== 0) this.flow.unpause();
   }
 
-  discard(): void {
+  discard(movesOn = false): void {
     if (this.flow.id === 0) return;
     this.#user = undefined;
-    this.#session.giveUp(this, resetCodes.cancelled);
+    this.#session.giveUp(this, movesOn ? resetCodes.movedOn : resetCodes.cancelled);
   }
 
   destroy(): void {

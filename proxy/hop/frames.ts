@@ -51,6 +51,8 @@ export const resetCodes = {
   untaken: 2,
   /** The message on it broke HTTP's rules. */
   malformed: 3,
+  /** Its caller asks elsewhere, since it takes longer than is usual; older sidecars take it for `cancelled`. */
+  movedOn: 4,
 } as const;
 
 /** Why a connection takes no more streams. All but the first mean that it is closed at once. */

@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import { eventually, httpOrigin, localAt, RawClient, remoteAt, requestFor, TestProxy } from "../http/proxy-fixture.ts";
 import type { ClusterId } from "#federation/model/names.ts";
 import { retryFloor } from "#federation/routing/retry-budget.ts";
+import { Continue } from "../http/exchange.ts";
+import type { Stage } from "../http/exchange.ts";
 import { closedPort } from "../http/proxy-fixture.ts";
 import { defaultHopLimits } from "./frames.ts";
 import { PlayedConnector, TestCallee } from "./hop-fixture.ts";
@@ -274,7 +276,9 @@ describe("requests over the hop", () => {
     await using sound = await httpOrigin(echo);
     await using stopping = await httpOrigin((request, response) => (isSilent ? void unanswered++ : echo(request, response)));
     await using first = await TestCallee.open(sound.port);
-    await using second = await TestCallee.open(stopping.port);
+    const movedOn: boolean[] = [];
+    const listening: Stage = { name: "listening", request: () => Continue, response() {}, end: (x) => void (x.flag === "DC" && movedOn.push(x.callerMovedOn)) };
+    await using second = await TestCallee.open(stopping.port, { guard: listening });
     await using proxy = await TestProxy.open([localAt(first.port, second.port)], { connector: new PlayedConnector() });
     using client = await RawClient.connect(proxy.server.port);
     for (let count = 0; count < 60; count++) {
@@ -295,6 +299,14 @@ describe("requests over the hop", () => {
     }
     expect(unanswered).toBeGreaterThan(0);
     await eventually(() => second.inbound.hop.streams === 0);
+    // Its sidecar hears that they did not run out of patience …
+    expect(movedOn).toEqual(Array.from({ length: unanswered }, () => true));
+    // … as one does who leaves himself.
+    const impatient = await Promise.all(Array.from({ length: 6 }, () => RawClient.connect(proxy.server.port)));
+    for (const one of impatient) one.write(requestFor("GET", "/"));
+    await eventually(() => second.inbound.hop.streams > 0);
+    for (const one of impatient) one[Symbol.dispose]();
+    await eventually(() => movedOn.includes(false));
   });
 
   test("whose callee's sidecar has fallen silent go elsewhere within 350 ms of its last byte", async () => {

@@ -184,6 +184,8 @@ export class Exchange implements OutgoingRequest, TimerOwner {
   limitMs = Number.POSITIVE_INFINITY;
   /** It is shorter than what the policy gives: running out of it says nothing of upstream. */
   limitAsked = false;
+  /** Whoever left asks elsewhere, and did not run out of patience. */
+  callerMovedOn = false;
   /** When that time is over. Moves to the end of a request body that streams. */
   deadlineAtMs = Number.POSITIVE_INFINITY;
   /** When the try under way began. */
@@ -267,6 +269,7 @@ export class Exchange implements OutgoingRequest, TimerOwner {
     this.hopIdleMs = Number.POSITIVE_INFINITY;
     this.limitMs = Number.POSITIVE_INFINITY;
     this.limitAsked = false;
+    this.callerMovedOn = false;
     this.deadlineAtMs = Number.POSITIVE_INFINITY;
     this.tryEndsAtMs = Number.POSITIVE_INFINITY;
     this.streamEndsAtMs = Number.POSITIVE_INFINITY;

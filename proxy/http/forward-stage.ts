@@ -104,7 +104,7 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
 
   tryTimedOut(x: Exchange): void {
     if (!x.idempotent || x.candidate === undefined || !this.#mayTryAgain(x, false)) return;
-    this.#letGo(x, "timeout");
+    this.#letGo(x, "timeout", true);
     this.#tryNext(x);
   }
 
@@ -244,7 +244,7 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
 
   repeats(x: Exchange, status: number, refusal: Refusal | undefined): boolean {
     if (!(refusal === undefined ? this.#takesStatusRetry(x, status) : this.#takesRepeat(x, refusal))) return false;
-    x.upstream?.discard();
+    x.upstream?.discard(false);
     this.settle(x, refusal?.outcome ?? "gatewayError");
     this.#tryNext(x);
     return true;
@@ -286,7 +286,7 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
     x.route?.chooser.report(candidate, outcome === "success" ? outcome : evidenceOf(outcome, wheel.stall, { sinceMs: x.startMs, nowMs: clock.monotonicMs() }));
   }
 
-  #letGo(x: Exchange, outcome: Outcome): void {
+  #letGo(x: Exchange, outcome: Outcome, movesOn = false): void {
     const { candidate, upstream } = x;
     if (candidate === undefined) return;
     if (upstream === undefined) candidate.pool.forget(x.user as Attempt);
@@ -294,7 +294,7 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
     // the unwanted response is read and the connection kept; the callee's side knows by its deadline that nobody waits.
     // The plain hop to the application costs no handshake, and its end is the only way to tell the application to stop;
     // so is the end of a connection whose response flows already.
-    else if ((outcome === "timeout" || outcome === "cancelled") && x.status === 0 && isMeshHop(candidate)) upstream.discard();
+    else if ((outcome === "timeout" || outcome === "cancelled") && x.status === 0 && isMeshHop(candidate)) upstream.discard(movesOn);
     else upstream.destroy();
     this.settle(x, outcome);
   }

@@ -79,8 +79,8 @@ export interface Upstream {
   lend(): void;
   pause(): void;
   unpause(): void;
-  /** The user wants nothing more of it; what carried it may go on carrying others. */
-  discard(): void;
+  /** The user wants nothing more of it, or not from here; what carried it may go on carrying others. */
+  discard(movesOn: boolean): void;
   /** The same where the response cannot be trusted. */
   destroy(): void;
   /** A loss now may only mean that a kept connection had gone stale. */
