@@ -35,8 +35,8 @@ const classCount = priorityClasses.length;
 /**
  * The short queue before an application. While calm it serves in order and lets a burst wait for an interval. When the
  * oldest has waited longer than the target all through an interval, that is CoDel's standing queue: it serves the
- * newest first, whose callers have waited least, and lets nobody wait longer than three targets, or four turns of a late loop. Higher classes
- * go first; when it is full the lowest class leaves first, and of that the oldest.
+ * newest first, whose callers have waited least, and lets nobody wait longer than three targets, or four turns of a late
+ * loop. Higher classes go first; when it is full the lowest class leaves first, and of that the oldest.
  *
  * Pure: times are passed in; no allocation. O(1), but for the search for missed deadlines when the soonest is near.
  * @see https://datatracker.ietf.org/doc/html/rfc8289 for the interval and the target

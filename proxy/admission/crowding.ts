@@ -48,16 +48,30 @@ export class Crowding {
     this.#products = 0;
   }
 
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Of the times; NaN without any. */
+  get mean(): number {
+    return this.#time / this.#count;
+  }
+
+  /** Of the times. */
+  get variance(): number {
+    const { mean } = this;
+    return Math.max(0, this.#timeSquares / this.#count - mean * mean);
+  }
+
   verdict(): CrowdingVerdict {
-    const count = this.#count;
+    const { count, mean: time } = this;
     if (count < 3) return "unknown";
     const among = this.#among / count;
-    const time = this.#time / count;
     const amongVariance = this.#amongSquares / count - among * among;
     if (time <= 0 || amongVariance < (spreadMin * among) ** 2) return "unknown";
     const covariance = this.#products / count - among * time;
     const slope = covariance / amongVariance;
-    const timeVariance = Math.max(0, this.#timeSquares / count - time * time);
+    const timeVariance = this.variance;
     const unexplained = Math.max(0, timeVariance - slope * covariance);
     const elasticity = (slope * among) / time;
     const error = (errors * Math.sqrt(unexplained / (amongVariance * (count - 2))) * among) / time;

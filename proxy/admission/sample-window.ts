@@ -17,11 +17,9 @@ const comparedShareMin = 0.9;
 
 /** Some requests that ended one after the other at one limit, and what their times say together. Pure, O(1), no allocation. */
 export class SampleWindow {
-  readonly #crowding = new Crowding();
+  /** Keeps the times, and beside whom they came. */
+  readonly #times = new Crowding();
   #startMs = -1;
-  #count = 0;
-  #sum = 0;
-  #squares = 0;
   #inUseSum = 0;
   #peak = 0;
   #full = 0;
@@ -31,23 +29,17 @@ export class SampleWindow {
   /** Forgets what it holds and begins now. */
   begin(nowMs: number): void {
     this.#startMs = nowMs;
-    this.#count = 0;
-    this.#sum = 0;
-    this.#squares = 0;
     this.#inUseSum = 0;
     this.#peak = 0;
     this.#full = 0;
     this.#answered = 0;
     this.#minMs = Number.POSITIVE_INFINITY;
-    this.#crowding.clear();
+    this.#times.clear();
   }
 
   /** A request took `timeMs`; `inUse` were in use at its end, which was all of the limit or not, and `among` when it was admitted. */
   add(timeMs: number, inUse: number, among: number, isFull: boolean, isAnswered: boolean): void {
-    this.#count++;
-    this.#sum += timeMs;
-    this.#squares += timeMs * timeMs;
-    this.#crowding.add(among, timeMs);
+    this.#times.add(among, timeMs);
     this.#inUseSum += inUse;
     if (inUse > this.#peak) this.#peak = inUse;
     if (isFull) this.#full++;
@@ -56,12 +48,12 @@ export class SampleWindow {
   }
 
   get hasEnough(): boolean {
-    return this.#count >= samplesMin;
+    return this.#times.count >= samplesMin;
   }
 
   /** 0 without samples. */
   get meanMs(): number {
-    return this.#count === 0 ? 0 : Math.max(meanMsMin, this.#sum / this.#count);
+    return this.#times.count === 0 ? 0 : Math.max(meanMsMin, this.#times.mean);
   }
 
   get shortestMs(): number {
@@ -70,7 +62,7 @@ export class SampleWindow {
 
   /** Mean number in use. */
   get inUse(): number {
-    return this.#inUseSum / this.#count;
+    return this.#inUseSum / this.#times.count;
   }
 
   get peak(): number {
@@ -78,11 +70,11 @@ export class SampleWindow {
   }
 
   get isSaturated(): boolean {
-    return this.#full >= this.#count * saturatedShare;
+    return this.#full >= this.#times.count * saturatedShare;
   }
 
   get answeredShare(): number {
-    return this.#answered / this.#count;
+    return this.#answered / this.#times.count;
   }
 
   /** Answered requests a ms, by Little's law; counting over the window instead would err by a batch of workers that end together. */
@@ -92,21 +84,23 @@ export class SampleWindow {
 
   /** Standard deviation ÷ mean. */
   get variation(): number {
-    const mean = this.meanMs;
-    return Math.sqrt(Math.max(0, this.#squares / this.#count - mean * mean)) / mean;
+    return Math.sqrt(this.#times.variance) / this.meanMs;
   }
 
   /** Whether the times grow with the number in use. */
   get crowding(): CrowdingVerdict {
-    return this.answeredShare >= comparedShareMin ? this.#crowding.verdict() : "unknown";
+    return this.answeredShare >= comparedShareMin ? this.#times.verdict() : "unknown";
   }
 
   /** Whether the mean is known to `errorRatio`, where times were known to vary by `variation`. */
   isKnown(nowMs: number, errorRatio: number, variation: number): boolean {
+    const { meanMs } = this;
+    const { count, variance } = this.#times;
     const elapsedMs = nowMs - this.#startMs;
-    if (elapsedMs < this.meanMs * windowTimesMin) return false;
-    if (this.#count >= samplesMax || elapsedMs >= windowMsMax) return true;
-    const varies = Math.max(variation, this.variation);
-    return varies * varies <= errorRatio * errorRatio * this.#count;
+    if (elapsedMs < meanMs * windowTimesMin) return false;
+    if (count >= samplesMax || elapsedMs >= windowMsMax) return true;
+    // Squares on both sides: this is asked after each sample.
+    const errorMax = errorRatio * errorRatio * count;
+    return variation * variation <= errorMax && variance <= errorMax * meanMs * meanMs;
   }
 }
