@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
+import { addProcessMetrics } from "./process-metrics.ts";
 
 /** The metrics that every control plane has. */
 export interface PlaneMetrics {
@@ -11,7 +12,7 @@ export interface PlaneMetrics {
 export function createPlaneMetrics(labels: Readonly<Record<string, string>>): PlaneMetrics {
   const registry = new Registry();
   registry.setDefaultLabels(labels);
-  collectDefaultMetrics({ register: registry });
+  addProcessMetrics(registry);
   return {
     registry,
     busDropped: new Counter({ name: "atoll_bus_dropped_total", help: "Messages lost for want of room or of a connection; digests repair the gap.", registers: [registry] }),

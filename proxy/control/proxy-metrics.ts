@@ -1,11 +1,12 @@
-import { collectDefaultMetrics, Registry } from "prom-client";
+import { Registry } from "prom-client";
+import { addProcessMetrics } from "#federation/telemetry/process-metrics.ts";
 import { addCounter, addGauge } from "../admin/metrics.ts";
 import type { ControlLink } from "./control-link.ts";
 
 /** A registry with what every proxy shows: its process, its identity, and its ties to the plane. */
 export function createProxyRegistry(control: ControlLink): Registry {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  addProcessMetrics(registry);
   const { discovery, identityEvents } = control;
   addGauge(registry, {
     name: "atoll_svid_expiry_timestamp_seconds",
