@@ -1,6 +1,6 @@
-import { createServer } from "node:http";
 import type { Registry } from "prom-client";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
+import { createServer } from "#federation/runtime/node-http.ts";
 
 /** Where a process shows its metrics. */
 export interface MetricsServer extends AsyncDisposable {

@@ -1,7 +1,8 @@
-import { createServer, type ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { Explanation } from "#federation/routing/explain.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
+import { createServer } from "#federation/runtime/node-http.ts";
 
 /** What a proxy can show of itself. Everything is computed when asked for. */
 export interface AdminViews {

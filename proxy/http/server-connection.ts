@@ -1,7 +1,7 @@
-import { STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
 import type { OnReadOpts } from "node:net";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { STATUS_CODES } from "#federation/runtime/node-http.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import { Exchange } from "./exchange.ts";

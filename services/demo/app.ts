@@ -1,8 +1,9 @@
-import { Agent, createServer, request as httpRequest, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { openControlServer } from "#federation/runtime/control-socket.ts";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
+import { Agent, createServer, request as httpRequest } from "#federation/runtime/node-http.ts";
 import { numberParam } from "./control-params.ts";
 import type { DemoService } from "./demo-process.ts";
 

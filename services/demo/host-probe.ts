@@ -1,6 +1,7 @@
-import { Agent, createServer as createHttpServer, request as httpRequest, type Server as HttpServer } from "node:http";
+import type { Server as HttpServer } from "node:http";
 import { connect, createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
+import { Agent, createServer as createHttpServer, request as httpRequest } from "#federation/runtime/node-http.ts";
 
 const address = "127.0.0.1";
 /** So many rounds are under way at once, so that the processor never waits. */

@@ -1,8 +1,9 @@
-import { Agent, request as httpRequest } from "node:http";
+import type { Agent as HttpAgent } from "node:http";
 import { join } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { openControlServer } from "#federation/runtime/control-socket.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { Agent, request as httpRequest } from "#federation/runtime/node-http.ts";
 import { Arrivals } from "./arrivals.ts";
 import { numberParam, paramOf } from "./control-params.ts";
 import type { DemoService } from "./demo-process.ts";
@@ -112,7 +113,7 @@ class Users {
   readonly #config: UsersConfig;
   readonly #group: UsersGroup;
   readonly #clock: Clock;
-  readonly #agent: Agent;
+  readonly #agent: HttpAgent;
   readonly #log = new RequestWindows({ windowMs, capacity: windowsMax });
   readonly #waiting = new Set<{ readonly atLeast: number; resolve(): void }>();
   readonly inFlight = new InFlightLog(finishedKept);
