@@ -85,6 +85,18 @@ describe("an application behind admission", () => {
     }
   });
 
+  it.each([[59, 850, 2_000], [30, 1_800, 3_000], [20, 2_500, 3_000], [15, 4_000, 4_000]])("of %d requests a second that becomes slower while they come, up to %d ms after %d ms, is let alone once a probe has found no queue", (perSecond, slowMs, afterMs) => {
+    // On a host that has just started everything, times grow with the number in use and are no queue's. Half of the seeds
+    // are taken for one all the same, and lost nine tenths of their users for the next twenty seconds.
+    for (let seed = 1; seed <= 30; seed++) {
+      const service: ServiceTime = (random, nowMs) => (nowMs < afterMs ? 80 + (slowMs - 80) * (nowMs / afterMs) : slowMs) * (1 + 0.02 * random.next());
+      const result = simulate({ seed, workers: 1_000, service, rate: () => perSecond, durationMs: 30_000, deadlineMs: 15_000 });
+      const refusedLate = result.seen.filter(({ outcome, atMs }) => outcome === "refused" && atMs > afterMs + 3 * slowMs);
+      expect(refusedLate).toEqual([]);
+      expect(result.limits.at(-1)).toBeGreaterThanOrEqual(100);
+    }
+  });
+
   it("alone would answer nobody in time", () => {
     const [app] = apps as readonly [App, ...App[]];
     expect(goodput(run(app, 1.5, { isOpen: true }), 4_000, 9_000)).toBeLessThan(5);

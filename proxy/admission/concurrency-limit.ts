@@ -34,6 +34,12 @@ const slowRatio = 2;
 const shrinkTriedRatio = 0.7;
 /** One that has outgrown what the latest probe found by this much is tried, too. */
 const outgrownRatio = 1.6;
+/** That probe lets in this share of those among whom the times were taken: a queue's would be as much shorter … */
+const firstProbeRatio = 0.4;
+/** … and when this share of them is left, there was no queue. */
+const shorterMax = 0.7;
+/** So many in a row are enough when each of them took as long. */
+const asLongMin = 4;
 /** While a probe keeps this share of the throughput, the knee lies lower still. */
 const throughputShareMin = 0.92;
 /** Where fewer than this share of a window were answered before their callers left, the limit is halved … */
@@ -114,6 +120,9 @@ export class ConcurrencyLimit {
   // The probe under way: what was before it.
   #probing = false;
   #probeStartMs = 0;
+  /** Of a search below a guess, until its first window has ended: the limit and the time before it. */
+  #guess = 0;
+  #guessMs = 0;
   #throughput = 0;
   #windows = 0;
   /** What the latest probe found. */
@@ -173,14 +182,21 @@ export class ConcurrencyLimit {
    */
   sample(nowMs: number, latencyMs: number, inUse: number, among: number, isAnswered: boolean): boolean {
     if (this.#settling && !this.#settled(nowMs, inUse)) return false;
+    // Admitted before the first probe: it has waited behind others.
+    if (this.#guess > 0 && among > Math.ceil(this.#limit)) return false;
     if (!this.#isBegun) this.#window.begin(nowMs);
     this.#isBegun = true;
     const window = this.#window;
     const usualMs = Math.max(this.#baselineMs, this.#latencyMs, window.meanMs);
     const clippedMs = usualMs > 0 && latencyMs > usualMs * clipRatio ? usualMs * clipRatio : latencyMs;
     window.add(clippedMs, inUse, among, inUse >= Math.floor(this.#limit), isAnswered);
+    if (this.#guess > 0 && window.count >= asLongMin && window.shortestMs > this.#guessMs * shorterMax) {
+      this.#latencyMs = window.meanMs;
+      this.#keepGuess(nowMs);
+      return true;
+    }
     if (!window.hasEnough) return false;
-    const isGuessTooHigh = this.#isGuessTooHigh();
+    const isGuessTooHigh = this.#isGuessTooHigh(nowMs);
     if (!isGuessTooHigh && !window.isKnown(nowMs, this.#probing ? probeErrorRatioMax : errorRatioMax, this.#variation)) return false;
     this.#close(nowMs, isGuessTooHigh);
     window.begin(nowMs);
@@ -209,14 +225,14 @@ export class ConcurrencyLimit {
     if (answeredShare < answeredShareMin && peak >= Math.floor(this.#limit) * leftUsedRatio) this.#backOff();
     else if (this.#probing) this.#conclude(nowMs);
     // The number in use still grows, ahead of the times, so that their quotient says too much of the throughput.
-    else if (isGuessTooHigh) this.#search(nowMs, 0, inUse, probeRatioMin);
+    else if (isGuessTooHigh) this.#searchBelowGuess(nowMs, inUse);
     else this.#follow(nowMs);
   }
 
   /** Before the first probe the limit is only a guess: requests that wait for each other below it are reason enough for one. */
-  #isGuessTooHigh(): boolean {
+  #isGuessTooHigh(nowMs: number): boolean {
     const { inUse, meanMs, shortestMs } = this.#window;
-    if (this.#knee > 0 || this.#probing || inUse < firstProbeMin) return false;
+    if (this.#knee > 0 || this.#probing || inUse < firstProbeMin || nowMs < this.#restUntilMs) return false;
     const baselineMs = this.#baselineMs > 0 ? this.#baselineMs : shortestMs;
     return meanMs > Math.max(baselineMs, this.#grainMs) * slowRatio && this.#window.crowding === "waits";
   }
@@ -249,7 +265,14 @@ export class ConcurrencyLimit {
   /** Most callers had left when their turn came: whatever else is true, fewer must be let in until that ends. */
   #backOff(): void {
     this.#probing = false;
+    this.#guess = 0;
     this.#set(this.#limit * backOffRatio);
+  }
+
+  #searchBelowGuess(nowMs: number, inUse: number): void {
+    this.#guess = this.#limit;
+    this.#guessMs = this.#latencyMs;
+    this.#search(nowMs, 0, inUse, Math.min(probeRatioMin, (this.#window.among * firstProbeRatio) / inUse));
   }
 
   /** Begins to look for the knee below what is in use; `throughput` is 0 where it is not known. */
@@ -276,6 +299,11 @@ export class ConcurrencyLimit {
   /** The window of a probe: was it only queueing that the smaller number took away? */
   #conclude(nowMs: number): void {
     const { throughput, inUse } = this.#window;
+    if (this.#guess > 0 && this.#latencyMs > this.#guessMs * shorterMax) {
+      this.#keepGuess(nowMs);
+      return;
+    }
+    this.#guess = 0;
     if (throughput < this.#throughput * throughputShareMin) {
       this.#finish(nowMs);
       return;
@@ -284,6 +312,17 @@ export class ConcurrencyLimit {
     this.#throughput = (this.#throughput * this.#windows + throughput) / (this.#windows + 1);
     this.#windows++;
     this.#probe(nowMs, inUse, probeRatio);
+  }
+
+  /** A quarter of the requests takes as long as all of them did: the application has become slow, and they do not wait for each other. */
+  #keepGuess(nowMs: number): void {
+    const guess = this.#guess;
+    this.#guess = 0;
+    this.#probing = false;
+    this.#baselineMs = this.#latencyMs;
+    this.#restUntilMs = nowMs + (nowMs - this.#probeStartMs) * restRatioMin;
+    this.#set(guess);
+    this.#isBegun = false;
   }
 
   /** By Little's law: what the application carried, each for the time that it takes without waiting. */
@@ -297,6 +336,7 @@ export class ConcurrencyLimit {
     this.#restUntilMs = nowMs + tookMs * restRatioMin;
     this.#nextProbeMs = nowMs + Math.max(isConfirmed ? probeIntervalMs : 0, tookMs * this.#restRatio);
     this.#probing = false;
+    this.#guess = 0;
     this.#set(this.#above(this.#knee));
   }
 

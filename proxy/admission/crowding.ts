@@ -23,7 +23,7 @@ const explainedMin = 0.8;
  */
 export class Crowding {
   #count = 0;
-  #among = 0;
+  #amongSum = 0;
   #time = 0;
   #amongSquares = 0;
   #timeSquares = 0;
@@ -32,7 +32,7 @@ export class Crowding {
   /** A request was admitted as the `among`-th in use and took `timeMs`. */
   add(among: number, timeMs: number): void {
     this.#count++;
-    this.#among += among;
+    this.#amongSum += among;
     this.#time += timeMs;
     this.#amongSquares += among * among;
     this.#timeSquares += timeMs * timeMs;
@@ -41,7 +41,7 @@ export class Crowding {
 
   clear(): void {
     this.#count = 0;
-    this.#among = 0;
+    this.#amongSum = 0;
     this.#time = 0;
     this.#amongSquares = 0;
     this.#timeSquares = 0;
@@ -50,6 +50,11 @@ export class Crowding {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Of the numbers in use; NaN without any. */
+  get among(): number {
+    return this.#amongSum / this.#count;
   }
 
   /** Of the times; NaN without any. */
@@ -66,7 +71,7 @@ export class Crowding {
   verdict(): CrowdingVerdict {
     const { count, mean: time } = this;
     if (count < 3) return "unknown";
-    const among = this.#among / count;
+    const among = this.#amongSum / count;
     const amongVariance = this.#amongSquares / count - among * among;
     if (time <= 0 || amongVariance < (spreadMin * among) ** 2) return "unknown";
     const covariance = this.#products / count - among * time;

@@ -47,6 +47,10 @@ export class SampleWindow {
     if (timeMs < this.#minMs) this.#minMs = timeMs;
   }
 
+  get count(): number {
+    return this.#times.count;
+  }
+
   get hasEnough(): boolean {
     return this.#times.count >= samplesMin;
   }
@@ -63,6 +67,11 @@ export class SampleWindow {
   /** Mean number in use. */
   get inUse(): number {
     return this.#inUseSum / this.#times.count;
+  }
+
+  /** Mean number in use, as the requests were admitted. */
+  get among(): number {
+    return this.#times.among;
   }
 
   get peak(): number {
