@@ -11,6 +11,7 @@ import type { CalleeStreamOwner } from "./callee-stream.ts";
 import { frameKinds, goawayCodes, preludeBytes, resetCodes } from "./frames.ts";
 import type { HopLimits } from "./frames.ts";
 import { createHeadParser } from "./head-parser.ts";
+import { HopPings } from "./hop-pings.ts";
 import { HopLink } from "./hop-link.ts";
 import type { HopFault, LinkUser } from "./hop-link.ts";
 import type { StreamFlow } from "./stream-flow.ts";
@@ -47,6 +48,7 @@ export class CalleeSession implements LinkUser, CalleeStreamOwner, TimerOwner {
   readonly #streams = new Map<number, CalleeStream>();
   readonly #spares: CalleeStream[] = [];
   readonly #report: () => LoadReport;
+  readonly #pings = new HopPings();
   #lastId = 0;
   #heardMs: number;
   #isDraining = false;
@@ -170,15 +172,23 @@ export class CalleeSession implements LinkUser, CalleeStreamOwner, TimerOwner {
 
   onStreamData(id: number, buffer: Buffer, from: number, to: number, end: boolean): void {
     if (id === 0 || (id > this.#lastId && !this.#isDraining)) return this.link.fail("protocol");
+    this.#measureWay();
     this.#streams.get(id)?.onData(buffer, from, to, end);
+  }
+
+  /** A body that comes needs windows that follow the way, and only who asks knows how long that is. */
+  #measureWay(): void {
+    const nonce = this.#pings.due(this.#engine.nowMs(), false);
+    if (nonce !== 0) this.link.sendPing(nonce);
   }
 
   onReadEnd(): void {
     // Bodies are passed on as they arrive.
   }
 
-  onPong(): void {
-    // Nobody asked; it is counted like every frame that carries nothing.
+  onPong(nonce: number): void {
+    this.#pings.answered(nonce, this.#engine.nowMs());
+    this.link.roundTripMs = this.#pings.roundTripMs;
   }
 
   onGoaway(): void {
