@@ -16,6 +16,8 @@ const homeRatioMin = 0.99;
 const slownessMax = 1.5;
 /** … but a host that has much to do answers each hop a little later. Ms. */
 const slackMs = 250;
+/** Answers so much quicker than the work are those to requests of before: work that has just become longer is not answered yet. */
+const quicknessMin = 0.5;
 /** The first window seen may be this much younger than the guard looks back. Ms. */
 const startSlackMs = 1_000;
 
@@ -34,6 +36,7 @@ function objectionOf({ region, windows, workMs }: GuardedUsers, sinceMs: number)
   const { ok, okTotal, failed, p50Ms } = sumWindows(windows.filter((window) => window.startMs >= sinceMs));
   if (okTotal === 0 || p50Ms === null) return `nobody answers ${region}'s users`;
   if (failed > 0) return `${failed} requests of ${region}'s users failed`;
+  if (p50Ms < quicknessMin * workMs) return `${region}'s users have no answers yet to requests of ${workMs} ms of work`;
   const home = ok[region] ?? 0;
   if (home / okTotal < homeRatioMin) return `${okTotal - home} of ${okTotal} answers to ${region}'s users came from elsewhere`;
   if (p50Ms > slownessMax * workMs + slackMs) return `${region}'s users wait ${Math.round(p50Ms)} ms for ${workMs} ms of work`;

@@ -61,6 +61,8 @@ const shownMs = 1_000;
 const quietWithinMs = 10_000;
 /** At the lowest rate, after which the drill goes on unless nobody answers at all. */
 const quietWithinMsAtLowest = 45_000;
+/** Besides, so many times the work on a request: until the first is answered, and until callers' sidecars know how long it takes. */
+const answeredTimes = 2;
 const inFlightWithinMs = 10_000;
 const inFlightTriesMax = 3;
 /** When too few are in flight, the storefront's work becomes so much longer. */
@@ -155,7 +157,8 @@ class RegionLossDrill {
     const { hooks, region } = this.#options;
     for (;;) {
       const lower = lowerRate(this.#load.ratePerSecond);
-      const objection = await this.#objectionAfter(lower === undefined ? quietWithinMsAtLowest : quietWithinMs);
+      const patienceMs = lower === undefined ? quietWithinMsAtLowest : quietWithinMs;
+      const objection = await this.#objectionAfter(patienceMs + answeredTimes * this.#load.workMs);
       if (objection === undefined) return;
       if (lower === undefined) {
         const { okTotal } = sumWindows(this.#home.windows.filter((window) => window.startMs >= this.#options.clock.nowMs() - healthyForMs - this.#home.windowMs));
