@@ -15,13 +15,8 @@ import type { SessionOwner } from "./caller-session.ts";
 import { defaultHopLimits } from "./frames.ts";
 import type { HopLimits } from "./frames.ts";
 import type { HopFault } from "./hop-link.ts";
+import { sessionsWanted } from "./sessions-wanted.ts";
 
-/** Sessions to one target: more serve nothing but the spread over instances behind a gateway. */
-const sessionsMax = 16;
-/** So many requests at a time have a session of their own: one packet that is lost holds up no more than these. */
-const streamsPerSession = 256;
-/** Behind a gateway another session, and so perhaps another instance, comes with so many requests at a time. */
-const streamsPerInstance = 4;
 /** After a session that led to an instance which we had already, the next try waits; twice as long each time. Ms. */
 const spreadPauseMs = { first: 500, max: 60_000 } as const;
 /** What is answered by an older sidecar is asked again for the hop's protocol after this. Ms. */
@@ -34,7 +29,7 @@ interface Waiting {
 
 /**
  * The way to one target of the mesh: requests share a few sessions. One is enough, and is what a path needs warm; more come
- * with hundreds of requests at a time, and behind a gateway to reach several instances. To an older sidecar, and for requests
+ * with hundreds of requests at a time, on a long way with a few, and behind a gateway to reach several instances. To an older sidecar, and for requests
  * that need a connection of their own, an HTTP/1.1 pool stands in.
  */
 export class MeshPool implements UpstreamPool, SessionOwner {
@@ -102,6 +97,13 @@ export class MeshPool implements UpstreamPool, SessionOwner {
     sum.queueDelayMs /= count;
     sum.utilizationRatio /= count;
     return sum;
+  }
+
+  /** The longest that a session has measured; 0 until one has. */
+  get roundTripMs(): number {
+    let longestMs = 0;
+    for (const { link } of this.#sessions) longestMs = Math.max(longestMs, link.roundTripMs);
+    return longestMs;
   }
 
   get connections(): number {
@@ -295,15 +297,9 @@ export class MeshPool implements UpstreamPool, SessionOwner {
       usable++;
       streams += session.streams;
     }
-    if (usable >= this.#wanted(streams)) return;
+    if (usable >= sessionsWanted(streams, this)) return;
     if (usable > 0 && nowMs < this.#spreadAtMs) return;
     if (this.#turns.mayHandshake(this)) this.#open();
-  }
-
-  #wanted(streams: number): number {
-    const byLoad = 1 + Math.floor(streams / streamsPerSession);
-    const bySpread = Math.min(this.instances, 1 + Math.floor(streams / streamsPerInstance));
-    return Math.min(sessionsMax, Math.max(byLoad, bySpread));
   }
 
   #open(): void {
