@@ -33,13 +33,13 @@ function readArguments(args: readonly string[]): SeriesOptions {
   return { runs, engines: values.engines !== undefined, burners, keep: values.keep };
 }
 
-/** Runs the series; true when every run passed. */
-async function runSeries(options: SeriesOptions): Promise<boolean> {
+/** Runs the series; true when every run passed. `signal` ends it, and what the present run has started. */
+async function runSeries(options: SeriesOptions, signal: AbortSignal): Promise<boolean> {
   using _ = Burners.start(options.burners);
   let missed = 0;
   for (let run = 1; run <= options.runs; run++) {
     const startMs = systemClock.monotonicMs();
-    const { isPassed, line } = await runOne(options, `run-${run}`);
+    const { isPassed, line } = await runOne(options, `run-${run}`, signal);
     const took = ((systemClock.monotonicMs() - startMs) / 1000).toFixed(0);
     process.stdout.write(`${`${run}/${options.runs}`.padStart(5)}  ${isPassed ? "passed" : "missed"}  ${line}, ${took} s in all\n`);
     if (!isPassed) missed++;
@@ -49,10 +49,11 @@ async function runSeries(options: SeriesOptions): Promise<boolean> {
   return missed === 0;
 }
 
-async function runOne(options: SeriesOptions, name: string): Promise<{ readonly isPassed: boolean; readonly line: string }> {
+async function runOne(options: SeriesOptions, name: string, signal: AbortSignal): Promise<{ readonly isPassed: boolean; readonly line: string }> {
   using place = new Place();
   try {
-    const { command, report } = await runDemoOnce(place, options.engines);
+    const { command, report } = await runDemoOnce(place, options.engines, signal);
+    signal.throwIfAborted();
     if (report === undefined) {
       keep(options, name, place, command.stdout + command.stderr);
       return { isPassed: false, line: `no report, exit code ${command.code}: ${command.stderr.trim().split("\n").at(-1) ?? ""}` };
@@ -74,9 +75,11 @@ function keep(options: SeriesOptions, name: string, place: Place, text: string):
   cpSync(place.dataDir, directory, { recursive: true, filter: (path) => path.endsWith(".log") || statSync(path).isDirectory() });
 }
 
+const stopper = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stopper.abort());
 try {
-  process.exitCode = (await runSeries(readArguments(process.argv.slice(2)))) ? 0 : 1;
+  process.exitCode = (await runSeries(readArguments(process.argv.slice(2)), stopper.signal)) ? 0 : 1;
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${usage}\n`);
-  process.exitCode = 2;
+  process.stderr.write(stopper.signal.aborted ? "stopped\n" : `${error instanceof Error ? error.message : String(error)}\n${usage}\n`);
+  process.exitCode = stopper.signal.aborted ? 130 : 2;
 }

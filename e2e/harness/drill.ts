@@ -49,11 +49,11 @@ export const shiftMsMax = { quiet: 1_000, busy: 2_000 } as const;
 /** A host with a neighbour takes minutes for what a quiet one does in one. */
 const demoWithinMs = 480_000;
 
-/** Runs `atoll demo --once --report` on `place`, with real engines when asked for. */
-export async function runDemoOnce(place: Place, engines: boolean): Promise<DrillRun> {
+/** Runs `atoll demo --once --report` on `place`, with real engines when asked for; `signal` ends it early, without a report. */
+export async function runDemoOnce(place: Place, engines: boolean, signal?: AbortSignal): Promise<DrillRun> {
   const file = join(place.directory, "report.json");
   rmSync(file, { force: true });
-  const command = await place.atollWithin(demoWithinMs, "demo", "--once", "--report", file, ...(engines ? ["--engines", "etcd,nats"] : []));
+  const command = await place.atollWithin({ timeout: demoWithinMs, ...(signal && { signal }) }, "demo", "--once", "--report", file, ...(engines ? ["--engines", "etcd,nats"] : []));
   return { command, report: readReport(file) };
 }
 

@@ -64,13 +64,14 @@ export class Place implements Disposable {
 
   /** Runs `atoll …` on this place's federation, as a process of its own. */
   atoll(...args: readonly string[]): Promise<CommandResult> {
-    return this.atollWithin(commandWithinMs, ...args);
+    return this.atollWithin({ timeout: commandWithinMs }, ...args);
   }
 
-  atollWithin(timeout: number, ...args: readonly string[]): Promise<CommandResult> {
+  /** With bounds of its own; `signal` ends the command as an operator would, so that it cleans up. */
+  atollWithin(limits: { readonly timeout: number; readonly signal?: AbortSignal }, ...args: readonly string[]): Promise<CommandResult> {
     return new Promise((resolve) => {
       const all = [join(home, "bin/atoll.cjs"), "--name", this.name, "--data", this.dataDir, ...args];
-      execFile(process.execPath, all, { cwd: this.directory, env: { ...this.env }, timeout, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+      execFile(process.execPath, all, { cwd: this.directory, env: { ...this.env }, ...limits, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
         resolve({ code, stdout, stderr });
       });

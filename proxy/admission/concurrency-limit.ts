@@ -30,16 +30,16 @@ const probeRatioMin = 0.25;
 const firstProbeMin = 16;
 /** … and take so many times as long as at first because they wait for each other. */
 const slowRatio = 2;
-/** A saturated limit that should shrink by more than this is tried at once: see `#conclude`. */
-const shrinkTriedRatio = 0.7;
-/** One that has outgrown what the latest probe found by this much is tried, too. */
-const outgrownRatio = 1.6;
-/** That probe lets in this share of those among whom the times were taken: a queue's would be as much shorter … */
+/** It lets in this share of those among whom the times were taken: a queue's would be as much shorter … */
 const firstProbeRatio = 0.4;
 /** … and when this share of them is left, there was no queue. */
 const shorterMax = 0.7;
 /** So many in a row are enough when each of them took as long. */
 const asLongMin = 4;
+/** A saturated limit that should shrink by more than this is tried at once: see `#conclude`. */
+const shrinkTriedRatio = 0.7;
+/** One that has outgrown what the latest probe found by this much is tried, too. */
+const outgrownRatio = 1.6;
 /** While a probe keeps this share of the throughput, the knee lies lower still. */
 const throughputShareMin = 0.92;
 /** Where fewer than this share of a window were answered before their callers left, the limit is halved … */

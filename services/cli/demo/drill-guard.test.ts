@@ -24,6 +24,7 @@ describe("the guard of a drill", () => {
     ["nobody who answers", windows(3_000, { ok: {}, latencies: [] }), "nobody answers"],
     ["failures", windows(3_000, { failed: 1 }), "20 requests of eu's users failed"],
     ["answers to what was asked before the work became longer", windows(3_000, { latencyMs: 80 }), "no answers yet to requests of 170 ms of work"],
+    ["users of whom most wait for their first answer", windows(3_000, { ok: { eu: 4 } }), "80 answers to 200 requests so far"],
     ["answers from elsewhere", windows(3_000, { ok: { eu: 8, us: 2 } }), "40 of 200 answers"],
     ["a queue", windows(3_000, { latencyMs: 1_500 }), "eu's users wait 1500 ms for 170 ms of work"],
   ])("objects to %s", (_what, list, text) => {

@@ -18,6 +18,8 @@ const slownessMax = 1.5;
 const slackMs = 250;
 /** Answers so much quicker than the work are those to requests of before: work that has just become longer is not answered yet. */
 const quicknessMin = 0.5;
+/** Of what is asked so much is answered in the same time, once as many end as begin; chance takes some of a few. */
+const answeredMin = 0.7;
 /** The first window seen may be this much younger than the guard looks back. Ms. */
 const startSlackMs = 1_000;
 
@@ -33,10 +35,11 @@ export function drillObjection(users: readonly GuardedUsers[], nowMs: number): s
 function objectionOf({ region, windows, workMs }: GuardedUsers, sinceMs: number): string | undefined {
   const [first] = windows;
   if (first === undefined || first.startMs > sinceMs + startSlackMs) return `${region}'s users have only begun to call`;
-  const { ok, okTotal, failed, p50Ms } = sumWindows(windows.filter((window) => window.startMs >= sinceMs));
+  const { sent, ok, okTotal, failed, p50Ms } = sumWindows(windows.filter((window) => window.startMs >= sinceMs));
   if (okTotal === 0 || p50Ms === null) return `nobody answers ${region}'s users`;
   if (failed > 0) return `${failed} requests of ${region}'s users failed`;
   if (p50Ms < quicknessMin * workMs) return `${region}'s users have no answers yet to requests of ${workMs} ms of work`;
+  if (okTotal < answeredMin * sent) return `${region}'s users have ${okTotal} answers to ${sent} requests so far`;
   const home = ok[region] ?? 0;
   if (home / okTotal < homeRatioMin) return `${okTotal - home} of ${okTotal} answers to ${region}'s users came from elsewhere`;
   if (p50Ms > slownessMax * workMs + slackMs) return `${region}'s users wait ${Math.round(p50Ms)} ms for ${workMs} ms of work`;
