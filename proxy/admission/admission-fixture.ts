@@ -22,6 +22,8 @@ export interface LoadCase {
   readonly seenAt?: (nowMs: number) => number;
   /** Callers leave after this; the application works on all the same. */
   readonly deadlineMs?: number;
+  /** After how long a caller who came at a time asks elsewhere; undefined when he waits. */
+  readonly movesOn?: (nowMs: number) => number | undefined;
   /** The share of each class; all `default` when absent. */
   readonly classes?: readonly [critical: number, normal: number, sheddable: number];
   /** Without admission: what the application alone would do. */
@@ -179,6 +181,14 @@ export function simulate(load: LoadCase): LoadResult {
     });
     leavingAt.push(ticket.deadlineMs);
     if (leaving.length - gone === 1) agenda.at(ticket.deadlineMs, leave);
+    const movesOnMs = load.movesOn?.(startMs);
+    if (movesOnMs !== undefined) {
+      agenda.at(startMs + movesOnMs, () => {
+        if (isOver) return;
+        end("abandoned");
+        admission.leave(ticket, agenda.nowMs, "movedOn");
+      });
+    }
     if (load.isOpen === true) {
       forward();
       return;

@@ -97,6 +97,23 @@ describe("an application behind admission", () => {
     }
   });
 
+  it.each([[4, 56, 1_072, 520, 250], [56, 56, 1_072, 520, 400], [27, 27, 2_228, 500, 500], [100, 100, 580, 300, 200]])("that %d and then %d requests a second find slow is let alone, though the first callers ask elsewhere", (before, perSecond, slowMs, moveMs, spanMs) => {
+    // Those who stay came among more than those who left, and beside quick answers from before that looks like a queue: half of
+    // these seeds refused a hundred users for it.
+    for (let seed = 1; seed <= 20; seed++) {
+      const { seen } = simulate({
+        seed,
+        workers: 1_000,
+        service: (random, nowMs) => (nowMs < 5_000 ? 80 : slowMs) * (1 + 0.02 * random.next()),
+        rate: (nowMs) => (nowMs < 5_000 ? before : perSecond),
+        durationMs: 20_000,
+        deadlineMs: 15_000,
+        movesOn: (nowMs) => (nowMs >= 5_000 && nowMs < 5_000 + spanMs ? moveMs : undefined),
+      });
+      expect(seen.filter(({ outcome }) => outcome === "refused")).toEqual([]);
+    }
+  });
+
   it("alone would answer nobody in time", () => {
     const [app] = apps as readonly [App, ...App[]];
     expect(goodput(run(app, 1.5, { isOpen: true }), 4_000, 9_000)).toBeLessThan(5);

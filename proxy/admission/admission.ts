@@ -154,6 +154,7 @@ export class Admission {
       this.endStream(ticket);
       return;
     }
+    if (departure === "movedOn") this.limit.miss();
     if (departure === "givenUp" && nowMs - ticket.sinceMs > this.limit.leastMs) this.#sample(nowMs, ticket, false);
     this.#free(ticket);
     if (departure !== "over") this.#inUse += this.#ghosts.add(ticket.sinceMs);

@@ -170,6 +170,11 @@ export class ConcurrencyLimit {
     return this.#probing;
   }
 
+  /** A request's caller asks elsewhere, being used to quicker answers: its time will not be known. */
+  miss(): void {
+    this.#window.miss();
+  }
+
   /** Forgets the samples of the window under way: they say more of us than of the application. */
   discard(nowMs: number): void {
     this.#window.begin(nowMs);

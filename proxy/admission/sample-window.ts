@@ -12,7 +12,7 @@ const windowTimesMin = 2;
 const meanMsMin = 0.001;
 /** The limit was saturated when all of it was in use for this share of the samples. */
 const saturatedShare = 0.8;
-/** Times say whose they are when so many were answered: those that were given up end when their callers please. */
+/** Times say whose they are when so many were answered: those that were given up end when their callers please, and the ones that are left are those who came among more. */
 const comparedShareMin = 0.9;
 
 /** Some requests that ended one after the other at one limit, and what their times say together. Pure, O(1), no allocation. */
@@ -24,6 +24,7 @@ export class SampleWindow {
   #peak = 0;
   #full = 0;
   #answered = 0;
+  #missed = 0;
   #minMs = Number.POSITIVE_INFINITY;
 
   /** Forgets what it holds and begins now. */
@@ -33,6 +34,7 @@ export class SampleWindow {
     this.#peak = 0;
     this.#full = 0;
     this.#answered = 0;
+    this.#missed = 0;
     this.#minMs = Number.POSITIVE_INFINITY;
     this.#times.clear();
   }
@@ -45,6 +47,11 @@ export class SampleWindow {
     if (isFull) this.#full++;
     if (isAnswered) this.#answered++;
     if (timeMs < this.#minMs) this.#minMs = timeMs;
+  }
+
+  /** A request has left, and nobody will know what it would have taken. */
+  miss(): void {
+    this.#missed++;
   }
 
   get count(): number {
@@ -98,7 +105,7 @@ export class SampleWindow {
 
   /** Whether the times grow with the number in use. */
   get crowding(): CrowdingVerdict {
-    return this.answeredShare >= comparedShareMin ? this.#times.verdict() : "unknown";
+    return this.#answered >= comparedShareMin * (this.#times.count + this.#missed) ? this.#times.verdict() : "unknown";
   }
 
   /** Whether the mean is known to `errorRatio`, where times were known to vary by `variation`. */
