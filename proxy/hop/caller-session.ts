@@ -105,6 +105,11 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
     return this.#streams.size;
   }
 
+  /** How long the way is, ms; 0 until known. */
+  get wayMs(): number {
+    return this.#pings.wayMs;
+  }
+
   /** True while it takes one more request. */
   get hasRoom(): boolean {
     return this.ready && !this.draining && !this.#closed && this.#streams.size < Math.min(this.#peerStreamsMax, this.#owner.hopLimits.streamsMax) && this.#lastId < streamIdMax;

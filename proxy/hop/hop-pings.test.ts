@@ -40,6 +40,15 @@ describe("pings in band", () => {
     }
   });
 
+  test("a way is as long as the shortest of three echoes: a busy process makes some late, and says nothing by one", () => {
+    const pings = new HopPings();
+    measured(pings, [300, 40]);
+    expect(pings.wayMs).toBe(0);
+    const busy = new HopPings();
+    measured(busy, [300, 3, 250]);
+    expect(busy.wayMs).toBeCloseTo(3);
+  });
+
   test("any byte breaks the silence", () => {
     const pings = new HopPings();
     let nowMs = measured(pings, [10]) + 10_000;

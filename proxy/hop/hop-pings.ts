@@ -8,6 +8,8 @@ const busyPingMs = 60;
 /** Without requests: often enough that a dead path is known before it is needed, and that nothing on the way forgets it. */
 const idlePingMs = 10_000;
 const idleLookMs = 1_000;
+/** So many echoes say how long the way is. */
+const wayEchoesMin = 3;
 
 /**
  * Pings in band: when to ask, what an answer says of the way, and when silence is too long. Any byte breaks the silence, so a
@@ -16,6 +18,8 @@ const idleLookMs = 1_000;
  */
 export class HopPings {
   readonly #way = createRoundTrip();
+  #echoes = 0;
+  #shortestMs = Number.POSITIVE_INFINITY;
   #nonce = 0;
   /** The ping that has no answer yet, or 0. */
   #openNonce = 0;
@@ -25,6 +29,11 @@ export class HopPings {
   /** Smoothed, ms; 0 until measured. */
   get roundTripMs(): number {
     return this.#way.smoothedMs ?? 0;
+  }
+
+  /** How long the way itself is, ms: the shortest echo of several, since a busy process makes each of them late; 0 until known. */
+  get wayMs(): number {
+    return this.#echoes < wayEchoesMin ? 0 : this.#shortestMs;
   }
 
   /** Bytes came. */
@@ -55,6 +64,8 @@ export class HopPings {
   answered(nonce: number, nowMs: number): void {
     if (nonce !== this.#openNonce) return;
     this.#openNonce = 0;
+    this.#echoes++;
+    this.#shortestMs = Math.min(this.#shortestMs, nowMs - this.#askedMs);
     recordEcho(this.#way, nowMs - this.#askedMs, nowMs);
   }
 

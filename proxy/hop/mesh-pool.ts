@@ -99,11 +99,11 @@ export class MeshPool implements UpstreamPool, SessionOwner {
     return sum;
   }
 
-  /** The longest that a session has measured; 0 until one has. */
-  get roundTripMs(): number {
-    let longestMs = 0;
-    for (const { link } of this.#sessions) longestMs = Math.max(longestMs, link.roundTripMs);
-    return longestMs;
+  /** How long the way is, ms, as the session knows it that has found it shortest; 0 until one does. */
+  get wayMs(): number {
+    let shortestMs = 0;
+    for (const { wayMs } of this.#sessions) if (wayMs > 0 && (shortestMs === 0 || wayMs < shortestMs)) shortestMs = wayMs;
+    return shortestMs;
   }
 
   get connections(): number {

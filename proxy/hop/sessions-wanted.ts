@@ -15,14 +15,14 @@ const longSessionsMax = 4;
 export interface SessionTarget {
   /** How many instances answer behind its address. */
   readonly instances: number;
-  /** Smoothed; 0 until measured. */
-  readonly roundTripMs: number;
+  /** There and back, with nobody late, ms; 0 until known. */
+  readonly wayMs: number;
 }
 
 /** How many sessions so many requests at a time want: one where nothing is to be gained by more. */
-export function sessionsWanted(streams: number, { instances, roundTripMs }: SessionTarget): number {
+export function sessionsWanted(streams: number, { instances, wayMs }: SessionTarget): number {
   const byLoad = 1 + Math.floor(streams / streamsPerSession);
   const bySpread = Math.min(instances, 1 + Math.floor(streams / streamsPerInstance));
-  const byWay = instances > 1 || roundTripMs < longWayMs ? 1 : Math.min(longSessionsMax, 1 + Math.floor(streams / streamsPerLongSession));
+  const byWay = instances > 1 || wayMs < longWayMs ? 1 : Math.min(longSessionsMax, 1 + Math.floor(streams / streamsPerLongSession));
   return Math.min(sessionsMax, Math.max(byLoad, bySpread, byWay));
 }
