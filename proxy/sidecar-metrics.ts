@@ -1,6 +1,7 @@
 import type { Registry } from "prom-client";
 import { priorityClasses } from "#federation/model/priority-class.ts";
-import { addCounter, addGauge, addRequestMetrics, addStallMetrics } from "./admin/metrics.ts";
+import { addCounter, addGauge } from "#federation/telemetry/read-metrics.ts";
+import { addRequestMetrics, addStallMetrics } from "./admin/metrics.ts";
 import { addAdmissionMetrics, addLoopMetrics } from "./admission/admission-metrics.ts";
 import { isDeadline } from "./http/refusal.ts";
 import type { TelemetryStage } from "./http/telemetry-stage.ts";

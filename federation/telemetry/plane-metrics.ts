@@ -1,5 +1,6 @@
-import { Counter, Gauge, Registry } from "prom-client";
+import { Counter, Registry } from "prom-client";
 import { addProcessMetrics } from "./process-metrics.ts";
+import { addGauge as addReadGauge } from "./read-metrics.ts";
 
 /** The metrics that every control plane has. */
 export interface PlaneMetrics {
@@ -22,5 +23,5 @@ export function createPlaneMetrics(labels: Readonly<Record<string, string>>): Pl
 
 /** A gauge whose value is asked for when it is scraped. */
 export function addGauge(registry: Registry, name: string, help: string, read: () => number): void {
-  const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(read()) });
+  addReadGauge(registry, { name, help, read: (add) => add({}, read()) });
 }

@@ -1,7 +1,7 @@
 import type { Registry } from "prom-client";
 import { priorityClasses } from "#federation/model/priority-class.ts";
-import { addCounter, addGauge } from "../admin/metrics.ts";
-import type { AddSample } from "../admin/metrics.ts";
+import { addCounter, addGauge } from "#federation/telemetry/read-metrics.ts";
+import type { AddSample } from "#federation/telemetry/read-metrics.ts";
 import type { Admission } from "./admission.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 import type { LoopShedStage } from "./loop-shed-stage.ts";

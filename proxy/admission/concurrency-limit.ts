@@ -319,7 +319,7 @@ export class ConcurrencyLimit {
     this.#probe(nowMs, inUse, probeRatio);
   }
 
-  /** A quarter of the requests takes as long as all of them did: the application has become slow, and they do not wait for each other. */
+  /** Fewer requests take as long as all of them did: the application has become slow, and they do not wait for each other. */
   #keepGuess(nowMs: number): void {
     const guess = this.#guess;
     this.#guess = 0;
@@ -327,7 +327,6 @@ export class ConcurrencyLimit {
     this.#baselineMs = this.#latencyMs;
     this.#restUntilMs = nowMs + (nowMs - this.#probeStartMs) * restRatioMin;
     this.#set(guess);
-    this.#isBegun = false;
   }
 
   /** By Little's law: what the application carried, each for the time that it takes without waiting. */

@@ -1,6 +1,6 @@
 import { Registry } from "prom-client";
 import { addProcessMetrics } from "#federation/telemetry/process-metrics.ts";
-import { addCounter, addGauge } from "../admin/metrics.ts";
+import { addCounter, addGauge } from "#federation/telemetry/read-metrics.ts";
 import type { ControlLink } from "./control-link.ts";
 
 /** A registry with what every proxy shows: its process, its identity, and its ties to the plane. */

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { eventually, httpOrigin } from "../http/proxy-fixture.ts";
 import { defaultHopLimits, frameHeadBytes, frameKinds, kindMask, preludeBytes } from "./frames.ts";
 import { TestCallee } from "./hop-fixture.ts";
+import { bytesOf } from "./sessions.fuzz.ts";
 
 interface RawFrame {
   readonly kind: number;
@@ -23,11 +24,7 @@ class RawCaller implements Disposable {
   }
 
   send(kind: number, stream: number, payload: Buffer): void {
-    const head = Buffer.alloc(frameHeadBytes);
-    head.writeUIntBE(payload.length, 0, 3);
-    head[3] = kind;
-    head.writeUInt32BE(stream, 4);
-    this.#socket.write(Buffer.concat([head, payload]));
+    this.#socket.write(bytesOf([{ kind, stream, payload }]));
   }
 
   get frames(): readonly RawFrame[] {

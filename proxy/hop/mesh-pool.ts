@@ -29,8 +29,8 @@ interface Waiting {
 
 /**
  * The way to one target of the mesh: requests share a few sessions. One is enough, and is what a path needs warm; more come
- * with hundreds of requests at a time, on a long way with a few, and behind a gateway to reach several instances. To an older sidecar, and for requests
- * that need a connection of their own, an HTTP/1.1 pool stands in.
+ * with hundreds of requests at a time, on a long way with a few, and behind a gateway to reach several instances. To an
+ * older sidecar, and for requests that need a connection of their own, an HTTP/1.1 pool stands in.
  */
 export class MeshPool implements UpstreamPool, SessionOwner {
   readonly target: UpstreamTarget;

@@ -51,7 +51,8 @@ export const hostileFrames: fc.Arbitrary<readonly HostileFrame[]> = fc.array(
 
 const settings: HostileFrame = { kind: frameKinds.settings, stream: 0, payload: Buffer.from([0, 1, 0, 0, 0, 100, 0]) };
 
-function bytesOf(frames: readonly HostileFrame[]): Buffer {
+/** Frames as the wire has them. */
+export function bytesOf(frames: readonly HostileFrame[]): Buffer {
   return Buffer.concat(
     frames.map(({ kind, stream, payload: bytes }) => {
       const head = Buffer.alloc(frameHeadBytes);
