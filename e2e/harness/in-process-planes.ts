@@ -1,11 +1,15 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
+import type { AccessConfig } from "#federation/admin-api/access-config.ts";
+import { openAuditFile, type AuditFile } from "#federation/admin-api/audit-file.ts";
+import { parseAdminContext, type AdminContext } from "#federation/admin-api/admin-context.ts";
 import { AdminClient } from "#federation/admin-api/client.ts";
+import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
+import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import type { ClusterId, TrustDomainName } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { createSpiffeId } from "#federation/model/spiffe-id.ts";
@@ -42,6 +46,7 @@ export interface RunningPlane {
 interface Kept {
   readonly dataDir: string;
   readonly store: SqliteStore;
+  readonly audit: AuditFile;
 }
 
 /**
@@ -62,8 +67,8 @@ export class InProcessPlanes implements AsyncDisposable {
     return planes;
   }
 
-  async startGlobal(): Promise<RunningPlane> {
-    const { dataDir, store } = await this.#keep("global");
+  async startGlobal(access: AccessConfig = { bindings: [] }): Promise<RunningPlane> {
+    const { dataDir, store, audit } = await this.#keep("global");
     const metrics = createGlobalMetrics(systemClock);
     const config = {
       federation,
@@ -72,15 +77,20 @@ export class InProcessPlanes implements AsyncDisposable {
       advertiseAddress: address,
       store: { kind: "sqlite" },
       bus: { kind: "socket", path: "unused" },
+      access,
       logLevel: "info",
     } as const;
-    const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), ...common };
+    const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), audit, ...common };
     return await this.#run("global", (term, signal) => leadFederation(options, term, signal), () => metrics.registry.metrics());
   }
 
   /** Joins first where it has not. `signer`: this plane holds its trust domain's keys; otherwise it enrols with the plane named. */
-  async startCluster(cluster: string, role: { readonly signer: TrustDomainName } | { readonly enrolsAt: string }): Promise<RunningPlane> {
-    const { dataDir, store } = await this.#keep(cluster);
+  async startCluster(
+    cluster: string,
+    role: { readonly signer: TrustDomainName } | { readonly enrolsAt: string },
+    access: AccessConfig = { bindings: [] },
+  ): Promise<RunningPlane> {
+    const { dataDir, store, audit } = await this.#keep(cluster);
     const signer = "signer" in role ? TrustDomainSigner.open(role.signer, dataDir, systemClock.nowMs()) : undefined;
     const membership =
       (await loadMembership(dataDir)) ??
@@ -105,13 +115,14 @@ export class InProcessPlanes implements AsyncDisposable {
       advertiseAddress: address,
       store: { kind: "sqlite" },
       bus: { kind: "socket", path: "unused" },
+      access,
       globalJoinTokenFile: "",
       signer: signer === undefined ? { kind: "remote", tokenFile: enrolmentFile } : { kind: "own", trustDomain: signer.trustDomain },
       svidSeconds: 3_600,
       logLevel: "info",
     };
     const planeSvid = new WatchedValue(membership.svid);
-    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinGuard: new JoinGuard(systemClock), ...common };
+    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), audit, ...common };
     return await this.#run(cluster, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics());
   }
 
@@ -125,7 +136,22 @@ export class InProcessPlanes implements AsyncDisposable {
 
   /** An administrator's client of the global plane, or of a cluster's. */
   admin(cluster?: string): AdminClient {
-    const context = parseAdminContext(readFileSync(join(this.#dataDir("global"), "admin-context.json"), "utf8"));
+    return this.client(parseAdminContext(readFileSync(join(this.#dataDir("global"), "admin-context.json"), "utf8")), cluster);
+  }
+
+  /** A client by a named machine client's certificate, as `init --client` makes it. */
+  machine(name: string, cluster?: string): AdminClient {
+    const keys = FederationKeys.load(this.#dataDir("global"));
+    return this.client(parseAdminContext(readFileSync(keys.writeClientContext(name, systemClock.nowMs()), "utf8")), cluster);
+  }
+
+  /** A client by a token in `tokenFile`. */
+  bearer(tokenFile: string, cluster?: string): AdminClient {
+    const { server, federation: name, caPem } = parseAdminContext(readFileSync(join(this.#dataDir("global"), "admin-context.json"), "utf8"));
+    return this.client({ server, federation: name, caPem, tokenFile }, cluster);
+  }
+
+  client(context: AdminContext, cluster?: string): AdminClient {
     if (cluster === undefined) return new AdminClient({ context });
     const { admin = 0 } = this.#readPorts(cluster) ?? {};
     return new AdminClient({ context, server: `${address}:${admin}`, serverId: createSpiffeId(federation, "atoll", "plane", "cluster", cluster) });
@@ -143,7 +169,10 @@ export class InProcessPlanes implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#running].map((plane) => plane.stop()));
-    for (const { store } of this.#kept.values()) await store[Symbol.asyncDispose]();
+    for (const { store, audit } of this.#kept.values()) {
+      await store[Symbol.asyncDispose]();
+      await audit[Symbol.asyncDispose]();
+    }
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
@@ -187,7 +216,17 @@ export class InProcessPlanes implements AsyncDisposable {
   async #keep(name: string): Promise<Kept> {
     let kept = this.#kept.get(name);
     if (kept === undefined) {
-      kept = { dataDir: this.#dataDir(name), store: await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger }) };
+      const dataDir = this.#dataDir(name);
+      kept = {
+        dataDir,
+        store: await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger }),
+        audit: await openAuditFile({
+          path: join(dataDir, "audit", "audit.jsonl"),
+          onFailure: (error) => {
+            throw error;
+          },
+        }),
+      };
       this.#kept.set(name, kept);
     }
     return kept;

@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Catalog } from "#federation/catalog/catalog.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
@@ -7,7 +10,9 @@ import { apiVersion, type Cluster, type Region, type Service } from "#federation
 import { openSqliteStore } from "#federation/store/sqlite-store.ts";
 import type { Store } from "#federation/store/store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
+import { openAuditFile, type AuditFile } from "./audit-file.ts";
 import { AdminClient, type AdminClientOptions } from "./client.ts";
+import { createPlaneAccess } from "./plane-access.ts";
 import { allGlobalRoutes, globalKinds, globalRoutes } from "./plane-routes.ts";
 import { AdminApiError } from "./problem.ts";
 import { resourceOperations } from "./resource-routes.ts";
@@ -20,7 +25,7 @@ const signal = new AbortController().signal;
 const federation = parseTrustDomainName("demo.atoll");
 const globalId = "spiffe://demo.atoll/atoll/plane/global";
 const adminId = "spiffe://demo.atoll/atoll/admin/local";
-const viewerId = "spiffe://demo.atoll/atoll/admin/viewer";
+const viewerId = "spiffe://demo.atoll/atoll/client/viewer";
 const authority = createTestAuthority();
 const serverTls = authority.issue(globalId);
 const adminTls = authority.issue(adminId);
@@ -30,6 +35,8 @@ const failRoute = defineRoute({ operationId: "fail", method: "POST", path: "/api
 const hangRoute = defineRoute({ operationId: "hang", method: "GET", path: "/api/v1/hang", summary: "Waits", access: "read", answer: z.object({}) });
 
 let server: AdminServer;
+let audit: AuditFile;
+const directory = mkdtempSync(join(tmpdir(), "atoll-admin-"));
 let store: Store;
 let catalog: Catalog;
 const errors: unknown[] = [];
@@ -38,6 +45,7 @@ let hangs = Promise.withResolvers<void>();
 const clients: AdminClient[] = [];
 
 beforeAll(async () => {
+  audit = await openAuditFile({ path: join(directory, "audit.jsonl"), onFailure: (error) => errors.push(error) });
   store = await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger });
   catalog = new Catalog({ store, clock: systemClock, onFault: (fault) => errors.push(fault) });
   server = await openAdminServer({
@@ -46,9 +54,12 @@ beforeAll(async () => {
     tls: serverTls,
     operations: operations(),
     openApi: { title: "test", version: "1" },
-    authorize: (peer, access) => peer.spiffeId === adminId || (peer.spiffeId === viewerId && access === "read"),
+    ...createPlaneAccess({ bindings: [{ role: "viewer", subject: { spiffeId: viewerId } }] }, () => expect.unreachable()),
+    isPlane: () => false,
+    audit,
     isReady: () => true,
     onError: (error) => errors.push(error),
+    onRefused: () => {},
     clock: systemClock,
   });
 });
@@ -77,6 +88,8 @@ afterEach(() => {
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
   await store[Symbol.asyncDispose]();
+  await audit[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
 });
 
 function connect(changes: Partial<AdminClientOptions> = {}, tls = adminTls): AdminClient {
@@ -162,6 +175,16 @@ describe("resources over the API", () => {
     const ifRevision = resource.metadata.revision ?? 0;
     await client.apply({ ...region("guarded"), spec: { displayName: "x" } }, { ifRevision }, signal);
     expect((await failureOf(client.remove("Region", { name: "guarded" }, { ifRevision }, signal))).problem.status).toBe(412);
+  });
+
+  it("repeat and hide nothing over pages between which others are written", async () => {
+    const client = connect();
+    for (const name of ["b", "d", "f"]) await client.apply(service("moving", name), {}, signal);
+    const first = JSON.parse((await raw("GET", "/api/v1/services?limit=2&namespace=moving")).text) as { readonly metadata: { readonly continue: string } };
+    await client.remove("Service", { namespace: "moving", name: "d" }, {}, signal);
+    for (const name of ["a", "c", "e"]) await client.apply(service("moving", name), {}, signal);
+    const rest = JSON.parse((await raw("GET", `/api/v1/services?limit=9&namespace=moving&continue=${first.metadata.continue}`)).text) as { readonly items: readonly Service[] };
+    expect(rest.items.map((item) => item.metadata.name)).toEqual(["e", "f"]);
   });
 
   it("are listed page by page and by namespace", async () => {
@@ -289,9 +312,12 @@ describe("the client", () => {
       tls: serverTls,
       operations: operations(),
       openApi: { title: "test", version: "1" },
-      authorize: () => true,
+      grantsOf: () => [{ role: "administrator" }],
+      isPlane: () => false,
+      audit,
       isReady: () => true,
       onError: (error) => errors.push(error),
+      onRefused: () => {},
       clock: systemClock,
     });
     const events: string[] = [];

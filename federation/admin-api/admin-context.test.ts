@@ -22,3 +22,10 @@ it("names every fault and shows no value", () => {
     }
   }
 });
+
+it("takes a token's file in place of certificate and key, and never both", () => {
+  const { certificatePem: _, privateKeyPem: __, ...rest } = context;
+  expect(parseAdminContext(JSON.stringify({ ...rest, tokenFile: "/run/token" }))).toMatchObject({ tokenFile: "/run/token" });
+  expect(() => parseAdminContext(JSON.stringify({ ...rest, tokenFile: "token" }))).toThrow(/tokenFile.*absolute/);
+  expect(() => parseAdminContext(JSON.stringify({ ...context, tokenFile: "/run/token" }))).toThrow(/certificatePem.*privateKeyPem/s);
+});

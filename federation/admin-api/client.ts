@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { Agent, request as httpsRequest, type RequestOptions } from "node:https";
 import type { PeerCertificate } from "node:tls";
@@ -10,7 +11,7 @@ import { heartbeatMs, readEvents } from "./event-stream.ts";
 import { peerSpiffeId } from "./peer.ts";
 import { AdminApiError, problemContentType, problemSchema } from "./problem.ts";
 import { resourceRoutes, type ResourcePath, type WatchEvent } from "./resource-routes.ts";
-import type { Route } from "./route.ts";
+import { outcomeHeader, type Route } from "./route.ts";
 
 /** Where and how to call. */
 export interface AdminClientOptions {
@@ -38,6 +39,14 @@ export interface CallAnswer<Answer> {
   readonly status: number;
   /** From the ETag. */
   readonly revision?: number;
+  /** What became of the subject, of a server that says so. */
+  readonly outcome?: string;
+}
+
+/** How a resource is written: only over what was read, and whether at all. */
+export interface WriteOptions {
+  readonly ifRevision?: number;
+  readonly dryRun?: boolean;
 }
 
 /** Longest answer that is read. */
@@ -62,8 +71,7 @@ export class AdminClient implements Disposable {
     this.#target = parseServer(options.server ?? context.server);
     this.#agent = new Agent({
       ca: context.caPem,
-      cert: context.certificatePem,
-      key: context.privateKeyPem,
+      ...("tokenFile" in context ? {} : { cert: context.certificatePem, key: context.privateKeyPem }),
       minVersion: "TLSv1.3",
       maxCachedSessions: 0,
       keepAlive: true,
@@ -85,7 +93,8 @@ export class AdminClient implements Disposable {
     if (status < 200 || status > 299) throw refusal(response, text);
     const revision = /^"(\d{1,15})"$/.exec(response.headers.etag ?? "")?.[1];
     const body = this.#read(() => route.parseAnswer(JSON.parse(text) as unknown));
-    return { body, status, ...(revision === undefined ? {} : { revision: Number(revision) }) };
+    const outcome = response.headers[outcomeHeader];
+    return { body, status, ...(revision === undefined ? {} : { revision: Number(revision) }), ...(typeof outcome === "string" ? { outcome } : {}) };
   }
 
   /** Follows `route` until `signal` aborts or the server ends the stream; begins with the present state. The caller watches anew. */
@@ -127,20 +136,20 @@ export class AdminClient implements Disposable {
     return (await this.call(resourceRoutes(kind).get, { params: path }, signal)).body;
   }
 
-  /** Makes the plane's resource what `resource` says. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */
+  /** Makes the plane's resource what `resource` says; with `dryRun` it answers what would become of it, and writes nothing. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */
   async apply<K extends Kind>(
     resource: ResourceKinds[K],
-    options: { readonly ifRevision?: number },
+    { dryRun, ...options }: WriteOptions,
     signal: AbortSignal,
-  ): Promise<{ readonly resource: ResourceKinds[K]; readonly isNew: boolean }> {
+  ): Promise<{ readonly resource: ResourceKinds[K]; readonly isNew: boolean; readonly isChanged: boolean }> {
     const route = resourceRoutes(resource.kind as K).apply;
-    const { body, status } = await this.call(route, { params: pathOf(resource.metadata), body: resource, ...options }, signal);
-    return { resource: body, isNew: status === 201 };
+    const { body, status, outcome } = await this.call(route, { params: pathOf(resource.metadata), query: dryRunOption(dryRun), body: resource, ...options }, signal);
+    return { resource: body, isNew: status === 201, isChanged: outcome !== "unchanged" };
   }
 
   /** @throws {ATOLL_NOT_FOUND} */
-  async remove(kind: Kind, path: ResourcePath, options: { readonly ifRevision?: number }, signal: AbortSignal): Promise<void> {
-    await this.call(resourceRoutes(kind).remove, { params: path, ...options }, signal);
+  async remove(kind: Kind, path: ResourcePath, { dryRun, ...options }: WriteOptions, signal: AbortSignal): Promise<void> {
+    await this.call(resourceRoutes(kind).remove, { params: path, query: dryRunOption(dryRun), ...options }, signal);
   }
 
   /** Everything of `kind` as puts, then `synced`, then each change. */
@@ -169,6 +178,8 @@ export class AdminClient implements Disposable {
   ): Promise<IncomingMessage> {
     const body = parts.body === undefined ? undefined : Buffer.from(JSON.stringify(parts.body));
     const headers: Record<string, string | number> = { accept: "application/json, text/event-stream" };
+    const { context } = this.#options;
+    if ("tokenFile" in context) headers["authorization"] = `Bearer ${await readToken(context.tokenFile)}`;
     if (body !== undefined) Object.assign(headers, { "content-type": "application/json", "content-length": body.length });
     if (parts.ifRevision === 0) headers["if-none-match"] = "*";
     else if (parts.ifRevision !== undefined) headers["if-match"] = `"${parts.ifRevision}"`;
@@ -192,6 +203,18 @@ export class AdminClient implements Disposable {
   #unreachable(error: unknown): AtollError {
     const { host, port } = this.#target;
     return new AtollError("ATOLL_ADMIN_UNAVAILABLE", `the admin API at ${host}:${port} cannot be reached: ${describeError(error)}`, { cause: error });
+  }
+}
+
+function dryRunOption(dryRun: boolean | undefined): { readonly dryRun?: boolean } {
+  return dryRun === true ? { dryRun } : {};
+}
+
+async function readToken(path: string): Promise<string> {
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch (cause) {
+    throw new AtollError("ATOLL_CONFIG_INVALID", `the token file ${path} of the admin context cannot be read: ${describeError(cause)}`, { cause });
   }
 }
 

@@ -25,9 +25,9 @@ export function createOpenApi(info: OpenApiInfo, routes: readonly AnyRoute[]): J
   return {
     openapi: "3.1.0",
     info: { ...info, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
-    security: [{ mutualTLS: [] }],
+    security: [{ mutualTLS: [] }, { bearer: [] }],
     paths,
-    components: { schemas: Object.fromEntries(components), securitySchemes: { mutualTLS: { type: "mutualTLS" } } },
+    components: { schemas: Object.fromEntries(components), securitySchemes: { mutualTLS: { type: "mutualTLS" }, bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } } },
   };
 }
 

@@ -4,7 +4,8 @@ import { labelSchema, regionIdSchema } from "#federation/model/parse/name-schema
 import { relationshipApprovalSchema } from "#federation/model/parse/resource-schemas.ts";
 import type { Kind } from "#federation/model/resource.ts";
 import { resourceRoutes } from "./resource-routes.ts";
-import { defineRoute, type AnyRoute } from "./route.ts";
+import { auditEntrySchema } from "./audit.ts";
+import { defineRoute, dryRunQuery, type AnyRoute } from "./route.ts";
 import { clusterStatusSchema, explanationSchema, federationStatusSchema } from "./status.ts";
 
 /** Life of a join token: unless told, and at most. */
@@ -23,11 +24,29 @@ const createJoinToken = defineRoute({
 
 const watchQuery = z.strictObject({ watch: z.exactOptional(z.enum(["true", "false"]).transform((text) => text === "true")) });
 
+/** Entries of one page: unless told, and at most. */
+export const auditPageLimits = { usual: 100, max: 1_000 } as const;
+
+/** Who changed what. Names of callers are in it, so that it is for administrators. */
+const audit = defineRoute({
+  operationId: "listAudit",
+  method: "GET",
+  path: "/api/v1/audit",
+  summary: "The mutations that this plane was asked for, newest first",
+  access: "administer",
+  query: z.strictObject({
+    limit: z.exactOptional(z.coerce.number<string>().int().min(1).max(auditPageLimits.max)),
+    before: z.exactOptional(z.coerce.number<string>().int().min(1)).describe("The sequence of the last entry of the page before."),
+  }),
+  answer: z.object({ entries: z.array(auditEntrySchema), hasMore: z.boolean() }),
+});
+
 const relationshipName = z.strictObject({ name: labelSchema });
 
 /** The global plane's routes besides those of its kinds. */
 export const globalRoutes = {
   createJoinToken,
+  audit,
   status: defineRoute({
     operationId: "getFederationStatus",
     method: "GET",
@@ -46,6 +65,7 @@ export const globalRoutes = {
     summary: "Records one side's signed approval of a relationship",
     access: "write",
     params: relationshipName,
+    query: dryRunQuery,
     body: relationshipApprovalSchema,
     answer: z.object({ name: labelSchema, approvals: z.array(relationshipApprovalSchema) }),
   }),
@@ -54,6 +74,7 @@ export const globalRoutes = {
 /** A cluster plane's routes besides those of its kinds. */
 export const clusterRoutes = {
   createJoinToken,
+  audit,
   status: defineRoute({
     operationId: "getClusterStatus",
     method: "GET",

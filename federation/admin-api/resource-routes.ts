@@ -1,10 +1,15 @@
 import { z } from "zod";
-import { AtollError } from "#federation/runtime/errors.ts";
+import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import type { TrustDomainName } from "#federation/model/names.ts";
 import { labelSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 import { readStoredResource } from "#federation/model/parse/parse-resource.ts";
 import { resourceSchemas } from "#federation/model/parse/resource-schemas.ts";
 import { apiVersion, kindInfos, resourceId, type Kind, type ResourceKinds } from "#federation/model/resource.ts";
-import { defineRoute, implement, type Operation, type Peer, type Route } from "./route.ts";
+import { administratorsAlone, type Access } from "./access.ts";
+import type { Change } from "./audit.ts";
+import { changedFields } from "./changed-fields.ts";
+import { scopeOfResource } from "./resource-scope.ts";
+import { defineRoute, dryRunQuery, implement, type AdminRequest, type DryRunQuery, type Operation, type Route } from "./route.ts";
 
 /** Items of one page: unless told, and at most. */
 export const pageLimits = { usual: 500, max: 1_000 } as const;
@@ -46,8 +51,8 @@ export interface Deleted {
 export interface ResourceRoutes<K extends Kind> {
   readonly list: Route<Record<string, never>, ListQuery, undefined, ResourceList<K>, WatchEvent<K>>;
   readonly get: Route<ResourcePath, Record<string, never>, undefined, ResourceKinds[K]>;
-  readonly apply: Route<ResourcePath, Record<string, never>, ResourceKinds[K], ResourceKinds[K]>;
-  readonly remove: Route<ResourcePath, Record<string, never>, undefined, Deleted>;
+  readonly apply: Route<ResourcePath, DryRunQuery, ResourceKinds[K], ResourceKinds[K]>;
+  readonly remove: Route<ResourcePath, DryRunQuery, undefined, Deleted>;
 }
 
 /** What the resources of one kind are kept in. `ResourceCollection` of the catalog is one. */
@@ -62,7 +67,8 @@ export interface ResourceBackend<K extends Kind> {
   }>;
   apply(
     resource: ResourceKinds[K],
-    options: { readonly ifRevision?: number },
+    /** With `dryRun` nothing is written, and the answer is what would be. */
+    options: { readonly ifRevision?: number; readonly dryRun?: boolean },
     signal: AbortSignal,
   ): Promise<{ readonly outcome: "created" | "changed" | "unchanged"; readonly resource: ResourceKinds[K] }>;
   remove(id: string, options: { readonly ifRevision?: number }, signal: AbortSignal): Promise<boolean>;
@@ -70,8 +76,8 @@ export interface ResourceBackend<K extends Kind> {
 
 /** Checks beyond the form, before a write; throws an AtollError to refuse it. */
 export interface Admission<K extends Kind> {
-  readonly apply?: (resource: ResourceKinds[K], peer: Peer, signal: AbortSignal) => Promise<void>;
-  readonly remove?: (id: string, peer: Peer, signal: AbortSignal) => Promise<void>;
+  readonly apply?: (resource: ResourceKinds[K], signal: AbortSignal) => Promise<void>;
+  readonly remove?: (id: string, signal: AbortSignal) => Promise<void>;
 }
 
 /** The routes of `kind`: list and watch, get, apply by PUT, delete. */
@@ -102,8 +108,9 @@ export function resourceRoutes<K extends Kind>(kind: K): ResourceRoutes<K> {
       method: "PUT",
       path: one,
       summary: `Makes a ${kind} what the body says; status and what the server fills are ignored`,
-      access: "write",
+      access: accessOf(kind),
       params,
+      query: dryRunQuery,
       body: resource,
       answer: resource,
       parseAnswer,
@@ -113,30 +120,121 @@ export function resourceRoutes<K extends Kind>(kind: K): ResourceRoutes<K> {
       method: "DELETE",
       path: one,
       summary: `Deletes one ${kind}`,
-      access: "write",
+      access: accessOf(kind),
       params,
+      query: dryRunQuery,
       answer: z.object({ id: z.string() }),
     }),
   };
 }
 
+/** What a kind's operations are made of besides its backend. */
+export interface ResourceOptions<K extends Kind> {
+  readonly admission?: Admission<K>;
+  /** Of the plane that keeps the resources, where it is of one. */
+  readonly trustDomain?: TrustDomainName;
+}
+
 /** All four operations of `kind` over `backend`. */
-export function resourceOperations<K extends Kind>(kind: K, backend: ResourceBackend<K>, admission: Admission<K> = {}): readonly Operation[] {
+export function resourceOperations<K extends Kind>(kind: K, backend: ResourceBackend<K>, options: ResourceOptions<K> = {}): readonly Operation[] {
   const routes = resourceRoutes(kind);
-  const apply = implement(routes.apply, async ({ params, body, ifRevision, peer }, signal) => {
+  const { admission = {}, trustDomain } = options;
+  const scopeOf = (resource: ResourceKinds[K]) => scopeOfResource(resource, trustDomain);
+  const apply = implement(routes.apply, async ({ params, query, body, demand, ...request }, signal) => {
     const id = resourceId(body.metadata);
     if (id !== resourceId(params)) throw new AtollError("ATOLL_REQUEST_INVALID", `the path names ${resourceId(params)}, the body ${id}`);
-    await admission.apply?.(body, peer, signal);
-    const { outcome, resource } = await backend.apply(body, revisionOption(ifRevision), signal);
-    return { body: resource, status: outcome === "created" ? 201 : 200, ...etag(resource) };
+    demand(scopeOf(body));
+    await admission.apply?.(body, signal);
+    const dryRun = query.dryRun ?? false;
+    const { before, result } = await ofPresent(backend, id, request, signal, async (present, ifRevision) => {
+      // Whoever may write the new form may not take what belongs to somebody else.
+      if (present !== undefined) demand(scopeOf(present.value));
+      return await backend.apply(body, { ...revisionOption(ifRevision), dryRun }, signal);
+    });
+    const { outcome, resource } = result;
+    const change = changeOf(kind, id, { outcome, before, after: resource });
+    return { body: resource, status: outcome === "created" ? 201 : 200, ...etag(resource), change };
   });
-  const remove = implement(routes.remove, async ({ params, ifRevision, peer }, signal) => {
+  const remove = implement(routes.remove, async ({ params, query, demand, ...request }, signal) => {
     const id = resourceId(params);
-    await admission.remove?.(id, peer, signal);
-    if (!(await backend.remove(id, revisionOption(ifRevision), signal))) throw notFound(kind, id);
-    return { body: { id } };
+    const { before } = await ofPresent(backend, id, request, signal, async (present, ifRevision) => {
+      // What cannot be read belongs to nobody who could be asked, and is an administrator's to clear away.
+      if (present === undefined && !isAllowed(() => demand(administratorsAlone))) throw notFound(kind, id);
+      if (present !== undefined) demand(scopeOf(present.value));
+      await admission.remove?.(id, signal);
+      const isThere = query.dryRun === true ? present !== undefined : await backend.remove(id, revisionOption(ifRevision), signal);
+      if (!isThere) throw notFound(kind, id);
+    });
+    return { body: { id }, change: changeOf(kind, id, { outcome: "deleted", before, after: undefined }) };
   });
   return [...readOnlyOperations(kind, backend), apply, remove];
+}
+
+/** How often a write without a precondition is judged and tried when others keep writing in between. */
+const writeTriesMax = 5;
+
+interface Present<K extends Kind> {
+  readonly value: ResourceKinds[K];
+  readonly revision: number;
+}
+
+/**
+ * Writes over exactly the resource that was judged: one that somebody changes in between is judged again. With a precondition of the
+ * caller's own there is one try. @throws {ATOLL_STORE_CONFLICT}
+ */
+async function ofPresent<K extends Kind, T>(
+  backend: ResourceBackend<K>,
+  id: string,
+  { ifRevision }: Pick<AdminRequest<unknown, unknown, unknown>, "ifRevision">,
+  signal: AbortSignal,
+  write: (present: Present<K> | undefined, ifRevision: number | undefined) => Promise<T>,
+): Promise<{ readonly before: Present<K> | undefined; readonly result: T }> {
+  for (let tries = 1; ; tries++) {
+    const before = await backend.get(id, signal);
+    const revision = before?.revision ?? 0;
+    if (ifRevision !== undefined && ifRevision !== revision) throw new AtollError("ATOLL_STORE_CONFLICT", `${id} is at revision ${revision}, not ${ifRevision}`);
+    try {
+      // Where there is none, twice, and yet a conflict, there is one that cannot be read: it is written over, and so repaired.
+      return { before, result: await write(before, before === undefined && tries > 1 ? ifRevision : revision) };
+    } catch (error) {
+      if (ifRevision !== undefined || tries >= writeTriesMax || !isAtollError(error, "ATOLL_STORE_CONFLICT")) throw error;
+    }
+  }
+}
+
+function changeOf<K extends Kind>(
+  kind: K,
+  id: string,
+  { outcome, before, after }: { readonly outcome: Change["outcome"]; readonly before: Present<K> | undefined; readonly after: ResourceKinds[K] | undefined },
+): Change {
+  const revisionAfter = after?.metadata.revision;
+  return {
+    outcome,
+    kind,
+    id,
+    ...(before === undefined ? {} : { revisionBefore: before.revision }),
+    ...(revisionAfter === undefined ? {} : { revisionAfter }),
+    ...(outcome === "changed" ? { fields: changedFields(written(before?.value), written(after)) } : {}),
+  };
+}
+
+/** What a user writes of a resource, as JSON keeps it. */
+function written(resource: ResourceKinds[Kind] | undefined): unknown {
+  return resource === undefined ? {} : JSON.parse(JSON.stringify({ metadata: { labels: resource.metadata.labels }, spec: resource.spec }));
+}
+
+function isAllowed(demand: () => void): boolean {
+  try {
+    demand();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Places and parties of a federation are for administrators; what runs in them also for operators. */
+function accessOf(kind: Kind): Access {
+  return kind === "Region" || kind === "Cluster" || kind === "TrustDomain" ? "administer" : "write";
 }
 
 /** List, watch and get of `kind`, for what a plane only shows. */

@@ -1,8 +1,7 @@
 import { z } from "zod";
-import type { SpiffeId } from "#federation/model/names.ts";
-
-/** What a caller wants to do; `authorize` decides by it. */
-export type Access = "read" | "write";
+import type { Access, administratorsAlone, Scope } from "./access.ts";
+import type { Change } from "./audit.ts";
+import type { Caller } from "./caller.ts";
 
 /** One operation of the REST contract, as data: the server, the client and the OpenAPI document are made of it. */
 export interface Route<Params, Query, Body, Answer, Event = never> {
@@ -27,11 +26,6 @@ export interface Route<Params, Query, Body, Answer, Event = never> {
 /** A route of any types, for those that treat all alike. */
 export type AnyRoute = Route<never, never, never, unknown, unknown>;
 
-/** Who calls, as the TLS handshake proved it. */
-export interface Peer {
-  readonly spiffeId: SpiffeId;
-}
-
 /** A request that its route's schemas have let through. */
 export interface AdminRequest<Params, Query, Body> {
   readonly params: Params;
@@ -39,7 +33,9 @@ export interface AdminRequest<Params, Query, Body> {
   readonly body: Body;
   /** From `If-Match`, or 0 from `If-None-Match: *`. */
   readonly ifRevision?: number;
-  readonly peer: Peer;
+  readonly caller: Caller;
+  /** Whether a write of `scope` is the caller's to make. Handlers of `write` routes call it before they change anything. @throws {ATOLL_ADMIN_FORBIDDEN} */
+  readonly demand: (scope: Scope | typeof administratorsAlone) => void;
 }
 
 /** What a handler answers; `revision` becomes the ETag. */
@@ -48,7 +44,12 @@ export interface AdminAnswer<Answer> {
   /** 200 unless told. */
   readonly status?: 200 | 201;
   readonly revision?: number;
+  /** What was changed; for the audit trail, and the client's `atoll-outcome`. */
+  readonly change?: Change;
 }
+
+/** Says in an answer what became of the subject: `created`, `changed`, `unchanged`, `deleted`, `done`; with a dry run what would have. */
+export const outcomeHeader = "atoll-outcome";
 
 /** Throws an AtollError for everything else than success; its code decides the status. */
 export type Handler<Params, Query, Body, Answer> = (request: AdminRequest<Params, Query, Body>, signal: AbortSignal) => Promise<AdminAnswer<Answer>>;
@@ -66,6 +67,13 @@ export interface Operation {
 /** Nothing: a route without parameters, query or body. */
 export const nothing = z.strictObject({});
 export const noBody = z.undefined();
+
+/** `?dryRun=true`: everything is judged, nothing is written, and the answer is what would have been. */
+export interface DryRunQuery {
+  readonly dryRun?: boolean;
+}
+
+export const dryRunQuery: z.ZodType<DryRunQuery> = z.strictObject({ dryRun: z.exactOptional(z.enum(["true", "false"]).transform((text) => text === "true")).describe("Judge, and write nothing.") });
 
 /** A route with the defaults: no parameters, no query, no body, answers read by their schema. */
 export function defineRoute<Answer, Params = Record<string, never>, Query = Record<string, never>, Body = undefined, Event = never>(

@@ -1,17 +1,19 @@
 import { constants } from "node:crypto";
-import { TLSSocket } from "node:tls";
 import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
-import { faultsOf } from "#federation/model/parse/fault.ts";
-import type { z } from "zod";
 import { explainListenError, portOf } from "#federation/runtime/listen.ts";
+import { demandWrite, describeGrants, type Grant } from "./access.ts";
+import type { AuditTrail } from "./audit.ts";
+import { audited } from "./audited.ts";
+import { callerOf } from "./authenticate.ts";
+import { nameOfCaller, type Caller, type TokenAuthenticator } from "./caller.ts";
 import { sendEvents } from "./event-stream.ts";
 import { createOpenApi, type OpenApiInfo } from "./openapi.ts";
-import { peerSpiffeId } from "./peer.ts";
-import { createProblem, invalidRequest, problemContentType, problemOf } from "./problem.ts";
-import type { Access, AdminRequest, AnyRoute, Operation, Peer } from "./route.ts";
+import { createProblem, problemContentType, problemOf } from "./problem.ts";
+import { readParts } from "./request-parts.ts";
+import { outcomeHeader, type AdminAnswer, type AdminRequest, type AnyRoute, type Operation } from "./route.ts";
 
 /** What the server shows, and whom it lets in: `caPem` holds constrained anchors only. */
 export interface AdminTls {
@@ -30,12 +32,19 @@ export interface AdminServerOptions {
   readonly tls: AdminTls;
   readonly operations: readonly Operation[];
   readonly openApi: OpenApiInfo;
-  /** Whether `peer`, whose certificate is verified, may do this. */
-  readonly authorize: (peer: Peer, access: Access, operationId: string) => boolean;
+  /** The roles of a caller whose certificate or token is verified. */
+  readonly grantsOf: (caller: Caller) => readonly Grant[];
+  /** Whether a caller is one of the planes that `plane` operations are for. */
+  readonly isPlane: (caller: Caller) => boolean;
+  /** Present where callers may come with a token instead of a certificate. */
+  readonly authenticate?: TokenAuthenticator;
+  readonly audit: AuditTrail;
   /** For /readyz. */
   readonly isReady: () => boolean;
   /** Hears of failures that are the server's own; the client is told nothing of them. Must not throw. */
   readonly onError: (error: unknown, operationId: string) => void;
+  /** Hears of callers that were refused for who they are. Must not throw. */
+  readonly onRefused: (code: string) => void;
   readonly clock: Clock;
 }
 
@@ -59,11 +68,14 @@ export interface AdminServer extends AsyncDisposable {
   replaceTls(tls: AdminTls): void;
 }
 
-/** Serves `operations`, `/openapi.json`, `/livez` and `/readyz` over mutual TLS 1.3. @throws {ATOLL_PORT_TAKEN} */
+/**
+ * Serves `operations`, `/openapi.json`, `/livez` and `/readyz` over TLS 1.3. Clients show a certificate; only where tokens are taken may
+ * one come without, and then nothing but the three built-in paths answers without a token. @throws {ATOLL_PORT_TAKEN}
+ */
 export async function openAdminServer(options: AdminServerOptions): Promise<AdminServer> {
   const stopping = new AbortController();
   const app = fastify({
-    https: { ...secureOptions(options.tls), requestCert: true, rejectUnauthorized: true, handshakeTimeout: adminServerLimits.handshakeMs },
+    https: { ...secureOptions(options.tls), requestCert: true, rejectUnauthorized: options.authenticate === undefined, handshakeTimeout: adminServerLimits.handshakeMs },
     bodyLimit: adminServerLimits.bodyBytes,
     requestTimeout: adminServerLimits.requestMs,
     keepAliveTimeout: adminServerLimits.keepAliveMs,
@@ -125,15 +137,17 @@ function addBuiltIns(app: { get(path: string, handler: (request: FastifyRequest,
 function createHandler(operation: Operation, options: AdminServerOptions, stopping: AbortSignal, watches: Set<Promise<void>>) {
   return async (incoming: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const { route } = operation;
-    const peer = peerOf(incoming);
-    if (!options.authorize(peer, route.access, route.operationId)) {
-      throw new AtollError("ATOLL_ADMIN_FORBIDDEN", `${peer.spiffeId} may not ${route.operationId}`);
-    }
-    const request = readRequest(route, incoming, peer);
+    const caller = await callerOf(incoming, options.authenticate);
     const leaving = new AbortController();
     reply.raw.once("close", () => leaving.abort());
     const signal = AbortSignal.any([stopping, leaving.signal]);
-    if (operation.watch !== undefined && isWatch(request.query)) {
+    const grants = options.grantsOf(caller);
+    const read = (): AdminRequest<unknown, unknown, unknown> => {
+      demandAccess(route, caller, grants, options);
+      return { ...readParts(route, incoming), caller, demand: (scope) => demandWrite(caller, grants, scope, route.operationId) };
+    };
+    if (operation.watch !== undefined && isTrue(incoming.query, "watch")) {
+      const request = read();
       if (watches.size >= adminServerLimits.watches) throw new AtollError("ATOLL_ADMIN_OVERLOADED", `${adminServerLimits.watches} watches are open`);
       const watch = serveWatch(operation.watch({ ...request, body: undefined }, signal), { reply, options, operationId: route.operationId });
       watches.add(watch);
@@ -141,10 +155,20 @@ function createHandler(operation: Operation, options: AdminServerOptions, stoppi
       watches.delete(watch);
       return reply;
     }
-    const answer = await operation.handle(request, signal);
+    const handle = async (): Promise<AdminAnswer<unknown>> => await operation.handle(read(), signal);
+    const mutation = { route, caller, grants, address: incoming.ip, path: pathOf(incoming), dryRun: isTrue(incoming.query, "dryRun"), hadPrecondition: hasPrecondition(incoming) };
+    const answer = route.method === "GET" ? await handle() : await audited(mutation, options.audit, options.clock, handle);
     if (answer.revision !== undefined) void reply.header("etag", `"${answer.revision}"`);
+    if (answer.change !== undefined) void reply.header(outcomeHeader, answer.change.outcome);
     return await reply.code(answer.status ?? 200).header("cache-control", "no-store").send(answer.body);
   };
+}
+
+/** What may be judged before the request is read; a handler demands the rest. */
+function demandAccess({ access, operationId }: AnyRoute, caller: Caller, grants: readonly Grant[], options: AdminServerOptions): void {
+  if (access === "plane" ? options.isPlane(caller) : grants.some(({ role }) => access === "read" || role === "administrator" || (role === "operator" && access === "write"))) return;
+  const need = { read: "any role", write: "an operator or an administrator", administer: "an administrator", plane: "a plane" }[access];
+  throw new AtollError("ATOLL_ADMIN_FORBIDDEN", `${nameOfCaller(caller)} may not ${operationId}: that takes ${need}, and this caller is ${describeGrants(grants)}`);
 }
 
 /** Never throws. */
@@ -161,43 +185,10 @@ async function serveWatch(
   }
 }
 
-function readRequest(route: AnyRoute, incoming: FastifyRequest, peer: Peer): AdminRequest<unknown, unknown, unknown> {
-  const params: unknown = parsePart(route.params, incoming.params ?? {});
-  const query: unknown = parsePart(route.query, { ...(incoming.query as object) });
-  const isResource = route.method === "PUT" && route.operationId.startsWith("apply");
-  const body: unknown = parsePart(route.body, incoming.body ?? undefined, isResource ? "ATOLL_RESOURCE_INVALID" : "ATOLL_REQUEST_INVALID");
-  const ifRevision = preconditionOf(incoming);
-  return { params, query, body, peer, ...(ifRevision === undefined ? {} : { ifRevision }) };
-}
-
-function parsePart(schema: z.ZodType, input: unknown, code: "ATOLL_REQUEST_INVALID" | "ATOLL_RESOURCE_INVALID" = "ATOLL_REQUEST_INVALID"): unknown {
-  const result = schema.safeParse(input);
-  if (result.success) return result.data;
-  throw invalidRequest(code, faultsOf(result.error, input));
-}
-
-/** The revision of `If-Match`, or 0 for `If-None-Match: *`. @see https://www.rfc-editor.org/rfc/rfc9110#section-13.1 */
-function preconditionOf(incoming: FastifyRequest): number | undefined {
-  const { "if-match": match, "if-none-match": noneMatch } = incoming.headers;
-  if (noneMatch !== undefined) {
-    if (noneMatch !== "*" || match !== undefined) throw new AtollError("ATOLL_REQUEST_INVALID", "If-None-Match is understood as * and without If-Match");
-    return 0;
-  }
-  if (match === undefined) return undefined;
-  const digits = /^"(\d{1,15})"$/.exec(match)?.[1];
-  if (digits === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `If-Match is the ETag that was read, e.g. "42"`);
-  return Number(digits);
-}
-
-function peerOf(incoming: FastifyRequest): Peer {
-  const { socket } = incoming.raw;
-  const spiffeId = socket instanceof TLSSocket && socket.authorized ? peerSpiffeId(socket.getPeerX509Certificate()?.subjectAltName) : undefined;
-  if (spiffeId === undefined) throw new AtollError("ATOLL_ADMIN_FORBIDDEN", "the client's certificate carries no single SPIFFE ID");
-  return { spiffeId };
-}
-
 async function refuse(reply: FastifyReply, error: unknown, incoming: FastifyRequest, options: AdminServerOptions): Promise<unknown> {
-  const problem = ownProblem(error) ?? problemOf(error, incoming.headers["if-match"] !== undefined || incoming.headers["if-none-match"] !== undefined);
+  const problem = ownProblem(error) ?? problemOf(error, hasPrecondition(incoming));
+  if (problem.status === 401 || problem.status === 403) options.onRefused(problem.code);
+  if (problem.status === 401) void reply.header("www-authenticate", 'Bearer realm="atoll"');
   if (problem.status >= 500 && !isAtollError(error, "ATOLL_ABORTED")) options.onError(error, `${incoming.method} ${pathOf(incoming)}`);
   return await reply.code(problem.status).type(problemContentType).send(JSON.stringify(problem));
 }
@@ -209,8 +200,12 @@ function ownProblem(error: unknown) {
   return createProblem("ATOLL_REQUEST_INVALID", error.statusCode, error.message);
 }
 
-function isWatch(query: unknown): boolean {
-  return typeof query === "object" && query !== null && "watch" in query && query.watch === true;
+function hasPrecondition({ headers }: FastifyRequest): boolean {
+  return headers["if-match"] !== undefined || headers["if-none-match"] !== undefined;
+}
+
+function isTrue(query: unknown, name: string): boolean {
+  return typeof query === "object" && query !== null && (query as Readonly<Record<string, unknown>>)[name] === "true";
 }
 
 function pathOf(incoming: FastifyRequest): string {

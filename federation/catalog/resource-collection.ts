@@ -57,9 +57,10 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
   /**
    * Makes the stored spec and labels those of `resource`. The generation grows when the spec differs; status stays;
    * nothing is written when nothing differs. Without `ifRevision` the last writer wins over a concurrent one.
+   * With `dryRun` nothing is written at all, and the answer is what would be, without the revision that nobody has given it.
    * @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold, or others keep writing in between.
    */
-  async apply(resource: ResourceKinds[K], options: WriteOptions, signal: AbortSignal): Promise<AppliedResource<K>> {
+  async apply(resource: ResourceKinds[K], options: WriteOptions & { readonly dryRun?: boolean }, signal: AbortSignal): Promise<AppliedResource<K>> {
     const id = resourceId(resource.metadata);
     return await this.#update(id, options, signal, (previous) => {
       const next = this.#merge(resource, previous?.value);
@@ -116,11 +117,11 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
     return { ...rest, metadata, ...(previous?.status === undefined ? {} : { status: previous.status }) } as ResourceKinds[K];
   }
 
-  #update(id: string, options: WriteOptions, signal: AbortSignal, decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K>): Promise<AppliedResource<K>>;
-  #update(id: string, options: WriteOptions, signal: AbortSignal, decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K> | undefined): Promise<AppliedResource<K> | undefined>;
+  #update(id: string, options: WriteOptions & { readonly dryRun?: boolean }, signal: AbortSignal, decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K>): Promise<AppliedResource<K>>;
+  #update(id: string, options: WriteOptions & { readonly dryRun?: boolean }, signal: AbortSignal, decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K> | undefined): Promise<AppliedResource<K> | undefined>;
   async #update(
     id: string,
-    options: WriteOptions,
+    options: WriteOptions & { readonly dryRun?: boolean },
     signal: AbortSignal,
     decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K> | undefined,
   ): Promise<AppliedResource<K> | undefined> {
@@ -133,7 +134,7 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
       // A value that cannot be read counts as none, so that applying the resource again repairs it.
       const previous = entry === undefined ? undefined : this.#collection.read(entry);
       const decided = decide(previous);
-      if (decided === undefined || decided.outcome === "unchanged") return decided;
+      if (decided === undefined || decided.outcome === "unchanged" || options.dryRun === true) return decided;
       try {
         const revision = await this.#collection.put(id, decided.resource, { ifRevision: present }, signal);
         return { ...decided, resource: withRevision(decided.resource, revision) };

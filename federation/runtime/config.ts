@@ -141,6 +141,22 @@ export function listField<T>(item: Field<T>, limits: { readonly min?: number; re
   };
 }
 
+/** An object whose keys are the user's own, with `min` to `max` of them and one kind of value. */
+export function recordField<T>(item: Field<T>, limits: { readonly min?: number; readonly max: number }): Field<Readonly<Record<string, T>>> {
+  const { min = 0, max } = limits;
+  return {
+    read(value, path, faults) {
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return fault(faults, path, "expected an object");
+      const entries = Object.entries(value);
+      if (entries.length < min || entries.length > max) return fault(faults, path, `expected ${min} to ${max} entries, found ${entries.length}`);
+      const before = faults.length;
+      // Entries are defined, not set: `__proto__` is a key like any other.
+      const read = Object.fromEntries(entries.map(([key, entry]) => [key, item.read(entry, join(path, key), faults)]));
+      return faults.length > before ? invalidField : (read as Readonly<Record<string, T>>);
+    },
+  };
+}
+
 /** A string of 1 to 4096 characters, or within the limits given; `pattern` with words for it in `expected`. */
 export function stringField(
   limits: { readonly min?: number; readonly max?: number; readonly pattern?: RegExp; readonly expected?: string } = {},

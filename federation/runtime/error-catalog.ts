@@ -21,9 +21,17 @@ export const errorCatalog = {
     meaning: "The admin API holds as many watches as it allows.",
     action: "Close watches that nobody reads, then retry.",
   },
+  ATOLL_ADMIN_UNAUTHENTICATED: {
+    meaning: "The admin API does not know who calls: neither a certificate of the federation nor a token that it takes.",
+    action: "The message says what was wrong with the token; get a fresh one for this audience, or use a client certificate.",
+  },
   ATOLL_ADMIN_UNAVAILABLE: {
     meaning: "The admin API could not be reached, or its server is not who the context expects.",
     action: "Check the address, that the plane runs, and that the context belongs to this federation.",
+  },
+  ATOLL_AUDIT_UNAVAILABLE: {
+    meaning: "The audit trail cannot be written, and nothing is changed that it would not show.",
+    action: "Look at the plane's data directory: space, permissions, and the plane's log. Reads and traffic go on.",
   },
   ATOLL_BUNDLE_INVALID: {
     meaning: "A trust bundle document cannot be used.",
@@ -164,6 +172,10 @@ export const errorCatalog = {
   ATOLL_TIMEOUT: {
     meaning: "An operation did not finish within its bound.",
     action: "The message names the operation and the bound.",
+  },
+  ATOLL_TOKEN_REFUSED: {
+    meaning: "A signed token (JWT) is not one that a configured issuer made for this audience and that still holds.",
+    action: "The message names the claim or the rule; compare issuer, audience and keys with the plane's configuration, and get a fresh token.",
   },
   ATOLL_USAGE: {
     meaning: "The command was called with arguments that do not fit.",

@@ -7,6 +7,8 @@ export interface PlaneMetrics {
   readonly registry: Registry;
   readonly busDropped: Counter;
   readonly busReconnected: Counter;
+  readonly adminRefused: Counter<"code">;
+  readonly auditFailures: Counter;
 }
 
 /** A registry with the process's own figures and the counters of the bus. */
@@ -18,6 +20,8 @@ export function createPlaneMetrics(labels: Readonly<Record<string, string>>): Pl
     registry,
     busDropped: new Counter({ name: "atoll_bus_dropped_total", help: "Messages lost for want of room or of a connection; digests repair the gap.", registers: [registry] }),
     busReconnected: new Counter({ name: "atoll_bus_reconnected_total", help: "Times the connection to the bus came back.", registers: [registry] }),
+    adminRefused: new Counter({ name: "atoll_admin_refused_total", help: "Calls of the admin API that were refused for who the caller is, by code.", labelNames: ["code"], registers: [registry] }),
+    auditFailures: new Counter({ name: "atoll_audit_failures_total", help: "Lines of the audit trail that could not be written; mutations are refused then.", registers: [registry] }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { runApply, runDelete, runDescribe, runGet, type ClusterOption } from "./commands/resources.ts";
+import { runApply, runDelete, runDescribe, runGet, type ClusterOption, type DryRunOption } from "./commands/resources.ts";
+import { runAudit } from "./commands/audit.ts";
 import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
 import { runDown, runUp } from "./commands/lifecycle.ts";
@@ -45,6 +46,7 @@ export function createProgram(hooks: ProgramHooks): Command {
   const run = (action: (context: CommandContext) => Promise<number>): Promise<void> => action(hooks.createContext(program.opts<GlobalFlags>())).then((code) => hooks.setExitCode(code));
   addLifecycle(program, run);
   addResources(program, run);
+  addAudit(program, run);
   addRouting(program, run);
   addTrust(program, run);
   program
@@ -123,7 +125,8 @@ function addResources(program: Command, run: Run): void {
     .description("make resources what YAML files say")
     .requiredOption("-f, --file <file>", "YAML file, - for standard input; may be given several times", collect)
     .addOption(cluster())
-    .action((options: { file: readonly string[] } & ClusterOption) => run((context) => runApply(context, options)));
+    .option("--dry-run", "have the planes judge it, and write nothing", false)
+    .action((options: { file: readonly string[] } & ClusterOption & DryRunOption) => run((context) => runApply(context, options)));
   program
     .command("get <kind> [name]")
     .description("list resources of a kind, or one")
@@ -138,7 +141,17 @@ function addResources(program: Command, run: Run): void {
     .command("delete <kind> <name>")
     .description("delete a resource")
     .addOption(cluster())
-    .action((kind: string, name: string, options: ClusterOption) => run((context) => runDelete(context, kind, name, options)));
+    .option("--dry-run", "have the planes judge it, and delete nothing", false)
+    .action((kind: string, name: string, options: ClusterOption & DryRunOption) => run((context) => runDelete(context, kind, name, options)));
+}
+
+function addAudit(program: Command, run: Run): void {
+  program
+    .command("audit")
+    .description("who changed what: the mutations that a plane was asked for, newest first")
+    .option("--cluster <name>", "of this cluster's plane, instead of the global plane's")
+    .option("--limit <entries>", "how many", wholeNumber(1, 1_000), 50)
+    .action((options: { cluster?: string; limit: number }) => run((context) => runAudit(context, options)));
 }
 
 function addRouting(program: Command, run: Run): void {

@@ -1,3 +1,5 @@
+import type { AuditTrail } from "#federation/admin-api/audit.ts";
+import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
@@ -24,6 +26,8 @@ export interface ClusterPlaneOptions {
   readonly bus: Bus;
   readonly metrics: ClusterMetrics;
   readonly joinGuard: JoinGuard;
+  readonly access: PlaneAccess;
+  readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

@@ -1,3 +1,4 @@
+import { accessField } from "#federation/admin-api/access-config.ts";
 import {
   addressField,
   choiceField,
@@ -34,6 +35,7 @@ export const clusterConfigField = objectField({
   advertiseAddress: defaultField(addressField, "127.0.0.1"),
   store: defaultField(storeField, { kind: "sqlite" }),
   bus: busField,
+  access: accessField,
   /** Needed until the plane has joined; read once. */
   globalJoinTokenFile: defaultField(stringField({ min: 0 }), ""),
   /**

@@ -1,13 +1,17 @@
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { openAuditFile } from "#federation/admin-api/audit-file.ts";
+import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
+import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
-import { AtollError } from "#federation/runtime/errors.ts";
+import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
@@ -94,6 +98,14 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
     intermediateMs: () => keySource.keys.current.issuer.notAfterMs,
   });
   const joinGuard = new JoinGuard(clock);
+  const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
+  await using audit = await openAuditFile({
+    path: join(config.dataDir, "audit", "audit.jsonl"),
+    onFailure: (error) => {
+      metrics.auditFailures.inc();
+      logger.error("A line of the audit trail could not be written.", { reason: describeError(error) });
+    },
+  });
   const engineTls = engineTlsOf(planeSvid, membership.federationBundle);
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: engineTls, clock, random, logger };
@@ -112,7 +124,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `${config.cluster}-${process.pid}`, clock, random, logger },
-          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinGuard, clock, random, logger }, term, termSignal),
+          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinGuard, access, audit, clock, random, logger }, term, termSignal),
           inner,
         ),
     ],

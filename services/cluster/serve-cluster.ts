@@ -4,7 +4,6 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import { openGrpcListener, peerOfCall } from "#federation/identity/grpc-listener.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
 import { acceptTrustDomain, createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
-import { pathOf } from "#federation/model/spiffe-id.ts";
 import type { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { describeError } from "#federation/runtime/errors.ts";
@@ -125,9 +124,12 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
     tls: adminTls(),
     operations: clusterOperations({ ...serving, discovery, joinAddress: `${config.advertiseAddress}:${joinListener.port}` }),
     openApi: { title: "Atoll cluster control plane", version: "1.0.0" },
-    authorize: ({ spiffeId }) => pathOf(spiffeId).startsWith("/atoll/admin/"),
+    ...options.access,
+    isPlane: () => false,
+    audit: options.audit,
     isReady: () => isServing && !signal.aborted,
     onError: (error, operationId) => logger.error("An operation failed.", { operationId, reason: describeError(error) }),
+    onRefused: (code) => metrics.adminRefused.inc({ code }),
     clock,
   });
   isServing = true;

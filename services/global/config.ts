@@ -1,3 +1,4 @@
+import { accessField } from "#federation/admin-api/access-config.ts";
 import { addressField, choiceField, defaultField, objectField, portField, stringField, type ConfigOf } from "#federation/runtime/config.ts";
 import { busField, storeField } from "#federation/runtime/engine-config.ts";
 
@@ -18,6 +19,7 @@ export const globalConfigField = objectField({
   advertiseAddress: defaultField(addressField, "127.0.0.1"),
   store: defaultField(storeField, { kind: "sqlite" }),
   bus: busField,
+  access: accessField,
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),
 });
 export type GlobalConfig = ConfigOf<{ config: typeof globalConfigField }>["config"];

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
+import { parseAdminContext, type AdminContext } from "#federation/admin-api/admin-context.ts";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createAuthority, createIssuer, createRoot, issueIntermediate, type Issuer } from "#federation/identity/authority.ts";
 import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
@@ -8,7 +9,7 @@ import { createX509Svid, issueSigningCertificate, issueSvid, type SvidOptions } 
 import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { createSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
-import type { TrustDomainName } from "#federation/model/names.ts";
+import { parseLabel, type TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
@@ -107,14 +108,21 @@ export class FederationKeys {
   /** Writes the context by which the command line reaches the plane at `server` as a local administrator. */
   writeAdminContext(server: string, nowMs: number): void {
     const admin = this.#issueNew(["atoll", "admin", "local"], nowMs, { commonName: "atoll-admin" });
-    const context = {
-      server,
-      federation: this.trustDomain,
-      caPem: createAnchors([this.bundle]).join(""),
-      certificatePem: admin.certificateChainPem,
-      privateKeyPem: admin.privateKeyPem,
-    };
-    writePrivateFileSync(join(this.#dataDir, files.adminContext), JSON.stringify(context, undefined, 2));
+    writePrivateFileSync(join(this.#dataDir, files.adminContext), contextText(this, server, admin));
+  }
+
+  /**
+   * Writes a context for a machine client, whose roles the planes' configuration binds to `spiffe://<federation>/atoll/client/<name>`; answers its path.
+   * The server is the one of the administrator's context, and empty before the plane has run once.
+   * @throws {ATOLL_NAME_INVALID}
+   */
+  writeClientContext(name: string, nowMs: number): string {
+    const client = this.#issueNew(["atoll", "client", parseLabel(name, "client")], nowMs, { commonName: `atoll-client-${name}` });
+    const adminFile = join(this.#dataDir, files.adminContext);
+    const server = existsSync(adminFile) ? parseAdminContext(readFileSync(adminFile, "utf8")).server : "";
+    const path = join(this.#dataDir, "clients", `${name}.json`);
+    writePrivateFileSync(path, contextText(this, server, client));
+    return path;
   }
 
   /** Writes key, certificate and CA of an engine (etcd, nats-server) that answers on `hosts` into `engines/`. */
@@ -131,6 +139,17 @@ export class FederationKeys {
     const chain = this.issue({ spiffeId: createSpiffeId(this.trustDomain, ...path), publicKey, nowMs, ...names });
     return createX509Svid(chain, exportPrivateKeyPem(privateKey));
   }
+}
+
+function contextText(keys: FederationKeys, server: string, credential: X509Svid): string {
+  const context: AdminContext = {
+    server,
+    federation: keys.trustDomain,
+    caPem: createAnchors([keys.bundle]).join(""),
+    certificatePem: credential.certificateChainPem,
+    privateKeyPem: credential.privateKeyPem,
+  };
+  return JSON.stringify(context, undefined, 2);
 }
 
 /** Hosts told apart as engines need them in certificates: literal addresses and DNS names. */

@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import type { AuditTrail } from "#federation/admin-api/audit.ts";
+import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openAdminServer } from "#federation/admin-api/server.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Bus } from "#federation/bus/bus.ts";
@@ -17,7 +19,7 @@ import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import { authorizeGlobal, globalOperations } from "./admin/global-operations.ts";
+import { globalOperations, isClusterPlane } from "./admin/global-operations.ts";
 import type { GlobalConfig } from "./config.ts";
 import { planeValidityMs, type FederationKeys } from "./federation-keys.ts";
 import { joinCluster, type JoinClusterOptions } from "./join/join-cluster.ts";
@@ -38,6 +40,8 @@ export interface GlobalPlaneOptions {
   readonly metrics: GlobalMetrics;
   /** Outlives a term. */
   readonly joinGuard: JoinGuard;
+  readonly access: PlaneAccess;
+  readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -140,7 +144,7 @@ async function takeBrought({ options, catalog, state }: Term, signal: AbortSigna
 /** Opens the ports of the plane and keeps their certificates current. */
 async function serve(term: Term, signal: AbortSignal): Promise<void> {
   const { options, catalog, material } = term;
-  const { config, keys, clock, logger, metrics, joinGuard } = options;
+  const { config, keys, clock, logger, metrics, joinGuard, access, audit } = options;
   const { address } = config.listen;
   let isServing = false;
   const joining: JoinClusterOptions = { keys, catalog, clock, logger, apiAddresses: () => [`${config.advertiseAddress}:${admin.port}`] };
@@ -174,12 +178,16 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
       joinAddress: `${config.advertiseAddress}:${joinServer.port}`,
       joining,
       onRenewed: () => metrics.certificatesIssued.inc({ kind: "renewed" }),
+      audit,
       clock,
     }),
     openApi: { title: "Atoll global control plane", version: "1.0.0" },
-    authorize: (peer, _access, operationId) => authorizeGlobal(peer, operationId),
+    ...access,
+    isPlane: isClusterPlane,
+    audit,
     isReady: () => isServing && !signal.aborted,
     onError: (error, operationId) => logger.error("An operation failed.", { operationId, reason: describeError(error) }),
+    onRefused: (code) => metrics.adminRefused.inc({ code }),
     clock,
   });
   isServing = true;

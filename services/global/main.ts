@@ -1,11 +1,15 @@
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { openAuditFile } from "#federation/admin-api/audit-file.ts";
+import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
+import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
-import { AtollError } from "#federation/runtime/errors.ts";
+import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
@@ -18,11 +22,11 @@ import { FederationKeys, initFederation, planeValidityMs } from "./federation-ke
 import { leadFederation } from "./global-plane.ts";
 import { createGlobalMetrics } from "./metrics.ts";
 
-const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME:HOST[,HOST]]… | main.ts run --config FILE";
+const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME:HOST[,HOST]]… [--client NAME]… | main.ts run --config FILE";
 
 runProcess(async (signal) => {
   const { positionals, values } = readArguments();
-  if (positionals[0] === "init" && values.data !== undefined) init(values.data, values.federation, values.engine ?? []);
+  if (positionals[0] === "init" && values.data !== undefined) init(values.data, values);
   else if (positionals[0] === "run" && values.config !== undefined) await run(readConfigFile(values.config, globalConfigField), signal);
   else throw new AtollError("ATOLL_CONFIG_INVALID", usage);
 });
@@ -31,25 +35,32 @@ function readArguments() {
   try {
     return parseArgs({
       allowPositionals: true,
-      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true } },
+      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true }, client: { type: "string", multiple: true } },
     });
   } catch (error) {
     throw new AtollError("ATOLL_CONFIG_INVALID", usage, { cause: error });
   }
 }
 
-/** Makes a federation, or certificates for engines of one that is there. */
-function init(dataDir: string, federation: string | undefined, engines: readonly string[]): void {
+interface InitOptions {
+  readonly federation?: string;
+  readonly engine?: readonly string[];
+  readonly client?: readonly string[];
+}
+
+/** Makes a federation, or certificates for engines and machine clients of one that is there. */
+function init(dataDir: string, { federation, engine: engines = [], client: clients = [] }: InitOptions): void {
   const nowMs = systemClock.nowMs();
   if (federation !== undefined) initFederation(dataDir, federation, nowMs);
-  else if (engines.length === 0) throw new AtollError("ATOLL_CONFIG_INVALID", usage);
-  if (engines.length === 0) return;
+  else if (engines.length === 0 && clients.length === 0) throw new AtollError("ATOLL_CONFIG_INVALID", usage);
+  if (engines.length === 0 && clients.length === 0) return;
   const keys = FederationKeys.load(dataDir);
   for (const engine of engines) {
     const match = /^([a-z0-9][a-z0-9-]{0,62}):(.+)$/.exec(engine);
     if (match?.[1] === undefined || match[2] === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `--engine ${engine}: expected NAME:HOST[,HOST]`);
     keys.writeEngine(match[1], match[2].split(","), nowMs);
   }
+  for (const name of clients) keys.writeClientContext(name, nowMs);
 }
 
 async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
@@ -65,6 +76,14 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   let engineTls = toEngine();
   const metrics = createGlobalMetrics(clock);
   const joinGuard = new JoinGuard(clock);
+  const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
+  await using audit = await openAuditFile({
+    path: join(config.dataDir, "audit", "audit.jsonl"),
+    onFailure: (error) => {
+      metrics.auditFailures.inc();
+      logger.error("A line of the audit trail could not be written.", { reason: describeError(error) });
+    },
+  });
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: () => engineTls, clock, random: systemRandom, logger };
   await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: "/atoll/global" });
@@ -80,7 +99,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `global-${process.pid}`, clock, random: systemRandom, logger },
-          (term, termSignal) => leadFederation({ config, keys, store, bus, metrics, joinGuard, clock, random: systemRandom, logger }, term, termSignal),
+          (term, termSignal) => leadFederation({ config, keys, store, bus, metrics, joinGuard, access, audit, clock, random: systemRandom, logger }, term, termSignal),
           inner,
         ),
       async (inner) => {

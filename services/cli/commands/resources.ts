@@ -16,10 +16,15 @@ export interface ClusterOption {
   readonly cluster?: readonly string[];
 }
 
+/** `--dry-run`: the planes judge all of it and write nothing. */
+export interface DryRunOption {
+  readonly dryRun: boolean;
+}
+
 /** `atoll apply -f FILE …`. */
-export async function runApply(context: CommandContext, options: { readonly file: readonly string[] } & ClusterOption): Promise<number> {
+export async function runApply(context: CommandContext, options: { readonly file: readonly string[] } & ClusterOption & DryRunOption): Promise<number> {
   const resources = readResources(options.file);
-  const results = await withFederation(context, async ({ planes }) => await applyResources(planes, resources, options.cluster ?? [], context.signal));
+  const results = await withFederation(context, async ({ planes }) => await applyResources(planes, resources, options.cluster ?? [], context.signal, options.dryRun));
   const columns: readonly Column<ApplyResult>[] = [
     { title: "KIND", value: (row) => row.kind },
     { title: "NAME", value: (row) => row.id },
@@ -27,6 +32,7 @@ export async function runApply(context: CommandContext, options: { readonly file
     { title: "OUTCOME", value: (row) => row.outcome },
   ];
   printRows(context, results, columns);
+  if (options.dryRun) context.terminal.note("A dry run: nothing was written.");
   return 0;
 }
 
@@ -67,7 +73,7 @@ export async function runDescribe(context: CommandContext, kindText: string, nam
 }
 
 /** `atoll delete KIND NAME`. */
-export async function runDelete(context: CommandContext, kindText: string, name: string, options: ClusterOption): Promise<number> {
+export async function runDelete(context: CommandContext, kindText: string, name: string, options: ClusterOption & DryRunOption): Promise<number> {
   const kind = parseKindName(kindText);
   const { owner } = kindInfos[kind];
   if (owner === "derived") throw new AtollError("ATOLL_USAGE", `a ${kind} is derived: delete what it comes from`);
@@ -77,11 +83,11 @@ export async function runDelete(context: CommandContext, kindText: string, name:
   await withFederation(context, async ({ planes }) => {
     const targets = owner === "global" ? ["global"] : clusters;
     for (const plane of targets) {
-      await clientOf(planes, plane).remove(kind, path, {}, context.signal);
-      if (context.output === "table") context.terminal.print(`${kind} ${name} deleted at ${plane}`);
+      await clientOf(planes, plane).remove(kind, path, { dryRun: options.dryRun }, context.signal);
+      if (context.output === "table") context.terminal.print(`${kind} ${name} ${options.dryRun ? "would be deleted" : "deleted"} at ${plane}`);
     }
   });
-  printData(context, { deleted: name, kind });
+  printData(context, { [options.dryRun ? "wouldDelete" : "deleted"]: name, kind });
   return 0;
 }
 

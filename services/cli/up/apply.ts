@@ -10,7 +10,7 @@ export interface ApplyResult {
   readonly id: string;
   /** Cluster name, or "global". */
   readonly plane: string;
-  readonly outcome: "created" | "applied";
+  readonly outcome: "created" | "applied" | "unchanged";
 }
 
 /**
@@ -26,10 +26,10 @@ export function readResources(files: readonly string[]): readonly FileResource[]
 
 /**
  * Applies `resources`, what others refer to first: those that the global plane owns there, those that clusters own
- * at every one of `clusters`. Nothing is applied when a resource has no plane to go to.
+ * at every one of `clusters`. Nothing is applied when a resource has no plane to go to; with `dryRun` nothing at all, though all of it is judged.
  * @throws {ATOLL_USAGE} when a cluster's resource is there and no cluster is named.
  */
-export async function applyResources(planes: Planes, resources: readonly FileResource[], clusters: readonly string[], signal: AbortSignal): Promise<readonly ApplyResult[]> {
+export async function applyResources(planes: Planes, resources: readonly FileResource[], clusters: readonly string[], signal: AbortSignal, dryRun = false): Promise<readonly ApplyResult[]> {
   for (const { resource, file, line } of resources) {
     const { owner } = kindInfos[resource.kind];
     const where = `${file}:${line}: ${resource.kind} ${resourceId(resource.metadata)}`;
@@ -40,17 +40,17 @@ export async function applyResources(planes: Planes, resources: readonly FileRes
   const results: ApplyResult[] = [];
   for (const { resource, file, line } of ordered) {
     const targets = kindInfos[resource.kind].owner === "global" ? ["global"] : clusters;
-    for (const plane of targets) results.push(await applyOne(planes, resource, plane, `${file}:${line}`, signal));
+    for (const plane of targets) results.push(await applyOne(planes, resource, plane, { where: `${file}:${line}`, dryRun }, signal));
   }
   return results;
 }
 
-async function applyOne(planes: Planes, resource: Resource, plane: string, where: string, signal: AbortSignal): Promise<ApplyResult> {
+async function applyOne(planes: Planes, resource: Resource, plane: string, { where, dryRun }: { readonly where: string; readonly dryRun: boolean }, signal: AbortSignal): Promise<ApplyResult> {
   const client = plane === "global" ? planes.global() : planes.cluster(plane);
   const id = resourceId(resource.metadata);
   try {
-    const { isNew } = await client.apply(resource, {}, signal);
-    return { kind: resource.kind, id, plane, outcome: isNew ? "created" : "applied" };
+    const { isNew, isChanged } = await client.apply(resource, { dryRun }, signal);
+    return { kind: resource.kind, id, plane, outcome: isNew ? "created" : isChanged ? "applied" : "unchanged" };
   } catch (error) {
     if (!(error instanceof AtollError)) throw error;
     throw new AtollError(error.code, `${where}: ${resource.kind} ${id} at ${plane}: ${error.message}`, { cause: error });

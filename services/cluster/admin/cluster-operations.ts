@@ -1,3 +1,5 @@
+import type { AuditTrail } from "#federation/admin-api/audit.ts";
+import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import { clusterRoutes, joinTokenSeconds } from "#federation/admin-api/plane-routes.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
@@ -32,6 +34,7 @@ export interface ClusterOperationsOptions {
     /** Present at the plane that holds its trust domain's keys. */
     readonly signer: TrustDomainSigner | undefined;
     readonly keySource: ClusterKeySource;
+    readonly audit: AuditTrail;
     readonly clock: Clock;
   };
   readonly self: ClusterSelf;
@@ -55,15 +58,18 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
   const { clock } = options;
   const learned = replicated.state;
   return [
-    ...resourceOperations("Service", catalog.resources("Service")),
-    ...resourceOperations("ServiceExport", catalog.resources("ServiceExport")),
+    ...resourceOperations("Service", catalog.resources("Service"), { trustDomain: parts.self.trustDomain }),
+    ...resourceOperations("ServiceExport", catalog.resources("ServiceExport"), { trustDomain: parts.self.trustDomain }),
     ...readOnlyOperations("ServiceImport", createWatchedBackend(source.imports)),
     ...readOnlyOperations("TrafficPolicy", createWatchedBackend(replicated.part("policies"))),
     ...readOnlyOperations("TrustDomain", createWatchedBackend(replicated.part("trustDomains"))),
     ...readOnlyOperations("Relationship", createWatchedBackend(replicated.part("relationships"))),
     ...readOnlyOperations("Cluster", createWatchedBackend(replicated.part("clusters"))),
     ...readOnlyOperations("Region", createWatchedBackend(replicated.part("regions"))),
-    implement(clusterRoutes.createJoinToken, async ({ body }, signal) => {
+    auditOperation(clusterRoutes.audit, options.audit),
+    implement(clusterRoutes.createJoinToken, async ({ body, demand }, signal) => {
+      // Who may make a workload's identity in a namespace may make its token; gateways and planes are of the whole trust domain.
+      demand({ oneOfTrustDomains: [parts.self.trustDomain], everyNamespace: body.purpose.kind === "workload" ? [body.purpose.namespace] : "all" });
       const [root = new Uint8Array()] = parseChainPem(options.membership.facts.federationRootPem);
       if (body.purpose.kind === "cluster") throw new AtollError("ATOLL_REQUEST_INVALID", "purpose: a cluster joins by a token of the global plane");
       if (body.purpose.kind === "enrolment" && options.signer === undefined) {
@@ -72,7 +78,7 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
       const token = createJoinToken([parts.joinAddress], sha256Hex(root));
       const lifeMs = (body.lifeSeconds ?? joinTokenSeconds.usual) * 1_000;
       const record = await catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose: body.purpose, lifeMs }, clock.nowMs(), signal);
-      return { status: 201, body: { id: token.id, token: encodeJoinToken(token), purpose: body.purpose, expiresAt: new Date(record.expiresAtMs).toISOString() } };
+      return { status: 201, body: { id: token.id, token: encodeJoinToken(token), purpose: body.purpose, expiresAt: new Date(record.expiresAtMs).toISOString() }, change: { outcome: "created", kind: "JoinToken", id: token.id } };
     }),
     implement(
       clusterRoutes.status,
@@ -85,7 +91,8 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
       },
     ),
     implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads }, query, clock.nowMs()) })),
-    implement(clusterRoutes.approveRelationship, async ({ params }, signal) => {
+    implement(clusterRoutes.approveRelationship, async ({ params, demand }, signal) => {
+      demand({ oneOfTrustDomains: [parts.self.trustDomain], everyNamespace: "all" });
       if (options.signer === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `this plane is not the signer of ${parts.self.trustDomain}; ask the plane that is`);
       const relationship = learned.current.relationships.get(params.name);
       if (relationship === undefined) throw new AtollError("ATOLL_NOT_FOUND", `no Relationship ${params.name} has reached this cluster`);
@@ -93,7 +100,7 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
       if (side === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `${params.name} is not a relationship of ${parts.self.trustDomain}`);
       const approval = options.signer.approve(relationship, side, clock.nowMs());
       await parts.own.put("RelationshipApproval", params.name, approvalContent(relationship, approval), signal);
-      return { body: approval };
+      return { body: approval, change: { outcome: "done", kind: "RelationshipApproval", id: params.name } };
     }),
   ];
 }

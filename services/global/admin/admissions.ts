@@ -5,7 +5,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 /** A cluster stands in a region that exists; one in use is not pulled from under its clusters. */
 export function clusterAdmission(catalog: Catalog): Admission<"Cluster"> {
   return {
-    async apply(cluster, _peer, signal) {
+    async apply(cluster, signal) {
       const region = await catalog.resources("Region").get(cluster.spec.region, signal);
       if (region === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `spec.region: there is no Region ${cluster.spec.region}; apply it first`);
       const present = await catalog.resources("Cluster").get(cluster.metadata.name, signal);
@@ -21,7 +21,7 @@ export function clusterAdmission(catalog: Catalog): Admission<"Cluster"> {
 
 export function regionAdmission(catalog: Catalog): Admission<"Region"> {
   return {
-    async remove(id, _peer, signal) {
+    async remove(id, signal) {
       const { items } = await catalog.resources("Cluster").list(signal);
       const users = items.filter((item) => item.value.spec.region === id).map((item) => item.id);
       if (users.length > 0) throw new AtollError("ATOLL_REQUEST_INVALID", `Region ${id} holds the clusters ${users.join(", ")}; delete them first`);

@@ -1,14 +1,18 @@
 import { renewAnswerSchema, renewPath, renewRequestSchema } from "#federation/admin-api/join-contract.ts";
+import { administratorsAlone } from "#federation/admin-api/access.ts";
+import type { AuditTrail } from "#federation/admin-api/audit.ts";
+import { auditOperation } from "#federation/admin-api/audit-operation.ts";
+import type { Caller } from "#federation/admin-api/caller.ts";
 import { globalRoutes, joinTokenSeconds } from "#federation/admin-api/plane-routes.ts";
 import { resourceOperations } from "#federation/admin-api/resource-routes.ts";
-import { defineRoute, implement, type Operation, type Peer } from "#federation/admin-api/route.ts";
+import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
 import { sha256Hex } from "#federation/identity/key-pair.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
-import { pathOf } from "#federation/model/spiffe-id.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
 import type { FederationKeys } from "../federation-keys.ts";
 import { clusterOfPlane, renewCluster, type JoinClusterOptions } from "../join/join-cluster.ts";
 import { clusterAdmission, regionAdmission, relationshipAdmission, trustDomainAdmission } from "./admissions.ts";
@@ -21,6 +25,7 @@ export interface GlobalOperationsOptions {
   readonly joinAddress: string;
   readonly joining: JoinClusterOptions;
   readonly onRenewed: () => void;
+  readonly audit: AuditTrail;
   readonly clock: Clock;
 }
 
@@ -30,15 +35,14 @@ const renewClusterPlane = defineRoute({
   method: "POST",
   path: renewPath,
   summary: "Certifies the next key of the calling cluster plane",
-  access: "write",
+  access: "plane",
   body: renewRequestSchema,
   answer: renewAnswerSchema,
 });
 
-/** Who may do what at the global plane: administrators everything but renew, cluster planes renew and nothing else. */
-export function authorizeGlobal({ spiffeId }: Peer, operationId: string): boolean {
-  if (operationId === renewClusterPlane.operationId) return clusterOfPlane(spiffeId) !== undefined;
-  return pathOf(spiffeId).startsWith("/atoll/admin/");
+/** Cluster planes renew their certificates here, and may nothing else. */
+export function isClusterPlane(caller: Caller): boolean {
+  return caller.kind === "certificate" && clusterOfPlane(caller.spiffeId) !== undefined;
 }
 
 /** Between two states of a followed status. */
@@ -46,19 +50,21 @@ const statusIntervalMs = 1_000;
 
 /** The global plane's admin API. */
 export function globalOperations(options: GlobalOperationsOptions): readonly Operation[] {
-  const { keys, catalog, status, joinAddress, joining, onRenewed, clock } = options;
+  const { keys, catalog, status, joinAddress, joining, onRenewed, audit, clock } = options;
   const [root = new Uint8Array()] = parseChainPem(keys.rootPem);
   return [
-    ...resourceOperations("Region", catalog.resources("Region"), regionAdmission(catalog)),
-    ...resourceOperations("Cluster", catalog.resources("Cluster"), clusterAdmission(catalog)),
-    ...resourceOperations("TrustDomain", catalog.resources("TrustDomain"), trustDomainAdmission),
-    ...resourceOperations("Relationship", catalog.resources("Relationship"), relationshipAdmission),
+    ...resourceOperations("Region", catalog.resources("Region"), { admission: regionAdmission(catalog) }),
+    ...resourceOperations("Cluster", catalog.resources("Cluster"), { admission: clusterAdmission(catalog) }),
+    ...resourceOperations("TrustDomain", catalog.resources("TrustDomain"), { admission: trustDomainAdmission }),
+    ...resourceOperations("Relationship", catalog.resources("Relationship"), { admission: relationshipAdmission }),
     ...resourceOperations("TrafficPolicy", catalog.resources("TrafficPolicy")),
-    implement(globalRoutes.createJoinToken, async ({ body }, signal) => {
+    auditOperation(globalRoutes.audit, audit),
+    implement(globalRoutes.createJoinToken, async ({ body, demand }, signal) => {
+      demand(administratorsAlone);
       const token = createJoinToken([joinAddress], sha256Hex(root));
       const lifeMs = (body.lifeSeconds ?? joinTokenSeconds.usual) * 1_000;
       const record = await catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose: body.purpose, lifeMs }, clock.nowMs(), signal);
-      return { status: 201, body: { id: token.id, token: encodeJoinToken(token), purpose: body.purpose, expiresAt: new Date(record.expiresAtMs).toISOString() } };
+      return { status: 201, body: { id: token.id, token: encodeJoinToken(token), purpose: body.purpose, expiresAt: new Date(record.expiresAtMs).toISOString() }, change: { outcome: "created", kind: "JoinToken", id: token.id } };
     }),
     implement(
       globalRoutes.status,
@@ -70,14 +76,27 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
         }
       },
     ),
-    implement(globalRoutes.recordApproval, async ({ params, body }, signal) => {
-      const relationship = await recordApproval(catalog, params.name, body, signal);
-      return { body: { name: relationship.metadata.name, approvals: [...(relationship.status?.approvals ?? [])] } };
+    implement(globalRoutes.recordApproval, async ({ params, query, body, ifRevision, demand }, signal) => {
+      const { relationship, isNew, revisionBefore } = await recordApproval({ catalog, demand }, { name: params.name, approval: body, ifRevision, dryRun: query.dryRun ?? false }, signal);
+      const { revision } = relationship.metadata;
+      return {
+        body: { name: relationship.metadata.name, approvals: [...(relationship.status?.approvals ?? [])] },
+        ...(revision === undefined ? {} : { revision }),
+        change: {
+          outcome: isNew ? "changed" : "unchanged",
+          kind: "Relationship",
+          id: params.name,
+          revisionBefore,
+          ...(revision === undefined ? {} : { revisionAfter: revision }),
+          fields: isNew ? [`status.approvals[${body.side}]`] : [],
+        },
+      };
     }),
-    implement(renewClusterPlane, async ({ body, peer }, signal) => {
-      const answer = await renewCluster(joining, { csr: body.csr, caller: peer.spiffeId }, signal);
+    implement(renewClusterPlane, async ({ body, caller }, signal) => {
+      if (caller.kind !== "certificate") throw new AtollError("ATOLL_ADMIN_FORBIDDEN", "a plane renews by its certificate");
+      const answer = await renewCluster(joining, { csr: body.csr, caller: caller.spiffeId }, signal);
       onRenewed();
-      return { body: answer };
+      return { body: answer, change: { outcome: "done", kind: "ClusterPlane", id: clusterOfPlane(caller.spiffeId) ?? "" } };
     }),
   ];
 }

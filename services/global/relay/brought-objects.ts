@@ -120,12 +120,15 @@ function jsonOf(payload: ObjectPayload): unknown {
   }
 }
 
+/** What clusters bring is believed by its signature, and asks for no role. */
+function bySignature(): void {}
+
 /** Writes what `changesBrought` found. A change that does not hold any more is left to the next look. @throws {ATOLL_STORE_UNAVAILABLE} */
 export async function applyBrought(changes: readonly BroughtChange[], catalog: Catalog, logger: Logger, signal: AbortSignal): Promise<void> {
   for (const change of changes) {
     try {
       if (change.kind === "approval") {
-        await recordApproval(catalog, change.relationship, change.approval, signal);
+        await recordApproval({ catalog, demand: bySignature }, { name: change.relationship, approval: change.approval, ifRevision: undefined, dryRun: false }, signal);
         logger.info("An approval was recorded.", { relationship: change.relationship, side: change.approval.side });
       } else {
         await catalog.resources("TrustDomain").apply(change.trustDomain, {}, signal);

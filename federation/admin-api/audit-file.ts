@@ -1,0 +1,172 @@
+import { createReadStream } from "node:fs";
+import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
+import { dirname } from "node:path";
+import { createInterface } from "node:readline";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { auditRequestSchema, auditResultSchema, type AuditEntry, type AuditRequest, type AuditResult, type AuditTicket, type AuditTrail } from "./audit.ts";
+
+/** Bounds of a trail on disk: eight files of 16 MiB hold some 300,000 mutations. */
+export const auditFileLimits = { fileBytes: 16 * 1024 * 1024, files: 8 } as const;
+
+export interface AuditFileOptions {
+  /** The newest file; older ones are `<path>.1` and up. */
+  readonly path: string;
+  /** Of the newest file, before the next begins. */
+  readonly fileBytes?: number;
+  readonly files?: number;
+  /** Hears of each line that could not be written. Must not throw. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** A trail that is kept in files of this process. */
+export interface AuditFile extends AuditTrail, AsyncDisposable {}
+
+/** What a file holds: one JSON object a line, `begin` before a mutation and `end` after it, both under one sequence. */
+type Line = ({ readonly stage: "begin" } & AuditRequest) | ({ readonly stage: "end"; readonly begins: number } & AuditResult);
+
+/**
+ * A trail in a file that only the owner may read (0600): each line is on the disk before `begin` resolves. Lines are numbered without a gap
+ * across restarts and files, so that a later chain of hashes has what it binds. A torn last line, as a power cut leaves, is ended and stays.
+ * @throws {ATOLL_AUDIT_UNAVAILABLE} when the file cannot be opened.
+ */
+export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
+  const { path, fileBytes = auditFileLimits.fileBytes, files = auditFileLimits.files, onFailure } = options;
+  const paths = Array.from({ length: files }, (_, index) => (index === 0 ? path : `${path}.${index}`));
+  let sequence: number;
+  let handle: FileHandle;
+  let isTorn = false;
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    sequence = await lastSequence(paths);
+    handle = await open(path, "a", 0o600);
+    isTorn = await endsTorn(path);
+  } catch (cause) {
+    throw unavailable(cause);
+  }
+
+  const write = async (line: Line): Promise<number> => {
+    if ((await handle.stat()).size >= fileBytes) handle = await rotate(handle, paths);
+    const number = sequence + 1;
+    const text = `${isTorn ? "\n" : ""}${JSON.stringify({ sequence: number, ...line })}\n`;
+    // Until it is known to have succeeded, the line is taken for torn: a disk that is full keeps the first half of it.
+    isTorn = true;
+    await handle.appendFile(text);
+    await handle.sync();
+    isTorn = false;
+    sequence = number;
+    return number;
+  };
+  // One line after the other, however many mutations come together.
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = async <T>(job: () => Promise<T>): Promise<T> => {
+    const turn = last.then(job);
+    last = turn.catch(() => undefined);
+    return await turn;
+  };
+
+  return {
+    async begin(request): Promise<AuditTicket> {
+      let begins: number;
+      try {
+        begins = await inTurn(() => write({ stage: "begin", ...request }));
+      } catch (cause) {
+        onFailure(cause);
+        throw unavailable(cause);
+      }
+      return { end: async (result) => void (await inTurn(() => write({ stage: "end", begins, ...result })).catch(onFailure)) };
+    },
+    async read({ limit, before = Number.POSITIVE_INFINITY }) {
+      try {
+        return await readPage(paths, limit, before);
+      } catch (cause) {
+        throw isAtollError(cause) ? cause : unavailable(cause);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await inTurn(() => handle.close());
+    },
+  };
+}
+
+/** Moves each file one further, drops the oldest, begins a new one. */
+async function rotate(handle: FileHandle, paths: readonly string[]): Promise<FileHandle> {
+  await rm(paths.at(-1) ?? "", { force: true });
+  for (let at = paths.length - 2; at >= 0; at--) {
+    await rename(paths[at] ?? "", paths[at + 1] ?? "").catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+    });
+  }
+  const next = await open(paths[0] ?? "", "a", 0o600);
+  await handle.close();
+  return next;
+}
+
+async function readPage(paths: readonly string[], limit: number, before: number): Promise<{ readonly entries: readonly AuditEntry[]; readonly hasMore: boolean }> {
+  const results = new Map<number, AuditResult>();
+  const found: AuditEntry[] = [];
+  for (const path of paths) {
+    const begun: { readonly sequence: number; readonly request: AuditRequest }[] = [];
+    for await (const { sequence, input } of linesOf(path)) {
+      const { stage, begins, ...rest } = input;
+      if (stage === "end" && typeof begins === "number") results.set(begins, auditResultSchema.parse(rest));
+      else if (stage === "begin" && sequence < (found.at(-1)?.sequence ?? before)) begun.push({ sequence, request: auditRequestSchema.parse(rest) });
+    }
+    // Newest first, and an end is always in the same file as its beginning or in a newer one. A file that moved on meanwhile is read
+    // twice, and what is in it only taken once.
+    for (const { sequence, request } of begun.toReversed()) {
+      if (found.length === limit) return { entries: found, hasMore: true };
+      found.push({ sequence, ...request, ...(results.get(sequence) ?? { outcome: "interrupted", status: 0 }) });
+    }
+  }
+  return { entries: found, hasMore: false };
+}
+
+/** The numbered lines of a file; what cannot be read as one was torn by a crash. */
+async function* linesOf(path: string): AsyncGenerator<{ readonly sequence: number; readonly input: Readonly<Record<string, unknown>> }> {
+  const stream = createReadStream(path, "utf8");
+  try {
+    for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const line = parseLine(text);
+      if (line !== undefined) yield line;
+    }
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  } finally {
+    stream.destroy();
+  }
+}
+
+function parseLine(text: string): { readonly sequence: number; readonly input: Readonly<Record<string, unknown>> } | undefined {
+  try {
+    const { sequence, ...input } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    return typeof sequence === "number" ? { sequence, input } : undefined;
+  } catch {
+    // Torn by a crash in the middle of its writing; the mutation was never carried out.
+    return undefined;
+  }
+}
+
+async function lastSequence(paths: readonly string[]): Promise<number> {
+  for (const path of paths) {
+    let highest = 0;
+    for await (const { sequence } of linesOf(path)) highest = Math.max(highest, sequence);
+    if (highest > 0) return highest;
+  }
+  return 0;
+}
+
+async function endsTorn(path: string): Promise<boolean> {
+  await using file = await open(path, "r");
+  const { size } = await file.stat();
+  if (size === 0) return false;
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  return buffer[0] !== 0x0a;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function unavailable(cause: unknown): AtollError {
+  return new AtollError("ATOLL_AUDIT_UNAVAILABLE", `the audit trail cannot be used: ${describeError(cause)}`, { cause });
+}
