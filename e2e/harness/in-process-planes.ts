@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AccessConfig } from "#federation/admin-api/access-config.ts";
@@ -137,6 +137,14 @@ export class InProcessPlanes implements AsyncDisposable {
   /** An administrator's client of the global plane, or of a cluster's. */
   admin(cluster?: string): AdminClient {
     return this.client(parseAdminContext(readFileSync(join(this.#dataDir("global"), "admin-context.json"), "utf8")), cluster);
+  }
+
+  /** Writes what `atoll --context` and the Terraform provider read; the signers by trust domain. Answers its path. */
+  writePlaneFile(clusters: readonly string[], signers: Readonly<Record<string, string>>): string {
+    const path = join(this.#directory, "context.json");
+    const planes = Object.fromEntries(clusters.map((name) => [name, `${address}:${this.#readPorts(name)?.["admin"] ?? 0}`]));
+    writeFileSync(path, JSON.stringify({ admin: join(this.#dataDir("global"), "admin-context.json"), planes, signers }));
+    return path;
   }
 
   /** A client by a named machine client's certificate, as `init --client` makes it. */

@@ -6,7 +6,7 @@ import { readSources } from "./import-graph.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const manifest = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as Readonly<Record<"dependencies" | "devDependencies", Readonly<Record<string, string>>>>;
 const document = readFileSync(`${root}/docs/dependencies.md`, "utf8");
-const sources = readSources(root, ["federation", "services", "proxy", "e2e"]);
+const sources = readSources(root, ["federation", "services", "proxy", "terraform", "e2e"]);
 const scripts = readFileSync(`${root}/package.json`, "utf8") + ["atoll", "ensure-installed", "run-tests"].map((name) => readFileSync(`${root}/bin/${name}.cjs`, "utf8")).join("");
 
 /** Programs and types that no import names: how each of them is used instead. */

@@ -35,7 +35,7 @@ export const importTable: readonly ImportRule[] = [
   { from: "services/demo/", may: core },
   { from: "services/cli/", may: contracts },
   { from: "services/console/", may: contracts },
-  { from: "terraform/provider/", may: contracts },
+  { from: "terraform/", may: [...contracts, "federation/identity/", "docs/schemas/"] },
   {
     from: "proxy/",
     may: [...core, "federation/telemetry/", "federation/routing/", "federation/health/", "federation/identity/", "federation/wire/"],

@@ -5,7 +5,7 @@ import { findCircle, readSources, type SourceFile } from "./import-graph.ts";
 import { adapterFolders, bannedCalls, importTable, type ImportRule } from "./import-table.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const files = readSources(root, ["federation", "services", "proxy", "e2e"]);
+const files = readSources(root, ["federation", "services", "proxy", "terraform", "e2e"]);
 const isTest = (path: string): boolean => /(\.test|\.fuzz|-contract|\.bench|-fixtures?|-testbed|-harness)\.ts$/.test(path);
 const product = files.filter((file) => !isTest(file.path));
 

@@ -1,9 +1,7 @@
 import { readFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { z } from "zod";
-import { AtollError } from "#federation/runtime/errors.ts";
-import { faultsOf, formatFault } from "#federation/model/parse/fault.ts";
-import { clusterIdSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
+import { join } from "node:path";
+import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import { readPlaneFile } from "#federation/admin-api/plane-file.ts";
 import type { FederationPlan } from "./up/demo-federation.ts";
 import { planeName, type Topology } from "./up/topology.ts";
 
@@ -42,52 +40,26 @@ export function localDirectory(dataDir: string, topology: Topology): PlaneDirect
   };
 }
 
-const serverSchema = z.string().max(300).regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, "host:port");
-const clustersMax = 10_000;
-/** Unknown fields are refused: a misspelt one would silently leave a plane out. */
-const directorySchema = z.strictObject({
-  /** The admin context that the global plane wrote; relative to this file. */
-  admin: z.string().min(1).max(4_096),
-  /** The local admin API of each cluster's plane, by cluster. */
-  planes: z.record(clusterIdSchema, serverSchema).refine((planes) => Object.keys(planes).length <= clustersMax, `at most ${clustersMax} planes`),
-  /** Which cluster's plane is the signer of each trust domain. */
-  signers: z.record(trustDomainSchema, clusterIdSchema).default({}),
-});
-
 /**
  * Reads the file that `--context` names: the planes of a federation on many machines.
  * @throws {ATOLL_USAGE} when it cannot be read or understood, with every fault.
  */
 export function readDirectory(file: string): PlaneDirectory {
-  const { admin, planes, signers } = parseDirectory(file);
-  const adminFile = resolve(dirname(file), admin);
-  const servers = new Map<string, string>(Object.entries(planes));
-  const signerNames = new Map<string, string>(Object.entries(signers));
+  const { adminText, planes, signers } = asUsage(() => readPlaneFile(file));
   return {
-    clusters: [...servers.keys()],
-    contextText: () => readText(adminFile),
-    serverOf: (owner) => servers.get(owner),
-    signerOf: (trustDomain) => signerNames.get(trustDomain),
+    clusters: [...planes.keys()],
+    contextText: () => asUsage(adminText),
+    serverOf: (owner) => planes.get(owner),
+    signerOf: (trustDomain) => signers.get(trustDomain),
   };
 }
 
-function parseDirectory(file: string): z.infer<typeof directorySchema> {
-  let input: unknown;
+/** A file that a flag names is the user's to mend. */
+function asUsage<T>(read: () => T): T {
   try {
-    input = JSON.parse(readText(file));
-  } catch (cause) {
-    if (cause instanceof AtollError) throw cause;
-    throw new AtollError("ATOLL_USAGE", `--context ${file}: it is not JSON`, { cause });
-  }
-  const result = directorySchema.safeParse(input);
-  if (result.success) return result.data;
-  throw new AtollError("ATOLL_USAGE", `--context ${file}: ${faultsOf(result.error, input).map(formatFault).join("; ")}`);
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    throw new AtollError("ATOLL_USAGE", `--context: ${file} cannot be read`, { cause });
+    return read();
+  } catch (error) {
+    if (!isAtollError(error, "ATOLL_CONFIG_INVALID")) throw error;
+    throw new AtollError("ATOLL_USAGE", `--context ${error.message}`, { cause: error });
   }
 }

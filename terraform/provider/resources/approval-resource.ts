@@ -1,0 +1,108 @@
+import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import { parseLabel } from "#federation/model/names.ts";
+import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
+import type { Relationship } from "#federation/model/resource.ts";
+import { sleep, systemClock } from "#federation/runtime/clock.ts";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { requiredText, unknown, type CtyObject } from "../cty/values.ts";
+import { attribute, errorAt } from "../diagnostics.ts";
+import type { ManagedResource, Remembered } from "../managed.ts";
+import type { ProviderPlanes } from "../planes.ts";
+import type { Diagnostic } from "../protocol/messages.ts";
+import type { Schema } from "../schema/to-proto.ts";
+
+/** A relationship reaches its sides' signers a moment after it was applied: so long they are asked again. */
+const knownWithinMs = 30_000;
+const askAgainMs = 200;
+
+const schema: Schema = {
+  description: "One side's consent to a relationship in its present form, signed by the plane that holds the side's authority. A changed relationship has to be approved anew: set `generation` to that of the relationship. Destroying it leaves the approval standing; what ends a relationship is its destruction or its end.",
+  attributes: [
+    { name: "relationship", field: "relationship", type: { kind: "string" }, use: "required", description: "The relationship's name." },
+    { name: "trust_domain", field: "trustDomain", type: { kind: "string" }, use: "required", description: "For which side: its signer must be among the `signers` of the provider's context." },
+    { name: "generation", field: "generation", type: { kind: "number" }, use: "optional", description: "Of the relationship as it is approved: another one is approved anew." },
+    { name: "id", field: "id", type: { kind: "string" }, use: "computed", description: "`relationship/trust_domain`: also what it is imported by." },
+    { name: "approved_at", field: "approvedAt", type: { kind: "string" }, use: "computed", description: "RFC 3339." },
+  ],
+};
+
+/** `atoll_relationship_approval`. */
+export const approvalResource: ManagedResource = {
+  schema,
+  replace: ["relationship", "trust_domain"],
+  changing: ["approved_at"],
+  idForm: "relationship/trust_domain",
+  validate,
+  create: approve,
+  update: async ({ planned }, planes, signal) => await approve(planned, planes, signal),
+  async remove() {
+    // There is no way back from a signature: see the description.
+  },
+  async read(state, planes, signal) {
+    const relationship = await find(state, planes, signal);
+    const side = relationship === undefined ? undefined : sideOf(relationship, requiredText(state, "trust_domain"));
+    const approval = relationship?.status?.approvals?.find((given) => given.side === side);
+    if (approval === undefined) return undefined;
+    return { state: { ...state, approved_at: approval.approvedAt }, memory: {} };
+  },
+  import(id) {
+    const [relationship = "", trustDomain = "", ...more] = id.split("/");
+    if (relationship === "" || trustDomain === "" || more.length > 0) return undefined;
+    return { relationship, trust_domain: trustDomain, generation: null, id, approved_at: null };
+  },
+};
+
+function validate(config: CtyObject): readonly Diagnostic[] {
+  const check = (name: string, parse: (text: string) => unknown): readonly Diagnostic[] => {
+    const value = config[name];
+    if (typeof value !== "string") return [];
+    try {
+      parse(value);
+      return [];
+    } catch (error) {
+      return [errorAt(attribute(name), "The approval cannot be used.", describeError(error))];
+    }
+  };
+  return [...check("relationship", (text) => parseLabel(text, "relationship")), ...check("trust_domain", parseTrustDomainName)];
+}
+
+async function approve(planned: CtyObject, planes: ProviderPlanes, signal: AbortSignal): Promise<Remembered> {
+  const name = requiredText(planned, "relationship");
+  const trustDomain = requiredText(planned, "trust_domain");
+  const signer = planes.signerOf(trustDomain);
+  const approval = await untilKnown(async () => (await signer.call(clusterRoutes.approveRelationship, { params: { name } }, signal)).body, signal);
+  await planes.of(undefined).call(globalRoutes.recordApproval, { params: { name }, body: approval }, signal);
+  const generation = planned["generation"];
+  return { state: { ...planned, generation: generation === unknown || generation === undefined ? null : generation, id: `${name}/${trustDomain}`, approved_at: approval.approvedAt }, memory: {} };
+}
+
+/**
+ * A signer signs the form that it holds, which may be an older one for a moment; the global plane refuses the signature then, and both are
+ * asked once more by the next apply.
+ */
+async function untilKnown<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  const startMs = systemClock.monotonicMs();
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isAtollError(error, "ATOLL_NOT_FOUND") || systemClock.monotonicMs() - startMs > knownWithinMs) throw error;
+    }
+    await sleep(systemClock, askAgainMs, signal);
+  }
+}
+
+async function find(state: CtyObject, planes: ProviderPlanes, signal: AbortSignal): Promise<Relationship | undefined> {
+  try {
+    return await planes.of(undefined).get("Relationship", { name: requiredText(state, "relationship") }, signal);
+  } catch (error) {
+    if (isAtollError(error, "ATOLL_NOT_FOUND")) return undefined;
+    throw error;
+  }
+}
+
+function sideOf({ metadata, spec }: Relationship, trustDomain: string): "caller" | "callee" {
+  if (spec.caller.trustDomain === trustDomain) return "caller";
+  if (spec.callee.trustDomain === trustDomain) return "callee";
+  throw new AtollError("ATOLL_REQUEST_INVALID", `${metadata.name} is not a relationship of ${trustDomain}`);
+}
