@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import {
   addressField,
   booleanField,
@@ -24,6 +25,12 @@ const fixedPortField = integerField({ min: 1, max: 65_535 });
 /** `namespace/name` in one's own trust domain, or a whole service host. */
 const serviceNameField = parsedField(stringField({ max: 253 }), (text) => {
   serviceHostOf(text, "own.example" as TrustDomainName);
+  return text;
+});
+
+/** `address` or `address:port`, as Node's resolver takes it. */
+const dnsServerField = parsedField(stringField({ max: 53 }), (text) => {
+  if (isIP(text) === 0 && isIP(parseAddress(text)?.host ?? "") === 0) throw new AtollError("ATOLL_CONFIG_INVALID", "expected a literal IP address, with or without a port");
   return text;
 });
 
@@ -91,6 +98,8 @@ export const proxyConfigField = objectField({
       { min: 1, max: 16 },
     ),
   ),
+  /** Who is asked for the names of gateways; the system's resolvers unless given. */
+  dns: defaultField(objectField({ servers: optionalField(listField(dnsServerField, { min: 1, max: 8 })) }), {}),
   /** How long connections may take to finish after SIGTERM. */
   drainMs: defaultField(integerField({ min: 0, max: 600_000 }), 10_000),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),

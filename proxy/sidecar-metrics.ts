@@ -3,6 +3,7 @@ import { priorityClasses } from "#federation/model/priority-class.ts";
 import { addCounter, addGauge } from "#federation/telemetry/read-metrics.ts";
 import { addRequestMetrics, addStallMetrics } from "./admin/metrics.ts";
 import { addAdmissionMetrics, addLoopMetrics } from "./admission/admission-metrics.ts";
+import { addNameMetrics } from "./control/name-metrics.ts";
 import { isDeadline } from "./http/refusal.ts";
 import type { TelemetryStage } from "./http/telemetry-stage.ts";
 import type { SidecarState } from "./sidecar-state.ts";
@@ -15,6 +16,7 @@ export function addSidecarMetrics(registry: Registry, state: SidecarState): void
     ["destination", state.inboundTelemetry],
   ]);
   addConnectionMetrics(registry, state);
+  addNameMetrics(registry, state.resolver, state.clock);
   addAdmissionMetrics(registry, state.admissions);
   addLoopMetrics(registry, state.loop, { inbound: state.inboundGuard, outbound: state.outboundGuard });
   addCounter(registry, {

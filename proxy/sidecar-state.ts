@@ -1,6 +1,8 @@
 import type { ClusterId } from "#federation/model/names.ts";
 import { explainChoice, type Explanation, type PlaceLoad, type PlaceRefusal } from "#federation/routing/explain.ts";
-import type { ServiceView } from "#federation/model/snapshot.ts";
+import type { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import type { ServiceView, Snapshot } from "#federation/model/snapshot.ts";
 import { unobservedCondition } from "#federation/model/verdict.ts";
 import { buildRouteTable, matchRoute } from "#federation/routing/match-route.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -29,6 +31,9 @@ import type { PlaceHealth } from "./upstream/place-health.ts";
 /** The parts of a running sidecar that its admin page and metrics look at. */
 export interface SidecarState {
   readonly control: ControlLink;
+  readonly resolver: NameResolver;
+  /** What is routed by: the plane's, with names resolved. */
+  readonly snapshot: Watched<Snapshot>;
   readonly clock: Clock;
   readonly stall: LocalStall;
   readonly pools: PoolSet;
@@ -61,9 +66,8 @@ export interface SidecarState {
 }
 
 /** What /snapshot shows of any proxy. */
-export function describeSnapshot(control: ControlLink): object {
-  const { snapshot } = control.builder;
-  const { generation, services, bundles, inbound, gatewayRoutes } = snapshot.current;
+export function describeSnapshot(control: ControlLink, snapshot: Snapshot = control.builder.snapshot.current): object {
+  const { generation, services, bundles, inbound, gatewayRoutes } = snapshot;
   return {
     generation,
     source: control.source.current,
@@ -81,7 +85,7 @@ export function describeSnapshot(control: ControlLink): object {
 /** What /stats shows of a sidecar: per service and place what was sent there, how it went, and what is held of it. */
 export function describeStats(state: SidecarState): object {
   const { control, places } = state;
-  const services = Array.from(control.builder.snapshot.current.services.values(), (view) => ({
+  const services = Array.from(state.snapshot.current.services.values(), (view) => ({
     service: view.host,
     places: view.places.map((place) => ({
       cluster: place.cluster,
@@ -100,6 +104,7 @@ export function describeStats(state: SidecarState): object {
     session: state.session,
     services,
     gateways: state.prober.gateways,
+    names: Array.from(state.resolver.names.current, ([name, { addresses, asOfMs, problem }]) => ({ name, addresses, ageMs: asOfMs === undefined ? null : Math.max(0, state.clock.nowMs() - asOfMs), problem: problem ?? null })),
     inbound: { ...state.inboundStats, refused: Object.fromEntries(state.inboundStats.refused), requests: totalOf(state.inboundTelemetry), activeRequests: state.inboundTelemetry.active, sessions: state.hop.sessions },
     outbound: { activeRequests: state.outboundTelemetry.active, requests: totalOf(state.outboundTelemetry), tls: state.connectorStats, handshakes: state.pools.handshakes },
     tcp: state.tcpStats,
@@ -110,7 +115,7 @@ export function describeStats(state: SidecarState): object {
 
 /** Why requests to `service` go where they go, by the functions that route them; undefined when it is not known here. */
 export function explainService(state: SidecarState, service: string): Explanation | undefined {
-  const { services } = state.control.builder.snapshot.current;
+  const { services } = state.snapshot.current;
   const host = service.includes("/") ? service.split("/").toReversed().join(".") : service;
   const view = matchRoute(buildRouteTable(services), host)?.service ?? [...services.values()].find((candidate) => candidate.host === host || candidate.aliases.includes(host));
   if (view === undefined) return undefined;

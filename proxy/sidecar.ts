@@ -21,7 +21,10 @@ import { probeApp } from "./control/app-probe.ts";
 import { ControlLink, type ProcessParts } from "./control/control-link.ts";
 import type { Subscription } from "./control/discovery-client.ts";
 import { createProxyRegistry } from "./control/proxy-metrics.ts";
+import type { ResolvedSnapshot } from "./control/resolved-snapshot.ts";
 import { createSessionStats, runRegistrySession } from "./control/registry-session.ts";
+import { saveNames } from "./control/names-file.ts";
+import { openNames } from "./control/open-names.ts";
 import { awaitFooting, type Footing } from "./control/start-control.ts";
 import { GatewayProber } from "./health/gateway-prober.ts";
 import { LocalStall } from "./health/local-stall.ts";
@@ -90,6 +93,7 @@ interface SidecarOptions {
 class Sidecar {
   readonly #options: SidecarOptions;
   readonly #state: SidecarState;
+  readonly #resolved: ResolvedSnapshot;
   readonly #apps: InboundApps;
   readonly #inboundHttp: InboundServer;
   readonly #inbound: InboundListener;
@@ -99,6 +103,7 @@ class Sidecar {
   private constructor(options: SidecarOptions, opened: Opened) {
     this.#options = options;
     this.#state = opened.state;
+    this.#resolved = opened.resolved;
     this.#apps = opened.apps;
     this.#inboundHttp = opened.inboundHttp;
     this.#inbound = opened.inbound;
@@ -124,7 +129,7 @@ class Sidecar {
       {
         unreadyBecause: () => this.#unreadyBecause(draining.current),
         stats: () => describeStats(this.#state),
-        snapshot: () => describeSnapshot(control),
+        snapshot: () => describeSnapshot(control, this.#state.snapshot.current),
         config,
         explain: (service) => explainService(this.#state, service),
       },
@@ -142,12 +147,14 @@ class Sidecar {
       await this.#registerAndDrain(draining, stop, end);
       served.abort();
     };
-    await runTasks([(end) => this.#followSnapshot(end), (end) => this.#followIdentity(end), serving], AbortSignal.any([inner, served.signal]));
+    const names = (end: AbortSignal): Promise<void> => saveNames(config.dataDir, this.#state.resolver.names, this.#options.parts, end);
+    const tasks = [(end: AbortSignal) => this.#resolved.run(end), names, (end: AbortSignal) => this.#followSnapshot(end), (end: AbortSignal) => this.#followIdentity(end), serving];
+    await runTasks(tasks, AbortSignal.any([inner, served.signal]));
   }
 
   async #followSnapshot(signal: AbortSignal): Promise<void> {
     const { routes, places, prober } = this.#state;
-    for await (const snapshot of this.#options.control.builder.snapshot.changes(signal)) {
+    for await (const snapshot of this.#state.snapshot.changes(signal)) {
       routes.apply(snapshot);
       places.forget(snapshot.services);
       prober.follow(snapshot);
@@ -212,6 +219,7 @@ class Sidecar {
     this.#apps.stopAll();
     this.#inbound.destroyAll();
     this.#state.prober.close();
+    this.#state.resolver[Symbol.dispose]();
   }
 
   #report(ready: boolean, draining: boolean): SessionReport {
@@ -247,6 +255,7 @@ class Sidecar {
 
 interface Opened {
   readonly state: SidecarState;
+  readonly resolved: ResolvedSnapshot;
   readonly apps: InboundApps;
   readonly inboundHttp: InboundServer;
   readonly inbound: InboundListener;
@@ -269,7 +278,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const pools = new PoolSet({ connector, clock, random, wheel, hopFaults });
   const places = new PlaceHealth(clock, { region, cluster, roundTripMs: new Map() });
   const routes = new OutboundRoutes({ pools, board: places, clock, random });
-  routes.apply(snapshot.current);
+  const { resolver, resolved } = await openNames(snapshot, { ...parts, dataDir: config.dataDir, dns: config.dns });
+  routes.apply(resolved.snapshot.current);
   const prober = new GatewayProber({ connector, pools, places, clock, stall, random, logger });
   const accessLog = config.accessLog === undefined ? undefined : await AccessLogFile.open(config.accessLog.path, clock);
   const overloadLines = new OverloadLines();
@@ -316,6 +326,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const tcp = await openTcpListeners(config, { own: trustDomainOf(footing.svid.spiffeId), routes, connector, clock, stall, stats: tcpStats });
   const state: SidecarState = {
     control,
+    resolver,
+    snapshot: resolved.snapshot,
     clock,
     stall,
     pools,
@@ -341,7 +353,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     overloadLines,
     http: { outbound: outbound.http, inbound: inboundHttp.http },
   };
-  return { state, apps, inboundHttp, inbound, outbound, tcp };
+  return { state, resolved, apps, inboundHttp, inbound, outbound, tcp };
 }
 
 function openTcpListeners(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { clusterIdSchema, ipAddressSchema, labelSchema, portSchema, regionIdSchema, spiffeIdSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
+import { clusterIdSchema, hostSchema, labelSchema, portSchema, regionIdSchema, spiffeIdSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 
 // Answers are read leniently: a newer plane may say more than we know.
 
@@ -34,7 +34,7 @@ export const clusterRowSchema = z.object({
   acknowledgedSeq: count.describe("Last frame that it said it applied."),
   lagMs: ms.describe("Age of the oldest frame that it has not acknowledged; 0 when there is none."),
   servicesExported: count,
-  gateways: z.array(z.object({ address: ipAddressSchema, port: portSchema })),
+  gateways: z.array(z.object({ address: hostSchema, port: portSchema })),
 });
 
 export const relationshipRowSchema = z.object({

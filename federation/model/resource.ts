@@ -58,7 +58,7 @@ export interface RegionSpec {
 
 /** One address of a cluster's gateways. */
 export interface GatewayListing {
-  /** A literal IP address. */
+  /** A literal IP address or a DNS name, which callers resolve. */
   readonly address: string;
   readonly port: number;
   /** The address is meant for callers in these regions; absent: for callers in regions that no other listing names. */

@@ -25,8 +25,11 @@ export interface EndpointView {
 }
 
 export interface GatewayAddress {
+  /** A literal IP address, or a DNS name until the proxy has resolved it. */
   readonly address: string;
   readonly port: number;
+  /** The name that `address` was resolved from. */
+  readonly name?: string;
 }
 
 /** The instances of a service in this proxy's own cluster, called directly. */

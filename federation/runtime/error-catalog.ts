@@ -109,6 +109,10 @@ export const errorCatalog = {
     meaning: "A name does not have the form that its kind asks for.",
     action: "The message says what the form is.",
   },
+  ATOLL_NAME_UNRESOLVED: {
+    meaning: "A DNS name under which something is to be reached does not resolve.",
+    action: "Check the name and the resolver of the host that says so. Addresses that it stood for last stay in use, and so do other gateways.",
+  },
   ATOLL_NOT_FOUND: {
     meaning: "There is no such resource or path.",
     action: "Check kind, namespace and name; list the kind to see what exists.",

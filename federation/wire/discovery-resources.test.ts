@@ -1,3 +1,4 @@
+import { parse } from "protobufjs";
 import { describe, expect, it } from "vitest";
 import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import { serviceHost, serviceSni, workloadId } from "#federation/model/service.ts";
@@ -52,6 +53,17 @@ const inbound: InboundPort = {
   ],
 };
 
+/** What a proxy of the version before names reads of the gateways of a Service: field 1 of a remote place and no other. */
+function gatewaysSeenBefore(bytes: Uint8Array): readonly string[] {
+  const { root } = parse(`syntax = "proto3";
+    message Gateway { string address = 1; }
+    message Remote { repeated Gateway gateways = 1; }
+    message Place { Remote remote = 4; }
+    message Service { repeated Place places = 6; }`);
+  const { places } = root.lookupType("Service").decode(bytes).toJSON() as { readonly places: readonly { readonly remote?: { readonly gateways: readonly { readonly address: string }[] } }[] };
+  return places.flatMap(({ remote }) => remote?.gateways.map(({ address }) => address) ?? []);
+}
+
 describe("discovery resources", () => {
   it("come back as they were", () => {
     expect(decodeService(encodeService(service))).toEqual(service);
@@ -59,6 +71,18 @@ describe("discovery resources", () => {
     expect(decodeInbound(encodeInbound(inbound))).toEqual(inbound);
     const route: GatewayRoute = { sni: serviceSni(host, 80), host, endpoints };
     expect(decodeGatewayRoute(route.sni, encodeGatewayRoute(route))).toEqual(route);
+  });
+
+  it("keep names of gateways apart from addresses, so that an older proxy still finds only those there", () => {
+    const [local, remote] = service.places;
+    if (local === undefined || remote?.kind !== "remote") throw new Error("the service has a local and a remote place");
+    const named = { ...service, places: [local, { ...remote, gateways: [...remote.gateways, { address: "gw.shop-us.example", port: 443 }] }] };
+    const bytes = encodeService(named);
+    expect(decodeService(bytes)).toEqual(named);
+    expect(gatewaysSeenBefore(bytes)).toEqual(["127.0.0.9"]);
+    const damaged = Buffer.from(bytes);
+    damaged.write("GW.", damaged.indexOf("gw.shop-us"), "latin1");
+    expect(() => decodeService(damaged)).toThrow(expect.objectContaining({ code: "ATOLL_WIRE_INVALID" }) as Error);
   });
 
   it.each([{ mode: "nearest" }, { mode: "ordered", order: [region, parseRegionId("us-east")] }] as const)("keep the locality policy $mode", (locality) => {

@@ -1,11 +1,11 @@
 import { isIP } from "node:net";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Locality } from "#federation/model/locality.ts";
-import { parseClusterId, parseLabel, parseRegionId } from "#federation/model/names.ts";
+import { isDnsName, parseClusterId, parseLabel, parseRegionId } from "#federation/model/names.ts";
 import type { ServiceHost } from "#federation/model/names.ts";
 import { serviceHost } from "#federation/model/service.ts";
 import type { PortProtocol, ServicePort, ServiceRef } from "#federation/model/service.ts";
-import type { CallerRule, EndpointView, GatewayRoute, InboundPort, Place, Readiness, ServiceView } from "#federation/model/snapshot.ts";
+import type { CallerRule, EndpointView, GatewayAddress, GatewayRoute, InboundPort, Place, Readiness, ServiceView } from "#federation/model/snapshot.ts";
 import { parseSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { certificatesMax, listItemsMax, resourceBytesMax } from "./limits.ts";
@@ -40,12 +40,17 @@ interface RawEndpoint {
   readonly weight: number;
   readonly readiness: number;
 }
+interface RawGateway {
+  readonly address: string;
+  readonly port: number;
+}
 interface RawPlace {
   readonly cluster: string;
   readonly region: string;
   readonly local?: { readonly endpoints: readonly RawEndpoint[] } | null;
   readonly remote?: {
-    readonly gateways: readonly { readonly address: string; readonly port: number }[];
+    readonly gateways: readonly RawGateway[];
+    readonly gatewayNames: readonly RawGateway[];
     readonly gatewayIdentity: string;
     readonly endpointsReady: number;
     readonly endpointsTotal: number;
@@ -223,11 +228,22 @@ function literalAddress(text: string): string {
   return text;
 }
 
+function dnsName(text: string): string {
+  if (!isDnsName(text)) throw new AtollError("ATOLL_WIRE_INVALID", "the name of a gateway is not a DNS name");
+  return text;
+}
+
+function gatewayOf(addressOf: (text: string) => string): (raw: RawGateway) => GatewayAddress {
+  return ({ address, port }) => ({ address: addressOf(address), port: portNumber(port, "the port of a gateway") });
+}
+
 function placeFields(place: Place): RawPlace {
   const { cluster, region } = place;
   if (place.kind === "local") return { cluster, region, local: { endpoints: place.endpoints.map(endpointFields) } };
   const { gateways, gatewayIdentity, endpointsReady, endpointsTotal, asOfMs } = place;
-  return { cluster, region, remote: { gateways, gatewayIdentity, endpointsReady, endpointsTotal, asOfMs } };
+  const isLiteral = ({ address }: RawGateway): boolean => isIP(address) !== 0;
+  const gatewayNames = gateways.filter((gateway) => !isLiteral(gateway));
+  return { cluster, region, remote: { gateways: gateways.filter(isLiteral), gatewayNames, gatewayIdentity, endpointsReady, endpointsTotal, asOfMs } };
 }
 
 function placeOf(raw: RawPlace): Place {
@@ -239,10 +255,7 @@ function placeOf(raw: RawPlace): Place {
     kind: "remote",
     cluster,
     region,
-    gateways: list(remote.gateways, "gateways").map(({ address, port }) => ({
-      address: literalAddress(address),
-      port: portNumber(port, "the port of a gateway"),
-    })),
+    gateways: [...list(remote.gateways, "gateways").map(gatewayOf(literalAddress)), ...list(remote.gatewayNames, "names of gateways").map(gatewayOf(dnsName))],
     gatewayIdentity: parseSpiffeId(remote.gatewayIdentity),
     endpointsReady: remote.endpointsReady,
     endpointsTotal: remote.endpointsTotal,

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import { isClusterId, labelForm, clusterIdForm, type ClusterId, type RegionId, type SpiffeId, type TrustDomainName } from "../names.ts";
+import { hostForm, isClusterId, isDnsName, labelForm, clusterIdForm, type ClusterId, type RegionId, type SpiffeId, type TrustDomainName } from "../names.ts";
 import { isSpiffeId, isTrustDomainName, spiffeIdLengthMax, trustDomainLengthMax } from "../spiffe-id.ts";
 
 // Schemas of ids answer with their branded types: what a schema has let through is what `parse*` would have made.
@@ -38,11 +38,11 @@ export const portSchema = z.int("a port, 1 to 65535").min(1, "a port, 1 to 65535
 /** A literal IPv4 or IPv6 address, without a zone. */
 export const ipAddressSchema = z.string().max(45).refine((text) => isIP(text) !== 0 && !text.includes("%"), "a literal IP address");
 
-/** A literal IP address or a DNS name. */
+/** A literal IP address, without a zone, or a DNS name. */
 export const hostSchema = z
   .string()
   .max(253, "at most 253 characters")
-  .refine((text) => isIP(text) !== 0 || /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/.test(text), "a DNS name in lower case or a literal IP address");
+  .refine((text) => (isIP(text) !== 0 && !text.includes("%")) || isDnsName(text), hostForm);
 
 /** RFC 3339 with a time zone. */
 export const timestampSchema = z.iso.datetime({ offset: true, error: "a time as in 2027-01-31T12:00:00Z" }).max(40);

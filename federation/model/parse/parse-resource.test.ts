@@ -1,8 +1,9 @@
+import { isIP } from "node:net";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { kinds, type Resource } from "../resource.ts";
-import { encodeExportedService, parseExportedService, parseKind, parseResource, readStoredResource } from "./parse-resource.ts";
+import { apiVersion, kinds, type Resource } from "../resource.ts";
+import { encodeExportedService, encodePeerResource, parseExportedService, parseKind, parseResource, readPeerResource, readStoredResource } from "./parse-resource.ts";
 import { parseYaml } from "./parse-yaml.ts";
 import { resourceArbitrary } from "./resource-arbitrary-fixture.ts";
 
@@ -87,12 +88,32 @@ describe("faults", () => {
   });
 });
 
+describe("a cluster that another plane has sent", () => {
+  const cluster = (gateways: readonly { readonly address: string; readonly port: number }[]): Resource => {
+    const parsed = parseKind("Cluster", { apiVersion, kind: "Cluster", metadata: { name: "shop-eu" }, spec: { region: "eu-west", trustDomain: "shop.example", exportNamespaces: ["web"], gateways } });
+    if (parsed.kind !== "parsed") throw new Error("the cluster of the test is wrong");
+    return parsed.value;
+  };
+
+  it("comes back with the names of its gateways", () => {
+    const sent = cluster([{ address: "10.0.0.1", port: 15_443 }, { address: "gw.shop-eu.example", port: 443 }]);
+    expect(readPeerResource("Cluster", encodePeerResource(sent))).toEqual(sent);
+  });
+
+  it("can be read by planes of the version before names, without those names", () => {
+    const bytes = encodePeerResource(cluster([{ address: "gw.shop-eu.example", port: 443 }]));
+    expect(readStoredResource("Cluster", JSON.parse(new TextDecoder().decode(bytes)))).toEqual(cluster([]));
+  });
+});
+
 describe("an exported service", () => {
   it("comes back from its bytes, also with fields that a later version added", () => {
     fc.assert(
       fc.property(resourceArbitrary("ServiceImport"), (resource) => {
         if (resource.kind !== "ServiceImport") throw new Error("another kind");
-        const { origin: _, appliedAtMs: __, ...service } = resource.spec;
+        const { origin: _, appliedAtMs: __, ...spec } = resource.spec;
+        // Names travel apart, so they come after the literal addresses.
+        const service = { ...spec, gateways: spec.gateways.toSorted((a, b) => Number(isIP(a.address) === 0) - Number(isIP(b.address) === 0)) };
         expect(parseExportedService(encodeExportedService(service))).toEqual(service);
         expect(parseExportedService(encodeExportedService(resource.spec))).toEqual(service);
       }),

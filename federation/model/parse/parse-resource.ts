@@ -1,6 +1,7 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import { apiVersion, isKind, kinds, type ExportedService, type Kind, type Resource, type ResourceKinds } from "../resource.ts";
 import { describeValue, faultsOf, formatFault, type Fault } from "./fault.ts";
+import { withNamesApart, withNamesTogether } from "./gateway-names.ts";
 import { exportedServiceSchema, resourceSchemas } from "./resource-schemas.ts";
 
 /** A parsed input, or everything that is wrong with it. */
@@ -47,7 +48,7 @@ export function readStoredResource<K extends Kind>(kind: K, input: unknown): Res
  * @throws {ATOLL_RESOURCE_INVALID}
  */
 export function parseExportedService(bytes: Uint8Array): ExportedService {
-  const input = parseJson(bytes);
+  const input = withNamesTogether(parseJson(bytes));
   const result = exportedServiceSchema.safeParse(input);
   if (result.success) return result.data;
   throw resourceInvalid("an exported service", faultsOf(result.error, input));
@@ -55,7 +56,22 @@ export function parseExportedService(bytes: Uint8Array): ExportedService {
 
 /** The bytes that `parseExportedService` reads. */
 export function encodeExportedService(service: ExportedService): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(service));
+  return new TextEncoder().encode(JSON.stringify(withNamesApart(service)));
+}
+
+/** The bytes of a resource as it goes to other planes; they read it by `readPeerResource`. */
+export function encodePeerResource(resource: Resource): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(resource.kind === "Cluster" ? { ...resource, spec: withNamesApart(resource.spec) } : resource));
+}
+
+/**
+ * A resource that another plane, maybe of another version, has sent.
+ * @throws {ATOLL_RESOURCE_INVALID}
+ */
+export function readPeerResource<K extends Kind>(kind: K, bytes: Uint8Array): ResourceKinds[K] {
+  const input = parseJson(bytes);
+  const isCluster = kind === "Cluster" && typeof input === "object" && input !== null && "spec" in input;
+  return readStoredResource(kind, isCluster ? { ...input, spec: withNamesTogether(input.spec) } : input);
 }
 
 /** The error of faults, all in its message. */

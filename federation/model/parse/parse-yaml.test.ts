@@ -31,7 +31,7 @@ spec:
   trustDomain: shop.example
   exportNamespaces: [web, web]
   gateways:
-    - address: localhost
+    - address: 10.0.0.256
       port: 70000
       port2: 1
 ---
@@ -42,7 +42,7 @@ kind: Pod
       "f.yaml:5:3: metadata.colour: found an unknown field, expected only fields of this kind",
       'f.yaml:7:11: spec.region: found "EU West", expected 1 to 63 of a-z, 0-9 and "-", beginning and ending with a letter or digit',
       "f.yaml:9:3: spec.exportNamespaces: found a list, expected entries that differ from each other",
-      'f.yaml:11:16: spec.gateways[0].address: found "localhost", expected a literal IP address',
+      'f.yaml:11:16: spec.gateways[0].address: found "10.0.0.256", expected a DNS name in lower case or a literal IP address',
       "f.yaml:12:13: spec.gateways[0].port: found 70000, expected a port, 1 to 65535",
       "f.yaml:13:7: spec.gateways[0].port2: found an unknown field, expected only fields of this kind",
       'f.yaml:15:13: apiVersion: found "v2", expected atoll.dev/v1alpha1',

@@ -21,7 +21,8 @@ const list = <T>(of: fc.Arbitrary<T>, minLength = 0) => fc.uniqueArray(of, { min
 const record = <T>(of: { [K in keyof T]: fc.Arbitrary<T[K]> }, optional: readonly (keyof T)[] = []) =>
   fc.record(of, { requiredKeys: (Object.keys(of) as (keyof T)[]).filter((key) => !optional.includes(key)), noNullPrototype: true });
 
-const gateway = record({ address: ipAddress, port, regions: list(regionId, 1) }, ["regions"]);
+const host = fc.oneof(ipAddress, label.filter((text) => !/^[0-9]+$/.test(text)).map((text) => `gateways.${text}`));
+const gateway = record({ address: host, port, regions: list(regionId, 1) }, ["regions"]);
 const gateways = fc.uniqueArray(gateway, { maxLength: 4, selector: (entry) => `${entry.address} ${entry.port}` });
 const ports = (minLength: number) =>
   fc

@@ -4,7 +4,6 @@ import {
   clusterIdSchema,
   distinctList,
   hostSchema,
-  ipAddressSchema,
   labelSchema,
   namespacedNameSchema,
   portSchema,
@@ -52,7 +51,7 @@ const statusSchema = z.strictObject({ conditions: conditionsSchema });
 
 /** One address of a cluster's gateways. */
 export const gatewayListingSchema = z.strictObject({
-  address: ipAddressSchema,
+  address: hostSchema.describe("A literal IP address, or a DNS name: callers resolve it on its time to live and use every address."),
   port: portSchema,
   regions: z.exactOptional(distinctList(regionIdSchema, listMax.regions).min(1, "at least one region")).describe("Regions whose callers the address is meant for."),
 });

@@ -1,7 +1,7 @@
 import type { ReadableCollection } from "#federation/catalog/collection.ts";
 import type { ObjectRecord } from "#federation/catalog/records.ts";
 import type { Cluster, ExportedService, Region, Relationship, TrafficPolicy, TrustDomain } from "#federation/model/resource.ts";
-import { parseExportedService, readStoredResource } from "#federation/model/parse/parse-resource.ts";
+import { parseExportedService, readPeerResource } from "#federation/model/parse/parse-resource.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -121,18 +121,17 @@ type DecodedValue =
 function decodeValue(record: ObjectRecord): DecodedValue {
   const bytes = openObject(decodeSignedObject(record.signed)).payload.value;
   if (record.kind === "ServiceExport") return { kind: "export", service: parseExportedService(bytes) };
-  const json: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
   switch (record.kind) {
     case "Region":
-      return { kind: "Region", resource: readStoredResource("Region", json) };
+      return { kind: "Region", resource: readPeerResource("Region", bytes) };
     case "Cluster":
-      return { kind: "Cluster", resource: readStoredResource("Cluster", json) };
+      return { kind: "Cluster", resource: readPeerResource("Cluster", bytes) };
     case "TrustDomain":
-      return { kind: "TrustDomain", resource: readStoredResource("TrustDomain", json) };
+      return { kind: "TrustDomain", resource: readPeerResource("TrustDomain", bytes) };
     case "Relationship":
-      return { kind: "Relationship", resource: readStoredResource("Relationship", json) };
+      return { kind: "Relationship", resource: readPeerResource("Relationship", bytes) };
     case "TrafficPolicy":
-      return { kind: "TrafficPolicy", resource: readStoredResource("TrafficPolicy", json) };
+      return { kind: "TrafficPolicy", resource: readPeerResource("TrafficPolicy", bytes) };
     default:
       // A kind of a newer version: kept and passed on, not understood here.
       return { kind: "unknown" };

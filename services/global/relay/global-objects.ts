@@ -1,5 +1,6 @@
 import type { CollectionState } from "#federation/catalog/collection.ts";
 import { resourceId, type Cluster, type Region, type Relationship, type Resource, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
+import { encodePeerResource } from "#federation/model/parse/parse-resource.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import { signObject, type ObjectSigner } from "#federation/wire/signed-object.ts";
 import { everyone, globalOrigin, objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
@@ -61,7 +62,7 @@ export class GlobalObjects {
         generation: { epoch: this.#epoch, revision },
         audience: [everyone],
         tombstone: false,
-        value: Buffer.from(JSON.stringify(resource)),
+        value: encodePeerResource(resource),
       },
       this.#signer(),
     );

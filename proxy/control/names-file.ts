@@ -1,0 +1,63 @@
+import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import { isDnsName } from "#federation/model/names.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { addressesPerNameMax } from "#federation/runtime/dns/name-state.ts";
+import { namesMax, type ResolvedNames } from "#federation/runtime/dns/name-resolver.ts";
+import { describeError } from "#federation/runtime/errors.ts";
+import { isAbort } from "#federation/runtime/lifecycle.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+
+/** What names stood for, as a proxy keeps it for a start without DNS; beside the last known good, which keeps the names. */
+export type KnownNames = ReadonlyMap<string, { readonly addresses: readonly string[]; readonly asOfMs: number }>;
+
+const fileName = "names.json";
+/** Answers within so long are written together. */
+const saveIntervalMs = 1_000;
+
+/** Reads what an earlier life left. A file that is absent or damaged only means that DNS has to answer first. */
+export async function loadNames(dataDir: string, logger: Logger): Promise<KnownNames> {
+  try {
+    return namesOf(JSON.parse(await readFile(join(dataDir, fileName), "utf8")));
+  } catch (error) {
+    const isAbsent = error instanceof Error && "code" in error && error.code === "ENOENT";
+    if (!isAbsent) logger.warn("The addresses of names on disk could not be used.", { path: join(dataDir, fileName), reason: describeError(error) });
+    return new Map();
+  }
+}
+
+/** Writes what `names` stand for whenever that changes, until `signal` aborts. A failed write is logged, since serving goes on without it. */
+export async function saveNames(dataDir: string, names: Watched<ResolvedNames>, parts: { readonly clock: Clock; readonly logger: Logger }, signal: AbortSignal): Promise<void> {
+  let saved = "";
+  try {
+    for await (const current of names.changes(signal)) {
+      const held = [...current].filter(([, { addresses }]) => addresses.length > 0);
+      const content = JSON.stringify(held.map(([name, { addresses }]) => [name, addresses]));
+      if (content === saved || held.length === 0) continue;
+      try {
+        await writePrivateFile(join(dataDir, fileName), JSON.stringify(held.map(([name, { addresses, asOfMs }]) => [name, addresses, asOfMs])));
+        saved = content;
+      } catch (error) {
+        parts.logger.error("The addresses of names could not be written.", { reason: describeError(error) });
+      }
+      await sleep(parts.clock, saveIntervalMs, signal);
+    }
+  } catch (error) {
+    if (!isAbort(error)) throw error;
+  }
+}
+
+function namesOf(value: unknown): KnownNames {
+  const names = new Map<string, { readonly addresses: readonly string[]; readonly asOfMs: number }>();
+  if (!Array.isArray(value)) throw new TypeError("not a list");
+  for (const entry of value.slice(0, namesMax) as unknown[]) {
+    const [name, addresses, asOfMs] = Array.isArray(entry) ? (entry as unknown[]) : [];
+    if (typeof name !== "string" || !isDnsName(name) || typeof asOfMs !== "number" || !Array.isArray(addresses)) throw new TypeError("an entry is not a name with its addresses");
+    const literal = (addresses as unknown[]).filter((address): address is string => typeof address === "string" && isIP(address) !== 0);
+    if (literal.length > 0) names.set(name, { addresses: literal.slice(0, addressesPerNameMax), asOfMs });
+  }
+  return names;
+}
