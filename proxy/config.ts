@@ -98,7 +98,7 @@ export const proxyConfigField = objectField({
       { min: 1, max: 16 },
     ),
   ),
-  /** Who is asked for the names of gateways; the system's resolvers unless given. */
+  /** Who is asked for the names of gateways and planes; the system's resolvers unless given. */
   dns: defaultField(objectField({ servers: optionalField(listField(dnsServerField, { min: 1, max: 8 })) }), {}),
   /** How long connections may take to finish after SIGTERM. */
   drainMs: defaultField(integerField({ min: 0, max: 600_000 }), 10_000),

@@ -9,6 +9,7 @@ import { workloadId, type PortProtocol } from "#federation/model/service.ts";
 import type { EndpointView, InboundPort, Place, ServiceView } from "#federation/model/snapshot.ts";
 import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { DnsServer } from "#federation/runtime/dns/dns-server-fixture.ts";
 import { readConfig } from "#federation/runtime/config.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
@@ -48,9 +49,9 @@ interface Running {
   stop(): Promise<void>;
 }
 
-async function openPlane(cluster = "shop-eu", port = 0, federation?: TestPlane["federation"]): Promise<TestPlane> {
+async function openPlane(cluster = "shop-eu", port = 0, federation?: TestPlane["federation"], address?: string): Promise<TestPlane> {
   const plane = new TestPlane(cluster, shop, federation);
-  await plane.open(port);
+  await plane.open(port, address);
   plane.show({ bundles: [shop.bundle] });
   planes.push(plane);
   return plane;
@@ -322,6 +323,27 @@ describe("a sidecar", () => {
     const token = plane.token(storefrontPath);
     await start("first", token, {});
     await expect(start("second", token, {})).rejects.toMatchObject({ code: "ATOLL_JOIN_TOKEN_REFUSED" });
+  });
+
+  it("joins and follows a plane by its name, also when one of its addresses is dead and when the plane moves", async () => {
+    const name = "plane.shop.example";
+    await using dns = await DnsServer.open();
+    dns.set(name, { addresses: ["127.0.0.9", "127.0.0.1"], ttlSeconds: 300 });
+    const plane = await openPlane();
+    const { discoveryPort } = plane;
+    const client = await start("storefront", plane.token(storefrontPath, name), { discovery: [`${name}:${discoveryPort}`], dns: { servers: [dns.server] } });
+    interface Shown {
+      readonly connected: boolean;
+      readonly services: readonly unknown[];
+    }
+    const shows = async (isShown: (shown: Shown) => boolean): Promise<true | undefined> => (isShown(await adminJson(client, "/snapshot")) ? true : undefined);
+    await eventually(() => shows(({ connected }) => connected));
+    const moved = await openPlane("shop-eu", discoveryPort, plane.federation, "127.0.0.2");
+    moved.show({ services: [catalog([])] });
+    dns.set(name, { addresses: ["127.0.0.2"], ttlSeconds: 300 });
+    planes.splice(planes.indexOf(plane), 1);
+    await plane[Symbol.asyncDispose]();
+    await eventually(() => shows(({ connected, services }) => connected && services.length === 1));
   });
 
   it("renews its identity while traffic flows", async () => {

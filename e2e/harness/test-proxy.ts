@@ -2,6 +2,7 @@ import type { Client } from "@grpc/grpc-js";
 import type { ServiceHost } from "#federation/model/names.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
@@ -26,7 +27,7 @@ export class TestProxy implements AsyncDisposable {
   private constructor(joined: Joined, builder: SnapshotBuilder) {
     this.joined = joined;
     this.builder = builder;
-    this.#client = createPlaneClient(joined.plane, () => joined.svid);
+    this.#client = createPlaneClient(joined.plane, () => joined.svid, { clock: systemClock, lookup: createDnsLookup() });
     const { signal } = this.#stop;
     this.#done = Promise.all([
       runDiscovery(

@@ -48,18 +48,6 @@ export function parseLabel(text: string, what: string): string {
   return text;
 }
 
-/**
- * True for a DNS name in lower case, without a trailing dot. The last label is not only digits, so that a mistyped IPv4 address is
- * none (RFC 3696 §2).
- */
-export function isDnsName(text: string): boolean {
-  const labels = text.split(".");
-  return text.length <= 253 && labels.every(isLabel) && !/^[0-9]+$/.test(labels.at(-1) ?? "");
-}
-
-/** Where something can be dialled, in the words of an error message. */
-export const hostForm = "a DNS name in lower case or a literal IP address";
-
 function quoted(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
+import { hostForm, isHost } from "./dns/host-name.ts";
 import { AtollError, describeError } from "./errors.ts";
 
 /** One thing wrong with a configuration: where (`ports.outbound`), and what was expected. */
@@ -201,9 +202,14 @@ export const booleanField: Field<boolean> = {
   read: (value, path, faults) => (typeof value === "boolean" ? value : fault(faults, path, "expected true or false")),
 };
 
-/** A literal IPv4 or IPv6 address: names would bring DNS into what must work without it. */
+/** A literal IPv4 or IPv6 address, to listen on. */
 export const addressField: Field<string> = {
   read: (value, path, faults) => (typeof value === "string" && isIP(value) !== 0 ? value : fault(faults, path, "expected a literal IP address")),
+};
+
+/** Where others dial: a literal IP address or a DNS name, which they resolve. */
+export const hostField: Field<string> = {
+  read: (value, path, faults) => (typeof value === "string" && isHost(value) ? value : fault(faults, path, `expected ${hostForm}`)),
 };
 
 /** Reads with `field`, then narrows with `parse`, whose thrown error's message becomes the fault. For branded names. */

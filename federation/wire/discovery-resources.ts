@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
+import { isDnsName } from "#federation/runtime/dns/host-name.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Locality } from "#federation/model/locality.ts";
-import { isDnsName, parseClusterId, parseLabel, parseRegionId } from "#federation/model/names.ts";
+import { parseClusterId, parseLabel, parseRegionId } from "#federation/model/names.ts";
 import type { ServiceHost } from "#federation/model/names.ts";
 import { serviceHost } from "#federation/model/service.ts";
 import type { PortProtocol, ServicePort, ServiceRef } from "#federation/model/service.ts";

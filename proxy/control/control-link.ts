@@ -6,6 +6,7 @@ import type { X509Svid } from "#federation/identity/svid.ts";
 import { SvidSource, type SvidEvent } from "#federation/identity/svid-source.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { createDnsLookup, type DnsLookupOptions, type NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
@@ -33,6 +34,8 @@ export interface ControlLinkOptions extends ProcessParts {
   readonly joinTokenFile: string;
   readonly keys: "disk" | "memory";
   readonly discovery?: readonly string[];
+  /** Who is asked for the names of planes. */
+  readonly dns?: DnsLookupOptions;
   readonly region: string;
   readonly zone?: string;
 }
@@ -59,12 +62,14 @@ export class ControlLink {
   /** Set when the plane refused our token and there is nothing to serve by: the process cannot become useful. */
   readonly refusal = new WatchedValue<unknown>(undefined);
   readonly #options: ControlLinkOptions;
+  readonly #lookup: NameLookup;
   readonly #identity: IdentityStore;
   readonly #lastKnownGood: LastKnownGood;
   #client: { readonly plane: Plane; readonly client: Client } | undefined;
 
   private constructor(options: ControlLinkOptions, parts: { readonly identity: IdentityStore; readonly store: LastKnownGood; readonly builder: SnapshotBuilder; readonly svid: X509Svid | undefined; readonly plane: Plane | undefined }) {
     this.#options = options;
+    this.#lookup = createDnsLookup(options.dns);
     this.#identity = parts.identity;
     this.#lastKnownGood = parts.store;
     this.builder = parts.builder;
@@ -119,7 +124,7 @@ export class ControlLink {
     if (plane === undefined) throw new AtollError("ATOLL_PEER_UNAVAILABLE", "the proxy has not joined a plane yet");
     if (this.#client?.plane !== plane) {
       this.#client?.client.close();
-      this.#client = { plane, client: createPlaneClient(plane, () => this.svid.current) };
+      this.#client = { plane, client: createPlaneClient(plane, () => this.svid.current, { clock: this.#options.clock, lookup: this.#lookup }) };
     }
     return this.#client.client;
   }
@@ -187,7 +192,7 @@ export class ControlLink {
     } catch (error) {
       throw new AtollError("ATOLL_JOIN_TOKEN_INVALID", `the join token cannot be read from ${joinTokenFile}`, { cause: error });
     }
-    const joined = await joinPlane(text, { clock, ...(discovery === undefined ? {} : { discovery }) }, signal);
+    const joined = await joinPlane(text, { clock, lookup: this.#lookup, ...(discovery === undefined ? {} : { discovery }) }, signal);
     await this.#identity.saveJoined(joined);
     this.builder.addBundles(workloadBundles(joined.bundles, joined.plane));
     this.plane.set(joined.plane);

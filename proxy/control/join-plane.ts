@@ -1,8 +1,9 @@
+import { isIP } from "node:net";
 import { status } from "@grpc/grpc-js";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { createPinnedBundle, fetchPinnedRoot } from "#federation/identity/first-contact.ts";
-import { decodeJoinToken } from "#federation/identity/join-token.ts";
+import { decodeJoinToken, parseAddress } from "#federation/identity/join-token.ts";
 import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
@@ -10,6 +11,8 @@ import { parseClusterId, type ClusterId, type SpiffeId } from "#federation/model
 import { pathOf, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { hostPort } from "#federation/runtime/dns/host-name.ts";
+import { createDnsLookup, type NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import { callUnary, isServiceError, joinService } from "#federation/wire/grpc-services.ts";
@@ -32,19 +35,28 @@ export function clusterOfPlane(identity: SpiffeId): ClusterId {
   return parseClusterId(match[1]);
 }
 
+export interface JoinOptions {
+  readonly clock: Clock;
+  readonly discovery?: readonly string[];
+  /** How names in the token are looked up; the system's resolvers unless given. */
+  readonly lookup?: NameLookup;
+}
+
 /**
  * Exchanges a join token for the first SVID: finds the pinned root among what the server shows, connects again under it,
- * and sends the token only to a cluster's plane of that federation. Addresses are tried in order.
+ * and sends the token only to a cluster's plane of that federation. Addresses are tried in order, of a name all.
  * @throws {ATOLL_JOIN_TOKEN_INVALID | ATOLL_JOIN_TOKEN_REFUSED} when another try is of no use.
- * @throws {ATOLL_PEER_UNAVAILABLE | ATOLL_PEER_UNVERIFIED} and grpc-js's errors when it may be.
+ * @throws {ATOLL_NAME_UNRESOLVED | ATOLL_PEER_UNAVAILABLE | ATOLL_PEER_UNVERIFIED} and grpc-js's errors when it may be.
  */
-export async function joinPlane(tokenText: string, options: { readonly clock: Clock; readonly discovery?: readonly string[] }, signal: AbortSignal): Promise<Joined> {
+export async function joinPlane(tokenText: string, options: JoinOptions, signal: AbortSignal): Promise<Joined> {
   const token = decodeJoinToken(tokenText);
+  const { lookup = createDnsLookup(), ...more } = options;
   let failure: unknown;
-  for (const address of token.addresses) {
+  for await (const address of literalAddresses(token.addresses, lookup, signal)) {
     try {
+      if (typeof address !== "string") throw address;
       const bundle = createPinnedBundle(await fetchPinnedRoot(address, token.rootSha256, signal));
-      return await joinAt({ address, bundle, tokenText: tokenText.trim(), ...options }, signal);
+      return await joinAt({ address, bundle, tokenText: tokenText.trim(), lookup, ...more }, signal);
     } catch (error) {
       if (isAbort(error) || isRefusal(error)) throw error;
       failure = error;
@@ -53,11 +65,27 @@ export async function joinPlane(tokenText: string, options: { readonly clock: Cl
   throw failure;
 }
 
+/** `addresses` with every address of each name in its place; an error stands for a name that does not resolve. */
+async function* literalAddresses(addresses: readonly string[], lookup: NameLookup, signal: AbortSignal): AsyncGenerator<string | AtollError, void, undefined> {
+  for (const address of addresses) {
+    const target = parseAddress(address);
+    if (target === undefined || isIP(target.host) !== 0) {
+      yield address;
+      continue;
+    }
+    const { v4, v6 } = await lookup(target.host, signal);
+    const found = [v4, v6].flatMap((family) => (family.kind === "found" ? family.addresses : []));
+    if (found.length === 0) yield new AtollError("ATOLL_NAME_UNRESOLVED", `${target.host} of the join token does not resolve`);
+    for (const literal of found) yield hostPort(literal, target.port);
+  }
+}
+
 interface JoinAttempt {
   readonly address: string;
   readonly bundle: TrustBundle;
   readonly tokenText: string;
   readonly clock: Clock;
+  readonly lookup: NameLookup;
   readonly discovery?: readonly string[];
 }
 
@@ -70,7 +98,7 @@ async function joinAt(attempt: JoinAttempt, signal: AbortSignal): Promise<Joined
     identity = spiffeId;
     return true;
   };
-  const client = createClient([attempt.address], () => ({ anchors: createAnchors([bundle]), accept }));
+  const client = createClient([attempt.address], () => ({ anchors: createAnchors([bundle]), accept }), attempt);
   try {
     const request = { token: attempt.tokenText, csr: createCsr(keys) };
     const answer = await callUnary(client, joinService.issueFirst, request, { deadlineMs: joinTimeoutMs, nowMs: clock.nowMs(), signal });

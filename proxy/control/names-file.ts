@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
-import { isDnsName } from "#federation/model/names.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { isDnsName } from "#federation/runtime/dns/host-name.ts";
 import { addressesPerNameMax } from "#federation/runtime/dns/name-state.ts";
 import { namesMax, type ResolvedNames } from "#federation/runtime/dns/name-resolver.ts";
 import { describeError } from "#federation/runtime/errors.ts";

@@ -54,7 +54,7 @@ export class TestPlane implements AsyncDisposable {
   }
 
   /** Listens; `discoveryPort` 0 picks one. */
-  async open(discoveryPort = 0): Promise<void> {
+  async open(discoveryPort = 0, address = "127.0.0.1"): Promise<void> {
     const material = new WatchedValue<TlsMaterial | undefined>(
       createTlsMaterial(this.federation.svid(`/atoll/plane/cluster/${this.cluster}`), [this.workloads.bundle]),
     );
@@ -64,7 +64,7 @@ export class TestPlane implements AsyncDisposable {
     discovery.addService(discoveryService, { deltaAggregatedResources: this.#discover });
     const join = new Server();
     join.addService(joinService, { issueFirst: this.#issueFirst });
-    const common = { address: "127.0.0.1", material, accept: () => true };
+    const common = { address, material, accept: () => true };
     this.#listeners = [
       await openGrpcListener({ ...common, server: discovery, port: discoveryPort, clients: "required" }, this.#life.signal),
       await openGrpcListener({ ...common, server: join, port: 0, clients: "none", presentedRoot: this.federation.rootDer }, this.#life.signal),
@@ -76,9 +76,9 @@ export class TestPlane implements AsyncDisposable {
     return this.#listeners[0]?.port ?? 0;
   }
 
-  /** A token that gives an identity with this path, once. */
-  token(path: string): string {
-    const token = createJoinToken([`127.0.0.1:${this.#listeners[1]?.port}`], sha256Hex(this.federation.rootDer));
+  /** A token that gives an identity with this path, once; `host`: under which the plane is reached. */
+  token(path: string, host = "127.0.0.1"): string {
+    const token = createJoinToken([`${host}:${this.#listeners[1]?.port}`], sha256Hex(this.federation.rootDer));
     this.#tokens.set(token.id, path);
     return encodeJoinToken(token);
   }

@@ -1,17 +1,16 @@
-import { isIPv6 } from "node:net";
 import { Client } from "@grpc/grpc-js";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createGrpcCredentials } from "#federation/identity/grpc-credentials.ts";
-import { parseAddress } from "#federation/identity/join-token.ts";
 import { acceptExactly, type ClientTlsOptions } from "#federation/identity/tls-options.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { discoveryMessageBytesMax } from "#federation/wire/limits.ts";
+import { dialingOptions, hostsTarget, type Dialing } from "./host-resolver.ts";
 
 /** The plane that this proxy belongs to: where it is, who it is, and the roots of its trust domain. */
 export interface Plane {
-  /** `host:port` of its discovery port. */
+  /** `host:port` of its discovery port; a host may be a name. */
   readonly addresses: readonly string[];
   readonly identity: SpiffeId;
   /** The federation's bundle: planes belong to its trust domain, never to a workload's. */
@@ -29,24 +28,17 @@ const channelOptions = {
 };
 
 /** A gRPC client of the plane's discovery port: mutual TLS by the SVID of the moment, exactly that plane. Close it when done. */
-export function createPlaneClient(plane: Plane, svid: () => X509Svid | undefined): Client {
+export function createPlaneClient(plane: Plane, svid: () => X509Svid | undefined, dialing: Dialing): Client {
   const anchors = createAnchors([plane.bundle]);
   const accept = acceptExactly([plane.identity]);
-  return createClient(plane.addresses, () => {
+  const tls = (): ClientTlsOptions | undefined => {
     const current = svid();
     return current === undefined ? undefined : { svid: current, anchors, accept };
-  });
+  };
+  return createClient(plane.addresses, tls, dialing);
 }
 
-/** A client whose identity and expectations `current` says at each connection. */
-export function createClient(addresses: readonly string[], current: () => ClientTlsOptions | undefined): Client {
-  return new Client(grpcTarget(addresses), createGrpcCredentials(current), channelOptions);
-}
-
-/** grpc-js takes several addresses of one family; the family of the first decides. */
-function grpcTarget(addresses: readonly string[]): string {
-  const parsed = addresses.map((address) => ({ address, host: parseAddress(address)?.host ?? "" }));
-  const isSix = isIPv6(parsed[0]?.host ?? "");
-  const chosen = parsed.filter(({ host }) => isIPv6(host) === isSix).map(({ address }) => address);
-  return `${isSix ? "ipv6" : "ipv4"}:${chosen.join(",")}`;
+/** A client whose identity and expectations `current` says at each connection. Names among `addresses` are looked up, and looked up again when a connection has ended. */
+export function createClient(addresses: readonly string[], current: () => ClientTlsOptions | undefined, dialing: Dialing): Client {
+  return new Client(hostsTarget(addresses), createGrpcCredentials(current), { ...channelOptions, ...dialingOptions(dialing) });
 }

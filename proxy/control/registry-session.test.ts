@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
@@ -31,7 +32,7 @@ describe("runRegistrySession", () => {
   afterEach(() => plane[Symbol.asyncDispose]());
 
   it("reports each change, comes back to a restarted plane, and ends when its goodbye is acknowledged", async () => {
-    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, () => svid);
+    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
     const value = new WatchedValue(report);
     const stats = createSessionStats();
     let asked = 0;
@@ -58,7 +59,7 @@ describe("runRegistrySession", () => {
   });
 
   it("does not speak to a plane of another identity", async () => {
-    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-us` as never, bundle: plane.federation.bundle }, () => svid);
+    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-us` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
     const stop = new AbortController();
     const warnings: unknown[] = [];
     const logger = { ...silentLogger, warn: (_message: string, fields?: unknown) => void warnings.push(fields) };

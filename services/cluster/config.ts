@@ -3,6 +3,7 @@ import {
   addressField,
   choiceField,
   defaultField,
+  hostField,
   integerField,
   objectField,
   parsedField,
@@ -32,7 +33,7 @@ export const clusterConfigField = objectField({
     { address: "127.0.0.1", discoveryPort: 7410, joinPort: 7411, adminPort: 7420, metricsPort: 7421 },
   ),
   /** What proxies and other planes dial; stands in tokens. */
-  advertiseAddress: defaultField(addressField, "127.0.0.1"),
+  advertiseAddress: defaultField(hostField, "127.0.0.1"),
   store: defaultField(storeField, { kind: "sqlite" }),
   bus: busField,
   access: accessField,

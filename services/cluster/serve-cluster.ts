@@ -6,6 +6,7 @@ import { parseChainPem } from "#federation/identity/pem.ts";
 import { acceptTrustDomain, createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import type { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
+import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
@@ -58,7 +59,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
     keys: keySource.keys,
     catalog,
     bundles: () => [membership.federationBundle, ...source.state.current.bundles.values()],
-    discoveryAddress: () => `${config.advertiseAddress}:${discoveryListener.port}`,
+    discoveryAddress: () => hostPort(config.advertiseAddress, discoveryListener.port),
     svidMs: config.svidSeconds * 1_000,
     clock,
     logger,
@@ -122,7 +123,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
     address,
     port: config.listen.adminPort,
     tls: adminTls(),
-    operations: clusterOperations({ ...serving, discovery, joinAddress: `${config.advertiseAddress}:${joinListener.port}` }),
+    operations: clusterOperations({ ...serving, discovery, joinAddress: hostPort(config.advertiseAddress, joinListener.port) }),
     openApi: { title: "Atoll cluster control plane", version: "1.0.0" },
     ...options.access,
     isPlane: () => false,

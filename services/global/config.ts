@@ -1,5 +1,5 @@
 import { accessField } from "#federation/admin-api/access-config.ts";
-import { addressField, choiceField, defaultField, objectField, portField, stringField, type ConfigOf } from "#federation/runtime/config.ts";
+import { addressField, choiceField, defaultField, hostField, objectField, portField, stringField, type ConfigOf } from "#federation/runtime/config.ts";
 import { busField, storeField } from "#federation/runtime/engine-config.ts";
 
 /** The configuration file of the global control plane. */
@@ -16,7 +16,7 @@ export const globalConfigField = objectField({
     { address: "127.0.0.1", apiPort: 7400, joinPort: 7401, metricsPort: 7402 },
   ),
   /** What clusters and administrators dial; stands in tokens and in the admin context. */
-  advertiseAddress: defaultField(addressField, "127.0.0.1"),
+  advertiseAddress: defaultField(hostField, "127.0.0.1"),
   store: defaultField(storeField, { kind: "sqlite" }),
   bus: busField,
   access: accessField,

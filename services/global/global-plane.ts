@@ -9,6 +9,7 @@ import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import { ensureEpoch, keepWitness } from "#federation/replication/shell/store-epoch.ts";
+import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
@@ -147,7 +148,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
   const { config, keys, clock, logger, metrics, joinGuard, access, audit } = options;
   const { address } = config.listen;
   let isServing = false;
-  const joining: JoinClusterOptions = { keys, catalog, clock, logger, apiAddresses: () => [`${config.advertiseAddress}:${admin.port}`] };
+  const joining: JoinClusterOptions = { keys, catalog, clock, logger, apiAddresses: () => [hostPort(config.advertiseAddress, admin.port)] };
   await using joinServer = await openJoinServer(
     {
       address,
@@ -175,7 +176,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
       keys,
       catalog,
       status: () => statusOf(term),
-      joinAddress: `${config.advertiseAddress}:${joinServer.port}`,
+      joinAddress: hostPort(config.advertiseAddress, joinServer.port),
       joining,
       onRenewed: () => metrics.certificatesIssued.inc({ kind: "renewed" }),
       audit,
@@ -191,7 +192,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
     clock,
   });
   isServing = true;
-  keys.writeAdminContext(`${config.advertiseAddress}:${admin.port}`, clock.nowMs());
+  keys.writeAdminContext(hostPort(config.advertiseAddress, admin.port), clock.nowMs());
   writeReadyFile(config.dataDir, { api: admin.port, join: joinServer.port });
   logger.info("The global plane serves.", { apiPort: admin.port, joinPort: joinServer.port });
   let served = material.current;
@@ -200,7 +201,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
     served = current;
     admin.replaceTls(adminTls(current));
     // The local administrator's certificate lives as long as ours.
-    keys.writeAdminContext(`${config.advertiseAddress}:${admin.port}`, clock.nowMs());
+    keys.writeAdminContext(hostPort(config.advertiseAddress, admin.port), clock.nowMs());
   }
 }
 

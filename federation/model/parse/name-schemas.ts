@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import { hostForm, isClusterId, isDnsName, labelForm, clusterIdForm, type ClusterId, type RegionId, type SpiffeId, type TrustDomainName } from "../names.ts";
+import { hostForm, isHost } from "#federation/runtime/dns/host-name.ts";
+import { isClusterId, labelForm, clusterIdForm, type ClusterId, type RegionId, type SpiffeId, type TrustDomainName } from "../names.ts";
 import { isSpiffeId, isTrustDomainName, spiffeIdLengthMax, trustDomainLengthMax } from "../spiffe-id.ts";
 
 // Schemas of ids answer with their branded types: what a schema has let through is what `parse*` would have made.
@@ -42,7 +43,7 @@ export const ipAddressSchema = z.string().max(45).refine((text) => isIP(text) !=
 export const hostSchema = z
   .string()
   .max(253, "at most 253 characters")
-  .refine((text) => (isIP(text) !== 0 && !text.includes("%")) || isDnsName(text), hostForm);
+  .refine(isHost, hostForm);
 
 /** RFC 3339 with a time zone. */
 export const timestampSchema = z.iso.datetime({ offset: true, error: "a time as in 2027-01-31T12:00:00Z" }).max(40);
