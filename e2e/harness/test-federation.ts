@@ -33,6 +33,7 @@ const commandWithinMs = 180_000;
 /** What `up` gives users: how long one waits for an answer. */
 const userDeadlineMs = 8_000;
 const loopback = "127.0.0.1";
+const anyPorts = { outbound: 0, inbound: 0, gateway: 0, admin: 0, metrics: 0 };
 
 /** What a command of `atoll` came to. */
 export interface CommandResult {
@@ -220,19 +221,30 @@ export class TestFederation implements AsyncDisposable {
     return joinPlane(token, { clock: systemClock }, never);
   }
 
-  /** Adds a sidecar that only calls, with a JSON access log, and waits until it serves. Returns the log's path. */
-  async addCaller(name: string, identity: { readonly cluster: string; readonly region: string; readonly namespace: string; readonly serviceAccount: string }): Promise<string> {
+  /** Adds a sidecar that only calls, with a JSON access log, and waits until it serves; `more` goes into its configuration. Returns the log's path. */
+  async addCaller(name: string, identity: { readonly cluster: string; readonly region: string; readonly namespace: string; readonly serviceAccount: string }, more: object = {}): Promise<string> {
+    const accessLog = join(this.directoryOf(name), "access.log");
+    const token = await this.workloadToken(identity.cluster, identity.namespace, identity.serviceAccount);
+    await this.#addProxy("sidecar", name, token, { address: loopback, region: identity.region, ports: anyPorts, accessLog: { format: "json", path: accessLog }, ...more });
+    return accessLog;
+  }
+
+  /** Adds another gateway to a cluster, on a loopback address of its own, and waits until it serves. */
+  async addGateway(name: string, at: { readonly cluster: string; readonly region: string; readonly address: string; readonly port: number }): Promise<void> {
+    const body = { purpose: { kind: "gateway" } } as const;
+    const { token } = (await this.planes.cluster(at.cluster).call(clusterRoutes.createJoinToken, { body }, never)).body;
+    await this.#addProxy("gateway", name, token, { address: at.address, region: at.region, ports: { ...anyPorts, gateway: at.port } });
+  }
+
+  async #addProxy(mode: "sidecar" | "gateway", name: string, token: string, more: object): Promise<void> {
     const directory = this.directoryOf(name);
     const configFile = join(directory, "config.json");
     const joinTokenFile = join(directory, "join-token");
-    const accessLog = join(directory, "access.log");
-    writeSecretFile(joinTokenFile, await this.workloadToken(identity.cluster, identity.namespace, identity.serviceAccount));
-    const ports = { outbound: 0, inbound: 0, gateway: 0, admin: 0, metrics: 0 };
-    const config = { mode: "sidecar", name, dataDir: directory, joinTokenFile, address: loopback, region: identity.region, ports, accessLog: { format: "json", path: accessLog } };
-    writeSecretFile(configFile, JSON.stringify(config));
+    writeSecretFile(joinTokenFile, token);
+    writeSecretFile(configFile, JSON.stringify({ mode, name, dataDir: directory, joinTokenFile, ...more }));
     const spec: PlannedProcess["spec"] = {
       name,
-      kind: "sidecar",
+      kind: mode,
       command: process.execPath,
       args: [join(home, "proxy/main.ts"), "--config", configFile],
       cwd: home,
@@ -241,7 +253,6 @@ export class TestFederation implements AsyncDisposable {
     };
     await this.#running.supervisor.add([spec], never);
     await this.#running.supervisor.waitReady([name], readyWithinMs, never);
-    return accessLog;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
