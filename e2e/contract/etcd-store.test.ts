@@ -52,6 +52,16 @@ describe.skipIf(program === undefined)("a real etcd", () => {
     }
   };
 
+  it("is reached by its name, against which its certificate is checked, and again after its end", async () => {
+    const endpoint = etcd.url.replace("127.0.0.1", "localhost");
+    const options = { endpoints: [endpoint], tls: () => identity, keyPrefix: `/test/${++stores}/`, clock: systemClock, random: systemRandom, logger: silentLogger, operationTimeoutMs: 1_000 };
+    await using store = openEtcdStore(options);
+    await put(store, "/a", "1");
+    await etcd.kill();
+    await etcd.start();
+    await putWhenBack(store, "/a", "2");
+  });
+
   beforeAll(async () => {
     authority = new TestAuthority();
     identity = authority.issue("plane", ["URI:spiffe://demo.atoll/atoll/plane/global"]);

@@ -4,6 +4,7 @@ import { connected, describeBusContract, MessageReader, settleInterest } from "#
 import type { BusObserver } from "#federation/bus/bus-observer.ts";
 import { openNatsBus } from "#federation/bus/nats-bus.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { until } from "#federation/runtime/watched.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { clusterPlaneUser, globalPlaneUser, inboxPrefix, type NatsUser } from "#services/cli/engines/nats-config.ts";
@@ -55,6 +56,15 @@ describe.skipIf(program === undefined)("a real nats-server", () => {
     stop = new AbortController();
   });
   afterEach(() => stop.abort());
+
+  it("is reached by its name, against which its certificate is checked, and again after its end", async () => {
+    await using bus = openBus(server.url.replace("127.0.0.1", "localhost"), identity("tester"), "tester");
+    await connected(bus, stop.signal);
+    await server.kill();
+    await until(bus.state, (state) => state === "disconnected", stop.signal);
+    await server.start();
+    await connected(bus, stop.signal);
+  });
 
   describeBusContract("nats over mutual TLS", () =>
     Promise.resolve({

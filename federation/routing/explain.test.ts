@@ -37,6 +37,14 @@ test("names the evidence that lowered a place", () => {
   expect(explanation.places[0]?.because).toBe("last resort: requests to it failed in a row");
 });
 
+test("says which gateways a place has, by which names, and that it is passed over while none has an address", () => {
+  const named = { ...remotePlace("shop-us", "us-east", 4), gateways: [{ address: "10.0.0.1", port: 443, name: "gw.example" }] };
+  const unknown = { ...remotePlace("shop-ap", "ap-south", 4), gateways: [] };
+  const { places } = explainChoice({ ...question(), service: serviceAt([localPlace("shop-eu", "eu-west", 4, 4), named, unknown]) });
+  expect(places.map(({ gateways }) => gateways)).toEqual([undefined, named.gateways, []]);
+  expect(places[2]?.because).toMatch(/^passed over: no address of a gateway is known; /);
+});
+
 test("says that a place is slow, and where it is compared", () => {
   const slow: PlaceCondition = { ...healthyCondition, verdict: "suspect", probeRatio: 0.1, reason: "90 % of its latest requests ended in timeouts or gateway errors; a few requests go elsewhere to see whether they fare better there" };
   const { chosen, places } = explainChoice(question({ "shop-eu": slow }));

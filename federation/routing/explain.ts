@@ -1,7 +1,7 @@
 import { overloadWords } from "#federation/model/overload.ts";
 import type { Overload } from "#federation/model/overload.ts";
 import type { ClusterId, RegionId, ServiceHost } from "#federation/model/names.ts";
-import type { ServiceView } from "#federation/model/snapshot.ts";
+import type { GatewayAddress, ServiceView } from "#federation/model/snapshot.ts";
 import type { PlaceCondition, Verdict } from "#federation/model/verdict.ts";
 import { orderPlaces } from "./order-places.ts";
 import type { RankedPlace, Viewpoint } from "./order-places.ts";
@@ -20,6 +20,8 @@ export interface ExplainedPlace {
   readonly roundTripMs?: number;
   /** Age in ms of what is known of it; absent for one's own cluster. */
   readonly ageMs?: number;
+  /** Where its gateways are, with the names that their addresses were resolved from; absent for one's own cluster. */
+  readonly gateways?: readonly GatewayAddress[];
   /** Share of the traffic in [0, 1]. */
   readonly share: number;
   /** Why it gets this share. */
@@ -122,9 +124,10 @@ function explainPlace(ranked: RankedPlace, facts: PlaceFacts): ExplainedPlace {
     readyRatio: ranked.readyRatio,
     capacity: ranked.capacity,
     ...(ranked.roundTripMs === undefined ? {} : { roundTripMs: ranked.roundTripMs }),
-    ...(place.kind === "local" ? {} : { ageMs: Math.max(0, facts.nowMs - place.asOfMs) }),
+    ...(place.kind === "local" ? {} : { ageMs: Math.max(0, facts.nowMs - place.asOfMs), gateways: place.gateways }),
     share: facts.load.shares[facts.index] ?? 0,
     because: [
+      ...(place.kind === "remote" && place.gateways.length === 0 ? ["passed over: no address of a gateway is known"] : []),
       ...(placeLoad?.overload === undefined ? [] : [overloadWords(placeLoad.overload)]),
       ...(refusal === undefined ? [] : [`refuses us: ${refusal.reason}, last at ${new Date(refusal.lastMs).toISOString()}`]),
       reasonOf(ranked, facts),

@@ -50,6 +50,8 @@ const channelOptions: ChannelOptions = {
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.min_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1_000,
+  // An endpoint may be a name: each lost connection has it looked up again, not only every 30 s.
+  "grpc.dns_min_time_between_resolutions_ms": 1_000,
   // Above etcd's own bound for one request (1.5 MiB), with many keys in one page or fragment.
   "grpc.max_receive_message_length": 64 * 1024 * 1024,
 };
