@@ -5,6 +5,7 @@ import { CatalogAccess, type CatalogOptions } from "./catalog-access.ts";
 import type { CatalogOp, Collection, Stored } from "./collection.ts";
 import { JoinTokens } from "./join-tokens.ts";
 import { keys } from "./keys.ts";
+import { ProvisioningTokens } from "./provisioning-tokens.ts";
 import { recordCodecs } from "./record-codecs.ts";
 import type { AppliedPosition, EpochRecord, ObjectRecord } from "./records.ts";
 import { ResourceCollection } from "./resource-collection.ts";
@@ -22,6 +23,7 @@ export class Catalog {
   /** Applied positions by publisher. */
   readonly positions: Collection<AppliedPosition>;
   readonly joinTokens: JoinTokens;
+  readonly provisioningTokens: ProvisioningTokens;
   readonly #epochs: Collection<EpochRecord>;
   readonly #access: CatalogAccess;
   readonly #resources: ReadonlyMap<Kind, ResourceCollection<Kind>>;
@@ -35,6 +37,7 @@ export class Catalog {
     this.positions = new StoreCollection(access, keys.positions, recordCodecs.position);
     this.#epochs = new StoreCollection(access, keys.meta, recordCodecs.epoch);
     this.joinTokens = new JoinTokens(access);
+    this.provisioningTokens = new ProvisioningTokens(access);
   }
 
   /** The resources of one kind, by `namespace/name` or `name`; imports by `namespace/<service>.<origin cluster>`. */

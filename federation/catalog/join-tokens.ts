@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { CatalogAccess } from "./catalog-access.ts";
+import { refusedToken } from "./join-refusal.ts";
 import { keys } from "./keys.ts";
 import { recordCodecs } from "./record-codecs.ts";
 import type { JoinTokenRecord } from "./records.ts";
@@ -65,11 +66,11 @@ export class JoinTokens {
     const stored = await this.#find(id, signal);
     // Compared also when there is no such token, so that the time taken tells nothing.
     const isRight = timingSafeEqual(Buffer.from(stored?.value.secretSha256 ?? "0".repeat(64)), Buffer.from(sha256(secret)));
-    if (stored === undefined || !isRight || stored.value.expiresAtMs <= nowMs) throw refused();
+    if (stored === undefined || !isRight || stored.value.expiresAtMs <= nowMs) throw refusedToken();
     try {
       await this.#access.commit([this.#collection.removeOp(id, { ifRevision: stored.revision })], signal);
     } catch (error) {
-      if (isAtollError(error, "ATOLL_STORE_CONFLICT")) throw refused();
+      if (isAtollError(error, "ATOLL_STORE_CONFLICT")) throw refusedToken();
       throw error;
     }
     return stored.value.purpose;
@@ -78,10 +79,6 @@ export class JoinTokens {
   async #find(id: string, signal: AbortSignal) {
     return /^[a-z0-9-]{1,63}$/.test(id) ? await this.#collection.get(id, signal) : undefined;
   }
-}
-
-function refused(): AtollError {
-  return new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token cannot be used");
 }
 
 function sha256(bytes: Uint8Array): string {

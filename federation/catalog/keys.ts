@@ -12,6 +12,7 @@ export const keys = {
   objects: `${root}objects/`,
   positions: `${root}positions/`,
   joinTokens: `${root}join-tokens/`,
+  provisioningTokens: `${root}provisioning-tokens/`,
   meta: `${root}meta/`,
   /** Held with a lease by the leader among the replicas of a plane; its create revision is the fence of the leader's writes. */
   leader: `${root}leader`,

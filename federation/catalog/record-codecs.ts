@@ -1,8 +1,10 @@
 import { z } from "zod";
+import { isCidr } from "#federation/model/cidr.ts";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
-import type { AppliedPosition, EpochRecord, JoinTokenRecord, ObjectRecord } from "./records.ts";
+import { provisioningLimits } from "#federation/model/provisioning-token.ts";
+import type { AppliedPosition, EpochRecord, JoinTokenRecord, ObjectRecord, ProvisioningTokenRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -26,6 +28,18 @@ const joinTokenSchema: z.ZodType<JoinTokenRecord> = z.object({
   purpose: joinPurposeSchema,
   createdAtMs: count,
   expiresAtMs: count,
+});
+
+const provisioningTokenSchema: z.ZodType<ProvisioningTokenRecord> = z.object({
+  id: labelSchema,
+  secretSha256: sha256Schema,
+  purpose: joinPurposeSchema,
+  usesMax: z.int().min(1).max(provisioningLimits.usesMax),
+  uses: z.array(z.object({ keySha256: sha256Schema, address: z.string().max(64), atMs: count })).max(provisioningLimits.usesMax),
+  cidrs: z.array(z.string().max(64).refine(isCidr)).max(provisioningLimits.cidrsMax),
+  createdAtMs: count,
+  expiresAtMs: count,
+  isRevoked: z.boolean(),
 });
 
 const positionSchema: z.ZodType<AppliedPosition> = z.object({
@@ -59,6 +73,7 @@ const signedObjects = jsonCodec("a signed object", objectSchema);
 export const recordCodecs = {
   endpoint: jsonCodec("an endpoint", endpointSchema),
   joinToken: jsonCodec("a join token", joinTokenSchema),
+  provisioningToken: jsonCodec("a provisioning token", provisioningTokenSchema),
   position: jsonCodec("an applied position", positionSchema),
   epoch: jsonCodec("an epoch", epochSchema),
   object: {

@@ -1,4 +1,5 @@
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
+import type { ProvisioningUse } from "#federation/model/provisioning-token.ts";
 
 /** A join token at rest: only the hash of its secret. */
 export interface JoinTokenRecord {
@@ -9,6 +10,23 @@ export interface JoinTokenRecord {
   /** Wall-clock ms. */
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
+}
+
+/** A token for many instances at rest: only the hash of its secret, and who used it. */
+export interface ProvisioningTokenRecord {
+  readonly id: string;
+  /** SHA-256 of the secret's bytes, lower-case hex. */
+  readonly secretSha256: string;
+  readonly purpose: JoinPurpose;
+  readonly usesMax: number;
+  /** In order of time; one for each key, at most `usesMax`. */
+  readonly uses: readonly ProvisioningUse[];
+  /** Where its users may come from; none means from everywhere. */
+  readonly cidrs: readonly string[];
+  /** Wall-clock ms. */
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+  readonly isRevoked: boolean;
 }
 
 /** How far the frames of one publisher have been applied. */

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
+import { createProvisioningId } from "#federation/model/provisioning-token.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 
 /** What a joiner holds: where to go, whom to believe there, and the secret that works once. */
@@ -19,9 +20,10 @@ export const joinAddressesMax = 16;
 const prefix = "atoll1.";
 const encodedLengthMax = 8 * 1024;
 
-/** Makes a token with a new id and a new secret. The server keeps `id` and `hashJoinSecret(secret)` only. */
-export function createJoinToken(addresses: readonly string[], rootSha256: string): JoinToken {
-  return checkToken({ addresses, rootSha256, id: randomUUID(), secret: randomBytes(32).toString("base64url") });
+/** Makes a token with a new id and a new secret, for one use or for many. The server keeps `id` and `hashJoinSecret(secret)` only. */
+export function createJoinToken(addresses: readonly string[], rootSha256: string, uses: "one" | "many" = "one"): JoinToken {
+  const uuid = randomUUID();
+  return checkToken({ addresses, rootSha256, id: uses === "many" ? createProvisioningId(uuid) : uuid, secret: randomBytes(32).toString("base64url") });
 }
 
 /** The token as one opaque string, `atoll1.…`. */

@@ -103,7 +103,7 @@ export const errorCatalog = {
   },
   ATOLL_JOIN_TOKEN_REFUSED: {
     meaning: "The join token cannot be used.",
-    action: "Ask for a new token; tokens work once, for a few minutes, for the purpose they were made for.",
+    action: "Ask for a new token. It was used up, has expired or was revoked, or is not for this purpose or address; the log of the plane says which (docs/joining.md).",
   },
   ATOLL_NAME_INVALID: {
     meaning: "A name does not have the form that its kind asks for.",

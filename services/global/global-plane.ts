@@ -5,13 +5,14 @@ import { openAdminServer } from "#federation/admin-api/server.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import { Catalog } from "#federation/catalog/catalog.ts";
+import { joinRefusalLabel } from "#federation/catalog/join-refusal.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import { ensureEpoch, keepWitness } from "#federation/replication/shell/store-epoch.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
-import { describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
 import type { Random } from "#federation/runtime/random.ts";
@@ -162,7 +163,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
         return answer;
       },
       onError: (error) => {
-        metrics.joinRefused.inc({ reason: isAtollError(error) ? error.code : "ATOLL_INTERNAL" });
+        metrics.joinRefused.inc({ reason: joinRefusalLabel(error) });
         logger.warn("A join was refused.", { reason: describeError(error) });
       },
     },

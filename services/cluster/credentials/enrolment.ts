@@ -1,10 +1,15 @@
 import { Client, type handleUnaryCall, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import { joinRefusalLabel } from "#federation/catalog/join-refusal.ts";
+import { useToken } from "#federation/catalog/use-token.ts";
 import { createAnchors } from "#federation/identity/anchors.ts";
+import { publicKeyFromCsr } from "#federation/identity/csr.ts";
 import { createGrpcCredentials } from "#federation/identity/grpc-credentials.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { decodeJoinToken } from "#federation/identity/join-token.ts";
+import { spkiSha256 } from "#federation/identity/key-pair.ts";
 import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
+import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { pathOf, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
@@ -48,7 +53,7 @@ export function remoteCertify(options: {
     } catch (error) {
       if (isAtollError(error)) throw error;
       if (isServiceError(error, status.PERMISSION_DENIED)) {
-        throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", `the signer at ${address} refused: the token works once and for ten minutes, for this cluster only`, { cause: error });
+        throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", `the signer at ${address} refused: the token has been used, has expired or was revoked, or is not for this cluster or address`, { cause: error });
       }
       throw new AtollError("ATOLL_PEER_UNAVAILABLE", `the signer at ${address} gave no credentials: ${describeError(error)}`, { cause: error });
     } finally {
@@ -76,10 +81,16 @@ export function signerHandlers(options: SignerServiceOptions): {
   readonly renewCluster: handleUnaryCall<RenewClusterRequest, ClusterCredentials>;
 } {
   return {
-    enrollCluster: unary(options, async (request) => {
+    enrollCluster: unary(options, async (request, call) => {
       const token = decodeJoinToken(request.token);
-      const purpose = await options.catalog.joinTokens.consume(token.id, Buffer.from(token.secret, "base64url"), options.clock.nowMs(), options.signal);
-      if (purpose.kind !== "enrolment" || purpose.cluster !== request.cluster) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token cannot be used");
+      const attempt = {
+        id: token.id,
+        secret: Buffer.from(token.secret, "base64url"),
+        keySha256: spkiSha256(publicKeyFromCsr(request.intermediateCsr)),
+        address: addressOf(call.getPeer()),
+        isWanted: (purpose: JoinPurpose) => purpose.kind === "enrolment" && purpose.cluster === request.cluster,
+      };
+      await useToken(options.catalog, attempt, options.clock.nowMs(), options.signal);
       options.logger.info("A cluster enrolled with this trust domain.", { clusterId: request.cluster });
       return options.signer.certify(request.cluster, request.intermediateCsr, request.signingCsr, options.clock.nowMs());
     }),
@@ -98,7 +109,7 @@ export interface UnaryOptions {
   readonly logger: Logger;
   /** Bounds the attempts of strangers; absent where the caller's certificate is known already. */
   readonly guard?: JoinGuard;
-  /** Hears of each refusal. */
+  /** Hears of each refusal: its code, with the reason where a token has one. */
   readonly onRefused: (code: string) => void;
 }
 
@@ -116,7 +127,7 @@ export function unary<Request, Response>(
     guarded().then(
       (response) => callback(null, response),
       (error: unknown) => {
-        options.onRefused(isAtollError(error) ? error.code : "ATOLL_INTERNAL");
+        options.onRefused(joinRefusalLabel(error));
         options.logger.warn("A request for credentials was refused.", { reason: describeError(error) });
         const answer = refusalOf(error);
         if (answer.code === status.PERMISSION_DENIED) options.guard?.refused(address);
@@ -134,6 +145,6 @@ function refusalOf(error: unknown): { readonly code: status; readonly details: s
 }
 
 /** `host:port` of a connection without the port: attempts are counted by host. */
-function addressOf(peer: string): string {
+export function addressOf(peer: string): string {
   return peer.slice(0, Math.max(0, peer.lastIndexOf(":"))) || peer;
 }

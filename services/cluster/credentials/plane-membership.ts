@@ -50,7 +50,7 @@ export async function loadMembership(dataDir: string): Promise<PlaneMembership |
 }
 
 /**
- * Joins the federation by the single-use token in `tokenFile`: the server is known by the root's hash in the token, the
+ * Joins the federation by the token in `tokenFile`: the server is known by the root's hash in the token, the
  * private key never leaves this process but into its own file.
  * @throws {ATOLL_JOIN_TOKEN_REFUSED | ATOLL_PEER_UNVERIFIED | ATOLL_PEER_UNAVAILABLE | ATOLL_CONFIG_INVALID}
  */
@@ -106,7 +106,7 @@ async function ask(address: string, rootSha256: string, request: JoinRequest, si
   const bundle = createPinnedBundle(await fetchPinnedRoot(address, rootSha256, signal));
   const tls = { anchors: createAnchors([bundle]), accept: acceptExactly([createSpiffeId(bundle.trustDomain, "atoll", "plane", "global")]) };
   const { status, json } = await fetchMeshJson({ url: `https://${address}${joinPath}`, method: "POST", json: request, tls }, signal);
-  if (status === 403) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token was refused: it works once and for ten minutes; make a new one");
+  if (status === 403) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token was refused: it has been used, has expired or was revoked, or is not for this plane or address; make a new one");
   const parsed = joinAnswerSchema.safeParse(json);
   if (status === 429) throw new AtollError("ATOLL_JOIN_OVERLOADED", "the global plane takes no more attempts to join just now; try again in a minute");
   if (status !== 200 || !parsed.success) throw new AtollError("ATOLL_REQUEST_INVALID", `the global plane at ${address} refused the join (${status}: ${detailOf(json)})`);

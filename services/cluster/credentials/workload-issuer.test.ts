@@ -5,8 +5,8 @@ import { createCsr } from "#federation/identity/csr.ts";
 import { openGrpcListener, type GrpcListener } from "#federation/identity/grpc-listener.ts";
 import { createDomainFixture } from "#federation/identity/identity-fixture.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
-import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
-import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
+import { createJoinToken, decodeJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
+import { createKeyPair, exportPrivateKeyPem, spkiSha256 } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { acceptExactly, acceptTrustDomain, createTlsMaterial } from "#federation/identity/tls-options.ts";
@@ -56,8 +56,13 @@ describe("issuing to workloads over gRPC", () => {
     await test.catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose, lifeMs: minuteMs }, systemClock.nowMs(), signal);
     return encodeJoinToken(token);
   }
-  async function first(token: string): Promise<{ readonly svid: X509Svid; readonly answer: IdentityResponse }> {
-    const keys = createKeyPair();
+  async function tokenForMany(purpose: JoinPurpose, more: { readonly usesMax?: number; readonly cidrs?: readonly string[] }): Promise<string> {
+    const token = createJoinToken([`127.0.0.1:${join.port}`], "0".repeat(64), "many");
+    const secret = Buffer.from(token.secret, "base64url");
+    await test.catalog.provisioningTokens.create({ id: token.id, secret, purpose, usesMax: 5, lifeMs: minuteMs, cidrs: [], ...more }, systemClock.nowMs(), signal);
+    return encodeJoinToken(token);
+  }
+  async function first(token: string, keys = createKeyPair()): Promise<{ readonly svid: X509Svid; readonly answer: IdentityResponse }> {
     const answer = await call(join.port, undefined, (client, options) => callUnary(client, joinService.issueFirst, { token, csr: createCsr(keys) }, options));
     return { svid: createX509Svid(answer.certificateChain, exportPrivateKeyPem(keys.privateKey)), answer };
   }
@@ -136,6 +141,27 @@ describe("issuing to workloads over gRPC", () => {
       await expect(renewed(shop.issue(identity))).rejects.toMatchObject({ code: status.PERMISSION_DENIED });
     }
     expect(refused).toEqual(["ATOLL_PEER_UNVERIFIED", "ATOLL_PEER_UNVERIFIED"]);
+  });
+
+  it("lets as many keys in by one token as it has uses, the same key again, and tells only its metric why not", async () => {
+    const token = await tokenForMany({ kind: "workload", namespace: "web", serviceAccount: "edge" }, { usesMax: 2 });
+    const keys = createKeyPair();
+    expect((await first(token, keys)).svid.spiffeId).toBe("spiffe://shop.example/ns/web/sa/edge");
+    await first(token, keys);
+    await first(token);
+    const refusal = { code: status.PERMISSION_DENIED, details: "refused" };
+    await expect(first(token)).rejects.toMatchObject(refusal);
+    await first(token, keys);
+    await expect(first(await tokenForMany({ kind: "gateway" }, { cidrs: ["192.0.2.0/24"] }))).rejects.toMatchObject(refusal);
+    await expect(first(await tokenForMany({ kind: "enrolment", cluster: self.cluster }, {}))).rejects.toMatchObject(refusal);
+    const revoked = await tokenForMany({ kind: "gateway" }, { cidrs: ["127.0.0.0/8"] });
+    await first(revoked);
+    await test.catalog.provisioningTokens.revoke(decodeJoinToken(revoked).id, signal);
+    await expect(first(revoked)).rejects.toMatchObject(refusal);
+    expect(refused).toEqual(["exhausted", "address", "purpose", "revoked"].map((reason) => `ATOLL_JOIN_TOKEN_REFUSED:${reason}`));
+    const listed = await test.catalog.provisioningTokens.get(decodeJoinToken(token).id, signal);
+    expect(listed.uses.map((use) => use.address)).toEqual(["127.0.0.1", "127.0.0.1"]);
+    expect(listed.uses[0]?.keySha256).toBe(spkiSha256(keys.publicKey));
   });
 
   it("says that it cannot answer now when the store is away", async () => {

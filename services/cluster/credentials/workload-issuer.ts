@@ -1,10 +1,14 @@
 import type { handleUnaryCall } from "@grpc/grpc-js";
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import { refusedToken } from "#federation/catalog/join-refusal.ts";
+import { useToken } from "#federation/catalog/use-token.ts";
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
 import { peerOfCall } from "#federation/identity/grpc-listener.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { decodeJoinToken } from "#federation/identity/join-token.ts";
+import { spkiSha256 } from "#federation/identity/key-pair.ts";
 import { issueSvid } from "#federation/identity/leaf.ts";
+import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import { createSpiffeId, createWorkloadId } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
@@ -16,7 +20,7 @@ import type { IdentityResponse, JoinRequest, RenewRequest } from "#federation/wi
 import type { ClusterSelf } from "../cluster-state.ts";
 import { subscriberOf } from "../peer-identity.ts";
 import type { ClusterKeys } from "./cluster-credentials.ts";
-import { unary } from "./enrolment.ts";
+import { addressOf, unary } from "./enrolment.ts";
 
 export interface WorkloadIssuerOptions {
   readonly self: ClusterSelf;
@@ -35,19 +39,26 @@ export interface WorkloadIssuerOptions {
   readonly signal: AbortSignal;
 }
 
-/** Issues SVIDs to proxies: the first for a token, the next ones for the SVID before. Names come from the token or the certificate, never from the request. */
+/** Issues SVIDs to proxies: the first for a token of one use or of many, the next ones for the SVID before. Names come from the token or the certificate, never from the request. */
 export function workloadIssuer(options: WorkloadIssuerOptions): {
   readonly issueFirst: handleUnaryCall<JoinRequest, IdentityResponse>;
   readonly renew: handleUnaryCall<RenewRequest, IdentityResponse>;
 } {
   return {
-    issueFirst: unary(options, async (request) => {
+    issueFirst: unary(options, async (request, call) => {
       const token = decodeJoinToken(request.token);
-      const purpose = await options.catalog.joinTokens.consume(token.id, Buffer.from(token.secret, "base64url"), options.clock.nowMs(), options.signal);
+      const attempt = {
+        id: token.id,
+        secret: Buffer.from(token.secret, "base64url"),
+        keySha256: spkiSha256(publicKeyFromCsr(request.csr)),
+        address: addressOf(call.getPeer()),
+        isWanted: ({ kind }: JoinPurpose) => kind === "workload" || kind === "gateway",
+      };
+      const purpose = await useToken(options.catalog, attempt, options.clock.nowMs(), options.signal);
       const { self } = options;
       if (purpose.kind === "workload") return issue(options, createWorkloadId(self.trustDomain, purpose.namespace, purpose.serviceAccount), request.csr, "first");
       if (purpose.kind === "gateway") return issue(options, createSpiffeId(self.trustDomain, "atoll", "gateway", self.cluster), request.csr, "first");
-      throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token cannot be used");
+      throw refusedToken("purpose");
     }),
     renew: unary({ logger: options.logger, onRefused: options.onRefused }, async (request, call) => {
       const subscriber = subscriberOf(peerOfCall(call), options.self);

@@ -1,8 +1,12 @@
 import type { JoinAnswer, JoinRequest, RenewAnswer, TrustDomainStatement } from "#federation/admin-api/join-contract.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import { refusedToken } from "#federation/catalog/join-refusal.ts";
+import { useToken } from "#federation/catalog/use-token.ts";
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
+import { spkiSha256 } from "#federation/identity/key-pair.ts";
 import { chainPem } from "#federation/identity/pem.ts";
 import { apiVersion, type Cluster } from "#federation/model/resource.ts";
+import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { ClusterId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
 import { createSpiffeId, pathOf } from "#federation/model/spiffe-id.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -25,13 +29,20 @@ export interface JoinClusterOptions {
  * Cluster, nothing from the request but its public key.
  * @throws {ATOLL_JOIN_TOKEN_REFUSED} whatever is wrong with the token, in always the same words; used up even when a later step fails.
  */
-export async function joinCluster(options: JoinClusterOptions, request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {
+export async function joinCluster(options: JoinClusterOptions, request: JoinRequest & { readonly address: string }, signal: AbortSignal): Promise<JoinAnswer> {
   const { keys, catalog, clock, logger } = options;
   const publicKey = publicKeyFromCsr(Buffer.from(request.csr, "base64"));
-  const purpose = await catalog.joinTokens.consume(request.tokenId, Buffer.from(request.secret, "base64url"), clock.nowMs(), signal);
-  if (purpose.kind !== "cluster") throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token cannot be used");
+  const attempt = {
+    id: request.tokenId,
+    secret: Buffer.from(request.secret, "base64url"),
+    keySha256: spkiSha256(publicKey),
+    address: request.address,
+    isWanted: ({ kind }: JoinPurpose) => kind === "cluster",
+  };
+  const purpose = await useToken(catalog, attempt, clock.nowMs(), signal);
+  if (purpose.kind !== "cluster") throw refusedToken("purpose");
   const stored = await catalog.resources("Cluster").get(purpose.cluster, signal);
-  if (stored === undefined) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the join token cannot be used");
+  if (stored === undefined) throw refusedToken();
   const cluster = stored.value;
   if (request.trustDomain !== undefined) await bringTrustDomain(catalog, cluster.spec.trustDomain, request.trustDomain, signal);
   const chain = keys.issue(planeCertificate(keys, cluster, publicKey, clock.nowMs()));

@@ -112,6 +112,22 @@ describe("joining over HTTPS", () => {
     expect(await catalog.joinTokens.consume(good.tokenId, Buffer.from(good.secret, "base64url"), clock.nowMs(), signal)).toEqual({ kind: "cluster", cluster: "shop-eu" });
   }, 20_000);
 
+  it("takes a token for many until its uses are gone, from its networks only, and answers as for any other token", async () => {
+    const token = createJoinToken(["127.0.0.1:1"], "0".repeat(64), "many");
+    const elsewhere = createJoinToken(["127.0.0.1:1"], "0".repeat(64), "many");
+    const request = { purpose: { kind: "cluster", cluster: "shop-eu" as ClusterId }, usesMax: 2, lifeMs: 60_000 } as const;
+    const secretOf = ({ secret }: { readonly secret: string }): Buffer => Buffer.from(secret, "base64url");
+    await catalog.provisioningTokens.create({ ...request, id: token.id, secret: secretOf(token), cidrs: ["127.0.0.0/8"] }, clock.nowMs(), signal);
+    await catalog.provisioningTokens.create({ ...request, id: elsewhere.id, secret: secretOf(elsewhere), cidrs: ["192.0.2.0/24"] }, clock.nowMs(), signal);
+    const by = async ({ id, secret }: { readonly id: string; readonly secret: string }, request64 = csr()) => await ask({ tokenId: id, secret, csr: request64 });
+    const firstCsr = csr();
+    expect([(await by(token, firstCsr)).status, (await by(token, firstCsr)).status, (await by(token)).status]).toEqual([200, 200, 200]);
+    const refusals = [await by(token), await by(elsewhere), await ask({ tokenId: "unknown", secret: "", csr: csr() })];
+    expect(new Set(refusals.map((answer) => JSON.stringify(answer)))).toHaveLength(1);
+    expect(refusals[0]?.status).toBe(403);
+    expect((await by(token, firstCsr)).status).toBe(200);
+  });
+
   it("renews for the plane of a registered cluster and for nobody else", async () => {
     const pair = createKeyPair();
     const request = { csr: createCsr(pair).toString("base64"), caller: planeId };

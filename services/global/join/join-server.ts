@@ -18,7 +18,8 @@ export interface JoinServerOptions {
   readonly material: Watched<TlsMaterial>;
   /** Presented in the handshake, so that whoever holds only its hash can find it. */
   readonly rootPem: string;
-  readonly join: (request: JoinRequest, signal: AbortSignal) => Promise<JoinAnswer>;
+  /** `address` is where the connection comes from. */
+  readonly join: (request: JoinRequest & { readonly address: string }, signal: AbortSignal) => Promise<JoinAnswer>;
   /** Outlives the server, so that losing the leadership forgives nobody. */
   readonly guard: JoinGuard;
   /** Hears of refused and failed requests. */
@@ -29,7 +30,7 @@ export interface JoinServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** The HTTPS port where cluster planes join: TLS by the server's certificate only, a single-use token is the caller's proof. */
+/** The HTTPS port where cluster planes join: TLS by the server's certificate only, a join token is the caller's proof. */
 export async function openJoinServer(options: JoinServerOptions, signal: AbortSignal): Promise<JoinServer> {
   const [root = new Uint8Array()] = parseChainPem(options.rootPem);
   const server = createServer(
@@ -72,7 +73,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     if (request.method !== "POST" || request.url !== joinPath) throw new AtollError("ATOLL_NOT_FOUND", `only POST ${joinPath} is answered here`);
     const parsed = joinRequestSchema.safeParse(await readJson(request));
     if (!parsed.success) throw new AtollError("ATOLL_REQUEST_INVALID", "the join request does not have its form");
-    send(response, 200, await options.join(parsed.data, signal));
+    send(response, 200, await options.join({ ...parsed.data, address }, signal));
   } catch (error) {
     // What is our own trouble, or the guard's own word, does not count against the caller.
     if (!isAtollError(error, "ATOLL_JOIN_OVERLOADED", "ATOLL_STORE_UNAVAILABLE", "ATOLL_ABORTED")) options.guard.refused(address);
