@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AccessConfig } from "#federation/admin-api/access-config.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { createTestIssuer } from "#federation/identity/jwt-fixture.ts";
-import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
+import { decodeJoinToken } from "#federation/identity/join-token.ts";
+import type { ClusterId, RegionId, TrustDomainName } from "#federation/model/names.ts";
 import { apiVersion, type Service } from "#federation/model/resource.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { InProcessPlanes } from "./in-process-planes.ts";
@@ -54,6 +55,26 @@ describe("machine clients of planes", () => {
     expect((await token("web")).status).toBe(201);
     await expect(token("core")).rejects.toMatchObject({ code: "ATOLL_ADMIN_FORBIDDEN" });
     await expect(team.call(clusterRoutes.createJoinToken, { body: { purpose: { kind: "gateway" } } }, signal)).rejects.toMatchObject({ code: "ATOLL_ADMIN_FORBIDDEN" });
+  });
+
+  it("make tokens for many where they make those for one, show who used them to administrators only, and end them", async () => {
+    using team = planes.machine("web-team", "shop-eu");
+    using admin = planes.admin("shop-eu");
+    using global = planes.admin();
+    const body = { purpose: { kind: "workload", namespace: "web", serviceAccount: "catalog" } as const, uses: 3, lifeSeconds: 3_600, cidrs: ["127.0.0.0/8"] };
+    const { id, token } = (await team.call(clusterRoutes.createProvisioningToken, { body }, signal)).body;
+    await expect(team.call(clusterRoutes.createProvisioningToken, { body: { ...body, purpose: { ...body.purpose, namespace: "core" } } }, signal)).rejects.toMatchObject({ code: "ATOLL_ADMIN_FORBIDDEN" });
+    await expect(team.call(clusterRoutes.listProvisioningTokens, {}, signal)).rejects.toMatchObject({ code: "ATOLL_ADMIN_FORBIDDEN" });
+    const { items } = (await admin.call(clusterRoutes.listProvisioningTokens, {}, signal)).body;
+    expect(items).toMatchObject([{ id, purpose: body.purpose, usesMax: 3, uses: [], cidrs: body.cidrs, revoked: false }]);
+    expect(JSON.stringify(items)).not.toContain(decodeJoinToken(token).secret);
+    expect((await team.call(clusterRoutes.revokeProvisioningToken, { params: { id } }, signal)).body).toMatchObject({ id, revoked: true });
+    const gateways = (await admin.call(clusterRoutes.createProvisioningToken, { body: { ...body, purpose: { kind: "gateway" as const } } }, signal)).body;
+    await expect(team.call(clusterRoutes.revokeProvisioningToken, { params: { id: gateways.id } }, signal)).rejects.toMatchObject({ code: "ATOLL_ADMIN_FORBIDDEN" });
+    await expect(admin.call(clusterRoutes.createProvisioningToken, { body: { ...body, purpose: { kind: "cluster" as const, cluster: "shop-eu" as ClusterId } } }, signal)).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
+    await expect(global.call(globalRoutes.createProvisioningToken, { body }, signal)).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
+    await expect(admin.call(clusterRoutes.createProvisioningToken, { body: { ...body, cidrs: ["everywhere"] } }, signal)).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
+    expect((await global.call(globalRoutes.createProvisioningToken, { body: { ...body, purpose: { kind: "cluster" as const, cluster: "shop-us" as ClusterId } } }, signal)).status).toBe(201);
   });
 
   it("let a job of a CI system in by a token of its issuer, at both kinds of planes", async () => {

@@ -3,6 +3,7 @@ import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.t
 import { labelSchema, regionIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { relationshipApprovalSchema } from "#federation/model/parse/resource-schemas.ts";
 import type { Kind } from "#federation/model/resource.ts";
+import { provisioningRoutes } from "./provisioning-routes.ts";
 import { resourceRoutes } from "./resource-routes.ts";
 import { auditEntrySchema } from "./audit.ts";
 import { defineRoute, dryRunQuery, type AnyRoute } from "./route.ts";
@@ -46,6 +47,7 @@ const relationshipName = z.strictObject({ name: labelSchema });
 /** The global plane's routes besides those of its kinds. */
 export const globalRoutes = {
   createJoinToken,
+  ...provisioningRoutes,
   audit,
   status: defineRoute({
     operationId: "getFederationStatus",
@@ -74,6 +76,7 @@ export const globalRoutes = {
 /** A cluster plane's routes besides those of its kinds. */
 export const clusterRoutes = {
   createJoinToken,
+  ...provisioningRoutes,
   audit,
   status: defineRoute({
     operationId: "getClusterStatus",

@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { completionScript, completionTable } from "./commands/completion.ts";
 import { parseKindName, pathFor } from "./commands/resources.ts";
-import { parseTokenPurpose } from "./commands/trust.ts";
+import { parseLifeSeconds } from "./life-seconds.ts";
+import { parseTokenPurpose } from "./commands/token-purpose.ts";
 import { createProgram } from "./program.ts";
 
 const main = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -24,6 +25,10 @@ function atoll(...args: readonly string[]): { readonly code: number | null; read
 describe("bad arguments", () => {
   it.each([
     [["frobnicate"], "unknown command"],
+    [["token", "create", "gateway", "--cluster", "shop-eu", "--uses", "1001"], "1001"],
+    [["token", "create", "gateway", "--cluster", "shop-eu", "--cidr", "10.0.0.0/8"], "say how many with --uses"],
+    [["token", "create", "gateway", "--cluster", "shop-eu", "--life", "24h"], "--uses makes one that lives longer"],
+    [["token", "create", "gateway", "--uses", "3"], "say by which with --cluster"],
     [["up", "--port-base", "ninety"], "whole number"],
     [["up", "--engines", "redis"], "etcd,nats"],
     [["-o", "xml", "status"], "Allowed choices"],
@@ -105,6 +110,11 @@ describe("names", () => {
     for (const [kind, text] of [["Service", "catalog"], ["Region", "web/eu"], ["Service", "a/b/c"], ["Service", "/b"], ["Service", "a/"], ["Region", ""]] as const) {
       expect(() => pathFor(kind, text), text).toThrow(expect.objectContaining({ code: "ATOLL_USAGE" }));
     }
+  });
+
+  it("of lives are read in seconds, minutes, hours and days, up to ninety days", () => {
+    expect(["90s", "90", "30m", "24h", "90d"].map(parseLifeSeconds)).toEqual([90, 90, 1_800, 86_400, 7_776_000]);
+    for (const text of ["", "9s", "91d", "1.5h", "-1h", "soon", "h", "1w", "99999999d"]) expect(() => parseLifeSeconds(text), text).toThrow("such as 30m or 24h");
   });
 
   it("of tokens say what they are for", () => {

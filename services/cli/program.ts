@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
+import { provisioningLimits } from "#federation/model/provisioning-token.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runApply, runDelete, runDescribe, runGet, type ClusterOption, type DryRunOption } from "./commands/resources.ts";
 import { runAudit } from "./commands/audit.ts";
@@ -6,9 +7,11 @@ import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
 import { runDown, runUp } from "./commands/lifecycle.ts";
 import { runExplain } from "./commands/explain.ts";
-import { runApprove, runTokenCreate } from "./commands/trust.ts";
+import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
+import { runApprove, runTokenCreate, type TokenCreateOptions } from "./commands/trust.ts";
 import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
+import { parseLifeSeconds } from "./life-seconds.ts";
 import { defaultFederationName, type CommandContext, type OutputFormat } from "./context.ts";
 
 /** The flags that every command has. */
@@ -181,14 +184,25 @@ function addRouting(program: Command, run: Run): void {
 }
 
 function addTrust(program: Command, run: Run): void {
-  program
-    .command("token")
-    .description("join tokens")
+  const token = program.command("token").description("join tokens");
+  token
     .command("create <purpose>")
     .description("make one for cluster:NAME, enrolment:NAME, workload:NAMESPACE/ACCOUNT or gateway")
     .option("--cluster <name>", "the cluster whose plane makes it")
-    .option("--life <seconds>", "how long it works", wholeNumber(10, 600))
-    .action((purpose: string, options: { cluster?: string; life?: number }) => run((context) => runTokenCreate(context, purpose, options)));
+    .option("--uses <n>", "for so many instances; one that works once unless told", wholeNumber(1, provisioningLimits.usesMax))
+    .option("--life <time>", "how long it works: 90s, 30m, 24h, 7d, or seconds", parseLifeSeconds)
+    .option("--cidr <network>", "where its users may come from; may be given more than once", collect)
+    .action((purpose: string, options: TokenCreateOptions) => run((context) => runTokenCreate(context, purpose, options)));
+  token
+    .command("list")
+    .description("the tokens for many instances, and how much they were used")
+    .option("--cluster <name>", "of this cluster's plane; of the global plane unless told")
+    .action((options: { cluster?: string }) => run((context) => runTokenList(context, options)));
+  token
+    .command("revoke <id>")
+    .description("end a token for many instances at once")
+    .option("--cluster <name>", "at this cluster's plane; at the global plane unless told")
+    .action((id: string, options: { cluster?: string }) => run((context) => runTokenRevoke(context, id, options)));
   program
     .command("relationship")
     .description("trust between trust domains")

@@ -1,34 +1,28 @@
 import { AtollError } from "#federation/runtime/errors.ts";
-import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
-import { parseClusterId, parseLabel, type ClusterId } from "#federation/model/names.ts";
+import { clusterRoutes, globalRoutes, joinTokenSeconds } from "#federation/admin-api/plane-routes.ts";
+import { parseLabel } from "#federation/model/names.ts";
 import type { CommandContext } from "../context.ts";
 import { printData } from "../output.ts";
 import { approveRelationship } from "../up/bring-up.ts";
 import { withFederation } from "./federation.ts";
+import { runProvisioningCreate } from "./provisioning.ts";
+import { parseTokenPurpose } from "./token-purpose.ts";
 
-/** What a join token is asked for, as written on the command line. */
-export type TokenPurpose =
-  | { readonly kind: "cluster"; readonly cluster: ClusterId }
-  | { readonly kind: "enrolment"; readonly cluster: ClusterId }
-  | { readonly kind: "workload"; readonly namespace: string; readonly serviceAccount: string }
-  | { readonly kind: "gateway" };
-
-/** `cluster:NAME`, `enrolment:NAME`, `workload:NAMESPACE/ACCOUNT` or `gateway`. @throws {ATOLL_USAGE} */
-export function parseTokenPurpose(text: string): TokenPurpose {
-  const [kind = "", rest = ""] = text.split(/:(.*)/s);
-  if (kind === "gateway" && !text.includes(":")) return { kind };
-  if ((kind === "cluster" || kind === "enrolment") && rest !== "") return { kind, cluster: parseClusterId(rest) };
-  const parts = rest.split("/");
-  const [namespace, serviceAccount] = parts;
-  if (kind === "workload" && parts.length === 2 && namespace !== undefined && serviceAccount !== undefined) {
-    return { kind, namespace: parseLabel(namespace, "namespace"), serviceAccount: parseLabel(serviceAccount, "service account") };
-  }
-  throw new AtollError("ATOLL_USAGE", `${JSON.stringify(text)}: a token is for cluster:NAME, enrolment:NAME, workload:NAMESPACE/ACCOUNT or gateway`);
+export interface TokenCreateOptions {
+  readonly cluster?: string;
+  /** Seconds. */
+  readonly life?: number;
+  /** Present for a token of many instances. */
+  readonly uses?: number;
+  readonly cidr?: readonly string[];
 }
 
 /** `atoll token create PURPOSE`: the token alone goes to standard output. */
-export async function runTokenCreate(context: CommandContext, purposeText: string, options: { readonly cluster?: string; readonly life?: number }): Promise<number> {
+export async function runTokenCreate(context: CommandContext, purposeText: string, options: TokenCreateOptions): Promise<number> {
   const purpose = parseTokenPurpose(purposeText);
+  if (options.uses !== undefined) return await runProvisioningCreate(context, purpose, { ...options, uses: options.uses });
+  if (options.cidr !== undefined) throw new AtollError("ATOLL_USAGE", "--cidr is for tokens of many instances: say how many with --uses");
+  if ((options.life ?? 0) > joinTokenSeconds.max) throw new AtollError("ATOLL_USAGE", `a token that works once lives at most ${joinTokenSeconds.max} s; --uses makes one that lives longer`);
   if (purpose.kind !== "cluster" && options.cluster === undefined) throw new AtollError("ATOLL_USAGE", `a token for ${purposeText} is made by a cluster's plane: say by which with --cluster`);
   const body = { purpose, ...(options.life === undefined ? {} : { lifeSeconds: options.life }) };
   const answer = await withFederation(context, async ({ planes }) => {

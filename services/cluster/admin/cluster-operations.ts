@@ -1,6 +1,8 @@
+import type { Scope } from "#federation/admin-api/access.ts";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import { clusterRoutes, joinTokenSeconds } from "#federation/admin-api/plane-routes.ts";
+import { provisioningOperations } from "#federation/admin-api/provisioning-operations.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
 import type { ClusterStatus } from "#federation/admin-api/status.ts";
@@ -9,6 +11,7 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
 import { sha256Hex } from "#federation/identity/key-pair.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
+import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { Relationship, RelationshipSide } from "#federation/model/resource.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
@@ -68,17 +71,24 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
     ...readOnlyOperations("Region", createWatchedBackend(replicated.part("regions"))),
     auditOperation(clusterRoutes.audit, options.audit),
     implement(clusterRoutes.createJoinToken, async ({ body, demand }, signal) => {
-      // Who may make a workload's identity in a namespace may make its token; gateways and planes are of the whole trust domain.
-      demand({ oneOfTrustDomains: [parts.self.trustDomain], everyNamespace: body.purpose.kind === "workload" ? [body.purpose.namespace] : "all" });
+      demand(scopeOfToken(parts, body.purpose));
       const [root = new Uint8Array()] = parseChainPem(options.membership.facts.federationRootPem);
-      if (body.purpose.kind === "cluster") throw new AtollError("ATOLL_REQUEST_INVALID", "purpose: a cluster joins by a token of the global plane");
-      if (body.purpose.kind === "enrolment" && options.signer === undefined) {
-        throw new AtollError("ATOLL_REQUEST_INVALID", `purpose: this plane is not the signer of ${parts.self.trustDomain}; ask the plane that is`);
-      }
+      checkPurpose(parts, body.purpose);
       const token = createJoinToken([parts.joinAddress], sha256Hex(root));
       const lifeMs = (body.lifeSeconds ?? joinTokenSeconds.usual) * 1_000;
       const record = await catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose: body.purpose, lifeMs }, clock.nowMs(), signal);
       return { status: 201, body: { id: token.id, token: encodeJoinToken(token), purpose: body.purpose, expiresAt: new Date(record.expiresAtMs).toISOString() }, change: { outcome: "created", kind: "JoinToken", id: token.id } };
+    }),
+    ...provisioningOperations({
+      tokens: catalog.provisioningTokens,
+      mint: () => {
+        const [root = new Uint8Array()] = parseChainPem(options.membership.facts.federationRootPem);
+        const token = createJoinToken([parts.joinAddress], sha256Hex(root), "many");
+        return { id: token.id, secret: Buffer.from(token.secret, "base64url"), text: encodeJoinToken(token) };
+      },
+      judge: (purpose, demand) => demand(scopeOfToken(parts, purpose)),
+      checkPurpose: (purpose) => checkPurpose(parts, purpose),
+      nowMs: () => clock.nowMs(),
     }),
     implement(
       clusterRoutes.status,
@@ -109,6 +119,18 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
 function sideOf({ spec }: Relationship, trustDomain: string): RelationshipSide | undefined {
   if (spec.caller.trustDomain === trustDomain) return "caller";
   return spec.callee.trustDomain === trustDomain ? "callee" : undefined;
+}
+
+/** Who may make a workload's identity in a namespace may make its token; gateways and planes are of the whole trust domain. */
+function scopeOfToken({ self }: ClusterOperationsOptions, purpose: JoinPurpose): Scope {
+  return { oneOfTrustDomains: [self.trustDomain], everyNamespace: purpose.kind === "workload" ? [purpose.namespace] : "all" };
+}
+
+function checkPurpose({ options, self }: ClusterOperationsOptions, purpose: JoinPurpose): void {
+  if (purpose.kind === "cluster") throw new AtollError("ATOLL_REQUEST_INVALID", "purpose: a cluster joins by a token of the global plane");
+  if (purpose.kind === "enrolment" && options.signer === undefined) {
+    throw new AtollError("ATOLL_REQUEST_INVALID", `purpose: this plane is not the signer of ${self.trustDomain}; ask the plane that is`);
+  }
 }
 
 function statusOf(parts: ClusterOperationsOptions): ClusterStatus {

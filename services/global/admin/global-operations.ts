@@ -4,6 +4,7 @@ import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import type { Caller } from "#federation/admin-api/caller.ts";
 import { globalRoutes, joinTokenSeconds } from "#federation/admin-api/plane-routes.ts";
+import { provisioningOperations } from "#federation/admin-api/provisioning-operations.ts";
 import { resourceOperations } from "#federation/admin-api/resource-routes.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
@@ -65,6 +66,18 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
       const lifeMs = (body.lifeSeconds ?? joinTokenSeconds.usual) * 1_000;
       const record = await catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose: body.purpose, lifeMs }, clock.nowMs(), signal);
       return { status: 201, body: { id: token.id, token: encodeJoinToken(token), purpose: body.purpose, expiresAt: new Date(record.expiresAtMs).toISOString() }, change: { outcome: "created", kind: "JoinToken", id: token.id } };
+    }),
+    ...provisioningOperations({
+      tokens: catalog.provisioningTokens,
+      mint: () => {
+        const token = createJoinToken([joinAddress], sha256Hex(root), "many");
+        return { id: token.id, secret: Buffer.from(token.secret, "base64url"), text: encodeJoinToken(token) };
+      },
+      judge: (_purpose, demand) => demand(administratorsAlone),
+      checkPurpose: ({ kind }) => {
+        if (kind !== "cluster") throw new AtollError("ATOLL_REQUEST_INVALID", "purpose: the global plane takes tokens of cluster planes only; ask the cluster's plane for others");
+      },
+      nowMs: () => clock.nowMs(),
     }),
     implement(
       globalRoutes.status,
