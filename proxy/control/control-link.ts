@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { createCsr } from "#federation/identity/csr.ts";
-import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
+import { createKeyPair, exportPrivateKeyPem, type KeyPair } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { SvidSource, type SvidEvent } from "#federation/identity/svid-source.ts";
@@ -65,6 +65,8 @@ export class ControlLink {
   readonly #lookup: NameLookup;
   readonly #identity: IdentityStore;
   readonly #lastKnownGood: LastKnownGood;
+  /** Kept until joining has succeeded, so that an attempt whose answer was lost is not a second instance to a token for many. */
+  #joiningKeys: KeyPair | undefined;
   #client: { readonly plane: Plane; readonly client: Client } | undefined;
 
   private constructor(options: ControlLinkOptions, parts: { readonly identity: IdentityStore; readonly store: LastKnownGood; readonly builder: SnapshotBuilder; readonly svid: X509Svid | undefined; readonly plane: Plane | undefined }) {
@@ -192,8 +194,10 @@ export class ControlLink {
     } catch (error) {
       throw new AtollError("ATOLL_JOIN_TOKEN_INVALID", `the join token cannot be read from ${joinTokenFile}`, { cause: error });
     }
-    const joined = await joinPlane(text, { clock, lookup: this.#lookup, ...(discovery === undefined ? {} : { discovery }) }, signal);
+    this.#joiningKeys ??= createKeyPair();
+    const joined = await joinPlane(text, { clock, keys: this.#joiningKeys, lookup: this.#lookup, ...(discovery === undefined ? {} : { discovery }) }, signal);
     await this.#identity.saveJoined(joined);
+    this.#joiningKeys = undefined;
     this.builder.addBundles(workloadBundles(joined.bundles, joined.plane));
     this.plane.set(joined.plane);
     return joined.svid;

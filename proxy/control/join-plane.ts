@@ -4,7 +4,7 @@ import { createAnchors } from "#federation/identity/anchors.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { createPinnedBundle, fetchPinnedRoot } from "#federation/identity/first-contact.ts";
 import { decodeJoinToken, parseAddress } from "#federation/identity/join-token.ts";
-import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
+import { createKeyPair, exportPrivateKeyPem, type KeyPair } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { parseClusterId, type ClusterId, type SpiffeId } from "#federation/model/names.ts";
@@ -37,6 +37,8 @@ export function clusterOfPlane(identity: SpiffeId): ClusterId {
 
 export interface JoinOptions {
   readonly clock: Clock;
+  /** Of the one who joins, kept over its attempts; new ones unless given. */
+  readonly keys?: KeyPair;
   readonly discovery?: readonly string[];
   /** How names in the token are looked up; the system's resolvers unless given. */
   readonly lookup?: NameLookup;
@@ -44,19 +46,20 @@ export interface JoinOptions {
 
 /**
  * Exchanges a join token for the first SVID: finds the pinned root among what the server shows, connects again under it,
- * and sends the token only to a cluster's plane of that federation. Addresses are tried in order, of a name all.
+ * and sends the token only to a cluster's plane of that federation. Addresses are tried in order, of a name all, and all with the
+ * same key; a caller that keeps `keys` over its attempts is one instance to a token for many, also when an answer was lost.
  * @throws {ATOLL_JOIN_TOKEN_INVALID | ATOLL_JOIN_TOKEN_REFUSED} when another try is of no use.
  * @throws {ATOLL_NAME_UNRESOLVED | ATOLL_PEER_UNAVAILABLE | ATOLL_PEER_UNVERIFIED} and grpc-js's errors when it may be.
  */
 export async function joinPlane(tokenText: string, options: JoinOptions, signal: AbortSignal): Promise<Joined> {
   const token = decodeJoinToken(tokenText);
-  const { lookup = createDnsLookup(), ...more } = options;
+  const { lookup = createDnsLookup(), keys = createKeyPair(), ...more } = options;
   let failure: unknown;
   for await (const address of literalAddresses(token.addresses, lookup, signal)) {
     try {
       if (typeof address !== "string") throw address;
       const bundle = createPinnedBundle(await fetchPinnedRoot(address, token.rootSha256, signal));
-      return await joinAt({ address, bundle, tokenText: tokenText.trim(), lookup, ...more }, signal);
+      return await joinAt({ address, bundle, tokenText: tokenText.trim(), lookup, keys, ...more }, signal);
     } catch (error) {
       if (isAbort(error) || isRefusal(error)) throw error;
       failure = error;
@@ -86,12 +89,12 @@ interface JoinAttempt {
   readonly tokenText: string;
   readonly clock: Clock;
   readonly lookup: NameLookup;
+  readonly keys: KeyPair;
   readonly discovery?: readonly string[];
 }
 
 async function joinAt(attempt: JoinAttempt, signal: AbortSignal): Promise<Joined> {
-  const { bundle, clock } = attempt;
-  const keys = createKeyPair();
+  const { bundle, clock, keys } = attempt;
   let identity: SpiffeId | undefined;
   const accept = (spiffeId: SpiffeId): boolean => {
     if (trustDomainOf(spiffeId) !== bundle.trustDomain || !planePath.test(pathOf(spiffeId))) return false;
