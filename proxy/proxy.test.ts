@@ -331,7 +331,7 @@ describe("a sidecar", () => {
     dns.set(name, { addresses: ["127.0.0.9", "127.0.0.1"], ttlSeconds: 300 });
     const plane = await openPlane();
     const { discoveryPort } = plane;
-    const client = await start("storefront", plane.token(storefrontPath, name), { discovery: [`${name}:${discoveryPort}`], dns: { servers: [dns.server] } });
+    const client = await start("storefront", plane.token(storefrontPath, { host: name }), { discovery: [`${name}:${discoveryPort}`], dns: { servers: [dns.server] } });
     interface Shown {
       readonly connected: boolean;
       readonly services: readonly unknown[];
@@ -345,6 +345,17 @@ describe("a sidecar", () => {
     await plane[Symbol.asyncDispose]();
     await eventually(() => shows(({ connected, services }) => connected && services.length === 1));
   });
+
+  it("joins with one key until it has an answer, and again by itself, with another key, when its identity has expired", async () => {
+    const plane = await openPlane();
+    plane.joinAnswersToLose = 1;
+    plane.renewsNobody = true;
+    plane.svidValidityMs = 3_000;
+    await start("returning", plane.token("/ns/web/sa/returning", { uses: "many" }), {});
+    const keys = await eventually(() => (plane.joinKeys.length >= 3 ? plane.joinKeys.slice(0, 3) : undefined));
+    expect(keys[1]).toBe(keys[0]);
+    expect(keys[2]).not.toBe(keys[0]);
+  }, 60_000);
 
   it("renews its identity while traffic flows", async () => {
     const plane = await openPlane();

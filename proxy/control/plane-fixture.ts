@@ -2,8 +2,9 @@ import { Server, status, type handleBidiStreamingCall, type handleUnaryCall, typ
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
 import { openGrpcListener, peerOfCall, type GrpcListener } from "#federation/identity/grpc-listener.ts";
 import { createJoinToken, decodeJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
-import { sha256Hex } from "#federation/identity/key-pair.ts";
+import { sha256Hex, spkiSha256 } from "#federation/identity/key-pair.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
+import { isProvisioningId } from "#federation/model/provisioning-token.ts";
 import type { GatewayRoute, InboundPort, ServiceView } from "#federation/model/snapshot.ts";
 import { pathOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
@@ -38,6 +39,11 @@ export class TestPlane implements AsyncDisposable {
   readonly reports: SessionReport[] = [];
   readonly requests: DeltaRequest[] = [];
   renewals = 0;
+  /** Of each request to join, whatever became of it: the hash of its public key. */
+  readonly joinKeys: string[] = [];
+  /** So many answers to joining get lost on the way. */
+  joinAnswersToLose = 0;
+  renewsNobody = false;
   svidValidityMs = 3_600_000;
   readonly #tokens = new Map<string, string>();
   readonly #streams = new Set<Stream>();
@@ -76,9 +82,9 @@ export class TestPlane implements AsyncDisposable {
     return this.#listeners[0]?.port ?? 0;
   }
 
-  /** A token that gives an identity with this path, once; `host`: under which the plane is reached. */
-  token(path: string, host = "127.0.0.1"): string {
-    const token = createJoinToken([`${host}:${this.#listeners[1]?.port}`], sha256Hex(this.federation.rootDer));
+  /** A token that gives an identity with this path, once or as often as one asks; `host`: under which the plane is reached. */
+  token(path: string, { host = "127.0.0.1", uses = "one" }: { readonly host?: string; readonly uses?: "one" | "many" } = {}): string {
+    const token = createJoinToken([`${host}:${this.#listeners[1]?.port}`], sha256Hex(this.federation.rootDer), uses);
     this.#tokens.set(token.id, path);
     return encodeJoinToken(token);
   }
@@ -103,14 +109,20 @@ export class TestPlane implements AsyncDisposable {
   readonly #issueFirst: handleUnaryCall<JoinRequest, IdentityResponse> = ({ request }, callback) => {
     const { id } = decodeJoinToken(request.token);
     const path = this.#tokens.get(id);
-    this.#tokens.delete(id);
+    this.joinKeys.push(spkiSha256(publicKeyFromCsr(request.csr)));
+    if (!isProvisioningId(id)) this.#tokens.delete(id);
+    if (this.joinAnswersToLose > 0) {
+      this.joinAnswersToLose--;
+      callback({ code: status.UNAVAILABLE, details: "lost" });
+      return;
+    }
     if (path === undefined) callback({ code: status.UNAUTHENTICATED, details: "the token cannot be used" });
     else callback(null, this.#issue(path, request.csr));
   };
 
   readonly #renew: handleUnaryCall<RenewRequest, IdentityResponse> = (call, callback) => {
     const identity = peerOfCall(call);
-    if (identity === undefined) {
+    if (identity === undefined || this.renewsNobody) {
       callback({ code: status.UNAUTHENTICATED, details: "no identity" });
       return;
     }
