@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { formatFileFaults, parseYaml, yamlLimits } from "./parse-yaml.ts";
+import { parseYaml } from "./parse-yaml.ts";
+import { formatFileFaults, yamlLimits } from "./yaml-document.ts";
 
 const region = (name: string): string => `apiVersion: atoll.dev/v1alpha1\nkind: Region\nmetadata:\n  name: ${name}\nspec: {}\n`;
 

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { kindInfos, kinds, resourceId, type Kind, type Resource } from "#federation/model/resource.ts";
-import { formatFileFaults, parseYaml, type FileResource } from "#federation/model/parse/parse-yaml.ts";
+import { parseYaml, type FileResource } from "#federation/model/parse/parse-yaml.ts";
+import { formatFileFaults } from "#federation/model/parse/yaml-document.ts";
 import type { Planes } from "../planes.ts";
 
 /** What became of one resource at one plane. */

@@ -1,0 +1,102 @@
+import type { ClusterId, RegionId, TrustDomainName } from "./names.ts";
+import type { TrafficPolicyResourceSpec, RegionSpec } from "./resource.ts";
+
+/** A whole federation as its file describes it, with everything that the file leaves out filled in. */
+export interface FederationDescription {
+  readonly name: string;
+  /** The federation's own trust domain, of planes and engines. */
+  readonly trustDomain: TrustDomainName;
+  readonly regions: readonly RegionDescription[];
+  /** Delay of one direction; pairs without one have none that anybody knows of. */
+  readonly distances: readonly { readonly between: readonly [RegionId, RegionId]; readonly oneWayMs: number }[];
+  readonly trustDomains: readonly { readonly name: TrustDomainName; readonly signer: ClusterId }[];
+  readonly clusters: readonly ClusterDescription[];
+  readonly services: readonly ServiceDescription[];
+  readonly relationships: readonly RelationshipDescription[];
+  readonly policies: readonly { readonly namespace: string; readonly name: string; readonly spec: TrafficPolicyResourceSpec }[];
+  /** Absent: embedded on one machine, etcd and NATS on many. */
+  readonly engines?: EngineKind;
+  /** Where things stand; absent when the file names no hosts. */
+  readonly placement?: Placement;
+}
+
+export type EngineKind = "embedded" | "etcd-nats";
+
+export interface RegionDescription extends RegionSpec {
+  readonly name: RegionId;
+}
+
+export interface ClusterDescription {
+  readonly name: ClusterId;
+  readonly region: RegionId;
+  readonly trustDomain: TrustDomainName;
+  readonly exportNamespaces: readonly string[];
+}
+
+export interface ServiceDescription {
+  readonly namespace: string;
+  readonly name: string;
+  readonly trustDomain: TrustDomainName;
+  readonly port: number;
+  readonly instances: readonly ServiceInstance[];
+  /** How the application is started on this machine; absent: it runs by itself. */
+  readonly command?: ApplicationCommand;
+  readonly readinessPath?: string;
+  readonly isExported: boolean;
+  /** Trust domains that may see it besides its own. */
+  readonly consumers: readonly TrustDomainName[];
+  /** Services that it calls; absent: every one that it may see. */
+  readonly upstreams?: readonly { readonly namespace: string; readonly name: string; readonly trustDomain: TrustDomainName }[];
+}
+
+/** One instance with its sidecar. */
+export interface ServiceInstance {
+  /** The sidecar's name is this and "-proxy"; unique in the federation. */
+  readonly name: string;
+  readonly cluster: ClusterId;
+  readonly host?: string;
+  /** Absent: any free one, which the command is told. */
+  readonly appPort?: number;
+}
+
+export interface ApplicationCommand {
+  readonly words: readonly string[];
+  /** Relative to the file. */
+  readonly directory: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface RelationshipDescription {
+  readonly name: string;
+  readonly caller: { readonly trustDomain: TrustDomainName; readonly principals: readonly string[] };
+  readonly callee: { readonly trustDomain: TrustDomainName; readonly services: readonly string[] };
+  readonly validDays: number;
+}
+
+/** Which machine carries what. */
+export interface Placement {
+  readonly hosts: readonly HostDescription[];
+  readonly globalHost: string;
+  /** The host of each cluster's plane and gateway. */
+  readonly clusterHosts: ReadonlyMap<ClusterId, string>;
+  /** An etcd and a nats-server in every region that has a cluster. */
+  readonly engines: readonly EnginePlace[];
+}
+
+export interface HostDescription {
+  readonly name: string;
+  readonly address: string;
+  readonly region: RegionId;
+  readonly portOffset: number;
+  /** "" for the file system's own root. */
+  readonly root: string;
+}
+
+export interface EnginePlace {
+  readonly region: RegionId;
+  readonly host: string;
+  readonly etcdPort: number;
+  readonly etcdPeerPort: number;
+  readonly natsPort: number;
+  readonly natsGatewayPort: number;
+}

@@ -1,0 +1,173 @@
+import type { ClusterId, RegionId, TrustDomainName } from "../names.ts";
+import type { ClusterDescription, FederationDescription, HostDescription, Placement, RegionDescription, ServiceDescription, ServiceInstance } from "../federation-description.ts";
+import type { FederationDocument, FederationDocumentSpec } from "./federation-schema.ts";
+
+export const defaultNamespace = "default";
+const defaultServicePort = 80;
+const defaultAppPort = 8080;
+const defaultValidDays = 90;
+/** Kilometres that a packet comes in a millisecond: light in glass makes 200, and cables are half as long again as the great circle. */
+const kilometresPerMs = 133;
+const earthRadiusKilometres = 6_371;
+/** etcd and nats-server as everybody knows them (docs/ports.md). */
+const enginePorts = { etcdPort: 2379, etcdPeerPort: 2380, natsPort: 4222, natsGatewayPort: 7222 } as const;
+
+/** The trust domains of a file, those that only its clusters name among them; `<name>.mesh` where none is named. Pure. */
+export function trustDomainsOf({ metadata, spec }: FederationDocument): readonly TrustDomainName[] {
+  const named = [...(spec.trustDomains ?? []).map(({ name }) => name), ...(spec.clusters ?? []).flatMap(({ trustDomain }) => trustDomain ?? [])];
+  return named.length === 0 ? [`${metadata.name}.mesh` as TrustDomainName] : [...new Set(named)];
+}
+
+/** The clusters of a file, one for each region where it names none. What is ambiguous is left out; checks report it. Pure. */
+export function clustersOf(document: FederationDocument): readonly Omit<ClusterDescription, "exportNamespaces">[] {
+  const { spec } = document;
+  const trustDomains = trustDomainsOf(document);
+  const onlyRegion = spec.regions.length === 1 ? spec.regions[0]?.name : undefined;
+  const onlyTrustDomain = trustDomains.length === 1 ? trustDomains[0] : undefined;
+  const written = spec.clusters ?? spec.regions.map(({ name }) => ({ name: name as string as ClusterId, region: name, trustDomain: undefined }));
+  return written.flatMap(({ name, region = onlyRegion, trustDomain = onlyTrustDomain }) => (region === undefined || trustDomain === undefined ? [] : [{ name, region, trustDomain }]));
+}
+
+/** The region of a host: its own word, or the only one there is. Pure. */
+export function regionOfHost(spec: FederationDocumentSpec, host: { readonly region?: RegionId }): RegionId | undefined {
+  return host.region ?? (spec.regions.length === 1 ? spec.regions[0]?.name : undefined);
+}
+
+/** The host of each cluster's plane: named by the cluster, else the first one of its region. Pure. */
+export function clusterHostsOf(document: FederationDocument): ReadonlyMap<ClusterId, string> {
+  const { spec } = document;
+  const hosts = spec.hosts ?? [];
+  const found = clustersOf(document).flatMap((cluster) => {
+    const host = spec.clusters?.find(({ name }) => name === cluster.name)?.host ?? hosts.find((one) => regionOfHost(spec, one) === cluster.region)?.name;
+    return host === undefined ? [] : [[cluster.name, host] as const];
+  });
+  return new Map(found);
+}
+
+/** Where a service runs, by the three ways of saying so; without ports and names. Pure. */
+export function serviceClusters(document: FederationDocument, service: NonNullable<FederationDocumentSpec["services"]>[number]): readonly { readonly cluster: ClusterId; readonly host?: string; readonly appPort?: number }[] {
+  if (service.instances !== undefined) return service.instances;
+  if (service.clusters !== undefined) return service.clusters.map((cluster) => ({ cluster }));
+  const trustDomains = trustDomainsOf(document);
+  const trustDomain = service.trustDomain ?? (trustDomains.length === 1 ? trustDomains[0] : undefined);
+  return clustersOf(document).filter((cluster) => cluster.trustDomain === trustDomain).map(({ name }) => ({ cluster: name }));
+}
+
+/** The name of an instance: cluster and service, and a number from the second one of a cluster on. Pure. */
+export function instanceNames(service: string, instances: readonly { readonly cluster: string }[]): readonly string[] {
+  const seen = new Map<string, number>();
+  return instances.map(({ cluster }) => {
+    const count = (seen.get(cluster) ?? 0) + 1;
+    seen.set(cluster, count);
+    return count === 1 ? `${cluster}-${service}` : `${cluster}-${service}-${count}`;
+  });
+}
+
+/** Fills in what a checked document leaves out. Pure. */
+export function describeFederation(document: FederationDocument): FederationDescription {
+  const { metadata, spec } = document;
+  const clusters = clustersOf(document);
+  const services = (spec.services ?? []).map((service) => describeService(document, service));
+  const described = clusters.map((cluster): ClusterDescription => {
+    const written = spec.clusters?.find(({ name }) => name === cluster.name)?.exportNamespaces;
+    const here = services.filter(({ isExported, instances }) => isExported && instances.some((instance) => instance.cluster === cluster.name));
+    return { ...cluster, exportNamespaces: written ?? [...new Set(here.map(({ namespace }) => namespace))] };
+  });
+  const placement = placementOf(document, clusters);
+  return {
+    name: metadata.name,
+    trustDomain: spec.trustDomain ?? (`${metadata.name}.atoll` as TrustDomainName),
+    regions: spec.regions,
+    distances: spec.distances ?? distancesOf(spec.regions),
+    trustDomains: trustDomainsOf(document).map((name) => ({ name, signer: signerOf(spec, clusters, name) })),
+    clusters: described,
+    services,
+    relationships: (spec.relationships ?? []).map((relationship) => ({ ...relationship, validDays: relationship.validDays ?? defaultValidDays })),
+    policies: (spec.policies ?? []).map(({ namespace, ...policy }) => ({ namespace: namespace ?? defaultNamespace, ...policy })),
+    ...(spec.engines === undefined ? {} : { engines: spec.engines.kind }),
+    ...(placement === undefined ? {} : { placement }),
+  };
+}
+
+function signerOf(spec: FederationDocumentSpec, clusters: readonly { readonly name: ClusterId; readonly trustDomain: TrustDomainName }[], trustDomain: TrustDomainName): ClusterId {
+  const signer = spec.trustDomains?.find(({ name }) => name === trustDomain)?.signer ?? clusters.find((cluster) => cluster.trustDomain === trustDomain)?.name;
+  if (signer === undefined) throw new Error(`${trustDomain} has no cluster: the document was not checked`);
+  return signer;
+}
+
+function describeService(document: FederationDocument, service: NonNullable<FederationDocumentSpec["services"]>[number]): ServiceDescription {
+  const written = serviceClusters(document, service);
+  const names = instanceNames(service.name, written);
+  const clusters = clustersOf(document);
+  const trustDomainOf = (cluster: string | undefined): TrustDomainName => clusters.find(({ name }) => name === cluster)?.trustDomain ?? ("" as TrustDomainName);
+  const trustDomain = trustDomainOf(written[0]?.cluster);
+  const appPort = service.appPort ?? (service.command === undefined || document.spec.hosts !== undefined ? defaultAppPort : undefined);
+  const hosts = clusterHostsOf(document);
+  const instances = written.map((instance, index): ServiceInstance => {
+    const port = instance.appPort ?? appPort;
+    const host = instance.host ?? hosts.get(instance.cluster);
+    return { name: names[index] ?? "", cluster: instance.cluster, ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { appPort: port }) };
+  });
+  return {
+    namespace: service.namespace ?? defaultNamespace,
+    name: service.name,
+    trustDomain,
+    port: service.port ?? defaultServicePort,
+    instances,
+    ...(service.command === undefined ? {} : { command: { words: service.command, directory: service.directory ?? ".", env: service.env ?? {} } }),
+    ...(service.readiness === undefined ? {} : { readinessPath: service.readiness.path }),
+    isExported: service.export ?? true,
+    consumers: service.consumers ?? [],
+    ...(service.upstreams === undefined ? {} : { upstreams: service.upstreams.map((id) => upstreamOf(document, id, trustDomain)) }),
+  };
+}
+
+/** The service of that name, of one's own trust domain first. */
+function upstreamOf(document: FederationDocument, id: string, own: TrustDomainName): { readonly namespace: string; readonly name: string; readonly trustDomain: TrustDomainName } {
+  const clusters = clustersOf(document);
+  const [namespace = "", name = ""] = id.split("/");
+  const domains = (document.spec.services ?? [])
+    .filter((service) => service.name === name && (service.namespace ?? defaultNamespace) === namespace)
+    .flatMap((service) => clusters.find((cluster) => cluster.name === serviceClusters(document, service)[0]?.cluster)?.trustDomain ?? []);
+  return { namespace, name, trustDomain: domains.includes(own) ? own : (domains[0] ?? own) };
+}
+
+function placementOf(document: FederationDocument, clusters: readonly { readonly name: ClusterId; readonly region: RegionId }[]): Placement | undefined {
+  const { spec } = document;
+  if (spec.hosts === undefined) return undefined;
+  const hosts = spec.hosts.map((host): HostDescription => ({ name: host.name, address: host.address, region: regionOfHost(spec, host) ?? ("" as RegionId), portOffset: host.portOffset ?? 0, root: host.root === "/" ? "" : (host.root ?? "") }));
+  const clusterHosts = clusterHostsOf(document);
+  const offsetOf = (name: string): number => hosts.find((host) => host.name === name)?.portOffset ?? 0;
+  const regions = spec.regions.flatMap(({ name }) => {
+    const first = clusters.find((cluster) => cluster.region === name);
+    return first === undefined ? [] : [{ region: name, firstHost: clusterHosts.get(first.name) ?? "" }];
+  });
+  const engines = regions.map(({ region, firstHost }) => {
+    const { host = firstHost, ...written } = spec.engines?.places?.find((place) => place.region === region) ?? { region };
+    const offset = offsetOf(host);
+    const defaults = Object.fromEntries(Object.entries(enginePorts).map(([name, port]) => [name, port + offset])) as Record<keyof typeof enginePorts, number>;
+    return { ...defaults, ...written, region, host };
+  });
+  const [firstCluster] = clusters;
+  return { hosts, globalHost: spec.global?.host ?? (firstCluster === undefined ? "" : (clusterHosts.get(firstCluster.name) ?? "")), clusterHosts, engines };
+}
+
+/** One-way delays between regions that say where they lie. Pure. */
+function distancesOf(regions: readonly RegionDescription[]): FederationDescription["distances"] {
+  return regions.flatMap((from, index) =>
+    regions.slice(index + 1).flatMap((to) => {
+      if (from.coordinates === undefined || to.coordinates === undefined) return [];
+      return [{ between: [from.name, to.name] as const, oneWayMs: Math.max(1, Math.round(greatCircleKilometres(from.coordinates, to.coordinates) / kilometresPerMs)) }];
+    }),
+  );
+}
+
+type Coordinates = NonNullable<RegionDescription["coordinates"]>;
+
+/** By the haversine formula. */
+function greatCircleKilometres(a: Coordinates, b: Coordinates): number {
+  const radians = (degrees: number): number => (degrees * Math.PI) / 180;
+  const half = (degrees: number): number => Math.sin(radians(degrees) / 2) ** 2;
+  const h = half(b.latitude - a.latitude) + Math.cos(radians(a.latitude)) * Math.cos(radians(b.latitude)) * half(b.longitude - a.longitude);
+  return 2 * earthRadiusKilometres * Math.asin(Math.min(1, Math.sqrt(h)));
+}

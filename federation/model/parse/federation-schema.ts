@@ -1,0 +1,103 @@
+import { z } from "zod";
+import { apiVersion } from "../resource.ts";
+import { clusterIdSchema, distinctList, ipAddressSchema, labelSchema, namespacedNameSchema, portSchema, principalSchema, regionIdSchema, trustDomainSchema } from "./name-schemas.ts";
+import { trafficPolicySpecSchema } from "./policy-schemas.ts";
+
+/** Bounds of one file: far above what anybody writes by hand. */
+const listMax = { regions: 64, hosts: 1_000, clusters: 256, services: 1_000, instances: 1_000, trustDomains: 256, entries: 256 } as const;
+const wordMax = 4_096;
+const pathSchema = z.string().min(1).max(wordMax);
+/** Without control characters: the words end up in unit files and scripts, where a line break would begin another statement. */
+const absolutePathSchema = z.string().max(255).regex(/^\/([A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*)?$/, "an absolute path of letters, digits, '.', '_' and '-'");
+
+const regionSchema = z.strictObject({
+  name: regionIdSchema,
+  displayName: z.exactOptional(z.string().min(1).max(128)),
+  coordinates: z.exactOptional(z.strictObject({ latitude: z.number().min(-90).max(90), longitude: z.number().min(-180).max(180) })),
+  residency: z.exactOptional(distinctList(labelSchema, 32)),
+});
+
+const hostSchema = z.strictObject({
+  name: labelSchema,
+  address: ipAddressSchema.describe("What other hosts dial."),
+  region: z.exactOptional(regionIdSchema).describe("Needed where there are several regions."),
+  portOffset: z.exactOptional(z.int().min(0).max(40_000)).describe("Added to every default port on this host, where several hosts share one network. 0 unless given."),
+  root: z.exactOptional(absolutePathSchema).describe("Directory under which etc/atoll and var/lib/atoll are, where several hosts share one file system. / unless given."),
+});
+
+const clusterSchema = z.strictObject({
+  name: clusterIdSchema,
+  region: z.exactOptional(regionIdSchema).describe("Needed where there are several regions."),
+  trustDomain: z.exactOptional(trustDomainSchema).describe("Needed where there are several trust domains."),
+  exportNamespaces: z.exactOptional(distinctList(labelSchema, listMax.entries)).describe("Namespaces whose services it may export; those of its services unless given."),
+  host: z.exactOptional(labelSchema).describe("Where its plane and its gateway stand; the first host of its region unless given."),
+});
+
+const instanceSchema = z.strictObject({
+  cluster: clusterIdSchema,
+  host: z.exactOptional(labelSchema).describe("Where this instance and its sidecar stand; the cluster's host unless given."),
+  appPort: z.exactOptional(portSchema).describe("Where this instance listens, if elsewhere than the others."),
+});
+
+const serviceSchema = z.strictObject({
+  name: labelSchema,
+  namespace: z.exactOptional(labelSchema).describe("default unless given."),
+  trustDomain: z.exactOptional(trustDomainSchema).describe("Needed where there are several trust domains, unless its clusters are named."),
+  clusters: z.exactOptional(distinctList(clusterIdSchema, listMax.clusters)).describe("Where it runs, one instance in each; every cluster of its trust domain unless given."),
+  instances: z.exactOptional(distinctList(instanceSchema, listMax.instances, (one) => JSON.stringify(one))).describe("Where it runs, instance by instance, instead of clusters."),
+  port: z.exactOptional(portSchema).describe("By which others call it; 80 unless given."),
+  appPort: z.exactOptional(portSchema).describe("Where the application listens on 127.0.0.1; 8080 unless given. With a command and without this, a free port is chosen."),
+  command: z.exactOptional(z.array(z.string().min(1).max(wordMax)).min(1, "a program").max(256)).describe("Starts the application on this machine (atoll up): program and arguments, {port} stands for its port, which is also in PORT."),
+  directory: z.exactOptional(pathSchema).describe("Where the command runs, relative to this file."),
+  env: z.exactOptional(z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "a name of a variable"), z.string().max(wordMax))).describe("Variables for the command."),
+  readiness: z.exactOptional(z.strictObject({ path: z.string().max(1_024).regex(/^\/[\x21-\x7e]*$/, "a path that begins with /") })).describe("A GET of it answers 2xx or 3xx when the application is ready; without it, its port accepts."),
+  export: z.exactOptional(z.boolean()).describe("Whether other clusters may see it; true unless given."),
+  consumers: z.exactOptional(distinctList(trustDomainSchema, listMax.entries)).describe("Trust domains that may see it besides its own."),
+  upstreams: z.exactOptional(distinctList(namespacedNameSchema, listMax.services)).describe("Services that it calls; every one that it may see unless given."),
+});
+
+const relationshipSchema = z.strictObject({
+  name: labelSchema,
+  caller: z.strictObject({ trustDomain: trustDomainSchema, principals: distinctList(principalSchema, listMax.entries).min(1, "at least one principal") }),
+  callee: z.strictObject({ trustDomain: trustDomainSchema, services: distinctList(namespacedNameSchema, listMax.entries).min(1, "at least one service") }),
+  validDays: z.exactOptional(z.int().min(1).max(3_650)).describe("90 unless given."),
+});
+
+const enginePlaceSchema = z.strictObject({
+  region: regionIdSchema,
+  host: z.exactOptional(labelSchema).describe("The host of the region's first cluster unless given."),
+  etcdPort: z.exactOptional(portSchema),
+  etcdPeerPort: z.exactOptional(portSchema),
+  natsPort: z.exactOptional(portSchema),
+  natsGatewayPort: z.exactOptional(portSchema),
+});
+
+/** What a user writes of a whole federation. */
+export const federationSchema = z.strictObject({
+  apiVersion: z.literal(apiVersion),
+  kind: z.literal("Federation"),
+  metadata: z.strictObject({ name: labelSchema.describe("Also its name on this machine, as in atoll --name.") }),
+  spec: z.strictObject({
+    trustDomain: z.exactOptional(trustDomainSchema).describe("The federation's own, of planes and engines; <name>.atoll unless given."),
+    regions: z.array(regionSchema).min(1, "at least one region").max(listMax.regions),
+    distances: z
+      .exactOptional(z.array(z.strictObject({ between: z.tuple([regionIdSchema, regionIdSchema]), oneWayMs: z.number().min(0).max(10_000) })).max(listMax.regions ** 2))
+      .describe("Delays that atoll up plays between regions; worked out from coordinates unless given."),
+    trustDomains: z
+      .exactOptional(z.array(z.strictObject({ name: trustDomainSchema, signer: z.exactOptional(clusterIdSchema).describe("Whose plane holds its root; its first cluster unless given.") })).min(1).max(listMax.trustDomains))
+      .describe("Those of the clusters unless given; <name>.mesh where none is named."),
+    clusters: z.exactOptional(z.array(clusterSchema).min(1, "at least one cluster").max(listMax.clusters)).describe("One for each region, named as it, unless given."),
+    services: z.exactOptional(z.array(serviceSchema).max(listMax.services)),
+    relationships: z.exactOptional(z.array(relationshipSchema).max(listMax.entries)),
+    policies: z.exactOptional(z.array(z.strictObject({ name: labelSchema, namespace: z.exactOptional(labelSchema).describe("default unless given."), spec: trafficPolicySpecSchema })).max(listMax.services)),
+    engines: z
+      .exactOptional(z.strictObject({ kind: z.enum(["embedded", "etcd-nats"]), places: z.exactOptional(distinctList(enginePlaceSchema, listMax.regions, (place) => place.region)) }))
+      .describe("SQLite and a hub in one process, or etcd and nats-server in every region. For one machine embedded unless given; many machines have etcd-nats."),
+    global: z.exactOptional(z.strictObject({ host: labelSchema })).describe("Where the global plane stands; on the host of the first cluster unless given."),
+    hosts: z.exactOptional(z.array(hostSchema).min(1).max(listMax.hosts)).describe("The machines of atoll bootstrap."),
+  }),
+});
+
+/** A federation's file as its user wrote it: what was left out is absent. */
+export type FederationDocument = z.output<typeof federationSchema>;
+export type FederationDocumentSpec = FederationDocument["spec"];

@@ -1,0 +1,139 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { FederationDescription } from "../federation-description.ts";
+import { parseFederation } from "./parse-federation.ts";
+import { formatFileFaults } from "./yaml-document.ts";
+
+const head = "apiVersion: atoll.dev/v1alpha1\nkind: Federation\nmetadata: { name: shop }\nspec:\n";
+
+function faultsIn(spec: string): string {
+  const outcome = parseFederation(head + spec, "f.yaml");
+  return outcome.kind === "faults" ? formatFileFaults(outcome.faults) : "";
+}
+
+function parsed(spec: string): FederationDescription {
+  const outcome = parseFederation(head + spec, "f.yaml");
+  if (outcome.kind === "faults") throw new Error(formatFileFaults(outcome.faults));
+  return outcome.value;
+}
+
+const twoRegions = `  regions: [{ name: eu }, { name: us }]
+  clusters:
+    - { name: shop-eu, region: eu }
+    - { name: shop-us, region: us }
+`;
+
+describe("a federation's file", () => {
+  it("needs one region and one service with a command, and has defaults for everything else", () => {
+    const { clusters, services, trustDomain, trustDomains, placement } = parsed("  regions: [{ name: here }]\n  services: [{ name: hello, command: [node, server.js] }]\n");
+    expect(trustDomain).toBe("shop.atoll");
+    expect(trustDomains).toEqual([{ name: "shop.mesh", signer: "here" }]);
+    expect(clusters).toEqual([{ name: "here", region: "here", trustDomain: "shop.mesh", exportNamespaces: ["default"] }]);
+    expect(services).toEqual([
+      {
+        namespace: "default",
+        name: "hello",
+        trustDomain: "shop.mesh",
+        port: 80,
+        instances: [{ name: "here-hello", cluster: "here" }],
+        command: { words: ["node", "server.js"], directory: ".", env: {} },
+        isExported: true,
+        consumers: [],
+      },
+    ]);
+    expect(placement).toBeUndefined();
+  });
+
+  it("has one cluster in each region, and a service in each of them, unless it says otherwise", () => {
+    const { clusters, services } = parsed("  regions: [{ name: eu }, { name: us }]\n  services: [{ name: hello }]\n");
+    expect(clusters.map(({ name, region }) => [name, region])).toEqual([["eu", "eu"], ["us", "us"]]);
+    expect(services[0]?.instances).toEqual([{ name: "eu-hello", cluster: "eu", appPort: 8080 }, { name: "us-hello", cluster: "us", appPort: 8080 }]);
+  });
+
+  it("works delays out from coordinates, and has none for regions without", () => {
+    const { distances } = parsed("  regions:\n    - { name: eu, coordinates: { latitude: 53.3, longitude: -6.3 } }\n    - { name: us, coordinates: { latitude: 38.9, longitude: -77.4 } }\n    - { name: moon }\n");
+    expect(distances).toEqual([{ between: ["eu", "us"], oneWayMs: 41 }]);
+  });
+
+  it("places planes on the first host of a region, and engines beside the first cluster", () => {
+    const { placement, services } = parsed(`${twoRegions}  services: [{ name: hello, instances: [{ cluster: shop-eu, host: e2 }, { cluster: shop-us }] }]
+  hosts: [{ name: e1, address: 10.1.0.1, region: eu }, { name: e2, address: 10.1.0.2, region: eu }, { name: u1, address: 10.2.0.1, region: us, portOffset: 1000 }]
+`);
+    expect(placement?.globalHost).toBe("e1");
+    expect([...(placement?.clusterHosts ?? [])]).toEqual([["shop-eu", "e1"], ["shop-us", "u1"]]);
+    expect(placement?.engines).toEqual([
+      { region: "eu", host: "e1", etcdPort: 2379, etcdPeerPort: 2380, natsPort: 4222, natsGatewayPort: 7222 },
+      { region: "us", host: "u1", etcdPort: 3379, etcdPeerPort: 3380, natsPort: 5222, natsGatewayPort: 8222 },
+    ]);
+    expect(services[0]?.instances.map(({ host }) => host)).toEqual(["e2", "u1"]);
+  });
+
+  it("takes the trust domain of a service from its clusters, and finds upstreams in others", () => {
+    const { services } = parsed(`  regions: [{ name: eu }]
+  clusters: [{ name: a, trustDomain: a.example }, { name: b, trustDomain: b.example }]
+  services:
+    - { name: front, clusters: [a], upstreams: [default/ledger], appPort: 1 }
+    - { name: ledger, clusters: [b], consumers: [a.example], appPort: 2 }
+`);
+    expect(services.map(({ trustDomain }) => trustDomain)).toEqual(["a.example", "b.example"]);
+    expect(services[0]?.upstreams).toEqual([{ namespace: "default", name: "ledger", trustDomain: "b.example" }]);
+  });
+
+  it("is refused with a place for every fault at once", () => {
+    const text = faultsIn(`  regions: [{ name: eu }, { name: eu }]
+  trustDomains: [{ name: pay.example }, { name: shop.example, signer: nowhere }]
+  clusters:
+    - { name: shop-eu, region: mars, trustDomain: shop.example }
+  services:
+    - { name: a, clusters: [] }
+    - { name: b, clusters: [shop-eu], appPort: 9000 }
+    - { name: c, clusters: [shop-eu], appPort: 9000 }
+`);
+    expect(text.split("\n")).toEqual([
+      "f.yaml:5:35: spec.regions[1].name: found eu a second time, expected names that differ from each other",
+      "f.yaml:6:26: spec.trustDomains[0].name: found no cluster of pay.example, expected a cluster whose plane is its signer",
+      'f.yaml:6:71: spec.trustDomains[1].signer: found cluster "nowhere", which is not declared, expected one of shop-eu',
+      'f.yaml:8:32: spec.clusters[0].region: found region "mars", which is not declared, expected one of eu, eu',
+      "f.yaml:10:15: spec.services[0].name: found no cluster for a, expected clusters, or a trustDomain",
+      "f.yaml:12:48: spec.services[2].appPort: found port 9000 on this machine, which b has, expected an appPort of its own",
+    ]);
+  });
+
+  it.each([
+    ["  regions: [{ name: eu }]\n  region: x\n", "f.yaml:6:3: spec.region: found an unknown field"],
+    ["  regions: []\n", "spec.regions: found an empty list, expected at least one region"],
+    ["  regions: [{ name: Eu }]\n", 'f.yaml:5:21: spec.regions[0].name: found "Eu"'],
+    [`${twoRegions}  services: [{ name: x, instances: [{ cluster: shop-eu, host: u }] }]\n  hosts: [{ name: e, address: 10.0.0.1, region: eu }, { name: u, address: 10.0.0.2, region: us }]\n`, "found u in us, expected a host in eu"],
+    [`${twoRegions}  hosts: [{ name: e, address: 10.0.0.1, region: eu }]\n`, "spec.clusters[1].name: found no host for shop-us, expected a host in us"],
+    [`${twoRegions}  hosts: [{ name: e, address: 10.0.0.1, region: eu }, { name: u, address: 10.0.0.1, region: us }]\n`, "found 10.0.0.1, which is that of e, expected an address of its own"],
+    ["  regions: [{ name: eu }, { name: us }]\n  clusters: [{ name: a }]\n", "spec.clusters[0].region: found nothing, expected one of the regions eu, us"],
+    [`  regions: [{ name: eu }]\n  services: [{ name: ${"x".repeat(60)} }]\n`, "found the process name eu-"],
+    ["  regions: [{ name: eu }]\n  trustDomain: shop.mesh\n", "found shop.mesh for workloads too"],
+    ["  regions: [{ name: eu }]\n  clusters: [{ name: a, exportNamespaces: [] }]\n  services: [{ name: x }]\n", "found nothing of default, the namespace of x"],
+    ["  regions: [{ name: eu }]\n  services: [{ name: x, upstreams: [default/y] }]\n", 'found service "default/y", which is not declared, expected one of default/x'],
+    ["  regions: [{ name: eu }]\n  services: [{ name: a-b, clusters: [eu] }, { name: b, clusters: [eu-a], appPort: 1 }]\n  clusters: [{ name: eu }, { name: eu-a }]\n", "found the process name eu-a-b-proxy"],
+  ])("is refused: %j", (spec, message) => expect(faultsIn(spec)).toContain(message));
+
+  it("is one document, and a federation", () => {
+    const text = (of: string): string => {
+      const outcome = parseFederation(of, "f.yaml");
+      return outcome.kind === "faults" ? formatFileFaults(outcome.faults) : "";
+    };
+    expect(text("")).toContain("f.yaml:1:1: found nothing");
+    expect(text(`${head}  regions: [{ name: a }]\n---\n{}\n`)).toContain("f.yaml:7:1: found a second document");
+    expect(text("kind: Region\n")).toContain("f.yaml:1:7: kind: found \"Region\", expected \"Federation\"");
+    expect(text("a: [\n")).toContain("expected YAML 1.2");
+  });
+
+  it("is never half understood: any words give a description or faults, and never an exception", () => {
+    const name = fc.constantFrom("a", "b", "a-b", "global", "x.example", "", "a/b");
+    const entry = fc.dictionary(fc.constantFrom("name", "region", "trustDomain", "clusters", "cluster", "host", "address", "appPort", "command", "signer", "instances"), fc.oneof(name, fc.array(name, { maxLength: 2 }), fc.integer({ min: 0, max: 70_000 }), fc.array(fc.record({ cluster: name, host: name }), { maxLength: 2 })));
+    const spec = fc.dictionary(fc.constantFrom("regions", "clusters", "services", "trustDomains", "hosts"), fc.array(entry, { maxLength: 3 }));
+    fc.assert(
+      fc.property(spec, (value) => {
+        const outcome = parseFederation(JSON.stringify({ apiVersion: "atoll.dev/v1alpha1", kind: "Federation", metadata: { name: "a" }, spec: value }), "f.yaml");
+        expect(outcome.kind === "parsed" ? outcome.value.regions.length : outcome.faults.length).toBeGreaterThan(0);
+      }),
+    );
+  });
+});
