@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { loadIdentity } from "#federation/identity/svid-files.ts";
@@ -9,11 +9,9 @@ import type { CommandContext } from "#services/cli/context.ts";
 import { createTerminal } from "#services/cli/terminal.ts";
 import { bringUp } from "#services/cli/up/bring-up.ts";
 import type { RunningFederation } from "#services/cli/up/bring-up.ts";
-import { writeFederationFile } from "#services/cli/up/federation-file.ts";
-import { findFreeBlock } from "#services/cli/up/port-block.ts";
 import type { ProcessView } from "#services/cli/up/process-spec.ts";
 import { endFederation } from "#services/cli/up/running.ts";
-import { portBlockSize, proxyFlags } from "#services/cli/up/topology.ts";
+import { proxyFlags } from "#services/cli/up/planned-process.ts";
 import { handshakesOf } from "../harness/handshakes.ts";
 import { call } from "../harness/http-call.ts";
 import { onePath } from "../harness/plans.ts";
@@ -152,7 +150,7 @@ async function replaceCaller(start: SubjectStart, federation: RunningFederation,
 
 /** The SVID that a sidecar keeps on disk, and the roots of its bundles in PEM. */
 async function identityOf(rig: Rig, federation: RunningFederation, proxyName: string): Promise<{ readonly svidPath: string; readonly rootsPath: string }> {
-  const directory = join(dirname(plannedOf(federation, proxyName).configFile), "identity");
+  const directory = join(dirname(plannedOf(federation, proxyName).configFile ?? ""), "identity");
   const { svid, bundles } = await loadIdentity(directory);
   if (svid === undefined) throw new Error(`${proxyName} has no SVID in ${directory}`);
   const svidPath = join(rig.directory, `${proxyName}.pem`);
@@ -183,10 +181,7 @@ function contextOf(start: SubjectStart, options: AtollSubjectOptions, signal: Ab
 }
 
 async function startFederation(context: CommandContext): Promise<RunningFederation> {
-  mkdirSync(context.dataDir, { recursive: true, mode: 0o700 });
-  const portBase = await findFreeBlock(context.name, portBlockSize);
-  writeFederationFile(context.dataDir, { name: context.name, portBase, isBootstrapped: false, plan: onePath });
-  return bringUp(context, {});
+  return await bringUp(context, { plan: onePath });
 }
 
 /** Ends the sidecar `name` and starts it again as a process of the bench, with V8's profiler on. It has its identity on disk. */

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { parseFederation } from "#federation/model/parse/parse-federation.ts";
 import { parseYaml } from "#federation/model/parse/parse-yaml.ts";
 import { completionTable } from "#services/cli/commands/completion.ts";
 import { createProgram } from "#services/cli/program.ts";
@@ -57,10 +58,13 @@ describe("documents", () => {
 const readme = documents.find(({ path }) => path === "README.md")?.text ?? "";
 
 describe("the README", () => {
-  it("shows resources without a fault", () => {
-    const blocks = [...readme.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
-    expect(blocks.length).toBeGreaterThan(0);
-    for (const block of blocks) expect(parseYaml(block, "README.md")).toMatchObject({ kind: "parsed" });
+  it("shows resources and federations without a fault, as does the page on the latter", () => {
+    const page = documents.find(({ path }) => path === "docs/federation-file.md")?.text ?? "";
+    const blocks = [readme, page].flatMap((text) => [...text.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? ""));
+    const isFederation = (block: string): boolean => /^kind: Federation$/m.test(block);
+    expect(blocks.filter(isFederation).length).toBeGreaterThan(2);
+    expect(blocks.length).toBeGreaterThan(blocks.filter(isFederation).length);
+    for (const block of blocks) expect(isFederation(block) ? parseFederation(block, "a document") : parseYaml(block, "a document")).toMatchObject({ kind: "parsed" });
   });
 
   it("uses only commands and options that `atoll` has", () => {
@@ -69,7 +73,7 @@ describe("the README", () => {
     expect(lines.length).toBeGreaterThan(10);
     for (const words of lines) {
       const options = words.filter((word) => word.startsWith("--"));
-      const rest = words.filter((word, index) => !word.startsWith("-") && words[index - 1] !== "--context");
+      const rest = words.filter((word, index) => !word.startsWith("-") && !["--context", "--name"].includes(words[index - 1] ?? ""));
       const [first = "", second = ""] = rest;
       const path = table.has(`${first} ${second}`) ? `${first} ${second}` : first;
       expect([...table.keys()], words.join(" ")).toContain(path);

@@ -1,6 +1,7 @@
 import { call } from "../harness/http-call.ts";
-import type { FederationPlan } from "#services/cli/up/demo-federation.ts";
-import { appsName, usersName } from "#services/cli/up/topology.ts";
+import { demoReadinessPath } from "#services/cli/up/demo-federation.ts";
+import type { FederationPlan } from "#services/cli/up/federation-plan.ts";
+import { appsName, usersName } from "#services/cli/up/planned-process.ts";
 import type { BenchProcess } from "../bench/rig.ts";
 import type { Pins } from "../bench/pins.ts";
 import { TestFederation } from "../harness/test-federation.ts";
@@ -17,15 +18,25 @@ const trustDomain = "hops.example";
 const plan: FederationPlan = {
   federation: "hops.atoll",
   regions: [
-    { name: "one", displayName: "One", latitude: 0, longitude: 0 },
-    { name: "two", displayName: "Two", latitude: 0, longitude: 40 },
+    { name: "one", displayName: "One", coordinates: { latitude: 0, longitude: 0 } },
+    { name: "two", displayName: "Two", coordinates: { latitude: 0, longitude: 40 } },
   ],
   clusters: clusters.map((name, at) => ({ name, region: name, trustDomain, isSigner: at === 0, exportNamespaces: ["web"] })),
   distances: [{ between: ["one", "two"], oneWayMs: 20 }],
-  workloads: services.map((service) => ({ namespace: "web", service, trustDomain, port: 80, kind: service === "last" ? "catalog" : "storefront", workMs: 0, consumers: [] })),
+  workloads: services.map((service) => ({
+    namespace: "web",
+    service,
+    trustDomain,
+    port: 80,
+    app: { kind: "demo", role: service === "last" ? "catalog" : "storefront", workMs: 0 },
+    readinessPath: demoReadinessPath,
+    isExported: true,
+    consumers: [],
+  })),
   // For the edge's sidecar; the load is ours.
   users: [{ region: "one", cluster: "one", ratePerSecond: 1 }],
   relationships: [],
+  policies: [],
 };
 
 const edgeProxy = "one-edge";

@@ -4,7 +4,7 @@ import type { BenchProcess } from "../bench/rig.ts";
 import { benchHost } from "../bench/shape.ts";
 import { handshakesOf } from "../harness/handshakes.ts";
 import { onePath } from "../harness/plans.ts";
-import { appsName } from "#services/cli/up/topology.ts";
+import { appsName } from "#services/cli/up/planned-process.ts";
 import { TestFederation } from "../harness/test-federation.ts";
 import { join } from "node:path";
 import type { AppConfig } from "./app.ts";

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import { parseLabel } from "#federation/model/names.ts";
 import { sumWindows } from "#services/cli/demo/request-window.ts";
-import { appsName } from "#services/cli/up/topology.ts";
+import { appsName } from "#services/cli/up/planned-process.ts";
 import { eventually, pause } from "../harness/eventually.ts";
 import { call, metricOf, sendRaw } from "../harness/http-call.ts";
 import { bundleOf, dial, http2Hello, type Dial, issueWithIntermediateOf, svidOf } from "../harness/mesh-tls.ts";

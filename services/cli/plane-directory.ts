@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { readPlaneFile } from "#federation/admin-api/plane-file.ts";
-import type { FederationPlan } from "./up/demo-federation.ts";
-import { planeName, type Topology } from "./up/topology.ts";
+import type { FederationPlan } from "./up/federation-plan.ts";
+import { planeName } from "./up/planned-process.ts";
+import type { Topology } from "./up/topology.ts";
 
 /** Which planes a federation has, and how an administrator reaches them. */
 export interface PlaneDirectory {

@@ -4,9 +4,9 @@ import type { SpiffeId } from "#federation/model/names.ts";
 import { AdminClient } from "#federation/admin-api/client.ts";
 import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
 import type { PlaneDirectory } from "./plane-directory.ts";
-import type { FederationPlan } from "./up/demo-federation.ts";
+import type { FederationPlan } from "./up/federation-plan.ts";
 import { realEngines } from "./up/engine-plan.ts";
-import { embeddedEngines, layOut, portBlockSize, type Topology } from "./up/topology.ts";
+import { embeddedEngines, layOut, type Topology } from "./up/topology.ts";
 import { PortBlock } from "./up/port-block.ts";
 import type { FederationFile } from "./up/federation-file.ts";
 
@@ -80,7 +80,7 @@ export class Planes implements Disposable {
 /** The federation's layout on this machine, worked out again from what `up` remembered. */
 export function topologyOf(file: FederationFile, options: { readonly dataDir: string; readonly home: string; readonly node: string }): Topology {
   const { dataDir, home, node } = options;
-  const ports = new PortBlock(file.portBase, portBlockSize);
+  const ports = new PortBlock(file.portBase, file.portCount, file.ports);
   const engines = file.engines === undefined ? embeddedEngines(dataDir) : realEngines(file.plan, { dataDir, home, ports, programs: file.engines });
   return layOut(file.plan, { dataDir, home, node, ports, engines });
 }

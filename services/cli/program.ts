@@ -1,3 +1,4 @@
+import { dirname, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
@@ -5,13 +6,15 @@ import { runApply, runDelete, runDescribe, runGet, type ClusterOption, type DryR
 import { runAudit } from "./commands/audit.ts";
 import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
-import { runDown, runUp } from "./commands/lifecycle.ts";
+import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
 import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
 import { runApprove, runTokenCreate, type TokenCreateOptions } from "./commands/trust.ts";
 import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
 import { parseLifeSeconds } from "./life-seconds.ts";
+import { readFederation } from "./described-federation.ts";
+import { planOf } from "./up/described-plan.ts";
 import { defaultFederationName, type CommandContext, type OutputFormat } from "./context.ts";
 
 /** The flags that every command has. */
@@ -46,7 +49,11 @@ export function createProgram(hooks: ProgramHooks): Command {
     .exitOverride();
 
   /** Every action ends here: its context is made from the flags, its result is the exit code. */
-  const run = (action: (context: CommandContext) => Promise<number>): Promise<void> => action(hooks.createContext(program.opts<GlobalFlags>())).then((code) => hooks.setExitCode(code));
+  const run: Run = async (action, name) => {
+    const flags = program.opts<GlobalFlags>();
+    const isNamed = name === undefined || program.getOptionValueSource("name") !== "default";
+    hooks.setExitCode(await action(hooks.createContext(isNamed ? flags : { ...flags, name })));
+  };
   addLifecycle(program, run);
   addResources(program, run);
   addAudit(program, run);
@@ -73,30 +80,39 @@ export function createProgram(hooks: ProgramHooks): Command {
   return program;
 }
 
-interface UpOptions {
-  readonly rate?: number;
-  readonly portBase?: number;
-  readonly engines?: boolean;
-}
-
 function parseEngines(text: string): boolean {
   if (text !== "etcd,nats") throw new InvalidArgumentError("there is etcd,nats.");
   return true;
 }
 
-type Run = (action: (context: CommandContext) => Promise<number>) => Promise<void>;
+/** `name` stands for --name where that is not given. */
+type Run = (action: (context: CommandContext) => Promise<number>, name?: string) => Promise<void>;
+
+/** @throws {ATOLL_USAGE} for options that contradict the file; whatever `readFederation` throws. */
+function upWith(file: string, options: UpOptions): { readonly name: string; readonly options: UpOptions } {
+  if (options.rate !== undefined) throw new AtollError("ATOLL_USAGE", "--rate is for the demonstration's users; a federation of a file has none");
+  const description = readFederation(file);
+  if (options.engines === true && description.engines === "embedded") throw new AtollError("ATOLL_USAGE", `--engines etcd,nats, though ${file} says spec.engines.kind: embedded`);
+  const source = resolve(file);
+  const engines = options.engines === true || description.engines === "etcd-nats" ? { engines: true } : {};
+  return { name: description.name, options: { ...options, ...engines, described: { source, plan: planOf(description, dirname(source)) } } };
+}
 
 function addLifecycle(program: Command, run: Run): void {
-  const portBase = (): Option => new Option("--port-base <port>", "first of 200 ports in a row, instead of free ones").argParser(wholeNumber(1, 65_336));
+  const portBase = (): Option => new Option("--port-base <port>", "first of 200 ports in a row (more for a large federation), instead of free ones").argParser(wholeNumber(1, 65_336));
   const rate = (): Option => new Option("--rate <requests>", "what all users send per second, instead of what this host carries").argParser(wholeNumber(10, 10_000));
   const engines = (): Option => new Option("--engines <engines>", "etcd,nats: real engines under the planes, instead of the embedded ones").argParser(parseEngines);
   program
-    .command("up")
-    .description("start a federation on this machine, or what is dead of it")
+    .command("up [file]")
+    .description("start a federation on this machine, or what is dead of it: the demonstration, or what a file describes; after an edit, what it changes")
     .addOption(rate())
     .addOption(portBase())
     .addOption(engines())
-    .action((options: UpOptions) => run((context) => runUp(context, options)));
+    .action((file: string | undefined, options: UpOptions) => {
+      if (file === undefined) return run((context) => runUp(context, options));
+      const described = upWith(file, options);
+      return run((context) => runUp(context, described.options), described.name);
+    });
   program
     .command("down")
     .description("end it, every process of it")

@@ -6,7 +6,7 @@ import type { Explanation } from "#federation/admin-api/status.ts";
 import type { CommandContext } from "../context.ts";
 import { age, printData } from "../output.ts";
 import { renderTable, type Column } from "../table.ts";
-import type { FederationPlan } from "../up/demo-federation.ts";
+import type { FederationPlan } from "../up/federation-plan.ts";
 import type { Planes } from "../planes.ts";
 import { tryAsk, withFederation } from "./federation.ts";
 

@@ -1,31 +1,76 @@
 import type { CommandContext } from "../context.ts";
 import { bytes, printData } from "../output.ts";
-import { renderTable } from "../table.ts";
+import { renderTable, type Column } from "../table.ts";
 import { startProgress } from "../terminal.ts";
 import { planForDemo } from "../demo/demo-plan.ts";
 import { bringUp } from "../up/bring-up.ts";
 import type { FederationFile } from "../up/federation-file.ts";
+import { instancesOf, trustDomainsOf, type FederationPlan } from "../up/federation-plan.ts";
 import type { ProcessKind, ProcessView } from "../up/process-spec.ts";
 import { endFederation } from "../up/running.ts";
 import type { Topology } from "../up/topology.ts";
+import { waysToCall, type WayToCall } from "../up/ways-to-call.ts";
 
 /** Rough resident memory of one process of the demo, for the announcement before anything has been measured. */
 const expectedBytesEach = 100 * 1024 ** 2;
 
-/** `atoll up`. */
-export async function runUp(context: CommandContext, options: { readonly portBase?: number; readonly engines?: boolean; readonly rate?: number }): Promise<number> {
+/** What `atoll up` may be told, on the command line and by a file. */
+export interface UpOptions {
+  readonly portBase?: number;
+  readonly engines?: boolean;
+  readonly rate?: number;
+  /** The user's file, read and checked. */
+  readonly described?: { readonly source: string; readonly plan: FederationPlan };
+}
+
+/** `atoll up [FILE]`: exit code 1 when an application of the user's own did not answer. */
+export async function runUp(context: CommandContext, options: UpOptions): Promise<number> {
   const startMs = context.terminal.clock.monotonicMs();
-  const plan = await planForDemo(context, options);
-  const running = await bringUp(context, { ...options, ...(plan === undefined ? {} : { plan }), onPlan: (topology, file) => announce(context, topology, file) });
+  const { described, ...given } = options;
+  const plan = described?.plan ?? (await planForDemo(context, given));
+  const source = described === undefined ? {} : { source: described.source };
+  const running = await bringUp(context, { ...given, ...source, ...(plan === undefined ? {} : { plan }), onPlan: (topology, file) => announce(context, topology, file) });
   await using supervisor = running.supervisor;
   const processes = await supervisor.list(context.signal);
-  if (printData(context, { name: context.name, dataDir: context.dataDir, processes })) return 0;
+  const calls = running.file.source === undefined ? [] : waysToCall(running.topology);
+  const code = running.waitingFor.length === 0 ? 0 : 1;
+  if (printData(context, { name: context.name, dataDir: context.dataDir, processes, ...(running.file.source === undefined ? {} : { calls, waitingFor: running.waitingFor }) })) return code;
   const took = ((context.terminal.clock.monotonicMs() - startMs) / 1000).toFixed(0);
   const { terminal } = context;
   terminal.print(running.wasRunning ? `Federation ${context.name} already runs: ${summary(processes)}.` : `Federation ${context.name} is up after ${took} s: ${summary(processes)}.`);
-  terminal.print("Next: `atoll status`, `atoll explain web/storefront --from eu-west`, `atoll drill run region-loss --region eu-west`, `atoll down`.");
-  return 0;
+  if (running.file.source === undefined) {
+    terminal.print("Next: `atoll status`, `atoll explain web/storefront --from eu-west`, `atoll drill run region-loss --region eu-west`, `atoll down`.");
+    return code;
+  }
+  printCalls(context, calls);
+  for (const words of running.waitingFor) terminal.note(`${terminal.paint.warn("still waiting")}  for ${words}; its sidecar goes on asking`);
+  return code;
 }
+
+function printCalls(context: CommandContext, calls: readonly WayToCall[]): void {
+  const { terminal } = context;
+  const flags = context.flags === "" ? "" : ` ${context.flags}`;
+  if (calls.length > 0) {
+    terminal.print("");
+    for (const line of renderTable(callColumns, calls, terminal.width)) terminal.print(line);
+    terminal.print("\nEach application calls others through its own sidecar, by their name as Host:");
+    for (const { example } of calls) if (example !== undefined) terminal.print(`  ${example}`);
+    const started = calls.filter(({ log }) => log !== undefined);
+    if (started.length > 0) terminal.print(`\nWhat ${started.length === 1 ? "the application writes is" : "applications write is"} in ${started.map(({ log }) => log).join(", ")}.`);
+    terminal.print("");
+  }
+  const [first] = calls;
+  const explain = first === undefined ? "" : `\`atoll${flags} explain ${first.service} --from ${first.region}\`, `;
+  terminal.print(`Next: \`atoll${flags} status\`, ${explain}\`atoll${flags} down\`; after an edit, \`atoll up FILE\` again.`);
+}
+
+const callColumns: readonly Column<WayToCall>[] = [
+  { title: "SERVICE", value: (row) => row.service },
+  { title: "CLUSTER", value: (row) => row.cluster },
+  { title: "REGION", value: (row) => row.region },
+  { title: "APPLICATION", value: (row) => row.application },
+  { title: "ITS SIDECAR", value: (row) => row.sidecar },
+];
 
 /** `atoll down`. */
 export async function runDown(context: CommandContext): Promise<number> {
@@ -49,16 +94,20 @@ export function announce(context: CommandContext, topology: Topology, file: Fede
   const { terminal } = context;
   const { plan, processes } = topology;
   const count = (kinds: readonly ProcessKind[]): number => processes.filter(({ spec }) => kinds.includes(spec.kind)).length;
-  const applications = plan.workloads.flatMap(({ trustDomain }) => plan.clusters.filter((cluster) => cluster.trustDomain === trustDomain)).length;
+  const applications = plan.workloads.flatMap((workload) => instancesOf(plan, workload)).length;
+  const around =
+    plan.users.length === 0
+      ? `${applications} applications, ${count(["app"])} of them started here${count(["relay"]) > 0 ? ", 1 network of delays" : ""}`
+      : `${applications} applications in ${count(["app"])} processes, users of ${plan.users.length} regions in one, 1 network of delays`;
   const rows: readonly (readonly [string, string])[] = [
     ["regions", plan.regions.map((region) => region.name).join(", ")],
     ["clusters", plan.clusters.map((cluster) => cluster.name).join(", ")],
-    ["trust domains", [...new Set(plan.clusters.map((cluster) => cluster.trustDomain))].join(", ")],
+    ["trust domains", trustDomainsOf(plan).join(", ")],
     ["control planes", `1 global, ${count(["plane"])} of clusters${count(["bus"]) > 0 ? ", 1 message hub" : ""}`],
     ...(file.engines === undefined ? [] : [["engines", `${count(["engine"])} processes of etcd and nats-server`] as const]),
     ["data plane", `${count(["gateway"])} gateways, ${count(["sidecar"])} sidecars`],
-    ["around it", `${applications} applications in ${count(["app"])} processes, users of ${plan.users.length} regions in one, 1 network of delays`],
-    ["users", plan.users.map(({ region, ratePerSecond }) => `${ratePerSecond}/s in ${region}`).join(", ")],
+    ["around it", around],
+    ...(plan.users.length === 0 ? [] : [["users", plan.users.map(({ region, ratePerSecond }) => `${ratePerSecond}/s in ${region}`).join(", ")] as const]),
     ["in all", `${processes.length + 1} processes, about ${bytes((processes.length + 1) * expectedBytesEach)} of memory`],
     ["directory", context.dataDir],
     ["ports", `127.0.0.1, ${file.portBase} and up`],

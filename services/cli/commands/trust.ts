@@ -3,7 +3,7 @@ import { clusterRoutes, globalRoutes, joinTokenSeconds } from "#federation/admin
 import { parseLabel } from "#federation/model/names.ts";
 import type { CommandContext } from "../context.ts";
 import { printData } from "../output.ts";
-import { approveRelationship } from "../up/bring-up.ts";
+import { approveRelationship } from "../up/relate.ts";
 import { withFederation } from "./federation.ts";
 import { runProvisioningCreate } from "./provisioning.ts";
 import { parseTokenPurpose } from "./token-purpose.ts";

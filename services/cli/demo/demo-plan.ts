@@ -1,6 +1,7 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
-import { demoFederation, twoRegionDemo, withRates, type FederationPlan } from "../up/demo-federation.ts";
+import { demoFederation, twoRegionDemo, withRates } from "../up/demo-federation.ts";
+import type { FederationPlan } from "../up/federation-plan.ts";
 import { readFederationFile } from "../up/federation-file.ts";
 import { livingProcesses } from "../up/running.ts";
 import { processCountOf } from "../up/topology.ts";
@@ -15,13 +16,16 @@ const enginesPerPlace = 2;
 
 /**
  * What the host carries, measured, printed and made into a plan. Of a federation that was made before, the regions stay and
- * only the users' rates are new; undefined for one that runs, which would be measured with its own load beside.
+ * only the users' rates are new; undefined for one that runs, which would be measured with its own load beside, and for one that a user's file describes.
  * @throws {ATOLL_USAGE} when the region is none.
  */
 export async function planForDemo(context: CommandContext, options: { readonly region?: string; readonly rate?: number; readonly engines?: boolean }): Promise<FederationPlan | undefined> {
   if (livingProcesses(context.dataDir).length > 0) return undefined;
+  const file = readFederationFile(context.dataDir);
+  // Nobody's users but the demonstration's are measured for.
+  if (file?.source !== undefined) return undefined;
   const region = options.region ?? demoRegion;
-  const known = readFederationFile(context.dataDir)?.plan;
+  const known = file?.plan;
   requireRegion(known ?? demoFederation, region);
   const host = await measureHost(context);
   const processesOf = (plan: FederationPlan): number => processCountOf(plan) + (options.engines === true ? enginesPerPlace * (plan.regions.length + 1) : 0);

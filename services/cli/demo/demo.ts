@@ -9,7 +9,7 @@ import { startProgress } from "../terminal.ts";
 import { announce, summary } from "../commands/lifecycle.ts";
 import { bringUp, type RunningFederation } from "../up/bring-up.ts";
 import { endFederation, livingProcesses } from "../up/running.ts";
-import { appsName, usersName } from "../up/topology.ts";
+import { appsName, usersName } from "../up/planned-process.ts";
 import { setWork } from "./apps-client.ts";
 import { planForDemo, requireRegion } from "./demo-plan.ts";
 import { runRegionLossDrill, type DrillReport } from "./drill-run.ts";

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { etcdArguments, type EngineTlsFiles } from "../engines/etcd-args.ts";
 import { clusterPlaneUser, globalPlaneUser, natsConfig, type NatsUser } from "../engines/nats-config.ts";
-import type { FederationPlan } from "./demo-federation.ts";
+import type { FederationPlan } from "./federation-plan.ts";
 import type { PortBlock } from "./port-block.ts";
-import type { EngineChoice, PlannedProcess } from "./topology.ts";
+import type { EngineChoice, PlannedProcess } from "./planned-process.ts";
 
 /** Where the engines' programs are on this machine. */
 export interface EnginePrograms {
@@ -36,9 +36,9 @@ export function realEngines(plan: FederationPlan, options: EnginePlanOptions): E
   const { ports } = options;
   const places = [globalPlace, ...plan.regions.map((region) => region.name)];
   const placeOf = (owner: string): string => plan.clusters.find((cluster) => cluster.name === owner)?.region ?? globalPlace;
-  const stores = new Map(places.map((place) => [place, { clientPort: ports.take(), peerPort: ports.take() }]));
-  const servers: readonly NatsPlace[] = places.map((place) => ({ place, clientPort: ports.take(), gatewayPort: ports.take() }));
-  const users = natsUsers(plan);
+  const stores = new Map(places.map((place) => [place, { clientPort: ports.take(`${etcdName(place)}.client`), peerPort: ports.take(`${etcdName(place)}.peer`) }]));
+  const servers: readonly NatsPlace[] = places.map((place) => ({ place, clientPort: ports.take(`${natsName(place)}.client`), gatewayPort: ports.take(`${natsName(place)}.gateway`) }));
+  const users = planeUsers(plan);
   return {
     needsHub: false,
     processes: [
@@ -60,7 +60,8 @@ export function engineCertificates(plan: FederationPlan): readonly string[] {
   return places.flatMap((place) => [etcdName(place), natsName(place)]).map((name) => `${name}:${address}`);
 }
 
-function natsUsers(plan: FederationPlan): readonly NatsUser[] {
+/** What each plane of a federation may do on its bus. Pure. */
+export function planeUsers(plan: FederationPlan): readonly NatsUser[] {
   const prefix = `spiffe://${plan.federation}/atoll/plane`;
   return [globalPlaneUser(`${prefix}/global`), ...plan.clusters.map((cluster) => clusterPlaneUser(`${prefix}/cluster/${cluster.name}`, cluster.name))];
 }

@@ -2,13 +2,19 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { dirname, join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { z } from "zod";
-import type { FederationPlan } from "./demo-federation.ts";
+import { trafficPolicySpecSchema } from "#federation/model/parse/policy-schemas.ts";
+import type { FederationPlan } from "./federation-plan.ts";
 import type { EnginePrograms } from "./engine-plan.ts";
 
 /** What `up` remembers of a federation, in `federation.json` of its data directory. */
 export interface FederationFile {
   readonly name: string;
+  /** The user's file that describes it; absent for the demonstration. */
+  readonly source?: string;
   readonly portBase: number;
+  readonly portCount: number;
+  /** Every port by its name, so that an edit moves nobody else. */
+  readonly ports: Readonly<Record<string, number>>;
   /** The programs of real engines; absent: SQLite files and the embedded hub. */
   readonly engines?: EnginePrograms;
   /** Everything has been up once: planes have joined, resources are applied. */
@@ -17,14 +23,29 @@ export interface FederationFile {
 }
 
 const names = z.array(z.string());
+const appSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("demo"), role: z.enum(["storefront", "catalog", "payments"]), workMs: z.number() }),
+  z.strictObject({ kind: z.literal("command"), words: names, directory: z.string(), env: z.record(z.string(), z.string()) }),
+  z.strictObject({ kind: z.literal("own") }),
+]);
 const fileSchema: z.ZodType<FederationFile> = z.strictObject({
   name: z.string(),
+  source: z.exactOptional(z.string()),
   portBase: z.int().min(1).max(65_535),
+  portCount: z.int().min(1).max(65_535),
+  ports: z.record(z.string(), z.int().min(1).max(65_535)),
   engines: z.exactOptional(z.strictObject({ etcd: z.string(), natsServer: z.string() })),
   isBootstrapped: z.boolean(),
   plan: z.strictObject({
     federation: z.string(),
-    regions: z.array(z.strictObject({ name: z.string(), displayName: z.string(), latitude: z.number(), longitude: z.number() })),
+    regions: z.array(
+      z.strictObject({
+        name: z.string(),
+        displayName: z.exactOptional(z.string()),
+        coordinates: z.exactOptional(z.strictObject({ latitude: z.number(), longitude: z.number() })),
+        residency: z.exactOptional(names),
+      }),
+    ),
     clusters: z.array(z.strictObject({ name: z.string(), region: z.string(), trustDomain: z.string(), isSigner: z.boolean(), exportNamespaces: names })),
     distances: z.array(z.strictObject({ between: z.tuple([z.string(), z.string()]), oneWayMs: z.number() })),
     workloads: z.array(
@@ -33,9 +54,12 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
         service: z.string(),
         trustDomain: z.string(),
         port: z.number(),
-        kind: z.enum(["storefront", "catalog", "payments"]),
-        workMs: z.number(),
+        instances: z.exactOptional(z.array(z.strictObject({ name: z.string(), cluster: z.string(), appPort: z.exactOptional(z.number()) }))),
+        app: appSchema,
+        readinessPath: z.exactOptional(z.string()),
+        isExported: z.boolean(),
         consumers: names,
+        upstreams: z.exactOptional(names),
       }),
     ),
     users: z.array(z.strictObject({ region: z.string(), cluster: z.string(), ratePerSecond: z.number() })),
@@ -47,6 +71,7 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
         validDays: z.number(),
       }),
     ),
+    policies: z.array(z.strictObject({ namespace: z.string(), name: z.string(), spec: trafficPolicySpecSchema })),
   }),
 });
 

@@ -3,7 +3,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statS
 import { createConnection } from "node:net";
 import { dirname } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
-import { processIdentity, residentBytes } from "./process-identity.ts";
+import { processIdentity, residentBytes, signalGroup } from "./process-identity.ts";
 import type { ProcessSpec, ProcessState, ProcessView } from "./process-spec.ts";
 
 const backoffFirstMs = 250;
@@ -13,6 +13,15 @@ const steadyAfterMs = 30_000;
 const readyPollMs = 25;
 /** A log larger than this is moved to `.1` at the next start. */
 const logBytesMax = 16 * 1024 * 1024;
+
+/** What `down` needs of a living process when its supervisor is gone. */
+export interface ProcessTrace {
+  readonly name: string;
+  readonly pid: number;
+  readonly identity: string;
+  /** It leads a group of its own. */
+  readonly isGroup?: boolean;
+}
 
 /** How a managed process tells its owner of changes. */
 export interface ManagedProcessEvents {
@@ -68,9 +77,10 @@ export class ManagedProcess {
   }
 
   /** Pid and start identity while it lives: what `down` needs when the supervisor is gone. */
-  get trace(): { readonly name: string; readonly pid: number; readonly identity: string } | undefined {
+  get trace(): ProcessTrace | undefined {
     const pid = this.#child?.pid;
-    return pid === undefined || this.#identity === undefined ? undefined : { name: this.spec.name, pid, identity: this.#identity };
+    if (pid === undefined || this.#identity === undefined) return undefined;
+    return { name: this.spec.name, pid, identity: this.#identity, ...(this.spec.isGroup === true ? { isGroup: true } : {}) };
   }
 
   get view(): ProcessView {
@@ -106,7 +116,7 @@ export class ManagedProcess {
     }
     const log = openLog(spec.logFile);
     try {
-      this.#child = spawn(spec.command, [...spec.args], { cwd: spec.cwd, env: { ...this.#env, ...spec.env }, stdio: ["ignore", log, log] });
+      this.#child = spawn(spec.command, [...spec.args], { cwd: spec.cwd, env: { ...this.#env, ...spec.env }, stdio: ["ignore", log, log], detached: spec.isGroup === true });
     } finally {
       closeSync(log);
     }
@@ -144,11 +154,14 @@ export class ManagedProcess {
 
   #signal(signal: "SIGTERM" | "SIGKILL"): void {
     // Our own child's pid cannot be taken by another process before we have collected it.
-    this.#child?.kill(signal);
+    if (this.spec.isGroup === true) signalGroup(this.#child?.pid, signal);
+    else this.#child?.kill(signal);
   }
 
   #onEnd(child: ChildProcess, how: string): void {
     if (this.#child !== child) return;
+    // Who leads has ended; who follows would keep its port from the next one.
+    if (this.spec.isGroup === true) signalGroup(child.pid, "SIGKILL");
     const livedMs = this.#clock.monotonicMs() - this.#startedMonotonicMs;
     const wasReady = this.#state === "running";
     this.#child = undefined;

@@ -16,8 +16,8 @@ async function listening<T>(run: (port: number) => Promise<T>): Promise<T> {
 describe("ports", () => {
   it("come in order and never beyond the block", () => {
     const block = new PortBlock(20_000, 2);
-    expect([block.take(), block.take()]).toEqual([20_000, 20_001]);
-    expect(() => block.take()).toThrow(expect.objectContaining({ code: "ATOLL_CONFIG_INVALID" }));
+    expect([block.take("a"), block.take("b"), block.take("a")]).toEqual([20_000, 20_001, 20_000]);
+    expect(() => block.take("c")).toThrow(expect.objectContaining({ code: "ATOLL_CONFIG_INVALID" }));
   });
 
   it("are found where nobody listens", async () => {

@@ -2,21 +2,44 @@ import { createServer } from "node:net";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { portOwner } from "#federation/runtime/listen.ts";
 
-/** Hands out the ports of one block, in order. */
+/**
+ * Hands out the ports of one block by name: a name that had a port before has it again, so that what is added to a
+ * federation moves nobody else.
+ */
 export class PortBlock {
   readonly base: number;
   readonly size: number;
+  readonly #known: Readonly<Record<string, number>>;
+  readonly #reserved: ReadonlySet<number>;
+  readonly #taken = new Map<string, number>();
   #next = 0;
 
-  constructor(base: number, size: number) {
+  constructor(base: number, size: number, known: Readonly<Record<string, number>> = {}) {
     this.base = base;
     this.size = size;
+    this.#known = known;
+    this.#reserved = new Set(Object.values(known));
   }
 
-  /** @throws {ATOLL_CONFIG_INVALID} when the block is used up. */
-  take(): number {
-    if (this.#next >= this.size) throw new AtollError("ATOLL_CONFIG_INVALID", `more than ${this.size} ports are needed`);
-    return this.base + this.#next++;
+  /** Every port handed out, by its name. */
+  get taken(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#taken);
+  }
+
+  /** The port of `name`, the same each time. @throws {ATOLL_CONFIG_INVALID} when the block is used up. */
+  take(name: string): number {
+    const before = this.#taken.get(name) ?? this.#known[name];
+    const port = before ?? this.#unused();
+    this.#taken.set(name, port);
+    return port;
+  }
+
+  #unused(): number {
+    while (this.#next < this.size) {
+      const port = this.base + this.#next++;
+      if (!this.#reserved.has(port)) return port;
+    }
+    throw new AtollError("ATOLL_CONFIG_INVALID", `more than ${this.size} ports are needed; \`atoll down\`, remove the federation's directory, and start it again with more`);
   }
 }
 

@@ -18,7 +18,7 @@ describe("process identity", () => {
   });
 
   it("keeps a process that only has the pid from being signalled", () => {
-    expect(signalProcess(process.pid, "another boot/1", "SIGKILL")).toBe(false);
+    expect(signalProcess({ pid: process.pid, identity: "another boot/1" }, "SIGKILL")).toBe(false);
   });
 
   it("does not know init, groups or nonsense", () => {

@@ -16,9 +16,20 @@ export function isSameProcess(pid: number, identity: string): boolean {
   return processIdentity(pid) === identity;
 }
 
-/** Sends `signal` to `pid` if it is still the process that had `identity`; false when it is gone. */
-export function signalProcess(pid: number, identity: string, signal: "SIGTERM" | "SIGKILL"): boolean {
+/** Sends `signal` to a process, or to the group that it leads, if it is still the one that had `identity`; false when it is gone. */
+export function signalProcess({ pid, identity, isGroup }: { readonly pid: number; readonly identity: string; readonly isGroup?: boolean }, signal: "SIGTERM" | "SIGKILL"): boolean {
   if (!isSameProcess(pid, identity)) return false;
+  if (isGroup === true) return signalGroup(pid, signal);
+  return signalAny(pid, signal);
+}
+
+/** Sends `signal` to every process of the group that `pid` leads or led; false when there is none left. */
+export function signalGroup(pid: number | undefined, signal: "SIGTERM" | "SIGKILL"): boolean {
+  // -1 would be every process of the user.
+  return pid !== undefined && pid > 1 && signalAny(-pid, signal);
+}
+
+function signalAny(pid: number, signal: "SIGTERM" | "SIGKILL"): boolean {
   try {
     process.kill(pid, signal);
     return true;

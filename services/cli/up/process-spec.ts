@@ -18,6 +18,8 @@ export interface ProcessSpec {
   /** The file that the process writes once it serves (`{pid, ports}`); absent for programs of others, which are ready when `readyPort` accepts. */
   readonly readyFile?: string;
   readonly readyPort?: number;
+  /** A user's program may start others (a shell, npm): they are a group that is signalled, and ends, as one. */
+  readonly isGroup?: boolean;
 }
 
 /** `running` includes starting; `killed` is on purpose (a drill), so the supervisor leaves it dead. */

@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
+import type { ProcessTrace } from "./managed-process.ts";
 import { isSameProcess, signalProcess } from "./process-identity.ts";
 import { openSupervisorClient, type SupervisorClient } from "./supervisor-client.ts";
 import { processesFileName, supervisorSocketName, type ProcessesFile } from "./supervisor.ts";
@@ -19,18 +20,11 @@ export async function findSupervisor(dataDir: string, clock: Clock): Promise<Sup
   }
 }
 
-/** A living process of this federation, by what `processes.json` says and the system confirms. */
-export interface LivingProcess {
-  readonly name: string;
-  readonly pid: number;
-  readonly identity: string;
-}
-
 /** Processes that still live, whether or not a supervisor does. A pid that now belongs to another process is not among them. */
-export function livingProcesses(dataDir: string): readonly LivingProcess[] {
+export function livingProcesses(dataDir: string): readonly ProcessTrace[] {
   const file = readProcesses(dataDir);
   if (file === undefined) return [];
-  const all = [...file.processes, { name: "supervisor", ...file.supervisor }];
+  const all: readonly ProcessTrace[] = [...file.processes, { name: "supervisor", ...file.supervisor }];
   return all.filter(({ pid, identity }) => isSameProcess(pid, identity));
 }
 
@@ -65,12 +59,12 @@ export async function endFederation(dataDir: string, clock: Clock, signal: Abort
 async function endAll(dataDir: string, clock: Clock, signal: AbortSignal): Promise<void> {
   const startMs = clock.monotonicMs();
   // The supervisor first: it would start again what we end.
-  const living = (): readonly LivingProcess[] => [...livingProcesses(dataDir)].sort((a, b) => Number(b.name === "supervisor") - Number(a.name === "supervisor"));
-  for (const { pid, identity, name } of living()) signalProcess(pid, identity, name === "supervisor" ? "SIGKILL" : "SIGTERM");
+  const living = (): readonly ProcessTrace[] => [...livingProcesses(dataDir)].sort((a, b) => Number(b.name === "supervisor") - Number(a.name === "supervisor"));
+  for (const one of living()) signalProcess(one, one.name === "supervisor" ? "SIGKILL" : "SIGTERM");
   for (;;) {
     const left = living();
     if (left.length === 0) return;
-    if (clock.monotonicMs() - startMs > termGraceMs) for (const { pid, identity } of left) signalProcess(pid, identity, "SIGKILL");
+    if (clock.monotonicMs() - startMs > termGraceMs) for (const one of left) signalProcess(one, "SIGKILL");
     await sleep(clock, pollMs, signal);
   }
 }

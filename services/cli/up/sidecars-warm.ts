@@ -19,7 +19,7 @@ export type SidecarStats = z.infer<typeof statsSchema>;
  */
 export async function sidecarsWarm({ context, topology, supervisor }: { readonly context: CommandContext; readonly topology: Topology; readonly supervisor: SupervisorClient }): Promise<void> {
   const { terminal, signal } = context;
-  const sidecars = new Set(topology.processes.filter(({ spec }) => spec.kind === "sidecar").map(({ spec }) => spec.name));
+  const sidecars = new Set(topology.processes.filter(({ spec, config }) => spec.kind === "sidecar" && !isEmptyList(config["upstreams"])).map(({ spec }) => spec.name));
   const untilMs = terminal.clock.monotonicMs() + warmWithinMs;
   while (sidecars.size > 0 && terminal.clock.monotonicMs() < untilMs) {
     for (const view of await supervisor.list(signal)) {
@@ -27,6 +27,11 @@ export async function sidecarsWarm({ context, topology, supervisor }: { readonly
     }
     if (sidecars.size > 0) await sleep(terminal.clock, askEveryMs, signal);
   }
+}
+
+/** One that calls nobody has no ways. */
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
 /** Whether what a sidecar says of itself shows a way to every place. Pure. */

@@ -16,9 +16,14 @@ export class SupervisorClient implements AsyncDisposable {
     this.#client = client;
   }
 
-  /** Starts what is new and what is dead, in the order given. */
+  /** Starts what is new, what is dead and what is to run otherwise, in the order given. */
   async add(specs: readonly ProcessSpec[], signal: AbortSignal): Promise<void> {
-    await this.#client.request("add", { specs }, quickMs, signal);
+    await this.#client.request("add", { specs }, stopMs, signal);
+  }
+
+  /** Ends them in order and forgets them. */
+  async remove(names: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#client.request("remove", { names }, stopMs, signal);
   }
 
   /** @throws {ATOLL_PROCESS_FAILED | ATOLL_TIMEOUT} */

@@ -29,6 +29,7 @@ async function main(args: readonly string[]): Promise<void> {
   };
   await openControlServer(join(dataDir, supervisorSocketName), {
     add: (params) => supervisor.add((params as { specs: readonly ProcessSpec[] }).specs),
+    remove: (params) => supervisor.remove((params as { names: readonly string[] }).names),
     list: () => supervisor.list(),
     waitReady: (params, signal) => supervisor.waitReady((params as { names: readonly string[] }).names, signal),
     kill: (params) => supervisor.kill(params as Selection),

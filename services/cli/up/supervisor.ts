@@ -2,7 +2,7 @@ import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
-import { ManagedProcess, logTail } from "./managed-process.ts";
+import { ManagedProcess, logTail, type ProcessTrace } from "./managed-process.ts";
 import { processIdentity } from "./process-identity.ts";
 import type { ProcessKind, ProcessSpec, ProcessView } from "./process-spec.ts";
 
@@ -14,7 +14,7 @@ export const processesFileName = "processes.json";
 /** What `processes.json` holds. */
 export interface ProcessesFile {
   readonly supervisor: { readonly pid: number; readonly identity: string };
-  readonly processes: readonly { readonly name: string; readonly pid: number; readonly identity: string }[];
+  readonly processes: readonly ProcessTrace[];
 }
 
 /** Which processes an operation is about. */
@@ -54,9 +54,10 @@ export class Supervisor {
     this.#changed();
   }
 
-  /** Starts what is not known yet; what is known and was killed or stopped is started again. */
-  add(specs: readonly ProcessSpec[]): void {
+  /** Starts what is not known yet; what is known and was killed or stopped is started again, and what is to run otherwise than it does ends first. */
+  async add(specs: readonly ProcessSpec[]): Promise<void> {
     if (this.#processes.size + specs.length > processesMax) throw new AtollError("ATOLL_CONTROL_REFUSED", `more than ${processesMax} processes`);
+    await this.remove(specs.filter((spec) => this.#isOther(spec)).map(({ name }) => name));
     for (const spec of specs) {
       let managed = this.#processes.get(spec.name);
       if (managed === undefined) {
@@ -65,6 +66,22 @@ export class Supervisor {
       }
       managed.start();
     }
+  }
+
+  #isOther(spec: ProcessSpec): boolean {
+    const known = this.#processes.get(spec.name)?.spec;
+    return known !== undefined && JSON.stringify(known) !== JSON.stringify(spec);
+  }
+
+  /** An orderly end, after which it is forgotten; names that are not known are none. */
+  async remove(names: readonly string[]): Promise<void> {
+    const known = names.flatMap((name) => this.#processes.get(name) ?? []);
+    await Promise.all(known.map((managed) => managed.stop(this.#stopGraceMs)));
+    for (const { spec } of known) {
+      this.#processes.delete(spec.name);
+      this.#failures.delete(spec.name);
+    }
+    if (known.length > 0) this.#changed();
   }
 
   list(): readonly ProcessView[] {

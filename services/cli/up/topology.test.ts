@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { demoFederation, oneWayMs, twoRegionDemo } from "./demo-federation.ts";
+import { demoFederation, twoRegionDemo } from "./demo-federation.ts";
+import { oneWayMs } from "./federation-plan.ts";
 import { PortBlock } from "./port-block.ts";
 import { embeddedEngines, layOut, portBlockSize, processCountOf, type Topology } from "./topology.ts";
 
@@ -46,9 +47,9 @@ describe("the demo federation, laid out", () => {
   });
 
   it("leads callers of another region through a delayed link to the gateway itself", () => {
-    const { gateways, processes } = demo();
+    const { addresses, processes } = demo();
     const links = processes.find(({ spec }) => spec.name === "network")?.config["links"] as { listen: { port: number }; target: { port: number }; oneWayMs: number }[];
-    const [direct, ...delayed] = gateways.get("shop-us") ?? [];
+    const [direct, ...delayed] = addresses.gateways("shop-us");
     expect(direct?.regions).toBeUndefined();
     expect(delayed.map((listing) => listing.regions)).toEqual([["eu-west"], ["ap-south"]]);
     for (const listing of delayed) {

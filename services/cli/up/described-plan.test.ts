@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+import { parseFederation } from "#federation/model/parse/parse-federation.ts";
+import { planOf } from "./described-plan.ts";
+import type { FederationPlan } from "./federation-plan.ts";
+import { compareProcesses, compareResources } from "./plan-change.ts";
+import { PortBlock } from "./port-block.ts";
+import { embeddedEngines, layOut, portBlockSize, portCountOf, type Topology } from "./topology.ts";
+import { waysToCall } from "./ways-to-call.ts";
+
+function plan(spec: string): FederationPlan {
+  const outcome = parseFederation(`apiVersion: atoll.dev/v1alpha1\nkind: Federation\nmetadata: { name: shop }\nspec:\n${spec}`, "f.yaml");
+  if (outcome.kind === "faults") throw new Error(JSON.stringify(outcome.faults));
+  return planOf(outcome.value, "/project");
+}
+
+function laidOut(spec: string, ports: Readonly<Record<string, number>> = {}): Topology {
+  return layOut(plan(spec), { dataDir: "/state", home: "/home", node: "/node", ports: new PortBlock(20_000, portBlockSize, ports), engines: embeddedEngines("/state") });
+}
+
+const two = `  regions: [{ name: eu }, { name: us }]
+  services:
+    - { name: front, namespace: web, directory: front, command: [node, server.js, "--port={port}"], env: { MODE: test }, readiness: { path: /ready } }
+`;
+const withBack = `${two}    - { name: back, namespace: web, clusters: [us], appPort: 9000 }\n`;
+
+describe("a described federation, laid out", () => {
+  it("starts the user's command for each instance, told where to listen, where to call and where it is", () => {
+    const { processes, instances } = laidOut(two);
+    const app = processes.find(({ spec }) => spec.name === "us-front-app");
+    const placed = instances.find(({ instance }) => instance.name === "us-front");
+    expect(app?.spec).toMatchObject({ kind: "app", region: "us", command: "node", args: ["server.js", `--port=${placed?.appPort}`], cwd: "/project/front", readyPort: placed?.appPort, isGroup: true });
+    expect(app?.spec.env).toEqual({ PORT: String(placed?.appPort), ATOLL_OUTBOUND: `http://127.0.0.1:${placed?.outboundPort}`, ATOLL_REGION: "us", ATOLL_CLUSTER: "us", MODE: "test" });
+    const sidecar = processes.find(({ spec }) => spec.name === "us-front-proxy")?.config;
+    expect(sidecar?.["workload"]).toMatchObject({ services: [{ namespace: "web", service: "front", port: 80, appPort: placed?.appPort }], readiness: { path: "/ready" } });
+  });
+
+  it("leads sidecars to an application that runs by itself, and starts none", () => {
+    const { processes, instances } = laidOut(withBack);
+    expect(instances.find(({ instance }) => instance.name === "us-back")?.appPort).toBe(9000);
+    expect(processes.some(({ spec }) => spec.name === "us-back-app")).toBe(false);
+  });
+
+  it("plays no delays between regions that do not say where they lie", () => {
+    const { processes, addresses } = laidOut(two);
+    expect(processes.some(({ spec }) => spec.kind === "relay")).toBe(false);
+    expect(addresses.gateways("eu")).toHaveLength(1);
+  });
+
+  it("has enough ports for a large one", () => {
+    const many = Array.from({ length: 60 }, (_, index) => `    - { name: s${index}, command: [x] }\n`).join("");
+    expect(portCountOf(plan(`  regions: [{ name: eu }]\n  services:\n${many}`))).toBeGreaterThan(60 * 5);
+  });
+
+  it("says of each instance how it calls another service", () => {
+    const ways = waysToCall(laidOut(withBack));
+    const front = ways.find(({ service, cluster }) => service === "web/front" && cluster === "eu");
+    expect(front).toMatchObject({ region: "eu", example: `curl ${front?.sidecar}/ -H 'Host: back.web'`, log: "/state/logs/eu-front-app.log" });
+    expect(ways.find(({ service }) => service === "web/back")?.log).toBeUndefined();
+  });
+});
+
+describe("an edit of a described federation", () => {
+  const before = laidOut(two);
+  const edit = (spec: string): Topology => laidOut(spec, before.ports);
+  const changed = (after: Topology): readonly string[] => {
+    const change = compareResources(before, after);
+    return ["global", "eu", "us"].flatMap((plane) =>
+      ["Service", "ServiceExport", "Cluster", "Region", "TrafficPolicy"].flatMap((kind) =>
+        ["front", "back", "eu", "us"].flatMap((name) => {
+          const metadata = ["Cluster", "Region"].includes(kind) ? { name } : { name, namespace: "web" };
+          return change.isChanged(plane, { kind, metadata }) ? [`${plane} ${kind} ${name}`] : [];
+        }),
+      ),
+    );
+  };
+
+  it("that changes nothing is none", () => {
+    const after = edit(two);
+    expect(compareProcesses(before, after)).toEqual({ removed: [], restarted: [], needsDown: [] });
+    expect(compareResources(before, after)).toMatchObject({ isEmpty: true, deleted: [], relationships: [] });
+  });
+
+  it("adds a service without moving anybody else", () => {
+    const after = edit(withBack);
+    expect(after.ports).toMatchObject(before.ports);
+    expect(compareProcesses(before, after)).toEqual({ removed: [], restarted: [], needsDown: [] });
+    expect(changed(after)).toEqual(["us Service back", "us ServiceExport back"]);
+    const away = compareResources(after, before);
+    expect(away.deleted.map(({ plane, kind, path }) => `${plane} ${kind} ${path.name}`)).toEqual(["us ServiceExport back", "us Service back"]);
+    expect(compareProcesses(after, before).removed).toEqual(["us-back-proxy"]);
+  });
+
+  it("restarts an application whose command changes, and nobody else", () => {
+    expect(compareProcesses(before, edit(two.replace("MODE: test", "MODE: live")))).toEqual({ removed: [], restarted: ["eu-front-app", "us-front-app"], needsDown: [] });
+  });
+
+  it("adds a region while the others run, and does not take one away", () => {
+    const three = edit(two.replace("{ name: us }", "{ name: us }, { name: ap }"));
+    expect(compareProcesses(before, three)).toEqual({ removed: [], restarted: [], needsDown: [] });
+    expect(compareProcesses(three, before)).toMatchObject({ needsDown: ["ap-plane is not wanted any more", "ap-gateway is not wanted any more"] });
+  });
+
+  it("tells relationships that are new, that changed and that went", () => {
+    const relationships = (days: number): string => `  clusters: [{ name: eu, region: eu, trustDomain: a.example }, { name: us, region: us, trustDomain: b.example }]
+  relationships: [{ name: r, caller: { trustDomain: a.example, principals: ["*"] }, callee: { trustDomain: b.example, services: [default/x] }, validDays: ${days} }]
+  regions: [{ name: eu }, { name: us }]
+  services: [{ name: x, clusters: [us] }]
+`;
+    const one = laidOut(relationships(1));
+    expect(compareResources(undefined, one).relationships).toHaveLength(1);
+    expect(compareResources(one, laidOut(relationships(1), one.ports)).isEmpty).toBe(true);
+    expect(compareResources(one, laidOut(relationships(2), one.ports)).relationships).toMatchObject([{ name: "r", validDays: 2 }]);
+    const without = laidOut(relationships(1).replace(/ {2}relationships: .*\n/, ""), one.ports);
+    expect(compareResources(one, without).deleted).toEqual([{ plane: "global", kind: "Relationship", path: { name: "r" } }]);
+  });
+});

@@ -1,0 +1,65 @@
+import type { PlacedInstance } from "./app-processes.ts";
+import { commandName } from "./app-processes.ts";
+import type { FederationPlan, WorkloadPlan } from "./federation-plan.ts";
+import { localAddress } from "./layout.ts";
+import type { Topology } from "./topology.ts";
+
+/** Where an instance of a user's service is, and how it calls others. */
+export interface WayToCall {
+  readonly service: string;
+  readonly cluster: string;
+  readonly region: string;
+  /** Where the application listens. */
+  readonly application: string;
+  /** Where it calls others: its sidecar's outbound address. */
+  readonly sidecar: string;
+  /** A request of it to another service, for a shell; absent when it may call none. */
+  readonly example?: string;
+  /** Where the application's output goes, if it is started here. */
+  readonly log?: string;
+}
+
+/** Every instance of a federation, with a request to try. Pure. */
+export function waysToCall({ plan, instances, processes }: Topology): readonly WayToCall[] {
+  return instances.map((placed) => {
+    const { workload, instance, cluster, appPort, outboundPort } = placed;
+    const sidecar = `http://${localAddress}:${outboundPort}`;
+    const target = callee(plan, placed);
+    const log = processes.find(({ spec }) => spec.name === commandName(instance.name))?.spec.logFile;
+    return {
+      service: `${workload.namespace}/${workload.service}`,
+      cluster: cluster.name,
+      region: cluster.region,
+      application: `${localAddress}:${appPort}`,
+      sidecar,
+      ...(target === undefined ? {} : { example: `curl ${sidecar}/ -H 'Host: ${hostOf(target, workload.trustDomain)}'` }),
+      ...(log === undefined ? {} : { log }),
+    };
+  });
+}
+
+/** Another service that it may call, else itself: the shortest way to see a request pass. */
+function callee(plan: FederationPlan, { workload }: PlacedInstance): WorkloadPlan | undefined {
+  const callable = plan.workloads.filter((other) => isNamed(workload, other) && mayCall(plan, workload, other));
+  return callable.find((other) => other !== workload) ?? callable[0];
+}
+
+function isNamed({ upstreams, trustDomain }: WorkloadPlan, other: WorkloadPlan): boolean {
+  return upstreams === undefined || upstreams.includes(other.trustDomain === trustDomain ? `${other.namespace}/${other.service}` : hostOf(other, trustDomain));
+}
+
+function mayCall(plan: FederationPlan, caller: WorkloadPlan, other: WorkloadPlan): boolean {
+  if (other.trustDomain === caller.trustDomain) return true;
+  const principal = `ns/${caller.namespace}/sa/${caller.service}`;
+  return plan.relationships.some(
+    (one) =>
+      one.caller.trustDomain === caller.trustDomain &&
+      one.callee.trustDomain === other.trustDomain &&
+      one.caller.principals.some((allowed) => allowed === "*" || allowed === principal) &&
+      one.callee.services.includes(`${other.namespace}/${other.service}`),
+  );
+}
+
+function hostOf({ namespace, service, trustDomain }: WorkloadPlan, from: string): string {
+  return trustDomain === from ? `${service}.${namespace}` : `${service}.${namespace}.svc.${trustDomain}`;
+}
