@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -8,41 +9,53 @@ import { proxyConfigField } from "#proxy/config.ts";
 import { readDirectory } from "#services/cli/plane-directory.ts";
 import { clusterConfigField } from "#services/cluster/config.ts";
 import { globalConfigField } from "#services/global/config.ts";
-import { engineFiles } from "./infra-example.ts";
+import { exampleDirectory, exampleFiles } from "./infra-example.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const filesIn = (folder: string): readonly string[] => readdirSync(join(root, folder)).map((name) => join(root, folder, name));
+const written = readdirSync(exampleDirectory, { recursive: true, encoding: "utf8" }).filter((path) => statSync(join(exampleDirectory, path)).isFile());
+const matching = (pattern: RegExp): readonly string[] => written.filter((path) => pattern.test(path)).map((path) => join(exampleDirectory, path));
 
-describe("the examples in infra/", () => {
-  it("configure the engines as `atoll up --engines` does", () => {
-    expect(engineFiles().size).toBe(4);
-    for (const [path, text] of engineFiles()) expect(readFileSync(join(root, path), "utf8"), `${path}; node e2e/layers/write-infra.ts writes it`).toBe(text);
+describe("the example in infra/", () => {
+  it("is what `atoll bootstrap` makes of infra/federation.yaml: `node e2e/layers/write-infra.ts` after a change", () => {
+    const files = exampleFiles();
+    expect(written.sort()).toEqual([...files.keys()].sort());
+    for (const [path, { text, isProgram }] of files) {
+      expect(readFileSync(join(exampleDirectory, path), "utf8"), path).toBe(text);
+      expect((statSync(join(exampleDirectory, path)).mode & 0o100) !== 0, path).toBe(isProgram);
+    }
   });
 
-  it("configure planes and proxies with fields that exist", () => {
-    const planes = filesIn("infra/planes");
-    const proxies = filesIn("infra/proxies");
+  it("configures planes and proxies with fields that exist", () => {
+    const planes = matching(/config\/(global|.*-plane)\.json$/);
+    const proxies = matching(/config\/.*-(gateway|proxy)\.json$/);
     expect([planes.length, proxies.length]).toEqual([3, 4]);
+    expect(matching(/\.json$/).length).toBe(8);
     const fieldOf = (path: string): Field<unknown> => (path.endsWith("/global.json") ? globalConfigField : clusterConfigField);
     for (const path of planes) expect(readConfigFile(path, fieldOf(path)), path).toBeDefined();
     for (const path of proxies) expect(readConfigFile(path, proxyConfigField), path).toMatchObject({ name: expect.stringMatching(/./) as string });
   });
 
-  it("name the planes for the command line", () => {
-    const directory = readDirectory(join(root, "infra/context.json"));
+  it("names the planes for the command line", () => {
+    const directory = readDirectory(join(exampleDirectory, "context.json"));
     expect(directory.clusters).toEqual(["shop-eu", "shop-us"]);
     expect(directory.signerOf("shop.example")).toBe("shop-eu");
   });
 
-  it("hold resources without a fault", () => {
-    const outcomes = filesIn("infra/resources").map((path) => parseYaml(readFileSync(path, "utf8"), path));
+  it("holds resources without a fault", () => {
+    const outcomes = matching(/resources\//).map((path) => parseYaml(readFileSync(path, "utf8"), path));
     expect(outcomes.flatMap((outcome) => (outcome.kind === "faults" ? outcome.faults : []))).toEqual([]);
     expect(outcomes.flatMap((outcome) => (outcome.kind === "parsed" ? outcome.resources : [])).length).toBe(7);
   });
 
-  it("start programs that are there", () => {
-    const started = filesIn("infra/systemd").flatMap((path) => [...readFileSync(path, "utf8").matchAll(/\/opt\/atoll\/(\S+\.ts)/g)].map((match) => match[1] ?? ""));
-    expect(started.length).toBe(3);
-    for (const path of started) expect(readFileSync(join(root, path), "utf8")).toContain("runProcess(");
+  it("starts programs that are there", () => {
+    const started = matching(/systemd\//).flatMap((path) => [...readFileSync(path, "utf8").matchAll(/\/opt\/atoll\/(\S+\.ts)/g)].map((match) => match[1] ?? ""));
+    expect(new Set(started).size).toBe(3);
+    for (const path of new Set(started)) expect(readFileSync(join(root, path), "utf8")).toContain("runProcess(");
+  });
+
+  it("has scripts that a plain shell can read", () => {
+    const scripts = matching(/install\.sh$/);
+    expect(scripts.length).toBe(4);
+    for (const script of scripts) expect(spawnSync("sh", ["-n", script], { encoding: "utf8" }), script).toMatchObject({ status: 0, stderr: "" });
   });
 });

@@ -49,13 +49,16 @@ export interface ServiceDescription {
   readonly upstreams?: readonly { readonly namespace: string; readonly name: string; readonly trustDomain: TrustDomainName }[];
 }
 
+/** Where an application listens unless its file says otherwise. */
+export const defaultAppPort = 8080;
+
 /** One instance with its sidecar. */
 export interface ServiceInstance {
   /** The sidecar's name is this and "-proxy"; unique in the federation. */
   readonly name: string;
   readonly cluster: ClusterId;
   readonly host?: string;
-  /** Absent: any free one, which the command is told. */
+  /** Absent where a command is started: any free one on this machine, of which it is told, and `defaultAppPort` on others. */
   readonly appPort?: number;
 }
 

@@ -6,15 +6,16 @@ import { runApply, runDelete, runDescribe, runGet, type ClusterOption, type DryR
 import { runAudit } from "./commands/audit.ts";
 import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
+import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap.ts";
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
 import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
-import { runApprove, runTokenCreate, type TokenCreateOptions } from "./commands/trust.ts";
+import { runApprove, runDeclare, runTokenCreate, type TokenCreateOptions } from "./commands/trust.ts";
 import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
 import { parseLifeSeconds } from "./life-seconds.ts";
 import { readFederation } from "./described-federation.ts";
-import { planOf } from "./up/described-plan.ts";
+import { localPlanOf } from "./up/described-plan.ts";
 import { defaultFederationName, type CommandContext, type OutputFormat } from "./context.ts";
 
 /** The flags that every command has. */
@@ -95,7 +96,7 @@ function upWith(file: string, options: UpOptions): { readonly name: string; read
   if (options.engines === true && description.engines === "embedded") throw new AtollError("ATOLL_USAGE", `--engines etcd,nats, though ${file} says spec.engines.kind: embedded`);
   const source = resolve(file);
   const engines = options.engines === true || description.engines === "etcd-nats" ? { engines: true } : {};
-  return { name: description.name, options: { ...options, ...engines, described: { source, plan: planOf(description, dirname(source)) } } };
+  return { name: description.name, options: { ...options, ...engines, described: { source, plan: localPlanOf(description, dirname(source)) } } };
 }
 
 function addLifecycle(program: Command, run: Run): void {
@@ -127,6 +128,13 @@ function addLifecycle(program: Command, run: Run): void {
     .addOption(portBase())
     .addOption(engines())
     .action((options: UpOptions & { region: string; once: boolean; report?: string }) => run((context) => runDemo(context, options)));
+  program
+    .command("bootstrap <file>")
+    .description("write everything that many machines need from the file that describes the federation")
+    .requiredOption("--out <directory>", "where to")
+    .option("--init", "make the federation's keys there unless there are some, and new certificates for its engines", false)
+    .option("--home <directory>", "where Atoll is installed on the machines", "/opt/atoll")
+    .action((file: string, options: BootstrapCommandOptions) => run((context) => runBootstrap(context, file, options)));
   program
     .command("status")
     .description("the whole federation, and what is wrong with it")
@@ -219,9 +227,12 @@ function addTrust(program: Command, run: Run): void {
     .description("end a token for many instances at once")
     .option("--cluster <name>", "at this cluster's plane; at the global plane unless told")
     .action((id: string, options: { cluster?: string }) => run((context) => runTokenRevoke(context, id, options)));
-  program
-    .command("relationship")
-    .description("trust between trust domains")
+  const relationship = program.command("relationship").description("trust between trust domains");
+  relationship
+    .command("declare <file>")
+    .description("apply the relationships of a federation's file, with the authorities that its signers have now")
+    .action((file: string) => run((context) => runDeclare(context, file)));
+  relationship
     .command("approve <name>")
     .description("sign a relationship for a trust domain whose signer is here")
     .requiredOption("--as <trust-domain>", "for which side; may be given twice", collect)

@@ -1,3 +1,4 @@
+import { defaultAppPort } from "../federation-description.ts";
 import { isLabel, labelLengthMax } from "../names.ts";
 import { clusterHostsOf, clustersOf, defaultNamespace, instanceNames, regionOfHost, serviceClusters, trustDomainsOf } from "./federation-defaults.ts";
 import { describeValue, formatPath, type Fault } from "./fault.ts";
@@ -158,12 +159,12 @@ function checkAppPorts(document: FederationDocument, report: Report): void {
       const written = instance.appPort ?? service.appPort;
       if (written === undefined && isFree) continue;
       const host = instance.host ?? hosts.get(instance.cluster) ?? "this machine";
-      const key = `${host} ${written ?? 8080}`;
+      const key = `${host} ${written ?? defaultAppPort}`;
       const segments: Segments = ["services", index, ...(instance.appPort === undefined ? (service.appPort === undefined ? ["name"] : ["appPort"]) : ["instances", which, "appPort"])];
       const other = taken.get(key);
       // Instances of one service that share a machine without hosts of their own are one application, or get ports of their own.
       const own = `services[${index}]`;
-      if (other !== undefined && (other !== own || spec.hosts !== undefined)) report(segments, `port ${written ?? 8080} on ${host}, which ${other === own ? "another instance of it" : spec.services?.[Number(/\d+/.exec(other)?.[0])]?.name} has`, "an appPort of its own");
+      if (other !== undefined && (other !== own || spec.hosts !== undefined)) report(segments, `port ${written ?? defaultAppPort} on ${host}, which ${other === own ? "another instance of it" : spec.services?.[Number(/\d+/.exec(other)?.[0])]?.name} has`, "an appPort of its own");
       taken.set(key, own);
     }
   }

@@ -1,10 +1,9 @@
 import type { ClusterId, RegionId, TrustDomainName } from "../names.ts";
-import type { ClusterDescription, FederationDescription, HostDescription, Placement, RegionDescription, ServiceDescription, ServiceInstance } from "../federation-description.ts";
+import { defaultAppPort, type ClusterDescription, type FederationDescription, type HostDescription, type Placement, type RegionDescription, type ServiceDescription, type ServiceInstance } from "../federation-description.ts";
 import type { FederationDocument, FederationDocumentSpec } from "./federation-schema.ts";
 
 export const defaultNamespace = "default";
 const defaultServicePort = 80;
-const defaultAppPort = 8080;
 const defaultValidDays = 90;
 /** Kilometres that a packet comes in a millisecond: light in glass makes 200, and cables are half as long again as the great circle. */
 const kilometresPerMs = 133;
@@ -101,7 +100,7 @@ function describeService(document: FederationDocument, service: NonNullable<Fede
   const clusters = clustersOf(document);
   const trustDomainOf = (cluster: string | undefined): TrustDomainName => clusters.find(({ name }) => name === cluster)?.trustDomain ?? ("" as TrustDomainName);
   const trustDomain = trustDomainOf(written[0]?.cluster);
-  const appPort = service.appPort ?? (service.command === undefined || document.spec.hosts !== undefined ? defaultAppPort : undefined);
+  const appPort = service.appPort ?? (service.command === undefined ? defaultAppPort : undefined);
   const hosts = clusterHostsOf(document);
   const instances = written.map((instance, index): ServiceInstance => {
     const port = instance.appPort ?? appPort;

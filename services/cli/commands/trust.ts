@@ -1,9 +1,15 @@
+import { isDeepStrictEqual } from "node:util";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes, joinTokenSeconds } from "#federation/admin-api/plane-routes.ts";
 import { parseLabel } from "#federation/model/names.ts";
+import { parseYaml } from "#federation/model/parse/parse-yaml.ts";
+import { formatFileFaults } from "#federation/model/parse/yaml-document.ts";
 import type { CommandContext } from "../context.ts";
-import { printData } from "../output.ts";
-import { approveRelationship } from "../up/relate.ts";
+import { readFederation } from "../described-federation.ts";
+import { printData, printRows } from "../output.ts";
+import { applyResources } from "../up/apply.ts";
+import { approveRelationship, pinnedRelationships } from "../up/relate.ts";
+import { resourceText } from "../up/resource-files.ts";
 import { withFederation } from "./federation.ts";
 import { runProvisioningCreate } from "./provisioning.ts";
 import { parseTokenPurpose } from "./token-purpose.ts";
@@ -33,6 +39,35 @@ export async function runTokenCreate(context: CommandContext, purposeText: strin
   context.terminal.print(answer.token);
   context.terminal.note(`Works once, until ${answer.expiresAt}; it is not shown again.`);
   return 0;
+}
+
+/** `atoll relationship declare FILE`: the relationships of a federation's file, with the authorities that are there now. What stands as it is said stays, with its approvals. */
+export async function runDeclare(context: CommandContext, path: string): Promise<number> {
+  const { relationships } = readFederation(path);
+  const results = await withFederation(context, async ({ planes }) => {
+    const file = await pinnedRelationships(planes, relationships, context);
+    const outcome = parseYaml(resourceText(file, "declared"), path);
+    if (outcome.kind === "faults") throw new AtollError("ATOLL_RESOURCE_INVALID", formatFileFaults(outcome.faults));
+    const standing = await planes.global().list("Relationship", {}, context.signal);
+    const stands = ({ metadata, spec }: { readonly metadata: { readonly name: string }; readonly spec: object }): boolean => {
+      const found = standing.find((one) => one.metadata.name === metadata.name);
+      return found !== undefined && isSameTrust(found.spec, spec) && Date.parse(found.spec.validUntil) > context.terminal.clock.nowMs();
+    };
+    const changed = outcome.resources.filter(({ resource }) => !stands(resource));
+    const applied = await applyResources(planes, changed, [], context.signal);
+    return relationships.map(({ name }) => ({ name, outcome: applied.find(({ id }) => id === name)?.outcome ?? "as it was" }));
+  });
+  printRows(context, results, [
+    { title: "RELATIONSHIP", value: (row) => row.name },
+    { title: "OUTCOME", value: (row) => row.outcome },
+  ]);
+  return 0;
+}
+
+/** Whether two specs say the same but for how long. */
+function isSameTrust(a: object, b: object): boolean {
+  const without = ({ validUntil: _, ...rest }: { readonly validUntil?: string }): object => rest;
+  return isDeepStrictEqual(without(a), without(b));
 }
 
 /** `atoll relationship approve NAME --as TRUST-DOMAIN …`. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
-import { planOf } from "./described-plan.ts";
+import { localPlanOf } from "./described-plan.ts";
 import type { FederationPlan } from "./federation-plan.ts";
 import { compareProcesses, compareResources } from "./plan-change.ts";
 import { PortBlock } from "./port-block.ts";
@@ -10,7 +10,7 @@ import { waysToCall } from "./ways-to-call.ts";
 function plan(spec: string): FederationPlan {
   const outcome = parseFederation(`apiVersion: atoll.dev/v1alpha1\nkind: Federation\nmetadata: { name: shop }\nspec:\n${spec}`, "f.yaml");
   if (outcome.kind === "faults") throw new Error(JSON.stringify(outcome.faults));
-  return planOf(outcome.value, "/project");
+  return localPlanOf(outcome.value, "/project");
 }
 
 function laidOut(spec: string, ports: Readonly<Record<string, number>> = {}): Topology {
@@ -38,6 +38,19 @@ describe("a described federation, laid out", () => {
     const { processes, instances } = laidOut(withBack);
     expect(instances.find(({ instance }) => instance.name === "us-back")?.appPort).toBe(9000);
     expect(processes.some(({ spec }) => spec.name === "us-back-app")).toBe(false);
+  });
+
+  it("gives commands that share a port on hosts of their own other ports here, and refuses that of applications that run by themselves", () => {
+    const shared = (command: string): string => `  regions: [{ name: eu }]
+  hosts: [{ name: e, address: 10.0.0.1 }, { name: f, address: 10.0.0.2 }]
+  services:
+    - { name: a, appPort: 9000, ${command} instances: [{ cluster: eu, host: e }] }
+    - { name: b, appPort: 9000, ${command} instances: [{ cluster: eu, host: f }] }
+`;
+    const ports = laidOut(shared("command: [x],")).instances.map(({ appPort }) => appPort);
+    expect(new Set(ports).size).toBe(2);
+    expect(ports).not.toContain(9000);
+    expect(() => laidOut(shared(""))).toThrow(expect.objectContaining({ code: "ATOLL_USAGE", message: expect.stringContaining("default/a and default/b both listen on 9000") as string }));
   });
 
   it("plays no delays between regions that do not say where they lie", () => {

@@ -1,0 +1,88 @@
+import { describe, expect, it } from "vitest";
+import { parseFederation } from "#federation/model/parse/parse-federation.ts";
+import { readConfig } from "#federation/runtime/config.ts";
+import { busField, storeField } from "#federation/runtime/engine-config.ts";
+import { bootstrapFiles } from "./bootstrap-files.ts";
+import { layOutMachines, type MachineLayout } from "./machine-layout.ts";
+
+function described(spec: string) {
+  const outcome = parseFederation(`apiVersion: atoll.dev/v1alpha1\nkind: Federation\nmetadata: { name: shop }\nspec:\n${spec}`, "f.yaml");
+  if (outcome.kind === "faults") throw new Error(JSON.stringify(outcome.faults));
+  return outcome.value;
+}
+
+const two = `  regions: [{ name: eu }, { name: us }]
+  hosts: [{ name: e, address: 10.1.0.1, region: eu }, { name: u, address: "2001:db8::1", region: us, portOffset: 1000, root: /srv/u }]
+  trustDomains: [{ name: a.example }, { name: b.example }]
+  clusters:
+    - { name: a-eu, region: eu, trustDomain: a.example }
+    - { name: b-eu, region: eu, trustDomain: b.example }
+    - { name: a-us, region: us, trustDomain: a.example }
+  services:
+    - { name: front, trustDomain: a.example, appPort: 81, upstreams: [default/ledger] }
+    - { name: ledger, clusters: [b-eu], appPort: 82, consumers: [a.example] }
+  relationships: [{ name: r, caller: { trustDomain: a.example, principals: ["*"] }, callee: { trustDomain: b.example, services: [default/ledger] } }]
+`;
+
+function machines(spec = two): MachineLayout {
+  return layOutMachines(described(spec), "/opt/atoll");
+}
+
+function configOf(name: string): Readonly<Record<string, unknown>> {
+  return machines().machines.flatMap(({ processes }) => processes).find((process) => process.name === name)?.config ?? {};
+}
+
+describe("a described federation on its machines", () => {
+  it("puts everything on the host that the file means", () => {
+    expect(machines().machines.map(({ host, processes, engines }) => [host.name, engines?.region, processes.map(({ name, stage }) => `${name} ${stage}`)])).toEqual([
+      ["e", "eu", ["global global", "a-eu-plane signers", "a-eu-gateway proxies", "b-eu-plane signers", "b-eu-gateway proxies", "a-eu-front-proxy proxies", "b-eu-ledger-proxy proxies"]],
+      ["u", "us", ["a-us-plane planes", "a-us-gateway proxies", "a-us-front-proxy proxies"]],
+    ]);
+  });
+
+  it("gives the first of a kind the ports that everybody knows, and each further one of a host others", () => {
+    expect(configOf("a-eu-plane")["listen"]).toEqual({ address: "10.1.0.1", discoveryPort: 7410, joinPort: 7411, adminPort: 7420, metricsPort: 7421 });
+    expect(configOf("b-eu-plane")["listen"]).toMatchObject({ discoveryPort: 7510, adminPort: 7520 });
+    expect(configOf("a-us-plane")["listen"]).toMatchObject({ discoveryPort: 8410 });
+    const numbers = (value: unknown): readonly number[] => (typeof value === "number" ? [value] : typeof value === "object" && value !== null ? Object.values(value).flatMap(numbers) : []);
+    for (const { processes, engines } of machines().machines) {
+      const used = numbers([processes.map(({ config }) => [config["listen"], config["ports"]]), engines]);
+      expect(used.length).toBeGreaterThan(10);
+      expect(new Set(used).size).toBe(used.length);
+    }
+  });
+
+  it("leads each plane to the engines of its region, and to the other region's bus as second choice", () => {
+    expect(readConfig(JSON.stringify(configOf("a-us-plane")["store"]), "store", storeField)).toEqual({ kind: "etcd", endpoints: ["https://[2001:db8::1]:3379"] });
+    expect(readConfig(JSON.stringify(configOf("a-us-plane")["bus"]), "bus", busField)).toEqual({ kind: "nats", servers: ["tls://[2001:db8::1]:5222", "tls://10.1.0.1:4222"] });
+    expect(configOf("b-eu-plane")["bus"]).toMatchObject({ servers: ["tls://10.1.0.1:4222", "tls://[2001:db8::1]:5222"] });
+  });
+
+  it("has each plane join with a token, and enrol with its signer by another", () => {
+    const tokens = machines().machines.flatMap(({ processes }) => processes).map(({ name, tokens: needs }) => [name, needs.map(({ file, purpose, cluster }) => `${file} ${purpose} ${cluster ?? "global"}`)]);
+    expect(Object.fromEntries(tokens)).toMatchObject({
+      global: [],
+      "a-eu-plane": ["a-eu-plane.join cluster:a-eu global"],
+      "a-us-plane": ["a-us-plane.join cluster:a-us global", "a-us-plane.signer enrolment:a-us a-eu"],
+      "b-eu-gateway": ["b-eu-gateway gateway b-eu"],
+      "a-us-front-proxy": ["a-us-front-proxy workload:default/front a-us"],
+    });
+    expect(configOf("a-us-plane")).toMatchObject({ globalJoinTokenFile: "/srv/u/etc/atoll/tokens/a-us-plane.join", signer: { kind: "remote", tokenFile: "/srv/u/etc/atoll/tokens/a-us-plane.signer" } });
+    expect(configOf("a-us-front-proxy")).toMatchObject({ upstreams: ["ledger.default.svc.b.example"] });
+  });
+
+  it("writes instructions that name every token after the step that its maker needs, and the relationships before the proxies", () => {
+    const text = bootstrapFiles(described(two), { home: "/opt/atoll", hasKeys: true, source: "" }).get("README.md")?.text ?? "";
+    const order = ["install.sh", "20-clusters.yaml", "cluster:a-eu", "cluster:b-eu", "enrolment:a-us --cluster a-eu", "30-services", "relationship declare", "relationship approve r --as a.example --as b.example", "token create gateway --cluster a-eu"];
+    const places = order.map((words) => text.indexOf(words));
+    expect(places.every((place) => place > 0)).toBe(true);
+    expect([...places].sort((a, b) => a - b)).toEqual(places);
+  });
+
+  it("is refused without hosts, on embedded engines, and where a host has no ports left", () => {
+    expect(() => machines("  regions: [{ name: eu }]\n")).toThrow(expect.objectContaining({ code: "ATOLL_USAGE", message: expect.stringContaining("spec.hosts") as string }));
+    expect(() => machines(`${two}  engines: { kind: embedded }\n`)).toThrow(/embedded/);
+    const many = Array.from({ length: 130 }, (_, index) => `    - { name: s${index}, appPort: ${1000 + index} }\n`).join("");
+    expect(() => machines(`  regions: [{ name: eu }]\n  hosts: [{ name: e, address: 10.0.0.1, portOffset: 40000 }]\n  services:\n${many}`)).toThrow(/host e carries \d+ processes of the kind sidecar/);
+  });
+});

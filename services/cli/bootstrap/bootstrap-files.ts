@@ -1,0 +1,58 @@
+import type { FederationDescription } from "#federation/model/federation-description.ts";
+import { planOf } from "../up/described-plan.ts";
+import { applyCommand, placeFiles, resourceText, serviceFiles } from "../up/resource-files.ts";
+import { engineFiles } from "./engine-files.ts";
+import { installScript } from "./install-script.ts";
+import { instructions } from "./instructions.ts";
+import { hostPort, layOutMachines, type MachineLayout } from "./machine-layout.ts";
+import { unitFiles } from "./systemd-units.ts";
+
+/** A file that `atoll bootstrap` writes; nothing in it is secret. */
+export interface BootstrapFile {
+  readonly text: string;
+  readonly isProgram: boolean;
+}
+
+export interface BootstrapOptions {
+  /** Where Atoll is installed on the machines. */
+  readonly home: string;
+  /** The federation's keys are there. */
+  readonly hasKeys: boolean;
+  /** The file itself, to be kept beside what was made of it. */
+  readonly source: string;
+}
+
+/**
+ * Everything that many machines need but keys, by path below the directory that it is written to. Pure.
+ * @throws {ATOLL_USAGE} when the description names no hosts or cannot be laid out on them.
+ */
+export function bootstrapFiles(description: FederationDescription, options: BootstrapOptions): ReadonlyMap<string, BootstrapFile> {
+  const layout = layOutMachines(description, options.home);
+  const plan = planOf(description, "/");
+  const places = placeFiles(plan, layout.addresses);
+  const services = serviceFiles(plan);
+  const files = new Map<string, BootstrapFile>();
+  const add = (path: string, text: string, isProgram = false): void => void files.set(path, { text, isProgram });
+  add("federation.yaml", options.source);
+  add("README.md", instructions(layout, { places, services, hasKeys: options.hasKeys }));
+  add("context.json", contextText(layout));
+  for (const file of [...places, ...services]) add(`resources/${file.name}`, resourceText(file, `Applied by: ${applyCommand(file, `resources/${file.name}`, "atoll --context context.json")}`));
+  for (const machine of layout.machines) {
+    const folder = `hosts/${machine.host.name}`;
+    add(`${folder}/install.sh`, installScript(machine, layout), true);
+    for (const { name, config } of machine.processes) add(`${folder}/config/${name}.json`, `${JSON.stringify(config, null, 2)}\n`);
+    for (const [name, text] of engineFiles(machine, layout, plan)) add(`${folder}/config/${name}`, text);
+    for (const [name, text] of unitFiles(machine)) add(`${folder}/systemd/${name}`, text);
+  }
+  return files;
+}
+
+/** What `atoll --context` reads: where the admin port of each plane is. */
+function contextText({ description, machines }: MachineLayout): string {
+  const planes = description.clusters.map(({ name }) => {
+    const found = machines.flatMap(({ host, processes }) => processes.filter(({ config }) => config["cluster"] === name).map(({ config }) => hostPort(host.address, (config["listen"] as { readonly adminPort: number }).adminPort)));
+    return [name, found[0] ?? ""] as const;
+  });
+  const signers = description.trustDomains.map(({ name, signer }) => [name, signer] as const);
+  return `${JSON.stringify({ admin: "admin-context.json", planes: Object.fromEntries(planes), signers: Object.fromEntries(signers) }, null, 2)}\n`;
+}

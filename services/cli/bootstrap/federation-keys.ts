@@ -1,0 +1,53 @@
+import { execFile } from "node:child_process";
+import { copyFileSync, chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { AtollError } from "#federation/runtime/errors.ts";
+import type { CommandContext } from "../context.ts";
+import type { MachineLayout } from "./machine-layout.ts";
+
+/** What the global plane runs with: all but the root's key, which is for taking offline. */
+const globalKeys = ["federation.json", "federation-root.pem", "federation-authority.pem", "federation-authority.key", "federation-issuing.pem", "federation-issuing.key"] as const;
+
+/** Whether `keysDir` holds a federation's keys. */
+export function hasKeys(keysDir: string): boolean {
+  return existsSync(join(keysDir, "federation.json"));
+}
+
+/**
+ * Makes the federation's keys in `keysDir` (0600) unless they are there, and new certificates for its engines.
+ * @throws {ATOLL_USAGE} when the keys are those of another federation; {ATOLL_PROCESS_FAILED}
+ */
+export async function makeKeys(context: CommandContext, keysDir: string, { description, placement }: MachineLayout): Promise<void> {
+  const isNew = !hasKeys(keysDir);
+  if (!isNew) {
+    const { federation } = JSON.parse(readFileSync(join(keysDir, "federation.json"), "utf8")) as { readonly federation?: unknown };
+    if (federation !== description.trustDomain) throw new AtollError("ATOLL_USAGE", `${keysDir} holds the keys of ${String(federation)}, not of ${description.trustDomain}; choose another --out`);
+  }
+  const args = [join(context.home, "services/global/main.ts"), "init", "--data", keysDir, ...(isNew ? ["--federation", description.trustDomain] : [])];
+  for (const { region, host } of placement.engines) args.push("--engine", `${region}:${placement.hosts.find(({ name }) => name === host)?.address ?? ""}`);
+  await new Promise<void>((resolve, reject) => {
+    execFile(context.node, args, { cwd: context.home, env: { ...context.env } }, (error, _stdout, stderr) => {
+      if (error === null) resolve();
+      else reject(new AtollError("ATOLL_PROCESS_FAILED", `the federation's keys could not be made: ${stderr.trim() || error.message}`));
+    });
+  });
+}
+
+/** Puts into each machine's folder below `hostsDir` the keys that it needs, and no others. */
+export function dealKeys(keysDir: string, hostsDir: string, { machines, placement }: MachineLayout): void {
+  for (const { host, engines } of machines) {
+    const folder = join(hostsDir, host.name);
+    if (host.name === placement.globalHost) for (const name of globalKeys) copySecret(join(keysDir, name), join(folder, "keys"), name);
+    if (engines === undefined) continue;
+    copySecret(join(keysDir, "engines", `${engines.region}.pem`), join(folder, "tls"), "engine.pem");
+    copySecret(join(keysDir, "engines", `${engines.region}.key`), join(folder, "tls"), "engine.key");
+    copySecret(join(keysDir, "engines", "ca.pem"), join(folder, "tls"), "ca.pem");
+  }
+}
+
+function copySecret(source: string, directory: string, name: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const target = join(directory, name);
+  copyFileSync(source, target);
+  chmodSync(target, 0o600);
+}

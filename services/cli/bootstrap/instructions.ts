@@ -1,0 +1,92 @@
+import type { HostDescription } from "#federation/model/federation-description.ts";
+import { applyCommand, type ResourceFile } from "../up/resource-files.ts";
+import { hostPort, type Machine, type MachineLayout, type MachineStage } from "./machine-layout.ts";
+import { unitOf } from "./systemd-units.ts";
+
+/** The README of everything that was written: the steps in their order. Pure. */
+export function instructions(layout: MachineLayout, files: { readonly places: readonly ResourceFile[]; readonly services: readonly ResourceFile[]; readonly hasKeys: boolean }): string {
+  const { description, placement, machines } = layout;
+  const atoll = "npx atoll --context context.json";
+  const global = machines.find(({ host }) => host.name === placement.globalHost);
+  const globalState = `${global?.paths.state ?? ""}/global`;
+  const sections: string[] = [];
+  let number = 0;
+  const step = (title: string, ...text: readonly string[]): void => void sections.push(`## ${++number}. ${title}`, ...text);
+  const apply = (list: readonly ResourceFile[]): string => shell(list.map((file) => applyCommand(file, `resources/${file.name}`, atoll)));
+
+  step(
+    "Copy and install",
+    files.hasKeys
+      ? "`keys/` holds the federation's keys. Take `keys/federation-root.key` offline; running needs it never."
+      : "There are no keys here yet: run `npx atoll bootstrap federation.yaml --out . --init` first. It makes them in `keys/`, and certificates for the engines.",
+    `On every machine: Atoll in \`${global?.paths.home ?? "/opt/atoll"}\` (clone, \`npm ci\`)${placement.engines.length === 0 ? "" : ", and where engines stand a current etcd and nats-server 2.12.6 or newer"}. Then copy each machine's folder and run its script. It starts the engines${placement.engines.length === 0 ? "" : " first, then the global plane"}, and says of the rest which token it waits for.`,
+    shell(["umask 077", ...machines.map(({ host }) => send(host, "."))]),
+  );
+  step(
+    "Reach the global plane",
+    "Treat the file that this fetches as the key that it holds. `context.json` says where each plane's admin port is.",
+    shell([`scp root@${global?.host.address ?? ""}:${globalState}/admin-context.json admin-context.json`, apply(files.places).replace(/^```sh\n|\n```$/g, "")]),
+  );
+  stageStep(step, layout, "signers", "Signers", "The first plane of each trust domain makes its root and authority when it starts.", atoll);
+  stageStep(step, layout, "planes", "The other clusters' planes", "Each enrols with the signer of its trust domain.", atoll);
+  if (files.services.length > 0) step("What is served, and who may see it", apply(files.services));
+  if (description.relationships.length > 0) {
+    step(
+      "Trust between trust domains",
+      "`declare` pins the authorities that the signers have made; a relationship is void until both sides have approved it.",
+      shell([
+        `${atoll} relationship declare federation.yaml`,
+        ...description.relationships.map(({ name, caller, callee }) => `${atoll} relationship approve ${name} --as ${caller.trustDomain} --as ${callee.trustDomain}`),
+      ]),
+    );
+  }
+  stageStep(step, layout, "proxies", "Gateways and sidecars", "An application answers on its port at 127.0.0.1, and calls others through its sidecar's outbound port with their name as `Host`.", atoll);
+  step("See", shell([`${atoll} status`, `${atoll} proxy status`]), ...portLines(machines));
+  step(
+    "Later",
+    "After an edit of `federation.yaml`: `npx atoll bootstrap federation.yaml --out . --init` writes everything anew (keys stay; engines get new certificates, which live 30 days), step 1 brings it to the machines, and the steps after it repeat what is new. `install.sh` says which configuration changed and restarts nothing; etcd takes new certificates by itself, nats-server by `nats-server --signal reload`.",
+  );
+  return `# The federation ${description.trustDomain} on ${machines.length} machines
+
+Written by \`atoll bootstrap\` from \`federation.yaml\`, which lies beside this file. Run the commands here, where \`atoll\` is installed. Tokens work once, for ten minutes at most: make those of a step when you do it.
+
+${sections.join("\n\n")}
+`;
+}
+
+function stageStep(step: (title: string, ...text: readonly string[]) => void, { machines }: MachineLayout, stage: MachineStage, title: string, about: string, atoll: string): void {
+  const concerned = machines.filter(({ processes }) => processes.some((process) => process.stage === stage));
+  if (concerned.length === 0) return;
+  const commands = concerned.flatMap(({ host, processes }) => [
+    `mkdir -p hosts/${host.name}/tokens`,
+    ...processes
+      .filter((process) => process.stage === stage)
+      .flatMap(({ tokens }) => tokens.map(({ file, purpose, cluster }) => `${atoll} token create ${purpose}${cluster === undefined ? "" : ` --cluster ${cluster}`} > hosts/${host.name}/tokens/${file}`)),
+    `${send(host, "tokens")} && rm -r hosts/${host.name}/tokens`,
+  ]);
+  const units = concerned.flatMap(({ host, processes }) => processes.filter((process) => process.stage === stage).map((process) => `\`${unitOf(process)}\` on ${host.name}`));
+  step(title, `${about} This starts ${units.join(", ")}.`, shell(commands));
+}
+
+/** Brings what lies in a machine's folder there, and has its script take it in. */
+function send({ name, address }: HostDescription, what: string): string {
+  const folder = `atoll-${name}`;
+  return `tar -C hosts/${name} -cf - ${what} | ssh root@${address} 'mkdir -p -m 0700 ${folder} && tar -C ${folder} -xf - && sh ${folder}/install.sh'`;
+}
+
+function portLines(machines: readonly Machine[]): readonly string[] {
+  const rows = machines.flatMap(({ host, processes, engines }) => [
+    ...(engines === undefined ? [] : [`| ${host.name} | etcd, nats-server | ${hostPort(host.address, engines.etcdPort)}, ${hostPort(host.address, engines.natsPort)}, ${engines.natsGatewayPort} between nats-servers |`]),
+    ...processes.map(({ name, config }) => `| ${host.name} | ${name} | ${portsOf(config).map(([port, value]) => `${value} ${port}`).join(", ")} |`),
+  ]);
+  return [["| host | process | ports |", "|---|---|---|", ...rows].join("\n")];
+}
+
+function portsOf(config: Readonly<Record<string, unknown>>): readonly (readonly [string, number])[] {
+  const found = (config["listen"] ?? config["ports"] ?? {}) as Readonly<Record<string, unknown>>;
+  return Object.entries(found).flatMap(([name, value]) => (typeof value === "number" ? [[name.replace(/Port$/, ""), value] as const] : []));
+}
+
+function shell(lines: readonly string[]): string {
+  return `\`\`\`sh\n${lines.join("\n")}\n\`\`\``;
+}
