@@ -14,6 +14,7 @@ export interface FederationDescription {
   readonly services: readonly ServiceDescription[];
   readonly relationships: readonly RelationshipDescription[];
   readonly policies: readonly { readonly namespace: string; readonly name: string; readonly spec: TrafficPolicyResourceSpec }[];
+  readonly users: readonly UsersDescription[];
   /** Absent: embedded on one machine, etcd and NATS on many. */
   readonly engines?: EngineKind;
   /** Where things stand; absent when the file names no hosts. */
@@ -74,6 +75,16 @@ export interface RelationshipDescription {
   readonly caller: { readonly trustDomain: TrustDomainName; readonly principals: readonly string[] };
   readonly callee: { readonly trustDomain: TrustDomainName; readonly services: readonly string[] };
   readonly validDays: number;
+}
+
+/** Callers of one region that are played on one machine. */
+export interface UsersDescription {
+  readonly region: RegionId;
+  /** Whose workload their edge is. */
+  readonly cluster: ClusterId;
+  readonly service: { readonly namespace: string; readonly name: string };
+  readonly path: string;
+  readonly ratePerSecond: number;
 }
 
 /** Which machine carries what. */

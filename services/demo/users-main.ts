@@ -1,4 +1,4 @@
-import { integerField, listField, objectField, stringField } from "#federation/runtime/config.ts";
+import { integerField, listField, objectField, optionalField, stringField } from "#federation/runtime/config.ts";
 import { runDemoProcess } from "./demo-process.ts";
 import { endpointField } from "./endpoint-field.ts";
 import { ratePerSecondMax, startUsers, type UsersConfig } from "./users.ts";
@@ -11,6 +11,7 @@ const usersField = objectField({
       region: stringField({ max: 63 }),
       edge: endpointField,
       ratePerSecond: integerField({ min: 1, max: ratePerSecondMax }),
+      target: optionalField(objectField({ host: stringField({ max: 253 }), path: stringField({ max: 1_024 }) })),
     }),
     { min: 1 },
   ),

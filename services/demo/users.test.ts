@@ -17,10 +17,10 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function usersOf(port: number, firstAnswers = 0): Promise<ControlClient> {
+async function usersOf(port: number, firstAnswers = 0, target?: { readonly host: string; readonly path: string }): Promise<ControlClient> {
   const dataDir = mkdtempSync(join(tmpdir(), "atoll-users-"));
   const users = await startUsers(
-    { name: "u", dataDir, groups: [{ region: "eu", edge: { address, port }, ratePerSecond: 200 }], host: "storefront.web", firstAnswers, rampMs: 0, deadlineMs: 2_000 },
+    { name: "u", dataDir, groups: [{ region: "eu", edge: { address, port }, ratePerSecond: 200, ...(target === undefined ? {} : { target }) }], host: "storefront.web", firstAnswers, rampMs: 0, deadlineMs: 2_000 },
     systemClock,
   );
   const client = await openControlClient(join(dataDir, "control.sock"), systemClock);
@@ -48,6 +48,19 @@ async function windows(client: ControlClient): Promise<readonly RequestWindow[]>
 const total = (list: readonly RequestWindow[], of: (window: RequestWindow) => number): number => list.reduce((sum, window) => sum + of(window), 0);
 
 describe("users", () => {
+  it("call one page of somebody else's service, and come though it does not say where it is", async () => {
+    const seen = new Set<string>();
+    const port = await serve(
+      createServer((request, response) => {
+        seen.add(`${request.method} ${request.url} ${request.headers.host}`);
+        response.end("{}");
+      }),
+    );
+    const client = await usersOf(port, 20, { host: "shop.web", path: "/buy" });
+    await expect.poll(async () => total(await windows(client), (window) => window.ok["unknown"] ?? 0), { timeout: 10_000 }).toBeGreaterThan(10);
+    expect([...seen]).toEqual(["GET /buy shop.web"]);
+  });
+
   it("call at their rate, reading pages and checking out, and know which region answered", async () => {
     const seen = new Set<string>();
     const port = await serve(

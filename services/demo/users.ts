@@ -31,6 +31,8 @@ export interface UsersGroup {
   /** The edge sidecar's outbound port. */
   readonly edge: { readonly address: string; readonly port: number };
   readonly ratePerSecond: number;
+  /** One page of a service that nobody here wrote; absent: the storefront's pages. */
+  readonly target?: { readonly host: string; readonly path: string };
 }
 
 /** The name of the control socket in the data directory. */
@@ -67,9 +69,6 @@ const checkout: Page = { method: "POST", path: "/checkout" };
 /** What ten requests in a row ask for. */
 const mix: readonly Page[] = [home, home, home, account, home, home, home, home, checkout, home];
 
-function pageOf(number: number): Page {
-  return mix[number % mix.length] ?? home;
-}
 
 /** How a request ended: where it was served, or why it was not. */
 interface CallEnd {
@@ -179,12 +178,18 @@ class Users {
     let answered = 0;
     const call = async (): Promise<void> => {
       while (answered < firstAnswers && !this.#isStopped && this.#clock.monotonicMs() < untilMs) {
-        const end = await new Promise<CallEnd>((resolve) => this.#call(pageOf(answered), resolve));
-        if (end.servedRegion === this.#group.region) answered++;
+        const end = await new Promise<CallEnd>((resolve) => this.#call(this.#pageOf(answered), resolve));
+        // Whoever answers for somebody else's service need not say where.
+        if (end.servedRegion === this.#group.region || (end.servedRegion !== undefined && this.#group.target !== undefined)) answered++;
         else await new Promise<void>((resolve) => this.#clock.schedule(firstPauseMs, resolve));
       }
     };
     await Promise.all(Array.from({ length: firstCallers }, call));
+  }
+
+  #pageOf(number: number): Page {
+    const { target } = this.#group;
+    return target === undefined ? (mix[number % mix.length] ?? home) : { method: "GET", path: target.path };
   }
 
   #schedule(): void {
@@ -199,7 +204,7 @@ class Users {
     const lateMs = nowMs - this.#tickDueMs;
     if (lateMs > 0) this.#log.noteStall(this.#clock.nowMs(), lateMs);
     if (this.#isStopped) return;
-    while (this.#arrivals.nextMs <= nowMs) this.#send(pageOf(this.#sent++), this.#arrivals.take());
+    while (this.#arrivals.nextMs <= nowMs) this.#send(this.#pageOf(this.#sent++), this.#arrivals.take());
     for (const waiter of this.#waiting) if (this.inFlight.current >= waiter.atLeast) waiter.resolve();
     this.#schedule();
   }
@@ -228,8 +233,9 @@ class Users {
       deadline[Symbol.dispose]();
       onEnd({ servedRegion, reason });
     };
-    const { host, deadlineMs } = this.#config;
-    const { edge } = this.#group;
+    const { deadlineMs } = this.#config;
+    const { edge, target } = this.#group;
+    const host = target?.host ?? this.#config.host;
     const length = page.method === "POST" ? { "content-length": 0 } : {};
     const outgoing = httpRequest(
       { host: edge.address, port: edge.port, agent: this.#agent, method: page.method, path: page.path, headers: { host, ...length }, setHost: false },

@@ -1,6 +1,6 @@
 import { defaultAppPort } from "../federation-description.ts";
 import { isLabel, labelLengthMax } from "../names.ts";
-import { clusterHostsOf, clustersOf, defaultNamespace, instanceNames, regionOfHost, serviceClusters, trustDomainsOf } from "./federation-defaults.ts";
+import { clusterHostsOf, clustersOf, defaultNamespace, edgeCluster, instanceNames, regionOfHost, serviceClusters, trustDomainsOf } from "./federation-defaults.ts";
 import { describeValue, formatPath, type Fault } from "./fault.ts";
 import type { FederationDocument } from "./federation-schema.ts";
 
@@ -25,6 +25,7 @@ export function checkFederation(document: FederationDocument): readonly Fault[] 
   checkNames(document, report);
   checkAppPorts(document, report);
   checkRelations(document, report);
+  checkUsers(document, report);
   checkHosts(document, report);
   return faults;
 }
@@ -140,7 +141,7 @@ function checkNames(document: FederationDocument, report: Report): void {
     const segments = document.spec.clusters === undefined ? ["regions", index, "name"] : ["clusters", index, "name"];
     for (const suffix of ["plane", "gateway"]) take(segments, `${name}-${suffix}`, `cluster ${name}`);
   }
-  for (const [index, { name }] of document.spec.regions.entries()) for (const suffix of ["etcd", "nats"]) take(["regions", index, "name"], `${name}-${suffix}`, `region ${name}`);
+  for (const [index, { name }] of document.spec.regions.entries()) for (const suffix of ["etcd", "nats", "edge"]) take(["regions", index, "name"], `${name}-${suffix}`, `region ${name}`);
   for (const [index, service] of (document.spec.services ?? []).entries()) {
     for (const name of instanceNames(service.name, serviceClusters(document, service))) {
       for (const suffix of ["proxy", "app"]) take(["services", index, "name"], `${name}-${suffix}`, `service ${service.namespace ?? defaultNamespace}/${service.name}`);
@@ -183,6 +184,16 @@ function checkRelations(document: FederationDocument, report: Report): void {
     const { targetRef } = policy;
     expectKnown(["policies", index, "spec", "targetRef", "name"], "service", `${targetRef.namespace}/${targetRef.name}`, serviceIds(document), report);
     if (targetRef.trustDomain === undefined && trustDomains.length > 1) report(["policies", index, "spec", "targetRef"], "no trust domain", `one of ${trustDomains.join(", ")}`);
+  }
+}
+
+function checkUsers(document: FederationDocument, report: Report): void {
+  const { spec } = document;
+  for (const [index, users] of (spec.users ?? []).entries()) {
+    const isKnown = regionNames(spec).includes(users.region) && serviceIds(document).includes(users.service);
+    expectKnown(["users", index, "region"], "region", users.region, regionNames(spec), report);
+    expectKnown(["users", index, "service"], "service", users.service, serviceIds(document), report);
+    if (isKnown && edgeCluster(document, users) === undefined) report(["users", index, "region"], `no cluster of ${users.service}'s trust domain in ${users.region}`, "a region with one");
   }
 }
 

@@ -5,6 +5,7 @@ import type { FederationDocument, FederationDocumentSpec } from "./federation-sc
 export const defaultNamespace = "default";
 const defaultServicePort = 80;
 const defaultValidDays = 90;
+const defaultRatePerSecond = 20;
 /** Kilometres that a packet comes in a millisecond: light in glass makes 200, and cables are half as long again as the great circle. */
 const kilometresPerMs = 133;
 const earthRadiusKilometres = 6_371;
@@ -52,6 +53,15 @@ export function serviceClusters(document: FederationDocument, service: NonNullab
   return clustersOf(document).filter((cluster) => cluster.trustDomain === trustDomain).map(({ name }) => ({ cluster: name }));
 }
 
+/** The cluster in a region of users whose workload their edge can be: one of the trust domain of what they call. Pure. */
+export function edgeCluster(document: FederationDocument, users: { readonly region: RegionId; readonly service: string }): ClusterId | undefined {
+  const clusters = clustersOf(document);
+  const service = (document.spec.services ?? []).find(({ namespace = defaultNamespace, name }) => `${namespace}/${name}` === users.service);
+  const place = service === undefined ? undefined : serviceClusters(document, service)[0]?.cluster;
+  const trustDomain = clusters.find(({ name }) => name === place)?.trustDomain;
+  return clusters.find((cluster) => cluster.region === users.region && cluster.trustDomain === trustDomain)?.name;
+}
+
 /** The name of an instance: cluster and service, and a number from the second one of a cluster on. Pure. */
 export function instanceNames(service: string, instances: readonly { readonly cluster: string }[]): readonly string[] {
   const seen = new Map<string, number>();
@@ -83,6 +93,11 @@ export function describeFederation(document: FederationDocument): FederationDesc
     services,
     relationships: (spec.relationships ?? []).map((relationship) => ({ ...relationship, validDays: relationship.validDays ?? defaultValidDays })),
     policies: (spec.policies ?? []).map(({ namespace, ...policy }) => ({ namespace: namespace ?? defaultNamespace, ...policy })),
+    users: (spec.users ?? []).flatMap((users) => {
+      const cluster = edgeCluster(document, users);
+      const [namespace = "", name = ""] = users.service.split("/");
+      return cluster === undefined ? [] : [{ region: users.region, cluster, service: { namespace, name }, path: users.path ?? "/", ratePerSecond: users.ratePerSecond ?? defaultRatePerSecond }];
+    }),
     ...(spec.engines === undefined ? {} : { engines: spec.engines.kind }),
     ...(placement === undefined ? {} : { placement }),
   };

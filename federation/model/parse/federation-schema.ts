@@ -90,6 +90,20 @@ export const federationSchema = z.strictObject({
     services: z.exactOptional(z.array(serviceSchema).max(listMax.services)),
     relationships: z.exactOptional(z.array(relationshipSchema).max(listMax.entries)),
     policies: z.exactOptional(z.array(z.strictObject({ name: labelSchema, namespace: z.exactOptional(labelSchema).describe("default unless given."), spec: trafficPolicySpecSchema })).max(listMax.services)),
+    users: z
+      .exactOptional(
+        distinctList(
+          z.strictObject({
+            region: regionIdSchema,
+            service: namespacedNameSchema.describe("What they call."),
+            path: z.exactOptional(z.string().max(1_024).regex(/^\/[\x21-\x7e]*$/, "a path that begins with /")).describe("/ unless given."),
+            ratePerSecond: z.exactOptional(z.int().min(1).max(10_000)).describe("20 unless given."),
+          }),
+          listMax.regions,
+          (users) => users.region,
+        ),
+      )
+      .describe("Callers that atoll up plays in a region, for drills to watch. The answers' field x-region says where they come from."),
     engines: z
       .exactOptional(z.strictObject({ kind: z.enum(["embedded", "etcd-nats"]), places: z.exactOptional(distinctList(enginePlaceSchema, listMax.regions, (place) => place.region)) }))
       .describe("SQLite and a hub in one process, or etcd and nats-server in every region. For one machine embedded unless given; many machines have etcd-nats."),

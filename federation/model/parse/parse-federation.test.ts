@@ -111,6 +111,8 @@ describe("a federation's file", () => {
     ["  regions: [{ name: eu }]\n  trustDomain: shop.mesh\n", "found shop.mesh for workloads too"],
     ["  regions: [{ name: eu }]\n  clusters: [{ name: a, exportNamespaces: [] }]\n  services: [{ name: x }]\n", "found nothing of default, the namespace of x"],
     ["  regions: [{ name: eu }]\n  services: [{ name: x, upstreams: [default/y] }]\n", 'found service "default/y", which is not declared, expected one of default/x'],
+    [`${twoRegions}  services: [{ name: x, clusters: [shop-eu] }]\n  users: [{ region: mars, service: default/y }]\n`, 'f.yaml:10:36: spec.users[0].service: found service "default/y"'],
+    [`  regions: [{ name: eu }, { name: us }]\n  clusters: [{ name: a, region: eu }]\n  services: [{ name: x }]\n  users: [{ region: us, service: default/x }]\n`, "spec.users[0].region: found no cluster of default/x's trust domain in us"],
     ["  regions: [{ name: eu }]\n  services: [{ name: a-b, clusters: [eu] }, { name: b, clusters: [eu-a], appPort: 1 }]\n  clusters: [{ name: eu }, { name: eu-a }]\n", "found the process name eu-a-b-proxy"],
   ])("is refused: %j", (spec, message) => expect(faultsIn(spec)).toContain(message));
 

@@ -98,7 +98,7 @@ export function announce(context: CommandContext, topology: Topology, file: Fede
   const around =
     plan.users.length === 0
       ? `${applications} applications, ${count(["app"])} of them started here${count(["relay"]) > 0 ? ", 1 network of delays" : ""}`
-      : `${applications} applications in ${count(["app"])} processes, users of ${plan.users.length} regions in one, 1 network of delays`;
+      : `${applications} applications in ${count(["app"])} processes, users of ${plan.users.length} regions in one${count(["relay"]) > 0 ? ", 1 network of delays" : ""}`;
   const rows: readonly (readonly [string, string])[] = [
     ["regions", plan.regions.map((region) => region.name).join(", ")],
     ["clusters", plan.clusters.map((cluster) => cluster.name).join(", ")],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { behindMs, loadFor, lowerRate } from "./demo-load.ts";
+import { behindMs, loadFor, loadOf, lowerRate } from "./demo-load.ts";
 
 const regions = ["eu-west", "us-east", "ap-south"];
 
@@ -19,6 +19,12 @@ describe("the load of a drill", () => {
 
   it("lets work be short where many call", () => {
     expect(loadFor(520, "eu-west", regions).workMs).toBe(150);
+  });
+
+  it("keeps the shares that a file gives each region's users, and knows nothing of the work behind them", () => {
+    const load = loadOf([{ region: "eu", ratePerSecond: 20 }, { region: "us", ratePerSecond: 10 }, { region: "ap", ratePerSecond: 1 }], 15);
+    expect(Object.fromEntries(load.rates)).toEqual({ eu: 10, us: 5, ap: 1 });
+    expect(load.workMs).toBeUndefined();
   });
 
   it("is lowered in steps, down to where it still shows something", () => {

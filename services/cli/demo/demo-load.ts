@@ -4,8 +4,8 @@ export interface DemoLoad {
   readonly ratePerSecond: number;
   /** Of each region's users, per second. */
   readonly rates: ReadonlyMap<string, number>;
-  /** What the storefront of the region that dies works on a request, ms. */
-  readonly workMs: number;
+  /** What the storefront of the region that dies works on a request, ms; absent where the applications are somebody else's. */
+  readonly workMs?: number;
 }
 
 /** Most users live where it happens. */
@@ -28,7 +28,7 @@ const regionRateMin = 5;
  * The load of a drill in which `region` dies. Requests in flight are rate × time, so a small host reaches their number by a
  * storefront that works longer, not by more requests. Pure.
  */
-export function loadFor(ratePerSecond: number, region: string, regions: readonly string[]): DemoLoad {
+export function loadFor(ratePerSecond: number, region: string, regions: readonly string[]): DemoLoad & { readonly workMs: number } {
   const others = regions.filter((other) => other !== region);
   const homeRate = others.length === 0 ? ratePerSecond : Math.max(regionRateMin, Math.round(ratePerSecond * homeShare));
   const otherRate = others.length === 0 ? 0 : Math.max(regionRateMin, Math.round((ratePerSecond - homeRate) / others.length));
@@ -37,6 +37,12 @@ export function loadFor(ratePerSecond: number, region: string, regions: readonly
     rates: new Map([[region, homeRate], ...others.map((other) => [other, otherRate] as const)]),
     workMs: Math.min(Math.max(Math.round((inFlightAimed * 1_000) / homeRate) - behindMs, workMsMin), workMsMax),
   };
+}
+
+/** A load of users whose shares a file says, in all so many requests per second. Pure. */
+export function loadOf(users: readonly { readonly region: string; readonly ratePerSecond: number }[], ratePerSecond: number): DemoLoad {
+  const written = users.reduce((sum, group) => sum + group.ratePerSecond, 0);
+  return { ratePerSecond, rates: new Map(users.map((group) => [group.region, Math.max(1, Math.round((group.ratePerSecond * ratePerSecond) / written))])) };
 }
 
 /** The next lower rate for a host that does not keep up with this one; undefined when there is none. */

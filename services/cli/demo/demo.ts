@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { sleep } from "#federation/runtime/clock.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import type { CommandContext } from "../context.ts";
@@ -11,9 +11,11 @@ import { bringUp, type RunningFederation } from "../up/bring-up.ts";
 import { endFederation, livingProcesses } from "../up/running.ts";
 import { appsName, usersName } from "../up/planned-process.ts";
 import { setWork } from "./apps-client.ts";
+import { loadFor, loadOf } from "./demo-load.ts";
 import { planForDemo, requireRegion } from "./demo-plan.ts";
 import { runRegionLossDrill, type DrillReport } from "./drill-run.ts";
 import { DrillView, renderReport } from "./drill-view.ts";
+import { sumWindows } from "./request-window.ts";
 import { openUsersClient, type UsersClient } from "./users-client.ts";
 
 export interface DemoOptions {
@@ -38,6 +40,8 @@ const killAfterMs = 15_000;
 const observeBeforeMs = 5_000;
 const inFlightMin = 50;
 const demoOutageMs = 8_000;
+const answersWithinMs = 10_000;
+const answersEveryMs = 100;
 
 /** `atoll demo`, what `npm start` runs: from nothing to the report of a region's death and return. */
 export async function runDemo(context: CommandContext, options: DemoOptions): Promise<number> {
@@ -101,6 +105,8 @@ async function drill(context: CommandContext, running: RunningFederation, parts:
   const view = new DrillView(context.output === "table" ? context.terminal : { ...context.terminal, isInteractive: false, print: context.terminal.note }, parts.region);
   try {
     for (const { region } of plan.users) users.push(await openUsersClient(join(context.dataDir, usersName), region, clock));
+    const isDemo = plan.users.every(({ target }) => target === undefined);
+    if (!isDemo) await requireKnownServers(users, clock, context.signal);
     return await runRegionLossDrill(
       {
         region: parts.region,
@@ -108,8 +114,9 @@ async function drill(context: CommandContext, running: RunningFederation, parts:
         supervisor: running.supervisor,
         users,
         ratePerSecond: parts.rate ?? plan.users.reduce((sum, group) => sum + group.ratePerSecond, 0),
+        loadFor: (rate) => (isDemo ? loadFor(rate, parts.region, plan.users.map(({ region }) => region)) : loadOf(plan.users, rate)),
         setWork: (workMs, signal) => setWork(join(context.dataDir, appsName(parts.region)), workMs, clock, signal),
-        inFlightMin,
+        inFlightMin: isDemo ? inFlightMin : 1,
         outageMs: parts.outageMs,
         hooks: {
           onStep: (step, text) => view.step(step, text),
@@ -122,6 +129,22 @@ async function drill(context: CommandContext, running: RunningFederation, parts:
     );
   } finally {
     for (const client of users) await client[Symbol.asyncDispose]();
+  }
+}
+
+/** Where a request was served is what a drill is about; the demonstration's applications say it, and a user's own may. @throws {ATOLL_DRILL_REFUSED} */
+async function requireKnownServers(users: readonly UsersClient[], clock: Clock, signal: AbortSignal): Promise<void> {
+  const untilMs = clock.monotonicMs() + answersWithinMs;
+  for (const one of users) {
+    for (;;) {
+      await one.refresh(signal);
+      const { ok, okTotal } = sumWindows(one.windows);
+      if (ok["unknown"] !== undefined && ok["unknown"] === okTotal) {
+        throw new AtollError("ATOLL_DRILL_REFUSED", `the answers to ${one.region}'s users do not say where they come from: have the application send the field x-region with what ATOLL_REGION holds`);
+      }
+      if (okTotal > 0 || clock.monotonicMs() > untilMs) break;
+      await sleep(clock, answersEveryMs, signal);
+    }
   }
 }
 

@@ -31,6 +31,10 @@ describe("the guard of a drill", () => {
     expect(drillObjection(users(list), list.length * 100)).toContain(text);
   });
 
+  it("finds no answer too quick or too slow where nobody knows the work", () => {
+    for (const latencyMs of [1, 5_000]) expect(drillObjection([{ region: "eu", windows: windows(3_000, { latencyMs }) }], 3_000)).toBeUndefined();
+  });
+
   it("looks only at the last two seconds", () => {
     expect(drillObjection(users([...windows(3_000, { failed: 1 }), ...windows(3_000).map((window) => ({ ...window, startMs: window.startMs + 3_000 }))]), 6_000)).toBeUndefined();
   });

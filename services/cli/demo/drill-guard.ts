@@ -5,8 +5,8 @@ export interface GuardedUsers {
   readonly region: string;
   /** Oldest first. */
   readonly windows: readonly RequestWindow[];
-  /** How long their requests are worked on, ms. */
-  readonly workMs: number;
+  /** How long their requests are worked on, ms; absent where nobody here knows, and then no answer is too quick or too slow. */
+  readonly workMs?: number;
 }
 
 /** The guard looks at so much of the past, so a drill begins only on a federation that has been healthy that long. Ms. */
@@ -38,10 +38,10 @@ function objectionOf({ region, windows, workMs }: GuardedUsers, sinceMs: number)
   const { sent, ok, okTotal, failed, p50Ms } = sumWindows(windows.filter((window) => window.startMs >= sinceMs));
   if (okTotal === 0 || p50Ms === null) return `nobody answers ${region}'s users`;
   if (failed > 0) return `${failed} requests of ${region}'s users failed`;
-  if (p50Ms < quicknessMin * workMs) return `${region}'s users have no answers yet to requests of ${workMs} ms of work`;
+  if (workMs !== undefined && p50Ms < quicknessMin * workMs) return `${region}'s users have no answers yet to requests of ${workMs} ms of work`;
   if (okTotal < answeredMin * sent) return `${region}'s users have ${okTotal} answers to ${sent} requests so far`;
   const home = ok[region] ?? 0;
   if (home / okTotal < homeRatioMin) return `${okTotal - home} of ${okTotal} answers to ${region}'s users came from elsewhere`;
-  if (p50Ms > slownessMax * workMs + slackMs) return `${region}'s users wait ${Math.round(p50Ms)} ms for ${workMs} ms of work`;
+  if (workMs !== undefined && p50Ms > slownessMax * workMs + slackMs) return `${region}'s users wait ${Math.round(p50Ms)} ms for ${workMs} ms of work`;
   return undefined;
 }

@@ -4,7 +4,7 @@ import { isAtollError } from "#federation/runtime/errors.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { storefrontWorkMs } from "../up/demo-federation.ts";
 import { SupervisorClient } from "../up/supervisor-client.ts";
-import { behindMs } from "./demo-load.ts";
+import { behindMs, loadFor } from "./demo-load.ts";
 import { runRegionLossDrill, type DrillReport, type DrillStep } from "./drill-run.ts";
 import { UsersClient } from "./users-client.ts";
 
@@ -99,6 +99,7 @@ async function drillIn(world: World, ratePerSecond: number): Promise<Outcome> {
       supervisor: world.supervisor(),
       users: regions.map((region) => world.users(region)),
       ratePerSecond,
+      loadFor: (rate) => loadFor(rate, "eu", regions),
       setWork: (workMs) => {
         world.workMs = workMs;
         return Promise.resolve();

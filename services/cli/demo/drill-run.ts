@@ -3,7 +3,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { storefrontWorkMs } from "../up/demo-federation.ts";
 import type { ProcessKind } from "../up/process-spec.ts";
 import type { SupervisorClient } from "../up/supervisor-client.ts";
-import { behindMs, loadFor, lowerRate, type DemoLoad } from "./demo-load.ts";
+import { behindMs, lowerRate, type DemoLoad } from "./demo-load.ts";
 import { drillObjection, healthyForMs, type GuardedUsers } from "./drill-guard.ts";
 import { drillMatrix, scoreDrill, type DrillRecord, type DrillScore, type MatrixRow } from "./drill-score.ts";
 import { sumWindows, type WindowSum } from "./request-window.ts";
@@ -39,7 +39,9 @@ export interface DrillOptions {
   readonly hooks: DrillHooks;
   /** What the users of all regions send in the beginning, per second. */
   readonly ratePerSecond: number;
-  /** Has the storefronts of the region work so long on a request. */
+  /** How the users call when they send so many requests in all. */
+  loadFor(ratePerSecond: number): DemoLoad;
+  /** Has the storefronts of the region work so long on a request; asked only for loads that say how long. */
   setWork(workMs: number, signal: AbortSignal): Promise<void>;
   /** The kill waits for a moment with at least so many requests in flight into the region. */
   readonly inFlightMin: number;
@@ -101,7 +103,7 @@ class RegionLossDrill {
     const home = options.users.find((users) => users.region === options.region);
     if (home === undefined) throw new AtollError("ATOLL_DRILL_REFUSED", `no users live in ${options.region}; there is nothing to watch`);
     this.#home = home;
-    this.#load = this.#loadFor(options.ratePerSecond);
+    this.#load = options.loadFor(options.ratePerSecond);
   }
 
   async run(): Promise<DrillReport> {
@@ -158,7 +160,7 @@ class RegionLossDrill {
     for (;;) {
       const lower = lowerRate(this.#load.ratePerSecond);
       const patienceMs = lower === undefined ? quietWithinMsAtLowest : quietWithinMs;
-      const objection = await this.#objectionAfter(patienceMs + answeredTimes * this.#load.workMs);
+      const objection = await this.#objectionAfter(patienceMs + answeredTimes * (this.#load.workMs ?? 0));
       if (objection === undefined) return;
       if (lower === undefined) {
         const { okTotal } = sumWindows(this.#home.windows.filter((window) => window.startMs >= this.#options.clock.nowMs() - healthyForMs - this.#home.windowMs));
@@ -167,14 +169,17 @@ class RegionLossDrill {
         return;
       }
       hooks.onNote(`this host does not keep up (${objection}): users call less, ${lower} requests/s in all instead of ${this.#load.ratePerSecond}`);
-      await this.#setLoad(this.#loadFor(lower));
+      await this.#setLoad(this.#options.loadFor(lower));
     }
   }
 
   /** Waits until the guard has no objection, so long at most; returns the last one. */
   async #objectionAfter(limitMs: number): Promise<string | undefined> {
     const { clock, users, region } = this.#options;
-    const guarded = (one: UsersClient): GuardedUsers => ({ region: one.region, windows: one.windows, workMs: behindMs + (one.region === region ? this.#load.workMs : storefrontWorkMs) });
+    const guarded = (one: UsersClient): GuardedUsers => {
+      const { workMs } = this.#load;
+      return { region: one.region, windows: one.windows, ...(workMs === undefined ? {} : { workMs: behindMs + (one.region === region ? workMs : storefrontWorkMs) }) };
+    };
     // Answers of the newest window may still be on their way to us.
     const objection = (): string | undefined => drillObjection(users.map(guarded), clock.nowMs() - this.#home.windowMs);
     await this.#watch(() => objection() === undefined, limitMs);
@@ -186,19 +191,17 @@ class RegionLossDrill {
     const { inFlightMin } = this.#options;
     for (let tries = 0; tries < inFlightTriesMax; tries++) {
       if (await this.#home.whenInFlight(inFlightMin, inFlightWithinMs, this.#signal)) return;
-      await this.#setLoad({ ...this.#load, workMs: Math.round(this.#load.workMs * longerRatio) });
+      const { workMs } = this.#load;
+      if (workMs === undefined) return;
+      await this.#setLoad({ ...this.#load, workMs: Math.round(workMs * longerRatio) });
     }
-  }
-
-  #loadFor(ratePerSecond: number): DemoLoad {
-    return loadFor(ratePerSecond, this.#options.region, this.#options.users.map(({ region }) => region));
   }
 
   async #setLoad(load: DemoLoad): Promise<void> {
     const { clock, users } = this.#options;
     if (load.ratePerSecond !== this.#load.ratePerSecond) this.#rateAtMs = clock.nowMs();
     this.#load = load;
-    await this.#options.setWork(load.workMs, this.#signal);
+    if (load.workMs !== undefined) await this.#options.setWork(load.workMs, this.#signal);
     for (const one of users) await one.setRate(load.rates.get(one.region) ?? 1, this.#signal);
   }
 

@@ -41,8 +41,8 @@ export function addUsers(layout: Layout, plan: FederationPlan): void {
   for (const users of plan.users) {
     const cluster = plan.clusters.find((candidate) => candidate.name === users.cluster);
     if (cluster === undefined) throw new Error(`no cluster ${users.cluster}`);
-    const port = addSidecar(layout, cluster, { name: `${users.region}-edge`, namespace: "web", serviceAccount: "edge", diesWithRegion: false, services: [], isEdge: true });
-    groups.push({ region: users.region, edge: { address: localAddress, port }, ratePerSecond: users.ratePerSecond });
+    const port = addSidecar(layout, cluster, { name: `${users.region}-edge`, namespace: users.target?.namespace ?? "web", serviceAccount: "edge", diesWithRegion: false, services: [], isEdge: true });
+    groups.push({ region: users.region, edge: { address: localAddress, port }, ratePerSecond: users.ratePerSecond, ...(users.target === undefined ? {} : { target: { host: users.target.host, path: users.target.path } }) });
   }
   if (groups.length === 0) return;
   layout.add({

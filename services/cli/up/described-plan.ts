@@ -21,7 +21,7 @@ export function planOf(description: FederationDescription, baseDir: string): Fed
     clusters: description.clusters.map((cluster) => ({ ...cluster, isSigner: description.trustDomains.some(({ signer }) => signer === cluster.name) })),
     distances: description.distances,
     workloads: description.services.map((service) => workloadOf(description, service, baseDir)),
-    users: [],
+    users: description.users.map(({ region, cluster, service, path, ratePerSecond }) => ({ region, cluster, ratePerSecond, target: { namespace: service.namespace, host: `${service.name}.${service.namespace}`, path } })),
     relationships: description.relationships,
     policies: description.policies,
   };

@@ -62,7 +62,14 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
         upstreams: z.exactOptional(names),
       }),
     ),
-    users: z.array(z.strictObject({ region: z.string(), cluster: z.string(), ratePerSecond: z.number() })),
+    users: z.array(
+      z.strictObject({
+        region: z.string(),
+        cluster: z.string(),
+        ratePerSecond: z.number(),
+        target: z.exactOptional(z.strictObject({ namespace: z.string(), host: z.string(), path: z.string() })),
+      }),
+    ),
     relationships: z.array(
       z.strictObject({
         name: z.string(),

@@ -68,6 +68,8 @@ export interface UsersPlan {
   /** Whose workload the edge sidecar is. */
   readonly cluster: string;
   readonly ratePerSecond: number;
+  /** What they call; absent: the demonstration's storefront. */
+  readonly target?: { readonly namespace: string; readonly host: string; readonly path: string };
 }
 
 export interface RelationshipPlan {

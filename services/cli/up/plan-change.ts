@@ -31,8 +31,8 @@ export interface ResourceChange {
   readonly isEmpty: boolean;
 }
 
-/** A sidecar or an application may be restarted by itself; everybody rests on the others. */
-const restartable: readonly string[] = ["sidecar", "app"];
+/** A sidecar, an application or the users may be restarted by themselves; everybody rests on the others. */
+const restartable: readonly string[] = ["sidecar", "app", "users"];
 
 /** What becomes of the processes of `before` when `after` is wanted. Pure. */
 export function compareProcesses(before: Topology, after: Topology): ProcessChange {
