@@ -11,7 +11,7 @@ import { demoFederation, withRates } from "./demo-federation.ts";
 import type { EnginePrograms } from "./engine-plan.ts";
 import { readFederationFile, writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import type { FederationPlan } from "./federation-plan.ts";
-import { compareProcesses, compareResources, type ProcessChange } from "./plan-change.ts";
+import { changedForLife, compareProcesses, compareResources, type ProcessChange } from "./plan-change.ts";
 import { checkBlock, findFreeBlock } from "./port-block.ts";
 import { findSupervisor, livingProcesses } from "./running.ts";
 import { StartUp } from "./start-up.ts";
@@ -100,6 +100,8 @@ function refuseOtherKind(known: FederationFile, context: CommandContext, options
   if (options.engines === true && known.engines === undefined) refuse("was made without engines and stays so");
   if (options.source !== undefined && known.source === undefined) refuse("is not of a file");
   if (options.source !== undefined && options.plan !== undefined && options.plan.federation !== known.plan.federation) refuse(`has the trust domain ${known.plan.federation}, which its keys are made for`);
+  const forLife = options.source === undefined || options.plan === undefined ? [] : changedForLife(known.plan, options.plan);
+  if (forLife.length > 0) refuse(`cannot become that: ${forLife.join("; ")}. Give the new one a name of its own`);
 }
 
 /** @throws {ATOLL_FEDERATION_RUNNING} when what runs would have to be restarted under everybody. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
 import { localPlanOf } from "./described-plan.ts";
 import type { FederationPlan } from "./federation-plan.ts";
-import { compareProcesses, compareResources } from "./plan-change.ts";
+import { changedForLife, compareProcesses, compareResources } from "./plan-change.ts";
 import { PortBlock } from "./port-block.ts";
 import { embeddedEngines, layOut, portBlockSize, portCountOf, type Topology } from "./topology.ts";
 import { waysToCall } from "./ways-to-call.ts";
@@ -111,6 +111,15 @@ describe("an edit of a described federation", () => {
     const three = edit(two.replace("{ name: us }", "{ name: us }, { name: ap }"));
     expect(compareProcesses(before, three)).toEqual({ removed: [], restarted: [], needsDown: [] });
     expect(compareProcesses(three, before)).toMatchObject({ needsDown: ["ap-plane is not wanted any more", "ap-gateway is not wanted any more"] });
+  });
+
+  it("leaves each cluster its trust domain, its region and its role", () => {
+    const clusters = (text: string): FederationPlan => plan(`  regions: [{ name: eu }, { name: us }]\n  clusters: [${text}]\n`);
+    const old = clusters("{ name: x, region: eu, trustDomain: a.example }, { name: y, region: us, trustDomain: a.example }");
+    expect(changedForLife(old, old)).toEqual([]);
+    expect(changedForLife(old, clusters("{ name: x, region: eu, trustDomain: a.example }, { name: z, region: us, trustDomain: a.example }"))).toEqual([]);
+    expect(changedForLife(old, clusters("{ name: x, region: us, trustDomain: a.example }, { name: y, region: us, trustDomain: b.example }"))).toEqual(["x is in eu, not in us", "y is of a.example, not of b.example"]);
+    expect(changedForLife(old, clusters("{ name: y, region: us, trustDomain: a.example }, { name: x, region: eu, trustDomain: a.example }"))).toEqual(["x is the signer of a.example", "y is not the signer of a.example"]);
   });
 
   it("tells relationships that are new, that changed and that went", () => {

@@ -55,6 +55,22 @@ function sameProcess(a: PlannedProcess, b: PlannedProcess): boolean {
   return JSON.stringify([a.spec, a.config, a.configText]) === JSON.stringify([b.spec, b.config, b.configText]);
 }
 
+/**
+ * What an edit may not change at all, in words: planes hold keys that were made for their trust domain, region and role,
+ * so another one of these is another cluster. Pure.
+ */
+export function changedForLife(before: FederationPlan, after: FederationPlan): readonly string[] {
+  return before.clusters.flatMap((old) => {
+    const now = after.clusters.find(({ name }) => name === old.name);
+    if (now === undefined) return [];
+    return [
+      ...(now.trustDomain === old.trustDomain ? [] : [`${old.name} is of ${old.trustDomain}, not of ${now.trustDomain}`]),
+      ...(now.region === old.region ? [] : [`${old.name} is in ${old.region}, not in ${now.region}`]),
+      ...(now.isSigner === old.isSigner || now.trustDomain !== old.trustDomain ? [] : [`${old.name} is ${old.isSigner ? "the" : "not the"} signer of ${old.trustDomain}`]),
+    ];
+  });
+}
+
 /** What becomes of the resources; without `before`, everything is new. Pure. */
 export function compareResources(before: Topology | undefined, after: Topology): ResourceChange {
   const old = before === undefined ? new Map<string, PlacedText>() : resourcesOf(before);

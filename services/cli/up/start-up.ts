@@ -111,8 +111,8 @@ export class StartUp {
     const names = members.map(({ spec }) => spec.name);
     const states = new Map((await supervisor.list(context.signal)).map((view) => [view.name, view.state]));
     const dead = members.filter(({ spec }) => states.get(spec.name) !== "running");
-    if (members.length === 0) return;
-    progress.step(`starting ${what} (${members.length} process${members.length === 1 ? "" : "es"})`);
+    if (dead.length === 0) return;
+    progress.step(`starting ${what} (${dead.length} process${dead.length === 1 ? "" : "es"})`);
     for (const planned of dead) if (states.get(planned.spec.name) !== "starting") await this.#giveTokens(planned);
     await supervisor.add(dead.map(({ spec }) => spec), context.signal);
     await supervisor.waitReady(names, stageWithinMs, context.signal);

@@ -15,7 +15,7 @@ is_system() { [ "$(id -u)" = 0 ]; }
 has_systemd() { is_system && [ -d /run/systemd/system ]; }
 user() {
   if is_system && ! id atoll >/dev/null 2>&1; then
-    useradd --system --home-dir "$state" --shell /usr/sbin/nologin atoll
+    useradd --system --user-group --home-dir "$state" --shell /usr/sbin/nologin atoll
   fi
 }
 own() { if is_system; then chown atoll:atoll "$1"; fi; }
