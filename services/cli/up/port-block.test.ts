@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
 import { portOwner } from "#federation/runtime/listen.ts";
-import { checkBlock, findFreeBlock, isFree, PortBlock } from "./port-block.ts";
+import { checkBlock, checkPort, findFreeBlock, isFree, PortBlock } from "./port-block.ts";
 
 async function listening<T>(run: (port: number) => Promise<T>): Promise<T> {
   const server = createServer();
@@ -24,6 +24,13 @@ describe("ports", () => {
     const base = await findFreeBlock("somebody", 50);
     expect(await isFree(base)).toBe(true);
     expect(await isFree(base + 49)).toBe(true);
+  });
+
+  it("on which an application is to listen are asked for one by one", async () => {
+    await listening(async (port) => {
+      await expect(checkPort(port, "web/hello")).rejects.toMatchObject({ code: "ATOLL_PORT_TAKEN", message: expect.stringContaining(`port ${port}, on which web/hello is to listen, is in use`) as string });
+    });
+    await expect(checkPort(await findFreeBlock("nobody", 1), "web/hello")).resolves.toBeUndefined();
   });
 
   it("that are taken are named, with who took them where the system tells", async () => {

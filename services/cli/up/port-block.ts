@@ -71,6 +71,12 @@ export async function checkBlock(base: number, size: number): Promise<void> {
   throw new AtollError("ATOLL_PORT_TAKEN", `port ${taken} is in use by ${by}; ports ${base} to ${base + size - 1} are needed`, { details: { port: taken } });
 }
 
+/** @throws {ATOLL_PORT_TAKEN} when somebody listens already where `who` is to listen. */
+export async function checkPort(port: number, who: string): Promise<void> {
+  if (await isFree(port)) return;
+  throw new AtollError("ATOLL_PORT_TAKEN", `port ${port}, on which ${who} is to listen, is in use by ${portOwner(port) ?? "another process"}`, { details: { port } });
+}
+
 /** The first port of the block on which somebody listens. */
 async function firstTaken(base: number, size: number): Promise<number | undefined> {
   for (let port = base; port < base + size; port++) {

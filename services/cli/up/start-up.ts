@@ -14,6 +14,7 @@ import { engineCertificates } from "./engine-plan.ts";
 import { writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import type { ProcessChange, ResourceChange } from "./plan-change.ts";
 import type { PlannedProcess, Stage, TokenNeed } from "./planned-process.ts";
+import { checkPort } from "./port-block.ts";
 import { approveRelationship, pinnedRelationships } from "./relate.ts";
 import { placeFiles, resourcesDir, serviceFiles, writeResourceFile, type ResourceFile } from "./resource-files.ts";
 import { sidecarsWarm } from "./sidecars-warm.ts";
@@ -113,6 +114,10 @@ export class StartUp {
     const dead = members.filter(({ spec }) => states.get(spec.name) !== "running");
     if (dead.length === 0) return;
     progress.step(`starting ${what} (${dead.length} process${dead.length === 1 ? "" : "es"})`);
+    for (const { spec } of dead) {
+      // Whoever listens there now would be taken for the program that cannot.
+      if (spec.isGroup === true && spec.readyPort !== undefined && !states.has(spec.name)) await checkPort(spec.readyPort, spec.name);
+    }
     for (const planned of dead) if (states.get(planned.spec.name) !== "starting") await this.#giveTokens(planned);
     await supervisor.add(dead.map(({ spec }) => spec), context.signal);
     await supervisor.waitReady(names, stageWithinMs, context.signal);
