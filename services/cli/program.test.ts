@@ -53,6 +53,29 @@ describe("bad arguments", () => {
   });
 });
 
+describe("a federation's file", () => {
+  const spec = "apiVersion: atoll.dev/v1alpha1\nkind: Federation\nmetadata: { name: f }\nspec:\n  regions: [{ name: eu }]\n";
+  const given = (text: string): string => {
+    const file = join(directory, "federation.yaml");
+    writeFileSync(file, spec + text);
+    return file;
+  };
+
+  it.each([
+    ["  serices: []\n", ["up"], "federation.yaml:6:3: spec.serices: found an unknown field"],
+    ["  services: [{ name: x, command: [x], directory: nowhere }]\n", ["up"], "the command of default/x is to run in"],
+    ["", ["up", "--rate", "20"], "--rate is for the demonstration's users"],
+    ["  engines: { kind: embedded }\n", ["up", "--engines", "etcd,nats"], "spec.engines.kind: embedded"],
+    ["", ["bootstrap", "--out", "nowhere"], "spec.hosts says where things stand"],
+    ["  region: x\n", ["bootstrap", "--out", "nowhere"], "federation.yaml:6:3: spec.region"],
+  ])("that says %j is refused by %j with exit code 2", (text, args, message) => {
+    const { code, err, out } = atoll(...args, given(text));
+    expect(err).toContain(message);
+    expect(code).toBe(2);
+    expect(out).toBe("");
+  });
+});
+
 describe("a federation that is not there", () => {
   it("is named with its code and what to do, with exit code 1", () => {
     const { code, err } = atoll("status");

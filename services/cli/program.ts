@@ -1,4 +1,4 @@
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
@@ -14,8 +14,7 @@ import { runApprove, runDeclare, runTokenCreate, type TokenCreateOptions } from 
 import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
 import { parseLifeSeconds } from "./life-seconds.ts";
-import { readFederation } from "./described-federation.ts";
-import { localPlanOf } from "./up/described-plan.ts";
+import { readFederation, readLocalPlan } from "./described-federation.ts";
 import { defaultFederationName, type CommandContext, type OutputFormat } from "./context.ts";
 
 /** The flags that every command has. */
@@ -89,14 +88,14 @@ function parseEngines(text: string): boolean {
 /** `name` stands for --name where that is not given. */
 type Run = (action: (context: CommandContext) => Promise<number>, name?: string) => Promise<void>;
 
-/** @throws {ATOLL_USAGE} for options that contradict the file; whatever `readFederation` throws. */
+/** @throws {ATOLL_USAGE} for options that contradict the file; whatever `readFederation` and `readLocalPlan` throw. */
 function upWith(file: string, options: UpOptions): { readonly name: string; readonly options: UpOptions } {
   if (options.rate !== undefined) throw new AtollError("ATOLL_USAGE", "--rate is for the demonstration's users; a federation of a file has none");
   const description = readFederation(file);
   if (options.engines === true && description.engines === "embedded") throw new AtollError("ATOLL_USAGE", `--engines etcd,nats, though ${file} says spec.engines.kind: embedded`);
   const source = resolve(file);
   const engines = options.engines === true || description.engines === "etcd-nats" ? { engines: true } : {};
-  return { name: description.name, options: { ...options, ...engines, described: { source, plan: localPlanOf(description, dirname(source)) } } };
+  return { name: description.name, options: { ...options, ...engines, described: { source, plan: readLocalPlan(description, source) } } };
 }
 
 function addLifecycle(program: Command, run: Run): void {
