@@ -19,9 +19,27 @@ export interface PlaneDirectory {
   readonly plan?: FederationPlan;
 }
 
+/** Where `up` writes what `--context` reads, for programs that know no federation of this machine by its name. */
+export const planeFileName = "context.json";
+
+/** The content of that file: the planes of `topology`, by the admin context beside it. Pure. */
+export function planeFileText(topology: Topology): string {
+  const { clusters } = topology.plan;
+  const planes = Object.fromEntries(clusters.map(({ name }) => [name, serverIn(topology, name)]));
+  const signers = Object.fromEntries(clusters.filter(({ isSigner }) => isSigner).map(({ trustDomain, name }) => [trustDomain, name]));
+  return `${JSON.stringify({ admin: "global/admin-context.json", planes, signers }, null, 2)}\n`;
+}
+
+/** `host:port` of a cluster's local admin API, or of the global plane's. */
+function serverIn({ processes }: Topology, owner: string): string {
+  const name = owner === "global" ? owner : planeName(owner);
+  const listen = processes.find(({ spec }) => spec.name === name)?.config["listen"] as { readonly [name: string]: number | string } | undefined;
+  return `${String(listen?.["address"])}:${String(listen?.[owner === "global" ? "apiPort" : "adminPort"])}`;
+}
+
 /** The planes of a federation on this machine. */
 export function localDirectory(dataDir: string, topology: Topology): PlaneDirectory {
-  const { plan, processes } = topology;
+  const { plan } = topology;
   return {
     plan,
     clusters: plan.clusters.map((cluster) => cluster.name),
@@ -32,11 +50,7 @@ export function localDirectory(dataDir: string, topology: Topology): PlaneDirect
         throw new AtollError("ATOLL_FEDERATION_NOT_RUNNING", `there is no admin context in ${dataDir}`, { cause });
       }
     },
-    serverOf: (owner) => {
-      const name = owner === "global" ? owner : planeName(owner);
-      const listen = processes.find(({ spec }) => spec.name === name)?.config["listen"] as { readonly [name: string]: number | string } | undefined;
-      return `${String(listen?.["address"])}:${String(listen?.[owner === "global" ? "apiPort" : "adminPort"])}`;
-    },
+    serverOf: (owner) => serverIn(topology, owner),
     signerOf: (trustDomain) => plan.clusters.find((cluster) => cluster.trustDomain === trustDomain && cluster.isSigner)?.name,
   };
 }

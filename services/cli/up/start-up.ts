@@ -5,7 +5,7 @@ import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { parseClusterId } from "#federation/model/names.ts";
 import type { CommandContext } from "../context.ts";
-import { localDirectory } from "../plane-directory.ts";
+import { localDirectory, planeFileName, planeFileText } from "../plane-directory.ts";
 import { Planes } from "../planes.ts";
 import type { Progress } from "../terminal.ts";
 import { appsAnswer } from "./app-answers.ts";
@@ -53,6 +53,7 @@ export class StartUp {
     for (const planned of topology.processes) {
       if (planned.configFile !== undefined) writeSecretFile(planned.configFile, planned.configText ?? `${JSON.stringify(planned.config, null, 2)}\n`);
     }
+    writeSecretFile(join(dataDir, planeFileName), planeFileText(topology));
     await this.#makeKeys();
     await this.#endUnwanted();
     if (file.engines !== undefined) await this.#start("engines", "etcd and NATS");
