@@ -5,7 +5,7 @@ import { compileCache } from "./e2e/harness/compile-cache.ts";
 const env = { NODE_COMPILE_CACHE: compileCache };
 
 // `unit` needs nothing but Node and stays under a minute. `engines` runs the contract suites on real
-// etcd and NATS, `scenarios` runs real processes; both run in sequence so that timings are their own.
+// etcd and NATS, `scenarios` runs real processes; both run in sequence so that timings are their own. `containers` does where a container engine answers.
 export default defineConfig({
   test: {
     // One worker fewer than processors, the default, is one on two of them.
@@ -36,6 +36,15 @@ export default defineConfig({
           include: ["e2e/scenarios/**/*.test.ts"],
           testTimeout: 240_000,
           hookTimeout: 240_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: "containers",
+          include: ["e2e/containers/**/*.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
           fileParallelism: false,
         },
       },

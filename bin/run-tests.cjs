@@ -7,7 +7,7 @@ const path = require("node:path");
 
 const root = path.join(__dirname, "..");
 const node = path.join(root, "node_modules", "node", "bin", "node");
-const projects = ["unit", "engines", "scenarios"];
+const projects = ["unit", "engines", "scenarios", "containers"];
 
 /** Runs one project; returns its counts. A project that could not run at all counts as one failure. */
 function runProject(project, directory) {

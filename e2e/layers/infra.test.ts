@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -51,6 +51,13 @@ describe("the example in infra/", () => {
     const started = matching(/systemd\//).flatMap((path) => [...readFileSync(path, "utf8").matchAll(/\/opt\/atoll\/(\S+\.ts)/g)].map((match) => match[1] ?? ""));
     expect(new Set(started).size).toBe(3);
     for (const path of new Set(started)) expect(readFileSync(join(root, path), "utf8")).toContain("runProcess(");
+  });
+
+  it("starts programs that are there from an image too", () => {
+    const entrypoint = readFileSync(join(root, "infra/images/entrypoint"), "utf8");
+    const started = [...entrypoint.matchAll(/exec node (?:--\S+ )*(\S+\.ts)/g)].map((match) => match[1] ?? "");
+    expect(started).toEqual(["services/global/main.ts", "services/cluster/main.ts", "proxy/main.ts", "services/bus/main.ts", "services/cli/main.ts"]);
+    for (const path of started) expect(existsSync(join(root, path)), path).toBe(true);
   });
 
   it("has scripts that a plain shell can read", () => {

@@ -1,3 +1,4 @@
+import { hardening } from "./systemd-hardening.ts";
 import type { Machine, MachinePaths, MachineProcess, MachineProgram } from "./machine-layout.ts";
 
 /** Where Debian's packages put the engines. */
@@ -12,8 +13,8 @@ export function unitOf({ program, name }: Pick<MachineProcess, "program" | "name
 export function unitFiles({ paths, processes, engines }: Machine): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
   if (engines !== undefined) {
-    files.set("atoll-etcd.service", unit(paths, { description: "etcd for Atoll", start: `${enginePrograms.etcd} $ETCD_ARGS`, service: [`EnvironmentFile=${paths.config}/etcd.env`] }));
-    files.set("atoll-nats.service", unit(paths, { description: "nats-server for Atoll", start: `${enginePrograms.natsServer} -c ${paths.config}/nats.conf` }));
+    files.set("atoll-etcd.service", unit(paths, { description: "etcd for Atoll", start: `${enginePrograms.etcd} $ETCD_ARGS`, service: [`EnvironmentFile=${paths.config}/etcd.env`], compilesCode: false }));
+    files.set("atoll-nats.service", unit(paths, { description: "nats-server for Atoll", start: `${enginePrograms.natsServer} -c ${paths.config}/nats.conf`, service: ["# Its codes of an orderly end on SIGTERM.", "SuccessExitStatus=1 143"], compilesCode: false }));
   }
   for (const program of ["global", "cluster", "proxy"] as const) {
     if (processes.some((process) => process.program === program)) files.set(program === "global" ? "atoll-global.service" : `atoll-${program}@.service`, programUnit(paths, program));
@@ -28,16 +29,16 @@ function programUnit(paths: MachinePaths, program: MachineProgram): string {
   const service = [`Environment=NODE_COMPILE_CACHE=${paths.cache}`];
   switch (program) {
     case "global":
-      return unit(paths, { description: "Atoll global plane", after: engineUnits, start: `${node} ${paths.home}/services/global/main.ts run --config ${paths.config}/global.json`, service });
+      return unit(paths, { description: "Atoll global plane", after: engineUnits, start: `${node} ${paths.home}/services/global/main.ts run --config ${paths.config}/global.json`, service, compilesCode: true });
     case "cluster":
-      return unit(paths, { description: "Atoll cluster plane %i", after: engineUnits, start: `${node} ${paths.home}/services/cluster/main.ts run --config ${paths.config}/%i.json`, service });
+      return unit(paths, { description: "Atoll cluster plane %i", after: engineUnits, start: `${node} ${paths.home}/services/cluster/main.ts run --config ${paths.config}/%i.json`, service, compilesCode: true });
     case "proxy":
       break;
   }
-  return unit(paths, { description: "Atoll proxy %i", start: `${node} --max-semi-space-size=4 ${paths.home}/proxy/main.ts --config ${paths.config}/%i.json`, service });
+  return unit(paths, { description: "Atoll proxy %i", start: `${node} --max-semi-space-size=4 ${paths.home}/proxy/main.ts --config ${paths.config}/%i.json`, service, compilesCode: true });
 }
 
-function unit(paths: MachinePaths, options: { readonly description: string; readonly after?: string; readonly start: string; readonly service?: readonly string[] }): string {
+function unit(paths: MachinePaths, options: { readonly description: string; readonly after?: string; readonly start: string; readonly service?: readonly string[]; readonly compilesCode: boolean }): string {
   const after = ["network-online.target", options.after].filter((word) => word !== undefined).join(" ");
   return `[Unit]
 Description=${options.description}
@@ -51,12 +52,7 @@ Restart=always
 RestartSec=1
 TimeoutStopSec=20
 LimitNOFILE=1048576
-UMask=0077
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-ReadWritePaths=${paths.state} ${paths.cache}
+${hardening({ writable: [paths.state, paths.cache], compilesCode: options.compilesCode }).join("\n")}
 
 [Install]
 WantedBy=multi-user.target
