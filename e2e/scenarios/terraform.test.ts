@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildProvider } from "../../terraform/build-provider.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import { globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import { eventually } from "../harness/eventually.ts";
 import { InProcessPlanes } from "../harness/in-process-planes.ts";
 import { findTerraform, TerraformRun } from "../harness/terraform.ts";
 
@@ -310,6 +312,45 @@ output "port" {
     expect((await main.mustRun("state", "pull")).out).not.toMatch(/atoll_join_token|"token"/);
     main.write("data.tf", "");
     await main.apply();
+  });
+
+  it("relates two teams by the module, each approving in a state of its own", async () => {
+    const modules = join(import.meta.dirname, "..", "..", "terraform", "modules");
+    await main.mustRun("fmt", "-check", "-recursive", modules);
+    const ofTeam = (body: string): TerraformRun => {
+      const run = open();
+      run.write("main.tf", `${head}${body}`);
+      return run;
+    };
+    using shop = ofTeam(`
+module "second" {
+  source      = ${JSON.stringify(join(modules, "relationship"))}
+  name        = "second"
+  caller      = { trust_domain = "shop.example", principals = ["*"] }
+  callee      = { trust_domain = "pay.example", services = ["core/payments"] }
+  valid_until = "2099-01-01T00:00:00Z"
+  approve_as  = ["shop.example"]
+}
+`);
+    using pay = ofTeam(`
+data "atoll_relationship" "second" {
+  name = "second"
+}
+
+resource "atoll_relationship_approval" "ours" {
+  relationship = data.atoll_relationship.second.name
+  generation   = data.atoll_relationship.second.generation
+  trust_domain = "pay.example"
+}
+`);
+    for (const team of [shop, pay]) {
+      await team.init();
+      await team.apply();
+      expect(await team.plannedChanges()).toEqual([]);
+    }
+    using admin = planes.admin();
+    await eventually("both have approved", async () => (await admin.call(globalRoutes.status, {}, signal)).body.relationships.some(({ name, state }) => name === "second" && state === "active"));
+    for (const team of [pay, shop]) await team.mustRun("destroy", "-auto-approve", "-input=false", "-no-color");
   });
 
   it("leaves nothing behind when everything is destroyed", async () => {
