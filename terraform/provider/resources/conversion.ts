@@ -2,15 +2,14 @@ import { isDeepStrictEqual } from "node:util";
 import { apiVersion, type Resource } from "#federation/model/resource.ts";
 import { isObject, textOf, unknown, type CtyObject, type CtyValue } from "../cty/values.ts";
 import type { Attribute, AttributeType } from "../schema/attributes.ts";
-import { isOfCluster, keyAttributes, resourceSchema, writtenAttributes, type KindRow } from "./kinds.ts";
+import { isOfCluster, resourceSchema, type KindRow } from "./kinds.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** The resource that a configuration or a plan means, as JSON; what is null or unknown is left out. Pure. */
 export function toResource(row: KindRow, value: CtyObject): Json {
-  const spec = toJson(row.schema.properties.spec.properties === undefined ? [] : writtenAttributes(row).filter(({ name }) => name !== "labels"), value);
-  const metadata = toJson([...keyAttributes(row).filter(({ name }) => name !== "cluster"), ...writtenAttributes(row).filter(({ name }) => name === "labels")], value);
-  return { apiVersion, kind: row.kind, metadata, spec };
+  const metadata = toJson([...row.keys.filter(({ name }) => name !== "cluster"), ...row.labels], value);
+  return { apiVersion, kind: row.kind, metadata, spec: toJson(row.spec, value) };
 }
 
 function toJson(attributes: readonly Attribute[], value: CtyObject): Json {
@@ -39,7 +38,7 @@ export function toState(row: KindRow, resource: Resource, { cluster, written }: 
   const { metadata, spec } = resource;
   const source = { ...spec, ...(metadata.labels === undefined ? {} : { labels: metadata.labels }) };
   const keys = { name: metadata.name, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }), ...(isOfCluster(row) ? { cluster: cluster ?? "" } : {}) };
-  return { ...fromJson(writtenAttributes(row), source, written), ...keys, id: idOf(row, keys), generation: metadata.generation ?? null };
+  return { ...fromJson([...row.labels, ...row.spec], source, written), ...keys, id: idOf(row, keys), generation: metadata.generation ?? null };
 }
 
 function fromJson(attributes: readonly Attribute[], json: Json, written: CtyObject | undefined): CtyObject {
@@ -59,17 +58,16 @@ function valueFromJson(type: AttributeType, json: unknown, { written, serverDefa
 
 /** `[cluster/][namespace/]name`. */
 export function idOf(row: KindRow, keys: CtyObject): string {
-  return keyAttributes(row)
+  return row.keys
     .map(({ name }) => textOf(keys[name]) ?? "")
     .join("/");
 }
 
 /** The keys that an id names; undefined when it has another number of parts. */
 export function keysOf(row: KindRow, id: string): CtyObject | undefined {
-  const attributes = keyAttributes(row);
   const parts = id.split("/");
-  if (parts.length !== attributes.length || parts.includes("")) return undefined;
-  return Object.fromEntries(attributes.map(({ name }, at) => [name, parts[at] ?? ""]));
+  if (parts.length !== row.keys.length || parts.includes("")) return undefined;
+  return Object.fromEntries(row.keys.map(({ name }, at) => [name, parts[at] ?? ""]));
 }
 
 /** A state of which only the keys are known: what an import begins with. */

@@ -8,7 +8,7 @@ import { requiredText, textOf, type CtyObject } from "../cty/values.ts";
 import type { ManagedResource, Private, Remembered } from "../managed.ts";
 import type { ProviderPlanes } from "../planes.ts";
 import { emptyState, keysOf, toResource, toState } from "./conversion.ts";
-import { isOfCluster, keyAttributes, resourceSchema, writtenAttributes, type KindRow } from "./kinds.ts";
+import { isOfCluster, resourceSchema, type KindRow } from "./kinds.ts";
 import { validateResource } from "./validate.ts";
 
 /** How often a write is tried when only what the server fills has changed since it was read. */
@@ -16,7 +16,7 @@ const writeTriesMax = 5;
 
 /** A kind of the model as a resource of Terraform's. */
 export function kindResource(row: KindRow): ManagedResource {
-  const keys = keyAttributes(row).map(({ name }) => name);
+  const keys = row.keys.map(({ name }) => name);
   const clusterOf = (value: CtyObject): string | undefined => (isOfCluster(row) ? requiredText(value, "cluster") : undefined);
   const clientOf = (value: CtyObject, planes: ProviderPlanes): AdminClient => planes.of(clusterOf(value));
   const pathOf = (value: CtyObject): ResourcePath => ({ name: requiredText(value, "name"), ...(keys.includes("namespace") ? { namespace: requiredText(value, "namespace") } : {}) });
@@ -98,7 +98,7 @@ function memoryOf({ metadata }: Resource): Private {
 function isSame(row: KindRow, one: Resource, other: Resource): boolean {
   const plain = (resource: Resource): unknown => {
     const state = toState(row, resource, { cluster: undefined, written: undefined });
-    return Object.fromEntries(writtenAttributes(row).map(({ name }) => [name, state[name]]));
+    return Object.fromEntries([...row.labels, ...row.spec].map(({ name }) => [name, state[name]]));
   };
   return isDeepStrictEqual(plain(one), plain(other));
 }

@@ -9,8 +9,8 @@ import type { Attribute } from "../schema/attributes.ts";
 import { attributesOf, type JsonSchema } from "../schema/from-json-schema.ts";
 import type { Schema } from "../schema/to-proto.ts";
 
-/** One kind of the model as a resource and a data source of Terraform's. */
-export interface KindRow {
+/** What is said of one kind here; the rest is the model's. */
+interface KindDefinition {
   readonly kind: Kind;
   readonly typeName: string;
   readonly description: string;
@@ -20,8 +20,17 @@ export interface KindRow {
   readonly replace?: readonly string[];
 }
 
+/** One kind of the model as a resource and a data source of Terraform's. */
+export interface KindRow extends KindDefinition {
+  /** By which a resource is found: where it is kept, and its names, the namespace first, as in `namespace/name`. */
+  readonly keys: readonly Attribute[];
+  /** What a user writes besides. */
+  readonly labels: readonly Attribute[];
+  readonly spec: readonly Attribute[];
+}
+
 /** A further kind of the model is a row here. */
-export const kindRows: readonly KindRow[] = [
+const definitions: readonly KindDefinition[] = [
   { kind: "Region", typeName: "atoll_region", description: "A place where things fail together.", schema: regionSchema },
   {
     kind: "Cluster",
@@ -42,23 +51,23 @@ export const kindRows: readonly KindRow[] = [
 ];
 
 /** The attribute that says at which cluster's plane a resource is kept. */
-export const clusterAttribute: Attribute = { name: "cluster", field: "cluster", type: { kind: "string" }, use: "required", description: "The cluster whose plane keeps it." };
+const clusterAttribute: Attribute = { name: "cluster", field: "cluster", type: { kind: "string" }, use: "required", description: "The cluster whose plane keeps it." };
+
+/** Every kind, with its attributes made once. */
+export const kindRows: readonly KindRow[] = definitions.map((definition) => {
+  const metadata = attributesOf(definition.schema.properties.metadata);
+  const names = metadata.filter(({ field }) => field === "name" || field === "namespace").toReversed();
+  return {
+    ...definition,
+    keys: [...(isOfCluster(definition) ? [clusterAttribute] : []), ...names],
+    labels: metadata.filter(({ field }) => field === "labels"),
+    spec: attributesOf(definition.schema.properties.spec),
+  };
+});
 
 /** Whether a kind is kept by the clusters' planes, each its own. */
-export function isOfCluster({ kind }: KindRow): boolean {
+export function isOfCluster({ kind }: Pick<KindRow, "kind">): boolean {
   return kindInfos[kind].owner === "cluster";
-}
-
-/** The attributes of a kind by which a resource is found: where it is kept, and its names. */
-export function keyAttributes(row: KindRow): readonly Attribute[] {
-  const named = attributesOf(row.schema.properties.metadata).filter(({ field }) => field === "name" || field === "namespace");
-  // The namespace first, as in `namespace/name`.
-  return [...(isOfCluster(row) ? [clusterAttribute] : []), ...named.toReversed()];
-}
-
-/** The attributes of a kind that a user writes, besides its keys. */
-export function writtenAttributes({ schema }: KindRow): readonly Attribute[] {
-  return [...attributesOf(schema.properties.metadata).filter(({ field }) => field === "labels"), ...attributesOf(schema.properties.spec)];
 }
 
 const id: Attribute = { name: "id", field: "id", type: { kind: "string" }, use: "computed", description: "`name`, `namespace/name`, or either behind `cluster/`: also what it is imported by." };
@@ -66,13 +75,13 @@ const generation: Attribute = { name: "generation", field: "generation", type: {
 
 /** The schema of a kind's resource. */
 export function resourceSchema(row: KindRow): Schema {
-  return { description: row.description, attributes: [...keyAttributes(row), ...writtenAttributes(row), id, generation] };
+  return { description: row.description, attributes: [...row.keys, ...row.labels, ...row.spec, id, generation] };
 }
 
 /** The schema of a kind's data source: keys are given, everything else is read. */
 export function dataSourceSchema(row: KindRow): Schema {
   const read = (attribute: Attribute): Attribute => ({ ...attribute, use: "computed", type: readOnly(attribute.type) });
-  return { description: row.description, attributes: [...keyAttributes(row), ...writtenAttributes(row).map(read), id, generation] };
+  return { description: row.description, attributes: [...row.keys, ...[...row.labels, ...row.spec].map(read), id, generation] };
 }
 
 function readOnly(type: Attribute["type"]): Attribute["type"] {
