@@ -13,16 +13,9 @@ const roundsMin = 2;
 /** A queue that no oldest ticket waits longer in than this share of a request's own time is a burst, and no overload. */
 const targetRatio = 0.5;
 const targetMsMax = 100;
-/** The delay must have been above target for this many targets without a break, and not less than CoDel's 100 ms … */
+/** The delay must have been above target for this many targets without a break, and not less than CoDel's 100 ms. */
 const intervalTargets = 10;
 const intervalMsMin = 100;
-/**
- * … nor than this share of the time that its oldest caller gave it, up to a second: what somebody waits for who has four seconds is no
- * standing queue after a tenth of one. Sixty requests that come at once from a region that has died are served in half a second by an
- * application that takes 10 ms for each, and were refused; in simulated overload the longer interval costs nothing.
- */
-const burstRatio = 0.25;
-const burstMsMax = 1_000;
 /** Under overload nobody waits longer than this many targets … */
 const overloadTargets = 3;
 /** … or turns of a late loop, in which nothing could be decided. */
@@ -64,8 +57,6 @@ export class AdmissionQueue {
   #shedMs = Number.NEGATIVE_INFINITY;
   /** No deadline in the queue is sooner than this. */
   #soonestMs = Number.POSITIVE_INFINITY;
-  /** How long a burst may last, by what the oldest ticket was given. */
-  #burstMs = 0;
 
   get length(): number {
     return this.#length;
@@ -85,7 +76,7 @@ export class AdmissionQueue {
   }
 
   get intervalMs(): number {
-    return Math.max(intervalMsMin, this.#targetMs * intervalTargets, this.#burstMs);
+    return Math.max(intervalMsMin, this.#targetMs * intervalTargets);
   }
 
   /** How long a ticket may wait now. */
@@ -148,7 +139,6 @@ export class AdmissionQueue {
     const oldest = this.#oldest();
     if (oldest === undefined) return undefined;
     const waitedMs = nowMs - oldest.sinceMs;
-    this.#burstMs = Math.min(burstMsMax, (oldest.deadlineMs - oldest.sinceMs) * burstRatio);
     if (waitedMs < this.#targetMs) this.#calm(nowMs);
     else if (nowMs - this.#calmMs >= this.intervalMs) this.#isOverloaded = true;
     if (waitedMs > this.waitMsMax) {

@@ -114,15 +114,6 @@ describe("an application behind admission", () => {
     }
   });
 
-  it.each([[1, 10, 13, 58], [1, 15, 13, 58], [2, 20, 13, 60], [1, 5, 40, 100]])("of %d workers of %d ms, %d a second, and %d at once from a region that has died: nobody is refused", (workers, ms, before, burst) => {
-    // Served within half a second, by an application whose callers have four: a third of these runs refused some of them.
-    for (let seed = 1; seed <= 20; seed++) {
-      const rate = (nowMs: number): number => (nowMs >= 20_000 && nowMs < 20_050 ? burst * 20 : before);
-      const { seen } = simulate({ seed, workers, service: (random) => ms * (0.5 + random.next()), rate, durationMs: 26_000, deadlineMs: 4_000 });
-      expect(seen.filter(({ outcome }) => outcome !== "answered")).toEqual([]);
-    }
-  });
-
   it("alone would answer nobody in time", () => {
     const [app] = apps as readonly [App, ...App[]];
     expect(goodput(run(app, 1.5, { isOpen: true }), 4_000, 9_000)).toBeLessThan(5);

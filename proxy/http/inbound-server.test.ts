@@ -243,7 +243,7 @@ describe("the time of a request on the inbound side", () => {
     expect(bodies).toEqual(["", "hello"]);
     const third = inbound.fetch(get("/3"));
     await eventually(() => admission.queue.length === 1);
-    await inbound.clock.advance(1_100);
+    await inbound.clock.advance(200);
     expect(await third).toMatch(/^HTTP\/1\.1 503 .*x-atoll-reason: queue_timeout/s);
     held[1]?.end("two");
     expect(await second).toMatch(/^HTTP\/1\.1 200 .*two$/s);
