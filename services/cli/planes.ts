@@ -1,8 +1,8 @@
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import type { SpiffeId } from "#federation/model/names.ts";
-import { AdminClient } from "#federation/admin-api/client.ts";
+import type { AdminClient } from "#federation/admin-api/client.ts";
 import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
+import { PlaneClients } from "#federation/admin-api/plane-clients.ts";
 import type { PlaneDirectory } from "./plane-directory.ts";
 import type { FederationPlan } from "./up/federation-plan.ts";
 import { realEngines } from "./up/engine-plan.ts";
@@ -10,15 +10,14 @@ import { embeddedEngines, layOut, type Topology } from "./up/topology.ts";
 import { PortBlock } from "./up/port-block.ts";
 import type { FederationFile } from "./up/federation-file.ts";
 
-/** The admin APIs of a federation's planes; clients are made when they are first asked for. */
+/** The admin APIs of the planes that a directory knows. */
 export class Planes implements Disposable {
   readonly #directory: PlaneDirectory;
-  readonly #clock: Clock;
-  readonly #open = new Map<string, AdminClient>();
+  readonly #clients: PlaneClients;
 
   constructor(directory: PlaneDirectory, clock: Clock) {
     this.#directory = directory;
-    this.#clock = clock;
+    this.#clients = new PlaneClients({ contextText: () => directory.contextText(), serverOf: (owner) => directory.serverOf(owner), clock });
   }
 
   /** Where everything lies. @throws {ATOLL_USAGE} for a federation that `up` did not lay out. */
@@ -39,13 +38,13 @@ export class Planes implements Disposable {
 
   /** The global plane's client. @throws {ATOLL_FEDERATION_NOT_RUNNING} when the federation was never started. */
   global(): AdminClient {
-    return this.#client("global");
+    return this.#clients.of("global");
   }
 
   /** The client of a cluster's own plane. @throws {ATOLL_USAGE} when there is no such cluster. */
   cluster(name: string): AdminClient {
     if (!this.clusters.includes(name)) throw new AtollError("ATOLL_USAGE", `there is no cluster ${name}; there are ${this.clusters.join(", ")}`);
-    return this.#client(name);
+    return this.#clients.of(name);
   }
 
   /** The plane that holds the authority of `trustDomain`. @throws {ATOLL_USAGE} when none is known here. */
@@ -56,24 +55,7 @@ export class Planes implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const client of this.#open.values()) client[Symbol.dispose]();
-    this.#open.clear();
-  }
-
-  #client(owner: string): AdminClient {
-    let client = this.#open.get(owner);
-    if (client === undefined) {
-      const context = parseAdminContext(this.#directory.contextText());
-      const server = this.#directory.serverOf(owner);
-      client = new AdminClient({
-        context,
-        clock: this.#clock,
-        ...(server === undefined ? {} : { server }),
-        ...(owner === "global" ? {} : { serverId: `spiffe://${context.federation}/atoll/plane/cluster/${owner}` as SpiffeId }),
-      });
-      this.#open.set(owner, client);
-    }
-    return client;
+    this.#clients[Symbol.dispose]();
   }
 }
 

@@ -8,7 +8,7 @@ import type { CommandContext } from "../context.ts";
 import { readFederation } from "../described-federation.ts";
 import { printData, printRows } from "../output.ts";
 import { applyResources } from "../up/apply.ts";
-import { approveRelationship, pinnedRelationships } from "../up/relate.ts";
+import { approveForSide, pinnedRelationships } from "../up/relate.ts";
 import { resourceText } from "../up/resource-files.ts";
 import { withFederation } from "./federation.ts";
 import { runProvisioningCreate } from "./provisioning.ts";
@@ -75,7 +75,7 @@ export async function runApprove(context: CommandContext, name: string, options:
   const relationship = parseLabel(name, "relationship");
   await withFederation(context, async ({ planes }) => {
     for (const trustDomain of options.as) {
-      await approveRelationship(planes, relationship, trustDomain, context);
+      await approveForSide(planes, relationship, trustDomain, context);
       if (context.output === "table") context.terminal.print(`${trustDomain} has approved relationship ${relationship}`);
     }
   });

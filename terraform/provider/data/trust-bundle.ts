@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from "node:crypto";
+import { authoritySha256Of } from "#federation/admin-api/relationship-client.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { requiredText } from "../cty/values.ts";
 import type { ReadSource } from "../managed.ts";
@@ -16,8 +16,8 @@ export const trustBundle: ReadSource = {
   },
   async read(config, planes, signal) {
     const name = parseTrustDomainName(requiredText(config, "name"));
-    const { spec } = await planes.of(undefined).get("TrustDomain", { name }, signal);
-    const spki = new X509Certificate(spec.authorityCertificatePem).publicKey.export({ type: "spki", format: "der" });
-    return { name, authority_sha256: createHash("sha256").update(spki).digest("hex"), authority_certificate_pem: spec.authorityCertificatePem, bundle: spec.bundle };
+    const trustDomain = await planes.of(undefined).get("TrustDomain", { name }, signal);
+    const { spec } = trustDomain;
+    return { name, authority_sha256: authoritySha256Of(trustDomain), authority_certificate_pem: spec.authorityCertificatePem, bundle: spec.bundle };
   },
 };

@@ -1,8 +1,8 @@
-import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import { approveRelationship } from "#federation/admin-api/relationship-client.ts";
 import { parseLabel } from "#federation/model/names.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import type { Relationship } from "#federation/model/resource.ts";
-import { sleep, systemClock } from "#federation/runtime/clock.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { requiredText, unknown, type CtyObject } from "../cty/values.ts";
 import { attribute, errorAt } from "../diagnostics.ts";
@@ -13,7 +13,6 @@ import type { Schema } from "../schema/to-proto.ts";
 
 /** A relationship reaches its sides' signers a moment after it was applied: so long they are asked again. */
 const knownWithinMs = 30_000;
-const askAgainMs = 200;
 
 const schema: Schema = {
   description: "One side's consent to a relationship in its present form, signed by the plane that holds the side's authority. A changed relationship has to be approved anew: set `generation` to that of the relationship. Destroying it leaves the approval standing; what ends a relationship is its destruction or its end.",
@@ -66,30 +65,16 @@ function validate(config: CtyObject): readonly Diagnostic[] {
   return [...check("relationship", (text) => parseLabel(text, "relationship")), ...check("trust_domain", parseTrustDomainName)];
 }
 
-async function approve(planned: CtyObject, planes: ProviderPlanes, signal: AbortSignal): Promise<Remembered> {
-  const name = requiredText(planned, "relationship");
-  const trustDomain = requiredText(planned, "trust_domain");
-  const signer = planes.signerOf(trustDomain);
-  const approval = await untilKnown(async () => (await signer.call(clusterRoutes.approveRelationship, { params: { name } }, signal)).body, signal);
-  await planes.of(undefined).call(globalRoutes.recordApproval, { params: { name }, body: approval }, signal);
-  const generation = planned["generation"];
-  return { state: { ...planned, generation: generation === unknown || generation === undefined ? null : generation, id: `${name}/${trustDomain}`, approved_at: approval.approvedAt }, memory: {} };
-}
-
 /**
  * A signer signs the form that it holds, which may be an older one for a moment; the global plane refuses the signature then, and both are
  * asked once more by the next apply.
  */
-async function untilKnown<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  const startMs = systemClock.monotonicMs();
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!isAtollError(error, "ATOLL_NOT_FOUND") || systemClock.monotonicMs() - startMs > knownWithinMs) throw error;
-    }
-    await sleep(systemClock, askAgainMs, signal);
-  }
+async function approve(planned: CtyObject, planes: ProviderPlanes, signal: AbortSignal): Promise<Remembered> {
+  const name = requiredText(planned, "relationship");
+  const trustDomain = requiredText(planned, "trust_domain");
+  const approval = await approveRelationship({ signer: planes.signerOf(trustDomain), global: planes.of(undefined) }, name, { clock: systemClock, withinMs: knownWithinMs }, signal);
+  const generation = planned["generation"];
+  return { state: { ...planned, generation: generation === unknown || generation === undefined ? null : generation, id: `${name}/${trustDomain}`, approved_at: approval.approvedAt }, memory: {} };
 }
 
 async function find(state: CtyObject, planes: ProviderPlanes, signal: AbortSignal): Promise<Relationship | undefined> {
