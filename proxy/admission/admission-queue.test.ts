@@ -29,7 +29,7 @@ function overload(queue: AdmissionQueue): { readonly nowMs: number; readonly wai
     waiting.push(ticket);
     if (queue.length > 20) waiting.splice(waiting.indexOf(queue.take() as Ticket), 1);
     nowMs++;
-    queue.expired(nowMs);
+    queue.expired(nowMs, 8);
   }
   return { nowMs, waiting };
 }
@@ -49,7 +49,7 @@ describe("AdmissionQueue", () => {
     expect(nowMs).toBeLessThan(125);
     expect(queue.take()).toBe(waiting.at(-1));
     let left = 0;
-    for (let late = queue.expired(nowMs + 21); late !== undefined; late = queue.expired(nowMs + 21)) {
+    for (let late = queue.expired(nowMs + 21, 8); late !== undefined; late = queue.expired(nowMs + 21, 8)) {
       expect(queue.reasonOf(late, nowMs + 21)).toBe("queue_timeout");
       left++;
     }
@@ -57,17 +57,55 @@ describe("AdmissionQueue", () => {
     expect(queue.length).toBe(0);
   });
 
-  it("lets a burst wait for an interval", () => {
+  it("lets a burst wait while it is worked off, however long its head has waited", () => {
     const queue = createQueue();
-    for (let at = 0; at < 30; at++) queue.offer(ticketOf(), 0);
-    expect(queue.expired(90)).toBeUndefined();
-    expect(queue.expired(101)).toBeDefined();
+    for (let at = 0; at < 80; at++) queue.offer(ticketOf(), 0);
+    for (let nowMs = 10; queue.length > 0; nowMs += 10) {
+      expect(queue.expired(nowMs, 8)).toBeUndefined();
+      expect(queue.isOverloaded).toBe(false);
+      queue.take();
+      // Others come all the while, half as fast.
+      if (nowMs % 20 === 0) queue.offer(ticketOf(), nowMs);
+    }
+  });
+
+  it("counts who leaves the application while the limit falls as worked off", () => {
+    const queue = createQueue();
+    for (let at = 0; at < 20; at++) queue.offer(ticketOf(), 0);
+    for (let nowMs = 10; nowMs <= 500; nowMs += 10) expect(queue.expired(nowMs, 60 - nowMs / 10)).toBeUndefined();
+    expect(queue.isOverloaded).toBe(false);
+  });
+
+  it.each([["nobody is taken from", 1_000, Number.POSITIVE_INFINITY], ["will take too long for its callers", 20, 1_000], ["will take two seconds and more", 20, Number.POSITIVE_INFINITY]] as const)("is overloaded after an interval by a burst that %s", (_what, everyMs, deadlineMs) => {
+    const queue = createQueue(30);
+    for (let at = 0; at < 150; at++) queue.offer(ticketOf(1, deadlineMs), 0);
+    for (let nowMs = 10; nowMs < 100; nowMs += 10) {
+      expect(queue.expired(nowMs, 8)).toBeUndefined();
+      if (nowMs % everyMs === 0) queue.take();
+    }
+    expect(queue.expired(100, 8)).toBeDefined();
+    expect(queue.isOverloaded).toBe(true);
+  });
+
+  it("is overloaded an interval after a burst is not worked off any more", () => {
+    const queue = createQueue();
+    for (let at = 0; at < 60; at++) queue.offer(ticketOf(), 0);
+    for (let nowMs = 10; nowMs <= 300; nowMs += 10) {
+      expect(queue.expired(nowMs, 8)).toBeUndefined();
+      queue.take();
+    }
+    for (let nowMs = 310; !queue.isOverloaded; nowMs += 10) {
+      expect(nowMs).toBeLessThan(1_000);
+      queue.offer(ticketOf(), nowMs);
+      queue.offer(ticketOf(), nowMs);
+      queue.expired(nowMs, 8);
+    }
   });
 
   it("is calm again when nobody had to leave for an interval", () => {
     const queue = createQueue();
     const { nowMs } = overload(queue);
-    while (queue.expired(nowMs + 50) !== undefined);
+    while (queue.expired(nowMs + 50, 8) !== undefined);
     while (queue.take() !== undefined);
     queue.offer(ticketOf(), nowMs + 60);
     expect(queue.isOverloaded).toBe(true);
@@ -81,10 +119,10 @@ describe("AdmissionQueue", () => {
     const [patient, hasty] = [ticketOf(), ticketOf(0, 30)];
     queue.offer(patient, 0);
     queue.offer(hasty, 0);
-    expect(queue.expired(20)).toBeUndefined();
-    expect(queue.expired(23)).toBe(hasty);
+    expect(queue.expired(20, 8)).toBeUndefined();
+    expect(queue.expired(23, 8)).toBe(hasty);
     expect(queue.reasonOf(hasty, 23)).toBe("deadline_exceeded");
-    expect(queue.expired(23)).toBeUndefined();
+    expect(queue.expired(23, 8)).toBeUndefined();
   });
 
   it("when full lets the lowest class go, and of equals the newcomer while calm", () => {
@@ -127,7 +165,7 @@ describe("AdmissionQueue", () => {
             const [left] = model.splice(at % model.length, 1);
             queue.remove(left as Ticket);
           } else {
-            for (let late = queue.expired(nowMs); late !== undefined; late = queue.expired(nowMs)) {
+            for (let late = queue.expired(nowMs, 8); late !== undefined; late = queue.expired(nowMs, 8)) {
               expect(model).toContain(late);
               model = model.filter((its) => its !== late);
             }

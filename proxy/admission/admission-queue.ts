@@ -10,7 +10,11 @@ export const queueLengthMax = 1_024;
 /** So many times the limit may wait, however long the application takes. */
 const roundsMin = 2;
 
-/** A queue that no oldest ticket waits longer in than this share of a request's own time is a burst, and no overload. */
+/** A burst may take this share of its callers' time to be worked off, and no more than this. */
+const burstRatio = 0.25;
+const burstMsMax = 2_000;
+
+/** A queue in which the oldest waits no longer than this share of a request's own time is no delay. */
 const targetRatio = 0.5;
 const targetMsMax = 100;
 /** The delay must have been above target for this many targets without a break, and not less than CoDel's 100 ms. */
@@ -33,10 +37,12 @@ export interface QueueTuning {
 const classCount = priorityClasses.length;
 
 /**
- * The short queue before an application. While calm it serves in order and lets a burst wait for an interval. When the
- * oldest has waited longer than the target all through an interval, that is CoDel's standing queue: it serves the
- * newest first, whose callers have waited least, and lets nobody wait longer than three targets, or four turns of a late
- * loop. Higher classes go first; when it is full the lowest class leaves first, and of that the oldest.
+ * The short queue before an application. While calm it serves in order. When the oldest has waited longer than the target all
+ * through an interval, that is CoDel's standing queue, unless those who are here become fewer so fast that all will be
+ * served within a quarter of their callers' time: that is a burst, such as the users of a region that died, and is judged
+ * anew each interval. Under overload it serves the newest first, whose callers have waited least, and lets nobody wait longer
+ * than three targets, or four turns of a late loop. Higher classes go first; when it is full the lowest class leaves first,
+ * and of that the oldest.
  *
  * Pure: times are passed in; no allocation. O(1), but for the search for missed deadlines when the soonest is near.
  * @see https://datatracker.ietf.org/doc/html/rfc8289 for the interval and the target
@@ -53,6 +59,11 @@ export class AdmissionQueue {
   #isOverloaded = false;
   /** When the oldest had last waited less than the target. */
   #calmMs = Number.NEGATIVE_INFINITY;
+  /** Most that were here, in the application among them, since then until an interval had passed, and when. */
+  #peak = 0;
+  #peakMs = 0;
+  /** When it was last judged whether the queue is being worked off. */
+  #judgedMs = 0;
   /** When a ticket last had to leave. */
   #shedMs = Number.NEGATIVE_INFINITY;
   /** No deadline in the queue is sooner than this. */
@@ -79,9 +90,14 @@ export class AdmissionQueue {
     return Math.max(intervalMsMin, this.#targetMs * intervalTargets);
   }
 
+  /** Where nothing else happens, the queue must be looked at again after this. */
+  get lookMs(): number {
+    return Math.min(this.intervalMs, this.waitMsMax);
+  }
+
   /** How long a ticket may wait now. */
   get waitMsMax(): number {
-    return this.#isOverloaded ? Math.max(this.#targetMs * overloadTargets, this.#grainMs * overloadGrains) : this.intervalMs;
+    return this.#isOverloaded ? Math.max(this.#targetMs * overloadTargets, this.#grainMs * overloadGrains) : Math.max(this.intervalMs, burstMsMax);
   }
 
   /** Follows the application: how long it takes, how long at least, and how many it takes at once; and the event loop: how coarsely it sees times. */
@@ -89,8 +105,7 @@ export class AdmissionQueue {
     this.#targetMs = Math.min(targetMsMax, Math.max(grainMs, serviceMs * targetRatio));
     this.#grainMs = grainMs;
     this.#leastMs = leastMs;
-    // What it serves in a short interval: a loop that is late brings the requests of a whole turn at once.
-    const rounds = Math.max(roundsMin, intervalMsMin / Math.max(1, serviceMs));
+    const rounds = Math.max(roundsMin, burstMsMax / Math.max(1, serviceMs));
     this.#lengthMax = Math.min(queueLengthMax, Math.max(queueLengthMin, Math.ceil(limit * rounds)));
   }
 
@@ -133,14 +148,14 @@ export class AdmissionQueue {
     return undefined;
   }
 
-  /** Takes out a ticket that must not wait any longer; call until undefined. `reasonOf` says why. */
-  expired(nowMs: number): Ticket | undefined {
+  /** Takes out a ticket that must not wait any longer, while `inUse` are in the application; call until undefined. `reasonOf` says why. */
+  expired(nowMs: number, inUse: number): Ticket | undefined {
     if (this.#length === 0) return undefined;
     const oldest = this.#oldest();
     if (oldest === undefined) return undefined;
     const waitedMs = nowMs - oldest.sinceMs;
     if (waitedMs < this.#targetMs) this.#calm(nowMs);
-    else if (nowMs - this.#calmMs >= this.intervalMs) this.#isOverloaded = true;
+    else if (!this.#isOverloaded) this.#judge(nowMs, this.#length + inUse, oldest);
     if (waitedMs > this.waitMsMax) {
       this.#shedMs = nowMs;
       this.remove(oldest);
@@ -162,9 +177,28 @@ export class AdmissionQueue {
     if (this.#length === 0) this.#soonestMs = Number.POSITIVE_INFINITY;
   }
 
+  /**
+   * The delay stands. When it has for an interval it is a burst if those who are `present` have become so much fewer since they
+   * were most that the queue will soon be gone, and overload otherwise.
+   */
+  #judge(nowMs: number, present: number, { sinceMs, deadlineMs }: Ticket): void {
+    if (nowMs - this.#judgedMs < this.intervalMs) {
+      if (this.#judgedMs > this.#calmMs || present < this.#peak) return;
+      this.#peak = present;
+      this.#peakMs = nowMs;
+      return;
+    }
+    this.#judgedMs = nowMs;
+    const gone = this.#peak - present;
+    const patienceMs = Math.min(burstMsMax, (deadlineMs - sinceMs) * burstRatio);
+    this.#isOverloaded = gone <= 0 || (this.#length * (nowMs - this.#peakMs)) / gone > patienceMs;
+  }
+
   /** The queue is short now; overload is over once nobody had to leave for an interval. */
   #calm(nowMs: number): void {
     this.#calmMs = nowMs;
+    this.#judgedMs = nowMs;
+    this.#peak = 0;
     if (nowMs - this.#shedMs >= this.intervalMs) this.#isOverloaded = false;
   }
 

@@ -90,7 +90,7 @@ class Holder implements TicketOwner, TimerOwner {
   /** Events of other requests move the queue; the timer does where none come. */
   wait(admission: Admission, nowMs: number): void {
     this.#admission = admission;
-    this.#stage.wheel.arm(this.#timer, nowMs, admission.queue.waitMsMax);
+    this.#stage.wheel.arm(this.#timer, nowMs, admission.queue.lookMs);
   }
 
   stopWaiting(): void {

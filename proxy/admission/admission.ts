@@ -249,7 +249,7 @@ export class Admission {
   #pump(nowMs: number): void {
     if (this.#isPumping || this.queue.length === 0) return;
     this.#isPumping = true;
-    for (let late = this.queue.expired(nowMs); late !== undefined; late = this.queue.expired(nowMs)) {
+    for (let late = this.queue.expired(nowMs, this.#inUse); late !== undefined; late = this.queue.expired(nowMs, this.#inUse)) {
       const reason = this.queue.reasonOf(late, nowMs);
       this.#wait(nowMs - late.sinceMs);
       this.#refuse(late, reason);
