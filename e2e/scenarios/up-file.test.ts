@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readFederationFile } from "#services/cli/up/federation-file.ts";
@@ -22,6 +23,15 @@ createServer((incoming, answer) => {
 }).listen(Number(PORT), "127.0.0.1");
 `;
 
+/** A service that speaks no HTTP: it says a line, and sends back whatever it hears. */
+const echo = `
+import { createServer } from "node:net";
+createServer((socket) => {
+  socket.write("echo in " + process.env.ATOLL_REGION + "\\n");
+  socket.pipe(socket);
+}).listen(Number(process.env.PORT), "127.0.0.1");
+`;
+
 const head = "apiVersion: atoll.dev/v1alpha1\nkind: Federation\nmetadata: { name: mine }\nspec:\n";
 const regions = `  regions:
     - { name: eu-west, coordinates: { latitude: 53.3, longitude: -6.3 } }
@@ -34,12 +44,29 @@ const front = (word: string): string => `  services:
 const extra = `    - { name: extra, namespace: web, clusters: [eu-west], directory: app, command: [sh, -c, '"$0" server.mjs', ${JSON.stringify(process.execPath)}], env: { WORD: extra } }
 `;
 
+const tcpService = `    - { name: echo, namespace: core, protocol: tcp, port: 7, clusters: [us-east], directory: app, command: [${JSON.stringify(process.execPath)}, echo.mjs] }
+`;
+
+/** Everything that is heard on a connection that says `words` and ends. */
+function said(port: number, words: string): Promise<string> {
+  return new Promise((resolve) => {
+    let heard = "";
+    const socket = connect({ host: "127.0.0.1", port, timeout: 10_000 }, () => socket.end(words));
+    socket.setEncoding("utf8");
+    socket.on("data", (text: string) => (heard += text));
+    socket.on("timeout", () => socket.destroy());
+    socket.on("error", () => {});
+    socket.on("close", () => resolve(heard));
+  });
+}
+
 const place = new Place();
 const file = join(place.directory, "mine.yaml");
 
 beforeAll(() => {
   mkdirSync(join(place.directory, "app"));
   writeFileSync(join(place.directory, "app", "server.mjs"), server);
+  writeFileSync(join(place.directory, "app", "echo.mjs"), echo);
 });
 
 afterAll(async () => {
@@ -101,6 +128,15 @@ describe("a federation of a user's own file", () => {
     expect([...after.keys()].filter((name) => !before.has(name)).sort()).toEqual(["eu-west-extra-app", "eu-west-extra-proxy"]);
     await eventually("the application has its new word", async () => (await bodyFrom(portOf("us-east-stock-proxy.outbound"), "front.web")) === "second from eu-west");
     await eventually("the new service is called from the other region", async () => (await bodyFrom(portOf("us-east-stock-proxy.outbound"), "extra.web")) === "extra from eu-west");
+  });
+
+  it("leads connections to a TCP service of the other region, by a port of the caller's sidecar", async () => {
+    writeFileSync(file, head + regions + front("second").replace("env: { WORD: second }", "env: { WORD: second }, tcpUpstreams: [{ service: core/echo }]") + extra + tcpService);
+    const up = await place.atoll("up", file);
+    expect(up, up.stderr).toMatchObject({ code: 0 });
+    const port = portOf("eu-west-front-proxy.tcp-core-echo");
+    expect(up.stdout).toContain(`web/front in eu-west calls core/echo at 127.0.0.1:${port} (ATOLL_TCP_CORE__ECHO)`);
+    await eventually("the other region sends back what it hears", async () => (await said(port, "hello")) === "echo in us-east\nhello");
   });
 
   it("says of an edit that everybody rests on that it needs `down` first, and changes nothing", async () => {

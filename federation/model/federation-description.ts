@@ -1,5 +1,6 @@
 import type { ClusterId, RegionId, TrustDomainName } from "./names.ts";
 import type { TrafficPolicyResourceSpec, RegionSpec } from "./resource.ts";
+import type { PortProtocol } from "./service.ts";
 
 /** A whole federation as its file describes it, with everything that the file leaves out filled in. */
 export interface FederationDescription {
@@ -38,6 +39,7 @@ export interface ServiceDescription {
   readonly namespace: string;
   readonly name: string;
   readonly trustDomain: TrustDomainName;
+  readonly protocol: PortProtocol;
   readonly port: number;
   readonly instances: readonly ServiceInstance[];
   /** How the application is started on this machine; absent: it runs by itself. */
@@ -47,7 +49,22 @@ export interface ServiceDescription {
   /** Trust domains that may see it besides its own. */
   readonly consumers: readonly TrustDomainName[];
   /** Services that it calls; absent: every one that it may see. */
-  readonly upstreams?: readonly { readonly namespace: string; readonly name: string; readonly trustDomain: TrustDomainName }[];
+  readonly upstreams?: readonly ServiceReference[];
+  readonly tcpUpstreams: readonly TcpUpstream[];
+}
+
+export interface ServiceReference {
+  readonly namespace: string;
+  readonly name: string;
+  readonly trustDomain: TrustDomainName;
+}
+
+/** A TCP service that an application calls by a port of its own sidecar's. */
+export interface TcpUpstream {
+  readonly service: ServiceReference;
+  readonly servicePort: number;
+  /** On 127.0.0.1, as the file has it; absent: that of the service, or any on one machine. */
+  readonly localPort?: number;
 }
 
 /** Where an application listens unless its file says otherwise. */

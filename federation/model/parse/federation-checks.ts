@@ -2,10 +2,9 @@ import { defaultAppPort } from "../federation-description.ts";
 import { isLabel, labelLengthMax } from "../names.ts";
 import { clusterHostsOf, clustersOf, defaultNamespace, edgeCluster, instanceNames, regionOfHost, serviceClusters, trustDomainsOf } from "./federation-defaults.ts";
 import { describeValue, formatPath, type Fault } from "./fault.ts";
+import { expectKnown, serviceIds, type Report, type Segments } from "./federation-report.ts";
 import type { FederationDocument } from "./federation-schema.ts";
-
-type Segments = readonly (string | number)[];
-type Report = (segments: Segments, found: string, expected: string) => void;
+import { checkTcp } from "./federation-tcp-checks.ts";
 
 /** A server name `p<port>.<service>.<namespace>.svc.<trust domain>` has as many characters at most as any DNS name. */
 const serverNameMax = 253;
@@ -22,6 +21,7 @@ export function checkFederation(document: FederationDocument): readonly Fault[] 
   checkTrustDomains(document, report);
   checkClusters(document, report);
   checkServices(document, report);
+  checkTcp(document, report);
   checkNames(document, report);
   checkAppPorts(document, report);
   checkRelations(document, report);
@@ -233,10 +233,6 @@ function checkHosts(document: FederationDocument, report: Report): void {
   }
 }
 
-function expectKnown(segments: Segments, what: string, name: string, known: readonly string[], report: Report): void {
-  if (!known.includes(name)) report(segments, `${what} ${JSON.stringify(name)}, which is not declared`, known.length === 0 ? `a ${what} that is` : `one of ${known.join(", ")}`);
-}
-
 function regionNames({ regions }: FederationDocument["spec"]): readonly string[] {
   return regions.map(({ name }) => name);
 }
@@ -244,8 +240,4 @@ function regionNames({ regions }: FederationDocument["spec"]): readonly string[]
 /** By the names that are written, even where something else is missing. */
 function clusterNames(document: FederationDocument): readonly string[] {
   return document.spec.clusters?.map(({ name }) => name) ?? clustersOf(document).map(({ name }) => name);
-}
-
-function serviceIds({ spec }: FederationDocument): readonly string[] {
-  return (spec.services ?? []).map(({ namespace = defaultNamespace, name }) => `${namespace}/${name}`);
 }

@@ -1,6 +1,6 @@
 import type { ClusterId, RegionId, TrustDomainName } from "../names.ts";
-import { defaultAppPort, type ClusterDescription, type FederationDescription, type HostDescription, type Placement, type RegionDescription, type ServiceDescription, type ServiceInstance } from "../federation-description.ts";
-import type { FederationDocument, FederationDocumentSpec } from "./federation-schema.ts";
+import { defaultAppPort, type ClusterDescription, type FederationDescription, type HostDescription, type Placement, type RegionDescription, type ServiceDescription, type ServiceInstance, type ServiceReference, type TcpUpstream } from "../federation-description.ts";
+import type { FederationDocument, FederationDocumentService, FederationDocumentSpec } from "./federation-schema.ts";
 
 export const defaultNamespace = "default";
 const defaultServicePort = 80;
@@ -45,7 +45,7 @@ export function clusterHostsOf(document: FederationDocument): ReadonlyMap<Cluste
 }
 
 /** Where a service runs, by the three ways of saying so; without ports and names. Pure. */
-export function serviceClusters(document: FederationDocument, service: NonNullable<FederationDocumentSpec["services"]>[number]): readonly { readonly cluster: ClusterId; readonly host?: string; readonly appPort?: number }[] {
+export function serviceClusters(document: FederationDocument, service: FederationDocumentService): readonly { readonly cluster: ClusterId; readonly host?: string; readonly appPort?: number }[] {
   if (service.instances !== undefined) return service.instances;
   if (service.clusters !== undefined) return service.clusters.map((cluster) => ({ cluster }));
   const trustDomains = trustDomainsOf(document);
@@ -56,9 +56,8 @@ export function serviceClusters(document: FederationDocument, service: NonNullab
 /** The cluster in a region of users whose workload their edge can be: one of the trust domain of what they call. Pure. */
 export function edgeCluster(document: FederationDocument, users: { readonly region: RegionId; readonly service: string }): ClusterId | undefined {
   const clusters = clustersOf(document);
-  const service = (document.spec.services ?? []).find(({ namespace = defaultNamespace, name }) => `${namespace}/${name}` === users.service);
-  const place = service === undefined ? undefined : serviceClusters(document, service)[0]?.cluster;
-  const trustDomain = clusters.find(({ name }) => name === place)?.trustDomain;
+  const [service] = servicesNamed(document, users.service);
+  const trustDomain = service === undefined ? undefined : trustDomainOfService(document, service);
   return clusters.find((cluster) => cluster.region === users.region && cluster.trustDomain === trustDomain)?.name;
 }
 
@@ -109,12 +108,10 @@ function signerOf(spec: FederationDocumentSpec, clusters: readonly { readonly na
   return signer;
 }
 
-function describeService(document: FederationDocument, service: NonNullable<FederationDocumentSpec["services"]>[number]): ServiceDescription {
+function describeService(document: FederationDocument, service: FederationDocumentService): ServiceDescription {
   const written = serviceClusters(document, service);
   const names = instanceNames(service.name, written);
-  const clusters = clustersOf(document);
-  const trustDomainOf = (cluster: string | undefined): TrustDomainName => clusters.find(({ name }) => name === cluster)?.trustDomain ?? ("" as TrustDomainName);
-  const trustDomain = trustDomainOf(written[0]?.cluster);
+  const trustDomain = trustDomainOfService(document, service) ?? ("" as TrustDomainName);
   const appPort = service.appPort ?? (service.command === undefined ? defaultAppPort : undefined);
   const hosts = clusterHostsOf(document);
   const instances = written.map((instance, index): ServiceInstance => {
@@ -126,24 +123,45 @@ function describeService(document: FederationDocument, service: NonNullable<Fede
     namespace: service.namespace ?? defaultNamespace,
     name: service.name,
     trustDomain,
+    protocol: service.protocol ?? "http",
     port: service.port ?? defaultServicePort,
     instances,
     ...(service.command === undefined ? {} : { command: { words: service.command, directory: service.directory ?? ".", env: service.env ?? {} } }),
     ...(service.readiness === undefined ? {} : { readinessPath: service.readiness.path }),
     isExported: service.export ?? true,
     consumers: service.consumers ?? [],
-    ...(service.upstreams === undefined ? {} : { upstreams: service.upstreams.map((id) => upstreamOf(document, id, trustDomain)) }),
+    ...(service.upstreams === undefined ? {} : { upstreams: upstreamIds(service).map((id) => referenceTo(document, id, trustDomain)) }),
+    tcpUpstreams: (service.tcpUpstreams ?? []).map((upstream) => describeTcpUpstream(document, upstream, trustDomain)),
   };
 }
 
+/** Everything that it calls, those that it calls by a port of its own among them. */
+function upstreamIds({ upstreams = [], tcpUpstreams = [] }: FederationDocumentService): readonly string[] {
+  return [...new Set([...upstreams, ...tcpUpstreams.map(({ service }) => service)])];
+}
+
+function describeTcpUpstream(document: FederationDocument, { service, localPort }: NonNullable<FederationDocumentService["tcpUpstreams"]>[number], own: TrustDomainName): TcpUpstream {
+  const reference = referenceTo(document, service, own);
+  const port = servicesNamed(document, service).find((candidate) => trustDomainOfService(document, candidate) === reference.trustDomain)?.port ?? defaultServicePort;
+  return { service: reference, servicePort: port, ...(localPort === undefined ? {} : { localPort }) };
+}
+
 /** The service of that name, of one's own trust domain first. */
-function upstreamOf(document: FederationDocument, id: string, own: TrustDomainName): { readonly namespace: string; readonly name: string; readonly trustDomain: TrustDomainName } {
-  const clusters = clustersOf(document);
+function referenceTo(document: FederationDocument, id: string, own: TrustDomainName): ServiceReference {
   const [namespace = "", name = ""] = id.split("/");
-  const domains = (document.spec.services ?? [])
-    .filter((service) => service.name === name && (service.namespace ?? defaultNamespace) === namespace)
-    .flatMap((service) => clusters.find((cluster) => cluster.name === serviceClusters(document, service)[0]?.cluster)?.trustDomain ?? []);
+  const domains = servicesNamed(document, id).flatMap((service) => trustDomainOfService(document, service) ?? []);
   return { namespace, name, trustDomain: domains.includes(own) ? own : (domains[0] ?? own) };
+}
+
+/** The services of that namespace and name, one for each trust domain that has it. Pure. */
+export function servicesNamed({ spec }: FederationDocument, id: string): readonly FederationDocumentService[] {
+  return (spec.services ?? []).filter(({ namespace = defaultNamespace, name }) => `${namespace}/${name}` === id);
+}
+
+/** The trust domain of the first cluster that a service runs in. Pure. */
+function trustDomainOfService(document: FederationDocument, service: FederationDocumentService): TrustDomainName | undefined {
+  const [place] = serviceClusters(document, service);
+  return clustersOf(document).find(({ name }) => name === place?.cluster)?.trustDomain;
 }
 
 function placementOf(document: FederationDocument, clusters: readonly { readonly name: ClusterId; readonly region: RegionId }[]): Placement | undefined {

@@ -4,7 +4,7 @@ import { clusterIdSchema, distinctList, ipAddressSchema, labelSchema, namespaced
 import { trafficPolicySpecSchema } from "./policy-schemas.ts";
 
 /** Bounds of one file: far above what anybody writes by hand. */
-const listMax = { regions: 64, hosts: 1_000, clusters: 256, services: 1_000, instances: 1_000, trustDomains: 256, entries: 256 } as const;
+const listMax = { regions: 64, hosts: 1_000, clusters: 256, services: 1_000, instances: 1_000, trustDomains: 256, entries: 256, tcpUpstreams: 64 } as const;
 const wordMax = 4_096;
 const pathSchema = z.string().min(1).max(wordMax);
 /** Without control characters: the words end up in unit files and scripts, where a line break would begin another statement. */
@@ -45,7 +45,8 @@ const serviceSchema = z.strictObject({
   trustDomain: z.exactOptional(trustDomainSchema).describe("Needed where there are several trust domains, unless its clusters are named."),
   clusters: z.exactOptional(distinctList(clusterIdSchema, listMax.clusters)).describe("Where it runs, one instance in each; every cluster of its trust domain unless given."),
   instances: z.exactOptional(distinctList(instanceSchema, listMax.instances, (one) => JSON.stringify(one))).describe("Where it runs, instance by instance, instead of clusters."),
-  port: z.exactOptional(portSchema).describe("By which others call it; 80 unless given."),
+  protocol: z.exactOptional(z.enum(["http", "tcp"])).describe("What it speaks; http unless given. Connections to a tcp service are led as they are."),
+  port: z.exactOptional(portSchema).describe("By which others call it; 80 unless given, and needed with tcp."),
   appPort: z.exactOptional(portSchema).describe("Where the application listens on 127.0.0.1; 8080 unless given. With a command and without this, a free port is chosen."),
   command: z.exactOptional(z.array(z.string().min(1).max(wordMax)).min(1, "a program").max(256)).describe("Starts the application on this machine (atoll up): program and arguments, {port} stands for its port, which is also in PORT."),
   directory: z.exactOptional(pathSchema).describe("Where the command runs, relative to this file."),
@@ -54,6 +55,18 @@ const serviceSchema = z.strictObject({
   export: z.exactOptional(z.boolean()).describe("Whether other clusters may see it; true unless given."),
   consumers: z.exactOptional(distinctList(trustDomainSchema, listMax.entries)).describe("Trust domains that may see it besides its own."),
   upstreams: z.exactOptional(distinctList(namespacedNameSchema, listMax.services)).describe("Services that it calls; every one that it may see unless given."),
+  tcpUpstreams: z
+    .exactOptional(
+      distinctList(
+        z.strictObject({
+          service: namespacedNameSchema,
+          localPort: z.exactOptional(portSchema).describe("On 127.0.0.1, of its sidecar; that of the service unless given. atoll up chooses a free one where several instances would share it."),
+        }),
+        listMax.tcpUpstreams,
+        (upstream) => upstream.service,
+      ),
+    )
+    .describe("TCP services that it calls, each by a port of its own beside it."),
 });
 
 const relationshipSchema = z.strictObject({
@@ -115,3 +128,4 @@ export const federationSchema = z.strictObject({
 /** A federation's file as its user wrote it: what was left out is absent. */
 export type FederationDocument = z.output<typeof federationSchema>;
 export type FederationDocumentSpec = FederationDocument["spec"];
+export type FederationDocumentService = NonNullable<FederationDocumentSpec["services"]>[number];

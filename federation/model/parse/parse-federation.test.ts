@@ -39,6 +39,8 @@ describe("a federation's file", () => {
         command: { words: ["node", "server.js"], directory: ".", env: {} },
         isExported: true,
         consumers: [],
+        protocol: "http",
+        tcpUpstreams: [],
       },
     ]);
     expect(placement).toBeUndefined();
@@ -79,6 +81,23 @@ describe("a federation's file", () => {
     expect(services[0]?.upstreams).toEqual([{ namespace: "default", name: "ledger", trustDomain: "b.example" }]);
   });
 
+  it("knows by which port a TCP service is called, and that its caller may see it", () => {
+    const { services } = parsed(`  regions: [{ name: eu }]
+  services:
+    - { name: front, upstreams: [default/hello], tcpUpstreams: [{ service: core/db }, { service: core/cache, localPort: 7000 }] }
+    - { name: hello, appPort: 2 }
+    - { name: db, namespace: core, protocol: tcp, port: 5432, appPort: 3 }
+    - { name: cache, namespace: core, protocol: tcp, port: 6379, appPort: 4 }
+`);
+    const [front, hello, db] = services;
+    expect([front?.protocol, hello?.protocol, db?.protocol]).toEqual(["http", "http", "tcp"]);
+    expect(front?.tcpUpstreams).toEqual([
+      { service: { namespace: "core", name: "db", trustDomain: "shop.mesh" }, servicePort: 5432 },
+      { service: { namespace: "core", name: "cache", trustDomain: "shop.mesh" }, servicePort: 6379, localPort: 7000 },
+    ]);
+    expect(front?.upstreams?.map(({ name }) => name)).toEqual(["hello", "db", "cache"]);
+  });
+
   it("is refused with a place for every fault at once", () => {
     const text = faultsIn(`  regions: [{ name: eu }, { name: eu }]
   trustDomains: [{ name: pay.example }, { name: shop.example, signer: nowhere }]
@@ -101,6 +120,12 @@ describe("a federation's file", () => {
 
   it.each([
     ["  regions: [{ name: eu }]\n  region: x\n", "f.yaml:6:3: spec.region: found an unknown field"],
+    ["  regions: [{ name: eu }]\n  services: [{ name: db, protocol: tcp }]\n", "spec.services[0].protocol: found tcp without a port, expected a port by which others call it"],
+    ["  regions: [{ name: eu }]\n  services: [{ name: db, protocol: tcp, port: 5432, readiness: { path: / } }]\n", "spec.services[0].readiness: found a path that a tcp service does not answer"],
+    ["  regions: [{ name: eu }]\n  services: [{ name: a, tcpUpstreams: [{ service: default/b }] }, { name: b, appPort: 1 }]\n", "spec.services[0].tcpUpstreams[0].service: found default/b, which speaks http, expected a tcp service"],
+    ["  regions: [{ name: eu }]\n  services: [{ name: a, tcpUpstreams: [{ service: default/c }] }]\n", 'spec.services[0].tcpUpstreams[0].service: found service "default/c", which is not declared'],
+    ["  regions: [{ name: eu }]\n  services: [{ name: db, protocol: tcp, port: 5432 }]\n  users: [{ region: eu, service: default/db }]\n", "spec.users[0].service: found default/db, which speaks tcp, expected a service that speaks http"],
+    ["  regions: [{ name: eu }]\n  hosts: [{ name: e, address: 10.0.0.1 }]\n  services: [{ name: a, appPort: 1, tcpUpstreams: [{ service: default/db }] }, { name: db, protocol: tcp, port: 5432, appPort: 5432 }]\n", "spec.services[0].tcpUpstreams[0].service: found port 5432 on e, which the application of db has, expected a localPort of its own"],
     ["  regions: []\n", "spec.regions: found an empty list, expected at least one region"],
     ["  regions: [{ name: Eu }]\n", 'f.yaml:5:21: spec.regions[0].name: found "Eu"'],
     [`${twoRegions}  services: [{ name: x, instances: [{ cluster: shop-eu, host: u }] }]\n  hosts: [{ name: e, address: 10.0.0.1, region: eu }, { name: u, address: 10.0.0.2, region: us }]\n`, "found u in us, expected a host in eu"],

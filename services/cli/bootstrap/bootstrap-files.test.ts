@@ -71,6 +71,22 @@ describe("a described federation on its machines", () => {
     expect(configOf("a-us-front-proxy")).toMatchObject({ upstreams: ["ledger.default.svc.b.example"] });
   });
 
+  it("opens a port of the caller's sidecar for each TCP service, that of the service unless the file has another", () => {
+    const spec = `  regions: [{ name: eu }]
+  hosts: [{ name: e, address: 10.1.0.1 }, { name: d, address: 10.1.0.2 }]
+  services:
+    - { name: front, tcpUpstreams: [{ service: core/db }, { service: core/cache, localPort: 7000 }] }
+    - { name: db, namespace: core, protocol: tcp, port: 5432, instances: [{ cluster: eu, host: d }], appPort: 5432 }
+    - { name: cache, namespace: core, protocol: tcp, port: 6379, instances: [{ cluster: eu, host: d }], appPort: 6379 }
+`;
+    const configs = new Map(machines(spec).machines.flatMap(({ processes }) => processes).map(({ name, config }) => [name, config]));
+    expect(configs.get("eu-front-proxy")?.["tcpListeners"]).toEqual([
+      { port: 5432, service: "core/db", servicePort: 5432 },
+      { port: 7000, service: "core/cache", servicePort: 6379 },
+    ]);
+    expect(configs.get("eu-db-proxy")).not.toHaveProperty("tcpListeners");
+  });
+
   it("writes instructions that name every token after the step that its maker needs, and the relationships before the proxies", () => {
     const text = bootstrapFiles(described(two), { home: "/opt/atoll", hasKeys: true, source: "" }).get("README.md")?.text ?? "";
     const order = ["install.sh", "20-clusters.yaml", "cluster:a-eu", "cluster:b-eu", "enrolment:a-us --cluster a-eu", "30-services", "relationship declare", "relationship approve r --as a.example --as b.example", "token create gateway --cluster a-eu"];

@@ -1,8 +1,8 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import { defaultAppPort, type EnginePlace, type FederationDescription, type HostDescription, type Placement } from "#federation/model/federation-description.ts";
-import { serviceHost } from "#federation/model/service.ts";
 import type { PlaceAddresses } from "../up/resource-files.ts";
 import { planeName } from "../up/planned-process.ts";
+import { upstreamNameOf } from "../up/upstream-name.ts";
 
 /** The programs that a machine runs; etcd and nats-server besides. */
 export type MachineProgram = "global" | "cluster" | "proxy";
@@ -164,7 +164,7 @@ class MachineBuilder {
 
   addSidecar(service: FederationDescription["services"][number], instance: FederationDescription["services"][number]["instances"][number]): void {
     const host = this.#host(known(instance.host, instance.name));
-    const { namespace, name, port, trustDomain, readinessPath, upstreams } = service;
+    const { namespace, name, port, trustDomain, readinessPath, upstreams, tcpUpstreams } = service;
     const sidecar = `${instance.name}-proxy`;
     this.#addProxy(host, {
       name: sidecar,
@@ -178,7 +178,10 @@ class MachineBuilder {
           services: [{ namespace, service: name, port, appPort: instance.appPort ?? defaultAppPort }],
           readiness: { ...(readinessPath === undefined ? {} : { path: readinessPath }), intervalMs: readinessIntervalMs },
         },
-        ...(upstreams === undefined ? {} : { upstreams: upstreams.map((one) => (one.trustDomain === trustDomain ? `${one.namespace}/${one.name}` : serviceHost(one))) }),
+        ...(upstreams === undefined ? {} : { upstreams: upstreams.map((one) => upstreamNameOf(one, trustDomain)) }),
+        ...(tcpUpstreams.length === 0
+          ? {}
+          : { tcpListeners: tcpUpstreams.map(({ service: one, servicePort, localPort }) => ({ port: localPort ?? servicePort, service: upstreamNameOf(one, trustDomain), servicePort })) }),
       },
     });
   }

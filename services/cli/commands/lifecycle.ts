@@ -53,8 +53,11 @@ function printCalls(context: CommandContext, calls: readonly WayToCall[]): void 
   if (calls.length > 0) {
     terminal.print("");
     for (const line of renderTable(callColumns, calls, terminal.width)) terminal.print(line);
-    terminal.print("\nEach application calls others through its own sidecar, by their name as Host:");
+    if (calls.some(({ example }) => example !== undefined)) terminal.print("\nEach application calls others through its own sidecar, by their name as Host:");
     for (const { example } of calls) if (example !== undefined) terminal.print(`  ${example}`);
+    const tcp = calls.flatMap(({ service, cluster, tcp: called }) => called.map((one) => ({ ...one, from: `${service} in ${cluster}` })));
+    if (tcp.length > 0) terminal.print("\nTCP services are called by a port of the caller's sidecar:");
+    for (const one of tcp) terminal.print(`  ${one.from} calls ${one.service} at ${one.address} (${one.variable})`);
     const started = calls.filter(({ log }) => log !== undefined);
     if (started.length > 0) terminal.print(`\nWhat ${started.length === 1 ? "the application writes is" : "applications write is"} in ${started.map(({ log }) => log).join(", ")}.`);
     terminal.print("");

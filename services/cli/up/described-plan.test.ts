@@ -4,6 +4,7 @@ import { localPlanOf } from "./described-plan.ts";
 import type { FederationPlan } from "./federation-plan.ts";
 import { changedForLife, compareProcesses, compareResources } from "./plan-change.ts";
 import { PortBlock } from "./port-block.ts";
+import { serviceFiles } from "./resource-files.ts";
 import { embeddedEngines, layOut, portBlockSize, portCountOf, type Topology } from "./topology.ts";
 import { waysToCall } from "./ways-to-call.ts";
 
@@ -32,6 +33,27 @@ describe("a described federation, laid out", () => {
     expect(app?.spec.env).toEqual({ PORT: String(placed?.appPort), ATOLL_OUTBOUND: `http://127.0.0.1:${placed?.outboundPort}`, ATOLL_REGION: "us", ATOLL_CLUSTER: "us", MODE: "test" });
     const sidecar = processes.find(({ spec }) => spec.name === "us-front-proxy")?.config;
     expect(sidecar?.["workload"]).toMatchObject({ services: [{ namespace: "web", service: "front", port: 80, appPort: placed?.appPort }], readiness: { path: "/ready" } });
+  });
+
+  it("opens a port of the caller's sidecar for each TCP service, and tells the application", () => {
+    const spec = (clusters: string): string => `  regions: [{ name: eu }, { name: us }]
+  services:
+    - { name: front, clusters: ${clusters}, command: [node, server.js], tcpUpstreams: [{ service: core/order-db, localPort: 15432 }] }
+    - { name: order-db, namespace: core, protocol: tcp, port: 5432, appPort: 5432 }
+`;
+    const { processes, instances, ports } = laidOut(spec("[eu, us]"));
+    const [eu, us] = ["eu", "us"].map((cluster) => ports[`${cluster}-front-proxy.tcp-core-order-db`]);
+    expect(eu).not.toBe(us);
+    const configOf = (name: string): unknown => processes.find(({ spec: { name: its } }) => its === name)?.config["tcpListeners"];
+    expect(configOf("us-front-proxy")).toEqual([{ port: us, service: "core/order-db", servicePort: 5432 }]);
+    expect(configOf("us-order-db-proxy")).toBeUndefined();
+    expect(processes.find(({ spec: { name } }) => name === "us-front-app")?.spec.env?.["ATOLL_TCP_CORE__ORDER_DB"]).toBe(`127.0.0.1:${us}`);
+    const [way] = waysToCall(laidOut(spec("[eu]"))).filter(({ service }) => service === "default/front");
+    expect(way?.tcp).toEqual([{ service: "core/order-db", address: "127.0.0.1:15432", variable: "ATOLL_TCP_CORE__ORDER_DB" }]);
+    expect(way?.example).toContain("Host: front.default");
+    expect(instances.filter(({ workload }) => workload.service === "order-db").map(({ tcpPorts }) => tcpPorts)).toEqual([[], []]);
+    const resources = serviceFiles(plan(spec("[eu]"))).flatMap((file) => file.resources);
+    expect(resources.find(({ kind, metadata }) => kind === "Service" && metadata.name === "order-db")?.spec).toMatchObject({ ports: [{ name: "tcp", port: 5432, protocol: "tcp" }] });
   });
 
   it("leads sidecars to an application that runs by itself, and starts none", () => {

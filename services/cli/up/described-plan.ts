@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
-import type { FederationDescription, ServiceDescription } from "#federation/model/federation-description.ts";
-import { serviceHost } from "#federation/model/service.ts";
-import type { FederationPlan, WorkloadPlan } from "./federation-plan.ts";
+import type { FederationDescription, ServiceDescription, TcpUpstream } from "#federation/model/federation-description.ts";
+import type { FederationPlan, TcpUpstreamPlan, WorkloadPlan } from "./federation-plan.ts";
+import { upstreamNameOf } from "./upstream-name.ts";
 
 /**
  * What a description comes to when all of it is on this machine. Pure.
@@ -46,7 +46,7 @@ function nameOf({ namespace, name }: ServiceDescription): string {
 }
 
 function workloadOf(description: FederationDescription, service: ServiceDescription, baseDir: string): WorkloadPlan {
-  const { namespace, name, trustDomain, port, command, readinessPath, isExported, consumers, upstreams } = service;
+  const { namespace, name, trustDomain, protocol, port, command, readinessPath, isExported, consumers, upstreams, tcpUpstreams } = service;
   // Several applications that are started here cannot share a port: each gets one of its own and is told it.
   const users = (appPort: number): number => description.services.flatMap(({ instances }) => instances.filter((instance) => instance.appPort === appPort)).length;
   const isOwn = (appPort: number | undefined): appPort is number => appPort !== undefined && (command === undefined || users(appPort) === 1);
@@ -54,12 +54,20 @@ function workloadOf(description: FederationDescription, service: ServiceDescript
     namespace,
     service: name,
     trustDomain,
+    ...(protocol === "http" ? {} : { protocol }),
     port,
     instances: service.instances.map(({ name: instance, cluster, appPort }) => ({ name: instance, cluster, ...(isOwn(appPort) ? { appPort } : {}) })),
     app: command === undefined ? { kind: "own" } : { kind: "command", words: command.words, directory: resolve(baseDir, command.directory), env: command.env },
     ...(readinessPath === undefined ? {} : { readinessPath }),
     isExported,
     consumers,
-    ...(upstreams === undefined ? {} : { upstreams: upstreams.map((upstream) => (upstream.trustDomain === trustDomain ? `${upstream.namespace}/${upstream.name}` : serviceHost(upstream))) }),
+    ...(upstreams === undefined ? {} : { upstreams: upstreams.map((upstream) => upstreamNameOf(upstream, trustDomain)) }),
+    ...(tcpUpstreams.length === 0 ? {} : { tcpUpstreams: tcpUpstreams.map((upstream) => tcpUpstreamOf(upstream, service)) }),
   };
+}
+
+/** Several instances cannot share a port here: each gets one of its own and is told it. */
+function tcpUpstreamOf({ service, servicePort, localPort }: TcpUpstream, caller: ServiceDescription): TcpUpstreamPlan {
+  const isOwn = localPort !== undefined && caller.instances.length === 1;
+  return { namespace: service.namespace, service: service.name, trustDomain: service.trustDomain, port: servicePort, ...(isOwn ? { localPort } : {}) };
 }

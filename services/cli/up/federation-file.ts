@@ -53,6 +53,7 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
         namespace: z.string(),
         service: z.string(),
         trustDomain: z.string(),
+        protocol: z.exactOptional(z.enum(["http", "tcp"])),
         port: z.number(),
         instances: z.exactOptional(z.array(z.strictObject({ name: z.string(), cluster: z.string(), appPort: z.exactOptional(z.number()) }))),
         app: appSchema,
@@ -60,6 +61,7 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
         isExported: z.boolean(),
         consumers: names,
         upstreams: z.exactOptional(names),
+        tcpUpstreams: z.exactOptional(z.array(z.strictObject({ namespace: z.string(), service: z.string(), trustDomain: z.string(), port: z.number(), localPort: z.exactOptional(z.number()) }))),
       }),
     ),
     users: z.array(

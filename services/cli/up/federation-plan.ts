@@ -1,4 +1,5 @@
 import type { TrafficPolicyResourceSpec } from "#federation/model/resource.ts";
+import type { PortProtocol } from "#federation/model/service.ts";
 
 /** A federation on one machine, as data: what `atoll up` starts. The demonstration is one, and so is what a user's file describes. */
 export interface FederationPlan {
@@ -35,6 +36,8 @@ export interface WorkloadPlan {
   readonly namespace: string;
   readonly service: string;
   readonly trustDomain: string;
+  /** Absent: http. */
+  readonly protocol?: PortProtocol;
   readonly port: number;
   /** Absent: one in every cluster of its trust domain. */
   readonly instances?: readonly InstancePlan[];
@@ -46,6 +49,17 @@ export interface WorkloadPlan {
   readonly consumers: readonly string[];
   /** What it calls, as a proxy's configuration names it; absent: all that it may see. */
   readonly upstreams?: readonly string[];
+  /** What it calls by a port of its sidecar's own. */
+  readonly tcpUpstreams?: readonly TcpUpstreamPlan[];
+}
+
+export interface TcpUpstreamPlan {
+  readonly namespace: string;
+  readonly service: string;
+  readonly trustDomain: string;
+  readonly port: number;
+  /** On 127.0.0.1; absent: one that is chosen for each instance. */
+  readonly localPort?: number;
 }
 
 export interface InstancePlan {

@@ -7,6 +7,13 @@ const drainMs = 3_000;
 /** Requests that failed; beside the identity and the last known good of a sidecar. */
 const accessLogName = "access.log";
 
+/** A port of a sidecar that leads to one port of a service; as a proxy's configuration has it. */
+export interface TcpListenerPlan {
+  readonly port: number;
+  readonly service: string;
+  readonly servicePort: number;
+}
+
 /** What a sidecar stands beside. */
 export interface SidecarPlan {
   readonly name: string;
@@ -17,6 +24,7 @@ export interface SidecarPlan {
   readonly services: readonly object[];
   readonly readiness?: object;
   readonly upstreams?: readonly string[];
+  readonly tcpListeners?: readonly TcpListenerPlan[];
   readonly isEdge?: boolean;
 }
 
@@ -49,7 +57,7 @@ export function addGateway(layout: Layout, cluster: ClusterPlan): void {
 
 /** A sidecar of `cluster`; answers the port by which its application calls others. */
 export function addSidecar(layout: Layout, cluster: ClusterPlan, sidecar: SidecarPlan): number {
-  const { name, namespace, serviceAccount, services, readiness, upstreams } = sidecar;
+  const { name, namespace, serviceAccount, services, readiness, upstreams, tcpListeners = [] } = sidecar;
   const file = layout.path(name, "join-token");
   const ports = layout.take(name, "outbound", "inbound", "admin", "metrics");
   layout.add({
@@ -70,6 +78,7 @@ export function addSidecar(layout: Layout, cluster: ClusterPlan, sidecar: Sideca
       accessLog: { filter: "failures", path: layout.path(name, accessLogName) },
       ...(sidecar.isEdge === undefined ? {} : { edge: sidecar.isEdge }),
       ...(upstreams === undefined ? {} : { upstreams }),
+      ...(tcpListeners.length === 0 ? {} : { tcpListeners }),
       // A sidecar that only calls has nothing to register.
       ...(services.length === 0 ? {} : { workload: { instanceId: name, services, ...(readiness === undefined ? {} : { readiness }) } }),
     },

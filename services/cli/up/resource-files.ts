@@ -82,8 +82,8 @@ function serviceFile(name: string, about: string, clusters: readonly string[], w
     name,
     about,
     target: { kind: "clusters", clusters },
-    resources: workloads.flatMap(({ namespace, service, port, trustDomain, isExported, consumers }) => [
-      resource("Service", { name: service, namespace }, { ports: [{ name: "http", port, protocol: "http" }], serviceAccounts: [service] }),
+    resources: workloads.flatMap(({ namespace, service, protocol = "http", port, trustDomain, isExported, consumers }) => [
+      resource("Service", { name: service, namespace }, { ports: [{ name: protocol, port, protocol }], serviceAccounts: [service] }),
       ...(isExported ? [resource("ServiceExport", { name: service, namespace }, { consumers: [trustDomain, ...consumers].map((consumer) => ({ trustDomain: consumer })) })] : []),
     ]),
   };

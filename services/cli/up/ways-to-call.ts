@@ -1,8 +1,9 @@
 import type { PlacedInstance } from "./app-processes.ts";
-import { commandName } from "./app-processes.ts";
+import { commandName, tcpVariable } from "./app-processes.ts";
 import type { FederationPlan, WorkloadPlan } from "./federation-plan.ts";
 import { localAddress } from "./layout.ts";
 import type { Topology } from "./topology.ts";
+import { upstreamNameOf } from "./upstream-name.ts";
 
 /** Where an instance of a user's service is, and how it calls others. */
 export interface WayToCall {
@@ -15,6 +16,8 @@ export interface WayToCall {
   readonly sidecar: string;
   /** A request of it to another service, for a shell; absent when it may call none. */
   readonly example?: string;
+  /** The TCP services that it calls, with the address of each beside it and the variable that a program started here is told it by. */
+  readonly tcp: readonly { readonly service: string; readonly address: string; readonly variable: string }[];
   /** Where the application's output goes, if it is started here. */
   readonly log?: string;
 }
@@ -22,7 +25,7 @@ export interface WayToCall {
 /** Every instance of a federation, with a request to try. Pure. */
 export function waysToCall({ plan, instances, processes }: Topology): readonly WayToCall[] {
   return instances.map((placed) => {
-    const { workload, instance, cluster, appPort, outboundPort } = placed;
+    const { workload, instance, cluster, appPort, outboundPort, tcpPorts } = placed;
     const sidecar = `http://${localAddress}:${outboundPort}`;
     const target = callee(plan, placed);
     const log = processes.find(({ spec }) => spec.name === commandName(instance.name))?.spec.logFile;
@@ -32,6 +35,7 @@ export function waysToCall({ plan, instances, processes }: Topology): readonly W
       region: cluster.region,
       application: `${localAddress}:${appPort}`,
       sidecar,
+      tcp: tcpPorts.map((one) => ({ service: `${one.namespace}/${one.service}`, address: `${localAddress}:${one.port}`, variable: tcpVariable(one) })),
       ...(target === undefined ? {} : { example: `curl ${sidecar}/ -H 'Host: ${hostOf(target, workload.trustDomain)}'` }),
       ...(log === undefined ? {} : { log }),
     };
@@ -40,12 +44,12 @@ export function waysToCall({ plan, instances, processes }: Topology): readonly W
 
 /** Another service that it may call, else itself: the shortest way to see a request pass. */
 function callee(plan: FederationPlan, { workload }: PlacedInstance): WorkloadPlan | undefined {
-  const callable = plan.workloads.filter((other) => isNamed(workload, other) && mayCall(plan, workload, other));
+  const callable = plan.workloads.filter((other) => other.protocol !== "tcp" && isNamed(workload, other) && mayCall(plan, workload, other));
   return callable.find((other) => other !== workload) ?? callable[0];
 }
 
 function isNamed({ upstreams, trustDomain }: WorkloadPlan, other: WorkloadPlan): boolean {
-  return upstreams === undefined || upstreams.includes(other.trustDomain === trustDomain ? `${other.namespace}/${other.service}` : hostOf(other, trustDomain));
+  return upstreams === undefined || upstreams.includes(upstreamNameOf({ ...other, name: other.service }, trustDomain));
 }
 
 function mayCall(plan: FederationPlan, caller: WorkloadPlan, other: WorkloadPlan): boolean {
