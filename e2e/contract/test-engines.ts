@@ -119,7 +119,8 @@ export async function startTestNats(
   return restartable(`tls://127.0.0.1:${port}`, start);
 }
 
-async function restartable(url: string, start: () => Promise<RunningEngine>): Promise<RestartableEngine> {
+/** Starts an engine, and again when it was killed. */
+export async function restartable(url: string, start: () => Promise<RunningEngine>): Promise<RestartableEngine> {
   let engine = await start();
   return {
     url,

@@ -110,7 +110,7 @@ export interface Placement {
   readonly globalHost: string;
   /** The host of each cluster's plane and gateway. */
   readonly clusterHosts: ReadonlyMap<ClusterId, string>;
-  /** An etcd and a nats-server in every region that has a cluster. */
+  /** An etcd and a nats-server in every region that has a cluster, or several of each on as many hosts of it. */
   readonly engines: readonly EnginePlace[];
 }
 
@@ -123,11 +123,15 @@ export interface HostDescription {
   readonly root: string;
 }
 
+/** One etcd and one nats-server on one host; those of a region are members of one etcd, and servers of one NATS cluster. */
 export interface EnginePlace {
   readonly region: RegionId;
   readonly host: string;
   readonly etcdPort: number;
   readonly etcdPeerPort: number;
   readonly natsPort: number;
+  /** Between nats-servers of one region. */
+  readonly natsRoutePort: number;
+  /** Between regions. */
   readonly natsGatewayPort: number;
 }

@@ -6,14 +6,17 @@ export type StoreConfig = { readonly kind: "sqlite" } | { readonly kind: "etcd";
 /** Which bus a plane runs on. */
 export type BusConfig = { readonly kind: "socket"; readonly path: string } | { readonly kind: "nats"; readonly servers: readonly string[] };
 
+/** Addresses of one engine in a plane's configuration. */
+export const engineAddressesMax = 16;
+
 const httpsUrl = stringField({ pattern: /^https:\/\//, expected: "an https:// address: etcd is spoken to over mutual TLS only" });
 const tlsUrl = stringField({ pattern: /^tls:\/\//, expected: "a tls:// address: NATS is spoken to over mutual TLS only" });
 
 /** `{"kind":"sqlite"}` (a file in the data directory) or `{"kind":"etcd","endpoints":["https://…"]}`. */
-export const storeField: Field<StoreConfig> = variantField("kind", { sqlite: {}, etcd: { endpoints: listField(httpsUrl, { min: 1, max: 16 }) } });
+export const storeField: Field<StoreConfig> = variantField("kind", { sqlite: {}, etcd: { endpoints: listField(httpsUrl, { min: 1, max: engineAddressesMax }) } });
 
 /** `{"kind":"socket","path":"…"}` (the embedded hub) or `{"kind":"nats","servers":["tls://…"]}`. */
 export const busField: Field<BusConfig> = variantField("kind", {
   socket: { path: stringField() },
-  nats: { servers: listField(tlsUrl, { min: 1, max: 16 }) },
+  nats: { servers: listField(tlsUrl, { min: 1, max: engineAddressesMax }) },
 });

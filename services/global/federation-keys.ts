@@ -8,6 +8,7 @@ import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pai
 import { createX509Svid, issueSigningCertificate, issueSvid, type SvidOptions } from "#federation/identity/leaf.ts";
 import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
+import { engineCommonName } from "#federation/model/engine-identity.ts";
 import { createSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { parseLabel, type TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
@@ -125,12 +126,15 @@ export class FederationKeys {
     return path;
   }
 
-  /** Writes key, certificate and CA of an engine (etcd, nats-server) that answers on `hosts` into `engines/`. */
-  writeEngine(name: string, hosts: readonly string[], nowMs: number): void {
-    const engine = this.#issueNew(["atoll", "engine", name], nowMs, { commonName: name, ...hostNames(hosts) });
+  /**
+   * Writes key, certificate and CA of an engine (etcd, nats-server) that answers on `hosts` into `engines/`. Members of one engine
+   * have its name in their certificates, by which they know each other, and each a key of its own, in files named as the member.
+   */
+  writeEngine(name: string, member: string, hosts: readonly string[], nowMs: number): void {
+    const engine = this.#issueNew(["atoll", "engine", name], nowMs, { commonName: engineCommonName(name), ...hostNames(hosts) });
     const directory = join(this.#dataDir, "engines");
-    writePrivateFileSync(join(directory, `${name}.key`), engine.privateKeyPem);
-    writePrivateFileSync(join(directory, `${name}.pem`), engine.certificateChainPem);
+    writePrivateFileSync(join(directory, `${member}.key`), engine.privateKeyPem);
+    writePrivateFileSync(join(directory, `${member}.pem`), engine.certificateChainPem);
     writePrivateFileSync(join(directory, "ca.pem"), this.rootPem);
   }
 

@@ -22,7 +22,7 @@ import { FederationKeys, initFederation, planeValidityMs } from "./federation-ke
 import { leadFederation } from "./global-plane.ts";
 import { createGlobalMetrics } from "./metrics.ts";
 
-const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME:HOST[,HOST]]… [--client NAME]… | main.ts run --config FILE";
+const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--client NAME]… | main.ts run --config FILE";
 
 runProcess(async (signal) => {
   const { positionals, values } = readArguments();
@@ -56,9 +56,9 @@ function init(dataDir: string, { federation, engine: engines = [], client: clien
   if (engines.length === 0 && clients.length === 0) return;
   const keys = FederationKeys.load(dataDir);
   for (const engine of engines) {
-    const match = /^([a-z0-9][a-z0-9-]{0,62}):(.+)$/.exec(engine);
-    if (match?.[1] === undefined || match[2] === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `--engine ${engine}: expected NAME:HOST[,HOST]`);
-    keys.writeEngine(match[1], match[2].split(","), nowMs);
+    const [, name, member, hosts] = /^([a-z0-9][a-z0-9-]{0,62})(?:\/([a-z0-9][a-z0-9-]{0,62}))?:(.+)$/.exec(engine) ?? [];
+    if (name === undefined || hosts === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `--engine ${engine}: expected NAME[/MEMBER]:HOST[,HOST]`);
+    keys.writeEngine(name, member ?? name, hosts.split(","), nowMs);
   }
   for (const name of clients) keys.writeClientContext(name, nowMs);
 }

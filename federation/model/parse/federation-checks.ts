@@ -221,9 +221,9 @@ function checkHosts(document: FederationDocument, report: Report): void {
   for (const [index, service] of (spec.services ?? []).entries()) {
     for (const [which, { host, cluster }] of (service.instances ?? []).entries()) if (host !== undefined) expectHost(["services", index, "instances", which, "host"], host, regionOf(cluster));
   }
-  for (const [index, { region, host }] of (spec.engines?.places ?? []).entries()) {
+  for (const [index, { region, hosts: members = [] }] of (spec.engines?.places ?? []).entries()) {
     expectKnown(["engines", "places", index, "region"], "region", region, regionNames(spec), report);
-    if (host !== undefined) expectHost(["engines", "places", index, "host"], host, region);
+    for (const [which, host] of members.entries()) expectHost(["engines", "places", index, "hosts", which], host, region);
   }
   if (spec.global !== undefined) expectHost(["global", "host"], spec.global.host, undefined);
   if (spec.hosts === undefined) return;

@@ -10,7 +10,7 @@ const defaultRatePerSecond = 20;
 const kilometresPerMs = 133;
 const earthRadiusKilometres = 6_371;
 /** etcd and nats-server as everybody knows them (docs/ports.md). */
-const enginePorts = { etcdPort: 2379, etcdPeerPort: 2380, natsPort: 4222, natsGatewayPort: 7222 } as const;
+const enginePorts = { etcdPort: 2379, etcdPeerPort: 2380, natsPort: 4222, natsRoutePort: 6222, natsGatewayPort: 7222 } as const;
 
 /** The trust domains of a file, those that only its clusters name among them; `<name>.mesh` where none is named. Pure. */
 export function trustDomainsOf({ metadata, spec }: FederationDocument): readonly TrustDomainName[] {
@@ -174,11 +174,13 @@ function placementOf(document: FederationDocument, clusters: readonly { readonly
     const first = clusters.find((cluster) => cluster.region === name);
     return first === undefined ? [] : [{ region: name, firstHost: clusterHosts.get(first.name) ?? "" }];
   });
-  const engines = regions.map(({ region, firstHost }) => {
-    const { host = firstHost, ...written } = spec.engines?.places?.find((place) => place.region === region) ?? { region };
-    const offset = offsetOf(host);
-    const defaults = Object.fromEntries(Object.entries(enginePorts).map(([name, port]) => [name, port + offset])) as Record<keyof typeof enginePorts, number>;
-    return { ...defaults, ...written, region, host };
+  const engines = regions.flatMap(({ region, firstHost }) => {
+    const { hosts: members = [firstHost], ...written } = spec.engines?.places?.find((place) => place.region === region) ?? { region };
+    return members.map((host) => {
+      const offset = offsetOf(host);
+      const defaults = Object.fromEntries(Object.entries(enginePorts).map(([name, port]) => [name, port + offset])) as Record<keyof typeof enginePorts, number>;
+      return { ...defaults, ...written, region, host };
+    });
   });
   const [firstCluster] = clusters;
   return { hosts, globalHost: spec.global?.host ?? (firstCluster === undefined ? "" : (clusterHosts.get(firstCluster.name) ?? "")), clusterHosts, engines };

@@ -6,6 +6,8 @@ import { trafficPolicySpecSchema } from "./policy-schemas.ts";
 /** Bounds of one file: far above what anybody writes by hand. */
 const listMax = { regions: 64, hosts: 1_000, clusters: 256, services: 1_000, instances: 1_000, trustDomains: 256, entries: 256, tcpUpstreams: 64 } as const;
 const wordMax = 4_096;
+/** More members than that make etcd slower and hardly safer. @see https://etcd.io/docs/v3.4/faq/ */
+const membersMax = 7;
 const pathSchema = z.string().min(1).max(wordMax);
 /** Without control characters: the words end up in unit files and scripts, where a line break would begin another statement. */
 const absolutePathSchema = z.string().max(255).regex(/^\/([A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*)?$/, "an absolute path of letters, digits, '.', '_' and '-'");
@@ -78,10 +80,13 @@ const relationshipSchema = z.strictObject({
 
 const enginePlaceSchema = z.strictObject({
   region: regionIdSchema,
-  host: z.exactOptional(labelSchema).describe("The host of the region's first cluster unless given."),
+  hosts: z
+    .exactOptional(distinctList(labelSchema, membersMax).refine(({ length }) => length % 2 === 1, `1, 3, 5 or ${membersMax} hosts: one more than an odd number bears no more losses`))
+    .describe("A member of etcd and a nats-server on each: three serve on while one is lost. The host of the region's first cluster unless given."),
   etcdPort: z.exactOptional(portSchema),
   etcdPeerPort: z.exactOptional(portSchema),
   natsPort: z.exactOptional(portSchema),
+  natsRoutePort: z.exactOptional(portSchema),
   natsGatewayPort: z.exactOptional(portSchema),
 });
 

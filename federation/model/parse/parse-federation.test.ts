@@ -64,10 +64,20 @@ describe("a federation's file", () => {
     expect(placement?.globalHost).toBe("e1");
     expect([...(placement?.clusterHosts ?? [])]).toEqual([["shop-eu", "e1"], ["shop-us", "u1"]]);
     expect(placement?.engines).toEqual([
-      { region: "eu", host: "e1", etcdPort: 2379, etcdPeerPort: 2380, natsPort: 4222, natsGatewayPort: 7222 },
-      { region: "us", host: "u1", etcdPort: 3379, etcdPeerPort: 3380, natsPort: 5222, natsGatewayPort: 8222 },
+      { region: "eu", host: "e1", etcdPort: 2379, etcdPeerPort: 2380, natsPort: 4222, natsRoutePort: 6222, natsGatewayPort: 7222 },
+      { region: "us", host: "u1", etcdPort: 3379, etcdPeerPort: 3380, natsPort: 5222, natsRoutePort: 7222, natsGatewayPort: 8222 },
     ]);
     expect(services[0]?.instances.map(({ host }) => host)).toEqual(["e2", "u1"]);
+  });
+
+  it("puts a member of a region's engines on each host that it names, of which there are an odd number in that region", () => {
+    const hosts = "  hosts: [{ name: e1, address: 10.1.0.1, region: eu }, { name: e2, address: 10.1.0.2, region: eu, portOffset: 1000 }, { name: e3, address: 10.1.0.3, region: eu }, { name: u1, address: 10.2.0.1, region: us }]\n";
+    const { placement } = parsed(`${twoRegions}${hosts}  engines: { kind: etcd-nats, places: [{ region: eu, hosts: [e2, e1, e3], natsPort: 4333 }] }\n`);
+    expect(placement?.engines.map(({ region, host, etcdPort, natsPort }) => `${region} ${host} ${etcdPort} ${natsPort}`)).toEqual(["eu e2 3379 4333", "eu e1 2379 4333", "eu e3 2379 4333", "us u1 2379 4222"]);
+    const refused = (members: string): string => faultsIn(`${twoRegions}${hosts}  engines: { kind: etcd-nats, places: [{ region: eu, hosts: [${members}] }] }\n`);
+    expect(refused("e1, e2")).toContain("1, 3, 5 or 7 hosts");
+    expect(refused("")).toContain("1, 3, 5 or 7 hosts");
+    expect(refused("e1, e2, u1")).toContain("hosts[2]: found u1 in us, expected a host in eu");
   });
 
   it("takes the trust domain of a service from its clusters, and finds upstreams in others", () => {

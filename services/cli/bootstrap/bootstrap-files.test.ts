@@ -58,6 +58,24 @@ describe("a described federation on its machines", () => {
     expect(configOf("b-eu-plane")["bus"]).toMatchObject({ servers: ["tls://10.1.0.1:4222", "tls://[2001:db8::1]:5222"] });
   });
 
+  it("leads each plane to every member of its region's engines, the one on its own host first", () => {
+    const three = `  regions: [{ name: eu }, { name: us }]
+  hosts: [{ name: e1, address: 10.1.0.1, region: eu }, { name: e2, address: 10.1.0.2, region: eu }, { name: e3, address: 10.1.0.3, region: eu }, { name: u, address: 10.2.0.1, region: us }]
+  clusters: [{ name: a, region: eu, host: e2 }, { name: b, region: us }]
+  engines: { kind: etcd-nats, places: [{ region: eu, hosts: [e1, e2, e3] }] }
+`;
+    const plane = machines(three).machines.flatMap(({ processes }) => processes).find(({ name }) => name === "a-plane")?.config ?? {};
+    expect(plane["store"]).toEqual({ kind: "etcd", endpoints: ["https://10.1.0.2:2379", "https://10.1.0.1:2379", "https://10.1.0.3:2379"] });
+    expect(plane["bus"]).toEqual({ kind: "nats", servers: ["tls://10.1.0.2:4222", "tls://10.1.0.1:4222", "tls://10.1.0.3:4222", "tls://10.2.0.1:4222"] });
+    const files = bootstrapFiles(described(three), { home: "/opt/atoll", hasKeys: true, source: "" });
+    const etcd = files.get("hosts/e3/config/etcd.env")?.text ?? "";
+    for (const words of ["--name=e3 ", "--initial-cluster=e1=https://10.1.0.1:2380,e2=https://10.1.0.2:2380,e3=https://10.1.0.3:2380 ", "--initial-cluster-token=shop.atoll-eu ", "--peer-cert-allowed-cn=@eu "]) expect(etcd).toContain(words);
+    expect(files.get("hosts/e3/config/nats.conf")?.text).toContain('authorization { user: "spiffe://shop.atoll/atoll/engine/eu" }');
+    expect(files.get("hosts/e3/systemd/atoll-etcd.service")).toBeDefined();
+    expect(files.get("hosts/u/config/etcd.env")?.text).toContain("--listen-peer-urls=http://127.0.0.1:2380 ");
+    expect(files.get("README.md")?.text).toContain("10.1.0.1:2379, 10.1.0.1:4222, 2380 between members of etcd, 6222 between nats-servers here, 7222 between regions");
+  });
+
   it("has each plane join with a token, and enrol with its signer by another", () => {
     const tokens = machines().machines.flatMap(({ processes }) => processes).map(({ name, tokens: needs }) => [name, needs.map(({ file, purpose, cluster }) => `${file} ${purpose} ${cluster ?? "global"}`)]);
     expect(Object.fromEntries(tokens)).toMatchObject({

@@ -24,7 +24,7 @@ export async function makeKeys(context: CommandContext, keysDir: string, { descr
     if (federation !== description.trustDomain) throw new AtollError("ATOLL_USAGE", `${keysDir} holds the keys of ${String(federation)}, not of ${description.trustDomain}; choose another --out`);
   }
   const args = [join(context.home, "services/global/main.ts"), "init", "--data", keysDir, ...(isNew ? ["--federation", description.trustDomain] : [])];
-  for (const { region, host } of placement.engines) args.push("--engine", `${region}:${placement.hosts.find(({ name }) => name === host)?.address ?? ""}`);
+  for (const { region, host } of placement.engines) args.push("--engine", `${region}/${host}:${placement.hosts.find(({ name }) => name === host)?.address ?? ""}`);
   await new Promise<void>((resolve, reject) => {
     execFile(context.node, args, { cwd: context.home, env: { ...context.env } }, (error, _stdout, stderr) => {
       if (error === null) resolve();
@@ -39,8 +39,8 @@ export function dealKeys(keysDir: string, hostsDir: string, { machines, placemen
     const folder = join(hostsDir, host.name);
     if (host.name === placement.globalHost) for (const name of globalKeys) copySecret(join(keysDir, name), join(folder, "keys"), name);
     if (engines === undefined) continue;
-    copySecret(join(keysDir, "engines", `${engines.region}.pem`), join(folder, "tls"), "engine.pem");
-    copySecret(join(keysDir, "engines", `${engines.region}.key`), join(folder, "tls"), "engine.key");
+    copySecret(join(keysDir, "engines", `${host.name}.pem`), join(folder, "tls"), "engine.pem");
+    copySecret(join(keysDir, "engines", `${host.name}.key`), join(folder, "tls"), "engine.key");
     copySecret(join(keysDir, "engines", "ca.pem"), join(folder, "tls"), "ca.pem");
   }
 }

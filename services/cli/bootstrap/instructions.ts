@@ -1,4 +1,4 @@
-import type { HostDescription } from "#federation/model/federation-description.ts";
+import type { EnginePlace, HostDescription } from "#federation/model/federation-description.ts";
 import { applyCommand, type ResourceFile } from "../up/resource-files.ts";
 import { hostPort, type Machine, type MachineLayout, type MachineStage } from "./machine-layout.ts";
 import { unitOf } from "./systemd-units.ts";
@@ -76,10 +76,14 @@ function send({ name, address }: HostDescription, what: string): string {
 
 function portLines(machines: readonly Machine[]): readonly string[] {
   const rows = machines.flatMap(({ host, processes, engines }) => [
-    ...(engines === undefined ? [] : [`| ${host.name} | etcd, nats-server | ${hostPort(host.address, engines.etcdPort)}, ${hostPort(host.address, engines.natsPort)}, ${engines.natsGatewayPort} between nats-servers |`]),
+    ...(engines === undefined ? [] : [`| ${host.name} | etcd, nats-server | ${hostPort(host.address, engines.etcdPort)}, ${hostPort(host.address, engines.natsPort)}, ${isOneOfMany(machines, engines) ? `${engines.etcdPeerPort} between members of etcd, ${engines.natsRoutePort} between nats-servers here, ` : ""}${engines.natsGatewayPort} between regions |`]),
     ...processes.map(({ name, config }) => `| ${host.name} | ${name} | ${portsOf(config).map(([port, value]) => `${value} ${port}`).join(", ")} |`),
   ]);
   return [["| host | process | ports |", "|---|---|---|", ...rows].join("\n")];
+}
+
+function isOneOfMany(machines: readonly Machine[], { region }: EnginePlace): boolean {
+  return machines.filter(({ engines }) => engines?.region === region).length > 1;
 }
 
 function portsOf(config: Readonly<Record<string, unknown>>): readonly (readonly [string, number])[] {

@@ -1,5 +1,6 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import { defaultAppPort, type EnginePlace, type FederationDescription, type HostDescription, type Placement } from "#federation/model/federation-description.ts";
+import { engineAddressesMax } from "#federation/runtime/engine-config.ts";
 import type { PlaceAddresses } from "../up/resource-files.ts";
 import { planeName } from "../up/planned-process.ts";
 import { upstreamNameOf } from "../up/upstream-name.ts";
@@ -42,7 +43,7 @@ export interface Machine {
   readonly host: HostDescription;
   readonly paths: MachinePaths;
   readonly processes: readonly MachineProcess[];
-  /** The engines of its region, where they stand on it. */
+  /** Its member of the region's engines, where it has one. */
   readonly engines?: EnginePlace;
 }
 
@@ -198,13 +199,19 @@ class MachineBuilder {
     });
   }
 
-  /** The engines of its region, or of the first one where its region has none; the bus of every other one as second choice. */
+  /**
+   * The engines of its region, or of the first one where its region has none, its own host's before the others; and as second choice the bus
+   * of every other region.
+   */
   #engines(host: HostDescription): { readonly store: object; readonly bus: object } {
-    const places = [...this.#placement.engines].sort((a, b) => Number(b.region === host.region) - Number(a.region === host.region));
-    const near = known(places[0], host.region);
+    const distance = ({ region, host: other }: EnginePlace): number => (other === host.name ? 0 : region === host.region ? 1 : 2);
+    const places = [...this.#placement.engines].sort((a, b) => distance(a) - distance(b));
+    const { region } = known(places[0], host.region);
+    const members = places.filter((place) => place.region === region);
+    const others = places.filter((place) => place.region !== region);
     return {
-      store: { kind: "etcd", endpoints: [`https://${hostPort(this.#host(near.host).address, near.etcdPort)}`] },
-      bus: { kind: "nats", servers: places.map((place) => `tls://${hostPort(this.#host(place.host).address, place.natsPort)}`) },
+      store: { kind: "etcd", endpoints: members.map((place) => `https://${hostPort(this.#host(place.host).address, place.etcdPort)}`) },
+      bus: { kind: "nats", servers: [...members, ...others].slice(0, engineAddressesMax).map((place) => `tls://${hostPort(this.#host(place.host).address, place.natsPort)}`) },
     };
   }
 

@@ -6,29 +6,46 @@ export interface EngineTlsFiles {
   readonly ca: string;
 }
 
-/** One etcd member that stands alone: a region's store. */
+/** A member of a region's etcd as its peers know it. */
+export interface EtcdPeer {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One etcd member of a region's store. */
 export interface EtcdOptions {
   readonly name: string;
   readonly dataDir: string;
   /** Literal address and port for clients. */
   readonly address: string;
   readonly clientPort: number;
-  /** etcd insists on a peer listener; with one member it stays on loopback. */
+  /** etcd insists on a peer listener; a member that stands alone has it on loopback. */
   readonly peerPort: number;
   readonly tls: EngineTlsFiles;
+  /** Absent: it stands alone. */
+  readonly cluster?: {
+    /** Keeps apart what was never one cluster. */
+    readonly token: string;
+    /** Common name in the certificates of all members: whoever has another certificate of the federation is no peer. */
+    readonly commonName: string;
+    /** All members, this one among them. */
+    readonly members: readonly EtcdPeer[];
+  };
 }
 
 /** Revisions kept for watchers that were away; an older one lists anew. */
 const keptRevisions = 10_000;
 
 /**
- * Arguments of etcd 3.4 or newer for a single member whose clients prove themselves by certificate. The heartbeat
- * and election settings are etcd's own defaults, so its shortest lease is 2 s.
+ * Arguments of etcd 3.4 or newer for a member whose clients, and whose peers, prove themselves by certificate. The heartbeat
+ * and election settings are etcd's own defaults, so its shortest lease is 2 s and members belong into one region.
  * @see https://etcd.io/docs/v3.4/op-guide/configuration/
  */
 export function etcdArguments(options: EtcdOptions): readonly string[] {
+  const { tls, cluster } = options;
   const client = `https://${hostOf(options.address)}:${options.clientPort}`;
-  const peer = `http://127.0.0.1:${options.peerPort}`;
+  const peer = cluster === undefined ? `http://127.0.0.1:${options.peerPort}` : `https://${hostOf(options.address)}:${options.peerPort}`;
   return [
     `--name=${options.name}`,
     `--data-dir=${options.dataDir}`,
@@ -36,11 +53,21 @@ export function etcdArguments(options: EtcdOptions): readonly string[] {
     `--advertise-client-urls=${client}`,
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
-    `--initial-cluster=${options.name}=${peer}`,
+    ...(cluster === undefined
+      ? [`--initial-cluster=${options.name}=${peer}`]
+      : [
+          `--initial-cluster=${cluster.members.map(({ name, address, port }) => `${name}=https://${hostOf(address)}:${port}`).join(",")}`,
+          `--initial-cluster-token=${cluster.token}`,
+          "--peer-client-cert-auth",
+          `--peer-cert-file=${tls.certificate}`,
+          `--peer-key-file=${tls.privateKey}`,
+          `--peer-trusted-ca-file=${tls.ca}`,
+          `--peer-cert-allowed-cn=${cluster.commonName}`,
+        ]),
     "--client-cert-auth",
-    `--cert-file=${options.tls.certificate}`,
-    `--key-file=${options.tls.privateKey}`,
-    `--trusted-ca-file=${options.tls.ca}`,
+    `--cert-file=${tls.certificate}`,
+    `--key-file=${tls.privateKey}`,
+    `--trusted-ca-file=${tls.ca}`,
     "--auto-compaction-mode=revision",
     `--auto-compaction-retention=${keptRevisions}`,
     "--logger=zap",

@@ -8,14 +8,18 @@ export interface NatsUser {
   readonly subscribe: readonly string[];
 }
 
-/** A server of another region, reached over its gateway port. */
-export interface NatsGatewayPeer {
-  readonly region: string;
+/** Where a server listens. */
+export interface NatsAddress {
   readonly address: string;
   readonly port: number;
 }
 
-/** One nats-server; with `gateway` it is a region of a supercluster. */
+/** A server of another region, reached over its gateway port. */
+export interface NatsGatewayPeer extends NatsAddress {
+  readonly region: string;
+}
+
+/** One nats-server; with `cluster` one of a region's, with `gateway` the region is one of a supercluster. */
 export interface NatsServerOptions {
   readonly name: string;
   readonly address: string;
@@ -25,6 +29,15 @@ export interface NatsServerOptions {
   readonly users: readonly NatsUser[];
   /** The server writes the ports it got into a file there. */
   readonly portsDirectory?: string;
+  readonly cluster?: NatsAddress & {
+    /** The same as the gateway's region. */
+    readonly name: string;
+    readonly tls: EngineTlsFiles;
+    /** URI SAN in the certificates of all servers of the region: nobody else may be a route. */
+    readonly spiffeId: string;
+    /** Route ports of all servers of the region; its own is skipped by the server. */
+    readonly routes: readonly NatsAddress[];
+  };
   readonly gateway?: {
     readonly region: string;
     readonly address: string;
@@ -54,11 +67,11 @@ const responses = 'allow_responses: { max: 1, expires: "1m" }';
 
 /**
  * The configuration file of a nats-server from 2.9 on: TLS with client certificates mapped to users, no JetStream,
- * no route but to the gateways named here. Everything that is not allowed to a user is refused.
+ * no route but to the servers and gateways named here. Everything that is not allowed to a user is refused.
  * @see https://docs.nats.io/running-a-nats-service/configuration
  */
 export function natsConfig(options: NatsServerOptions): string {
-  const { gateway } = options;
+  const { cluster, gateway } = options;
   const lines = [
     `server_name: ${quote(options.name)}`,
     `host: ${quote(options.address)}`,
@@ -77,6 +90,20 @@ export function natsConfig(options: NatsServerOptions): string {
     "  ]",
     "}",
   ];
+  if (cluster !== undefined) {
+    lines.push(
+      "cluster {",
+      `  name: ${quote(cluster.name)}`,
+      `  host: ${quote(cluster.address)}`,
+      `  port: ${cluster.port}`,
+      // Planes know every server by their configuration.
+      "  no_advertise: true",
+      `  authorization { user: ${quote(cluster.spiffeId)} }`,
+      ...tlsBlock(cluster.tls, "  verify_and_map: true").map((line) => `  ${line}`),
+      `  routes: [${cluster.routes.map((route) => quote(`nats://${hostPort(route)}`)).join(", ")}]`,
+      "}",
+    );
+  }
   if (gateway !== undefined) {
     lines.push(
       "gateway {",
@@ -87,7 +114,10 @@ export function natsConfig(options: NatsServerOptions): string {
       "  reject_unknown_cluster: true",
       ...tlsBlock(gateway.tls, "  verify: true").map((line) => `  ${line}`),
       "  gateways: [",
-      ...gateway.peers.map((peer) => `    { name: ${quote(peer.region)}, urls: [${quote(`nats://${hostPort(peer)}`)}] }`),
+      ...[...new Set(gateway.peers.map(({ region }) => region))].map((region) => {
+        const urls = gateway.peers.filter((peer) => peer.region === region).map((peer) => quote(`nats://${hostPort(peer)}`));
+        return `    { name: ${quote(region)}, urls: [${urls.join(", ")}] }`;
+      }),
       "  ]",
       "}",
     );
@@ -112,8 +142,8 @@ function userLine(user: NatsUser): string {
   return `    { user: ${quote(user.spiffeId)}, permissions: { publish: { allow: ${list(user.publish)} }, subscribe: { allow: ${list(user.subscribe)} }, ${responses} } }`;
 }
 
-function hostPort(peer: NatsGatewayPeer): string {
-  return `${peer.address.includes(":") ? `[${peer.address}]` : peer.address}:${peer.port}`;
+function hostPort({ address, port }: NatsAddress): string {
+  return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
 /** A double-quoted string of NATS's configuration language; names with control characters have no place there. */
