@@ -14,7 +14,7 @@ export function createReference(): string {
     "How to begin stands in [terraform.md](terraform.md). Written from the provider's schemas by `node terraform/provider-docs.ts`.",
     section("Provider `atoll`", providerSchema),
     "## Resources",
-    ...[...resources].map(([name, { schema, replace, idForm }]) => `${section(`\`${name}\``, schema, "###")}\n\nAnother resource when it changes: ${replace.map(code).join(", ")}. Imported by \`${idForm}\`.`),
+    ...[...resources].map(([name, { schema, replace, idForm }]) => `${section(`\`${name}\``, schema, "###")}\n\nAnother resource when it changes: ${replace.map(code).join(", ")}. ${idForm === undefined ? "It cannot be imported." : `Imported by \`${idForm}\`.`}`),
     "## Data sources",
     ...[...dataSources].map(([name, { schema }]) => section(`\`${name}\``, schema, "###")),
     "## Ephemeral resources",

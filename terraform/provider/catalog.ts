@@ -3,6 +3,7 @@ import { joinToken } from "./data/join-token.ts";
 import { kindSource } from "./data/kind-source.ts";
 import { placement } from "./data/placement.ts";
 import { trustBundle } from "./data/trust-bundle.ts";
+import { localUnit } from "./local/local-unit.ts";
 import type { ManagedResource, ReadSource } from "./managed.ts";
 import { approvalResource } from "./resources/approval-resource.ts";
 import { kindResource } from "./resources/kind-resource.ts";
@@ -13,7 +14,7 @@ import type { Schema } from "./schema/to-proto.ts";
 export const providerSchema: Schema = {
   description: "Regions, clusters, trust and policies of an Atoll federation, over the admin APIs of its planes.",
   attributes: [
-    { name: "context", field: "context", type: { kind: "string" }, use: "optional", description: "Path of the context file, as `atoll --context` takes it: where the planes are, and who calls. `ATOLL_CONTEXT` unless given." },
+    { name: "context", field: "context", type: { kind: "string" }, use: "optional", description: "Path of the context file, as `atoll --context` takes it: where the planes are, and who calls. `ATOLL_CONTEXT` unless given. Empty for a provider that keeps units of this machine (`atoll_local_unit`) and asks no planes." },
     { name: "timeout_seconds", field: "timeoutSeconds", type: { kind: "number" }, use: "optional", description: "Bound of one call of an admin API, from 1 to 600. 30 unless given." },
   ],
 };
@@ -22,6 +23,7 @@ export const providerSchema: Schema = {
 export const resources: ReadonlyMap<string, ManagedResource> = new Map<string, ManagedResource>([
   ...kindRows.map((row) => [row.typeName, kindResource(row)] as const),
   ["atoll_relationship_approval", approvalResource],
+  ["atoll_local_unit", localUnit],
 ]);
 
 /** Every data source by its type. */

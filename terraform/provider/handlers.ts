@@ -5,7 +5,7 @@ import { isObject, isWhollyKnown, readDynamic, unknown, writeDynamic, type CtyOb
 import { attribute, diagnosticsOf, errorAt } from "./diagnostics.ts";
 import type { ManagedResource, Private, ReadSource } from "./managed.ts";
 import { planChange } from "./plan.ts";
-import { ProviderPlanes } from "./planes.ts";
+import { ContextPlanes, noPlanes, type Environment, type ProviderPlanes } from "./planes.ts";
 import type { Diagnostic, DynamicValue, ProtoSchema } from "./protocol/messages.ts";
 import { toProto, type Schema } from "./schema/to-proto.ts";
 
@@ -31,20 +31,18 @@ interface Request {
 type Answer = Readonly<Record<string, unknown>>;
 
 export interface HandlerOptions {
-  /** The context file that counts where the configuration names none. */
-  readonly defaultContext: string | undefined;
+  /** Terraform's: ATOLL_CONTEXT names the context file that counts where the configuration names none, and units of this machine run in it. */
+  readonly environment: Environment;
   /** Aborts what is under way when Terraform stops the provider. */
   readonly stopping: AbortController;
 }
 
 /** The provider's side of the plugin protocol. No handler ever fails a call: what goes wrong is a diagnostic of its answer. */
 export function createHandlers(options: HandlerOptions): UntypedServiceImplementation & Disposable {
-  const { stopping, defaultContext } = options;
-  let planes: ProviderPlanes | undefined;
-  const ready = (): ProviderPlanes => {
-    if (planes === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", "the provider's configuration is not known yet: its context depends on something that is made by this very apply");
-    return planes;
-  };
+  const { stopping, environment } = options;
+  let planes: ContextPlanes | undefined;
+  let whyNone = "the provider's configuration is not known yet: its context depends on something that is made by this very apply";
+  const ready = (): ProviderPlanes => planes ?? noPlanes(whyNone, environment);
   const methods: Readonly<Record<string, (request: Request) => Answer | Promise<Answer>>> = {
     GetMetadata: () => ({
       server_capabilities: capabilities,
@@ -63,10 +61,14 @@ export function createHandlers(options: HandlerOptions): UntypedServiceImplement
     ConfigureProvider: ({ config }) => {
       const { context, timeout_seconds: timeout } = objectOf(config);
       if (context === unknown) return {};
-      const path = typeof context === "string" ? context : defaultContext;
+      if (context === "") {
+        whyNone = "this provider's context is empty: it knows units of this machine, and no planes";
+        return {};
+      }
+      const path = typeof context === "string" ? context : environment["ATOLL_CONTEXT"];
       if (path === undefined || path === "") return { diagnostics: [errorAt(attribute("context"), "The provider does not know where the federation is.", "Set context to the path of a context file (as atoll --context takes it), or ATOLL_CONTEXT in the environment.")] };
       try {
-        planes = new ProviderPlanes(path, (typeof timeout === "number" ? timeout : timeoutSeconds.usual) * 1_000);
+        planes = new ContextPlanes(path, (typeof timeout === "number" ? timeout : timeoutSeconds.usual) * 1_000, environment);
         return {};
       } catch (error) {
         return { diagnostics: diagnosticsOf(error).map((found) => ({ ...found, attribute: attribute("context") })) };
@@ -101,6 +103,7 @@ export function createHandlers(options: HandlerOptions): UntypedServiceImplement
     ImportResourceState(request) {
       const resource = resourceOf(request);
       const state = resource.import(request.id);
+      if (resource.idForm === undefined) return { diagnostics: [errorAt(undefined, "It cannot be imported.", "Declare it and apply: to start what runs already is no fault.")] };
       if (state === undefined) return { diagnostics: [errorAt(undefined, "The id names no such resource.", `Found ${JSON.stringify(request.id)}, expected ${resource.idForm}.`)] };
       return { imported_resources: [{ type_name: request.type_name, state: writeDynamic(state), private: bytesOf({}) }] };
     },

@@ -14,7 +14,7 @@ async function main(): Promise<void> {
   const stopping = new AbortController();
   const ended = Promise.withResolvers<void>();
   process.on("SIGTERM", () => ended.resolve());
-  using handlers = createHandlers({ defaultContext: env["ATOLL_CONTEXT"], stopping });
+  using handlers = createHandlers({ environment: env, stopping });
   using _plugin = await servePlugin({ env, provider: handlers, onShutdown: () => ended.resolve(), announce: (line) => process.stdout.write(`${line}\n`), clock: systemClock });
   await ended.promise;
   stopping.abort();

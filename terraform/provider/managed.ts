@@ -29,8 +29,8 @@ export interface ManagedResource {
   read(state: CtyObject, planes: ProviderPlanes, signal: AbortSignal): Promise<Remembered | undefined>;
   /** The state to begin with, from what a user wrote; undefined when that names none. */
   import(id: string): CtyObject | undefined;
-  /** What `id` looks like, in words. */
-  readonly idForm: string;
+  /** What `id` looks like, in words; absent where nothing can be imported. */
+  readonly idForm?: string;
 }
 
 /** One type of data sources, or of ephemeral resources. */

@@ -45,7 +45,7 @@ describe("a plugin's start", () => {
     const lines: string[] = [];
     let isShutDown = false;
     const stopping = new AbortController();
-    using provider = createHandlers({ defaultContext: undefined, stopping });
+    using provider = createHandlers({ environment: {}, stopping });
     using plugin = await servePlugin({ env: { PLUGIN_CLIENT_CERT: terraform.certificatePem }, provider, announce: (line) => lines.push(line), onShutdown: () => (isShutDown = true), clock: systemClock });
     expect(lines).toHaveLength(1);
     const fields = lines[0]?.split("|") ?? [];
