@@ -13,6 +13,7 @@ import {
   stringField,
   type ConfigOf,
 } from "#federation/runtime/config.ts";
+import { joinAttestField } from "#federation/identity/attest/evidence-config.ts";
 import { parseAddress } from "#federation/identity/join-token.ts";
 import { parseLabel, parseRegionId, type ServiceHost, type TrustDomainName } from "#federation/model/names.ts";
 import { serviceHost } from "#federation/model/service.ts";
@@ -41,8 +42,9 @@ export const proxyConfigField = objectField({
   mode: choiceField(["sidecar", "gateway"]),
   name: labelField("proxy"),
   dataDir: stringField(),
-  /** Needed until there is an SVID, and again when it has expired. */
+  /** By what it joins its plane until there is an SVID, and again when it has expired: a token, or evidence that others give. */
   joinTokenFile: defaultField(stringField({ min: 0 }), ""),
+  joinAttest: optionalField(joinAttestField),
   /** Where the inbound or gateway port is bound, and what others dial. */
   address: addressField,
   region: parsedField(stringField({ max: 63 }), parseRegionId),

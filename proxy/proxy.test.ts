@@ -357,6 +357,28 @@ describe("a sidecar", () => {
     expect(keys[2]).not.toBe(keys[0]);
   }, 60_000);
 
+  it("joins by what is attested as soon as it is, and again by itself, as the same instance, by the document of the day", async () => {
+    const plane = await openPlane();
+    plane.renewsNobody = true;
+    plane.svidValidityMs = 3_000;
+    plane.documents.set("second.day.x", "/ns/web/sa/attested");
+    const tokenFile = join(dataDir, "pod-token");
+    // Refused at first: the plane does not know this document, and another may be had the next time.
+    writeFileSync(tokenFile, "first.day.x");
+    const starting = start("attested", undefined, { joinAttest: plane.joinAttest(tokenFile) });
+    await eventually(() => (plane.joinKeys.length > 0 ? true : undefined));
+    writeFileSync(tokenFile, "second.day.x\n");
+    await starting;
+    const joined = plane.joinKeys.length;
+    plane.documents.set("third.day.x", "/ns/web/sa/attested");
+    plane.documents.delete("second.day.x");
+    await eventually(() => (plane.joinKeys.length > joined ? true : undefined));
+    writeFileSync(tokenFile, "third.day.x");
+    plane.renewsNobody = false;
+    await eventually(() => (plane.renewals > 0 ? true : undefined));
+    expect(new Set(plane.joinKeys).size).toBe(1);
+  }, 60_000);
+
   it("renews its identity while traffic flows", async () => {
     const plane = await openPlane();
     plane.svidValidityMs = 4_000;

@@ -8,7 +8,9 @@ import { AdminClient } from "#federation/admin-api/client.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
+import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
+import { openVoucher } from "#federation/identity/join-voucher.ts";
 import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import type { ClusterId, TrustDomainName } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
@@ -34,6 +36,7 @@ import { eventually } from "./eventually.ts";
 
 const never = new AbortController().signal;
 const address = "127.0.0.1";
+const nobodyAttested = { sources: {}, rules: [] };
 const federation = "demo.atoll" as TrustDomainName;
 
 /** One running plane; stopping it leaves its store and its directory for the next start. */
@@ -78,9 +81,10 @@ export class InProcessPlanes implements AsyncDisposable {
       store: { kind: "sqlite" },
       bus: { kind: "socket", path: "unused" },
       access,
+      attestation: nobodyAttested,
       logLevel: "info",
     } as const;
-    const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), audit, ...common };
+    const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, ...common };
     return await this.#run("global", (term, signal) => leadFederation(options, term, signal), () => metrics.registry.metrics());
   }
 
@@ -95,7 +99,7 @@ export class InProcessPlanes implements AsyncDisposable {
     const membership =
       (await loadMembership(dataDir)) ??
       (await joinFederation(
-        { dataDir, cluster, tokenFile: this.#write(cluster, "token", await this.globalToken(cluster)), statement: signer?.statement(), clock: systemClock },
+        { dataDir, cluster, source: { tokenFile: this.#write(cluster, "token", await this.globalToken(cluster)) }, statement: signer?.statement(), clock: systemClock },
         never,
       ));
     const enrolmentFile = join(dataDir, "enrolment");
@@ -104,7 +108,7 @@ export class InProcessPlanes implements AsyncDisposable {
     }
     const certify =
       signer === undefined
-        ? remoteCertify({ cluster, readToken: () => readFileSync(enrolmentFile, "utf8"), federationBundle: membership.federationBundle, clock: systemClock })
+        ? remoteCertify({ cluster, openVoucher: () => openVoucher({ tokenFile: enrolmentFile }), federationBundle: membership.federationBundle, clock: systemClock })
         : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.certify(cluster, csrs.intermediate, csrs.signing, systemClock.nowMs());
     const keySource = await ClusterKeySource.open({ dataDir, trustDomain: membership.facts.trustDomain, certify, ...common }, never);
     const metrics = createClusterMetrics(cluster, systemClock, { planeCertificateMs: () => membership.svid.notAfterMs, intermediateMs: () => keySource.keys.current.issuer.notAfterMs });
@@ -116,13 +120,14 @@ export class InProcessPlanes implements AsyncDisposable {
       store: { kind: "sqlite" },
       bus: { kind: "socket", path: "unused" },
       access,
+      attestation: nobodyAttested,
       globalJoinTokenFile: "",
       signer: signer === undefined ? { kind: "remote", tokenFile: enrolmentFile } : { kind: "own", trustDomain: signer.trustDomain },
       svidSeconds: 3_600,
       logLevel: "info",
     };
     const planeSvid = new WatchedValue(membership.svid);
-    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), audit, ...common };
+    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, ...common };
     return await this.#run(cluster, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics());
   }
 

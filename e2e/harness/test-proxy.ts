@@ -1,4 +1,5 @@
 import type { Client } from "@grpc/grpc-js";
+import { tokenVoucher } from "#federation/identity/join-voucher.ts";
 import type { ServiceHost } from "#federation/model/names.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
@@ -53,7 +54,7 @@ export class TestProxy implements AsyncDisposable {
   }
 
   static async join(token: string): Promise<TestProxy> {
-    return new TestProxy(await joinPlane(token, { clock: systemClock }, new AbortController().signal), new SnapshotBuilder(emptyHeldState, systemClock));
+    return new TestProxy(await joinPlane(tokenVoucher(token), { clock: systemClock }, new AbortController().signal), new SnapshotBuilder(emptyHeldState, systemClock));
   }
 
   /** The same proxy at a plane that has moved, with what it holds. */

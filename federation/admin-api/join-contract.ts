@@ -17,10 +17,12 @@ export const trustDomainStatementSchema = z.strictObject({
 });
 
 export const joinRequestSchema = z.strictObject({
-  /** Id and secret of a token made for a cluster. */
-  tokenId: z.string().max(63),
+  /** Id and secret of a token made for a cluster; planes before attestation know no other proof. */
+  tokenId: z.exactOptional(z.string().max(63)),
   /** base64url. */
-  secret: z.string().max(128),
+  secret: z.exactOptional(z.string().max(128)),
+  /** In place of both: `attested1.<kind>.<document>`. */
+  attestation: z.exactOptional(z.string().max(16 * 1024)),
   /** PKCS#10, base64 of DER; only its public key is taken. */
   csr: z.base64().max(32 * 1024),
   /** Sent by the plane that holds its trust domain's signer. */

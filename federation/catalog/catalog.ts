@@ -1,6 +1,7 @@
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import { kinds, type Kind } from "#federation/model/resource.ts";
+import { Attestations } from "./attestations.ts";
 import { CatalogAccess, type CatalogOptions } from "./catalog-access.ts";
 import type { CatalogOp, Collection, Stored } from "./collection.ts";
 import { JoinTokens } from "./join-tokens.ts";
@@ -24,6 +25,7 @@ export class Catalog {
   readonly positions: Collection<AppliedPosition>;
   readonly joinTokens: JoinTokens;
   readonly provisioningTokens: ProvisioningTokens;
+  readonly attestations: Attestations;
   readonly #epochs: Collection<EpochRecord>;
   readonly #access: CatalogAccess;
   readonly #resources: ReadonlyMap<Kind, ResourceCollection<Kind>>;
@@ -38,6 +40,7 @@ export class Catalog {
     this.#epochs = new StoreCollection(access, keys.meta, recordCodecs.epoch);
     this.joinTokens = new JoinTokens(access);
     this.provisioningTokens = new ProvisioningTokens(access);
+    this.attestations = new Attestations(access);
   }
 
   /** The resources of one kind, by `namespace/name` or `name`; imports by `namespace/<service>.<origin cluster>`. */

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { CatalogAccess } from "./catalog-access.ts";
-import { refusedToken } from "./join-refusal.ts";
+import { refusedToken } from "#federation/model/join-refusal.ts";
 import { keys } from "./keys.ts";
 import { recordCodecs } from "./record-codecs.ts";
 import type { JoinTokenRecord } from "./records.ts";

@@ -5,7 +5,7 @@ import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { isProvisioningId, provisioningLimits } from "#federation/model/provisioning-token.ts";
 import type { CatalogAccess } from "./catalog-access.ts";
 import type { Stored } from "./collection.ts";
-import { refusedToken, type JoinRefusal } from "./join-refusal.ts";
+import { refusedToken, type JoinRefusal } from "#federation/model/join-refusal.ts";
 import { keys } from "./keys.ts";
 import { recordCodecs } from "./record-codecs.ts";
 import type { ProvisioningTokenRecord } from "./records.ts";

@@ -1,10 +1,11 @@
 import { z } from "zod";
+import { attestationLimits } from "#federation/model/attestation.ts";
 import { isCidr } from "#federation/model/cidr.ts";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
-import type { AppliedPosition, EpochRecord, JoinTokenRecord, ObjectRecord, ProvisioningTokenRecord } from "./records.ts";
+import type { AppliedPosition, AttestationRecord, EpochRecord, JoinTokenRecord, ObjectRecord, ProvisioningTokenRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -42,6 +43,16 @@ const provisioningTokenSchema: z.ZodType<ProvisioningTokenRecord> = z.object({
   isRevoked: z.boolean(),
 });
 
+const attestationSchema: z.ZodType<AttestationRecord> = z.object({
+  documentSha256: sha256Schema,
+  keySha256: sha256Schema,
+  source: labelSchema,
+  subject: z.string().max(4 * attestationLimits.factLength),
+  address: z.string().max(64),
+  usedAtMs: count,
+  rememberUntilMs: count,
+});
+
 const positionSchema: z.ZodType<AppliedPosition> = z.object({
   publisher: labelSchema,
   epoch: count,
@@ -74,6 +85,7 @@ export const recordCodecs = {
   endpoint: jsonCodec("an endpoint", endpointSchema),
   joinToken: jsonCodec("a join token", joinTokenSchema),
   provisioningToken: jsonCodec("a provisioning token", provisioningTokenSchema),
+  attestation: jsonCodec("the use of an attested document", attestationSchema),
   position: jsonCodec("an applied position", positionSchema),
   epoch: jsonCodec("an epoch", epochSchema),
   object: {

@@ -29,6 +29,22 @@ export interface ProvisioningTokenRecord {
   readonly isRevoked: boolean;
 }
 
+/** An attested document that was used, and for which key. */
+export interface AttestationRecord {
+  /** Of what was signed, lower-case hex. */
+  readonly documentSha256: string;
+  /** Of the public key (SPKI), lower-case hex: whoever holds the private half may come with the document again. */
+  readonly keySha256: string;
+  readonly source: string;
+  readonly subject: string;
+  /** Where the first use came from. */
+  readonly address: string;
+  /** Wall-clock ms. */
+  readonly usedAtMs: number;
+  /** Wall-clock ms; from then on nothing is lost by forgetting it, since the document is too old for another key. */
+  readonly rememberUntilMs: number;
+}
+
 /** How far the frames of one publisher have been applied. */
 export interface AppliedPosition {
   /** Cluster id, or "global". */

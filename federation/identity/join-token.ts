@@ -17,7 +17,8 @@ export interface JoinToken {
 /** Most addresses in one token. */
 export const joinAddressesMax = 16;
 
-const prefix = "atoll1.";
+/** How every token begins. */
+export const joinTokenPrefix = "atoll1.";
 const encodedLengthMax = 8 * 1024;
 
 /** Makes a token with a new id and a new secret, for one use or for many. The server keeps `id` and `hashJoinSecret(secret)` only. */
@@ -28,16 +29,16 @@ export function createJoinToken(addresses: readonly string[], rootSha256: string
 
 /** The token as one opaque string, `atoll1.…`. */
 export function encodeJoinToken(token: JoinToken): string {
-  return prefix + Buffer.from(JSON.stringify(token), "utf8").toString("base64url");
+  return joinTokenPrefix + Buffer.from(JSON.stringify(token), "utf8").toString("base64url");
 }
 
 /** Reads a token that somebody pasted: blanks around it are dropped. @throws {ATOLL_JOIN_TOKEN_INVALID} without saying what it held. */
 export function decodeJoinToken(text: string): JoinToken {
   const trimmed = text.trim();
-  if (!trimmed.startsWith(prefix) || trimmed.length > encodedLengthMax) throw invalid("a join token begins with atoll1.");
+  if (!trimmed.startsWith(joinTokenPrefix) || trimmed.length > encodedLengthMax) throw invalid("a join token begins with atoll1.");
   let value: unknown;
   try {
-    value = JSON.parse(Buffer.from(trimmed.slice(prefix.length), "base64url").toString("utf8"));
+    value = JSON.parse(Buffer.from(trimmed.slice(joinTokenPrefix.length), "base64url").toString("utf8"));
   } catch {
     // Without the cause: a JSON error quotes its input, and the input holds the secret.
     throw invalid("the join token is damaged");

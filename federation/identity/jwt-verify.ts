@@ -11,6 +11,8 @@ export interface JwtIssuer {
   readonly audience: string;
   /** A JSON Web Key Set of public keys; read again when the file changes. @see https://www.rfc-editor.org/rfc/rfc7517 */
   readonly keysFile: string;
+  /** Since `iat`, at most; `jwtLimits.lifeSecondsMax` unless told. */
+  readonly maxAgeSeconds?: number;
 }
 
 /** Bounds of a token and of the keys that it is held against. */
@@ -42,7 +44,7 @@ export function createJwtVerifier(options: JwtIssuer, clock: Clock): (token: str
         audience: options.audience,
         clockTolerance: jwtLimits.leewaySeconds,
         currentDate: new Date(clock.nowMs()),
-        maxTokenAge: jwtLimits.lifeSecondsMax,
+        maxTokenAge: options.maxAgeSeconds ?? jwtLimits.lifeSecondsMax,
         requiredClaims: ["sub", "exp", "iat"],
       });
       if (typeof payload.sub !== "string" || payload.sub === "") throw refused("it names no subject");

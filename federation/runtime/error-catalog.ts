@@ -81,6 +81,10 @@ export const errorCatalog = {
     meaning: "A real engine (etcd or nats-server) could not be found, fetched or started.",
     action: "Install it so that it is on PATH, or leave it out of --engines; the message names what was tried.",
   },
+  ATOLL_EVIDENCE_UNAVAILABLE: {
+    meaning: "The document by which a process is to be let in without a token cannot be had: neither from the orchestrator's file nor from the machine's metadata service.",
+    action: "Check that the file is mounted, or that the process runs on a machine of that cloud and its metadata service is open to it; joining is tried again by itself.",
+  },
   ATOLL_FEDERATION_NOT_RUNNING: {
     meaning: "No federation of that name runs on this machine.",
     action: "Start one with `atoll up`, or name another with --name or --data.",
@@ -102,8 +106,8 @@ export const errorCatalog = {
     action: "Copy the whole token again, or create a new one.",
   },
   ATOLL_JOIN_TOKEN_REFUSED: {
-    meaning: "The join token cannot be used.",
-    action: "Ask for a new token. It was used up, has expired or was revoked, or is not for this purpose or address; the log of the plane says which (docs/joining.md).",
+    meaning: "The join token, or the attested document in its place, cannot be used.",
+    action: "Ask for a new token. It was used up, has expired or was revoked, or is not for this purpose or address; the log of the plane says which, and what is wrong with a document (docs/joining.md).",
   },
   ATOLL_NAME_INVALID: {
     meaning: "A name does not have the form that its kind asks for.",

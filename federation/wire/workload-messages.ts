@@ -5,8 +5,9 @@ import { certificatesMax, listItemsMax, resourceBytesMax } from "./limits.ts";
 import { boundedList, boundedText, certificateList, copied, mapped, messageCodec } from "./schema.ts";
 import type { MessageCodec } from "./schema.ts";
 
-/** A workload's first request: the token is its proof, of the CSR only the public key is taken. */
+/** A workload's first request: its proof, and a CSR of which only the public key is taken. */
 export interface JoinRequest {
+  /** `atoll1.…` or `attested1.…`. */
   readonly token: string;
   /** PKCS#10 DER. */
   readonly csr: Uint8Array;
@@ -71,8 +72,8 @@ export function checkedCodec<Value extends object>(raw: MessageCodec<Value>, che
   return { encode: raw.encode, decode: (bytes) => mapped(raw.name, raw.decode(bytes), check) };
 }
 
-/** Longest join or enrolment token, in characters. */
-const tokenLengthMax = 8192;
+/** Longest proof of joining, in characters: an attested document of 12 KiB with what stands before it. */
+const tokenLengthMax = 12 * 1024 + 64;
 
 /** Largest CSR, in bytes; one with a P-256 key has about 300. */
 const csrBytesMax = 16 * 1024;

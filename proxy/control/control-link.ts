@@ -1,6 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { createCsr } from "#federation/identity/csr.ts";
-import { createKeyPair, exportPrivateKeyPem, type KeyPair } from "#federation/identity/key-pair.ts";
+import type { JoinAttest } from "#federation/identity/attest/evidence-config.ts";
+import { openVoucher } from "#federation/identity/join-voucher.ts";
+import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { SvidSource, type SvidEvent } from "#federation/identity/svid-source.ts";
@@ -32,6 +33,7 @@ export interface ControlLinkOptions extends ProcessParts {
   readonly name: string;
   readonly dataDir: string;
   readonly joinTokenFile: string;
+  readonly joinAttest?: JoinAttest;
   readonly keys: "disk" | "memory";
   readonly discovery?: readonly string[];
   /** Who is asked for the names of planes. */
@@ -59,14 +61,12 @@ export class ControlLink {
   /** Undefined until joined. */
   readonly plane: WatchedValue<Plane | undefined>;
   readonly source: WatchedValue<SnapshotSource>;
-  /** Set when the plane refused our token and there is nothing to serve by: the process cannot become useful. */
+  /** Set when the plane refused our token, which no other try mends, and there is nothing to serve by: the process cannot become useful. */
   readonly refusal = new WatchedValue<unknown>(undefined);
   readonly #options: ControlLinkOptions;
   readonly #lookup: NameLookup;
   readonly #identity: IdentityStore;
   readonly #lastKnownGood: LastKnownGood;
-  /** Kept until joining has succeeded, so that an attempt whose answer was lost is not a second instance to a token for many. */
-  #joiningKeys: KeyPair | undefined;
   #client: { readonly plane: Plane; readonly client: Client } | undefined;
 
   private constructor(options: ControlLinkOptions, parts: { readonly identity: IdentityStore; readonly store: LastKnownGood; readonly builder: SnapshotBuilder; readonly svid: X509Svid | undefined; readonly plane: Plane | undefined }) {
@@ -186,18 +186,14 @@ export class ControlLink {
   }
 
   async #join(signal: AbortSignal): Promise<X509Svid> {
-    const { joinTokenFile, clock, discovery } = this.#options;
-    if (joinTokenFile === "") throw new AtollError("ATOLL_JOIN_TOKEN_INVALID", "there is no valid identity and no joinTokenFile to get one with");
-    let text: string;
-    try {
-      text = await readFile(joinTokenFile, "utf8");
-    } catch (error) {
-      throw new AtollError("ATOLL_JOIN_TOKEN_INVALID", `the join token cannot be read from ${joinTokenFile}`, { cause: error });
-    }
-    this.#joiningKeys ??= createKeyPair();
-    const joined = await joinPlane(text, { clock, keys: this.#joiningKeys, lookup: this.#lookup, ...(discovery === undefined ? {} : { discovery }) }, signal);
+    const { joinTokenFile, joinAttest, clock, discovery } = this.#options;
+    const voucher = await openVoucher({ tokenFile: joinTokenFile, ...(joinAttest === undefined ? {} : { attest: joinAttest }) });
+    // Kept until joining has succeeded, so that an attempt whose answer was lost is not a second instance to a token for many.
+    const keys = await this.#identity.joiningKeys();
+    const joined = await joinPlane(voucher, { clock, keys, lookup: this.#lookup, ...(discovery === undefined ? {} : { discovery }) }, signal);
     await this.#identity.saveJoined(joined);
-    this.#joiningKeys = undefined;
+    // To an attested document this proxy stays the same instance, however often it has to join.
+    if (!voucher.isLasting) await this.#identity.forgetJoiningKeys();
     this.builder.addBundles(workloadBundles(joined.bundles, joined.plane));
     this.plane.set(joined.plane);
     return joined.svid;
@@ -213,7 +209,7 @@ export class ControlLink {
       case "renewalFailed":
         this.identityEvents.failures++;
         logger.warn("No new identity could be had.", { reason: describeError(event.error), failures: event.failuresInRow, retryInMs: Math.round(event.retryInMs) });
-        if (this.svid.current === undefined && isRefusal(event.error)) this.refusal.set(event.error);
+        if (this.svid.current === undefined && this.#options.joinAttest === undefined && isRefusal(event.error)) this.refusal.set(event.error);
         break;
       case "expired":
         logger.error("The identity has expired; mesh connections are closed to us.", { spiffeId: event.svid.spiffeId });

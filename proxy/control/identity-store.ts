@@ -1,5 +1,7 @@
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { forgetJoiningKey, keepJoiningKey } from "#federation/identity/joining-key.ts";
+import { createKeyPair, type KeyPair } from "#federation/identity/key-pair.ts";
 import { loadIdentity, saveBundles, saveSvid } from "#federation/identity/svid-files.ts";
 import { parseAddress } from "#federation/identity/join-token.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
@@ -20,11 +22,14 @@ export interface StoredIdentity {
 }
 
 const planeFile = "plane.json";
+const joiningKeyFile = "joining.key";
 
 /** Where a proxy keeps who it is: `identity/` under its data directory, files of mode 0600. With `keys: "memory"` the SVID is never written. */
 export class IdentityStore {
   readonly #directory: string;
   readonly #keepsKeys: boolean;
+  /** Of a proxy that writes no key: another one after a restart. */
+  #joiningKeys: KeyPair | undefined;
 
   constructor(dataDir: string, keys: "disk" | "memory") {
     this.#directory = join(dataDir, "identity");
@@ -43,6 +48,17 @@ export class IdentityStore {
     await saveBundles(this.#directory, [bundle, ...others]);
     await writePrivateFile(join(this.#directory, planeFile), JSON.stringify({ identity, addresses }));
     await this.saveSvid(joined.svid);
+  }
+
+  /** The key to join with: the same over all tries until it is forgotten, and over restarts where keys may lie on disk. */
+  async joiningKeys(): Promise<KeyPair> {
+    this.#joiningKeys ??= this.#keepsKeys ? await keepJoiningKey(join(this.#directory, joiningKeyFile)) : createKeyPair();
+    return this.#joiningKeys;
+  }
+
+  async forgetJoiningKeys(): Promise<void> {
+    this.#joiningKeys = undefined;
+    await forgetJoiningKey(join(this.#directory, joiningKeyFile));
   }
 
   async saveSvid(svid: X509Svid): Promise<void> {

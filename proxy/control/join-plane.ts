@@ -3,7 +3,8 @@ import { status } from "@grpc/grpc-js";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { createPinnedBundle, fetchPinnedRoot } from "#federation/identity/first-contact.ts";
-import { decodeJoinToken, parseAddress } from "#federation/identity/join-token.ts";
+import { parseAddress } from "#federation/identity/join-token.ts";
+import type { JoinVoucher } from "#federation/identity/join-voucher.ts";
 import { createKeyPair, exportPrivateKeyPem, type KeyPair } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
@@ -40,26 +41,26 @@ export interface JoinOptions {
   /** Of the one who joins, kept over its attempts; new ones unless given. */
   readonly keys?: KeyPair;
   readonly discovery?: readonly string[];
-  /** How names in the token are looked up; the system's resolvers unless given. */
+  /** How names in the voucher are looked up; the system's resolvers unless given. */
   readonly lookup?: NameLookup;
 }
 
 /**
- * Exchanges a join token for the first SVID: finds the pinned root among what the server shows, connects again under it,
- * and sends the token only to a cluster's plane of that federation. Addresses are tried in order, of a name all, and all with the
+ * Exchanges a token or evidence for the first SVID: finds the pinned root among what the server shows, connects again under it,
+ * and sends the proof only to a cluster's plane of that federation. Addresses are tried in order, of a name all, and all with the
  * same key; a caller that keeps `keys` over its attempts is one instance to a token for many, also when an answer was lost.
  * @throws {ATOLL_JOIN_TOKEN_INVALID | ATOLL_JOIN_TOKEN_REFUSED} when another try is of no use.
- * @throws {ATOLL_NAME_UNRESOLVED | ATOLL_PEER_UNAVAILABLE | ATOLL_PEER_UNVERIFIED} and grpc-js's errors when it may be.
+ * @throws {ATOLL_EVIDENCE_UNAVAILABLE | ATOLL_NAME_UNRESOLVED | ATOLL_PEER_UNAVAILABLE | ATOLL_PEER_UNVERIFIED} and grpc-js's errors when it may be.
  */
-export async function joinPlane(tokenText: string, options: JoinOptions, signal: AbortSignal): Promise<Joined> {
-  const token = decodeJoinToken(tokenText);
+export async function joinPlane(voucher: JoinVoucher, options: JoinOptions, signal: AbortSignal): Promise<Joined> {
+  const proof = await voucher.prove(signal);
   const { lookup = createDnsLookup(), keys = createKeyPair(), ...more } = options;
   let failure: unknown;
-  for await (const address of literalAddresses(token.addresses, lookup, signal)) {
+  for await (const address of literalAddresses(voucher.addresses, lookup, signal)) {
     try {
       if (typeof address !== "string") throw address;
-      const bundle = createPinnedBundle(await fetchPinnedRoot(address, token.rootSha256, signal));
-      return await joinAt({ address, bundle, tokenText: tokenText.trim(), lookup, keys, ...more }, signal);
+      const bundle = createPinnedBundle(await fetchPinnedRoot(address, voucher.rootSha256, signal));
+      return await joinAt({ address, bundle, proof, isLasting: voucher.isLasting, lookup, keys, ...more }, signal);
     } catch (error) {
       if (isAbort(error) || isRefusal(error)) throw error;
       failure = error;
@@ -78,7 +79,7 @@ async function* literalAddresses(addresses: readonly string[], lookup: NameLooku
     }
     const { v4, v6 } = await lookup(target.host, signal);
     const found = [v4, v6].flatMap((family) => (family.kind === "found" ? family.addresses : []));
-    if (found.length === 0) yield new AtollError("ATOLL_NAME_UNRESOLVED", `${target.host} of the join token does not resolve`);
+    if (found.length === 0) yield new AtollError("ATOLL_NAME_UNRESOLVED", `${target.host} that joining is to go to does not resolve`);
     for (const literal of found) yield hostPort(literal, target.port);
   }
 }
@@ -86,7 +87,8 @@ async function* literalAddresses(addresses: readonly string[], lookup: NameLooku
 interface JoinAttempt {
   readonly address: string;
   readonly bundle: TrustBundle;
-  readonly tokenText: string;
+  readonly proof: string;
+  readonly isLasting: boolean;
   readonly clock: Clock;
   readonly lookup: NameLookup;
   readonly keys: KeyPair;
@@ -103,7 +105,7 @@ async function joinAt(attempt: JoinAttempt, signal: AbortSignal): Promise<Joined
   };
   const client = createClient([attempt.address], () => ({ anchors: createAnchors([bundle]), accept }), attempt);
   try {
-    const request = { token: attempt.tokenText, csr: createCsr(keys) };
+    const request = { token: attempt.proof, csr: createCsr(keys) };
     const answer = await callUnary(client, joinService.issueFirst, request, { deadlineMs: joinTimeoutMs, nowMs: clock.nowMs(), signal });
     if (identity === undefined) throw new AtollError("ATOLL_PEER_UNVERIFIED", "the plane answered without having been identified");
     const addresses = attempt.discovery ?? answer.discoveryAddresses;
@@ -116,7 +118,7 @@ async function joinAt(attempt: JoinAttempt, signal: AbortSignal): Promise<Joined
     };
   } catch (error) {
     if (isServiceError(error, status.UNAUTHENTICATED, status.PERMISSION_DENIED, status.INVALID_ARGUMENT)) {
-      throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the plane refused the join token", { cause: error });
+      throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", attempt.isLasting ? "no rule of the plane's attestation gives an identity for what is attested here" : "the plane refused the join token", { cause: error });
     }
     throw error;
   } finally {

@@ -1,7 +1,8 @@
 import { Server, status, type handleBidiStreamingCall, type handleUnaryCall, type ServerDuplexStream } from "@grpc/grpc-js";
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
 import { openGrpcListener, peerOfCall, type GrpcListener } from "#federation/identity/grpc-listener.ts";
-import { createJoinToken, decodeJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
+import { decodeJoinProof } from "#federation/identity/join-proof.ts";
+import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
 import { sha256Hex, spkiSha256 } from "#federation/identity/key-pair.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { isProvisioningId } from "#federation/model/provisioning-token.ts";
@@ -46,6 +47,8 @@ export class TestPlane implements AsyncDisposable {
   renewsNobody = false;
   svidValidityMs = 3_600_000;
   readonly #tokens = new Map<string, string>();
+  /** Path of the identity that each attested document gives. */
+  readonly documents = new Map<string, string>();
   readonly #streams = new Set<Stream>();
   #listeners: GrpcListener[] = [];
   #servers: Server[] = [];
@@ -82,6 +85,11 @@ export class TestPlane implements AsyncDisposable {
     return this.#listeners[0]?.port ?? 0;
   }
 
+  /** How to join here by the document that `tokenFile` will hold. */
+  joinAttest(tokenFile: string) {
+    return { addresses: [`127.0.0.1:${this.#listeners[1]?.port}`], rootSha256: sha256Hex(this.federation.rootDer), evidence: { kind: "kubernetes", tokenFile } };
+  }
+
   /** A token that gives an identity with this path, once or as often as one asks; `host`: under which the plane is reached. */
   token(path: string, { host = "127.0.0.1", uses = "one" }: { readonly host?: string; readonly uses?: "one" | "many" } = {}): string {
     const token = createJoinToken([`${host}:${this.#listeners[1]?.port}`], sha256Hex(this.federation.rootDer), uses);
@@ -107,10 +115,10 @@ export class TestPlane implements AsyncDisposable {
   }
 
   readonly #issueFirst: handleUnaryCall<JoinRequest, IdentityResponse> = ({ request }, callback) => {
-    const { id } = decodeJoinToken(request.token);
-    const path = this.#tokens.get(id);
+    const proof = decodeJoinProof(request.token);
+    const path = proof.kind === "token" ? this.#tokens.get(proof.id) : this.documents.get(proof.document);
     this.joinKeys.push(spkiSha256(publicKeyFromCsr(request.csr)));
-    if (!isProvisioningId(id)) this.#tokens.delete(id);
+    if (proof.kind === "token" && !isProvisioningId(proof.id)) this.#tokens.delete(proof.id);
     if (this.joinAnswersToLose > 0) {
       this.joinAnswersToLose--;
       callback({ code: status.UNAVAILABLE, details: "lost" });

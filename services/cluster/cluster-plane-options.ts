@@ -1,5 +1,6 @@
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
+import type { Attestation } from "#federation/catalog/admit-joiner.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
@@ -27,6 +28,7 @@ export interface ClusterPlaneOptions {
   readonly metrics: ClusterMetrics;
   readonly joinGuard: JoinGuard;
   readonly access: PlaneAccess;
+  readonly attestation: Attestation;
   readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly random: Random;

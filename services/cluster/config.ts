@@ -1,4 +1,6 @@
 import { accessField } from "#federation/admin-api/access-config.ts";
+import { attestationField } from "#federation/identity/attest/attestation-config.ts";
+import { joinAttestField } from "#federation/identity/attest/evidence-config.ts";
 import {
   addressField,
   choiceField,
@@ -6,6 +8,7 @@ import {
   hostField,
   integerField,
   objectField,
+  optionalField,
   parsedField,
   portField,
   stringField,
@@ -37,13 +40,16 @@ export const clusterConfigField = objectField({
   store: defaultField(storeField, { kind: "sqlite" }),
   bus: busField,
   access: accessField,
-  /** Needed until the plane has joined; read once. */
+  /** Who joins at this plane without a token, and as what; enrolments at the signer's plane alone. */
+  attestation: attestationField(["workload", "gateway", "enrolment"]),
+  /** By what the plane joins the federation, until it has, and again when its certificate has expired: a token of the global plane, or evidence. */
   globalJoinTokenFile: defaultField(stringField({ min: 0 }), ""),
+  globalJoinAttest: optionalField(joinAttestField),
   /**
    * `own`: this plane holds its trust domain's root and authority, made at the first start, and names the domain itself.
-   * `remote`: it enrols with the plane that does, by a token of it.
+   * `remote`: it enrols with the plane that does, by a token of it or by evidence.
    */
-  signer: variantField("kind", { own: { trustDomain: parsedField(stringField(), parseTrustDomainName) }, remote: { tokenFile: stringField() } }),
+  signer: variantField("kind", { own: { trustDomain: parsedField(stringField(), parseTrustDomainName) }, remote: { tokenFile: defaultField(stringField({ min: 0 }), ""), attest: optionalField(joinAttestField) } }),
   /** Lifetime of workload certificates. An hour by default; tests rotate faster. */
   svidSeconds: defaultField(integerField({ min: 10, max: 86_400 }), 3_600),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),

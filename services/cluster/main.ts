@@ -4,7 +4,9 @@ import { openAuditFile } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
+import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
+import { isJoinable, openVoucher, type JoinSource } from "#federation/identity/join-voucher.ts";
 import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
@@ -26,7 +28,7 @@ import { clusterConfigField, type ClusterConfig } from "./config.ts";
 import { ClusterKeySource } from "./credentials/cluster-credentials.ts";
 import { remoteCertify } from "./credentials/enrolment.ts";
 import { PlaneCertificate } from "./credentials/plane-certificate.ts";
-import { joinFederation, loadMembership, readToken, type PlaneMembership } from "./credentials/plane-membership.ts";
+import { joinFederation, loadMembership, type PlaneMembership } from "./credentials/plane-membership.ts";
 import { TrustDomainSigner } from "./credentials/signer.ts";
 import { createClusterMetrics } from "./metrics.ts";
 
@@ -55,18 +57,20 @@ function readArguments(): { readonly command: "join" | "run"; readonly config: C
 async function ensureMembership(config: ClusterConfig, signer: TrustDomainSigner | undefined, logger: Logger, signal: AbortSignal): Promise<PlaneMembership> {
   const present = await loadMembership(config.dataDir);
   const isExpired = present !== undefined && present.svid.notAfterMs <= systemClock.nowMs();
-  // An expired certificate cannot renew itself: only a new token helps then.
-  if (present !== undefined && !(isExpired && config.globalJoinTokenFile !== "")) return present;
-  if (config.globalJoinTokenFile === "") throw new AtollError("ATOLL_CONFIG_INVALID", "globalJoinTokenFile: this plane has not joined yet and needs a token");
-  const joined = await joinFederation(
-    { dataDir: config.dataDir, cluster: config.cluster, tokenFile: config.globalJoinTokenFile, statement: signer?.statement(), clock: systemClock },
-    signal,
-  );
+  const canJoin = isJoinable(globalSource(config));
+  // An expired certificate cannot renew itself: only a new token, or evidence, helps then.
+  if (present !== undefined && !(isExpired && canJoin)) return present;
+  if (!canJoin) throw new AtollError("ATOLL_CONFIG_INVALID", "globalJoinTokenFile: this plane has not joined yet and needs a token, or globalJoinAttest");
+  const joined = await joinFederation(joiningOf(config, signer), signal);
   if (signer !== undefined && signer.trustDomain !== joined.facts.trustDomain) {
     throw new AtollError("ATOLL_CONFIG_INVALID", `signer.trustDomain: the Cluster belongs to ${joined.facts.trustDomain}, the signer is that of ${signer.trustDomain}`);
   }
   logger.info("Joined the federation.", { federation: joined.facts.federation, regionId: joined.facts.region, trustDomain: joined.facts.trustDomain });
   return joined;
+}
+
+function joiningOf(config: ClusterConfig, signer: TrustDomainSigner | undefined) {
+  return { dataDir: config.dataDir, cluster: config.cluster, source: globalSource(config), statement: signer?.statement(), clock: systemClock };
 }
 
 interface Running {
@@ -81,11 +85,13 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   const random = systemRandom;
   const certify =
     signer === undefined
-      ? remoteCertify({ cluster: config.cluster, readToken: () => readToken(remoteTokenFile(config)), federationBundle: membership.federationBundle, clock })
+      ? remoteCertify({ cluster: config.cluster, openVoucher: () => openVoucher(signerSource(config)), federationBundle: membership.federationBundle, clock })
       : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.certify(config.cluster, csrs.intermediate, csrs.signing, clock.nowMs());
-  const keySource = await ClusterKeySource.open({ dataDir: config.dataDir, trustDomain: membership.facts.trustDomain, certify, onFailure: () => metrics.renewalFailures.inc({ certificate: "intermediate" }), clock, random, logger }, signal);
+  const joiningKey = signer !== undefined ? {} : ({ joiningKey: signerSource(config).attest === undefined ? "until enrolled" : "lasting" } as const);
+  const keySource = await ClusterKeySource.open({ dataDir: config.dataDir, trustDomain: membership.facts.trustDomain, certify, ...joiningKey, onFailure: () => metrics.renewalFailures.inc({ certificate: "intermediate" }), clock, random, logger }, signal);
   const certificate = new PlaneCertificate({
     membership,
+    ...(config.globalJoinAttest === undefined ? {} : { rejoin: (inner: AbortSignal) => joinFederation(joiningOf(config, signer), inner) }),
     dataDir: config.dataDir,
     onFailure: () => metrics.renewalFailures.inc({ certificate: "plane" }),
     clock,
@@ -99,6 +105,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   });
   const joinGuard = new JoinGuard(clock);
   const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
+  const attestation = createAttestation(config.attestation, clock);
   await using audit = await openAuditFile({
     path: join(config.dataDir, "audit", "audit.jsonl"),
     onFailure: (error) => {
@@ -124,7 +131,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `${config.cluster}-${process.pid}`, clock, random, logger },
-          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinGuard, access, audit, clock, random, logger }, term, termSignal),
+          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinGuard, access, attestation, audit, clock, random, logger }, term, termSignal),
           inner,
         ),
     ],
@@ -146,6 +153,11 @@ function engineTlsOf(svid: Watched<X509Svid>, federationBundle: TrustBundle): ()
   };
 }
 
-function remoteTokenFile(config: ClusterConfig): string {
-  return config.signer.kind === "remote" ? config.signer.tokenFile : "";
+function globalSource({ globalJoinTokenFile, globalJoinAttest }: ClusterConfig): JoinSource {
+  return { tokenFile: globalJoinTokenFile, ...(globalJoinAttest === undefined ? {} : { attest: globalJoinAttest }) };
+}
+
+function signerSource({ signer }: ClusterConfig): JoinSource {
+  if (signer.kind === "own") return { tokenFile: "" };
+  return { tokenFile: signer.tokenFile, ...(signer.attest === undefined ? {} : { attest: signer.attest }) };
 }

@@ -45,7 +45,7 @@ export interface Serving {
 /** Opens the three ports of the plane and keeps their certificates current. `source` must have loaded. */
 export async function serveCluster(serving: Serving, signal: AbortSignal): Promise<void> {
   const { options, self, catalog, registry, source } = serving;
-  const { config, membership, planeSvid, keySource, clock, logger, metrics, joinGuard: guard } = options;
+  const { config, membership, planeSvid, keySource, clock, logger, metrics, joinGuard: guard, attestation } = options;
   // Made of a loaded state: what it lacked would be told to proxies as removed.
   const discovery = new DiscoveryService(source.state, { logger, nowMs: () => clock.nowMs(), onNack: (type) => metrics.discoveryNacks.inc({ type }) });
   const onRefusedJoin = (reason: string): void => metrics.joinRefused.inc({ reason });
@@ -58,6 +58,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
     self,
     keys: keySource.keys,
     catalog,
+    attestation,
     bundles: () => [membership.federationBundle, ...source.state.current.bundles.values()],
     discoveryAddress: () => hostPort(config.advertiseAddress, discoveryListener.port),
     svidMs: config.svidSeconds * 1_000,
@@ -89,6 +90,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
     const handlers = signerHandlers({
       signer: options.signer,
       catalog,
+      attestation,
       federation: self.federation,
       trustDomain: self.trustDomain,
       verifyChain: serving.verifyChain,

@@ -1,4 +1,5 @@
 import { accessField } from "#federation/admin-api/access-config.ts";
+import { attestationField } from "#federation/identity/attest/attestation-config.ts";
 import { addressField, choiceField, defaultField, hostField, objectField, portField, stringField, type ConfigOf } from "#federation/runtime/config.ts";
 import { busField, storeField } from "#federation/runtime/engine-config.ts";
 
@@ -20,6 +21,7 @@ export const globalConfigField = objectField({
   store: defaultField(storeField, { kind: "sqlite" }),
   bus: busField,
   access: accessField,
+  attestation: attestationField(["cluster"]),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),
 });
 export type GlobalConfig = ConfigOf<{ config: typeof globalConfigField }>["config"];

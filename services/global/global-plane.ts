@@ -4,8 +4,9 @@ import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openAdminServer } from "#federation/admin-api/server.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Bus } from "#federation/bus/bus.ts";
+import type { Attestation } from "#federation/catalog/admit-joiner.ts";
 import { Catalog } from "#federation/catalog/catalog.ts";
-import { joinRefusalLabel } from "#federation/catalog/join-refusal.ts";
+import { joinRefusalLabel } from "#federation/model/join-refusal.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
@@ -43,6 +44,7 @@ export interface GlobalPlaneOptions {
   /** Outlives a term. */
   readonly joinGuard: JoinGuard;
   readonly access: PlaneAccess;
+  readonly attestation: Attestation;
   readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly random: Random;
@@ -146,10 +148,10 @@ async function takeBrought({ options, catalog, state }: Term, signal: AbortSigna
 /** Opens the ports of the plane and keeps their certificates current. */
 async function serve(term: Term, signal: AbortSignal): Promise<void> {
   const { options, catalog, material } = term;
-  const { config, keys, clock, logger, metrics, joinGuard, access, audit } = options;
+  const { config, keys, clock, logger, metrics, joinGuard, access, attestation, audit } = options;
   const { address } = config.listen;
   let isServing = false;
-  const joining: JoinClusterOptions = { keys, catalog, clock, logger, apiAddresses: () => [hostPort(config.advertiseAddress, admin.port)] };
+  const joining: JoinClusterOptions = { keys, catalog, attestation, clock, logger, apiAddresses: () => [hostPort(config.advertiseAddress, admin.port)] };
   await using joinServer = await openJoinServer(
     {
       address,

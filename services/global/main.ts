@@ -4,6 +4,7 @@ import { openAuditFile } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
+import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
@@ -77,6 +78,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   const metrics = createGlobalMetrics(clock);
   const joinGuard = new JoinGuard(clock);
   const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
+  const attestation = createAttestation(config.attestation, clock);
   await using audit = await openAuditFile({
     path: join(config.dataDir, "audit", "audit.jsonl"),
     onFailure: (error) => {
@@ -99,7 +101,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `global-${process.pid}`, clock, random: systemRandom, logger },
-          (term, termSignal) => leadFederation({ config, keys, store, bus, metrics, joinGuard, access, audit, clock, random: systemRandom, logger }, term, termSignal),
+          (term, termSignal) => leadFederation({ config, keys, store, bus, metrics, joinGuard, access, attestation, audit, clock, random: systemRandom, logger }, term, termSignal),
           inner,
         ),
       async (inner) => {

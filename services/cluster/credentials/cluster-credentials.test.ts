@@ -2,7 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { publicKeyFromCsr } from "#federation/identity/csr.ts";
+import { spkiSha256 } from "#federation/identity/key-pair.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
@@ -21,15 +24,18 @@ describe("ClusterKeySource", () => {
   let calls: { readonly atDays: number; readonly isRenewal: boolean }[];
   let failures: number;
   let isSignerAway: boolean;
+  let enrolledKeys: string[];
 
   const certify: Certify = async ({ intermediate, signing }, current) => {
+    if (isSignerAway && current === undefined) enrolledKeys.push(spkiSha256(publicKeyFromCsr(intermediate)));
     if (isSignerAway) throw new AtollError("ATOLL_PEER_UNAVAILABLE", "the signer is away");
+    if (current === undefined) enrolledKeys.push(spkiSha256(publicKeyFromCsr(intermediate)));
     calls.push({ atDays: clock.monotonicMs() / dayMs, isRenewal: current !== undefined });
     return signer.certify("shop-us", intermediate, signing, clock.nowMs());
   };
-  const open = (): Promise<ClusterKeySource> =>
+  const open = (joiningKey: "until enrolled" | "lasting" = "until enrolled"): Promise<ClusterKeySource> =>
     ClusterKeySource.open(
-      { dataDir: directory, trustDomain: shop, certify, clock, random: createSeededRandom(1), logger: silentLogger, onFailure: () => void failures++ },
+      { joiningKey, dataDir: directory, trustDomain: shop, certify, clock, random: createSeededRandom(1), logger: silentLogger, onFailure: () => void failures++ },
       stop.signal,
     );
   const leftDays = (source: ClusterKeySource): number => (source.keys.current.issuer.notAfterMs - clock.nowMs()) / dayMs;
@@ -42,6 +48,7 @@ describe("ClusterKeySource", () => {
     calls = [];
     failures = 0;
     isSignerAway = false;
+    enrolledKeys = [];
   });
   afterEach(() => {
     stop.abort();
@@ -54,6 +61,34 @@ describe("ClusterKeySource", () => {
     expect(calls).toEqual([{ atDays: 0, isRenewal: false }]);
     expect(again.keys.current.signer.chain).toEqual(first.keys.current.signer.chain);
     expect(leftDays(again)).toBeCloseTo(14, 3);
+  });
+
+  it("enrols with one key over all tries, and with another when it has to enrol again", async () => {
+    isSignerAway = true;
+    const opened: ClusterKeySource[] = [];
+    const opening = open().then((source) => opened.push(source));
+    // Keys are read from a real disk, between which virtual time moves on.
+    for (let turn = 0; turn < 5_000 && opened.length === 0; turn++) {
+      isSignerAway = enrolledKeys.length < 3;
+      await clock.advance(1_000);
+      await new Promise<void>((resolve) => void systemClock.schedule(1, resolve));
+    }
+    await opening;
+    expect(enrolledKeys.length).toBeGreaterThan(3);
+    expect(new Set(enrolledKeys).size).toBe(1);
+    // Long after the signing key has expired, nothing proves a renewal any more.
+    await clock.advance(60 * dayMs);
+    await open();
+    expect(calls.map(({ isRenewal }) => isRenewal)).toEqual([false, false]);
+    expect(new Set(enrolledKeys).size).toBe(2);
+  });
+
+  it("stays the same instance to what attests it, also after its keys have expired", async () => {
+    await open("lasting");
+    await clock.advance(60 * dayMs);
+    await open("lasting");
+    expect(enrolledKeys).toHaveLength(2);
+    expect(new Set(enrolledKeys).size).toBe(1);
   });
 
   it("renews at half of the intermediate's life, proving itself by the key it has", async () => {

@@ -1,7 +1,9 @@
+import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { createIssuer, type Issuer } from "#federation/identity/authority.ts";
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { createCsr } from "#federation/identity/csr.ts";
+import { forgetJoiningKey, keepJoiningKey } from "#federation/identity/joining-key.ts";
 import { createKeyPair, exportPrivateKeyPem, parseKeyPair, type KeyPair } from "#federation/identity/key-pair.ts";
 import { certificatePem, chainPem, parseChainPem } from "#federation/identity/pem.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
@@ -32,6 +34,11 @@ export interface ClusterCredentialsOptions {
   readonly dataDir: string;
   readonly trustDomain: TrustDomainName;
   readonly certify: Certify;
+  /**
+   * For a plane that enrols with another: `lasting` where evidence is what it enrols by, to which it stays the same instance for ever.
+   * The key of the intermediate lies on disk before the first try and stays the same over tries and restarts.
+   */
+  readonly joiningKey?: "until enrolled" | "lasting";
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -92,27 +99,36 @@ export class ClusterKeySource {
 /** Half of the intermediate's 14 days. */
 const halfLifeMs = 7 * 86_400_000;
 
-/** Waits for a signer that cannot be reached yet; one that refuses ends it. */
+/** Waits for a signer, or for evidence, that cannot be reached yet; one that refuses ends it. */
 async function obtainFirst(options: ClusterCredentialsOptions, current: ObjectSigner | undefined, signal: AbortSignal): Promise<ClusterKeys> {
   for (;;) {
     try {
       return await obtain(options, current, signal);
     } catch (error) {
-      if (signal.aborted || !isAtollError(error, "ATOLL_PEER_UNAVAILABLE")) throw error;
-      options.logger.warn("The signer cannot be reached yet; enrolling is tried again.", { reason: describeError(error) });
+      if (signal.aborted || !isAtollError(error, "ATOLL_PEER_UNAVAILABLE", "ATOLL_EVIDENCE_UNAVAILABLE")) throw error;
+      options.logger.warn("Enrolling is not possible yet and is tried again.", { reason: describeError(error) });
     }
     await sleep(options.clock, jittered(options.random, firstRetryMs, 0.25), signal);
   }
 }
 
 async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner | undefined, signal: AbortSignal): Promise<ClusterKeys> {
-  const intermediate = createKeyPair();
+  // What has expired proves nothing any more: enrolling anew is all that helps.
+  const valid = current !== undefined && isOver(current, options.clock.nowMs()) ? undefined : current;
+  const keyFile = join(directoryOf(options), "joining.key");
+  const isJoining = valid === undefined && options.joiningKey !== undefined;
+  const intermediate = isJoining ? await keepJoiningKey(keyFile) : createKeyPair();
   const signing = createKeyPair();
-  const credentials = await options.certify({ intermediate: createCsr(intermediate), signing: createCsr(signing) }, current, signal);
+  const credentials = await options.certify({ intermediate: createCsr(intermediate), signing: createCsr(signing) }, valid, signal);
   writeKeys(options, credentials, intermediate, signing);
+  if (isJoining && options.joiningKey !== "lasting") await forgetJoiningKey(keyFile);
   const keys = readKeys(options);
   if (keys === undefined) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the credentials that were just written cannot be read");
   return keys;
+}
+
+function isOver({ chain: [leaf] }: ObjectSigner, nowMs: number): boolean {
+  return leaf === undefined || Date.parse(new X509Certificate(leaf).validTo) <= nowMs;
 }
 
 function directoryOf(options: ClusterCredentialsOptions): string {

@@ -3,11 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { openGrpcListener, type GrpcListener } from "#federation/identity/grpc-listener.ts";
 import { createDomainFixture } from "#federation/identity/identity-fixture.ts";
 import { JoinGuard, joinGuardLimits } from "#federation/identity/join-guard.ts";
 import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
+import { tokenVoucher } from "#federation/identity/join-voucher.ts";
 import { createKeyPair } from "#federation/identity/key-pair.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
 import type { ClusterId, TrustDomainName } from "#federation/model/names.ts";
@@ -24,6 +26,7 @@ import type { Certify } from "./cluster-credentials.ts";
 import { remoteCertify, signerHandlers } from "./enrolment.ts";
 import { TrustDomainSigner } from "./signer.ts";
 
+const nobodyElse = createAttestation({ sources: {}, rules: [] }, systemClock);
 const shop = "shop.example" as TrustDomainName;
 
 describe("enrolment over gRPC", () => {
@@ -43,7 +46,7 @@ describe("enrolment over gRPC", () => {
     return { csrs: { intermediate: createCsr(createKeyPair()), signing: createCsr(signing) }, signing };
   };
   const certifyBy = (token: string, cluster = "shop-us"): Certify =>
-    remoteCertify({ cluster, readToken: () => token, federationBundle: federation.bundle, clock: systemClock });
+    remoteCertify({ cluster, openVoucher: () => Promise.resolve(tokenVoucher(token)), federationBundle: federation.bundle, clock: systemClock });
   async function tokenFor(purpose: { readonly kind: "enrolment"; readonly cluster: ClusterId } | { readonly kind: "gateway" }): Promise<string> {
     const token = createJoinToken([`127.0.0.1:${listener.port}`], "0".repeat(64));
     await test.catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose, lifeMs: 60_000 }, systemClock.nowMs(), signal);
@@ -63,6 +66,7 @@ describe("enrolment over gRPC", () => {
     const handlers = signerHandlers({
       signer,
       catalog: test.catalog,
+      attestation: nobodyElse,
       federation: "demo.atoll",
       trustDomain: shop,
       verifyChain,
@@ -137,7 +141,7 @@ describe("enrolment over gRPC", () => {
 
   it("does not take a server for the signer that is none of the federation's planes", async () => {
     const stranger = createDomainFixture("demo.atoll", systemClock.nowMs());
-    const certify = remoteCertify({ cluster: "shop-us", readToken: () => encodeJoinToken(createJoinToken([`127.0.0.1:${listener.port}`], "0".repeat(64))), federationBundle: stranger.bundle, clock: systemClock });
+    const certify = remoteCertify({ cluster: "shop-us", openVoucher: () => Promise.resolve(tokenVoucher(encodeJoinToken(createJoinToken([`127.0.0.1:${listener.port}`], "0".repeat(64))))), federationBundle: stranger.bundle, clock: systemClock });
     await expect(certify(newCsrs().csrs, undefined, signal)).rejects.toMatchObject({ code: "ATOLL_PEER_UNAVAILABLE" });
     expect(refusals).toEqual([]);
   });

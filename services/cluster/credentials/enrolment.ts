@@ -1,15 +1,16 @@
 import { Client, type handleUnaryCall, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
+import { admitJoiner, type Attestation } from "#federation/catalog/admit-joiner.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import { joinRefusalLabel } from "#federation/catalog/join-refusal.ts";
-import { useToken } from "#federation/catalog/use-token.ts";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
 import { createGrpcCredentials } from "#federation/identity/grpc-credentials.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
-import { decodeJoinToken } from "#federation/identity/join-token.ts";
+import { decodeJoinProof } from "#federation/identity/join-proof.ts";
+import type { JoinVoucher } from "#federation/identity/join-voucher.ts";
 import { spkiSha256 } from "#federation/identity/key-pair.ts";
 import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
+import { joinRefusalLabel } from "#federation/model/join-refusal.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { pathOf, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
@@ -24,26 +25,25 @@ import type { TrustDomainSigner } from "./signer.ts";
 
 const callTimeoutMs = 10_000;
 
-/** Asks the signer's plane for credentials: by the enrolment token the first time, by the key that is being renewed later. */
+/** Asks the signer's plane for credentials: by an enrolment token or evidence the first time, by the key that is being renewed later. */
 export function remoteCertify(options: {
   readonly cluster: string;
-  readonly readToken: () => string;
+  readonly openVoucher: () => Promise<JoinVoucher>;
   readonly federationBundle: TrustBundle;
   readonly clock: Clock;
 }): Certify {
   const { cluster, federationBundle, clock } = options;
   return async ({ intermediate, signing }, current, signal) => {
-    const text = options.readToken();
-    const token = decodeJoinToken(text);
+    const voucher = await options.openVoucher();
     const anchors = createAnchors([federationBundle]);
     const accept = (id: Parameters<typeof pathOf>[0]): boolean =>
       trustDomainOf(id) === federationBundle.trustDomain && pathOf(id).startsWith("/atoll/plane/cluster/");
-    const [address = ""] = token.addresses;
+    const [address = ""] = voucher.addresses;
     const client = new Client(address, createGrpcCredentials(() => ({ anchors, accept })));
     const call = { deadlineMs: callTimeoutMs, nowMs: clock.nowMs(), signal };
     try {
       if (current === undefined) {
-        const request: EnrollRequest = { token: text, cluster, intermediateCsr: intermediate, signingCsr: signing };
+        const request: EnrollRequest = { token: await voucher.prove(signal), cluster, intermediateCsr: intermediate, signingCsr: signing };
         return await callUnary(client, signerService.enrollCluster, request, call);
       }
       const unsigned = { cluster, intermediateCsr: intermediate, signingCsr: signing };
@@ -53,7 +53,7 @@ export function remoteCertify(options: {
     } catch (error) {
       if (isAtollError(error)) throw error;
       if (isServiceError(error, status.PERMISSION_DENIED)) {
-        throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", `the signer at ${address} refused: the token has been used, has expired or was revoked, or is not for this cluster or address`, { cause: error });
+        throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", `the signer at ${address} refused: ${voucher.isLasting ? "no rule of its attestation gives this cluster's enrolment for what is attested here" : "the token has been used, has expired or was revoked, or is not for this cluster or address"}`, { cause: error });
       }
       throw new AtollError("ATOLL_PEER_UNAVAILABLE", `the signer at ${address} gave no credentials: ${describeError(error)}`, { cause: error });
     } finally {
@@ -65,6 +65,7 @@ export function remoteCertify(options: {
 export interface SignerServiceOptions extends UnaryOptions {
   readonly signer: TrustDomainSigner;
   readonly catalog: Catalog;
+  readonly attestation: Attestation;
   readonly federation: string;
   readonly trustDomain: TrustDomainName;
   /** Judges the chain of the signing key that a renewal shows. */
@@ -82,16 +83,14 @@ export function signerHandlers(options: SignerServiceOptions): {
 } {
   return {
     enrollCluster: unary(options, async (request, call) => {
-      const token = decodeJoinToken(request.token);
       const attempt = {
-        id: token.id,
-        secret: Buffer.from(token.secret, "base64url"),
+        proof: decodeJoinProof(request.token),
         keySha256: spkiSha256(publicKeyFromCsr(request.intermediateCsr)),
         address: addressOf(call.getPeer()),
         isWanted: (purpose: JoinPurpose) => purpose.kind === "enrolment" && purpose.cluster === request.cluster,
       };
-      await useToken(options.catalog, attempt, options.clock.nowMs(), options.signal);
-      options.logger.info("A cluster enrolled with this trust domain.", { clusterId: request.cluster });
+      const { attested } = await admitJoiner(options, attempt, options.clock.nowMs(), options.signal);
+      options.logger.info("A cluster enrolled with this trust domain.", { clusterId: request.cluster, ...(attested === undefined ? {} : { attestedBy: attested.source, attestedAs: attested.subject }) });
       return options.signer.certify(request.cluster, request.intermediateCsr, request.signingCsr, options.clock.nowMs());
     }),
     renewCluster: unary(options, async (request) => {
@@ -139,7 +138,7 @@ export function unary<Request, Response>(
 
 /** What is our own trouble may be tried again; everything else is refused without a reason, so that nothing can be learned by trying. */
 function refusalOf(error: unknown): { readonly code: status; readonly details: string } {
-  if (isAtollError(error, "ATOLL_STORE_UNAVAILABLE", "ATOLL_ABORTED")) return { code: status.UNAVAILABLE, details: "this plane cannot answer now" };
+  if (isAtollError(error, "ATOLL_STORE_UNAVAILABLE", "ATOLL_ABORTED", "ATOLL_INTERNAL")) return { code: status.UNAVAILABLE, details: "this plane cannot answer now" };
   if (isAtollError(error, "ATOLL_JOIN_OVERLOADED")) return { code: status.RESOURCE_EXHAUSTED, details: "too many attempts" };
   return { code: status.PERMISSION_DENIED, details: "refused" };
 }

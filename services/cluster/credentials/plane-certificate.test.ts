@@ -61,7 +61,7 @@ describe("PlaneCertificate", () => {
     return (server.address() as AddressInfo).port;
   }
 
-  async function start(port: number): Promise<void> {
+  async function start(port: number, rejoin?: () => Promise<PlaneMembership>): Promise<void> {
     const facts: PlaneMembership["facts"] = {
       federation: "demo.atoll" as TrustDomainName,
       cluster: "shop-eu" as ClusterId,
@@ -75,7 +75,7 @@ describe("PlaneCertificate", () => {
     membership = { facts, svid, federationBundle: federation.bundle };
     await saveSvid(join(directory, "plane"), svid);
     saveFacts(directory, facts);
-    certificate = new PlaneCertificate({ membership, dataDir: directory, onFailure: () => void failures++, clock, random: { next: () => 0.5, bytes: (length) => new Uint8Array(length) }, logger: silentLogger });
+    certificate = new PlaneCertificate({ membership, ...(rejoin === undefined ? {} : { rejoin }), dataDir: directory, onFailure: () => void failures++, clock, random: { next: () => 0.5, bytes: (length) => new Uint8Array(length) }, logger: silentLogger });
     running = certificate.run(stop.signal);
   }
 
@@ -118,6 +118,27 @@ describe("PlaneCertificate", () => {
     await eventually(() => failures === 1);
     expect(callers).toEqual([]);
     expect(certificate.svid.current).toBe(membership.svid);
+  });
+
+  it("joins anew once it has expired, where it may, and only then", async () => {
+    await openGlobal();
+    const rejoined: PlaneMembership[] = [];
+    const fresh = federation.issue(planeId, "intermediate", { validityMs: 12 * dayMs });
+    // Nobody answers at port 1.
+    await start(1, () => {
+      rejoined.push({ ...membership, svid: fresh });
+      return Promise.resolve({ ...membership, svid: fresh });
+    });
+    await clock.advance(dueMs());
+    await eventually(() => failures > 0);
+    expect(rejoined).toEqual([]);
+    // A jump, since days of failed tries would have to be lived through.
+    clock.jumpWall(membership.svid.notAfterMs - clock.nowMs());
+    for (let turn = 0; turn < 500 && rejoined.length === 0; turn++) {
+      await clock.advance(60_000);
+      await new Promise<void>((resolve) => void systemClock.schedule(1, resolve));
+    }
+    await eventually(() => certificate.svid.current === fresh);
   });
 
   it("takes no certificate of another name", async () => {

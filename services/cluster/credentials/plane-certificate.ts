@@ -21,6 +21,8 @@ import { saveFacts, type PlaneMembership } from "./plane-membership.ts";
 
 export interface PlaneCertificateOptions {
   readonly membership: PlaneMembership;
+  /** Joins anew once the certificate has expired; absent where only a person can, with a new token. */
+  readonly rejoin?: (signal: AbortSignal) => Promise<PlaneMembership>;
   readonly dataDir: string;
   /** Hears of each failed renewal. */
   readonly onFailure: () => void;
@@ -46,12 +48,12 @@ export class PlaneCertificate {
     const { clock, random, logger } = options;
     this.#source = new SvidSource({
       initial: options.membership.svid,
-      issue: (_current, signal) => this.#renew(signal),
+      issue: (current, signal) => (current === undefined && options.rejoin !== undefined ? this.#rejoin(options.rejoin, signal) : this.#renew(signal)),
       clock,
       random,
       onEvent: (event) => {
         if (event.kind === "renewed") logger.info("The plane's certificate was renewed.", { notAfterMs: event.svid.notAfterMs });
-        else if (event.kind === "expired") logger.error("The plane's certificate has expired; join again with a new token.", { notAfterMs: event.svid.notAfterMs });
+        else if (event.kind === "expired") logger.error(`The plane's certificate has expired; ${options.rejoin === undefined ? "join again with a new token" : "it joins again"}.`, { notAfterMs: event.svid.notAfterMs });
         else {
           options.onFailure();
           logger.warn("The plane's certificate could not be renewed; the present one goes on.", { failuresInRow: event.failuresInRow, reason: describeError(event.error) });
@@ -75,6 +77,17 @@ export class PlaneCertificate {
       ],
       signal,
     );
+  }
+
+  async #rejoin(rejoin: (signal: AbortSignal) => Promise<PlaneMembership>, signal: AbortSignal): Promise<X509Svid> {
+    const { facts, svid } = await rejoin(signal);
+    this.#checkIdentity(svid);
+    this.#apiAddresses = facts.apiAddresses;
+    return svid;
+  }
+
+  #checkIdentity(svid: X509Svid): void {
+    if (svid.spiffeId !== this.#svid.current.spiffeId) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the new certificate is for ${svid.spiffeId}`);
   }
 
   async #renew(signal: AbortSignal): Promise<X509Svid> {
@@ -104,7 +117,7 @@ export class PlaneCertificate {
     const answer = renewAnswerSchema.safeParse(json);
     if (status !== 200 || !answer.success) throw new AtollError("ATOLL_PEER_UNAVAILABLE", `the global plane answered ${status}`);
     const svid = createX509Svid(parseChainPem(answer.data.certificateChainPem), exportPrivateKeyPem(keys.privateKey));
-    if (svid.spiffeId !== this.#svid.current.spiffeId) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the new certificate is for ${svid.spiffeId}`);
+    this.#checkIdentity(svid);
     // Durable before it is used: the old key is good for as long again.
     await saveSvid(join(dataDir, "plane"), svid);
     this.#apiAddresses = answer.data.apiAddresses;

@@ -4,8 +4,10 @@ import { joinAnswerSchema, joinPath, type JoinAnswer, type JoinRequest, type Tru
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { createPinnedBundle, fetchPinnedRoot } from "#federation/identity/first-contact.ts";
-import { decodeJoinToken } from "#federation/identity/join-token.ts";
-import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
+import { decodeJoinProof } from "#federation/identity/join-proof.ts";
+import { openVoucher, type JoinSource, type JoinVoucher } from "#federation/identity/join-voucher.ts";
+import { forgetJoiningKey, keepJoiningKey } from "#federation/identity/joining-key.ts";
+import { exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
 import { fetchMeshJson } from "#federation/identity/mesh-request.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
@@ -15,7 +17,7 @@ import { acceptExactly } from "#federation/identity/tls-options.ts";
 import { createSpiffeId } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
-import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 
 /** What a plane became by joining: who it is in the federation, and its certificate there. */
@@ -29,7 +31,7 @@ export interface PlaneMembership {
 export interface MembershipOptions {
   readonly dataDir: string;
   readonly cluster: string;
-  readonly tokenFile: string;
+  readonly source: JoinSource;
   /** Brought by the plane that holds its trust domain's signer. */
   readonly statement: TrustDomainStatement | undefined;
   readonly clock: Clock;
@@ -50,26 +52,28 @@ export async function loadMembership(dataDir: string): Promise<PlaneMembership |
 }
 
 /**
- * Joins the federation by the token in `tokenFile`: the server is known by the root's hash in the token, the
- * private key never leaves this process but into its own file.
- * @throws {ATOLL_JOIN_TOKEN_REFUSED | ATOLL_PEER_UNVERIFIED | ATOLL_PEER_UNAVAILABLE | ATOLL_CONFIG_INVALID}
+ * Joins the federation by a token or by evidence: the server is known by its root's hash, the private key never leaves this process
+ * but into its own file. It lies there before the first try, and stays the same until joining has succeeded, so that tries and restarts
+ * are one use of a token for many; to an attested document the plane stays the same instance also after that.
+ * @throws {ATOLL_JOIN_TOKEN_INVALID | ATOLL_EVIDENCE_UNAVAILABLE | ATOLL_JOIN_TOKEN_REFUSED | ATOLL_PEER_UNVERIFIED | ATOLL_PEER_UNAVAILABLE | ATOLL_CONFIG_INVALID}
  */
 export async function joinFederation(options: MembershipOptions, signal: AbortSignal): Promise<PlaneMembership> {
-  const token = decodeJoinToken(readToken(options.tokenFile));
-  const keys = createKeyPair();
+  const voucher = await openVoucher(options.source);
+  const keyFile = join(options.dataDir, "plane", "joining.key");
+  const keys = await keepJoiningKey(keyFile);
   const request: JoinRequest = {
-    tokenId: token.id,
-    secret: token.secret,
+    ...wordsOf(await voucher.prove(signal)),
     csr: createCsr(keys).toString("base64"),
     ...(options.statement === undefined ? {} : { trustDomain: options.statement }),
   };
-  const { certificateChainPem, ...facts } = await askEach(token.addresses, token.rootSha256, request, options.clock, signal);
+  const { certificateChainPem, ...facts } = await askEach(voucher, request, options.clock, signal);
   if (facts.cluster !== options.cluster) {
-    throw new AtollError("ATOLL_CONFIG_INVALID", `the token is for the cluster ${facts.cluster}, the configuration is that of ${options.cluster}`);
+    throw new AtollError("ATOLL_CONFIG_INVALID", `this joined as the cluster ${facts.cluster}, the configuration is that of ${options.cluster}`);
   }
   const svid = createX509Svid(parseChainPem(certificateChainPem), exportPrivateKeyPem(keys.privateKey));
   await saveSvid(join(options.dataDir, "plane"), svid);
   saveFacts(options.dataDir, facts);
+  if (!voucher.isLasting) await forgetJoiningKey(keyFile);
   return { facts, svid, federationBundle: bundleOf(facts) };
 }
 
@@ -78,28 +82,26 @@ export function saveFacts(dataDir: string, facts: PlaneMembership["facts"]): voi
   writePrivateFileSync(join(dataDir, factsFile), JSON.stringify(facts));
 }
 
-/** The content of a token file, without blanks. @throws {ATOLL_CONFIG_INVALID} */
-export function readToken(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    throw new AtollError("ATOLL_CONFIG_INVALID", `the join token file ${path} cannot be read`, { cause: error });
-  }
+/** A proof as the request says it: id and secret of a token apart, as planes know them that have never heard of attestation. */
+function wordsOf(text: string): Pick<JoinRequest, "tokenId" | "secret" | "attestation"> {
+  const proof = decodeJoinProof(text);
+  return proof.kind === "attestation" ? { attestation: text } : { tokenId: proof.id, secret: Buffer.from(proof.secret).toString("base64url") };
 }
 
-async function askEach(addresses: readonly string[], rootSha256: string, request: JoinRequest, clock: Clock, signal: AbortSignal): Promise<JoinAnswer> {
+async function askEach({ addresses, rootSha256, isLasting }: JoinVoucher, request: JoinRequest, clock: Clock, signal: AbortSignal): Promise<JoinAnswer> {
   const failures: string[] = [];
   for (const address of addresses) {
     using deadline = deadlineSignal(clock, joinTimeoutMs, signal);
     try {
       return await ask(address, rootSha256, request, deadline.signal);
     } catch (error) {
+      if (isLasting && isAtollError(error, "ATOLL_JOIN_TOKEN_REFUSED")) throw new AtollError(error.code, "joining was refused: no rule of the global plane's attestation gives a cluster for what is attested here", { cause: error });
       // Whoever answered has used the token up: asking the next address would only hide why.
       if (!(error instanceof AtollError) || error.code !== "ATOLL_PEER_UNAVAILABLE") throw error;
       failures.push(`${address}: ${describeError(error)}`);
     }
   }
-  throw new AtollError("ATOLL_PEER_UNAVAILABLE", `no address of the join token could be reached (${failures.join("; ")})`);
+  throw new AtollError("ATOLL_PEER_UNAVAILABLE", `no address to join at could be reached (${failures.join("; ")})`);
 }
 
 async function ask(address: string, rootSha256: string, request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {

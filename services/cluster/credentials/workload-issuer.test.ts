@@ -1,11 +1,14 @@
 import { Client, Server, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createAnchors } from "#federation/identity/anchors.ts";
+import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
+import { createTestOrchestrator } from "#federation/identity/attest/orchestrator-fixture.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { openGrpcListener, type GrpcListener } from "#federation/identity/grpc-listener.ts";
 import { createDomainFixture } from "#federation/identity/identity-fixture.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createJoinToken, decodeJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
+import { encodeAttestation } from "#federation/identity/join-proof.ts";
 import { createKeyPair, exportPrivateKeyPem, spkiSha256 } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
@@ -25,11 +28,13 @@ import { workloadIssuer } from "./workload-issuer.ts";
 const { self } = clusterState();
 const planeId = "spiffe://demo.atoll/atoll/plane/cluster/shop-eu" as SpiffeId;
 const minuteMs = 60_000;
+const refusal = { code: status.PERMISSION_DENIED, details: "refused" };
 
 describe("issuing to workloads over gRPC", () => {
   const { signal } = new AbortController();
   const federation = createDomainFixture("demo.atoll", systemClock.nowMs());
   const shop = createDomainFixture("shop.example", systemClock.nowMs());
+  const attested = createTestOrchestrator([{ source: "pods", facts: {}, gives: { kind: "workload" }, cidrs: [] }, { source: "pods", facts: { namespace: "edge", serviceAccount: "gateway" }, gives: { kind: "gateway" }, cidrs: ["192.0.2.0/24"] }]);
   let test: TestCatalog;
   let servers: Server[];
   let join: GrpcListener;
@@ -86,6 +91,7 @@ describe("issuing to workloads over gRPC", () => {
       self,
       keys,
       catalog: test.catalog,
+      attestation: createAttestation(attested.config, systemClock),
       bundles: () => [federation.bundle, shop.bundle],
       discoveryAddress: () => `127.0.0.1:${discovery.port}`,
       svidMs: 10 * minuteMs,
@@ -128,7 +134,6 @@ describe("issuing to workloads over gRPC", () => {
   it("takes a token once, for workloads and gateways only, and tells nobody why not", async () => {
     const used = await tokenFor({ kind: "gateway" });
     await first(used);
-    const refusal = { code: status.PERMISSION_DENIED, details: "refused" };
     await expect(first(used)).rejects.toMatchObject(refusal);
     await expect(first(await tokenFor({ kind: "enrolment", cluster: self.cluster }))).rejects.toMatchObject(refusal);
     await expect(first("atoll1.damaged")).rejects.toMatchObject(refusal);
@@ -149,7 +154,6 @@ describe("issuing to workloads over gRPC", () => {
     expect((await first(token, keys)).svid.spiffeId).toBe("spiffe://shop.example/ns/web/sa/edge");
     await first(token, keys);
     await first(token);
-    const refusal = { code: status.PERMISSION_DENIED, details: "refused" };
     await expect(first(token)).rejects.toMatchObject(refusal);
     await first(token, keys);
     await expect(first(await tokenForMany({ kind: "gateway" }, { cidrs: ["192.0.2.0/24"] }))).rejects.toMatchObject(refusal);
@@ -162,6 +166,28 @@ describe("issuing to workloads over gRPC", () => {
     const listed = await test.catalog.provisioningTokens.get(decodeJoinToken(token).id, signal);
     expect(listed.uses.map((use) => use.address)).toEqual(["127.0.0.1", "127.0.0.1"]);
     expect(listed.uses[0]?.keySha256).toBe(spkiSha256(keys.publicKey));
+  });
+
+  it("gives a pod the identity of the account that its orchestrator attests, to one key for each document, and tells only its metric why not", async () => {
+    const document = attested.tokenOf({ namespace: "web", serviceAccount: "edge" });
+    const shown = encodeAttestation("kubernetes", document);
+    const keys = createKeyPair();
+    expect((await first(shown, keys)).svid.spiffeId).toBe("spiffe://shop.example/ns/web/sa/edge");
+    expect((await first(shown, keys)).svid.spiffeId).toBe("spiffe://shop.example/ns/web/sa/edge");
+    await expect(first(shown)).rejects.toMatchObject(refusal);
+    await expect(first(`${shown}A`)).rejects.toMatchObject(refusal);
+    await expect(first(encodeAttestation("google", document))).rejects.toMatchObject(refusal);
+    await expect(first(encodeAttestation("kubernetes", attested.tokenOf({ namespace: "web", serviceAccount: "not.a.label" })))).rejects.toMatchObject(refusal);
+    expect(refused).toEqual(["replayed", "document", "source", "purpose"].map((reason) => `ATOLL_JOIN_TOKEN_REFUSED:${reason}`));
+    expect(await test.catalog.attestations.list(signal)).toMatchObject([{ source: "pods", subject: "web/edge in pod edge-1", keySha256: spkiSha256(keys.publicKey), address: "127.0.0.1" }]);
+  });
+
+  it("says that it cannot judge a document, rather than refuse it, while its own keys cannot be read", async () => {
+    const document = encodeAttestation("kubernetes", attested.tokenOf({ namespace: "web", serviceAccount: "edge" }));
+    attested.hideKeys();
+    await expect(first(document)).rejects.toMatchObject({ code: status.UNAVAILABLE, details: "this plane cannot answer now" });
+    attested.showKeys();
+    expect((await first(document)).svid.spiffeId).toBe("spiffe://shop.example/ns/web/sa/edge");
   });
 
   it("says that it cannot answer now when the store is away", async () => {

@@ -1,14 +1,14 @@
 import type { handleUnaryCall } from "@grpc/grpc-js";
+import { admitJoiner, type Attestation } from "#federation/catalog/admit-joiner.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import { refusedToken } from "#federation/catalog/join-refusal.ts";
-import { useToken } from "#federation/catalog/use-token.ts";
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
 import { peerOfCall } from "#federation/identity/grpc-listener.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
-import { decodeJoinToken } from "#federation/identity/join-token.ts";
+import { decodeJoinProof } from "#federation/identity/join-proof.ts";
 import { spkiSha256 } from "#federation/identity/key-pair.ts";
 import { issueSvid } from "#federation/identity/leaf.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
+import { refusedToken } from "#federation/model/join-refusal.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import { createSpiffeId, createWorkloadId } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
@@ -26,6 +26,8 @@ export interface WorkloadIssuerOptions {
   readonly self: ClusterSelf;
   readonly keys: Watched<ClusterKeys>;
   readonly catalog: Catalog;
+  /** Whom else than the holders of tokens this plane lets in. */
+  readonly attestation: Attestation;
   /** The federation's bundle, by which a proxy knows its plane, and those of the state. */
   readonly bundles: () => readonly TrustBundle[];
   /** `host:port` of this plane's discovery port, where the proxy goes on. */
@@ -39,22 +41,21 @@ export interface WorkloadIssuerOptions {
   readonly signal: AbortSignal;
 }
 
-/** Issues SVIDs to proxies: the first for a token of one use or of many, the next ones for the SVID before. Names come from the token or the certificate, never from the request. */
+/** Issues SVIDs to proxies: the first for a token or an attested document, the next ones for the SVID before. Names come from the token, the rule or the certificate, never from the request. */
 export function workloadIssuer(options: WorkloadIssuerOptions): {
   readonly issueFirst: handleUnaryCall<JoinRequest, IdentityResponse>;
   readonly renew: handleUnaryCall<RenewRequest, IdentityResponse>;
 } {
   return {
     issueFirst: unary(options, async (request, call) => {
-      const token = decodeJoinToken(request.token);
       const attempt = {
-        id: token.id,
-        secret: Buffer.from(token.secret, "base64url"),
+        proof: decodeJoinProof(request.token),
         keySha256: spkiSha256(publicKeyFromCsr(request.csr)),
         address: addressOf(call.getPeer()),
         isWanted: ({ kind }: JoinPurpose) => kind === "workload" || kind === "gateway",
       };
-      const purpose = await useToken(options.catalog, attempt, options.clock.nowMs(), options.signal);
+      const { purpose, attested } = await admitJoiner(options, attempt, options.clock.nowMs(), options.signal);
+      if (attested !== undefined) options.logger.info("A proxy is let in by what others attest of it.", { purpose, attestedBy: attested.source, attestedAs: attested.subject });
       const { self } = options;
       if (purpose.kind === "workload") return issue(options, createWorkloadId(self.trustDomain, purpose.namespace, purpose.serviceAccount), request.csr, "first");
       if (purpose.kind === "gateway") return issue(options, createSpiffeId(self.trustDomain, "atoll", "gateway", self.cluster), request.csr, "first");

@@ -1,12 +1,14 @@
 import type { JoinAnswer, JoinRequest, RenewAnswer, TrustDomainStatement } from "#federation/admin-api/join-contract.ts";
+import { admitJoiner, type Attestation } from "#federation/catalog/admit-joiner.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import { refusedToken } from "#federation/catalog/join-refusal.ts";
-import { useToken } from "#federation/catalog/use-token.ts";
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
+import { decodeJoinProof } from "#federation/identity/join-proof.ts";
 import { spkiSha256 } from "#federation/identity/key-pair.ts";
 import { chainPem } from "#federation/identity/pem.ts";
 import { apiVersion, type Cluster } from "#federation/model/resource.ts";
+import type { JoinProof } from "#federation/model/join-proof.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
+import { refusedToken } from "#federation/model/join-refusal.ts";
 import type { ClusterId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
 import { createSpiffeId, pathOf } from "#federation/model/spiffe-id.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -18,6 +20,8 @@ import { judgeTrustDomain } from "../trust/judge-trust-domain.ts";
 export interface JoinClusterOptions {
   readonly keys: FederationKeys;
   readonly catalog: Catalog;
+  /** Whom else than the holders of tokens this plane lets in. */
+  readonly attestation: Attestation;
   /** Where planes renew their certificates. */
   readonly apiAddresses: () => readonly string[];
   readonly clock: Clock;
@@ -25,28 +29,27 @@ export interface JoinClusterOptions {
 }
 
 /**
- * Lets a cluster's plane in. The token says which cluster; everything in the certificate comes from the registered
+ * Lets a cluster's plane in. Its proof says which cluster; everything in the certificate comes from the registered
  * Cluster, nothing from the request but its public key.
- * @throws {ATOLL_JOIN_TOKEN_REFUSED} whatever is wrong with the token, in always the same words; used up even when a later step fails.
+ * @throws {ATOLL_JOIN_TOKEN_REFUSED} whatever is wrong with the proof, in always the same words; a token for one is used up even when a later step fails.
  */
 export async function joinCluster(options: JoinClusterOptions, request: JoinRequest & { readonly address: string }, signal: AbortSignal): Promise<JoinAnswer> {
   const { keys, catalog, clock, logger } = options;
   const publicKey = publicKeyFromCsr(Buffer.from(request.csr, "base64"));
   const attempt = {
-    id: request.tokenId,
-    secret: Buffer.from(request.secret, "base64url"),
+    proof: proofOf(request),
     keySha256: spkiSha256(publicKey),
     address: request.address,
     isWanted: ({ kind }: JoinPurpose) => kind === "cluster",
   };
-  const purpose = await useToken(catalog, attempt, clock.nowMs(), signal);
+  const { purpose, attested } = await admitJoiner(options, attempt, clock.nowMs(), signal);
   if (purpose.kind !== "cluster") throw refusedToken("purpose");
   const stored = await catalog.resources("Cluster").get(purpose.cluster, signal);
   if (stored === undefined) throw refusedToken();
   const cluster = stored.value;
   if (request.trustDomain !== undefined) await bringTrustDomain(catalog, cluster.spec.trustDomain, request.trustDomain, signal);
   const chain = keys.issue(planeCertificate(keys, cluster, publicKey, clock.nowMs()));
-  logger.info("A cluster joined.", { clusterId: cluster.metadata.name, trustDomain: cluster.spec.trustDomain });
+  logger.info("A cluster joined.", { clusterId: cluster.metadata.name, trustDomain: cluster.spec.trustDomain, ...(attested === undefined ? {} : { attestedBy: attested.source, attestedAs: attested.subject }) });
   return {
     federation: keys.trustDomain,
     cluster: cluster.metadata.name as ClusterId,
@@ -57,6 +60,18 @@ export async function joinCluster(options: JoinClusterOptions, request: JoinRequ
     federationAuthorityPem: keys.authorityPem,
     apiAddresses: [...options.apiAddresses()],
   };
+}
+
+function proofOf({ tokenId, secret, attestation }: JoinRequest): JoinProof {
+  if (tokenId !== undefined && secret !== undefined && attestation === undefined) return { kind: "token", id: tokenId, secret: Buffer.from(secret, "base64url") };
+  if (attestation !== undefined && tokenId === undefined && secret === undefined) {
+    try {
+      return decodeJoinProof(attestation);
+    } catch (error) {
+      throw refusedToken("document", error);
+    }
+  }
+  throw new AtollError("ATOLL_REQUEST_INVALID", "a join request has either tokenId and secret, or attestation");
 }
 
 /**

@@ -5,9 +5,12 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { joinAnswerSchema, joinPath } from "#federation/admin-api/join-contract.ts";
 import { Catalog } from "#federation/catalog/catalog.ts";
 import { createAnchors } from "#federation/identity/anchors.ts";
+import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
+import { createTestOrchestrator } from "#federation/identity/attest/orchestrator-fixture.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { JoinGuard, joinGuardLimits } from "#federation/identity/join-guard.ts";
 import { createJoinToken } from "#federation/identity/join-token.ts";
+import { encodeAttestation } from "#federation/identity/join-proof.ts";
 import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
 import { fetchMeshJson } from "#federation/identity/mesh-request.ts";
@@ -41,6 +44,7 @@ const cluster: Cluster = {
 
 describe("joining over HTTPS", () => {
   const { signal } = new AbortController();
+  const attested = createTestOrchestrator([{ source: "pods", facts: { namespace: "atoll", serviceAccount: "plane" }, gives: { kind: "cluster", cluster: "shop-eu" as ClusterId }, cidrs: [] }]);
   let directory: string;
   let keys: FederationKeys;
   let store: SqliteStore;
@@ -68,7 +72,7 @@ describe("joining over HTTPS", () => {
     store = await openSqliteStore({ path: ":memory:", clock, logger: silentLogger });
     catalog = new Catalog({ store, clock, onFault: ({ error }) => { throw error; } });
     await catalog.resources("Cluster").apply(cluster, {}, signal);
-    joining = { keys, catalog, clock, logger: silentLogger, apiAddresses: () => ["127.0.0.1:7400"] };
+    joining = { keys, catalog, attestation: createAttestation(attested.config, clock), clock, logger: silentLogger, apiAddresses: () => ["127.0.0.1:7400"] };
     const material = new WatchedValue(createTlsMaterial(keys.issuePlane("127.0.0.1", clock.nowMs()), [keys.bundle]));
     server = await openJoinServer(
       { address: "127.0.0.1", port: 0, material, rootPem: keys.rootPem, guard: new JoinGuard(new VirtualClock()), join: (request, inner) => joinCluster(joining, request, inner), onError() {} },
@@ -88,6 +92,19 @@ describe("joining over HTTPS", () => {
     const answer = joinAnswerSchema.parse(json);
     expect(answer).toMatchObject({ cluster: "shop-eu", region: "eu-west", trustDomain: "shop.example", apiAddresses: ["127.0.0.1:7400"] });
     expect(createX509Svid(parseChainPem(answer.certificateChainPem), exportPrivateKeyPem(pair.privateKey)).spiffeId).toBe(planeId);
+  });
+
+  it("certifies the cluster that a rule gives for what is attested, and answers whatever does not fit as it answers for tokens", async () => {
+    const document = encodeAttestation("kubernetes", attested.tokenOf({ namespace: "atoll", serviceAccount: "plane" }));
+    const pair = createKeyPair();
+    const { status, json } = await ask({ attestation: document, csr: createCsr(pair).toString("base64") });
+    expect(status).toBe(200);
+    expect(createX509Svid(parseChainPem(joinAnswerSchema.parse(json).certificateChainPem), exportPrivateKeyPem(pair.privateKey)).spiffeId).toBe(planeId);
+    const other = attested.tokenOf({ namespace: "web", serviceAccount: "plane" });
+    const refusals = [await ask({ attestation: document, csr: csr() }), await ask({ attestation: encodeAttestation("kubernetes", other), csr: csr() }), await ask({ attestation: "attested1.nobody.x", csr: csr() }), await ask({ tokenId: "unknown", secret: "", csr: csr() })];
+    expect(new Set(refusals.map((answer) => JSON.stringify(answer)))).toHaveLength(1);
+    expect(refusals[0]?.status).toBe(403);
+    expect((await ask({ attestation: document, ...(await forCluster()), csr: csr() })).status).toBe(400);
   });
 
   it("answers alike whatever is wrong with a token", async () => {

@@ -30,7 +30,7 @@ export interface JoinServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** The HTTPS port where cluster planes join: TLS by the server's certificate only, a join token is the caller's proof. */
+/** The HTTPS port where cluster planes join: TLS by the server's certificate only, a join token or an attested document is the caller's proof. */
 export async function openJoinServer(options: JoinServerOptions, signal: AbortSignal): Promise<JoinServer> {
   const [root = new Uint8Array()] = parseChainPem(options.rootPem);
   const server = createServer(
@@ -76,7 +76,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     send(response, 200, await options.join({ ...parsed.data, address }, signal));
   } catch (error) {
     // What is our own trouble, or the guard's own word, does not count against the caller.
-    if (!isAtollError(error, "ATOLL_JOIN_OVERLOADED", "ATOLL_STORE_UNAVAILABLE", "ATOLL_ABORTED")) options.guard.refused(address);
+    if (!isAtollError(error, "ATOLL_JOIN_OVERLOADED", "ATOLL_STORE_UNAVAILABLE", "ATOLL_ABORTED", "ATOLL_INTERNAL")) options.guard.refused(address);
     options.onError(error);
     const problem = problemOf(error, false);
     send(response, problem.status, problem);
