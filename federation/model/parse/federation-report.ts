@@ -15,3 +15,8 @@ export function expectKnown(segments: Segments, what: string, name: string, know
 export function serviceIds({ spec }: FederationDocument): readonly string[] {
   return (spec.services ?? []).map(({ namespace = defaultNamespace, name }) => `${namespace}/${name}`);
 }
+
+/** Names of a file's regions, in its order. Pure. */
+export function regionNames({ regions }: FederationDocument["spec"]): readonly string[] {
+  return regions.map(({ name }) => name);
+}
