@@ -116,7 +116,10 @@ export interface Placement {
 
 export interface HostDescription {
   readonly name: string;
+  /** What others dial: a literal address or a DNS name. */
   readonly address: string;
+  /** The literal address that its programs listen on. */
+  readonly listen: string;
   readonly region: RegionId;
   readonly portOffset: number;
   /** "" for the file system's own root. */

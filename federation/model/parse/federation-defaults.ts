@@ -167,7 +167,7 @@ function trustDomainOfService(document: FederationDocument, service: FederationD
 function placementOf(document: FederationDocument, clusters: readonly { readonly name: ClusterId; readonly region: RegionId }[]): Placement | undefined {
   const { spec } = document;
   if (spec.hosts === undefined) return undefined;
-  const hosts = spec.hosts.map((host): HostDescription => ({ name: host.name, address: host.address, region: regionOfHost(spec, host) ?? ("" as RegionId), portOffset: host.portOffset ?? 0, root: host.root === "/" ? "" : (host.root ?? "") }));
+  const hosts = spec.hosts.map((host): HostDescription => ({ name: host.name, address: host.address, listen: host.listen ?? host.address, region: regionOfHost(spec, host) ?? ("" as RegionId), portOffset: host.portOffset ?? 0, root: host.root === "/" ? "" : (host.root ?? "") }));
   const clusterHosts = clusterHostsOf(document);
   const offsetOf = (name: string): number => hosts.find((host) => host.name === name)?.portOffset ?? 0;
   const regions = spec.regions.flatMap(({ name }) => {

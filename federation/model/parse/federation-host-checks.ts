@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { defaultAppPort } from "../federation-description.ts";
 import { clusterHostsOf, clustersOf, regionOfHost, serviceClusters } from "./federation-defaults.ts";
 import { expectKnown, regionNames, type Report, type Segments } from "./federation-report.ts";
@@ -20,6 +21,7 @@ function checkPlaces(document: FederationDocument, report: Report): void {
     const other = addresses.get(host.address);
     if (other !== undefined) report(["hosts", index, "address"], `${host.address}, which is that of ${other}`, "an address of its own");
     addresses.set(host.address, host.name);
+    if (host.listen === undefined && isIP(host.address) === 0) report(["hosts", index, "address"], `the name ${host.address} and no listen`, "listen: the literal address behind it, on which its programs listen");
   }
   const expectHost = (segments: Segments, name: string, region: string | undefined): void => {
     expectKnown(segments, "host", name, names, report);

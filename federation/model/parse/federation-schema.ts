@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { apiVersion } from "../resource.ts";
-import { clusterIdSchema, distinctList, ipAddressSchema, labelSchema, namespacedNameSchema, portSchema, principalSchema, regionIdSchema, trustDomainSchema } from "./name-schemas.ts";
+import { clusterIdSchema, distinctList, hostSchema, ipAddressSchema, labelSchema, namespacedNameSchema, portSchema, principalSchema, regionIdSchema, trustDomainSchema } from "./name-schemas.ts";
 import { trafficPolicySpecSchema } from "./policy-schemas.ts";
 
 /** Bounds of one file: far above what anybody writes by hand. */
@@ -19,9 +19,10 @@ const regionSchema = z.strictObject({
   residency: z.exactOptional(distinctList(labelSchema, 32)),
 });
 
-const hostSchema = z.strictObject({
+const machineSchema = z.strictObject({
   name: labelSchema,
-  address: ipAddressSchema.describe("What other hosts dial."),
+  address: hostSchema.describe("What other hosts dial: a literal IP address, or a DNS name, which they resolve."),
+  listen: z.exactOptional(ipAddressSchema).describe("The literal address that its programs listen on; address unless given, and needed where that is a name or another's."),
   region: z.exactOptional(regionIdSchema).describe("Needed where there are several regions."),
   portOffset: z.exactOptional(z.int().min(0).max(40_000)).describe("Added to every default port on this host, where several hosts share one network. 0 unless given."),
   root: z.exactOptional(absolutePathSchema).describe("Directory under which etc/atoll and var/lib/atoll are, where several hosts share one file system. / unless given."),
@@ -126,7 +127,7 @@ export const federationSchema = z.strictObject({
       .exactOptional(z.strictObject({ kind: z.enum(["embedded", "etcd-nats"]), places: z.exactOptional(distinctList(enginePlaceSchema, listMax.regions, (place) => place.region)) }))
       .describe("SQLite and a hub in one process, or etcd and nats-server in every region. For one machine embedded unless given; many machines have etcd-nats."),
     global: z.exactOptional(z.strictObject({ host: labelSchema })).describe("Where the global plane stands; on the host of the first cluster unless given."),
-    hosts: z.exactOptional(z.array(hostSchema).min(1).max(listMax.hosts)).describe("The machines of atoll bootstrap."),
+    hosts: z.exactOptional(z.array(machineSchema).min(1).max(listMax.hosts)).describe("The machines of atoll bootstrap."),
   }),
 });
 

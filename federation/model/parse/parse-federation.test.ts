@@ -140,6 +140,8 @@ describe("a federation's file", () => {
     ["  regions: [{ name: Eu }]\n", 'f.yaml:5:21: spec.regions[0].name: found "Eu"'],
     [`${twoRegions}  services: [{ name: x, instances: [{ cluster: shop-eu, host: u }] }]\n  hosts: [{ name: e, address: 10.0.0.1, region: eu }, { name: u, address: 10.0.0.2, region: us }]\n`, "found u in us, expected a host in eu"],
     [`${twoRegions}  hosts: [{ name: e, address: 10.0.0.1, region: eu }]\n`, "spec.clusters[1].name: found no host for shop-us, expected a host in us"],
+    ["  regions: [{ name: eu }]\n  hosts: [{ name: e, address: e.shop.example }]\n", "spec.hosts[0].address: found the name e.shop.example and no listen, expected listen: the literal address behind it"],
+    ["  regions: [{ name: eu }]\n  hosts: [{ name: e, address: e.shop.example, listen: e }]\n", "spec.hosts[0].listen: found \"e\", expected a literal IP address"],
     [`${twoRegions}  hosts: [{ name: e, address: 10.0.0.1, region: eu }, { name: u, address: 10.0.0.1, region: us }]\n`, "found 10.0.0.1, which is that of e, expected an address of its own"],
     ["  regions: [{ name: eu }, { name: us }]\n  clusters: [{ name: a }]\n", "spec.clusters[0].region: found nothing, expected one of the regions eu, us"],
     [`  regions: [{ name: eu }]\n  services: [{ name: ${"x".repeat(60)} }]\n`, "found the process name eu-"],

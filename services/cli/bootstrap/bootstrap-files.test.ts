@@ -105,6 +105,23 @@ describe("a described federation on its machines", () => {
     expect(configs.get("eu-db-proxy")).not.toHaveProperty("tcpListeners");
   });
 
+  it("has a host that is dialled by a name listen on the address behind it, and tells everybody the name", () => {
+    const layout = machines(`  regions: [{ name: eu }]
+  hosts: [{ name: e, address: e.shop.example, listen: 10.1.0.1 }]
+  services: [{ name: front }]
+`);
+    const [machine] = layout.machines;
+    const configs = new Map(machine?.processes.map(({ name, config }) => [name, config]));
+    expect(configs.get("global")).toMatchObject({ listen: { address: "10.1.0.1" }, advertiseAddress: "e.shop.example", store: { endpoints: ["https://e.shop.example:2379"] }, bus: { servers: ["tls://e.shop.example:4222"] } });
+    expect(configs.get("eu-plane")).toMatchObject({ listen: { address: "10.1.0.1" }, advertiseAddress: "e.shop.example" });
+    expect(configs.get("eu-front-proxy")).toMatchObject({ address: "10.1.0.1" });
+    expect([layout.addresses.planeAddress("eu").host, layout.addresses.gateways("eu")[0]?.address]).toEqual(["e.shop.example", "e.shop.example"]);
+    const files = bootstrapFiles(layout.description, { home: "/opt/atoll", hasKeys: true, source: "" });
+    const textOf = (path: string): string => files.get(path)?.text ?? "";
+    expect(textOf("hosts/e/config/etcd.env")).toContain("--listen-client-urls=https://10.1.0.1:2379 --advertise-client-urls=https://e.shop.example:2379");
+    expect(textOf("hosts/e/config/nats.conf")).toMatch(/^host: "10\.1\.0\.1"\n(.*\n)*client_advertise: "e\.shop\.example:4222"\n(.*\n)* {2}advertise: "e\.shop\.example:7222"\n/m);
+  });
+
   it("writes instructions that name every token after the step that its maker needs, and the relationships before the proxies", () => {
     const text = bootstrapFiles(described(two), { home: "/opt/atoll", hasKeys: true, source: "" }).get("README.md")?.text ?? "";
     const order = ["install.sh", "20-clusters.yaml", "cluster:a-eu", "cluster:b-eu", "enrolment:a-us --cluster a-eu", "30-services", "relationship declare", "relationship approve r --as a.example --as b.example", "token create gateway --cluster a-eu"];

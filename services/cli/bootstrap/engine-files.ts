@@ -10,7 +10,7 @@ export function engineFiles(machine: Machine, { description, placement }: Machin
   const { engines, host, paths } = machine;
   if (engines === undefined) return new Map();
   const { region, etcdPort, etcdPeerPort, natsPort, natsRoutePort, natsGatewayPort } = engines;
-  const { address } = host;
+  const { listen: address, address: advertise } = host;
   const tls: EngineTlsFiles = { certificate: `${paths.config}/tls/engine.pem`, privateKey: `${paths.config}/tls/engine.key`, ca: `${paths.config}/tls/ca.pem` };
   const everywhere = placement.engines.map((place) => ({ ...place, address: placement.hosts.find(({ name }) => name === place.host)?.address ?? "" }));
   const members = everywhere.filter((place) => place.region === region);
@@ -19,6 +19,7 @@ export function engineFiles(machine: Machine, { description, placement }: Machin
     name: host.name,
     dataDir: `${paths.state}/etcd`,
     address,
+    advertise,
     clientPort: etcdPort,
     peerPort: etcdPeerPort,
     tls,
@@ -27,6 +28,7 @@ export function engineFiles(machine: Machine, { description, placement }: Machin
   const conf = natsConfig({
     name: `${host.name}-nats`,
     address,
+    advertise,
     port: natsPort,
     tls,
     users: planeUsers(plan),

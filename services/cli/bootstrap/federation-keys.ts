@@ -24,7 +24,10 @@ export async function makeKeys(context: CommandContext, keysDir: string, { descr
     if (federation !== description.trustDomain) throw new AtollError("ATOLL_USAGE", `${keysDir} holds the keys of ${String(federation)}, not of ${description.trustDomain}; choose another --out`);
   }
   const args = [join(context.home, "services/global/main.ts"), "init", "--data", keysDir, ...(isNew ? ["--federation", description.trustDomain] : [])];
-  for (const { region, host } of placement.engines) args.push("--engine", `${region}/${host}:${placement.hosts.find(({ name }) => name === host)?.address ?? ""}`);
+  for (const { region, host: name } of placement.engines) {
+    const host = placement.hosts.find((candidate) => candidate.name === name);
+    if (host !== undefined) args.push("--engine", `${region}/${name}:${[...new Set([host.address, host.listen])].join(",")}`);
+  }
   await new Promise<void>((resolve, reject) => {
     execFile(context.node, args, { cwd: context.home, env: { ...context.env } }, (error, _stdout, stderr) => {
       if (error === null) resolve();

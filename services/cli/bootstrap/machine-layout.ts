@@ -127,7 +127,7 @@ class MachineBuilder {
       config: {
         federation: this.#description.trustDomain,
         dataDir: `${this.#paths(host).state}/global`,
-        listen: { address: host.address, ...this.#ports(host, "global") },
+        listen: { address: host.listen, ...this.#ports(host, "global") },
         advertiseAddress: host.address,
         ...this.#engines(host),
       },
@@ -141,7 +141,7 @@ class MachineBuilder {
     const signer = known(this.#description.trustDomains.find(({ name }) => name === trustDomain), trustDomain).signer;
     const isSigner = signer === cluster;
     const name = planeName(cluster);
-    const listen = { address: host.address, ...this.#ports(host, "cluster") };
+    const listen = { address: host.listen, ...this.#ports(host, "cluster") };
     this.#planes.set(cluster, { host: host.address, discoveryPort: listen.discoveryPort, joinPort: listen.joinPort });
     this.#add(host, {
       name,
@@ -194,7 +194,7 @@ class MachineBuilder {
       name: proxy.name,
       program: "proxy",
       stage: "proxies",
-      config: { mode, name: proxy.name, dataDir: `${state}/${proxy.name}`, joinTokenFile: `${config}/tokens/${proxy.name}`, address: host.address, region: host.region, ...rest },
+      config: { mode, name: proxy.name, dataDir: `${state}/${proxy.name}`, joinTokenFile: `${config}/tokens/${proxy.name}`, address: host.listen, region: host.region, ...rest },
       tokens: [{ file: proxy.name, purpose: proxy.purpose, cluster: proxy.cluster }],
     });
   }

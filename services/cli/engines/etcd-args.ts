@@ -17,8 +17,10 @@ export interface EtcdPeer {
 export interface EtcdOptions {
   readonly name: string;
   readonly dataDir: string;
-  /** Literal address and port for clients. */
+  /** Literal address to listen on. */
   readonly address: string;
+  /** By which clients and peers reach it, a DNS name perhaps; `address` unless given. */
+  readonly advertise?: string;
   readonly clientPort: number;
   /** etcd insists on a peer listener; a member that stands alone has it on loopback. */
   readonly peerPort: number;
@@ -43,18 +45,17 @@ const keptRevisions = 10_000;
  * @see https://etcd.io/docs/v3.4/op-guide/configuration/
  */
 export function etcdArguments(options: EtcdOptions): readonly string[] {
-  const { tls, cluster } = options;
-  const client = `https://${hostOf(options.address)}:${options.clientPort}`;
-  const peer = cluster === undefined ? `http://127.0.0.1:${options.peerPort}` : `https://${hostOf(options.address)}:${options.peerPort}`;
+  const { address, advertise = address, clientPort, peerPort, tls, cluster } = options;
+  const peerOn = (host: string): string => (cluster === undefined ? `http://127.0.0.1:${peerPort}` : `https://${hostOf(host)}:${peerPort}`);
   return [
     `--name=${options.name}`,
     `--data-dir=${options.dataDir}`,
-    `--listen-client-urls=${client}`,
-    `--advertise-client-urls=${client}`,
-    `--listen-peer-urls=${peer}`,
-    `--initial-advertise-peer-urls=${peer}`,
+    `--listen-client-urls=https://${hostOf(address)}:${clientPort}`,
+    `--advertise-client-urls=https://${hostOf(advertise)}:${clientPort}`,
+    `--listen-peer-urls=${peerOn(address)}`,
+    `--initial-advertise-peer-urls=${peerOn(advertise)}`,
     ...(cluster === undefined
-      ? [`--initial-cluster=${options.name}=${peer}`]
+      ? [`--initial-cluster=${options.name}=${peerOn(advertise)}`]
       : [
           `--initial-cluster=${cluster.members.map(({ name, address, port }) => `${name}=https://${hostOf(address)}:${port}`).join(",")}`,
           `--initial-cluster-token=${cluster.token}`,

@@ -22,7 +22,10 @@ export interface NatsGatewayPeer extends NatsAddress {
 /** One nats-server; with `cluster` one of a region's, with `gateway` the region is one of a supercluster. */
 export interface NatsServerOptions {
   readonly name: string;
+  /** Literal address to listen on. */
   readonly address: string;
+  /** By which planes and other regions reach it, a DNS name perhaps; `address` unless given. */
+  readonly advertise?: string;
   /** -1 lets the server choose; see `portsDirectory`. */
   readonly port: number;
   readonly tls: EngineTlsFiles;
@@ -71,11 +74,14 @@ const responses = 'allow_responses: { max: 1, expires: "1m" }';
  * @see https://docs.nats.io/running-a-nats-service/configuration
  */
 export function natsConfig(options: NatsServerOptions): string {
-  const { cluster, gateway } = options;
+  const { cluster, gateway, advertise = options.address } = options;
+  const isElsewhere = advertise !== options.address;
   const lines = [
     `server_name: ${quote(options.name)}`,
     `host: ${quote(options.address)}`,
     `port: ${options.port}`,
+    // Servers tell clients and each other where they are.
+    ...(isElsewhere ? [`client_advertise: ${quote(hostPort({ address: advertise, port: options.port }))}`] : []),
     ...(options.portsDirectory === undefined ? [] : [`ports_file_dir: ${quote(options.portsDirectory)}`]),
     "max_payload: 1048576",
     // A plane that reads slowly loses its connection at this backlog, and heals by digest after it is back.
@@ -110,6 +116,7 @@ export function natsConfig(options: NatsServerOptions): string {
       `  name: ${quote(gateway.region)}`,
       `  host: ${quote(gateway.address)}`,
       `  port: ${gateway.port}`,
+      ...(isElsewhere ? [`  advertise: ${quote(hostPort({ address: advertise, port: gateway.port }))}`] : []),
       // Only the regions named below may connect, not whoever holds a certificate of the federation.
       "  reject_unknown_cluster: true",
       ...tlsBlock(gateway.tls, "  verify: true").map((line) => `  ${line}`),
