@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
 import { getContainerRuntimeClient, type ContainerRuntimeClient } from "testcontainers";
 import { describeError } from "#federation/runtime/errors.ts";
 
@@ -28,6 +30,17 @@ export async function findContainerEngine(): Promise<EngineFound> {
   } catch (error) {
     return { client: undefined, leftOut: ` (left out: ${describeError(error)})` };
   }
+}
+
+/** The words that compose is called by: Docker's plugin, or else Debian's program of its own. */
+export async function findCompose(): Promise<{ readonly words: readonly string[]; readonly leftOut: string }> {
+  const hasPlugin = await promisify(execFile)("docker", ["compose", "version"]).then(
+    () => true,
+    () => false,
+  );
+  if (hasPlugin) return { words: ["docker", "compose"], leftOut: "" };
+  if (isOnPath("docker-compose")) return { words: ["docker-compose"], leftOut: "" };
+  return { words: [], leftOut: " (left out: there is no docker compose)" };
 }
 
 function isOnPath(tool: string): boolean {

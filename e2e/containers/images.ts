@@ -16,9 +16,14 @@ export interface AtollImages {
   readonly previous: string;
 }
 
+/** Builds the image of this working tree. @throws Error with the last words of the script */
+export function buildAtollImage(): Promise<string> {
+  return script("build.sh", "atoll-test:current");
+}
+
 /** Builds Atoll's images; what they share is made once. @throws Error with the last words of the script */
 export async function buildAtollImages(): Promise<AtollImages> {
-  const current = await script("build.sh", "atoll-test:current");
+  const current = await buildAtollImage();
   return { current, previous: await script("build.sh", "atoll-test:previous", "HEAD~1") };
 }
 

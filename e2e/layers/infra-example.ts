@@ -10,11 +10,22 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** Where the example lies, and what it is made of. */
 export const exampleDirectory = join(root, "infra/example");
 const source = join(root, "infra/federation.yaml");
+/** Where the example in containers lies; beside what is written stand the file that describes it, and its applications. */
+export const composeDirectory = join(root, "infra/compose");
 
 /** What `atoll bootstrap infra/federation.yaml --out infra/example` writes: `node e2e/layers/write-infra.ts` does the same, and a test compares. */
 export function exampleFiles(): ReadonlyMap<string, BootstrapFile> {
-  const text = readFileSync(source, "utf8");
-  const outcome = parseFederation(text, "infra/federation.yaml");
+  return filesOf(source);
+}
+
+/** Of what `atoll bootstrap infra/compose/federation.yaml --compose` writes, what is about compose: written and compared in the same way. */
+export function composeFiles(): ReadonlyMap<string, BootstrapFile> {
+  return new Map([...filesOf(join(composeDirectory, "federation.yaml"))].filter(([path]) => path.startsWith("compose.")));
+}
+
+function filesOf(path: string): ReadonlyMap<string, BootstrapFile> {
+  const text = readFileSync(path, "utf8");
+  const outcome = parseFederation(text, path);
   if (outcome.kind === "faults") throw new Error(formatFileFaults(outcome.faults));
-  return bootstrapFiles(outcome.value, { home: "/opt/atoll", hasKeys: false, source: text });
+  return bootstrapFiles(outcome.value, { home: "/opt/atoll", hasKeys: false, source: text, withCompose: path.startsWith(composeDirectory) });
 }

@@ -3,17 +3,37 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { parseYaml } from "#federation/model/parse/parse-yaml.ts";
 import { readConfigFile, type Field } from "#federation/runtime/config.ts";
 import { proxyConfigField } from "#proxy/config.ts";
 import { readDirectory } from "#services/cli/plane-directory.ts";
 import { clusterConfigField } from "#services/cluster/config.ts";
 import { globalConfigField } from "#services/global/config.ts";
-import { exampleDirectory, exampleFiles } from "./infra-example.ts";
+import { composeDirectory, composeFiles, exampleDirectory, exampleFiles } from "./infra-example.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const written = readdirSync(exampleDirectory, { recursive: true, encoding: "utf8" }).filter((path) => statSync(join(exampleDirectory, path)).isFile());
 const matching = (pattern: RegExp): readonly string[] => written.filter((path) => pattern.test(path)).map((path) => join(exampleDirectory, path));
+
+describe("the example in containers", () => {
+  it("is what `atoll bootstrap --compose` makes of infra/compose/federation.yaml: `node e2e/layers/write-infra.ts` after a change", () => {
+    const files = composeFiles();
+    expect([...files.keys()].sort()).toEqual(["compose.sh", "compose.yaml"]);
+    for (const [path, { text, isProgram }] of files) {
+      expect(readFileSync(join(composeDirectory, path), "utf8"), path).toBe(text);
+      expect((statSync(join(composeDirectory, path)).mode & 0o100) !== 0, path).toBe(isProgram);
+    }
+    expect(spawnSync("sh", ["-n", join(composeDirectory, "compose.sh")], { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  it("puts applications where their sidecars are", () => {
+    const services = (name: string): Readonly<Record<string, { readonly network_mode?: string }>> => (parse(readFileSync(join(composeDirectory, name), "utf8"), { merge: true }) as { readonly services: Readonly<Record<string, { readonly network_mode?: string }>> }).services;
+    const networksOf = (name: string, suffix: RegExp): readonly string[] => Object.entries(services(name)).flatMap(([service, { network_mode: mode }]) => (suffix.test(service) ? [mode ?? ""] : [])).sort();
+    expect(networksOf("apps.yaml", /\.app$/)).toEqual(networksOf("compose.yaml", /-proxy$/));
+    expect(networksOf("apps.yaml", /\.app$/).length).toBe(3);
+  });
+});
 
 describe("the example in infra/", () => {
   it("is what `atoll bootstrap` makes of infra/federation.yaml: `node e2e/layers/write-infra.ts` after a change", () => {

@@ -1,11 +1,14 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { exampleDirectory, exampleFiles } from "./infra-example.ts";
+import { composeDirectory, composeFiles, exampleDirectory, exampleFiles } from "./infra-example.ts";
 
 // Run by hand after a change of what `atoll bootstrap` writes: node e2e/layers/write-infra.ts
 rmSync(exampleDirectory, { recursive: true, force: true });
-for (const [path, { text, isProgram }] of exampleFiles()) {
-  const target = join(exampleDirectory, path);
-  mkdirSync(dirname(target), { recursive: true });
-  writeFileSync(target, text, { mode: isProgram ? 0o755 : 0o644 });
+for (const [directory, files] of [[exampleDirectory, exampleFiles()], [composeDirectory, composeFiles()]] as const) {
+  for (const [path, { text, isProgram }] of files) {
+    const target = join(directory, path);
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, text);
+    chmodSync(target, isProgram ? 0o755 : 0o644);
+  }
 }

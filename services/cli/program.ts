@@ -133,6 +133,7 @@ function addLifecycle(program: Command, run: Run): void {
     .requiredOption("--out <directory>", "where to")
     .option("--init", "make the federation's keys there unless there are some, and new certificates for its engines", false)
     .option("--home <directory>", "where Atoll is installed on the machines", "/opt/atoll")
+    .option("--compose", "write a compose file too, that runs all machines as containers here", false)
     .action((file: string, options: BootstrapCommandOptions) => run((context) => runBootstrap(context, file, options)));
   program
     .command("status")

@@ -1,6 +1,8 @@
 import type { FederationDescription } from "#federation/model/federation-description.ts";
 import { planOf } from "../up/described-plan.ts";
 import { applyCommand, placeFiles, resourceText, serviceFiles } from "../up/resource-files.ts";
+import { composeText } from "./compose-file.ts";
+import { composeScript } from "./compose-script.ts";
 import { engineFiles } from "./engine-files.ts";
 import { installScript } from "./install-script.ts";
 import { instructions } from "./instructions.ts";
@@ -20,11 +22,13 @@ export interface BootstrapOptions {
   readonly hasKeys: boolean;
   /** The file itself, to be kept beside what was made of it. */
   readonly source: string;
+  /** A compose file too, that runs all machines as containers of one engine. */
+  readonly withCompose?: boolean;
 }
 
 /**
  * Everything that many machines need but keys, by path below the directory that it is written to. Pure.
- * @throws {ATOLL_USAGE} when the description names no hosts or cannot be laid out on them.
+ * @throws {ATOLL_USAGE} when the description names no hosts or cannot be laid out on them, or in containers.
  */
 export function bootstrapFiles(description: FederationDescription, options: BootstrapOptions): ReadonlyMap<string, BootstrapFile> {
   const layout = layOutMachines(description, options.home);
@@ -37,6 +41,10 @@ export function bootstrapFiles(description: FederationDescription, options: Boot
   add("README.md", instructions(layout, { places, services, hasKeys: options.hasKeys }));
   add("context.json", contextText(layout));
   for (const file of [...places, ...services]) add(`resources/${file.name}`, resourceText(file, `Applied by: ${applyCommand(file, `resources/${file.name}`, "atoll --context context.json")}`));
+  if (options.withCompose === true) {
+    add("compose.yaml", composeText(layout));
+    add("compose.sh", composeScript(layout, { places, services }), true);
+  }
   for (const machine of layout.machines) {
     const folder = `hosts/${machine.host.name}`;
     add(`${folder}/install.sh`, installScript(machine, layout), true);

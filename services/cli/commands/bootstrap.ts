@@ -14,6 +14,8 @@ export interface BootstrapCommandOptions {
   readonly init: boolean;
   /** Where Atoll is installed on the machines. */
   readonly home: string;
+  /** A compose file too, for containers of one engine. */
+  readonly compose: boolean;
 }
 
 /** `atoll bootstrap FILE --out DIR`: everything for many machines. What was written before is written anew; keys and tokens stay. */
@@ -24,7 +26,7 @@ export async function runBootstrap(context: CommandContext, file: string, option
   const keysDir = join(out, "keys");
   const layout = layOutMachines(description, options.home);
   if (options.init) await makeKeys(context, keysDir, layout);
-  const files = bootstrapFiles(description, { home: options.home, hasKeys: hasKeys(keysDir), source });
+  const files = bootstrapFiles(description, { home: options.home, hasKeys: hasKeys(keysDir), source, withCompose: options.compose });
   rmSync(join(out, "resources"), { recursive: true, force: true });
   for (const { host } of layout.machines) for (const folder of ["config", "systemd"]) rmSync(join(out, "hosts", host.name, folder), { recursive: true, force: true });
   for (const [path, { text, isProgram }] of files) {

@@ -1,0 +1,143 @@
+import { stringify } from "yaml";
+import { composeNetworks } from "./compose-networks.ts";
+import { engineArguments } from "./engine-files.ts";
+import type { Machine, MachineLayout, MachineProcess } from "./machine-layout.ts";
+
+/** Numbers of the image's user; the engines run as it too. */
+const user = "10001:10001";
+const atollImage = "${ATOLL_IMAGE:-atoll:0.1.0}";
+const etcdImage = "${ETCD_IMAGE:-quay.io/coreos/etcd:v3.5.21}";
+const natsImage = "${NATS_IMAGE:-nats:2.12}";
+/** Above `drainMs`, so that an orderly end is not cut short. */
+const stopGrace = "40s";
+/** Nothing else of the machine can be written to. */
+const writable = ["/var/cache/atoll:uid=10001,mode=0700", "/tmp:mode=1777"];
+
+/** A root that nothing can write to, as little as the kernel lets a process have, and no way to more. */
+const hardened = { read_only: true, cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] } as const;
+
+/** The service that is a machine, whose network its programs share as the containers of a pod do. */
+export function machineService({ host }: Pick<Machine, "host">): string {
+  return host.name;
+}
+
+/** The service of one program on a machine. Names of hosts hold no dot, so none is meant twice. */
+export function programService({ host }: Pick<Machine, "host">, program: string): string {
+  return `${host.name}.${program}`;
+}
+
+/**
+ * A compose file that runs all machines as containers of one engine: a network for each region, in which its machines have the addresses of the
+ * file; machines of other regions visit it, so that a region is cut off by disconnecting them. Pure.
+ * @throws {ATOLL_USAGE} when the addresses of the machines are not ones that such networks can have.
+ * @see https://github.com/compose-spec/compose-spec/blob/main/spec.md
+ */
+export function composeText(layout: MachineLayout): string {
+  const networks = composeNetworks(layout);
+  const services = Object.fromEntries([["files", filesService(layout)], ...layout.machines.flatMap((machine) => machineServices(machine, layout, networks.map(({ region }) => region)))]);
+  const volumes = Object.fromEntries(layout.machines.flatMap((machine) => volumesOf(machine).map((name) => [name, {}])));
+  const file = {
+    networks: Object.fromEntries(networks.map(({ region, subnet, visitors }) => [region, { driver: "bridge", internal: true, ipam: { config: [{ subnet, ip_range: visitors }] } }])),
+    volumes,
+    services,
+  };
+  return `# The federation ${layout.description.trustDomain} in containers of one engine; compose.sh brings it up.\n${stringify(file, { lineWidth: 0, aliasDuplicateObjects: false })}`;
+}
+
+function machineServices(machine: Machine, layout: MachineLayout, regions: readonly string[]): readonly (readonly [string, object])[] {
+  const { host, engines, processes } = machine;
+  const attachments = Object.fromEntries(regions.map((region) => [region, region === host.region ? { ipv4_address: host.address } : {}]));
+  const ports = engines === undefined ? [] : [engines.etcdPort, engines.natsPort];
+  const accepts = ports.map((port) => `exec 3<>/dev/tcp/${host.address}/${port}`).join(" && ");
+  const services: [string, object][] = [
+    [
+      machineService(machine),
+      // It holds the network while programs come and go, and says whether the engines accept connections: their own images have no shell.
+      { image: atollImage, entrypoint: ["sleep", "infinity"], ...hardened, stop_signal: "SIGKILL", restart: "unless-stopped", networks: attachments, healthcheck: check(accepts === "" ? ["CMD", "true"] : ["CMD", "bash", "-c", accepts]) },
+    ],
+  ];
+  if (engines !== undefined) {
+    const shared = { ...hardened, user, network_mode: `service:${machineService(machine)}`, restart: "unless-stopped", healthcheck: { disable: true } };
+    services.push(
+      [programService(machine, "etcd"), { image: etcdImage, entrypoint: ["etcd", ...engineArguments(machine, layout)], ...shared, volumes: [`${volume(machine, "etc")}:/etc/atoll:ro`, `${volume(machine, "etcd")}:/var/lib/atoll/etcd`] }],
+      [programService(machine, "nats"), { image: natsImage, entrypoint: ["nats-server", "-c", "/etc/atoll/nats.conf"], ...shared, volumes: [`${volume(machine, "etc")}:/etc/atoll:ro`] }],
+    );
+  }
+  for (const process of processes) services.push([programService(machine, process.name), atollService(machine, process)]);
+  return services;
+}
+
+function atollService(machine: Machine, process: MachineProcess): object {
+  const { name, program } = process;
+  return {
+    image: atollImage,
+    command: [program, ...(program === "proxy" ? [] : ["run"]), "--config", `/etc/atoll/${name}.json`],
+    ...hardened,
+    network_mode: `service:${machineService(machine)}`,
+    restart: "unless-stopped",
+    stop_grace_period: stopGrace,
+    tmpfs: writable,
+    environment: { ATOLL_HEALTH: healthPage(process) },
+    healthcheck: check(["CMD", "/opt/atoll/infra/images/health"]),
+    volumes: [`${volume(machine, "etc")}:/etc/atoll:ro`, `${volume(machine, name)}:/var/lib/atoll/${name}`],
+  };
+}
+
+/** What `infra/images/health` asks on loopback. */
+export function healthPage({ config }: MachineProcess): string {
+  const { metricsPort } = (config["listen"] ?? {}) as { readonly metricsPort?: number };
+  const { admin } = (config["ports"] ?? {}) as { readonly admin?: number };
+  return metricsPort === undefined ? `${admin}/ready` : `${metricsPort}/metrics`;
+}
+
+/**
+ * Deals every machine its files, as install.sh does on a real one: secrets belong to the programs' user alone, and tokens are moved. It may
+ * change owners and has no network.
+ */
+function filesService({ machines, placement }: MachineLayout): object {
+  const script = [
+    "umask 077",
+    ...machines.flatMap((machine) => {
+      const source = `/hosts/${machine.host.name}`;
+      const target = `/machines/${machine.host.name}`;
+      return [
+        `mkdir -p ${target}/etc/tls ${target}/etc/tokens`,
+        `cp ${source}/config/* ${target}/etc/`,
+        ...(machine.engines === undefined ? [] : [`cp ${source}/tls/* ${target}/etc/tls/`]),
+        `if [ -d ${source}/tokens ]; then cp ${source}/tokens/* ${target}/etc/tokens/; rm -r ${source}/tokens; fi`,
+        ...(machine.host.name === placement.globalHost ? [`cp ${source}/keys/* ${target}/global/`] : []),
+        `chown -R ${user} ${target}/*`,
+        ...(machine.engines === undefined ? [] : [`chmod 0700 ${target}/etcd`]),
+      ];
+    }),
+  ].join("\n");
+  return {
+    image: atollImage,
+    // Started by name only, not with the rest.
+    profiles: ["files"],
+    entrypoint: ["sh", "-euc", script],
+    user: "0:0",
+    ...hardened,
+    cap_add: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
+    network_mode: "none",
+    healthcheck: { disable: true },
+    volumes: ["./hosts:/hosts", ...machines.flatMap((machine) => machineVolumes(machine).map((name) => `${volume(machine, name)}:/machines/${machine.host.name}/${name}`))],
+  };
+}
+
+/** Below a machine's name: its configuration, and the state of each program. */
+function machineVolumes({ processes, engines }: Machine): readonly string[] {
+  return ["etc", ...(engines === undefined ? [] : ["etcd"]), ...processes.map(({ name }) => name)];
+}
+
+function volumesOf(machine: Machine): readonly string[] {
+  return machineVolumes(machine).map((name) => volume(machine, name));
+}
+
+function volume({ host }: Machine, name: string): string {
+  return `${host.name}.${name}`;
+}
+
+function check(test: readonly string[]): object {
+  return { test, interval: "5s", timeout: "5s", retries: 12, start_period: "60s" };
+}
