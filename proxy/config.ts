@@ -15,6 +15,7 @@ import {
 } from "#federation/runtime/config.ts";
 import { joinAttestField } from "#federation/identity/attest/evidence-config.ts";
 import { parseAddress } from "#federation/identity/join-token.ts";
+import { checkOneSource } from "#federation/identity/join-voucher.ts";
 import { parseLabel, parseRegionId, type ServiceHost, type TrustDomainName } from "#federation/model/names.ts";
 import { serviceHost } from "#federation/model/service.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
@@ -37,8 +38,7 @@ const dnsServerField = parsedField(stringField({ max: 53 }), (text) => {
 
 const defaultPorts = { outbound: 15_001, inbound: 15_006, gateway: 15_443, admin: 15_000, metrics: 15_090 };
 
-/** The configuration file of a proxy. */
-export const proxyConfigField = objectField({
+const fieldsOfProxy = objectField({
   mode: choiceField(["sidecar", "gateway"]),
   name: labelField("proxy"),
   dataDir: stringField(),
@@ -105,6 +105,15 @@ export const proxyConfigField = objectField({
   /** How long connections may take to finish after SIGTERM. */
   drainMs: defaultField(integerField({ min: 0, max: 600_000 }), 10_000),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),
+});
+
+/** The configuration file of a proxy. */
+export const proxyConfigField = parsedField(fieldsOfProxy, (config) => {
+  checkOneSource({ tokenFile: config.joinTokenFile, attest: config.joinAttest }, "joinTokenFile and joinAttest");
+  if (config.keys === "memory" && config.joinAttest?.evidence.kind === "aws") {
+    throw new AtollError("ATOLL_CONFIG_INVALID", "keys: a machine's document of AWS never changes and belongs to the first key that came with it, so that a proxy without a key on disk could not join again after a restart");
+  }
+  return config;
 });
 export type ProxyConfig = ConfigOf<{ config: typeof proxyConfigField }>["config"];
 

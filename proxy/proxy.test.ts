@@ -365,7 +365,7 @@ describe("a sidecar", () => {
     const tokenFile = join(dataDir, "pod-token");
     // Refused at first: the plane does not know this document, and another may be had the next time.
     writeFileSync(tokenFile, "first.day.x");
-    const starting = start("attested", undefined, { joinAttest: plane.joinAttest(tokenFile) });
+    const starting = start("attested", undefined, { joinTokenFile: "", joinAttest: plane.joinAttest(tokenFile) });
     await eventually(() => (plane.joinKeys.length > 0 ? true : undefined));
     writeFileSync(tokenFile, "second.day.x\n");
     await starting;

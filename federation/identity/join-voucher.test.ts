@@ -63,6 +63,29 @@ describe("a voucher", () => {
     expect(asked).toEqual([["GET", "/computeMetadata/v1/instance/service-accounts/default/identity?audience=atoll%3A%2F%2Fshop+eu&format=full", "Google"]]);
   });
 
+  it("by AWS opens a session for the document, and takes the line breaks out", async () => {
+    const asked: unknown[] = [];
+    const metadataUrl = await metadataService((request, response) => {
+      asked.push([request.method, request.url, request.headers["x-aws-ec2-metadata-token-ttl-seconds"] ?? request.headers["x-aws-ec2-metadata-token"]]);
+      response.end(request.method === "PUT" ? "session-1" : "MIAGCSqGSIb3\nDQEHAqCA+/==");
+    });
+    const voucher = await openVoucher({ tokenFile: "", attest: { ...where, evidence: { kind: "aws", metadataUrl } } });
+    expect(decodeJoinProof(await voucher.prove(signal))).toEqual({ kind: "attestation", source: "aws", document: "MIAGCSqGSIb3DQEHAqCA+/==" });
+    expect(asked).toEqual([["PUT", "/latest/api/token", "60"], ["GET", "/latest/dynamic/instance-identity/rsa2048", "session-1"]]);
+  });
+
+  it("by Azure takes the signature out of the answer, in the one encoding that it knows", async () => {
+    let answer: object = { encoding: "pkcs7", signature: "MIIEEgYJ" };
+    const metadataUrl = await metadataService((request, response) => {
+      const isRight = request.url === "/metadata/attested/document?api-version=2020-09-01" && request.headers["metadata"] === "true";
+      response.writeHead(isRight ? 200 : 400).end(JSON.stringify(answer));
+    });
+    const voucher = await openVoucher({ tokenFile: "", attest: { ...where, evidence: { kind: "azure", metadataUrl } } });
+    expect(await voucher.prove(signal)).toBe("attested1.azure.MIIEEgYJ");
+    answer = { encoding: "cose", signature: "MIIEEgYJ" };
+    await expect(voucher.prove(signal)).rejects.toMatchObject({ code: "ATOLL_EVIDENCE_UNAVAILABLE" });
+  });
+
   it.each([
     ["refuses", (response: ServerResponse) => void response.writeHead(404).end("no service account")],
     ["sends elsewhere", (response: ServerResponse) => void response.writeHead(302, { location: "http://127.0.0.1:1/" }).end()],

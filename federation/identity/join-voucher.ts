@@ -24,6 +24,11 @@ export interface JoinVoucher {
   readonly prove: (signal: AbortSignal) => Promise<string>;
 }
 
+/** Checks that a configuration says one way to join at most; `names` are those of its fields. @throws {ATOLL_CONFIG_INVALID} */
+export function checkOneSource({ tokenFile, attest }: { readonly tokenFile: string; readonly attest: JoinAttest | undefined }, names: string): void {
+  if (tokenFile !== "" && attest !== undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `${names}: expected one of them, since only one can be what this process joins by`);
+}
+
 /** Whether there is anything to join by. */
 export function isJoinable({ tokenFile, attest }: JoinSource): boolean {
   return tokenFile !== "" || attest !== undefined;

@@ -4,7 +4,7 @@ import type { JoinRefusal } from "./join-refusal.ts";
 import { isLabel } from "./names.ts";
 
 /** Who vouches for a joiner: the orchestrator that started it, or the cloud that its machine is of. */
-export const attestationKinds = ["kubernetes", "google"] as const;
+export const attestationKinds = ["kubernetes", "aws", "google", "azure"] as const;
 export type AttestationKind = (typeof attestationKinds)[number];
 
 /**
@@ -13,7 +13,9 @@ export type AttestationKind = (typeof attestationKinds)[number];
  */
 export const attestedFacts = {
   kubernetes: { all: ["namespace", "serviceAccount", "pod", "node"], anchors: ["namespace"] },
+  aws: { all: ["accountId", "region", "availabilityZone", "instanceId", "imageId", "instanceType", "privateIp"], anchors: ["accountId"] },
   google: { all: ["projectId", "projectNumber", "zone", "instanceId", "instanceName", "serviceAccount"], anchors: ["projectId", "projectNumber"] },
+  azure: { all: ["subscriptionId", "vmId", "sku", "licenseType"], anchors: ["subscriptionId"] },
 } as const satisfies Readonly<Record<AttestationKind, { readonly all: readonly string[]; readonly anchors: readonly string[] }>>;
 
 /** Bounds of attestation at one plane. */

@@ -1,6 +1,7 @@
 import { accessField } from "#federation/admin-api/access-config.ts";
 import { attestationField } from "#federation/identity/attest/attestation-config.ts";
 import { joinAttestField } from "#federation/identity/attest/evidence-config.ts";
+import { checkOneSource } from "#federation/identity/join-voucher.ts";
 import {
   addressField,
   choiceField,
@@ -18,11 +19,11 @@ import {
 import { busField, storeField } from "#federation/runtime/engine-config.ts";
 import type { ClusterId } from "#federation/model/names.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
 
 const clusterIdField = parsedField(stringField({ max: 63, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, expected: "a lower-case DNS label" }), (text) => text as ClusterId);
 
-/** The configuration file of a cluster's control plane. */
-export const clusterConfigField = objectField({
+const fieldsOfCluster = objectField({
   cluster: clusterIdField,
   dataDir: stringField(),
   listen: defaultField(
@@ -53,5 +54,18 @@ export const clusterConfigField = objectField({
   /** Lifetime of workload certificates. An hour by default; tests rotate faster. */
   svidSeconds: defaultField(integerField({ min: 10, max: 86_400 }), 3_600),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),
+});
+
+/** The configuration file of a cluster's control plane. */
+export const clusterConfigField = parsedField(fieldsOfCluster, (config) => {
+  checkOneSource({ tokenFile: config.globalJoinTokenFile, attest: config.globalJoinAttest }, "globalJoinTokenFile and globalJoinAttest");
+  const { signer } = config;
+  if (signer.kind === "remote") {
+    checkOneSource({ tokenFile: signer.tokenFile, attest: signer.attest }, "signer.tokenFile and signer.attest");
+    if (signer.tokenFile === "" && signer.attest === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", "signer.tokenFile: required, or signer.attest");
+  }
+  const misplaced = signer.kind === "remote" ? config.attestation.rules.findIndex(({ gives }) => gives.kind === "enrolment") : -1;
+  if (misplaced !== -1) throw new AtollError("ATOLL_CONFIG_INVALID", `attestation.rules[${misplaced}]: enrolments are given by the plane that holds the trust domain's keys (signer.kind own)`);
+  return config;
 });
 export type ClusterConfig = ConfigOf<{ config: typeof clusterConfigField }>["config"];

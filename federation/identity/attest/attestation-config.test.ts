@@ -6,6 +6,7 @@ const sources = {
   pods: { kind: "kubernetes", issuer: "https://cluster.example", audience: "atoll", keysFile: "/keys.json" },
   google: { kind: "google", audience: "atoll", keysFile: "/google.json" },
 };
+const machines = { ec2: { kind: "aws", certificatesFile: "/aws.pem" }, vms: { kind: "azure", certificatesFile: "/azure.pem" } };
 const gateway = { source: "google", facts: { projectId: "shop" }, gives: { kind: "gateway" } };
 
 function read(attestation: unknown): ReturnType<typeof readOf>["attestation"] {
@@ -39,6 +40,16 @@ describe("the attestation of a plane", () => {
     ["a field that is not there", { fact: {} }, /unknown field/],
   ])("refuses a rule with %s", (_, rule, fault) => {
     expect(faultOf(rule)).toThrow(fault);
+  });
+
+  it("lets machines come for the first time within an hour of their start, and believes Azure's public cloud, unless told", () => {
+    const rules = [
+      { source: "ec2", facts: { accountId: "123456789012", region: "eu-west-1" }, gives: { kind: "gateway" } },
+      { source: "vms", facts: { subscriptionId: "8d10da13" }, gives: { kind: "gateway" } },
+    ];
+    expect(read({ sources: machines, rules }).sources).toMatchObject({ ec2: { firstUseSeconds: 3_600 }, vms: { signerName: "metadata.azure.com" } });
+    expect(() => read({ sources: machines, rules: [{ ...rules[0], facts: { region: "eu-west-1" } }] })).toThrow(/accountId, or this rule would let in every customer/);
+    expect(() => read({ sources: machines, rules: [{ ...rules[1], facts: { sku: "x" } }] })).toThrow(/subscriptionId, or this rule/);
   });
 
   it("refuses sources without rules, which let nobody in", () => {

@@ -1,4 +1,4 @@
-import { defaultField, integerField, listField, objectField, optionalField, parsedField, recordField, stringField, variantField, type ConfigOf, type Field } from "#federation/runtime/config.ts";
+import { choiceField, defaultField, integerField, listField, objectField, optionalField, parsedField, recordField, stringField, variantField, type ConfigOf, type Field } from "#federation/runtime/config.ts";
 import { attestationLimits, attestedFacts, type AttestationRule, type AttestedGift } from "#federation/model/attestation.ts";
 import { isCidr } from "#federation/model/cidr.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
@@ -6,6 +6,7 @@ import { parseClusterId, parseLabel } from "#federation/model/names.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { jwtLimits } from "../jwt-verify.ts";
+import { azureSignerNames } from "./machine-attestors.ts";
 
 const tokenAgeField = optionalField(integerField({ min: 60, max: jwtLimits.lifeSecondsMax }));
 const audienceField = stringField({ max: 1_024 });
@@ -13,7 +14,9 @@ const audienceField = stringField({ max: 1_024 });
 /** Whose documents are believed. Keys and certificates are files, read again when they change; no plane fetches anything. */
 const sourceField = variantField("kind", {
   kubernetes: { issuer: stringField({ max: 1_024 }), audience: audienceField, keysFile: stringField(), maxAgeSeconds: tokenAgeField },
+  aws: { certificatesFile: stringField(), firstUseSeconds: defaultField(integerField({ min: 60, max: 30 * 86_400 }), 3_600) },
   google: { audience: audienceField, keysFile: stringField(), maxAgeSeconds: tokenAgeField },
+  azure: { certificatesFile: stringField(), signerName: defaultField(choiceField(azureSignerNames), "metadata.azure.com") },
 });
 export type AttestationSource = ConfigOf<{ source: typeof sourceField }>["source"];
 

@@ -5,6 +5,7 @@ import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { AttestationConfig, AttestationSource } from "./attestation-config.ts";
 import type { Attestor } from "./attestor.ts";
 import { createGoogleAttestor, createServiceAccountAttestor } from "./jwt-attestor.ts";
+import { createAwsAttestor, createAzureAttestor } from "./machine-attestors.ts";
 
 /** Whose documents a plane believes, and whom it lets in by them: its configuration, brought to life. */
 export function createAttestation(config: AttestationConfig, clock: Clock): { readonly rules: readonly AttestationRule[]; readonly verify: (kind: AttestationKind, document: string) => Promise<Attested> } {
@@ -14,7 +15,8 @@ export function createAttestation(config: AttestationConfig, clock: Clock): { re
 
 function createAttestor(name: string, source: AttestationSource, clock: Clock): Attestor {
   if (source.kind === "kubernetes") return createServiceAccountAttestor(name, source, clock);
-  return createGoogleAttestor(name, source, clock);
+  if (source.kind === "aws") return createAwsAttestor(name, source, clock);
+  return source.kind === "google" ? createGoogleAttestor(name, source, clock) : createAzureAttestor(name, source, clock);
 }
 
 /**

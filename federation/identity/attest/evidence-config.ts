@@ -9,7 +9,9 @@ const metadataUrl = defaultField(stringField({ max: 256, pattern: /^http:\/\/[^\
 const evidenceField = variantField("kind", {
   /** A service account's token that the orchestrator keeps fresh in a file. */
   kubernetes: { tokenFile: stringField() },
+  aws: { metadataUrl },
   google: { audience: stringField({ max: 1_024 }), metadataUrl },
+  azure: { metadataUrl },
 });
 export type EvidenceSource = ConfigOf<{ evidence: typeof evidenceField }>["evidence"];
 
