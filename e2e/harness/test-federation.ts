@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { joinPlane, type Joined } from "#proxy/control/join-plane.ts";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
-import { tokenVoucher } from "#federation/identity/join-voucher.ts";
+import { tokenVoucher, type JoinVoucher } from "#federation/identity/join-voucher.ts";
 import { createPinnedBundle } from "#federation/identity/first-contact.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
@@ -219,7 +219,12 @@ export class TestFederation implements AsyncDisposable {
 
   /** Redeems a token as a proxy does. */
   redeem(token: string): Promise<Joined> {
-    return joinPlane(tokenVoucher(token), { clock: systemClock }, never);
+    return this.redeemVoucher(tokenVoucher(token));
+  }
+
+  /** The same by any proof. */
+  redeemVoucher(voucher: JoinVoucher): Promise<Joined> {
+    return joinPlane(voucher, { clock: systemClock }, never);
   }
 
   /** Adds a sidecar that only calls, with a JSON access log, and waits until it serves; `more` goes into its configuration. Returns the log's path. */
