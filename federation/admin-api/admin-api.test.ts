@@ -43,11 +43,12 @@ const errors: unknown[] = [];
 const aborted: string[] = [];
 let hangs = Promise.withResolvers<void>();
 const clients: AdminClient[] = [];
+let reads = 0;
 
 beforeAll(async () => {
   audit = await openAuditFile({ path: join(directory, "audit.jsonl"), onFailure: (error) => errors.push(error) });
   store = await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger });
-  catalog = new Catalog({ store, clock: systemClock, onFault: (fault) => errors.push(fault) });
+  catalog = new Catalog({ store: countingReads(store), clock: systemClock, onFault: (fault) => errors.push(fault) });
   server = await openAdminServer({
     address: "127.0.0.1",
     port: 0,
@@ -63,6 +64,21 @@ beforeAll(async () => {
     clock: systemClock,
   });
 });
+
+/** The store itself, which counts how often a key is read. */
+function countingReads(inner: Store): Store {
+  return {
+    get(key, inSignal) {
+      reads++;
+      return inner.get(key, inSignal);
+    },
+    list: (prefix, inSignal) => inner.list(prefix, inSignal),
+    commit: (transaction, inSignal) => inner.commit(transaction, inSignal),
+    watch: (prefix, inSignal) => inner.watch(prefix, inSignal),
+    grantLease: (ttlMs, inSignal) => inner.grantLease(ttlMs, inSignal),
+    [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
+  };
+}
 
 function operations(): readonly Operation[] {
   return [
@@ -163,6 +179,21 @@ describe("resources over the API", () => {
     await client.remove("Region", { name: "eu-west" }, {}, signal);
     expect((await failureOf(client.get("Region", { name: "eu-west" }, signal))).problem).toMatchObject({ status: 404, code: "ATOLL_NOT_FOUND" });
     expect((await failureOf(client.remove("Region", { name: "eu-west" }, {}, signal))).code).toBe("ATOLL_NOT_FOUND");
+  });
+
+  it("are read once for a write, also one that changes nothing or is a dry run", async () => {
+    const client = connect();
+    const readsOf = async (work: () => Promise<unknown>): Promise<number> => {
+      const before = reads;
+      await work();
+      return reads - before;
+    };
+    const named = { ...region("read-once"), spec: { displayName: "x" } };
+    expect(await readsOf(() => client.apply(region("read-once"), { dryRun: true }, signal))).toBe(1);
+    expect(await readsOf(() => client.apply(region("read-once"), {}, signal))).toBe(1);
+    expect(await readsOf(() => client.apply(named, {}, signal))).toBe(1);
+    expect(await readsOf(() => client.apply(named, {}, signal))).toBe(1);
+    expect((await client.get("Region", { name: "read-once" }, signal)).spec).toEqual({ displayName: "x" });
   });
 
   it("are written only at the revision that the writer read", async () => {

@@ -67,8 +67,11 @@ export interface ResourceBackend<K extends Kind> {
   }>;
   apply(
     resource: ResourceKinds[K],
-    /** With `dryRun` nothing is written, and the answer is what would be. */
-    options: { readonly ifRevision?: number; readonly dryRun?: boolean },
+    /**
+     * With `dryRun` nothing is written, and the answer is what would be. `over` is what the caller has just read, or "nothing": it is
+     * not read again, and written over only while it stands.
+     */
+    options: { readonly ifRevision?: number; readonly dryRun?: boolean; readonly over?: Present<K> | "nothing" },
     signal: AbortSignal,
   ): Promise<{ readonly outcome: "created" | "changed" | "unchanged"; readonly resource: ResourceKinds[K] }>;
   remove(id: string, options: { readonly ifRevision?: number }, signal: AbortSignal): Promise<boolean>;
@@ -147,9 +150,10 @@ export function resourceOperations<K extends Kind>(kind: K, backend: ResourceBac
     await admission.apply?.(body, signal);
     const dryRun = query.dryRun ?? false;
     const { before, result } = await ofPresent(backend, id, request, signal, async (present, ifRevision) => {
+      const over = ifRevision === (present?.revision ?? 0) ? { over: present ?? "nothing" } as const : {};
       // Whoever may write the new form may not take what belongs to somebody else.
       if (present !== undefined) demand(scopeOf(present.value));
-      return await backend.apply(body, { ...revisionOption(ifRevision), dryRun }, signal);
+      return await backend.apply(body, { ...revisionOption(ifRevision), ...over, dryRun }, signal);
     });
     const { outcome, resource } = result;
     const change = changeOf(kind, id, { outcome, before, after: resource });

@@ -15,6 +15,13 @@ export interface AppliedResource<K extends Kind> {
   readonly resource: ResourceKinds[K];
 }
 
+/** What an apply asks of the present form. */
+export interface ApplyOptions<K extends Kind> extends WriteOptions {
+  readonly dryRun?: boolean;
+  /** What the caller has just read, or that it has found nothing. */
+  readonly over?: { readonly value: ResourceKinds[K]; readonly revision: number } | "nothing";
+}
+
 /** How often a write without `ifRevision` is tried when others keep writing between its read and its write. */
 const writeTriesMax = 5;
 
@@ -58,16 +65,17 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
    * Makes the stored spec and labels those of `resource`. The generation grows when the spec differs; status stays;
    * nothing is written when nothing differs. Without `ifRevision` the last writer wins over a concurrent one.
    * With `dryRun` nothing is written at all, and the answer is what would be, without the revision that nobody has given it.
+   * What the caller has read as `over` is not read again: the write succeeds only while it stands.
    * @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold, or others keep writing in between.
    */
-  async apply(resource: ResourceKinds[K], options: WriteOptions & { readonly dryRun?: boolean }, signal: AbortSignal): Promise<AppliedResource<K>> {
+  async apply(resource: ResourceKinds[K], options: ApplyOptions<K>, signal: AbortSignal): Promise<AppliedResource<K>> {
     const id = resourceId(resource.metadata);
     return await this.#update(id, options, signal, (previous) => {
-      const next = this.#merge(resource, previous?.value);
+      const next = this.#merge(resource, previous);
       if (previous === undefined) return { outcome: "created", resource: next };
-      const { labels } = previous.value.metadata;
-      const isSame = isDeepStrictEqual(plain(next.spec), plain(previous.value.spec)) && isDeepStrictEqual(next.metadata.labels, labels);
-      return isSame ? { outcome: "unchanged", resource: previous.value } : { outcome: "changed", resource: next };
+      const { labels } = previous.metadata;
+      const isSame = isDeepStrictEqual(plain(next.spec), plain(previous.spec)) && isDeepStrictEqual(next.metadata.labels, labels);
+      return isSame ? { outcome: "unchanged", resource: previous } : { outcome: "changed", resource: next };
     });
   }
 
@@ -78,9 +86,9 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
   async setStatus(id: string, change: (resource: ResourceKinds[K]) => StatusOf<K>, signal: AbortSignal): Promise<ResourceKinds[K] | undefined> {
     const outcome = await this.#update(id, {}, signal, (previous) => {
       if (previous === undefined) return undefined;
-      const status = change(previous.value);
-      if (isDeepStrictEqual(plain(status), plain(previous.value.status))) return { outcome: "unchanged", resource: previous.value };
-      return { outcome: "changed", resource: { ...previous.value, status } };
+      const status = change(previous);
+      if (isDeepStrictEqual(plain(status), plain(previous.status))) return { outcome: "unchanged", resource: previous };
+      return { outcome: "changed", resource: { ...previous, status } };
     });
     return outcome?.resource;
   }
@@ -117,23 +125,27 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
     return { ...rest, metadata, ...(previous?.status === undefined ? {} : { status: previous.status }) } as ResourceKinds[K];
   }
 
-  #update(id: string, options: WriteOptions & { readonly dryRun?: boolean }, signal: AbortSignal, decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K>): Promise<AppliedResource<K>>;
-  #update(id: string, options: WriteOptions & { readonly dryRun?: boolean }, signal: AbortSignal, decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K> | undefined): Promise<AppliedResource<K> | undefined>;
+  /** What stands there: the value that a caller has read, or is read here. One that cannot be read counts as none, so that applying the resource again repairs it. */
+  async #present(id: string, over: ApplyOptions<K>["over"], signal: AbortSignal): Promise<{ readonly value: ResourceKinds[K] | undefined; readonly revision: number }> {
+    if (over !== undefined) return over === "nothing" ? { value: undefined, revision: 0 } : over;
+    const entry = await this.#access.store.get(this.#collection.key(id), signal);
+    return entry === undefined ? { value: undefined, revision: 0 } : { value: this.#collection.read(entry)?.value, revision: entry.revision };
+  }
+
+  #update(id: string, options: ApplyOptions<K>, signal: AbortSignal, decide: (previous: ResourceKinds[K] | undefined) => AppliedResource<K>): Promise<AppliedResource<K>>;
+  #update(id: string, options: ApplyOptions<K>, signal: AbortSignal, decide: (previous: ResourceKinds[K] | undefined) => AppliedResource<K> | undefined): Promise<AppliedResource<K> | undefined>;
   async #update(
     id: string,
-    options: WriteOptions & { readonly dryRun?: boolean },
+    options: ApplyOptions<K>,
     signal: AbortSignal,
-    decide: (previous: Stored<ResourceKinds[K]> | undefined) => AppliedResource<K> | undefined,
+    decide: (previous: ResourceKinds[K] | undefined) => AppliedResource<K> | undefined,
   ): Promise<AppliedResource<K> | undefined> {
     for (let tries = 1; ; tries++) {
-      const entry = await this.#access.store.get(this.#collection.key(id), signal);
-      const present = entry?.revision ?? 0;
+      const { value, revision: present } = await this.#present(id, tries === 1 ? options.over : undefined, signal);
       if (options.ifRevision !== undefined && options.ifRevision !== present) {
         throw new AtollError("ATOLL_STORE_CONFLICT", `${this.kind} ${id} is at revision ${present}, not ${options.ifRevision}`);
       }
-      // A value that cannot be read counts as none, so that applying the resource again repairs it.
-      const previous = entry === undefined ? undefined : this.#collection.read(entry);
-      const decided = decide(previous);
+      const decided = decide(value);
       if (decided === undefined || decided.outcome === "unchanged" || options.dryRun === true) return decided;
       try {
         const revision = await this.#collection.put(id, decided.resource, { ifRevision: present }, signal);
