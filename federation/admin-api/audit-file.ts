@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { auditRequestSchema, auditResultSchema, type AuditEntry, type AuditRequest, type AuditResult, type AuditTicket, type AuditTrail } from "./audit.ts";
@@ -20,6 +20,22 @@ export interface AuditFileOptions {
 
 /** A trail that is kept in files of this process. */
 export interface AuditFile extends AuditTrail, AsyncDisposable {}
+
+/** The trail of a plane, under its data directory; a line that cannot be written is counted and logged. @throws {ATOLL_AUDIT_UNAVAILABLE} */
+export async function openPlaneAudit(options: {
+  readonly dataDir: string;
+  readonly failures: { inc(): void };
+  readonly logger: { error(message: string, fields: Readonly<Record<string, unknown>>): void };
+}): Promise<AuditFile> {
+  const { dataDir, failures, logger } = options;
+  return await openAuditFile({
+    path: join(dataDir, "audit", "audit.jsonl"),
+    onFailure: (error) => {
+      failures.inc();
+      logger.error("A line of the audit trail could not be written.", { reason: describeError(error) });
+    },
+  });
+}
 
 /** What a file holds: one JSON object a line, `begin` before a mutation and `end` after it, both under one sequence. */
 type Line = ({ readonly stage: "begin" } & AuditRequest) | ({ readonly stage: "end"; readonly begins: number } & AuditResult);

@@ -1,15 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
-import { describeGrants, type Grant } from "./access.ts";
+import { describeGrants, type Access, type Grant } from "./access.ts";
 import type { AuditTrail, Change } from "./audit.ts";
 import { nameOfCaller, type Caller } from "./caller.ts";
 import { problemOf } from "./problem.ts";
-import type { AdminAnswer, AnyRoute } from "./route.ts";
+import type { AdminAnswer } from "./route.ts";
 
 /** A mutation, as the trail will show it. */
 export interface Mutation {
-  readonly route: AnyRoute;
+  readonly operationId: string;
+  readonly access: Exclude<Access, "read">;
   readonly caller: Caller;
   readonly grants: readonly Grant[];
   readonly address: string;
@@ -23,13 +24,13 @@ export interface Mutation {
  * @throws {ATOLL_AUDIT_UNAVAILABLE} before anything was done, and what `mutate` throws.
  */
 export async function audited(mutation: Mutation, trail: AuditTrail, clock: Clock, mutate: () => Promise<AdminAnswer<unknown>>): Promise<AdminAnswer<unknown>> {
-  const { route, caller, grants, address, path, dryRun, hadPrecondition } = mutation;
+  const { operationId, access, caller, grants, address, path, dryRun, hadPrecondition } = mutation;
   const ticket = await trail.begin({
     time: new Date(clock.nowMs()).toISOString(),
     requestId: randomUUID(),
-    operationId: route.operationId,
-    access: route.access === "read" ? "write" : route.access,
-    caller: { by: caller.kind, name: nameOfCaller(caller), roles: route.access === "plane" ? "plane" : describeGrants(grants) },
+    operationId,
+    access,
+    caller: { by: caller.kind, name: nameOfCaller(caller), roles: access === "plane" ? "plane" : describeGrants(grants) },
     address,
     path,
     dryRun,

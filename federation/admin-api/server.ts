@@ -156,8 +156,9 @@ function createHandler(operation: Operation, options: AdminServerOptions, stoppi
       return reply;
     }
     const handle = async (): Promise<AdminAnswer<unknown>> => await operation.handle(read(), signal);
-    const mutation = { route, caller, grants, address: incoming.ip, path: pathOf(incoming), dryRun: isTrue(incoming.query, "dryRun"), hadPrecondition: hasPrecondition(incoming) };
-    const answer = route.method === "GET" ? await handle() : await audited(mutation, options.audit, options.clock, handle);
+    const { operationId, access } = route;
+    const facts = { operationId, caller, grants, address: incoming.ip, path: pathOf(incoming), dryRun: isTrue(incoming.query, "dryRun"), hadPrecondition: hasPrecondition(incoming) };
+    const answer = route.method === "GET" || access === "read" ? await handle() : await audited({ ...facts, access }, options.audit, options.clock, handle);
     if (answer.revision !== undefined) void reply.header("etag", `"${answer.revision}"`);
     if (answer.change !== undefined) void reply.header(outcomeHeader, answer.change.outcome);
     return await reply.code(answer.status ?? 200).header("cache-control", "no-store").send(answer.body);

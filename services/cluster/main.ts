@@ -1,6 +1,5 @@
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { openAuditFile } from "#federation/admin-api/audit-file.ts";
+import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
@@ -13,7 +12,7 @@ import { createTlsMaterial } from "#federation/identity/tls-options.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
-import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
@@ -106,13 +105,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   const joinGuard = new JoinGuard(clock);
   const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
   const attestation = createAttestation(config.attestation, clock);
-  await using audit = await openAuditFile({
-    path: join(config.dataDir, "audit", "audit.jsonl"),
-    onFailure: (error) => {
-      metrics.auditFailures.inc();
-      logger.error("A line of the audit trail could not be written.", { reason: describeError(error) });
-    },
-  });
+  await using audit = await openPlaneAudit({ dataDir: config.dataDir, failures: metrics.auditFailures, logger });
   const engineTls = engineTlsOf(planeSvid, membership.federationBundle);
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: engineTls, clock, random, logger };

@@ -1,6 +1,5 @@
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { openAuditFile } from "#federation/admin-api/audit-file.ts";
+import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
@@ -10,7 +9,7 @@ import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
-import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
@@ -79,13 +78,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   const joinGuard = new JoinGuard(clock);
   const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
   const attestation = createAttestation(config.attestation, clock);
-  await using audit = await openAuditFile({
-    path: join(config.dataDir, "audit", "audit.jsonl"),
-    onFailure: (error) => {
-      metrics.auditFailures.inc();
-      logger.error("A line of the audit trail could not be written.", { reason: describeError(error) });
-    },
-  });
+  await using audit = await openPlaneAudit({ dataDir: config.dataDir, failures: metrics.auditFailures, logger });
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: () => engineTls, clock, random: systemRandom, logger };
   await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: "/atoll/global" });
