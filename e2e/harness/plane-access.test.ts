@@ -74,6 +74,7 @@ describe("machine clients of planes", () => {
     await expect(admin.call(clusterRoutes.createProvisioningToken, { body: { ...body, purpose: { kind: "cluster" as const, cluster: "shop-eu" as ClusterId } } }, signal)).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
     await expect(global.call(globalRoutes.createProvisioningToken, { body }, signal)).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
     await expect(admin.call(clusterRoutes.createProvisioningToken, { body: { ...body, cidrs: ["everywhere"] } }, signal)).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
+    await expect(global.call(globalRoutes.createJoinToken, { body: { purpose: { kind: "gateway" as const } } }, signal)).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
     expect((await global.call(globalRoutes.createProvisioningToken, { body: { ...body, purpose: { kind: "cluster" as const, cluster: "shop-us" as ClusterId } } }, signal)).status).toBe(201);
   });
 

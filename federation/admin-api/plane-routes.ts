@@ -13,7 +13,7 @@ import { clusterStatusSchema, explanationSchema, federationStatusSchema } from "
 export const joinTokenSeconds = { usual: 600, max: 600 } as const;
 
 /** Makes a join token; what it may be for depends on the plane. The answer is the only time that the token is seen. */
-const createJoinToken = defineRoute({
+export const createJoinToken = defineRoute({
   operationId: "createJoinToken",
   method: "POST",
   path: "/api/v1/jointokens",

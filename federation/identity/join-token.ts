@@ -1,6 +1,8 @@
 import { createHash, randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
 import { createProvisioningId } from "#federation/model/provisioning-token.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { sha256Hex } from "./key-pair.ts";
+import { parseChainPem } from "./pem.ts";
 
 /** What a joiner holds: where to go, whom to believe there, and the secret that works once. */
 export interface JoinToken {
@@ -25,6 +27,16 @@ const encodedLengthMax = 8 * 1024;
 export function createJoinToken(addresses: readonly string[], rootSha256: string, uses: "one" | "many" = "one"): JoinToken {
   const uuid = randomUUID();
   return checkToken({ addresses, rootSha256, id: uses === "many" ? createProvisioningId(uuid) : uuid, secret: randomBytes(32).toString("base64url") });
+}
+
+/** Makes tokens that lead to one address, whose server's root is in `rootPem`; the text is shown once, the rest is for the record. */
+export function createTokenMint(address: string, rootPem: string): (uses: "one" | "many") => { readonly id: string; readonly secret: Uint8Array; readonly text: string } {
+  const [root = new Uint8Array()] = parseChainPem(rootPem);
+  const rootSha256 = sha256Hex(root);
+  return (uses) => {
+    const token = createJoinToken([address], rootSha256, uses);
+    return { id: token.id, secret: Buffer.from(token.secret, "base64url"), text: encodeJoinToken(token) };
+  };
 }
 
 /** The token as one opaque string, `atoll1.…`. */

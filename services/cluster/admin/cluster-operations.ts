@@ -1,16 +1,14 @@
 import type { Scope } from "#federation/admin-api/access.ts";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
-import { clusterRoutes, joinTokenSeconds } from "#federation/admin-api/plane-routes.ts";
-import { provisioningOperations } from "#federation/admin-api/provisioning-operations.ts";
+import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
+import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
 import type { ClusterStatus } from "#federation/admin-api/status.ts";
 import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
-import { sha256Hex } from "#federation/identity/key-pair.ts";
-import { parseChainPem } from "#federation/identity/pem.ts";
+import { createTokenMint } from "#federation/identity/join-token.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { Relationship, RelationshipSide } from "#federation/model/resource.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
@@ -70,22 +68,10 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
     ...readOnlyOperations("Cluster", createWatchedBackend(replicated.part("clusters"))),
     ...readOnlyOperations("Region", createWatchedBackend(replicated.part("regions"))),
     auditOperation(clusterRoutes.audit, options.audit),
-    implement(clusterRoutes.createJoinToken, async ({ body, demand }, signal) => {
-      demand(scopeOfToken(parts, body.purpose));
-      const [root = new Uint8Array()] = parseChainPem(options.membership.facts.federationRootPem);
-      checkPurpose(parts, body.purpose);
-      const token = createJoinToken([parts.joinAddress], sha256Hex(root));
-      const lifeMs = (body.lifeSeconds ?? joinTokenSeconds.usual) * 1_000;
-      const record = await catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose: body.purpose, lifeMs }, clock.nowMs(), signal);
-      return { status: 201, body: { id: token.id, token: encodeJoinToken(token), purpose: body.purpose, expiresAt: new Date(record.expiresAtMs).toISOString() }, change: { outcome: "created", kind: "JoinToken", id: token.id } };
-    }),
-    ...provisioningOperations({
-      tokens: catalog.provisioningTokens,
-      mint: () => {
-        const [root = new Uint8Array()] = parseChainPem(options.membership.facts.federationRootPem);
-        const token = createJoinToken([parts.joinAddress], sha256Hex(root), "many");
-        return { id: token.id, secret: Buffer.from(token.secret, "base64url"), text: encodeJoinToken(token) };
-      },
+    ...joinTokenOperations({
+      single: catalog.joinTokens,
+      many: catalog.provisioningTokens,
+      mint: createTokenMint(parts.joinAddress, options.membership.facts.federationRootPem),
       judge: (purpose, demand) => demand(scopeOfToken(parts, purpose)),
       checkPurpose: (purpose) => checkPurpose(parts, purpose),
       nowMs: () => clock.nowMs(),

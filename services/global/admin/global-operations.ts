@@ -3,15 +3,13 @@ import { administratorsAlone } from "#federation/admin-api/access.ts";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import type { Caller } from "#federation/admin-api/caller.ts";
-import { globalRoutes, joinTokenSeconds } from "#federation/admin-api/plane-routes.ts";
-import { provisioningOperations } from "#federation/admin-api/provisioning-operations.ts";
+import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
+import { globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { resourceOperations } from "#federation/admin-api/resource-routes.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
-import { sha256Hex } from "#federation/identity/key-pair.ts";
-import { parseChainPem } from "#federation/identity/pem.ts";
+import { createTokenMint } from "#federation/identity/join-token.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { FederationKeys } from "../federation-keys.ts";
@@ -52,7 +50,6 @@ const statusIntervalMs = 1_000;
 /** The global plane's admin API. */
 export function globalOperations(options: GlobalOperationsOptions): readonly Operation[] {
   const { keys, catalog, status, joinAddress, joining, onRenewed, audit, clock } = options;
-  const [root = new Uint8Array()] = parseChainPem(keys.rootPem);
   return [
     ...resourceOperations("Region", catalog.resources("Region"), { admission: regionAdmission(catalog) }),
     ...resourceOperations("Cluster", catalog.resources("Cluster"), { admission: clusterAdmission(catalog) }),
@@ -60,19 +57,10 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
     ...resourceOperations("Relationship", catalog.resources("Relationship"), { admission: relationshipAdmission }),
     ...resourceOperations("TrafficPolicy", catalog.resources("TrafficPolicy")),
     auditOperation(globalRoutes.audit, audit),
-    implement(globalRoutes.createJoinToken, async ({ body, demand }, signal) => {
-      demand(administratorsAlone);
-      const token = createJoinToken([joinAddress], sha256Hex(root));
-      const lifeMs = (body.lifeSeconds ?? joinTokenSeconds.usual) * 1_000;
-      const record = await catalog.joinTokens.create({ id: token.id, secret: Buffer.from(token.secret, "base64url"), purpose: body.purpose, lifeMs }, clock.nowMs(), signal);
-      return { status: 201, body: { id: token.id, token: encodeJoinToken(token), purpose: body.purpose, expiresAt: new Date(record.expiresAtMs).toISOString() }, change: { outcome: "created", kind: "JoinToken", id: token.id } };
-    }),
-    ...provisioningOperations({
-      tokens: catalog.provisioningTokens,
-      mint: () => {
-        const token = createJoinToken([joinAddress], sha256Hex(root), "many");
-        return { id: token.id, secret: Buffer.from(token.secret, "base64url"), text: encodeJoinToken(token) };
-      },
+    ...joinTokenOperations({
+      single: catalog.joinTokens,
+      many: catalog.provisioningTokens,
+      mint: createTokenMint(joinAddress, keys.rootPem),
       judge: (_purpose, demand) => demand(administratorsAlone),
       checkPurpose: ({ kind }) => {
         if (kind !== "cluster") throw new AtollError("ATOLL_REQUEST_INVALID", "purpose: the global plane takes tokens of cluster planes only; ask the cluster's plane for others");
