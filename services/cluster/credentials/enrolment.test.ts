@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
+import { createTestOrchestrator } from "#federation/identity/attest/orchestrator-fixture.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { openGrpcListener, type GrpcListener } from "#federation/identity/grpc-listener.ts";
 import { createDomainFixture } from "#federation/identity/identity-fixture.ts";
 import { JoinGuard, joinGuardLimits } from "#federation/identity/join-guard.ts";
 import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
+import { encodeAttestation } from "#federation/identity/join-proof.ts";
 import { tokenVoucher } from "#federation/identity/join-voucher.ts";
 import { createKeyPair } from "#federation/identity/key-pair.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
@@ -26,12 +28,12 @@ import type { Certify } from "./cluster-credentials.ts";
 import { remoteCertify, signerHandlers } from "./enrolment.ts";
 import { TrustDomainSigner } from "./signer.ts";
 
-const nobodyElse = createAttestation({ sources: {}, rules: [] }, systemClock);
 const shop = "shop.example" as TrustDomainName;
 
 describe("enrolment over gRPC", () => {
   const { signal } = new AbortController();
   const federation = createDomainFixture("demo.atoll", systemClock.nowMs());
+  const attested = createTestOrchestrator([{ source: "pods", facts: { namespace: "atoll", serviceAccount: "plane-us" }, gives: { kind: "enrolment", cluster: "shop-us" as ClusterId }, cidrs: [] }]);
   let directory: string;
   let test: TestCatalog;
   let listener: GrpcListener;
@@ -66,7 +68,7 @@ describe("enrolment over gRPC", () => {
     const handlers = signerHandlers({
       signer,
       catalog: test.catalog,
-      attestation: nobodyElse,
+      attestation: createAttestation(attested.config, systemClock),
       federation: "demo.atoll",
       trustDomain: shop,
       verifyChain,
@@ -137,6 +139,28 @@ describe("enrolment over gRPC", () => {
     expect(refusals.at(-1)).toBe("ATOLL_JOIN_OVERLOADED");
     await guardClock.advance(1_100);
     expect((await certifyBy(good)(newCsrs().csrs, undefined, signal)).intermediateChain.length).toBeGreaterThan(0);
+  });
+
+  it("certifies the cluster that a rule gives for what is attested, for one key of its intermediate, and no other cluster", async () => {
+    let document = attested.tokenOf({ namespace: "atoll", serviceAccount: "plane-us" });
+    const certifyAs = (cluster: string): Certify =>
+      remoteCertify({
+        cluster,
+        openVoucher: () => Promise.resolve({ addresses: [`127.0.0.1:${listener.port}`], rootSha256: "0".repeat(64), isLasting: true, prove: () => Promise.resolve(encodeAttestation("kubernetes", document)) }),
+        federationBundle: federation.bundle,
+        clock: systemClock,
+      });
+    const { csrs, signing } = newCsrs();
+    const { signingChain } = await certifyAs("shop-us")(csrs, undefined, signal);
+    // Renewed by the key that it has, without another look at the document.
+    const current = { privateKey: signing.privateKey, chain: signingChain.map((der) => Buffer.from(der)) };
+    document = "no.more.x";
+    expect((await certifyAs("shop-us")(newCsrs().csrs, current, signal)).signingChain.length).toBeGreaterThan(0);
+    document = attested.tokenOf({ namespace: "atoll", serviceAccount: "plane-us" });
+    await expect(certifyAs("shop-eu")(newCsrs().csrs, undefined, signal)).rejects.toMatchObject({ code: "ATOLL_JOIN_TOKEN_REFUSED", message: expect.stringContaining("no rule of its attestation") });
+    await certifyAs("shop-us")(csrs, undefined, signal);
+    await expect(certifyAs("shop-us")(newCsrs().csrs, undefined, signal)).rejects.toMatchObject({ code: "ATOLL_JOIN_TOKEN_REFUSED" });
+    expect(refusals).toEqual(["purpose", "replayed"].map((why) => `ATOLL_JOIN_TOKEN_REFUSED:${why}`));
   });
 
   it("does not take a server for the signer that is none of the federation's planes", async () => {
