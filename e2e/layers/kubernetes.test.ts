@@ -30,10 +30,11 @@ interface Probe {
 }
 interface PodSpec {
   readonly securityContext?: Readonly<Record<string, unknown>>;
+  readonly serviceAccountName?: string;
   readonly automountServiceAccountToken?: boolean;
   readonly initContainers?: readonly Container[];
   readonly containers?: readonly Container[];
-  readonly volumes?: readonly { readonly name: string; readonly configMap?: { readonly name: string }; readonly secret?: { readonly secretName: string } }[];
+  readonly volumes?: readonly { readonly name: string; readonly configMap?: { readonly name: string }; readonly secret?: { readonly secretName: string }; readonly projected?: { readonly sources: readonly { readonly serviceAccountToken: { readonly audience: string; readonly path: string } }[] } }[];
 }
 interface Manifest {
   readonly kind: string;
@@ -172,7 +173,8 @@ describe("the overlays of the regions", () => {
     expect(kustomization.resources).toEqual(isGlobal ? ["../../base", "../../global"] : ["../../base"]);
     const used = workloads(isGlobal ? region : manifestsIn("base"));
     const maps = used.flatMap((manifest) => (podOf(manifest).volumes ?? []).flatMap(({ configMap }) => configMap?.name ?? []));
-    expect(kustomization.configMapGenerator.map((map) => map.name).sort()).toEqual(["region", ...maps].sort());
+    // The cluster's own keys are no file of anybody's.
+    expect(["cluster-keys", ...kustomization.configMapGenerator.map((map) => map.name)].sort()).toEqual(["region", ...maps].sort());
     for (const file of kustomization.configMapGenerator.flatMap(({ files = [] }) => files)) expect(existsSync(join(kubernetes, "overlays", name, file.split("=").at(-1) ?? "")), file).toBe(true);
     expect(kustomization.images.map((image) => image.name).sort()).toEqual([...new Set(used.flatMap(containersOf).map(({ image }) => image))].sort());
   });
@@ -186,8 +188,31 @@ describe("the overlays of the regions", () => {
   it("have a sidecar's configuration beside the example, and every Secret in the instructions", () => {
     expect(readConfig(filledIn(text("example/catalog-sidecar.json")), "sidecar", proxyConfigField)).toMatchObject({ mode: "sidecar", address: "10.9.8.7" });
     const readme = text("README.md");
-    const secrets = [...workloads(region).flatMap((manifest) => (podOf(manifest).volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? [])), "atoll-join"];
-    expect(secrets.length).toBe(6);
-    for (const secret of secrets) expect(readme).toContain(secret);
+    const secrets = workloads(region).flatMap((manifest) => (podOf(manifest).volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? []));
+    expect(secrets.length).toBe(4);
+    for (const secret of [...secrets, "cluster-keys", "atoll-sidecar"]) expect(readme).toContain(secret);
+  });
+
+  it("believe the tokens that pods are given, for the plane that pods join at, and only a gateway's as a gateway's", () => {
+    const shown = workloads(everything).flatMap((manifest) => {
+      const volumes = podOf(manifest).volumes ?? [];
+      return volumes.flatMap(({ name, projected }) =>
+        (projected?.sources ?? []).map(({ serviceAccountToken }) => {
+          const mount = containersOf(manifest).flatMap(({ volumeMounts = [] }) => volumeMounts).find((one) => one.name === name);
+          return { audience: serviceAccountToken.audience, file: `${mount?.mountPath}/${serviceAccountToken.path}` };
+        }),
+      );
+    });
+    expect(shown.length).toBe(2);
+    for (const { region: name } of overlays) {
+      const { attestation } = readConfig(text(`overlays/${name}/plane.json`), name, clusterConfigField);
+      expect(Object.values(attestation.sources)).toMatchObject(shown.slice(0, 1).map(({ audience }) => ({ kind: "kubernetes", audience, keysFile: "/etc/atoll-keys/jwks.json" })));
+      expect(attestation.rules.filter(({ gives }) => gives.kind === "gateway")).toMatchObject([{ facts: { namespace: "atoll-system", serviceAccount: podOf(named("Deployment", "gateway")).serviceAccountName } }]);
+    }
+    for (const path of [...overlays.map(({ region: name }) => `overlays/${name}/gateway.json`), "example/catalog-sidecar.json"]) {
+      const { joinAttest } = readConfig(filledIn(text(path)), path, proxyConfigField);
+      expect(joinAttest, path).toMatchObject({ addresses: ["plane.atoll-system.svc:7411"], evidence: { kind: "kubernetes", tokenFile: shown[0]?.file } });
+    }
+    expect(new Set(shown.map(({ audience, file }) => `${audience} ${file}`)).size).toBe(1);
   });
 });
