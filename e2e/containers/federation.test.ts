@@ -5,7 +5,7 @@ import { eventually } from "../harness/eventually.ts";
 import { findContainerEngine } from "./container-engine.ts";
 import { ContainerFederation } from "./container-federation.ts";
 import { buildAtollImages, buildServersImage, type AtollImages } from "./images.ts";
-import { clusterOf, wanAddress } from "./layout.ts";
+import { clusterOf, policyText, wanAddress } from "./layout.ts";
 
 const never = new AbortController().signal;
 const { client, leftOut } = await findContainerEngine();
@@ -89,7 +89,7 @@ describe.skipIf(client === undefined)(`the federation in containers${leftOut}`, 
 
   it("serves users from the next region when one is cut off, and from it again when the cut heals", async () => {
     const { wan } = federation.networks;
-    const cut = (["nats", "plane", "gateway"] as const).map((host) => ({ id: federation.containerId(`us-east-${host}`), address: wanAddress(federation.networks, "us-east", host) }));
+    const cut = (["nats", "plane", "gateway"] as const).map((host) => ({ id: federation.containers.containerId(`us-east-${host}`), address: wanAddress(federation.networks, "us-east", host) }));
     await sinceLast();
     for (const { id } of cut) await wan.disconnect(id);
     await servedBy("ap-south");
@@ -102,41 +102,48 @@ describe.skipIf(client === undefined)(`the federation in containers${leftOut}`, 
 
   it("loses no repeatable request when a gateway is killed and comes back", async () => {
     await sinceLast();
-    await federation.kill("us-east-gateway");
+    await federation.containers.kill("us-east-gateway");
     expect((await servedBy("ap-south")).failedIdempotent, await failures()).toBe(0);
-    await federation.startAgain("us-east-gateway");
+    await federation.containers.startAgain("us-east-gateway");
     expect((await servedBy("us-east")).failedIdempotent, await failures()).toBe(0);
   });
 
   it("loses no repeatable request when a gateway falls silent and wakes", async () => {
     await sinceLast();
-    await federation.pause("us-east-gateway");
+    await federation.containers.pause("us-east-gateway");
     expect((await servedBy("ap-south")).failedIdempotent, await failures()).toBe(0);
-    await federation.unpause("us-east-gateway");
+    await federation.containers.unpause("us-east-gateway");
     expect((await servedBy("us-east")).failedIdempotent, await failures()).toBe(0);
   });
 
   it("serves on without one failure while every plane is dead, and has them back", async () => {
     const planes = ["global", "eu-west-plane", "us-east-plane", "ap-south-plane"];
-    await federation.kill(...planes);
+    await federation.containers.kill(...planes);
     const sum = await watch();
     expect(sum.failed, await failures()).toBe(0);
-    await federation.startAgain(...planes);
+    await federation.containers.startAgain(...planes);
     await allConnected();
   });
 
-  it("goes from the previous commit's programs to these and back, one by one, and loses no repeatable request", async () => {
-    // The users' own sidecar stays what it is, so that old and new meet at every hop: it cannot be replaced under its users without
-    // refusing them, whatever the version.
-    const rolled = federation.atollNames.filter((name) => name !== "users-sidecar");
+  it("goes from the previous commit's programs to these and back, planes first both times, obeys operators while they differ, and loses no repeatable request", async () => {
+    // The users' own sidecar stays what it is: it cannot be replaced under its users without refusing them, whatever the version.
+    const { names } = federation.parts;
+    const planes = names.filter((name) => name === "global" || name.endsWith("-plane"));
+    const proxies = names.filter((name) => !planes.includes(name) && name !== "users-sidecar");
+    expect([planes.length, proxies.length]).toEqual([4, 4]);
     await sinceLast();
-    for (const name of rolled) await federation.replace(name, images.current);
-    await allConnected();
-    expect((await servedBy("us-east")).failedIdempotent, await failures()).toBe(0);
-    for (const name of rolled) expect(await federation.imageOf(name)).toBe(images.current);
-    for (const name of rolled.toReversed()) await federation.replace(name, images.previous);
-    await allConnected();
-    expect((await servedBy("us-east")).failedIdempotent, await failures()).toBe(0);
+    // Forth, planes are newer than their proxies for a while; back, they are older.
+    for (const image of [images.current, images.previous]) {
+      for (const name of planes) await federation.parts.replace(name, image);
+      await allConnected();
+      await federation.apply(policyText(["ap-south", "us-east"]), []);
+      expect((await servedBy("ap-south")).failedIdempotent, await failures()).toBe(0);
+      for (const name of proxies) await federation.parts.replace(name, image);
+      await allConnected();
+      await federation.apply(policyText(["us-east", "ap-south"]), []);
+      expect((await servedBy("us-east")).failedIdempotent, await failures()).toBe(0);
+      for (const name of [...planes, ...proxies]) expect(await federation.containers.imageOf(name), name).toBe(image);
+    }
   });
 
   /** Every proxy is with its plane, and every plane heard by the global one. */

@@ -125,21 +125,27 @@ export function nginxText(region: Region): string {
   ].join("\n");
 }
 
+/** A document that says in which order users' requests try regions. */
+export function policyText(order: readonly Region[]): string {
+  return documents([`kind: TrafficPolicy\nmetadata: { name: catalog, namespace: web }\nspec:\n  targetRef: { namespace: web, name: catalog, trustDomain: ${trustDomain} }\n  locality: { mode: ordered, order: [${order.join(", ")}] }\n`]);
+}
+
+function documents(parts: readonly string[]): string {
+  return parts.map((part) => `---\napiVersion: atoll.dev/v1alpha1\n${part}`).join("");
+}
+
 /** Regions, clusters, the trust domain's services and the order in which users' requests go. */
 export function resourceTexts(networks: Networks): { readonly global: string; readonly ofRegion: (region: Region) => string } {
-  const exporters = ["us-east", "ap-south"] as const;
   const clusters = regions.map((region) => {
     const gateways = region === "eu-west" ? "[]" : `[{ address: ${wanAddress(networks, region, "gateway")}, port: 15443 }]`;
     return `kind: Cluster\nmetadata: { name: ${clusterOf[region]} }\nspec:\n  region: ${region}\n  trustDomain: ${trustDomain}\n  exportNamespaces: [web]\n  gateways: ${gateways}\n`;
   });
-  const policy = `kind: TrafficPolicy\nmetadata: { name: catalog, namespace: web }\nspec:\n  targetRef: { namespace: web, name: catalog, trustDomain: ${trustDomain} }\n  locality: { mode: ordered, order: [${exporters.join(", ")}] }\n`;
-  const documents = (parts: readonly string[]): string => parts.map((part) => `apiVersion: atoll.dev/v1alpha1\n${part}`).join("---\n");
   const service = (name: string): readonly string[] => [
     `kind: Service\nmetadata: { name: ${name}, namespace: web }\nspec:\n  ports: [{ name: http, port: 80, protocol: http }]\n  serviceAccounts: [apps]\n`,
     `kind: ServiceExport\nmetadata: { name: ${name}, namespace: web }\nspec:\n  consumers: [{ trustDomain: ${trustDomain} }]\n`,
   ];
   return {
-    global: documents([...regions.map((region) => `kind: Region\nmetadata: { name: ${region} }\nspec: { displayName: ${region} }\n`), ...clusters, policy]),
+    global: documents([...regions.map((region) => `kind: Region\nmetadata: { name: ${region} }\nspec: { displayName: ${region} }\n`), ...clusters]) + policyText(["us-east", "ap-south"]),
     ofRegion: (region) => documents([...service("catalog"), ...(region === "ap-south" ? service("echo") : [])]),
   };
 }

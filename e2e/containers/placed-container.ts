@@ -27,6 +27,11 @@ export class PlacedContainer extends GenericContainer {
     return this.withSecurityOpt("no-new-privileges");
   }
 
+  /** Shares the network of another container, as containers of a pod do. */
+  inPodOf(containerId: string): this {
+    return this.withNetworkMode(`container:${containerId}`);
+  }
+
   /**
    * What systemd needs as the first process, short of `--privileged`, which engines that are themselves confined cannot give:
    * capabilities but the one that such engines lack, system calls of mounting, and the tree of control groups.
