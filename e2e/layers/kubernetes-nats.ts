@@ -24,11 +24,12 @@ export function kubernetesNatsText(region: string): string {
   const text = natsConfig({
     name: "$POD_NAME",
     address: everywhere,
+    advertise: outside(region),
     port: 4222,
     tls,
     users,
     cluster: { name: region, address: everywhere, port: 6222, tls, spiffeId: createEngineId(federation, region), routes: servers.map((server) => ({ address: `${server}.nats.atoll-system.svc`, port: 6222 })) },
-    gateway: { region, address: everywhere, port: 7222, advertise: `${outside(region)}:7222`, tls, peers: overlays.map((peer) => ({ region: peer.region, address: outside(peer.region), port: 7222 })) },
+    gateway: { region, address: everywhere, port: 7222, tls, peers: overlays.map((peer) => ({ region: peer.region, address: outside(peer.region), port: 7222 })) },
   });
   // A variable stands outside of quotes in this language.
   return `# nats-servers of ${region}: one region of the supercluster. Written by e2e/layers/write-infra.ts.\n${text.replace(/"(\$[A-Z_]+)"/g, "$1")}`;

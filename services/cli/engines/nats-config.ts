@@ -45,8 +45,6 @@ export interface NatsServerOptions {
     readonly region: string;
     readonly address: string;
     readonly port: number;
-    /** `host:port` that other regions are told to dial; by what the server is reached otherwise unless given. */
-    readonly advertise?: string;
     readonly tls: EngineTlsFiles;
     readonly peers: readonly NatsGatewayPeer[];
   };
@@ -113,13 +111,12 @@ export function natsConfig(options: NatsServerOptions): string {
     );
   }
   if (gateway !== undefined) {
-    const toldGateway = gateway.advertise ?? (isElsewhere ? hostPort({ address: advertise, port: gateway.port }) : undefined);
     lines.push(
       "gateway {",
       `  name: ${quote(gateway.region)}`,
       `  host: ${quote(gateway.address)}`,
       `  port: ${gateway.port}`,
-      ...(toldGateway === undefined ? [] : [`  advertise: ${quote(toldGateway)}`]),
+      ...(isElsewhere ? [`  advertise: ${quote(hostPort({ address: advertise, port: gateway.port }))}`] : []),
       // Only the regions named below may connect, not whoever holds a certificate of the federation.
       "  reject_unknown_cluster: true",
       ...tlsBlock(gateway.tls, "  verify: true").map((line) => `  ${line}`),
