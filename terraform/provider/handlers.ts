@@ -42,6 +42,8 @@ export function createHandlers(options: HandlerOptions): UntypedServiceImplement
   const { stopping, environment } = options;
   let planes: ContextPlanes | undefined;
   let whyNone = "the provider's configuration is not known yet: its context depends on something that is made by this very apply";
+  /** What makes the context is about to be made, again or for the first time: there is nobody to ask yet. */
+  let isContextToCome = false;
   const ready = (): ProviderPlanes => planes ?? noPlanes(whyNone, environment);
   const methods: Readonly<Record<string, (request: Request) => Answer | Promise<Answer>>> = {
     GetMetadata: () => ({
@@ -60,7 +62,8 @@ export function createHandlers(options: HandlerOptions): UntypedServiceImplement
     ValidateProviderConfig: ({ config }) => ({ diagnostics: configFaults(objectOf(config)) }),
     ConfigureProvider: ({ config }) => {
       const { context, timeout_seconds: timeout } = objectOf(config);
-      if (context === unknown) return {};
+      isContextToCome = context === unknown;
+      if (isContextToCome) return {};
       if (context === "") {
         whyNone = "this provider's context is empty: it knows units of this machine, and no planes";
         return {};
@@ -82,7 +85,10 @@ export function createHandlers(options: HandlerOptions): UntypedServiceImplement
     MoveResourceState: () => ({ diagnostics: [errorAt(undefined, "The provider moves no states of other types.", "Import the resource, and remove the other from its state.")] }),
     async ReadResource(request) {
       const state = objectOf(request.current_state);
-      const found = await resourceOf(request).read(state, ready(), stopping.signal);
+      const resource = resourceOf(request);
+      // Planes that this very apply will start cannot say what has changed; what is known of them stands until a later plan asks them.
+      if (isContextToCome && resource.isLocal !== true) return { new_state: request.current_state, private: request.private };
+      const found = await resource.read(state, ready(), stopping.signal);
       return { new_state: writeDynamic(found?.state ?? null), private: found === undefined ? request.private : bytesOf(found.memory) };
     },
     PlanResourceChange(request) {

@@ -17,6 +17,8 @@ export interface Remembered {
 /** One type of resources. Failures are thrown; whoever calls turns them into diagnostics. */
 export interface ManagedResource {
   readonly schema: Schema;
+  /** It asks no planes. */
+  readonly isLocal?: true;
   /** Attributes whose change means another resource. */
   readonly replace: readonly string[];
   validate(config: CtyObject): readonly Diagnostic[];

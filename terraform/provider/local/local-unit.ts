@@ -30,6 +30,7 @@ const schema: Schema = {
 /** `atoll_local_unit`. It asks no plane, so that it can start the very planes that other resources need. */
 export const localUnit: ManagedResource = {
   schema,
+  isLocal: true,
   replace: ["name", "triggers"],
   changing: [],
   validate,
