@@ -8,6 +8,7 @@ import { globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { eventually } from "../harness/eventually.ts";
 import { InProcessPlanes } from "../harness/in-process-planes.ts";
 import { findTerraform, TerraformRun } from "../harness/terraform.ts";
+import { TestProxy } from "../harness/test-proxy.ts";
 
 const program = findTerraform();
 const { signal } = new AbortController();
@@ -312,6 +313,30 @@ output "port" {
     expect((await main.mustRun("state", "pull")).out).not.toMatch(/atoll_join_token|"token"/);
     main.write("data.tf", "");
     await main.apply();
+  });
+
+  it("fails a plan that would cut a service off, or leave less of it than was asked for, and says where", async () => {
+    await using instance = await TestProxy.join(await planes.clusterToken("pay-eu", { kind: "workload", namespace: "core", serviceAccount: "payments" }));
+    expect(await instance.report({ instanceId: "payments-0", ports: [{ namespace: "core", service: "payments", port: 80 }] })).toMatchObject({ refused: "" });
+    using other = open();
+    const simulation = (more: string): void => other.write("main.tf", `${head}data "atoll_simulation" "payments" {\n  cluster = "pay-eu"\n  service = "core/payments"\n${more}}\noutput "left" {\n  value = data.atoll_simulation.payments\n}\n`);
+    const refusals = async () => (await other.run("plan", "-json", "-input=false")).diagnostics;
+    simulation('  lost_regions = ["us-east"]\n  capacity_left_min = 0.9\n');
+    await other.init();
+    await eventually("the plane knows the instance", async () => (await refusals()).length === 0);
+    await other.apply();
+    const outputs = JSON.parse((await other.mustRun("output", "-json")).out) as Record<string, { readonly value: unknown }>;
+    expect(outputs["left"]?.value).toMatchObject({ served: true, chosen: "pay-eu", capacity_left: 1, places: [{ cluster: "pay-eu", lost: false, endpoints_total: 1, load_share_after: 1 }] });
+    simulation('  lost_clusters = ["pay-eu"]\n');
+    expect(await refusals()).toMatchObject([{ severity: "error", where: 'service = "core/payments"', detail: expect.stringContaining("would be cut off") as string }]);
+    simulation('  lost_clusters = ["pay-eu"]\n  may_be_cut_off = true\n  capacity_left_min = 0.5\n');
+    expect(await refusals()).toMatchObject([{ where: "capacity_left_min = 0.5", detail: expect.stringContaining("keep 0 % of its usable instances, less than 50 %") as string }]);
+    simulation('  lost_clusters = ["pay-eu"]\n  may_be_cut_off = true\n');
+    expect(await refusals()).toEqual([]);
+    simulation("  capacity_left_min = 60\n");
+    expect(await refusals()).toMatchObject([{ where: "capacity_left_min = 60", detail: expect.stringContaining("expected 0 to 1") as string }]);
+    simulation('  lost_regions = ["Not A Region"]\n');
+    expect(await refusals()).toMatchObject([{ severity: "error", detail: expect.stringContaining("names, separated by commas") as string }]);
   });
 
   it("relates two teams by the module, each approving in a state of its own", async () => {

@@ -1,13 +1,13 @@
 import { z } from "zod";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
-import { labelSchema, regionIdSchema } from "#federation/model/parse/name-schemas.ts";
+import { clusterIdSchema, labelSchema, regionIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { relationshipApprovalSchema } from "#federation/model/parse/resource-schemas.ts";
 import type { Kind } from "#federation/model/resource.ts";
 import { provisioningRoutes } from "./provisioning-routes.ts";
 import { resourceRoutes } from "./resource-routes.ts";
 import { auditEntrySchema } from "./audit.ts";
 import { defineRoute, dryRunQuery, type AnyRoute } from "./route.ts";
-import { clusterStatusSchema, explanationSchema, federationStatusSchema } from "./status.ts";
+import { clusterStatusSchema, explanationSchema, federationStatusSchema, simulationSchema } from "./status.ts";
 
 /** Life of a join token: unless told, and at most. */
 export const joinTokenSeconds = { usual: 600, max: 600 } as const;
@@ -43,6 +43,17 @@ const audit = defineRoute({
 });
 
 const relationshipName = z.strictObject({ name: labelSchema });
+
+/** Most names in one list of a query. */
+const namesMax = 64;
+
+/** Names in one text, as a query has them. */
+function namesOf(name: z.ZodType) {
+  return z
+    .string()
+    .max(namesMax * 64)
+    .refine((text) => text.split(",").length <= namesMax && text.split(",").every((part) => name.safeParse(part).success), `1 to ${namesMax} names, separated by commas`);
+}
 
 /** The global plane's routes besides those of its kinds. */
 export const globalRoutes = {
@@ -99,6 +110,20 @@ export const clusterRoutes = {
       region: z.exactOptional(regionIdSchema).describe("As if called from there; this cluster's own unless told"),
     }),
     answer: explanationSchema,
+  }),
+  simulate: defineRoute({
+    operationId: "simulateLoss",
+    method: "GET",
+    path: "/api/v1/simulate",
+    summary: "What the loss of regions and clusters would do to a service's callers here; nothing is changed",
+    access: "read",
+    query: z.strictObject({
+      service: z.string().min(1).max(253).describe("namespace/name, or a host as callers write it"),
+      region: z.exactOptional(regionIdSchema).describe("As if called from there; this cluster's own unless told"),
+      lostRegions: z.exactOptional(namesOf(regionIdSchema)).describe("Separated by commas"),
+      lostClusters: z.exactOptional(namesOf(clusterIdSchema)).describe("Separated by commas"),
+    }),
+    answer: simulationSchema,
   }),
   /** Signs with the trust domain's authority; only the plane that is the signer can. */
   approveRelationship: defineRoute({

@@ -114,6 +114,30 @@ export const explanationSchema = z.object({
   notes: z.array(z.string()),
 });
 
+export const simulationSchema = z.object({
+  service: z.string(),
+  fromCluster: clusterIdSchema,
+  fromRegion: regionIdSchema,
+  asOfMs: count,
+  served: z.boolean().describe("Whether anything ready would be left to serve the callers."),
+  callerLost: z.boolean().describe("Whether the callers themselves are in what is lost."),
+  chosen: clusterIdSchema.optional().describe("Where a request would go first then; absent: nowhere."),
+  capacityLeft: z.number().min(0).max(1).describe("Of the instances that are usable now (ready, or with nothing known against them), the share that would be left."),
+  places: z.array(
+    z.object({
+      cluster: clusterIdSchema,
+      region: regionIdSchema,
+      lost: z.boolean(),
+      endpointsReady: count,
+      endpointsTotal: count,
+      loadShareBefore: z.number().min(0).max(1).describe("Of the requests of these callers."),
+      loadShareAfter: z.number().min(0).max(1),
+    }),
+  ),
+  notes: z.array(z.string()),
+});
+
+export type SimulationAnswer = z.infer<typeof simulationSchema>;
 export type ServicePlace = z.infer<typeof servicePlaceSchema>;
 export type ServiceRow = z.infer<typeof serviceRowSchema>;
 export type ClusterRow = z.infer<typeof clusterRowSchema>;

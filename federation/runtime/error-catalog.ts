@@ -149,6 +149,10 @@ export const errorCatalog = {
     meaning: "A signature on a replicated object or heartbeat does not match its content.",
     action: "Nothing was applied. Look at who can publish on that subject; a damaged message is sent again by itself.",
   },
+  ATOLL_SIMULATION_REFUSED: {
+    meaning: "What is imagined to be lost would leave a service without anybody to serve it, or with less than was asked for.",
+    action: "Look at the places in the message; add instances elsewhere first, or say that it may be so (`may_be_cut_off`, `capacity_left_min`).",
+  },
   ATOLL_SPIFFE_ID_INVALID: {
     meaning: "A SPIFFE ID or trust domain name does not follow the grammar.",
     action: "Use lower-case DNS-safe trust domains and paths of letters, digits, dot, dash and underscore.",

@@ -51,6 +51,7 @@ export function diagnosticsOf(error: unknown): readonly Diagnostic[] {
   if (!isAtollError(error)) return [errorAt(undefined, "The provider failed in a way that it did not foresee.", describeError(error))];
   const { meaning, action } = errorCatalog[error.code];
   const [, field, words] = /^(spec(?:\.[A-Za-z][\w[\]]*)+): (.*)$/s.exec(error.message) ?? [];
-  const path = field === undefined ? undefined : pathOfField(segmentsOf(field));
+  const named = error.details["attribute"];
+  const path = field !== undefined ? pathOfField(segmentsOf(field)) : typeof named === "string" ? attribute(named) : undefined;
   return [errorAt(path, meaning, `${words ?? error.message}\n\n${action} (${error.code})`)];
 }

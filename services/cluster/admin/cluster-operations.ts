@@ -9,6 +9,7 @@ import type { ClusterStatus } from "#federation/admin-api/status.ts";
 import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
+import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { Relationship, RelationshipSide } from "#federation/model/resource.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
@@ -28,6 +29,7 @@ import type { Registry } from "../registry/registry.ts";
 import type { ReplicatedView } from "../replicated/replicated-view.ts";
 import { clusterStatus } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
+import { simulateService } from "./simulate.ts";
 
 export interface ClusterOperationsOptions {
   readonly options: {
@@ -87,6 +89,11 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
       },
     ),
     implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads }, query, clock.nowMs()) })),
+    implement(clusterRoutes.simulate, async ({ query }) => {
+      const { lostRegions, lostClusters, ...asked } = query;
+      const loss = { regions: (lostRegions?.split(",") ?? []).map(parseRegionId), clusters: (lostClusters?.split(",") ?? []).map(parseClusterId) };
+      return { body: simulateService({ state: source.state.current, overloads: parts.registry.overloads }, { ...asked, loss }, clock.nowMs()) };
+    }),
     implement(clusterRoutes.approveRelationship, async ({ params, demand }, signal) => {
       demand({ oneOfTrustDomains: [parts.self.trustDomain], everyNamespace: "all" });
       if (options.signer === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `this plane is not the signer of ${parts.self.trustDomain}; ask the plane that is`);
