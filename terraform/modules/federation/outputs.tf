@@ -1,0 +1,9 @@
+output "context" {
+  description = "Path of the context file, for the provider and for `atoll --context`. Known once the federation is up: a provider that is told it asks nobody while an apply is about to start the planes."
+  value       = replace(atoll_local_unit.processes.instance, "/^.*$/", "${var.directory}/data/context.json")
+}
+
+output "file" {
+  description = "The federation's file, as `atoll up` reads it."
+  value       = local.file
+}

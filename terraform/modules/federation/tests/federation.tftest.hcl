@@ -1,0 +1,68 @@
+# Run by `terraform test` in this folder. Nothing is started: the provider is a mock, and all runs are plans.
+
+mock_provider "atoll" {}
+
+variables {
+  directory = "/var/tmp/atoll-test"
+  federation = {
+    name    = "shop"
+    regions = [{ name = "eu-west", displayName = "Ireland" }, { name = "us-east" }]
+    clusters = [
+      { name = "shop-eu", region = "eu-west", trustDomain = "shop.example" },
+      { name = "shop-us", region = "us-east", trustDomain = "shop.example" },
+      { name = "pay-eu", region = "eu-west", trustDomain = "pay.example" },
+    ]
+    services = [
+      { name = "front", namespace = "web", trustDomain = "shop.example", command = ["node", "front.mjs"] },
+      { name = "ledger", namespace = "core", clusters = ["pay-eu"], appPort = 9000 },
+    ]
+    users = [{ region = "eu-west", service = "web/front" }]
+  }
+}
+
+run "hands_the_file_over_as_it_is" {
+  command = plan
+
+  assert {
+    condition     = !can(yamldecode(output.file).spec.hosts) && yamldecode(output.file).spec.users == [{ region = "eu-west", service = "web/front" }] && yamldecode(output.file).spec.services[0].command == ["node", "front.mjs"]
+    error_message = "the file of processes has no hosts, and what atoll up alone knows"
+  }
+
+  assert {
+    condition     = yamldecode(atoll_local_unit.processes.environment.FEDERATION) == yamldecode(output.file)
+    error_message = "the unit runs another file"
+  }
+}
+
+run "leaves_out_what_is_left_out" {
+  command = plan
+
+  variables {
+    federation = { name = "small", regions = [{ name = "here" }], services = [{ name = "hello" }] }
+  }
+
+  assert {
+    condition     = yamldecode(output.file).spec == { regions = [{ name = "here" }], services = [{ name = "hello" }] }
+    error_message = "the file says more than its user"
+  }
+}
+
+run "refuses_a_relative_directory" {
+  command = plan
+
+  variables {
+    directory = "here"
+  }
+
+  expect_failures = [var.directory]
+}
+
+run "refuses_a_cluster_in_no_region" {
+  command = plan
+
+  variables {
+    federation = { name = "lost", regions = [{ name = "here" }], clusters = [{ name = "c", region = "elsewhere" }] }
+  }
+
+  expect_failures = [var.federation]
+}
