@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { sumWindows } from "#services/cli/demo/request-window.ts";
 import { eventually } from "../harness/eventually.ts";
 import { findContainerEngine } from "./container-engine.ts";
@@ -138,13 +138,30 @@ describe.skipIf(client === undefined)(`the federation in containers${leftOut}`, 
       await allConnected();
       await federation.apply(policyText(["ap-south", "us-east"]), []);
       expect((await servedBy("ap-south")).failedIdempotent, await failures()).toBe(0);
-      for (const name of proxies) await federation.parts.replace(name, image);
+      for (const name of proxies) {
+        await federation.parts.replace(name, image);
+        // As an operator would: the other region is not taken away before this one is known to serve again.
+        await bothServe();
+      }
       await allConnected();
       await federation.apply(policyText(["us-east", "ap-south"]), []);
       expect((await servedBy("us-east")).failedIdempotent, await failures()).toBe(0);
       for (const name of [...planes, ...proxies]) expect(await federation.containers.imageOf(name), name).toBe(image);
     }
   });
+
+  /** The users' sidecar has heard that both regions serve. */
+  async function bothServe(): Promise<void> {
+    await eventually("both regions serve", async () => {
+      const { body } = await federation.planes.global().call(globalRoutes.status, {}, never);
+      const ready = (body.services.find(({ name }) => name === "catalog")?.places ?? []).filter(({ endpointsReady }) => endpointsReady > 0);
+      return ready.length === 2 && body.clusters.every(({ acknowledgedSeq, sentSeq }) => acknowledgedSeq >= sentSeq);
+    }, shiftWithinMs);
+    await eventually("the users' sidecar has heard of it", async () => {
+      const { body } = await federation.planes.cluster(clusterOf["eu-west"]).call(clusterRoutes.status, {}, never);
+      return body.proxies.length > 0 && body.proxies.every(({ connected, lagMs }) => connected && lagMs === 0);
+    }, shiftWithinMs);
+  }
 
   /** Every proxy is with its plane, and every plane heard by the global one. */
   async function allConnected(): Promise<void> {
