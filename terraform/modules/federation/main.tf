@@ -15,12 +15,17 @@ locals {
 
   # What a user leaves out is left out of the file, too: there null is no value.
   spec = { for word, value in {
-    trustDomain   = var.federation.trustDomain
-    regions       = [for region in var.federation.regions : { for key, of in region : key => of if of != null }]
-    trustDomains  = var.federation.trustDomains == null ? null : [for domain in var.federation.trustDomains : { for key, of in domain : key => of if of != null }]
-    clusters      = var.federation.clusters == null ? null : [for cluster in var.federation.clusters : { for key, of in cluster : key => of if of != null }]
-    services      = [for service in var.federation.services : { for key, of in merge(service, { directory = service.directory == null ? null : abspath(service.directory) }) : key => of if of != null }]
+    trustDomain  = var.federation.trustDomain
+    regions      = [for region in var.federation.regions : { for key, of in region : key => of if of != null }]
+    trustDomains = var.federation.trustDomains == null ? null : [for domain in var.federation.trustDomains : { for key, of in domain : key => of if of != null }]
+    clusters     = var.federation.clusters == null ? null : [for cluster in var.federation.clusters : { for key, of in cluster : key => of if of != null }]
+    services = [for service in var.federation.services : { for key, of in merge(service, {
+      directory    = service.directory == null ? null : abspath(service.directory)
+      instances    = service.instances == null ? null : [for instance in service.instances : { for word, its in instance : word => its if its != null }]
+      tcpUpstreams = service.tcpUpstreams == null ? null : [for upstream in service.tcpUpstreams : { for word, its in upstream : word => its if its != null }]
+    }) : key => of if of != null }]
     relationships = var.federation.relationships == null ? null : [for relationship in var.federation.relationships : { for key, of in relationship : key => of if of != null }]
+    policies      = var.federation.policies
     distances     = var.federation.distances
     users         = var.federation.users == null ? null : [for users in var.federation.users : { for key, of in users : key => of if of != null }]
   } : word => value if value != null }

@@ -21,15 +21,24 @@ variable "federation" {
       namespace   = optional(string)
       trustDomain = optional(string)
       clusters    = optional(list(string))
-      port        = optional(number)
-      appPort     = optional(number)
-      command     = optional(list(string))
-      directory   = optional(string)
-      env         = optional(map(string))
-      readiness   = optional(object({ path = string }))
-      export      = optional(bool)
-      consumers   = optional(list(string))
-      upstreams   = optional(list(string))
+      instances = optional(list(object({
+        cluster = string
+        appPort = optional(number)
+      })))
+      protocol  = optional(string)
+      port      = optional(number)
+      appPort   = optional(number)
+      command   = optional(list(string))
+      directory = optional(string)
+      env       = optional(map(string))
+      readiness = optional(object({ path = string }))
+      export    = optional(bool)
+      consumers = optional(list(string))
+      upstreams = optional(list(string))
+      tcpUpstreams = optional(list(object({
+        service   = string
+        localPort = optional(number)
+      })))
     })), [])
     relationships = optional(list(object({
       name      = string
@@ -37,6 +46,8 @@ variable "federation" {
       callee    = object({ trustDomain = string, services = list(string) })
       validDays = optional(number)
     })))
+    # Each { name, namespace, spec }, the spec as in docs/schemas/TrafficPolicy.json.
+    policies  = optional(any)
     distances = optional(list(object({ between = list(string), oneWayMs = number })))
     users = optional(list(object({
       region        = string

@@ -47,6 +47,34 @@ run "leaves_out_what_is_left_out" {
   }
 }
 
+run "hands_over_tcp_services_instances_and_policies" {
+  command = plan
+
+  variables {
+    federation = {
+      name    = "small"
+      regions = [{ name = "here" }]
+      services = [
+        { name = "hello", tcpUpstreams = [{ service = "default/db" }], instances = [{ cluster = "here" }, { cluster = "here", appPort = 9001 }] },
+        { name = "db", protocol = "tcp", port = 5432 },
+      ]
+      policies = [{ name = "hello", spec = { targetRef = { namespace = "default", name = "hello" }, timeouts = { requestMs = 2000 } } }]
+    }
+  }
+
+  assert {
+    condition = yamldecode(output.file).spec == {
+      regions = [{ name = "here" }]
+      services = [
+        { name = "hello", tcpUpstreams = [{ service = "default/db" }], instances = [{ cluster = "here" }, { cluster = "here", appPort = 9001 }] },
+        { name = "db", protocol = "tcp", port = 5432 },
+      ]
+      policies = [{ name = "hello", spec = { targetRef = { namespace = "default", name = "hello" }, timeouts = { requestMs = 2000 } } }]
+    }
+    error_message = "a word of the file was lost"
+  }
+}
+
 run "refuses_a_relative_directory" {
   command = plan
 
