@@ -55,6 +55,12 @@ function namesOf(name: z.ZodType) {
     .refine((text) => text.split(",").length <= namesMax && text.split(",").every((part) => name.safeParse(part).success), `1 to ${namesMax} names, separated by commas`);
 }
 
+/** Which service's requests a question is about, and from where. */
+const serviceQuestion = {
+  service: z.string().min(1).max(253).describe("namespace/name, or a host as callers write it"),
+  region: z.exactOptional(regionIdSchema).describe("As if called from there; this cluster's own unless told"),
+};
+
 /** The global plane's routes besides those of its kinds. */
 export const globalRoutes = {
   createJoinToken,
@@ -105,10 +111,7 @@ export const clusterRoutes = {
     path: "/api/v1/explain",
     summary: "Which places a service has from here, in which order, and why",
     access: "read",
-    query: z.strictObject({
-      service: z.string().min(1).max(253).describe("namespace/name, or a host as callers write it"),
-      region: z.exactOptional(regionIdSchema).describe("As if called from there; this cluster's own unless told"),
-    }),
+    query: z.strictObject(serviceQuestion),
     answer: explanationSchema,
   }),
   simulate: defineRoute({
@@ -118,8 +121,7 @@ export const clusterRoutes = {
     summary: "What the loss of regions and clusters would do to a service's callers here; nothing is changed",
     access: "read",
     query: z.strictObject({
-      service: z.string().min(1).max(253).describe("namespace/name, or a host as callers write it"),
-      region: z.exactOptional(regionIdSchema).describe("As if called from there; this cluster's own unless told"),
+      ...serviceQuestion,
       lostRegions: z.exactOptional(namesOf(regionIdSchema)).describe("Separated by commas"),
       lostClusters: z.exactOptional(namesOf(clusterIdSchema)).describe("Separated by commas"),
     }),

@@ -1,14 +1,6 @@
 import { globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { ReadSource } from "../managed.ts";
-import type { Attribute, AttributeType } from "../schema/attributes.ts";
-
-const text: AttributeType = { kind: "string" };
-const number: AttributeType = { kind: "number" };
-const bool: AttributeType = { kind: "bool" };
-
-function read(name: string, type: AttributeType, description: string): Attribute {
-  return { name, field: name, type, use: "computed", description };
-}
+import { bool, number, read, text } from "./read-attribute.ts";
 
 /** `atoll_federation`: the federation as the global plane sees it now. */
 export const federation: ReadSource = {

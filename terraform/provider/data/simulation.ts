@@ -1,22 +1,16 @@
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { SimulationAnswer } from "#federation/admin-api/status.ts";
-import { parseRegionId } from "#federation/model/names.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { requiredText, textOf, type CtyObject } from "../cty/values.ts";
+import type { CtyObject } from "../cty/values.ts";
 import type { ReadSource } from "../managed.ts";
 import type { Attribute, AttributeType } from "../schema/attributes.ts";
+import { bool, number, read, text } from "./read-attribute.ts";
+import { questionAttributes, questionOf } from "./service-question.ts";
 
-const text: AttributeType = { kind: "string" };
-const number: AttributeType = { kind: "number" };
-const bool: AttributeType = { kind: "bool" };
 const texts: AttributeType = { kind: "list", of: "string" };
 
 function given(name: string, field: string, type: AttributeType, description: string): Attribute {
   return { name, field, type, use: "optional", description };
-}
-
-function read(name: string, type: AttributeType, description: string): Attribute {
-  return { name, field: name, type, use: "computed", description };
 }
 
 /** `atoll_simulation`: what a loss would do to a service, asked while planning; it fails the plan that would cut it off. */
@@ -25,9 +19,7 @@ export const simulation: ReadSource = {
     description:
       "What the loss of regions and clusters would do to the requests of a cluster's callers to a service, by what that cluster's plane knows. Read while planning, it fails the plan when nobody ready would be left to serve them, or less of the capacity than you ask for: put what you are about to take away into it.",
     attributes: [
-      { name: "cluster", field: "cluster", type: text, use: "required", description: "Whose callers, and whose plane is asked." },
-      { name: "service", field: "service", type: text, use: "required", description: "`namespace/name`, or a host as callers write it." },
-      given("region", "region", text, "As if called from there; the cluster's own unless told."),
+      ...questionAttributes("Whose callers, and whose plane is asked."),
       given("lost_regions", "lostRegions", texts, "Imagined to be gone, each with everything in it."),
       given("lost_clusters", "lostClusters", texts, "Imagined to be gone."),
       given("capacity_left_min", "capacityLeftMin", number, "Fail when a smaller share, from 0 to 1, of the instances that are usable now would be left: 0.6 where they are busy to 60 %."),
@@ -46,12 +38,9 @@ export const simulation: ReadSource = {
     ],
   },
   async read(config, planes, signal) {
-    const cluster = requiredText(config, "cluster");
-    const service = requiredText(config, "service");
-    const region = textOf(config["region"]);
+    const { cluster, question } = questionOf(config);
     const query = {
-      service,
-      ...(region === undefined ? {} : { region: parseRegionId(region) }),
+      ...question,
       ...listed("lostRegions", config["lost_regions"]),
       ...listed("lostClusters", config["lost_clusters"]),
     };
