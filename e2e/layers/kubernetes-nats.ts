@@ -1,6 +1,7 @@
 import { createEngineId } from "#federation/model/engine-identity.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
-import { clusterPlaneUser, globalPlaneUser, natsConfig } from "#services/cli/engines/nats-config.ts";
+import { natsConfig } from "#services/cli/engines/nats-config.ts";
+import { planeUsers } from "#services/cli/up/engine-plan.ts";
 
 /** Where the overlays lie, below the root of the repository. */
 export const overlaysPath = "infra/kubernetes/overlays";
@@ -17,8 +18,7 @@ const everywhere = "0.0.0.0";
 
 /** What a region's three nats-servers run on: one text for all, since each finds its name and its key in its environment. Pure. */
 export function kubernetesNatsText(region: string): string {
-  const prefix = `spiffe://${federation}/atoll/plane`;
-  const users = [globalPlaneUser(`${prefix}/global`), ...overlays.map(({ cluster }) => clusterPlaneUser(`${prefix}/cluster/${cluster}`, cluster))];
+  const users = planeUsers({ federation, clusters: overlays.map(({ cluster }) => ({ name: cluster })) });
   const tls = { certificate: "$CERTIFICATE", privateKey: "$PRIVATE_KEY", ca: "/etc/nats-tls/ca.pem" };
   const outside = (name: string): string => `nats.${name}.mesh.example`;
   const text = natsConfig({

@@ -61,7 +61,7 @@ export function engineCertificates(plan: FederationPlan): readonly string[] {
 }
 
 /** What each plane of a federation may do on its bus. Pure. */
-export function planeUsers(plan: FederationPlan): readonly NatsUser[] {
+export function planeUsers(plan: { readonly federation: string; readonly clusters: readonly { readonly name: string }[] }): readonly NatsUser[] {
   const prefix = `spiffe://${plan.federation}/atoll/plane`;
   return [globalPlaneUser(`${prefix}/global`), ...plan.clusters.map((cluster) => clusterPlaneUser(`${prefix}/cluster/${cluster.name}`, cluster.name))];
 }
