@@ -208,6 +208,7 @@ const overloadMetrics = [
   "atoll_hop_refused_total",
   "atoll_http_connections_refused_total",
   "atoll_hop_faults_total",
+  "atoll_hop_silences_total",
   "atoll_upstream_streams",
   "atoll_upstream_requests_waiting",
   "atoll_tls_handshakes_total",

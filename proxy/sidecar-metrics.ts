@@ -135,6 +135,15 @@ function addConnectionMetrics(registry: Registry, state: SidecarState): void {
     },
   });
   addCounter(registry, {
+    name: "atoll_hop_silences_total",
+    help: "Times that nothing came from a callee's sidecar for longer than the way explains (begun), and that it spoke again on the same connection (over).",
+    labels: ["state"],
+    read: (add) => {
+      add({ state: "begun" }, state.silences.begun);
+      add({ state: "over" }, state.silences.over);
+    },
+  });
+  addCounter(registry, {
     name: "atoll_inbound_refused_total",
     help: "Inbound connections that were refused, by reason.",
     labels: ["reason"],

@@ -2,8 +2,10 @@ import type { ClusterId } from "#federation/model/names.ts";
 import { explainChoice, type Explanation, type PlaceLoad, type PlaceRefusal } from "#federation/routing/explain.ts";
 import type { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
-import type { ServiceView, Snapshot } from "#federation/model/snapshot.ts";
+import { silenced } from "#federation/health/place-verdict.ts";
+import type { Place, ServiceView, Snapshot } from "#federation/model/snapshot.ts";
 import { unobservedCondition } from "#federation/model/verdict.ts";
+import type { PlaceCondition } from "#federation/model/verdict.ts";
 import { buildRouteTable, matchRoute } from "#federation/routing/match-route.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeAdmission, describeLoop } from "./admission/describe-admission.ts";
@@ -25,6 +27,7 @@ import type { TelemetryStage } from "./http/telemetry-stage.ts";
 import type { TcpStats } from "./tcp/outbound-listener.ts";
 import type { InboundStats } from "./tls/inbound-listener.ts";
 import type { TlsConnectorStats } from "./tls/tls-connector.ts";
+import type { SilenceCounts } from "./upstream/pool-environment.ts";
 import type { PoolSet } from "./upstream/pool-set.ts";
 import type { PlaceHealth } from "./upstream/place-health.ts";
 
@@ -59,6 +62,7 @@ export interface SidecarState {
   readonly hop: HopServer;
   /** Of sessions that we opened. */
   readonly hopFaults: ReadonlyMap<string, number>;
+  readonly silences: Readonly<SilenceCounts>;
   readonly accessLog: AccessLogFile | undefined;
   readonly overloadLines: OverloadLines;
   /** Its HTTP/1.1 servers: the application's own calls, and those of callers whose sidecars speak no frames. */
@@ -93,7 +97,7 @@ export function describeStats(state: SidecarState): object {
       ...requestsTo(state, view, place.cluster),
       inFlight: inFlightTo(state, view, place.cluster),
       roundTripMs: place.kind === "local" ? 0 : (places.viewpoint.roundTripMs.get(place.cluster) ?? null),
-      condition: places.conditionOf(view, place),
+      condition: conditionOf(state, view, place),
       load: loadOf(state, view, place.cluster) ?? null,
     })),
   }));
@@ -106,7 +110,7 @@ export function describeStats(state: SidecarState): object {
     gateways: state.prober.gateways,
     names: Array.from(state.resolver.names.current, ([name, { addresses, asOfMs, problem }]) => ({ name, addresses, ageMs: asOfMs === undefined ? null : Math.max(0, state.clock.nowMs() - asOfMs), problem: problem ?? null })),
     inbound: { ...state.inboundStats, refused: Object.fromEntries(state.inboundStats.refused), requests: totalOf(state.inboundTelemetry), activeRequests: state.inboundTelemetry.active, sessions: state.hop.sessions },
-    outbound: { activeRequests: state.outboundTelemetry.active, requests: totalOf(state.outboundTelemetry), tls: state.connectorStats, handshakes: state.pools.handshakes },
+    outbound: { activeRequests: state.outboundTelemetry.active, requests: totalOf(state.outboundTelemetry), tls: state.connectorStats, handshakes: state.pools.handshakes, silences: { ...state.silences } },
     tcp: state.tcpStats,
     admission: Array.from(state.admissions, ([appPort, admission]) => ({ appPort, ...describeAdmission(admission, state.clock.monotonicMs()) })),
     loop: describeLoop(state.loop, state.shed, { inbound: state.inboundGuard, outbound: state.outboundGuard }),
@@ -124,12 +128,19 @@ export function explainService(state: SidecarState, service: string): Explanatio
     viewpoint: state.places.viewpoint,
     conditionOf: (cluster) => {
       const place = view.places.find((candidate) => candidate.cluster === cluster);
-      return place === undefined ? unobservedCondition : state.places.conditionOf(view, place);
+      return place === undefined ? unobservedCondition : conditionOf(state, view, place);
     },
     refusalOf: (cluster) => latestRefusal(state, view, cluster),
     loadOf: (cluster) => loadOf(state, view, cluster),
     nowMs: state.clock.nowMs(),
   });
+}
+
+/** As choosers have it: what requests and pings have shown of a place, and whether its connections are silent. */
+function conditionOf(state: SidecarState, view: ServiceView, place: Place): PlaceCondition {
+  const condition = state.places.conditionOf(view, place);
+  const isSilent = [...state.routes.routes()].some((route) => route.view.host === view.host && route.chooser.isSilent(place.cluster));
+  return isSilent ? silenced(condition) : condition;
 }
 
 /** By the port of the service that is overloaded, or the first that is called and of whose load something is known. */

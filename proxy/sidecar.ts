@@ -275,7 +275,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const stall = new LocalStall(clock);
   const wheel = new TimingWheel(clock, stall);
   const hopFaults = new Map<string, number>();
-  const pools = new PoolSet({ connector, clock, random, wheel, hopFaults });
+  const silences = { begun: 0, over: 0 };
+  const pools = new PoolSet({ connector, clock, random, wheel, hopFaults, silences });
   const places = new PlaceHealth(clock, { region, cluster, roundTripMs: new Map() });
   const routes = new OutboundRoutes({ pools, board: places, clock, random });
   const { resolver, resolved } = await openNames(snapshot, { ...parts, dataDir: config.dataDir, dns: config.dns });
@@ -347,6 +348,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     outboundGuard,
     hop: inboundHttp.hop,
     hopFaults,
+    silences,
     priorities: { inbound: inboundHttp.priorities, outbound: outbound.priorities },
     throttled: outbound.throttled,
     accessLog,

@@ -165,6 +165,15 @@ export function placeCondition(evidence: PlaceEvidence, others: readonly PlaceEv
   return { ...unloweredVerdict(evidence, report, policy, nowMs), lowered: false, rampRatio: 1, probeRatio: 0 };
 }
 
+/**
+ * The condition of a place from whose connections nothing comes any more, while nothing else lowers it: it may be dead, or its
+ * processes may wait for a processor. Requests go elsewhere while there is an elsewhere, and come back with its first word.
+ */
+export function silenced(condition: PlaceCondition): PlaceCondition {
+  if (condition.lowered) return condition;
+  return { verdict: "suspect", lowered: false, rampRatio: condition.rampRatio, probeRatio: 1, reason: "nothing comes from it: requests go elsewhere until it speaks again" };
+}
+
 /** Slow, and not lowered: because the fault is shared, or nobody knows yet, or it has not lasted. */
 function slowCondition(evidence: PlaceEvidence, others: readonly PlaceEvidence[], judging: Judging): PlaceCondition {
   const { policy, nowMs } = judging;

@@ -53,7 +53,7 @@ let places = new PlaceHealth(clock, { region: "eu-west" as RegionId, cluster: "s
 let gateway = new EchoGateway();
 let address: GatewayAddress = { address: "", port: 0 };
 let stall = new LocalStall(clock);
-let purged: string[] = [];
+let doubted: string[] = [];
 const leaving = new Set<string>();
 let inFlight = 0;
 let prober: GatewayProber | undefined;
@@ -64,7 +64,7 @@ beforeEach(async () => {
   gateway = new EchoGateway();
   address = await gateway.open();
   stall = new LocalStall(clock);
-  purged = [];
+  doubted = [];
   leaving.clear();
   inFlight = 0;
 });
@@ -107,7 +107,7 @@ function open(gateways: readonly GatewayAddress[] = [address]): GatewayProber {
     connector: plainConnector,
     pools: {
       pools: () => [{ target, load: { inFlight, leaving: leaving.has(`${target.address}:${target.port}`) }, pingsInBand: false }],
-      purge: (to, port) => void purged.push(`${to}:${port}`),
+      doubtAddress: (to, port) => void doubted.push(`${to}:${port}`),
       drainAddress: (to, port) => void leaving.add(`${to}:${port}`),
       restoreAddress: (to, port) => void leaving.delete(`${to}:${port}`),
     },
@@ -170,7 +170,7 @@ describe("GatewayProber", () => {
     expect((status()?.pings ?? 0) - idle).toBeGreaterThanOrEqual(20);
   });
 
-  it("notices a black hole within 3 RTT + 350 ms, purges its pools and lowers its places", async () => {
+  it("notices a black hole within 3 RTT + 350 ms, doubts what leads there and lowers its places", async () => {
     open();
     await firstPong();
     inFlight = 1;
@@ -178,9 +178,9 @@ describe("GatewayProber", () => {
     await settle(() => gateway.received === (status()?.pings ?? 0) * 8);
     gateway.silent = true;
     const startMs = clock.monotonicMs();
-    for (let step = 0; purged.length === 0 && step < 100; step++) await clock.advance(10);
+    for (let step = 0; doubted.length === 0 && step < 100; step++) await clock.advance(10);
     expect(clock.monotonicMs() - startMs).toBeLessThanOrEqual(350 + 20);
-    expect(purged).toEqual([`${address.address}:${address.port}`]);
+    expect(doubted).toEqual([`${address.address}:${address.port}`]);
     expect(status()?.answers).toBe(false);
     expect(lowered()).toBe(true);
   });
@@ -189,7 +189,7 @@ describe("GatewayProber", () => {
     open();
     await firstPong();
     gateway.silent = true;
-    for (let step = 0; purged.length === 0 && step < 200; step++) await clock.advance(20);
+    for (let step = 0; doubted.length === 0 && step < 200; step++) await clock.advance(20);
     expect(lowered()).toBe(true);
     gateway.silent = false;
     for (let step = 0; status()?.answers !== true && step < 200; step++) {
@@ -202,15 +202,15 @@ describe("GatewayProber", () => {
     expect(lowered()).toBe(false);
   });
 
-  it("purges on a reset, but not when a gateway drains and then refuses", async () => {
+  it("doubts after a reset, but not when a gateway drains and then refuses", async () => {
     open();
     await firstPong();
     for (const socket of gateway.sockets) socket.resetAndDestroy();
-    await settle(() => purged.length === 1);
+    await settle(() => doubted.length === 1);
     expect(lowered()).toBe(true);
 
     prober?.close();
-    purged = [];
+    doubted = [];
     open();
     await firstPong();
     gateway.server.close();
@@ -220,7 +220,7 @@ describe("GatewayProber", () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(status()?.answers).toBe(false);
-    expect(purged).toEqual([]);
+    expect(doubted).toEqual([]);
   });
 
   it("sends what is new elsewhere when a gateway says that it drains, breaks nothing, and comes back without a hold-down", async () => {
@@ -247,7 +247,7 @@ describe("GatewayProber", () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(status()).toMatchObject({ answers: false, leaving: true, unanswered: 0 });
-    expect(purged).toEqual([]);
+    expect(doubted).toEqual([]);
 
     gateway = new EchoGateway();
     await gateway.open(port);
@@ -267,8 +267,8 @@ describe("GatewayProber", () => {
     for (const socket of gateway.sockets) socket.write(drainWord);
     await settle(() => status()?.leaving === true);
     gateway.silent = true;
-    for (let step = 0; purged.length === 0 && step < 100; step++) await clock.advance(20);
-    expect(purged).toEqual([`${address.address}:${address.port}`]);
+    for (let step = 0; doubted.length === 0 && step < 100; step++) await clock.advance(20);
+    expect(doubted).toEqual([`${address.address}:${address.port}`]);
   });
 
   it("leaves one of two gateways without lowering their place", async () => {
@@ -289,11 +289,11 @@ describe("GatewayProber", () => {
     open([address, other]);
     await settle(() => prober?.gateways.every((each) => each.roundTripMs !== undefined) === true);
     gateway.silent = true;
-    for (let step = 0; purged.length === 0 && step < 200; step++) {
+    for (let step = 0; doubted.length === 0 && step < 200; step++) {
       await clock.advance(20);
       await settle(() => second.received === (prober?.gateways[1]?.pings ?? 0) * 8);
     }
-    expect(purged).toEqual([`${address.address}:${address.port}`]);
+    expect(doubted).toEqual([`${address.address}:${address.port}`]);
     expect(lowered([address, other])).toBe(false);
     second.close();
   });

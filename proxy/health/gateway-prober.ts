@@ -26,8 +26,8 @@ export interface GatewayStatus {
 /** Connections by the address that they lead to, whatever they carry. */
 export interface AddressPools {
   pools(): readonly { readonly target: UpstreamTarget; readonly load: AddressLoad; readonly pingsInBand: boolean }[];
-  /** Its gateway does not answer: destroys what leads there. */
-  purge(address: string, port: number): void;
+  /** Its gateway does not answer: what leads there is not relied on until it speaks. */
+  doubtAddress(address: string, port: number): void;
   /** Its gateway will end: what is new goes elsewhere where it can. */
   drainAddress(address: string, port: number): void;
   /** A gateway that stays answers there again. */
@@ -133,11 +133,11 @@ export class GatewayProber {
         },
         onBroken: (cause) => {
           logger.warn("A gateway does not answer.", { ...facts, cause });
-          // First, so that what the purge sets free does not come back.
+          // First, so that what the doubt sets free does not come back.
           if (!this.#isAnswered(cluster)) places.pingUnanswered(cluster);
           this.#noteLeaving(cluster);
           // A refusal says nothing of connections that exist: a gateway that drains refuses new ones and serves those.
-          if (cause !== "refused") pools.purge(address, port);
+          if (cause !== "refused") pools.doubtAddress(address, port);
         },
         onLeaving: () => {
           logger.info("A gateway drains.", facts);

@@ -31,6 +31,8 @@ export interface SessionOwner {
   onProven(session: CallerSession): void;
   /** It takes no new streams from now on. */
   onDraining(session: CallerSession): void;
+  /** Nothing has come from it for longer than its way explains; or something has again. */
+  onSilence(session: CallerSession): void;
   /** The far side has told its load. */
   onReport(session: CallerSession): void;
   /** A stream has ended: there may be room. */
@@ -73,6 +75,8 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
   ready = false;
   proven = false;
   draining = false;
+  /** Nothing comes: it takes no new streams until something does. */
+  silent = false;
   /** Which instance answers; empty until it has said so. */
   instance = "";
   /** Its application's load, as of its latest response. */
@@ -112,7 +116,12 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
 
   /** True while it takes one more request. */
   get hasRoom(): boolean {
-    return this.ready && !this.draining && !this.#closed && this.#streams.size < Math.min(this.#peerStreamsMax, this.#owner.hopLimits.streamsMax) && this.#lastId < streamIdMax;
+    return this.isSound && !this.#closed && this.#streams.size < Math.min(this.#peerStreamsMax, this.#owner.hopLimits.streamsMax) && this.#lastId < streamIdMax;
+  }
+
+  /** Nothing is known against it. */
+  get isSound(): boolean {
+    return this.ready && !this.draining && !this.silent;
   }
 
   /** A stream to send one request on. */
@@ -126,6 +135,15 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
     this.draining = true;
     this.#owner.onDraining(this);
     this.#closeWhenEmpty();
+  }
+
+  /** Whoever asks the same way by other means hears nothing either. */
+  doubt(): void {
+    if (!this.ready || this.silent || this.#closed) return;
+    this.silent = true;
+    this.#arm();
+    this.#owner.onSilence(this);
+    for (const stream of [...this.#streams.values()]) stream.onSilence();
   }
 
   /** Destroys it; requests on it hear of the loss. */
@@ -196,6 +214,10 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
   onBytes(length: number, buffer: Buffer): void {
     this.#filled = length === buffer.length;
     this.#pings.heard(this.#awakeMs());
+    if (this.silent) {
+      this.silent = false;
+      this.#owner.onSilence(this);
+    }
     this.link.read(buffer, 0, length);
   }
 
@@ -284,7 +306,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
       this.draining = true;
       this.#owner.onDraining(this);
     }
-    for (const stream of untaken) stream.lose("untaken");
+    for (const stream of untaken) stream.lose("untaken", true);
     if (code !== goawayCodes.draining) this.#socket.destroy();
     else this.#closeWhenEmpty();
   }
@@ -314,18 +336,20 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
       return;
     }
     const awakeMs = this.#awakeMs();
-    if (this.#pings.isSilent(awakeMs)) {
-      // Nothing at all came for longer than round trips explain: what is on it goes elsewhere.
+    const silence = this.#pings.silence(awakeMs);
+    if (silence === "end") {
       this.#socket.destroy();
       return;
     }
+    // It may be dead, or its process may wait for a processor: what can goes elsewhere, and the rest is not thrown away.
+    if (silence === "doubt") this.doubt();
     if (nowMs >= this.#expiresMs) this.retire();
     if (this.#streams.size === 0 && nowMs - Math.max(this.#owner.wantedAtMs, this.openedMs) >= this.#idleMs) {
       this.#socket.end();
       this.retire();
     }
     if (this.#closed) return;
-    const ping = this.#pings.due(awakeMs, this.#streams.size > 0);
+    const ping = this.#pings.due(awakeMs, this.#isBusy);
     if (ping !== 0) this.link.sendPing(ping);
     this.#arm();
   }
@@ -342,12 +366,17 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
     this.#socket.destroy();
   }
 
+  /** Somebody waits to hear from it. */
+  get #isBusy(): boolean {
+    return this.#streams.size > 0 || this.silent;
+  }
+
   #awakeMs(): number {
     return this.#owner.wheel.stall.awakeMs();
   }
 
   #arm(): void {
-    this.#owner.wheel.arm(this.#timer, this.#owner.nowMs(), this.#pings.quietMs(this.#awakeMs(), this.#streams.size > 0));
+    this.#owner.wheel.arm(this.#timer, this.#owner.nowMs(), this.#pings.quietMs(this.#awakeMs(), this.#isBusy));
   }
 
   // --- its end ---
@@ -361,6 +390,10 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
     this.#closed = true;
     this.#owner.wheel.cancel(this.#timer);
     this.#owner.onClosed(this, this.#timedOut);
-    for (const stream of [...this.#streams.values()]) stream.lose("closed");
+    let isTold = false;
+    for (const stream of [...this.#streams.values()]) {
+      stream.lose("closed", isTold);
+      isTold = true;
+    }
   }
 }

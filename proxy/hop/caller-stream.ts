@@ -162,19 +162,24 @@ export class CallerStream implements Upstream, FlowOwner {
   onReset(code: number): void {
     const user = this.#user;
     this.#leave();
-    user?.onLost(code === resetCodes.untaken ? "untaken" : "closed");
+    user?.onLost(code === resetCodes.untaken ? "untaken" : "closed", false);
   }
 
   onReadEnd(): void {
     this.#user?.onReadEnd();
   }
 
+  /** Its connection says nothing any more. */
+  onSilence(): void {
+    this.#user?.onSilence();
+  }
+
   /** Its connection has ended, or will not take it. */
-  lose(kind: LossKind): void {
+  lose(kind: LossKind, isTold: boolean): void {
     const user = this.#user;
     this.#user = undefined;
     this.#session.released(this);
-    user?.onLost(kind);
+    user?.onLost(kind, isTold);
   }
 
   onFlowWritable(): void {
@@ -203,7 +208,7 @@ export class CallerStream implements Upstream, FlowOwner {
     const user = this.#user;
     this.#user = undefined;
     this.#session.giveUp(this, resetCodes.malformed);
-    user?.onLost("protocol");
+    user?.onLost("protocol", false);
   }
 }
 

@@ -26,12 +26,12 @@ describe("pings in band", () => {
     }
   });
 
-  test("a silent one is given up within three round trips and 350 ms of its last byte", () => {
+  test("a silent one is doubted within three round trips and 350 ms of its last byte", () => {
     for (const roundTripMs of [0.2, 40, 140]) {
       const pings = new HopPings();
       const silentMs = measured(pings, Array.from({ length: 20 }, () => roundTripMs));
       let nowMs = silentMs;
-      while (!pings.isSilent(nowMs)) {
+      while (pings.silence(nowMs) === "none") {
         pings.due(nowMs, true);
         nowMs += Math.min(pings.quietMs(nowMs, true), 20);
       }
@@ -56,8 +56,28 @@ describe("pings in band", () => {
     for (let step = 0; step < 20; step++) {
       nowMs += 150;
       pings.heard(nowMs);
-      expect(pings.isSilent(nowMs)).toBe(false);
+      expect(pings.silence(nowMs)).toBe("none");
     }
+  });
+
+  test("silence is an end after three seconds, or four times what the way explains, and no silence at all with the next byte", () => {
+    const silentFor = (roundTripMs: number, isWord: (pings: HopPings, nowMs: number) => boolean): number => {
+      const pings = new HopPings();
+      let nowMs = measured(pings, Array.from({ length: 20 }, () => roundTripMs)) + 60;
+      const askedMs = nowMs;
+      pings.due(nowMs, true);
+      while (!isWord(pings, nowMs)) nowMs += 10;
+      return nowMs - askedMs;
+    };
+    const isEnd = (pings: HopPings, nowMs: number): boolean => pings.silence(nowMs) === "end";
+    expect(silentFor(1, isEnd)).toBe(3_000);
+    expect(silentFor(400, isEnd)).toBeGreaterThanOrEqual(4 * (3 * 400 + 250));
+    const spoke = (pings: HopPings, nowMs: number): boolean => {
+      if (pings.silence(nowMs) !== "doubt") return false;
+      pings.heard(nowMs);
+      return pings.silence(nowMs) === "none";
+    };
+    expect(silentFor(1, spoke)).toBeLessThan(300);
   });
 
   test("round trips that vary make it patient", () => {
@@ -66,7 +86,7 @@ describe("pings in band", () => {
       let nowMs = measured(pings, roundTrips) + 10_000;
       const askedMs = nowMs;
       pings.due(nowMs, true);
-      while (!pings.isSilent(nowMs)) nowMs += 10;
+      while (pings.silence(nowMs) === "none") nowMs += 10;
       return nowMs - askedMs;
     };
     expect(bound(Array.from({ length: 40 }, () => 50))).toBeLessThanOrEqual(410);

@@ -8,8 +8,17 @@ const busyPingMs = 60;
 /** Without requests: often enough that a dead path is known before it is needed, and that nothing on the way forgets it. */
 const idlePingMs = 10_000;
 const idleLookMs = 1_000;
+/**
+ * Silence is an end when it lasts so many times as long as the way explains, and not before this: a host that is short of
+ * processors leaves a process without one for a second or two, and what it then does counts for nothing where nobody waited.
+ */
+const endFactor = 4;
+const endMsMin = 3_000;
 /** So many echoes say how long the way is. */
 const wayEchoesMin = 3;
+
+/** What is to be thought of a connection's silence: nothing, that it may have ended, that it has. */
+export type Silence = "none" | "doubt" | "end";
 
 /**
  * Pings in band: when to ask, what an answer says of the way, and when silence is too long. Any byte breaks the silence, so a
@@ -56,7 +65,7 @@ export class HopPings {
 
   /** How long from now nothing is to be done, ms. */
   quietMs(nowMs: number, isBusy: boolean): number {
-    if (this.#openNonce !== 0) return Math.min(busyPingMs, Math.max(1, this.#silentSinceMs + echoBoundMs(this.#way, nowMs) - nowMs));
+    if (this.#openNonce !== 0) return Math.min(busyPingMs, Math.max(1, this.#silentSinceMs + this.#nextBoundMs(nowMs) - nowMs));
     if (!isBusy) return idleLookMs;
     return Math.max(1, Math.min(busyPingMs, this.#silentSinceMs + busyPingMs - nowMs));
   }
@@ -69,12 +78,26 @@ export class HopPings {
     recordEcho(this.#way, nowMs - this.#askedMs, nowMs);
   }
 
-  /** True when an open ping has met nothing but silence for too long. */
-  isSilent(nowMs: number): boolean {
-    return this.#openNonce !== 0 && nowMs - this.#silentSinceMs >= echoBoundMs(this.#way, nowMs);
+  /** What an open ping that has met nothing but silence says. */
+  silence(nowMs: number): Silence {
+    if (this.#openNonce === 0) return "none";
+    const silentMs = nowMs - this.#silentSinceMs;
+    const boundMs = echoBoundMs(this.#way, nowMs);
+    if (silentMs < boundMs) return "none";
+    return silentMs < endAfterMs(boundMs) ? "doubt" : "end";
+  }
+
+  /** The doubt, and then the end. */
+  #nextBoundMs(nowMs: number): number {
+    const boundMs = echoBoundMs(this.#way, nowMs);
+    return nowMs - this.#silentSinceMs < boundMs ? boundMs : endAfterMs(boundMs);
   }
 
   get #silentSinceMs(): number {
     return Math.max(this.#heardMs, this.#askedMs);
   }
+}
+
+function endAfterMs(boundMs: number): number {
+  return Math.max(endMsMin, endFactor * boundMs);
 }

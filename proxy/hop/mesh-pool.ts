@@ -8,7 +8,7 @@ import type { AddressLoad } from "../upstream/address-load.ts";
 import { ConnectionPool } from "../upstream/connection-pool.ts";
 import type { UpstreamTarget } from "../upstream/connector.ts";
 import { defaultPoolLimits } from "../upstream/pool-environment.ts";
-import type { HandshakeTurns, PoolEnvironment, PoolLimits } from "../upstream/pool-environment.ts";
+import type { PoolKeeper, PoolEnvironment, PoolLimits } from "../upstream/pool-environment.ts";
 import type { ConnectionUser, UpstreamNeeds, UpstreamPool } from "../upstream/upstream.ts";
 import { CallerSession } from "./caller-session.ts";
 import type { SessionOwner } from "./caller-session.ts";
@@ -38,7 +38,7 @@ export class MeshPool implements UpstreamPool, SessionOwner {
   readonly httpLimits: HttpLimits;
   readonly hopLimits: HopLimits;
   readonly load: AddressLoad;
-  readonly #turns: HandshakeTurns;
+  readonly #keeper: PoolKeeper;
   readonly #environment: PoolEnvironment;
   readonly #limits: PoolLimits;
   readonly #sessions: CallerSession[] = [];
@@ -56,9 +56,10 @@ export class MeshPool implements UpstreamPool, SessionOwner {
   /** How many instances answer behind this address: one, or what a gateway's cluster says it has. */
   instances = 1;
   wantedAtMs = Number.NEGATIVE_INFINITY;
+  isSilent = false;
 
-  constructor(turns: HandshakeTurns, environment: PoolEnvironment, target: UpstreamTarget, load: AddressLoad) {
-    this.#turns = turns;
+  constructor(keeper: PoolKeeper, environment: PoolEnvironment, target: UpstreamTarget, load: AddressLoad) {
+    this.#keeper = keeper;
     this.#environment = environment;
     this.target = target;
     this.load = load;
@@ -134,7 +135,7 @@ export class MeshPool implements UpstreamPool, SessionOwner {
       return;
     }
     if (this.#waiting.length >= this.#limits.waitingMax) {
-      user.onConnectFailure("overflow");
+      user.onConnectFailure("overflow", false);
       return;
     }
     this.#waiting.push({ user, proven: needs.proven });
@@ -151,12 +152,17 @@ export class MeshPool implements UpstreamPool, SessionOwner {
     this.wantedAtMs = this.nowMs();
     if (this.#draining) return;
     if (this.wantedAtMs < this.#fallbackUntilMs) this.#http1Pool().warm();
-    else if (this.#connecting === 0 && !this.#sessions.some((session) => !session.draining)) this.#open();
+    else if (this.#connecting === 0 && !this.#sessions.some((session) => !session.draining && !session.silent)) this.#open();
   }
 
   purge(): void {
     for (const session of [...this.#sessions]) session.purge();
     this.#http1?.purge();
+  }
+
+  doubt(): void {
+    for (const session of [...this.#sessions]) session.doubt();
+    this.#http1?.doubt();
   }
 
   drain(): void {
@@ -184,6 +190,8 @@ export class MeshPool implements UpstreamPool, SessionOwner {
 
   onOpen(session: CallerSession): void {
     this.#ended();
+    // A handshake is an answer.
+    this.#setSilent(false);
     this.#serve();
     if (this.#draining) session.retire();
   }
@@ -202,7 +210,26 @@ export class MeshPool implements UpstreamPool, SessionOwner {
 
   onDraining(): void {
     // Its successor is on its way before the next request asks for one.
-    if (!this.#draining && this.nowMs() - this.wantedAtMs < this.#limits.idleMs) this.#grow(this.nowMs());
+    this.#growWhereWanted();
+  }
+
+  /** A successor shows whether the connection is dead or its far side; until one opens, requests wait for whoever is first. */
+  onSilence(session: CallerSession): void {
+    const { silences } = this.#environment;
+    if (silences !== undefined) silences[session.silent ? "begun" : "over"]++;
+    if (session.silent) {
+      if (!this.#sessions.some((other) => other.isSound)) this.#setSilent(true);
+      this.#growWhereWanted();
+    } else {
+      this.#setSilent(false);
+      this.#serve();
+    }
+  }
+
+  #setSilent(isSilent: boolean): void {
+    if (this.isSilent === isSilent) return;
+    this.isSilent = isSilent;
+    this.#keeper.silenceChanged();
   }
 
   onReport(): void {
@@ -220,11 +247,30 @@ export class MeshPool implements UpstreamPool, SessionOwner {
     if (!session.proven) {
       this.#spreadAtMs = this.nowMs() + this.#spreadPauseMs;
       // Whoever waits with nothing open waited for this one; where something is, it is served by that.
-      if (this.#connecting === 0 && !this.#sessions.some((other) => other.ready && !other.draining)) this.#failWaiting(timedOut ? "timeout" : "connect");
+      if (this.#connecting === 0 && !this.#sessions.some((other) => other.isSound)) this.#failWaiting(timedOut ? "timeout" : "connect");
     } else if (this.#waiting.length > 0) {
       this.#grow(this.nowMs());
     }
+    if (this.isSilent) this.#askSilent(session, timedOut);
     this.#retireWhenEmpty();
+  }
+
+  /**
+   * While the far side is silent one connection after the other asks whether it is back, each for as long as a connect may take.
+   * One that is refused is an answer, and failures are judged as usual again; so they are when nobody wants the target any more.
+   */
+  #askSilent(ended: CallerSession, timedOut: boolean): void {
+    const isSilence = ended.silent || timedOut;
+    if (isSilence && this.#isWanted) this.#grow(this.nowMs());
+    else if (this.#connecting === 0 && !this.#sessions.some(({ silent }) => silent)) this.#setSilent(false);
+  }
+
+  get #isWanted(): boolean {
+    return !this.#draining && this.nowMs() - this.wantedAtMs < this.#limits.idleMs;
+  }
+
+  #growWhereWanted(): void {
+    if (this.#isWanted) this.#grow(this.nowMs());
   }
 
   onFault(fault: HopFault): void {
@@ -234,13 +280,17 @@ export class MeshPool implements UpstreamPool, SessionOwner {
 
   #ended(): void {
     this.#connecting--;
-    this.#turns.handshakeEnded();
+    this.#keeper.handshakeEnded();
   }
 
   #failWaiting(kind: "timeout" | "connect"): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { user } of waiting) user.onConnectFailure(kind);
+    let isTold = false;
+    for (const { user } of waiting) {
+      user.onConnectFailure(kind, isTold);
+      isTold = true;
+    }
   }
 
   /** Another session to an instance that we reach already brings nothing: it goes, and the next try waits longer. */
@@ -293,40 +343,41 @@ export class MeshPool implements UpstreamPool, SessionOwner {
     let usable = 0;
     let streams = this.#waiting.length;
     for (const session of this.#sessions) {
-      if (session.draining) continue;
+      if (session.draining || session.silent) continue;
       usable++;
       streams += session.streams;
     }
     if (usable >= sessionsWanted(streams, this)) return;
     if (usable > 0 && nowMs < this.#spreadAtMs) return;
-    if (this.#turns.mayHandshake(this)) this.#open();
+    if (this.#keeper.mayHandshake(this)) this.#open();
   }
 
   #open(): void {
     const { connector, random } = this.#environment;
     this.#connecting++;
-    this.#turns.handshakeBegan();
+    this.#keeper.handshakeBegan();
     const { idleMs, ageMs } = this.#limits;
     this.#sessions.push(new CallerSession(this, connector, { connectMs: this.connectMs, idleMs, ageMs: jittered(random, ageMs, 0.2) }));
   }
 
   #retireWhenEmpty(): void {
-    if (this.#draining && this.connections === 0) this.#turns.retire(this);
+    if (this.#draining && this.connections === 0) this.#keeper.retire(this);
   }
 
   /** The pool that stands in takes its turns under our name. */
-  #turnsOfOurs(): HandshakeTurns {
-    const turns = this.#turns;
+  #keeperOfOurs(): PoolKeeper {
+    const keeper = this.#keeper;
     return {
-      mayHandshake: () => turns.mayHandshake(this),
-      handshakeBegan: () => turns.handshakeBegan(),
-      handshakeEnded: () => turns.handshakeEnded(),
+      mayHandshake: () => keeper.mayHandshake(this),
+      handshakeBegan: () => keeper.handshakeBegan(),
+      handshakeEnded: () => keeper.handshakeEnded(),
+      silenceChanged: () => keeper.silenceChanged(),
       retire: () => this.#retireWhenEmpty(),
     };
   }
 
   #http1Pool(): ConnectionPool {
-    this.#http1 ??= new ConnectionPool(this.#turnsOfOurs(), this.#environment, { ...this.target, protocols: ["http/1.1"] }, this.load);
+    this.#http1 ??= new ConnectionPool(this.#keeperOfOurs(), this.#environment, { ...this.target, protocols: ["http/1.1"] }, this.load);
     this.#http1.connectMs = this.connectMs;
     return this.#http1;
   }

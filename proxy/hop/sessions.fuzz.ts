@@ -176,6 +176,7 @@ export function attackCaller(frames: readonly HostileFrame[], pieceBytes: number
       onOtherProtocol: () => undefined,
       onProven: () => undefined,
       onDraining: () => undefined,
+      onSilence: () => undefined,
       onReport: () => undefined,
       onRoom: () => undefined,
       onClosed: () => undefined,
@@ -213,6 +214,8 @@ class CountingUser implements ConnectionUser {
   onConnectFailure(): void {
     this.ends++;
   }
+
+  onSilence(): void {}
 
   onHead(): void {
     if (this.ends > 0) throw new Error("a head after the end");

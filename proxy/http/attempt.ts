@@ -35,8 +35,10 @@ export interface AttemptOwner {
   /** The body is too long, or too slow, to be held: from now on it flows, and there is one try. */
   streamRequest(x: Exchange): void;
   cancel(x: Exchange, reason: CancelReason): void;
-  connectFailed(x: Exchange, kind: ConnectFailure): void;
-  lost(x: Exchange, kind: LossKind): void;
+  connectFailed(x: Exchange, kind: ConnectFailure, isTold: boolean): void;
+  lost(x: Exchange, kind: LossKind, isTold: boolean): void;
+  /** Nothing comes from where the request is. */
+  silent(x: Exchange): void;
   /** The callee's sidecar answered for itself, in a frame that says so. */
   refused(x: Exchange, refusal: HopRefusal): void;
   /** Goes elsewhere with a response that is to be tried again, and says so; the head is then of no interest any more. */
@@ -105,8 +107,8 @@ export class Attempt implements ConnectionUser, TimerOwner {
     x.client.resumeRequestBody(x);
   }
 
-  onConnectFailure(kind: ConnectFailure): void {
-    this.#stage.connectFailed(this.#x, kind);
+  onConnectFailure(kind: ConnectFailure, isTold: boolean): void {
+    this.#stage.connectFailed(this.#x, kind, isTold);
   }
 
   onHead(parser: Http1Parser): void {
@@ -118,7 +120,7 @@ export class Attempt implements ConnectionUser, TimerOwner {
     }
     if (parser.framing === "close" && x.route?.allowsCloseDelimited === false) {
       x.upstream?.destroy();
-      this.#stage.lost(x, "protocol");
+      this.#stage.lost(x, "protocol", false);
       return;
     }
     const isMesh = x.candidate !== undefined && isMeshHop(x.candidate);
@@ -184,9 +186,13 @@ export class Attempt implements ConnectionUser, TimerOwner {
     this.#stage.refused(this.#x, refusal);
   }
 
-  onLost(kind: LossKind): void {
+  onLost(kind: LossKind, isTold: boolean): void {
     this.#stage.options.wheel.cancel(this.#responseTimer);
-    this.#stage.lost(this.#x, kind);
+    this.#stage.lost(this.#x, kind, isTold);
+  }
+
+  onSilence(): void {
+    this.#stage.silent(this.#x);
   }
 
   onWritable(): void {
@@ -224,7 +230,7 @@ export class Attempt implements ConnectionUser, TimerOwner {
     const connection = x.upstream;
     if (!(connection instanceof UpstreamConnection) || x.upgrade === "") {
       connection?.destroy();
-      this.#stage.lost(x, "protocol");
+      this.#stage.lost(x, "protocol", false);
       return;
     }
     x.status = 101;

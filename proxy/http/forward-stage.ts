@@ -164,9 +164,9 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
   }
 
   /** No connection came. The request has not left, so any request may be tried elsewhere. */
-  connectFailed(x: Exchange, kind: ConnectFailure): void {
+  connectFailed(x: Exchange, kind: ConnectFailure, isTold: boolean): void {
     const failed = x.candidate;
-    this.#letGo(x, connectOutcomes[kind]);
+    this.#letGo(x, isTold ? "cancelled" : connectOutcomes[kind]);
     if (kind === "overflow") {
       this.fail(x, 503, "UO", "too_many_waiting");
       return;
@@ -182,22 +182,16 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
   }
 
   /** The connection ended before the response was complete. */
-  lost(x: Exchange, kind: LossKind): void {
+  lost(x: Exchange, kind: LossKind, isTold: boolean): void {
     // A kept connection that its server closed while we wrote: no sign of trouble, and a new one will do.
     const wasStale = kind === "closed" && x.status === 0 && x.upstream?.mayBeStale === true;
-    this.#letGo(x, wasStale || kind === "untaken" ? "cancelled" : "reset");
+    this.#letGo(x, wasStale || isTold || kind === "untaken" ? "cancelled" : "reset");
     if (x.responseStarted) {
       x.flag = kind === "protocol" ? "UPE" : "UC";
       x.client.abortResponse(x);
       return;
     }
-    x.responseBody = "";
-    x.responseHead = "";
-    x.responseHeld = false;
-    x.status = 0;
-    x.flag = "-";
-    x.reason = "";
-    x.refusal = undefined;
+    forgetResponse(x);
     // The callee's side has not looked at it, so that even what must not be done twice goes elsewhere.
     if (kind === "untaken" && this.#mayTryAgain(x, true)) {
       this.#tryNext(x);
@@ -210,6 +204,18 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
     }
     if (kind === "protocol") this.fail(x, 502, "UPE", "upstream_protocol_error");
     else this.fail(x, 503, x.budgetTries > 0 ? "URX" : "UC", "upstream_reset");
+  }
+
+  /**
+   * Nothing comes from where it is. What may be repeated goes where something does; the rest stays, and so does everything where
+   * nobody speaks: what is late is better than what is thrown away. No evidence: the pool itself knows, and for how long.
+   */
+  silent(x: Exchange): void {
+    if (!x.idempotent || x.responseStarted || x.route?.chooser.hasSpeaking !== true || !this.#mayTryAgain(x, true)) return;
+    (x.user as Attempt).release();
+    this.#letGo(x, "cancelled", true);
+    forgetResponse(x);
+    this.#tryNext(x);
   }
 
   refused(x: Exchange, refusal: HopRefusal): void {
@@ -318,6 +324,17 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
     x.budgetTries++;
     return true;
   }
+}
+
+/** Of a try that came to nothing, before another. */
+function forgetResponse(x: Exchange): void {
+  x.responseBody = "";
+  x.responseHead = "";
+  x.responseHeld = false;
+  x.status = 0;
+  x.flag = "-";
+  x.reason = "";
+  x.refusal = undefined;
 }
 
 /** What a connection that did not come says of its target: nothing when we had no room, slowness when it took too long. */

@@ -362,7 +362,7 @@ describe("retries", () => {
     expect((await client.response()).body).toBe("connection 1");
   });
 
-  test("move to another place when a target is purged under a request", async () => {
+  test("move to another place when a gateway falls silent under a request", async () => {
     let held = 0;
     await using silent = await rawOrigin((socket) => socket.on("data", () => held++));
     await using origin = await httpOrigin((_request, response) => void response.end("elsewhere"));
@@ -372,7 +372,7 @@ describe("retries", () => {
     using client = await RawClient.connect(proxy.server.port);
     client.write(requestFor("GET", "/"));
     await eventually(() => held === 1);
-    proxy.pools.purge("127.0.0.1", silent.port);
+    proxy.pools.doubtAddress("127.0.0.1", silent.port);
     expect((await client.response()).body).toBe("elsewhere");
   });
 });

@@ -34,6 +34,7 @@ class TurnChooser implements Chooser {
   }
 
   readonly hasOthers = true;
+  readonly hasSpeaking = true;
 
   chooseWithRoom(): undefined {
     return undefined;

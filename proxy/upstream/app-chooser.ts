@@ -28,6 +28,7 @@ export class AppChooser implements Chooser, Candidate {
   }
 
   readonly hasOthers = false;
+  readonly hasSpeaking = true;
 
   chooseWithRoom(): undefined {
     return undefined;

@@ -46,6 +46,8 @@ export interface Chooser {
   choose(tries: Tries, priority: number): Candidate | typeof throttled | undefined;
   /** A target besides the latest that reports room for more; undefined when there is none. */
   chooseWithRoom(tries: Tries): Candidate | undefined;
+  /** Whether there is a target from which something comes: who waits at a silent one is sent on only then. */
+  readonly hasSpeaking: boolean;
   report(candidate: Candidate, outcome: Outcome): void;
   /** There is more than one target: who waits at one for too long can go elsewhere. */
   readonly hasOthers: boolean;

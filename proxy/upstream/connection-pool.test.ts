@@ -65,6 +65,7 @@ class User implements ConnectionUser {
     this.events.push(`lost ${kind}`);
   }
   onRefused(): void {}
+  onSilence(): void {}
   onWritable(): void {}
 
   /** Sends a request on the connection it was given. */
@@ -214,14 +215,14 @@ describe("a pool", () => {
     expect(pool.connections).toBe(0);
   });
 
-  test("tells a request on a purged connection of its loss at once", async () => {
+  test("tells a request on a connection whose gateway is silent of its loss at once", async () => {
     const { clock, sockets, pools, pool } = setUp();
     const [busy, waiting] = [new User(), new User()];
     pool.acquire(busy, anyOne);
     sockets[0]?.handler.onReady();
     busy.send();
     pool.acquire(waiting, anyOne);
-    pools.purge("10.0.0.1", 1);
+    pools.doubtAddress("10.0.0.1", 1);
     expect(busy.events).toEqual(["connection", "lost closed"]);
     await clock.advance(0);
     expect(waiting.events).toEqual(["connectFailure connect"]);

@@ -5,7 +5,7 @@ import type { TimingWheel } from "../http/timing-wheel.ts";
 import type { AddressLoad } from "./address-load.ts";
 import type { UpstreamTarget } from "./connector.ts";
 import { defaultPoolLimits } from "./pool-environment.ts";
-import type { HandshakeTurns, PoolEnvironment, PoolLimits } from "./pool-environment.ts";
+import type { PoolKeeper, PoolEnvironment, PoolLimits } from "./pool-environment.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 import type { ConnectionOwner } from "./upstream-connection.ts";
 import type { ConnectionUser, UpstreamNeeds, UpstreamPool } from "./upstream.ts";
@@ -23,9 +23,10 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
   connectMs: number;
   instances = 1;
   readonly pingsInBand = false;
+  readonly isSilent = false;
   readonly report = undefined;
   readonly reports = 0;
-  readonly #turns: HandshakeTurns;
+  readonly #keeper: PoolKeeper;
   readonly #environment: PoolEnvironment;
   readonly #limits: PoolLimits;
   readonly #connections = new Set<UpstreamConnection>();
@@ -36,8 +37,8 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
   #respondedMs = Number.NEGATIVE_INFINITY;
   #draining = false;
 
-  constructor(turns: HandshakeTurns, environment: PoolEnvironment, target: UpstreamTarget, load: AddressLoad) {
-    this.#turns = turns;
+  constructor(keeper: PoolKeeper, environment: PoolEnvironment, target: UpstreamTarget, load: AddressLoad) {
+    this.#keeper = keeper;
     this.#environment = environment;
     this.target = target;
     this.load = load;
@@ -78,7 +79,7 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
       return;
     }
     if (this.#waiting.length >= this.#limits.waitingMax) {
-      user.onConnectFailure("overflow");
+      user.onConnectFailure("overflow", false);
       return;
     }
     this.#waiting.push({ user, needs });
@@ -91,12 +92,17 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
   }
 
   warm(): void {
-    if (this.#connections.size === 0 && !this.#draining && this.#turns.mayHandshake(this)) this.#open();
+    if (this.#connections.size === 0 && !this.#draining && this.#keeper.mayHandshake(this)) this.#open();
   }
 
   purge(): void {
     for (const connection of [...this.#connections]) connection.purge();
     this.#idle.length = 0;
+  }
+
+  /** Without pings in band nobody could tell when it speaks again. */
+  doubt(): void {
+    this.purge();
   }
 
   drain(): void {
@@ -117,7 +123,7 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
     this.#connecting--;
     // Who waits is served first: what then still waits decides whether another handshake is needed.
     this.onIdle(connection);
-    this.#turns.handshakeEnded();
+    this.#keeper.handshakeEnded();
     if (this.#waiting.length > 0) this.#grow();
   }
 
@@ -142,15 +148,15 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
     if (at !== -1) this.#idle.splice(at, 1);
     if (!connection.ready) {
       this.#connecting--;
-      this.#turns.handshakeEnded();
+      this.#keeper.handshakeEnded();
       const nowMs = this.nowMs();
       // While responses come, who waits is served by the connections that are there; it was not his connect that took too long.
       const isServing = timedOut && this.#respondedMs >= nowMs - this.connectMs;
-      if (!isServing) this.#waiting.shift()?.user.onConnectFailure(timedOut ? "timeout" : "connect");
+      if (!isServing) this.#waiting.shift()?.user.onConnectFailure(timedOut ? "timeout" : "connect", false);
     }
     // What still waits must not wait for a connection that nobody opens.
     if (this.#waiting.length > 0) this.#grow();
-    if (this.#draining && this.#connections.size === 0) this.#turns.retire(this);
+    if (this.#draining && this.#connections.size === 0) this.#keeper.retire(this);
   }
 
   /** Opens as many connections as there are requests waiting for one, within the limits. */
@@ -158,7 +164,7 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
     const unproven = this.#idle.reduce((count, connection) => (connection.proven ? count : count + 1), 0);
     const most = this.#waiting.length - unproven;
     while (this.#connecting < most && this.#connections.size < this.#limits.connectionsMax) {
-      if (!this.#turns.mayHandshake(this)) return;
+      if (!this.#keeper.mayHandshake(this)) return;
       this.#open();
     }
   }
@@ -170,7 +176,7 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
   #open(): void {
     const { connector, random } = this.#environment;
     this.#connecting++;
-    this.#turns.handshakeBegan();
+    this.#keeper.handshakeBegan();
     const { ageMs } = this.#limits;
     const idleMs = this.target.sni === "" ? this.#limits.appIdleMs : this.#limits.idleMs;
     this.#connections.add(new UpstreamConnection(this, connector, { connectMs: this.connectMs, idleMs, ageMs: jittered(random, ageMs, 0.2) }));

@@ -1,5 +1,5 @@
 import { eject, isEjected, recordFailure, recordSuccess } from "#federation/health/outlier-ejection.ts";
-import { recordPlaceFailure, recordPlaceSlowEnd, recordPlaceSuccess } from "#federation/health/place-verdict.ts";
+import { recordPlaceFailure, recordPlaceSlowEnd, recordPlaceSuccess, silenced } from "#federation/health/place-verdict.ts";
 import type { PlaceEvidence, PlaceVerdictPolicy } from "#federation/health/place-verdict.ts";
 import { believedRatio, compareSlowness, forgetSlowness, isSlow, recordAnswer, recordSlowEnd } from "#federation/health/slowness.ts";
 import type { ClusterId } from "#federation/model/names.ts";
@@ -62,6 +62,7 @@ export class PlaceChooser implements Chooser {
   readonly #policy: PlaceVerdictPolicy;
   #refreshAtMs = 0;
   #version: number;
+  #poolsVersion: number;
   #inFlight = 0;
 
   constructor(options: PlaceChooserOptions) {
@@ -69,6 +70,7 @@ export class PlaceChooser implements Chooser {
     const { view, port, pools } = options;
     this.#policy = placeVerdictPolicy(view.policy.outlier);
     this.#version = options.board.version;
+    this.#poolsVersion = pools.version;
     const sni = serviceSni(view.host, port.port);
     const claim = (address: string, targetPort: number): UpstreamPool => {
       const pool = pools.claim({ address, port: targetPort, sni, identities: view.serverIdentities });
@@ -91,10 +93,15 @@ export class PlaceChooser implements Chooser {
     return this.#places.length > 1 || (this.#places[0]?.targets.length ?? 0) > 1;
   }
 
+  get hasSpeaking(): boolean {
+    this.#look(this.#options.clock.monotonicMs());
+    return this.#ordered.some((place, at) => (this.#shares.shares[at] ?? 0) > 0 && !place.isSilent);
+  }
+
   choose(tries: Tries, priority: number): Candidate | typeof throttled | undefined {
-    const { random, clock, board } = this.#options;
+    const { random, clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    if (nowMs >= this.#refreshAtMs || board.version !== this.#version) this.#refresh(nowMs);
+    this.#look(nowMs);
     if (tries.basis !== this.#order) {
       tries.places.reset();
       tries.basis = this.#order;
@@ -195,6 +202,11 @@ export class PlaceChooser implements Chooser {
     target?.pool.warm();
   }
 
+  /** Nothing comes from the place that requests to this port went to. */
+  isSilent(cluster: ClusterId): boolean {
+    return this.#places.some((place) => place.cluster === cluster && place.isSilent);
+  }
+
   /** What is known of the load at a place; undefined while nothing is. */
   loadOf(cluster: ClusterId): PlaceLoad | undefined {
     const nowMs = this.#options.clock.monotonicMs();
@@ -219,10 +231,17 @@ export class PlaceChooser implements Chooser {
     }
   }
 
+  /** What was learned since is known before it is chosen by. */
+  #look(nowMs: number): void {
+    const { board, pools } = this.#options;
+    if (nowMs >= this.#refreshAtMs || board.version !== this.#version || pools.version !== this.#poolsVersion) this.#refresh(nowMs);
+  }
+
   #refresh(nowMs: number): void {
-    const { board, view } = this.#options;
+    const { board, view, pools } = this.#options;
     this.#refreshAtMs = nowMs + refreshMs;
     this.#version = board.version;
+    this.#poolsVersion = pools.version;
     if (board.viewpoint !== this.#viewpoint) {
       this.#viewpoint = board.viewpoint;
       this.#order = orderPlaces(view.places, view.policy.locality, this.#viewpoint);
@@ -258,7 +277,10 @@ export class PlaceChooser implements Chooser {
     const { board, view } = this.#options;
     return shareLoad(
       this.#order,
-      this.#order.places.map((ranked) => board.conditionOf(view, ranked.place)),
+      this.#order.places.map((ranked, at) => {
+        const condition = board.conditionOf(view, ranked.place);
+        return this.#ordered[at]?.isSilent === true ? silenced(condition) : condition;
+      }),
     );
   }
 }

@@ -121,12 +121,26 @@ export class PlaceTargets implements EndpointLoads {
     this.refresh(Number.NEGATIVE_INFINITY);
   }
 
-  /** Ready, not ejected and not leaving; failing that also what leaves; then what is ready; then all: what is left is tried rather than refused. */
+  /**
+   * Ready, not ejected, speaking and not leaving; failing that also what leaves; then what is silent, since it may only be late;
+   * then what is ready; then all: what is left is tried rather than refused.
+   */
   refresh(nowMs: number): void {
-    this.usableCount = this.#fill((target) => this.#ready[target.index] === true && !isEjected(target.outlier, nowMs) && !target.pool.load.leaving);
-    if (this.usableCount === 0) this.usableCount = this.#fill((target) => this.#ready[target.index] === true && !isEjected(target.outlier, nowMs));
-    if (this.usableCount === 0) this.usableCount = this.#fill((target) => this.#ready[target.index] === true);
-    if (this.usableCount === 0) this.usableCount = this.#fill(() => true);
+    const isReady = (target: Target): boolean => this.#ready[target.index] === true;
+    const isHealthy = (target: Target): boolean => isReady(target) && !isEjected(target.outlier, nowMs);
+    const speaks = (target: Target): boolean => isHealthy(target) && !target.pool.isSilent;
+    this.usableCount = this.#fill((target) => speaks(target) && !target.pool.load.leaving);
+    for (const isUsable of [speaks, isHealthy, isReady, () => true]) {
+      if (this.usableCount === 0) this.usableCount = this.#fill(isUsable);
+    }
+  }
+
+  /** All that could be asked is silent. */
+  get isSilent(): boolean {
+    for (let at = 0; at < this.usableCount; at++) {
+      if (this.targets[this.usable[at] ?? 0]?.pool.isSilent === false) return false;
+    }
+    return this.usableCount > 0;
   }
 
   /** What its other targets, those that are used, have shown. */

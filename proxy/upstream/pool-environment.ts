@@ -45,13 +45,22 @@ export interface PoolEnvironment {
   readonly hopLimits?: HopLimits;
   /** Sessions that ended because their peer broke the protocol, by how; for metrics. */
   readonly hopFaults?: Map<string, number>;
+  readonly silences?: SilenceCounts;
 }
 
-/** Turns at handshakes, which all pools of a process share; a pool that gets none now hears of the next. */
-export interface HandshakeTurns {
+/** Silences of sessions: how many have begun, and in how many the session spoke again; for metrics. */
+export interface SilenceCounts {
+  begun: number;
+  over: number;
+}
+
+/** What a pool has from whoever keeps all pools of a process: turns at handshakes, of which one that gets none now hears the next. */
+export interface PoolKeeper {
   mayHandshake(pool: UpstreamPool): boolean;
   handshakeBegan(): void;
   handshakeEnded(): void;
+  /** A pool has fallen silent, or speaks again. */
+  silenceChanged(): void;
   /** A drained pool has closed its last connection. */
   retire(pool: UpstreamPool): void;
 }

@@ -4,11 +4,11 @@ import { ConnectionPool } from "./connection-pool.ts";
 import type { UpstreamTarget } from "./connector.ts";
 import { targetKey } from "./connector.ts";
 import { defaultPoolLimits } from "./pool-environment.ts";
-import type { HandshakeTurns, PoolEnvironment } from "./pool-environment.ts";
+import type { PoolKeeper, PoolEnvironment } from "./pool-environment.ts";
 import type { UpstreamPool } from "./upstream.ts";
 
 /** All pools of a process, one for each distinct target. */
-export class PoolSet implements HandshakeTurns {
+export class PoolSet implements PoolKeeper {
   readonly #environment: PoolEnvironment;
   readonly #pools = new Map<string, PoolEntry>();
   readonly #loads = new Map<string, AddressLoad>();
@@ -16,6 +16,7 @@ export class PoolSet implements HandshakeTurns {
   readonly #handshakesMax: number;
   #handshakes = 0;
   readonly #wantHandshake = new Set<UpstreamPool>();
+  #silences = 0;
 
   constructor(environment: PoolEnvironment) {
     this.#environment = environment;
@@ -24,6 +25,11 @@ export class PoolSet implements HandshakeTurns {
 
   get handshakes(): number {
     return this.#handshakes;
+  }
+
+  /** Grows whenever a pool falls silent or speaks again: whoever chooses must look again. */
+  get version(): number {
+    return this.#silences;
   }
 
   /** The pool of `target`, kept until as many `release` calls as `claim` calls were made. */
@@ -49,10 +55,10 @@ export class PoolSet implements HandshakeTurns {
     if (pool.connections === 0) this.retire(pool);
   }
 
-  /** Destroys all connections to an address, whatever they were for: its gateway does not answer. */
-  purge(address: string, port: number): void {
+  /** Pings to this address stay unanswered: whatever its connections were for, they are not relied on until they speak. */
+  doubtAddress(address: string, port: number): void {
     for (const { pool } of [...this.#pools.values()]) {
-      if (pool.target.address === address && pool.target.port === port) pool.purge();
+      if (pool.target.address === address && pool.target.port === port) pool.doubt();
     }
   }
 
@@ -100,6 +106,10 @@ export class PoolSet implements HandshakeTurns {
       this.#wantHandshake.delete(pool);
       pool.handshakeAllowed();
     }
+  }
+
+  silenceChanged(): void {
+    this.#silences++;
   }
 
   retire(pool: UpstreamPool): void {

@@ -188,7 +188,7 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
   purge(): void {
     const user = this.#user;
     this.destroy();
-    user?.onLost("closed");
+    user?.onLost("closed", false);
   }
 
   // --- from the connector ---
@@ -276,7 +276,7 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
   onFault(): void {
     const user = this.#user;
     this.destroy();
-    user?.onLost("protocol");
+    user?.onLost("protocol", false);
   }
 
   // --- its end ---
@@ -335,7 +335,7 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
     this.#owner.onClosed(this, this.#timedOut);
     const user = this.#user;
     this.#user = undefined;
-    user?.onLost("closed");
+    user?.onLost("closed", false);
   }
 }
 

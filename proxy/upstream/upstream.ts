@@ -51,14 +51,18 @@ export interface OutgoingRequest {
 export interface ConnectionUser {
   /** `upstream` is yours until `onComplete`, `onLost` or `onRefused`, or until you give it up. */
   onConnection(upstream: Upstream): void;
-  onConnectFailure(kind: ConnectFailure): void;
+  /** `isTold`: another request has told of the same connection, so that this one is no news of its target. */
+  onConnectFailure(kind: ConnectFailure, isTold: boolean): void;
   onHead(parser: Http1Parser): void;
   onBody(buffer: Buffer, start: number, end: number): void;
   /** The response is complete and the upstream no longer yours; `trailers` are lines with their CRLFs. */
   onComplete(trailers: string): void;
   /** All bytes that have arrived so far have been told of: what is gathered may be sent on now. */
   onReadEnd(): void;
-  onLost(kind: LossKind): void;
+  /** `isTold` as with a connect failure: what breaks with many requests on it has broken once. */
+  onLost(kind: LossKind, isTold: boolean): void;
+  /** Nothing comes from the far side for longer than the way explains. The upstream remains: it may only be late. */
+  onSilence(): void;
   /** The callee's sidecar answered for itself, over a hop that says so. */
   onRefused(refusal: HopRefusal): void;
   /** What was written has left; a streamed request body may go on. */
@@ -118,6 +122,8 @@ export interface UpstreamPool {
   warm(): void;
   /** Destroys all connections; requests on them hear of a loss, those waiting of a connect failure. */
   purge(): void;
+  /** Pings to its address stay unanswered: what is under way is told of the silence, or lost where connections have no such state. */
+  doubt(): void;
   /** No snapshot names the target any more: idle connections go, requests in flight finish. */
   drain(): void;
   /** A snapshot names it again. */
@@ -134,6 +140,8 @@ export interface UpstreamPool {
   /** It finds out by itself when a path with requests on it falls silent. */
   readonly pingsInBand: boolean;
   readonly connections: number;
+  /** Nothing comes from there any more, until something does: requests go elsewhere where they can. */
+  readonly isSilent: boolean;
   /** Requests without a connection. */
   readonly waiting: number;
   /** Requests under way. */
