@@ -124,6 +124,49 @@ describe("planes of a federation in one process", () => {
     expect(body.relationships).toMatchObject([{ name: "shop-calls-payments", state: "active" }]);
   }, 60_000);
 
+  it("takes an approval back, for good until it is given anew: neither its old signature nor a relationship that is proposed again brings it back", async () => {
+    const name = "shop-calls-payments";
+    const present = (): Promise<Relationship> => at(undefined, (admin) => admin.get("Relationship", { name }, signal));
+    const approvedBy = async (): Promise<readonly string[]> => (await present()).status?.approvals?.map(({ side }) => side) ?? [];
+    const before = await present();
+    const old = before.status?.approvals?.find(({ side }) => side === "caller");
+    if (old === undefined) throw new Error("the caller has not approved");
+    const { body: withdrawal } = await at("shop-eu", (admin) => admin.call(clusterRoutes.withdrawApproval, { params: { name } }, signal));
+    expect(withdrawal.side).toBe("caller");
+    expect(Date.parse(withdrawal.withdrawnAt)).toBeGreaterThan(Date.parse(old.approvedAt));
+    // Said again, it is the same word.
+    expect((await at("shop-eu", (admin) => admin.call(clusterRoutes.withdrawApproval, { params: { name } }, signal))).body).toEqual(withdrawal);
+    await eventually("the approval is taken away", async () => (await approvedBy()).join() === "callee");
+    await eventually("another cluster of the trust domain calls it no longer", () => remotePlaces(payments).length === 0);
+
+    await at(undefined, (admin) => admin.call(globalRoutes.recordApproval, { params: { name }, body: old }, signal));
+    await eventually("the old signature is taken away again", async () => (await approvedBy()).join() === "callee");
+    await at(undefined, (admin) => admin.remove("Relationship", { name }, {}, signal));
+    await at(undefined, (admin) => apply(admin, { apiVersion, kind: "Relationship", metadata: { name }, spec: before.spec }));
+    await eventually("the other side's standing word is recorded for the same words", async () => (await approvedBy()).includes("callee"));
+    expect(await approvedBy()).toEqual(["callee"]);
+
+    await eventually("it is approved anew", () => at("shop-eu", (admin) => admin.call(clusterRoutes.approveRelationship, { params: { name }, query: { generation: 1 } }, signal)));
+    await eventually("both approve again", async () => (await approvedBy()).length === 2);
+    await eventually("the service is called again", () => remotePlaces(payments).includes("pay-eu"));
+  }, 60_000);
+
+  it("signs no other form than the one that was read", async () => {
+    const approve = (generation: number) => at("shop-eu", (admin) => admin.call(clusterRoutes.approveRelationship, { params: { name: "shop-calls-payments" }, query: { generation } }, signal));
+    await expect(approve(2)).rejects.toMatchObject({ code: "ATOLL_NOT_FOUND", message: expect.stringContaining("has not reached this cluster") });
+    const changed = await at(undefined, async (admin) => {
+      const present = await admin.get("Relationship", { name: "shop-calls-payments" }, signal);
+      await admin.apply({ ...present, spec: { ...present.spec, caller: { ...present.spec.caller, principals: ["*"] } } }, {}, signal);
+      return present;
+    });
+    await eventually("the wider form has reached the signer", async () => (await at("shop-eu", (admin) => admin.get("Relationship", { name: "shop-calls-payments" }, signal))).spec.caller.principals.includes("*"));
+    await expect(approve(1)).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT", message: expect.stringContaining("is at generation 2, and generation 1 was to be approved") });
+    await at(undefined, (admin) => apply(admin, changed));
+    await eventually("the narrow form stands, approved as it was", () => remotePlaces(payments).includes("pay-eu"));
+    await expect(at("shop-us", (admin) => admin.call(clusterRoutes.withdrawApproval, { params: { name: "shop-calls-payments" } }, signal))).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
+    await expect(at("shop-eu", (admin) => admin.call(clusterRoutes.withdrawApproval, { params: { name: "never-heard-of" } }, signal))).rejects.toMatchObject({ code: "ATOLL_NOT_FOUND" });
+  }, 60_000);
+
   it("keeps everything over restarts: a restarted plane never shows less than it did", async () => {
     await clusters.get("shop-us")?.stop();
     await global.stop();

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
 import { clusterIdSchema, labelSchema, regionIdSchema } from "#federation/model/parse/name-schemas.ts";
-import { relationshipApprovalSchema } from "#federation/model/parse/resource-schemas.ts";
+import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
 import type { Kind } from "#federation/model/resource.ts";
 import { provisioningRoutes } from "./provisioning-routes.ts";
 import { resourceRoutes } from "./resource-routes.ts";
@@ -135,7 +135,18 @@ export const clusterRoutes = {
     summary: "Signs a relationship for this plane's trust domain and hands the approval to the global plane",
     access: "write",
     params: relationshipName,
+    query: z.strictObject({ generation: z.exactOptional(z.coerce.number<string>().int().min(1)).describe("Signs nothing but the form of this generation") }),
     answer: relationshipApprovalSchema,
+  }),
+  /** Says, signed, that this plane's trust domain approves no longer; only the plane that is the signer can. */
+  withdrawApproval: defineRoute({
+    operationId: "withdrawRelationshipApproval",
+    method: "DELETE",
+    path: "/api/v1/relationships/{name}/approval",
+    summary: "Takes this trust domain's approval of a relationship back: here at once, elsewhere as the word spreads",
+    access: "write",
+    params: relationshipName,
+    answer: relationshipWithdrawalSchema,
   }),
 } as const;
 

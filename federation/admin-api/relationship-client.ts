@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from "node:crypto";
 import type { RelationshipApproval, TrustDomain } from "#federation/model/resource.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
-import { isAtollError } from "#federation/runtime/errors.ts";
+import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { AdminClient } from "./client.ts";
 import { clusterRoutes, globalRoutes } from "./plane-routes.ts";
 
@@ -19,20 +19,55 @@ export function authoritySha256Of({ spec }: TrustDomain): string {
   return createHash("sha256").update(spki).digest("hex");
 }
 
+/** The planes that an approval concerns: the one that holds the side's authority, and the global one. */
+export interface ApprovalPlanes {
+  readonly signer: AdminClient;
+  readonly global: AdminClient;
+}
+
 /**
  * Has a side's signer sign the relationship, and hands the approval to the global plane, which checks the signature. The signer may not
- * have heard of the relationship yet, so it is asked again for a while.
- * @throws {ATOLL_NOT_FOUND} when it has not in time.
+ * have heard of the relationship yet, nor of its present form, so it is asked again for a while. With a `generation` no other form is signed.
+ * @throws {ATOLL_NOT_FOUND} when it has not heard in time; {ATOLL_STORE_CONFLICT} when it holds a later generation.
  */
 export async function approveRelationship(
-  { signer, global }: { readonly signer: AdminClient; readonly global: AdminClient },
-  name: string,
+  { signer, global }: ApprovalPlanes,
+  { name, generation }: { readonly name: string; readonly generation?: number },
   patience: Patience,
   signal: AbortSignal,
 ): Promise<RelationshipApproval> {
-  const { body } = await untilKnown(() => signer.call(clusterRoutes.approveRelationship, { params: { name } }, signal), patience, signal);
+  const query = generation === undefined ? {} : { generation };
+  const { body } = await untilKnown(() => signer.call(clusterRoutes.approveRelationship, { params: { name }, query }, signal), patience, signal);
   await global.call(globalRoutes.recordApproval, { params: { name }, body }, signal);
   return body;
+}
+
+/**
+ * Has a side's signer take its approval back, and waits until the global plane has heard of it: the signer's own cluster is bound by it at
+ * once, the others as soon as the global plane passes it on. False where there was no approval, or none any more.
+ * @throws {ATOLL_TIMEOUT} when the global plane has not heard in time; the word is kept, and reaches it once the two hear each other.
+ */
+export async function withdrawApproval({ signer, global }: ApprovalPlanes, name: string, { clock, withinMs }: Patience, signal: AbortSignal): Promise<boolean> {
+  const withdrawal = await orNotFound(signer.call(clusterRoutes.withdrawApproval, { params: { name } }, signal));
+  if (withdrawal === undefined) return false;
+  const { side, withdrawnAt } = withdrawal.body;
+  const startMs = clock.monotonicMs();
+  for (;;) {
+    const relationship = await orNotFound(global.get("Relationship", { name }, signal));
+    const standing = relationship?.status?.approvals?.some((approval) => approval.side === side && Date.parse(approval.approvedAt) <= Date.parse(withdrawnAt));
+    if (standing !== true) return true;
+    if (clock.monotonicMs() - startMs > withinMs) throw new AtollError("ATOLL_TIMEOUT", `the approval of ${name} is taken back at its signer, but the global plane has not heard of it within ${withinMs / 1_000} s`);
+    await sleep(clock, askAgainMs, signal);
+  }
+}
+
+async function orNotFound<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isAtollError(error, "ATOLL_NOT_FOUND")) return undefined;
+    throw error;
+  }
 }
 
 /** Calls until what is asked for is known there. @throws {ATOLL_NOT_FOUND} when it is not in time, and what else `call` throws. */

@@ -119,6 +119,13 @@ export interface RelationshipApproval {
   readonly approvedAt: string;
 }
 
+/** What a side's signer says once it has taken its approval back; until it approves anew. */
+export interface RelationshipWithdrawal {
+  readonly side: RelationshipSide;
+  /** RFC 3339; later than the approval that it ends. */
+  readonly withdrawnAt: string;
+}
+
 export interface RelationshipStatus extends Status {
   readonly approvals?: readonly RelationshipApproval[];
 }

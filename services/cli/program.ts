@@ -10,7 +10,7 @@ import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
 import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
-import { runApprove, runDeclare, runTokenCreate, type TokenCreateOptions } from "./commands/trust.ts";
+import { runApprove, runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
 import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
 import { parseLifeSeconds } from "./life-seconds.ts";
@@ -237,6 +237,11 @@ function addTrust(program: Command, run: Run): void {
     .description("sign a relationship for a trust domain whose signer is here")
     .requiredOption("--as <trust-domain>", "for which side; may be given twice", collect)
     .action((name: string, options: { as: readonly string[] }) => run((context) => runApprove(context, name, options)));
+  relationship
+    .command("withdraw <name>")
+    .description("take back what a trust domain, whose signer is here, has approved")
+    .requiredOption("--as <trust-domain>", "for which side; may be given twice", collect)
+    .action((name: string, options: { as: readonly string[] }) => run((context) => runWithdraw(context, name, options)));
 }
 
 function collect(value: string, before: readonly string[] | undefined): readonly string[] {

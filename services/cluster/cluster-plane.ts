@@ -25,6 +25,7 @@ import { defaultSessionLimits } from "./registry/session-table.ts";
 import { ReplicatedView } from "./replicated/replicated-view.ts";
 import { serveCluster } from "./serve-cluster.ts";
 import { authorityPin } from "./trust/effective-relationships.ts";
+import { withdrawnRelationships } from "./trust/own-approvals.ts";
 import { admitsReceived } from "./trust/received-rules.ts";
 
 /**
@@ -58,6 +59,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
   const replicated = new ReplicatedView(catalog.objects, logger);
   const registry = new Registry({ self, endpoints: catalog.endpoints, services: services.state, limits: defaultSessionLimits, clock, logger });
   const ownTrust = new WatchedValue<OwnTrust>(ownTrustOf(options));
+  const withdrawn = new WatchedValue(withdrawnRelationships(own.publication.current));
   const source = new ClusterStateSource({
     self,
     services: services.state,
@@ -67,6 +69,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     replicated: replicated.state,
     replicatedLoaded: replicated.loaded,
     ownTrust,
+    withdrawn,
     parseBundle,
     clock,
   });
@@ -92,6 +95,9 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     patiently((inner) => registry.follow(inner)),
     patiently((inner) => registry.lookOver(inner)),
     (inner) => source.follow(inner),
+    async (inner) => {
+      for await (const publication of own.publication.changes(inner)) withdrawn.set(keptIfEqual(withdrawn.current, withdrawnRelationships(publication)));
+    },
     (inner) => keepWitness(epochOptions, epoch, inner),
     patiently(async (inner) => {
       for await (const _ of keySource.keys.changes(inner)) {
@@ -150,6 +156,11 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
   } finally {
     metrics.reports = undefined;
   }
+}
+
+/** `before` where `next` has the same members, so that nothing is derived anew for it. */
+function keptIfEqual(before: ReadonlySet<string>, next: ReadonlySet<string>): ReadonlySet<string> {
+  return next.size === before.size && [...next].every((name) => before.has(name)) ? before : next;
 }
 
 function ownTrustOf({ keySource }: ClusterPlaneOptions): OwnTrust {

@@ -73,6 +73,7 @@ describe("ClusterStateSource", () => {
     readonly replicated: WatchedValue<ReplicatedState>;
     readonly replicatedLoaded: WatchedValue<boolean>;
     readonly ownTrust: WatchedValue<OwnTrust>;
+    readonly withdrawn: WatchedValue<ReadonlySet<string>>;
   };
   let source: ClusterStateSource;
   let stop: AbortController;
@@ -92,6 +93,7 @@ describe("ClusterStateSource", () => {
       replicated: new WatchedValue(emptyReplicatedState),
       replicatedLoaded: new WatchedValue(true),
       ownTrust: new WatchedValue({ bundle: domains.own.bundle, authorityCertificatePem: authorities.caller.certificatePem }),
+      withdrawn: new WatchedValue<ReadonlySet<string>>(new Set()),
     };
     source = new ClusterStateSource({ self, ...inputs, parseBundle, clock });
     stop = new AbortController();
@@ -144,6 +146,24 @@ describe("ClusterStateSource", () => {
     await clock.advance(66_000);
     expect(imported()).toEqual([]);
     expect(source.verdicts().get("shop-calls-payments")).toMatchObject({ kind: "none", reason: "Expired" });
+  });
+
+  it("holds to what its own side has taken back, though the global plane sends the approval still", async () => {
+    await replicate({
+      clusters: new Map([["pay-us", clusterOf("pay-us", pay, "us-east", ["core"])]]),
+      trustDomains: new Map([[pay as string, trustDomainOf(domains.pay)]]),
+      exports: new Map([["pay-us/core/payments", payments]]),
+      relationships: new Map([["shop-calls-payments", relationship()]]),
+    });
+    expect(imported()).toEqual(["core/payments.pay-us"]);
+    inputs.withdrawn.set(new Set(["shop-calls-payments"]));
+    await settled(clock);
+    expect(imported()).toEqual([]);
+    expect([...source.state.current.bundles.keys()]).toEqual(["shop.example"]);
+    expect(source.verdicts().get("shop-calls-payments")).toMatchObject({ kind: "none", reason: "CallerHasNotApproved", message: "shop.example has taken its approval back" });
+    inputs.withdrawn.set(new Set());
+    await settled(clock);
+    expect(imported()).toEqual(["core/payments.pay-us"]);
   });
 
   it("keeps a foreign domain's last good bundle against a broken, an older and an unsigned one", async () => {

@@ -9,7 +9,7 @@ import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { ClusterSelf, ClusterState, EndpointState } from "./cluster-state.ts";
 import type { ReceivedExport, ReplicatedState } from "./replicated/replicated-view.ts";
-import { isBundleGenuine, judgeRelationship, type EffectiveRelationship, type RelationshipVerdict } from "./trust/effective-relationships.ts";
+import { isBundleGenuine, judgeRelationship, withdrawnVerdict, type EffectiveRelationship, type RelationshipVerdict } from "./trust/effective-relationships.ts";
 
 /** What a cluster knows of its own trust domain without asking anybody. */
 export interface OwnTrust {
@@ -26,6 +26,8 @@ export interface ClusterStateInputs {
   readonly replicated: Watched<ReplicatedState>;
   readonly replicatedLoaded: Watched<boolean>;
   readonly ownTrust: Watched<OwnTrust>;
+  /** Relationships whose approval this plane has taken back: they have no effect here, whatever others still send. */
+  readonly withdrawn: Watched<ReadonlySet<string>>;
   /** Reads a bundle document; throws a coded error when it is not one of `trustDomain`. */
   readonly parseBundle: (document: string, trustDomain: TrustDomainName) => TrustBundle;
   readonly clock: Clock;
@@ -63,8 +65,8 @@ export class ClusterStateSource {
   }
 
   async follow(signal: AbortSignal): Promise<void> {
-    const { services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust, clock } = this.#inputs;
-    const parts: readonly Watched<unknown>[] = [services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust];
+    const { services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust, withdrawn, clock } = this.#inputs;
+    const parts: readonly Watched<unknown>[] = [services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust, withdrawn];
     await runTasks(
       [
         ...parts.map((part) => async (inner: AbortSignal) => {
@@ -144,7 +146,7 @@ export class ClusterStateSource {
 }
 
 function judgeAll(inputs: ClusterStateInputs): ReadonlyMap<string, RelationshipVerdict> {
-  const { self, replicated, ownTrust, clock } = inputs;
+  const { self, replicated, ownTrust, withdrawn, clock } = inputs;
   const known = new Map<string, TrustDomain>(replicated.current.trustDomains);
   // Of one's own authority one believes one's own files, never what was sent.
   known.set(self.trustDomain, {
@@ -154,7 +156,7 @@ function judgeAll(inputs: ClusterStateInputs): ReadonlyMap<string, RelationshipV
     spec: { authorityCertificatePem: ownTrust.current.authorityCertificatePem, bundle: "", bundleSignature: "" },
   });
   const concerning = [...replicated.current.relationships.values()].filter((relationship) => concerns(relationship, self));
-  return new Map(concerning.map((relationship) => [relationship.metadata.name, judgeRelationship(relationship, known, clock.nowMs())]));
+  return new Map(concerning.map((relationship) => [relationship.metadata.name, withdrawn.current.has(relationship.metadata.name) ? withdrawnVerdict(relationship, self.trustDomain) : judgeRelationship(relationship, known, clock.nowMs())]));
 }
 
 function concerns(relationship: Relationship, self: ClusterSelf): boolean {

@@ -108,6 +108,12 @@ export const relationshipApprovalSchema = z.strictObject({
   approvedAt: timestampSchema,
 });
 
+/** One side's word that its approval holds no longer. */
+export const relationshipWithdrawalSchema = z.strictObject({
+  side: z.enum(["caller", "callee"]),
+  withdrawnAt: timestampSchema,
+});
+
 const relationshipStatusSchema = z.strictObject({
   conditions: conditionsSchema,
   approvals: z.exactOptional(distinctList(relationshipApprovalSchema, 2, (approval) => approval.side)),

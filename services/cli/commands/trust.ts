@@ -8,7 +8,7 @@ import type { CommandContext } from "../context.ts";
 import { readFederation } from "../described-federation.ts";
 import { printData, printRows } from "../output.ts";
 import { applyResources } from "../up/apply.ts";
-import { approveForSide, pinnedRelationships } from "../up/relate.ts";
+import { approveForSide, pinnedRelationships, withdrawForSide } from "../up/relate.ts";
 import { resourceText } from "../up/resource-files.ts";
 import { withFederation } from "./federation.ts";
 import { runProvisioningCreate } from "./provisioning.ts";
@@ -80,5 +80,21 @@ export async function runApprove(context: CommandContext, name: string, options:
     }
   });
   printData(context, { relationship, approvedBy: options.as });
+  return 0;
+}
+
+/** `atoll relationship withdraw NAME --as TRUST-DOMAIN …`. */
+export async function runWithdraw(context: CommandContext, name: string, options: { readonly as: readonly string[] }): Promise<number> {
+  const relationship = parseLabel(name, "relationship");
+  const withdrawnBy = await withFederation(context, async ({ planes }) => {
+    const done: string[] = [];
+    for (const trustDomain of options.as) {
+      const wasApproved = await withdrawForSide(planes, relationship, trustDomain, context);
+      if (wasApproved) done.push(trustDomain);
+      if (context.output === "table") context.terminal.print(wasApproved ? `${trustDomain} approves relationship ${relationship} no longer` : `${trustDomain} has approved no relationship ${relationship}`);
+    }
+    return done;
+  });
+  printData(context, { relationship, withdrawnBy });
   return 0;
 }

@@ -1,4 +1,4 @@
-import { approveRelationship, authoritySha256Of, untilKnown, type Patience } from "#federation/admin-api/relationship-client.ts";
+import { approveRelationship, authoritySha256Of, untilKnown, withdrawApproval, type Patience } from "#federation/admin-api/relationship-client.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import type { CommandContext } from "../context.ts";
 import type { Planes } from "../planes.ts";
@@ -18,7 +18,12 @@ async function authoritySha256(planes: Planes, trustDomain: string, context: Com
 
 /** Approves the relationship for `trustDomain`, whose signer is known here. */
 export async function approveForSide(planes: Planes, name: string, trustDomain: string, context: CommandContext): Promise<void> {
-  await approveRelationship({ signer: planes.cluster(planes.signerOf(trustDomain)), global: planes.global() }, name, patienceOf(context), context.signal);
+  await approveRelationship({ signer: planes.cluster(planes.signerOf(trustDomain)), global: planes.global() }, { name }, patienceOf(context), context.signal);
+}
+
+/** Takes the approval of `trustDomain` back; false where there was none. */
+export async function withdrawForSide(planes: Planes, name: string, trustDomain: string, context: CommandContext): Promise<boolean> {
+  return await withdrawApproval({ signer: planes.cluster(planes.signerOf(trustDomain)), global: planes.global() }, name, patienceOf(context), context.signal);
 }
 
 function patienceOf({ terminal }: CommandContext): Patience {

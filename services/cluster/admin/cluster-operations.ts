@@ -11,7 +11,6 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
 import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
-import type { Relationship, RelationshipSide } from "#federation/model/resource.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
@@ -23,10 +22,10 @@ import type { ClusterKeySource } from "../credentials/cluster-credentials.ts";
 import type { PlaneMembership } from "../credentials/plane-membership.ts";
 import type { TrustDomainSigner } from "../credentials/signer.ts";
 import type { DiscoveryService } from "../discovery/discovery-service.ts";
-import { approvalContent } from "../exports/trust-domain-content.ts";
 import type { OwnObjects } from "../exports/own-objects.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ReplicatedView } from "../replicated/replicated-view.ts";
+import { approvalOperations } from "./approval-operations.ts";
 import { clusterStatus } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
 import { simulateService } from "./simulate.ts";
@@ -59,7 +58,6 @@ const statusIntervalMs = 1_000;
 export function clusterOperations(parts: ClusterOperationsOptions): readonly Operation[] {
   const { options, catalog, source, replicated } = parts;
   const { clock } = options;
-  const learned = replicated.state;
   return [
     ...resourceOperations("Service", catalog.resources("Service"), { trustDomain: parts.self.trustDomain }),
     ...resourceOperations("ServiceExport", catalog.resources("ServiceExport"), { trustDomain: parts.self.trustDomain }),
@@ -94,24 +92,8 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
       const loss = { regions: (lostRegions?.split(",") ?? []).map(parseRegionId), clusters: (lostClusters?.split(",") ?? []).map(parseClusterId) };
       return { body: simulateService({ state: source.state.current, overloads: parts.registry.overloads }, { ...asked, loss }, clock.nowMs()) };
     }),
-    implement(clusterRoutes.approveRelationship, async ({ params, demand }, signal) => {
-      demand({ oneOfTrustDomains: [parts.self.trustDomain], everyNamespace: "all" });
-      if (options.signer === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `this plane is not the signer of ${parts.self.trustDomain}; ask the plane that is`);
-      const relationship = learned.current.relationships.get(params.name);
-      if (relationship === undefined) throw new AtollError("ATOLL_NOT_FOUND", `no Relationship ${params.name} has reached this cluster`);
-      const side = sideOf(relationship, parts.self.trustDomain);
-      if (side === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `${params.name} is not a relationship of ${parts.self.trustDomain}`);
-      const approval = options.signer.approve(relationship, side, clock.nowMs());
-      await parts.own.put("RelationshipApproval", params.name, approvalContent(relationship, approval), signal);
-      return { body: approval, change: { outcome: "done", kind: "RelationshipApproval", id: params.name } };
-    }),
+    ...approvalOperations({ self: parts.self, signer: options.signer, relationship: (name) => replicated.state.current.relationships.get(name), own: parts.own, clock }),
   ];
-}
-
-/** Nothing is signed for a relationship of others, whoever sent it. */
-function sideOf({ spec }: Relationship, trustDomain: string): RelationshipSide | undefined {
-  if (spec.caller.trustDomain === trustDomain) return "caller";
-  return spec.callee.trustDomain === trustDomain ? "callee" : undefined;
 }
 
 /** Who may make a workload's identity in a namespace may make its token; gateways and planes are of the whole trust domain. */

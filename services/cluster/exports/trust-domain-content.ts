@@ -1,5 +1,5 @@
 import type { TrustDomainStatement } from "#federation/admin-api/join-contract.ts";
-import { apiVersion, type Relationship, type RelationshipApproval, type TrustDomain } from "#federation/model/resource.ts";
+import { apiVersion, type Relationship, type RelationshipApproval, type RelationshipWithdrawal, type TrustDomain } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { everyone } from "#federation/model/replicated-object.ts";
 import type { OwnContent } from "./own-objects.ts";
@@ -20,5 +20,14 @@ export function approvalContent(relationship: Relationship, approval: Relationsh
     fingerprint: approval.signature,
     audience: [relationship.spec.caller.trustDomain, relationship.spec.callee.trustDomain],
     encode: () => Buffer.from(JSON.stringify(approval)),
+  };
+}
+
+/** A side's word that it has taken its approval back, in the place of the approval; for those who were to have that. */
+export function withdrawalContent(audience: readonly string[], withdrawal: RelationshipWithdrawal): OwnContent {
+  return {
+    fingerprint: `withdrawn ${withdrawal.withdrawnAt}`,
+    audience,
+    encode: () => Buffer.from(JSON.stringify(withdrawal)),
   };
 }

@@ -41,6 +41,12 @@ export function judgeRelationship(relationship: Relationship, trustDomains: Read
   };
 }
 
+/** The verdict where `trustDomain`, one of its sides, has taken its own approval back. Pure. */
+export function withdrawnVerdict({ spec }: Relationship, trustDomain: TrustDomainName): RelationshipVerdict {
+  const reason = spec.caller.trustDomain === trustDomain ? "CallerHasNotApproved" : "CalleeHasNotApproved";
+  return { kind: "none", reason, message: `${trustDomain} has taken its approval back` };
+}
+
 function judgeSide(relationship: Relationship, side: RelationshipSide, trustDomains: ReadonlyMap<string, TrustDomain>): RelationshipVerdict | undefined {
   const party = relationship.spec[side];
   const trustDomain = trustDomains.get(party.trustDomain);

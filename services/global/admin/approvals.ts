@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Scope } from "#federation/admin-api/access.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import type { Relationship, RelationshipApproval, RelationshipStatus } from "#federation/model/resource.ts";
+import type { Relationship, RelationshipApproval, RelationshipStatus, RelationshipWithdrawal } from "#federation/model/resource.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { isEnded } from "../trust/approval-end.ts";
 import { isApprovalGenuine } from "../trust/authority-signature.ts";
 
 /** An approval as its side's signer has sent it. */
@@ -47,6 +48,15 @@ export async function recordApproval(
   const updated = await relationships.setStatus(name, ({ status }) => withApproval(status, approval), signal);
   if (updated === undefined) throw new AtollError("ATOLL_NOT_FOUND", `the Relationship ${name} was deleted meanwhile`);
   return { relationship: updated, isNew, revisionBefore: stored.revision };
+}
+
+/** Takes from the relationship the approval that `withdrawal` ends, if it still holds; one that was given afterwards stays. */
+export async function endApproval(catalog: Catalog, name: string, withdrawal: RelationshipWithdrawal, signal: AbortSignal): Promise<void> {
+  await catalog.resources("Relationship").setStatus(
+    name,
+    ({ status }) => ({ ...status, approvals: (status?.approvals ?? []).filter((approval) => !isEnded(approval, withdrawal)) }),
+    signal,
+  );
 }
 
 function withApproval(status: RelationshipStatus | undefined, approval: RelationshipApproval): RelationshipStatus {

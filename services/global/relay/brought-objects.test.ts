@@ -116,6 +116,27 @@ describe("changesBrought", () => {
     expect(changesBrought(view(objects, relationship([early])))).toMatchObject([{ approval: late }]);
   });
 
+  it("ends what a side approved before it took that back, and nothing that it approved afterwards", () => {
+    const early = approvalBy(shop, "caller", "2026-01-01T00:00:00Z");
+    const late = approvalBy(shop, "caller", "2026-03-01T00:00:00Z");
+    const withdrawal = { side: "caller", withdrawnAt: "2026-02-01T00:00:00Z" };
+    const said = payload("RelationshipApproval", "r", withdrawal, { origin: "shop-eu" });
+    expect(mayBring(cluster, said)).toBe(true);
+    expect(changesBrought(view([said], relationship([early])))).toEqual([{ kind: "withdrawal", relationship: "r", withdrawal }]);
+    expect(changesBrought(view([said], relationship([])))).toEqual([]);
+    expect(changesBrought(view([said], relationship([late])))).toEqual([]);
+    // What another cluster of the trust domain still says from before does not bring it back; what it says later does.
+    const elsewhere = (approval: RelationshipApproval) => payload("RelationshipApproval", "r", approval, { origin: "shop-us" });
+    expect(changesBrought(view([elsewhere(early), said], relationship([])))).toEqual([]);
+    expect(changesBrought(view([said, elsewhere(late)], relationship([])))).toMatchObject([{ kind: "approval", approval: late }]);
+  });
+
+  it("lets nobody take back what the other side approved", () => {
+    const withdrawal = { side: "callee", withdrawnAt: "2026-02-01T00:00:00Z" };
+    const both = relationship([approvalBy(shop, "caller"), approvalBy(pay, "callee")]);
+    expect(changesBrought(view([payload("RelationshipApproval", "r", withdrawal)], both))).toEqual([]);
+  });
+
   it("takes a newer bundle of the pinned authority, and no older or foreign one, nor one of a domain that never joined", () => {
     expect(changesBrought(view([payload("TrustDomain", "shop.example", shop.resource(2))]))).toMatchObject([{ kind: "trustDomain" }]);
     expect(changesBrought(view([payload("TrustDomain", "shop.example", shop.resource(1))]))).toEqual([]);

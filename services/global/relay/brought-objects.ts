@@ -1,11 +1,12 @@
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import type { Cluster, Relationship, RelationshipApproval, TrustDomain } from "#federation/model/resource.ts";
+import type { Cluster, Relationship, RelationshipApproval, RelationshipWithdrawal, TrustDomain } from "#federation/model/resource.ts";
 import type { ObjectPayload } from "#federation/model/replicated-object.ts";
-import { relationshipApprovalSchema } from "#federation/model/parse/resource-schemas.ts";
+import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
 import { parseExportedService, parseKind } from "#federation/model/parse/parse-resource.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import { recordApproval } from "../admin/approvals.ts";
+import { endApproval, recordApproval } from "../admin/approvals.ts";
+import { isEnded } from "../trust/approval-end.ts";
 import { isApprovalGenuine } from "../trust/authority-signature.ts";
 import { judgeTrustDomain } from "../trust/judge-trust-domain.ts";
 
@@ -18,6 +19,7 @@ export interface BroughtView {
 
 export type BroughtChange =
   | { readonly kind: "approval"; readonly relationship: string; readonly approval: RelationshipApproval }
+  | { readonly kind: "withdrawal"; readonly relationship: string; readonly withdrawal: RelationshipWithdrawal }
   | { readonly kind: "trustDomain"; readonly trustDomain: TrustDomain };
 
 /**
@@ -33,7 +35,7 @@ export function mayBring(cluster: Cluster, payload: ObjectPayload): boolean {
       case "TrustDomain":
         return payload.key === trustDomain && trustDomainOf(payload)?.metadata.name === trustDomain;
       case "RelationshipApproval":
-        return approvalOf(payload) !== undefined;
+        return approvalOf(payload) !== undefined || withdrawalOf(payload) !== undefined;
       case "ServiceExport":
         return isOwnExport(cluster, payload);
       default:
@@ -60,10 +62,11 @@ function isOwnExport(cluster: Cluster, payload: ObjectPayload): boolean {
 
 /**
  * What the brought objects change: an approval counts for the side of its bringer's trust domain, when that side's
- * authority signed the present form and no newer good one is recorded; a trust domain by a newer bundle of the pinned
- * authority. Applying what is answered and asking again answers nothing more. Pure.
+ * authority signed the present form and no newer good one is recorded; a withdrawal ends what that side approved before it;
+ * a trust domain by a newer bundle of the pinned authority. Applying what is answered and asking again answers nothing more. Pure.
  */
 export function changesBrought(view: BroughtView): readonly BroughtChange[] {
+  const withdrawals = latestWithdrawals(view);
   const approvals = new Map<string, BroughtChange & { readonly kind: "approval" }>();
   const trustDomains = new Map<string, BroughtChange & { readonly kind: "trustDomain" }>();
   for (const payload of view.objects) {
@@ -71,7 +74,7 @@ export function changesBrought(view: BroughtView): readonly BroughtChange[] {
     if (payload.kind === "RelationshipApproval") {
       const change = approvalChange(payload, view);
       const id = `${payload.key}/${change?.approval.side}`;
-      if (change !== undefined && isLater(change.approval, approvals.get(id)?.approval)) approvals.set(id, change);
+      if (change !== undefined && !isEnded(change.approval, withdrawals.get(id)) && isLater(change.approval, approvals.get(id)?.approval)) approvals.set(id, change);
     } else if (payload.kind === "TrustDomain") {
       const next = trustDomainOf(payload);
       const present = view.trustDomain(payload.originTrustDomain);
@@ -81,7 +84,26 @@ export function changesBrought(view: BroughtView): readonly BroughtChange[] {
       if (verdict.kind === "accepted" && !trustDomains.has(payload.key)) trustDomains.set(payload.key, { kind: "trustDomain", trustDomain: next });
     }
   }
-  return [...approvals.values(), ...trustDomains.values()];
+  const ended = [...withdrawals].flatMap(([id, withdrawal]) => {
+    const relationship = id.slice(0, id.lastIndexOf("/"));
+    const recorded = view.relationship(relationship)?.status?.approvals?.find(({ side }) => side === withdrawal.side);
+    return recorded !== undefined && isEnded(recorded, withdrawal) ? [{ kind: "withdrawal", relationship, withdrawal } as const] : [];
+  });
+  return [...ended, ...approvals.values(), ...trustDomains.values()];
+}
+
+/** By relationship and side, the latest word of that side's own trust domain that it approves no longer. */
+function latestWithdrawals(view: BroughtView): ReadonlyMap<string, RelationshipWithdrawal> {
+  const latest = new Map<string, RelationshipWithdrawal>();
+  for (const payload of view.objects) {
+    if (payload.kind !== "RelationshipApproval" || payload.tombstone) continue;
+    const withdrawal = withdrawalOf(payload);
+    if (withdrawal === undefined || view.relationship(payload.key)?.spec[withdrawal.side].trustDomain !== payload.originTrustDomain) continue;
+    const id = `${payload.key}/${withdrawal.side}`;
+    const other = latest.get(id);
+    if (other === undefined || Date.parse(withdrawal.withdrawnAt) > Date.parse(other.withdrawnAt)) latest.set(id, withdrawal);
+  }
+  return latest;
 }
 
 function approvalChange(payload: ObjectPayload, view: BroughtView): (BroughtChange & { readonly kind: "approval" }) | undefined {
@@ -103,6 +125,11 @@ function isLater(approval: RelationshipApproval, other: RelationshipApproval | u
 
 function approvalOf(payload: ObjectPayload): RelationshipApproval | undefined {
   const parsed = relationshipApprovalSchema.safeParse(jsonOf(payload));
+  return parsed.success ? parsed.data : undefined;
+}
+
+function withdrawalOf(payload: ObjectPayload): RelationshipWithdrawal | undefined {
+  const parsed = relationshipWithdrawalSchema.safeParse(jsonOf(payload));
   return parsed.success ? parsed.data : undefined;
 }
 
@@ -130,6 +157,9 @@ export async function applyBrought(changes: readonly BroughtChange[], catalog: C
       if (change.kind === "approval") {
         await recordApproval({ catalog, demand: bySignature }, { name: change.relationship, approval: change.approval, ifRevision: undefined, dryRun: false }, signal);
         logger.info("An approval was recorded.", { relationship: change.relationship, side: change.approval.side });
+      } else if (change.kind === "withdrawal") {
+        await endApproval(catalog, change.relationship, change.withdrawal, signal);
+        logger.info("An approval was taken back.", { relationship: change.relationship, side: change.withdrawal.side });
       } else {
         await catalog.resources("TrustDomain").apply(change.trustDomain, {}, signal);
         logger.info("A trust domain's bundle was renewed.", { trustDomain: change.trustDomain.metadata.name });

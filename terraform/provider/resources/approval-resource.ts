@@ -1,4 +1,4 @@
-import { approveRelationship } from "#federation/admin-api/relationship-client.ts";
+import { approveRelationship, withdrawApproval, type ApprovalPlanes } from "#federation/admin-api/relationship-client.ts";
 import { parseLabel } from "#federation/model/names.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import type { Relationship } from "#federation/model/resource.ts";
@@ -15,11 +15,11 @@ import type { Schema } from "../schema/to-proto.ts";
 const knownWithinMs = 30_000;
 
 const schema: Schema = {
-  description: "One side's consent to a relationship in its present form, signed by the plane that holds the side's authority. A changed relationship has to be approved anew: set `generation` to that of the relationship. Destroying it leaves the approval standing; what ends a relationship is its destruction or its end.",
+  description: "One side's consent to a relationship in its present form, signed by the plane that holds the side's authority. A changed relationship has to be approved anew: set `generation` to that of the relationship, or to that of the form that was read. Destroying it takes the approval back.",
   attributes: [
     { name: "relationship", field: "relationship", type: { kind: "string" }, use: "required", description: "The relationship's name." },
     { name: "trust_domain", field: "trustDomain", type: { kind: "string" }, use: "required", description: "For which side: its signer must be among the `signers` of the provider's context." },
-    { name: "generation", field: "generation", type: { kind: "number" }, use: "optional", description: "Of the relationship as it is approved: another one is approved anew." },
+    { name: "generation", field: "generation", type: { kind: "number" }, use: "optional", description: "Of the relationship as it is approved: no other form is signed, and another number is approved anew." },
     { name: "id", field: "id", type: { kind: "string" }, use: "computed", description: "`relationship/trust_domain`: also what it is imported by." },
     { name: "approved_at", field: "approvedAt", type: { kind: "string" }, use: "computed", description: "RFC 3339." },
   ],
@@ -34,8 +34,8 @@ export const approvalResource: ManagedResource = {
   validate,
   create: approve,
   update: async ({ planned }, planes, signal) => await approve(planned, planes, signal),
-  async remove() {
-    // There is no way back from a signature: see the description.
+  async remove(prior, _memory, planes, signal) {
+    await withdrawApproval(planesOf(prior, planes), requiredText(prior, "relationship"), { clock: systemClock, withinMs: knownWithinMs }, signal);
   },
   async read(state, planes, signal) {
     const relationship = await find(state, planes, signal);
@@ -72,9 +72,17 @@ function validate(config: CtyObject): readonly Diagnostic[] {
 async function approve(planned: CtyObject, planes: ProviderPlanes, signal: AbortSignal): Promise<Remembered> {
   const name = requiredText(planned, "relationship");
   const trustDomain = requiredText(planned, "trust_domain");
-  const approval = await approveRelationship({ signer: planes.signerOf(trustDomain), global: planes.of(undefined) }, name, { clock: systemClock, withinMs: knownWithinMs }, signal);
   const generation = planned["generation"];
+  const wanted = typeof generation === "number" ? { generation } : {};
+  const approval = await approveRelationship(planesOf(planned, planes), { name, ...wanted }, { clock: systemClock, withinMs: knownWithinMs }, signal).catch((error: unknown) => {
+    const isOfGeneration = typeof generation === "number" && isAtollError(error, "ATOLL_STORE_CONFLICT");
+    throw isOfGeneration ? new AtollError(error.code, error.message, { cause: error, details: { attribute: "generation" } }) : error;
+  });
   return { state: { ...planned, generation: generation === unknown || generation === undefined ? null : generation, id: `${name}/${trustDomain}`, approved_at: approval.approvedAt }, memory: {} };
+}
+
+function planesOf(resource: CtyObject, planes: ProviderPlanes): ApprovalPlanes {
+  return { signer: planes.signerOf(requiredText(resource, "trust_domain")), global: planes.of(undefined) };
 }
 
 async function find(state: CtyObject, planes: ProviderPlanes, signal: AbortSignal): Promise<Relationship | undefined> {

@@ -1,0 +1,73 @@
+import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import type { Scope } from "#federation/admin-api/access.ts";
+import { implement, type Operation } from "#federation/admin-api/route.ts";
+import type { Relationship, RelationshipSide } from "#federation/model/resource.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import type { ClusterSelf } from "../cluster-state.ts";
+import type { TrustDomainSigner } from "../credentials/signer.ts";
+import type { OwnObjects } from "../exports/own-objects.ts";
+import { approvalContent, withdrawalContent } from "../exports/trust-domain-content.ts";
+import { approvalKind, ownStatement } from "../trust/own-approvals.ts";
+
+export interface ApprovalOperationsOptions {
+  readonly self: ClusterSelf;
+  /** Present at the plane that holds its trust domain's keys. */
+  readonly signer: TrustDomainSigner | undefined;
+  /** The present form of a relationship, as far as it has reached this cluster. */
+  readonly relationship: (name: string) => Relationship | undefined;
+  readonly own: OwnObjects;
+  readonly clock: Clock;
+}
+
+/**
+ * Approving relationships for this plane's trust domain, and taking that back. Either is one signed object in the place of the one before
+ * it, with a later time than that, whatever the clock says: whoever hears of both knows which one holds.
+ */
+export function approvalOperations({ self, signer, relationship: known, own, clock }: ApprovalOperationsOptions): readonly Operation[] {
+  const scope: Scope = { oneOfTrustDomains: [self.trustDomain], everyNamespace: "all" };
+  const ownSigner = (): TrustDomainSigner => {
+    if (signer === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `this plane is not the signer of ${self.trustDomain}; ask the plane that is`);
+    return signer;
+  };
+  const nextMs = (name: string): number => Math.max(clock.nowMs(), (ownStatement(own.get(approvalKind, name))?.atMs ?? 0) + 1);
+  return [
+    implement(clusterRoutes.approveRelationship, async ({ params, query, demand }, signal) => {
+      demand(scope);
+      const by = ownSigner();
+      const relationship = known(params.name);
+      if (relationship === undefined) throw new AtollError("ATOLL_NOT_FOUND", `no Relationship ${params.name} has reached this cluster`);
+      const side = sideOf(relationship, self.trustDomain);
+      if (side === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `${params.name} is not a relationship of ${self.trustDomain}`);
+      expectGeneration(relationship, query.generation);
+      const approval = by.approve(relationship, side, nextMs(params.name));
+      await own.put(approvalKind, params.name, approvalContent(relationship, approval), signal);
+      return { body: approval, change: { outcome: "done", kind: approvalKind, id: params.name } };
+    }),
+    implement(clusterRoutes.withdrawApproval, async ({ params, demand }, signal) => {
+      demand(scope);
+      ownSigner();
+      const said = own.get(approvalKind, params.name);
+      const statement = ownStatement(said);
+      if (said === undefined || statement === undefined) throw new AtollError("ATOLL_NOT_FOUND", `${self.trustDomain} has approved no Relationship ${params.name}`);
+      if (statement.kind === "withdrawn") return { body: statement.withdrawal, change: { outcome: "unchanged", kind: approvalKind, id: params.name } };
+      const withdrawal = { side: statement.approval.side, withdrawnAt: new Date(nextMs(params.name)).toISOString() };
+      await own.put(approvalKind, params.name, withdrawalContent(said.payload.audience, withdrawal), signal);
+      return { body: withdrawal, change: { outcome: "done", kind: approvalKind, id: params.name } };
+    }),
+  ];
+}
+
+/** Nothing is signed for a relationship of others, whoever sent it. */
+function sideOf({ spec }: Relationship, trustDomain: string): RelationshipSide | undefined {
+  if (spec.caller.trustDomain === trustDomain) return "caller";
+  return spec.callee.trustDomain === trustDomain ? "callee" : undefined;
+}
+
+/** Whoever names a generation has read that form and consents to no other. An older one here is one that the newer has not reached yet. */
+function expectGeneration({ metadata }: Relationship, generation: number | undefined): void {
+  const { name, generation: present = 0 } = metadata;
+  if (generation === undefined || generation === present) return;
+  if (generation > present) throw new AtollError("ATOLL_NOT_FOUND", `generation ${generation} of ${name} has not reached this cluster, which has generation ${present}`);
+  throw new AtollError("ATOLL_STORE_CONFLICT", `${name} is at generation ${present}, and generation ${generation} was to be approved: look at what has changed`);
+}
