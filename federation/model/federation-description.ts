@@ -16,6 +16,7 @@ export interface FederationDescription {
   readonly relationships: readonly RelationshipDescription[];
   readonly policies: readonly { readonly namespace: string; readonly name: string; readonly spec: TrafficPolicyResourceSpec }[];
   readonly users: readonly UsersDescription[];
+  readonly clients: readonly ClientDescription[];
   /** Absent: embedded on one machine, etcd and NATS on many. */
   readonly engines?: EngineKind;
   /** Where things stand; absent when the file names no hosts. */
@@ -102,6 +103,14 @@ export interface UsersDescription {
   readonly service: { readonly namespace: string; readonly name: string };
   readonly path: string;
   readonly ratePerSecond: number;
+}
+
+/** Somebody whom the planes let in by a certificate of its own; the lists bound an operator, and an absent one means all of them. */
+export interface ClientDescription {
+  readonly name: string;
+  readonly role: "viewer" | "operator" | "administrator";
+  readonly trustDomains?: readonly TrustDomainName[];
+  readonly namespaces?: readonly string[];
 }
 
 /** Which machine carries what. */

@@ -22,16 +22,16 @@ export interface PlaneDirectory {
 /** Where `up` writes what `--context` reads, for programs that know no federation of this machine by its name. */
 export const planeFileName = "context.json";
 
-/** The content of that file: the planes of `topology`, by the admin context beside it. Pure. */
-export function planeFileText(topology: Topology): string {
+/** The content of that file: the planes of `topology`, by an admin context at `admin`, relative to the file. Pure. */
+export function planeFileText(topology: Topology, admin = "global/admin-context.json"): string {
   const { clusters } = topology.plan;
   const planes = Object.fromEntries(clusters.map(({ name }) => [name, serverIn(topology, name)]));
   const signers = Object.fromEntries(clusters.filter(({ isSigner }) => isSigner).map(({ trustDomain, name }) => [trustDomain, name]));
-  return `${JSON.stringify({ admin: "global/admin-context.json", planes, signers }, null, 2)}\n`;
+  return `${JSON.stringify({ admin, planes, signers }, null, 2)}\n`;
 }
 
-/** `host:port` of a cluster's local admin API, or of the global plane's. */
-function serverIn({ processes }: Topology, owner: string): string {
+/** `host:port` of a cluster's local admin API, or of the global plane's ("global"). Pure. */
+export function serverIn({ processes }: Topology, owner: string): string {
   const name = owner === "global" ? owner : planeName(owner);
   const listen = processes.find(({ spec }) => spec.name === name)?.config["listen"] as { readonly [name: string]: number | string } | undefined;
   return `${String(listen?.["address"])}:${String(listen?.[owner === "global" ? "apiPort" : "adminPort"])}`;

@@ -114,16 +114,21 @@ export class FederationKeys {
 
   /**
    * Writes a context for a machine client, whose roles the planes' configuration binds to `spiffe://<federation>/atoll/client/<name>`; answers its path.
-   * The server is the one of the administrator's context, and empty before the plane has run once.
-   * @throws {ATOLL_NAME_INVALID}
+   * Unless told, the server is the one of the administrator's context, and empty before the plane has run once.
+   * @throws {ATOLL_NAME_INVALID}; {ATOLL_CONFIG_INVALID} for a server that is no `host:port`
    */
-  writeClientContext(name: string, nowMs: number): string {
+  writeClientContext(name: string, nowMs: number, server = this.#administratorsServer()): string {
     const client = this.#issueNew(["atoll", "client", parseLabel(name, "client")], nowMs, { commonName: `atoll-client-${name}` });
-    const adminFile = join(this.#dataDir, files.adminContext);
-    const server = existsSync(adminFile) ? parseAdminContext(readFileSync(adminFile, "utf8")).server : "";
     const path = join(this.#dataDir, "clients", `${name}.json`);
-    writePrivateFileSync(path, contextText(this, server, client));
+    const text = contextText(this, server, client);
+    parseAdminContext(text);
+    writePrivateFileSync(path, text);
     return path;
+  }
+
+  #administratorsServer(): string {
+    const adminFile = join(this.#dataDir, files.adminContext);
+    return existsSync(adminFile) ? parseAdminContext(readFileSync(adminFile, "utf8")).server : "";
   }
 
   /**

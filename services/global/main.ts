@@ -22,7 +22,7 @@ import { FederationKeys, initFederation, planeValidityMs } from "./federation-ke
 import { leadFederation } from "./global-plane.ts";
 import { createGlobalMetrics } from "./metrics.ts";
 
-const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--client NAME]… | main.ts run --config FILE";
+const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE";
 
 runProcess(async (signal) => {
   const { positionals, values } = readArguments();
@@ -35,7 +35,7 @@ function readArguments() {
   try {
     return parseArgs({
       allowPositionals: true,
-      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true }, client: { type: "string", multiple: true } },
+      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true }, client: { type: "string", multiple: true }, server: { type: "string" } },
     });
   } catch (error) {
     throw new AtollError("ATOLL_CONFIG_INVALID", usage, { cause: error });
@@ -46,10 +46,12 @@ interface InitOptions {
   readonly federation?: string;
   readonly engine?: readonly string[];
   readonly client?: readonly string[];
+  /** Where clients find the global plane; as the administrator's context says unless given. */
+  readonly server?: string;
 }
 
 /** Makes a federation, or certificates for engines and machine clients of one that is there. */
-function init(dataDir: string, { federation, engine: engines = [], client: clients = [] }: InitOptions): void {
+function init(dataDir: string, { federation, engine: engines = [], client: clients = [], server }: InitOptions): void {
   const nowMs = systemClock.nowMs();
   if (federation !== undefined) initFederation(dataDir, federation, nowMs);
   else if (engines.length === 0 && clients.length === 0) throw new AtollError("ATOLL_CONFIG_INVALID", usage);
@@ -60,7 +62,7 @@ function init(dataDir: string, { federation, engine: engines = [], client: clien
     if (name === undefined || hosts === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `--engine ${engine}: expected NAME[/MEMBER]:HOST[,HOST]`);
     keys.writeEngine(name, member ?? name, hosts.split(","), nowMs);
   }
-  for (const name of clients) keys.writeClientContext(name, nowMs);
+  for (const name of clients) keys.writeClientContext(name, nowMs, server);
 }
 
 async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {

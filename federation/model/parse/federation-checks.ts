@@ -25,6 +25,7 @@ export function checkFederation(document: FederationDocument): readonly Fault[] 
   checkNames(document, report);
   checkRelations(document, report);
   checkUsers(document, report);
+  checkClients(document, report);
   checkHosts(document, report);
   return faults;
 }
@@ -161,6 +162,14 @@ function checkRelations(document: FederationDocument, report: Report): void {
     const { targetRef } = policy;
     expectKnown(["policies", index, "spec", "targetRef", "name"], "service", `${targetRef.namespace}/${targetRef.name}`, serviceIds(document), report);
     if (targetRef.trustDomain === undefined && trustDomains.length > 1) report(["policies", index, "spec", "targetRef"], "no trust domain", `one of ${trustDomains.join(", ")}`);
+  }
+}
+
+function checkClients(document: FederationDocument, report: Report): void {
+  for (const [index, { role, trustDomains = [], namespaces }] of (document.spec.clients ?? []).entries()) {
+    for (const [which, name] of trustDomains.entries()) expectKnown(["clients", index, "trustDomains", which], "trust domain", name, trustDomainsOf(document), report);
+    const isBound = trustDomains.length > 0 || namespaces !== undefined;
+    if (isBound && role !== undefined && role !== "operator") report(["clients", index, "role"], `${role} with bounds`, "operator, whom alone trustDomains and namespaces bound");
   }
 }
 

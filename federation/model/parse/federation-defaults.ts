@@ -97,6 +97,7 @@ export function describeFederation(document: FederationDocument): FederationDesc
       const [namespace = "", name = ""] = users.service.split("/");
       return cluster === undefined ? [] : [{ region: users.region, cluster, service: { namespace, name }, path: users.path ?? "/", ratePerSecond: users.ratePerSecond ?? defaultRatePerSecond }];
     }),
+    clients: (spec.clients ?? []).map((client) => ({ ...client, role: client.role ?? "operator" })),
     ...(spec.engines === undefined ? {} : { engines: spec.engines.kind }),
     ...(placement === undefined ? {} : { placement }),
   };

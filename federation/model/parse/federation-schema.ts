@@ -4,7 +4,7 @@ import { clusterIdSchema, distinctList, hostSchema, ipAddressSchema, labelSchema
 import { trafficPolicySpecSchema } from "./policy-schemas.ts";
 
 /** Bounds of one file: far above what anybody writes by hand. */
-const listMax = { regions: 64, hosts: 1_000, clusters: 256, services: 1_000, instances: 1_000, trustDomains: 256, entries: 256, tcpUpstreams: 64 } as const;
+const listMax = { regions: 64, hosts: 1_000, clusters: 256, services: 1_000, instances: 1_000, trustDomains: 256, entries: 256, clients: 256, tcpUpstreams: 64 } as const;
 const wordMax = 4_096;
 /** More members than that make etcd slower and hardly safer. @see https://etcd.io/docs/v3.4/faq/ */
 const membersMax = 7;
@@ -79,6 +79,13 @@ const relationshipSchema = z.strictObject({
   validDays: z.exactOptional(z.int().min(1).max(3_650)).describe("90 unless given."),
 });
 
+const clientSchema = z.strictObject({
+  name: labelSchema,
+  role: z.exactOptional(z.enum(["viewer", "operator", "administrator"])).describe("operator unless given."),
+  trustDomains: z.exactOptional(distinctList(trustDomainSchema, listMax.trustDomains).min(1, "at least one trust domain")).describe("Where an operator may write; everywhere unless given."),
+  namespaces: z.exactOptional(distinctList(labelSchema, listMax.entries).min(1, "at least one namespace")).describe("Where an operator may write; everywhere unless given."),
+});
+
 const enginePlaceSchema = z.strictObject({
   region: regionIdSchema,
   hosts: z
@@ -123,6 +130,9 @@ export const federationSchema = z.strictObject({
         ),
       )
       .describe("Callers that atoll up plays in a region, for drills to watch. The answers' field x-region says where they come from."),
+    clients: z
+      .exactOptional(distinctList(clientSchema, listMax.clients, (client) => client.name))
+      .describe("Whom the planes let in besides the administrator, as programs of a team: each by a certificate and a context file of its own."),
     engines: z
       .exactOptional(z.strictObject({ kind: z.enum(["embedded", "etcd-nats"]), places: z.exactOptional(distinctList(enginePlaceSchema, listMax.regions, (place) => place.region)) }))
       .describe("SQLite and a hub in one process, or etcd and nats-server in every region. For one machine embedded unless given; many machines have etcd-nats."),

@@ -57,6 +57,14 @@ describe("a federation's file", () => {
     expect(distances).toEqual([{ between: ["eu", "us"], oneWayMs: 41 }]);
   });
 
+  it("names clients of its planes, operators unless it says otherwise", () => {
+    expect(parsed(`${twoRegions}  clients: [{ name: shop-team, trustDomains: [shop.mesh], namespaces: [web] }, { name: dashboard, role: viewer }]\n`).clients).toEqual([
+      { name: "shop-team", role: "operator", trustDomains: ["shop.mesh"], namespaces: ["web"] },
+      { name: "dashboard", role: "viewer" },
+    ]);
+    expect(parsed(twoRegions).clients).toEqual([]);
+  });
+
   it("places planes on the first host of a region, and engines beside the first cluster", () => {
     const { placement, services } = parsed(`${twoRegions}  services: [{ name: hello, instances: [{ cluster: shop-eu, host: e2 }, { cluster: shop-us }] }]
   hosts: [{ name: e1, address: 10.1.0.1, region: eu }, { name: e2, address: 10.1.0.2, region: eu }, { name: u1, address: 10.2.0.1, region: us, portOffset: 1000 }]
@@ -151,6 +159,9 @@ describe("a federation's file", () => {
     [`${twoRegions}  services: [{ name: x, clusters: [shop-eu] }]\n  users: [{ region: mars, service: default/y }]\n`, 'f.yaml:10:36: spec.users[0].service: found service "default/y"'],
     [`  regions: [{ name: eu }, { name: us }]\n  clusters: [{ name: a, region: eu }]\n  services: [{ name: x }]\n  users: [{ region: us, service: default/x }]\n`, "spec.users[0].region: found no cluster of default/x's trust domain in us"],
     ["  regions: [{ name: eu }]\n  services: [{ name: a-b, clusters: [eu] }, { name: b, clusters: [eu-a], appPort: 1 }]\n  clusters: [{ name: eu }, { name: eu-a }]\n", "found the process name eu-a-b-proxy"],
+    ["  regions: [{ name: eu }]\n  clients: [{ name: team, trustDomains: [pay.example] }]\n", 'spec.clients[0].trustDomains[0]: found trust domain "pay.example", which is not declared, expected one of shop.mesh'],
+    ["  regions: [{ name: eu }]\n  clients: [{ name: team, role: viewer, namespaces: [web] }]\n", "spec.clients[0].role: found viewer with bounds, expected operator"],
+    ["  regions: [{ name: eu }]\n  clients: [{ name: team }, { name: team }]\n", "spec.clients"],
   ])("is refused: %j", (spec, message) => expect(faultsIn(spec)).toContain(message));
 
   it("is one document, and a federation", () => {

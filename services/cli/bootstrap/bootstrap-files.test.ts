@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
 import { readConfig } from "#federation/runtime/config.ts";
 import { busField, storeField } from "#federation/runtime/engine-config.ts";
+import { accessField } from "#federation/admin-api/access-config.ts";
 import { bootstrapFiles } from "./bootstrap-files.ts";
 import { layOutMachines, type MachineLayout } from "./machine-layout.ts";
 
@@ -120,6 +121,22 @@ describe("a described federation on its machines", () => {
     const textOf = (path: string): string => files.get(path)?.text ?? "";
     expect(textOf("hosts/e/config/etcd.env")).toContain("--listen-client-urls=https://10.1.0.1:2379 --advertise-client-urls=https://e.shop.example:2379");
     expect(textOf("hosts/e/config/nats.conf")).toMatch(/^host: "10\.1\.0\.1"\n(.*\n)*client_advertise: "e\.shop\.example:4222"\n(.*\n)* {2}advertise: "e\.shop\.example:7222"\n/m);
+  });
+
+  it("binds the file's clients at every plane, and writes a context for each that leads to all planes", () => {
+    const description = described(`${two}  clients: [{ name: a-team, trustDomains: [a.example] }]\n`);
+    const layout = layOutMachines(description, "/opt/atoll");
+    const planes = layout.machines.flatMap(({ processes }) => processes).filter(({ program }) => program !== "proxy");
+    expect(planes.map(({ name }) => name)).toEqual(["global", "a-eu-plane", "b-eu-plane", "a-us-plane"]);
+    for (const { config } of planes) {
+      expect(readConfig(JSON.stringify(config["access"]), "access", accessField)).toEqual({
+        bindings: [{ role: "operator", subject: { spiffeId: "spiffe://shop.atoll/atoll/client/a-team" }, trustDomains: ["a.example"] }],
+      });
+    }
+    expect(machines().machines.flatMap(({ processes }) => processes).some(({ config }) => "access" in config)).toBe(false);
+    const files = bootstrapFiles(description, { home: "/opt/atoll", hasKeys: true, source: "" });
+    expect(JSON.parse(files.get("clients/a-team.json")?.text ?? "")).toEqual({ ...(JSON.parse(files.get("context.json")?.text ?? "") as object), admin: "../keys/clients/a-team.json" });
+    expect(files.get("README.md")?.text).toContain("`clients/a-team.json` with `keys/clients/a-team.json`");
   });
 
   it("writes instructions that name every token after the step that its maker needs, and the relationships before the proxies", () => {

@@ -1,4 +1,5 @@
 import type { FederationDescription } from "#federation/model/federation-description.ts";
+import { clientsFolder } from "../up/client-access.ts";
 import { planOf } from "../up/described-plan.ts";
 import { applyCommand, placeFiles, resourceText, serviceFiles } from "../up/resource-files.ts";
 import { composeText } from "./compose-file.ts";
@@ -39,7 +40,8 @@ export function bootstrapFiles(description: FederationDescription, options: Boot
   const add = (path: string, text: string, isProgram = false): void => void files.set(path, { text, isProgram });
   add("federation.yaml", options.source);
   add("README.md", instructions(layout, { places, services, hasKeys: options.hasKeys }));
-  add("context.json", contextText(layout));
+  add("context.json", contextText(layout, "admin-context.json"));
+  for (const { name } of description.clients) add(`${clientsFolder}/${name}.json`, contextText(layout, `../keys/clients/${name}.json`));
   for (const file of [...places, ...services]) add(`resources/${file.name}`, resourceText(file, `Applied by: ${applyCommand(file, `resources/${file.name}`, "atoll --context context.json")}`));
   if (options.withCompose === true) {
     add("compose.yaml", composeText(layout));
@@ -55,12 +57,12 @@ export function bootstrapFiles(description: FederationDescription, options: Boot
   return files;
 }
 
-/** What `atoll --context` reads: where the admin port of each plane is. */
-function contextText({ description, machines }: MachineLayout): string {
+/** What `atoll --context` reads: where the admin port of each plane is, and where, relative to it, who calls. */
+function contextText({ description, machines }: MachineLayout, admin: string): string {
   const planes = description.clusters.map(({ name }) => {
     const found = machines.flatMap(({ host, processes }) => processes.filter(({ config }) => config["cluster"] === name).map(({ config }) => hostPort(host.address, (config["listen"] as { readonly adminPort: number }).adminPort)));
     return [name, found[0] ?? ""] as const;
   });
   const signers = description.trustDomains.map(({ name, signer }) => [name, signer] as const);
-  return `${JSON.stringify({ admin: "admin-context.json", planes: Object.fromEntries(planes), signers: Object.fromEntries(signers) }, null, 2)}\n`;
+  return `${JSON.stringify({ admin, planes: Object.fromEntries(planes), signers: Object.fromEntries(signers) }, null, 2)}\n`;
 }

@@ -3,7 +3,8 @@ import { copyFileSync, chmodSync, existsSync, mkdirSync, readFileSync } from "no
 import { join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
-import type { MachineLayout } from "./machine-layout.ts";
+import { clientArguments } from "../up/client-access.ts";
+import { hostPort, type MachineLayout } from "./machine-layout.ts";
 
 /** What the global plane runs with: all but the root's key, which is for taking offline. */
 const globalKeys = ["federation.json", "federation-root.pem", "federation-authority.pem", "federation-authority.key", "federation-issuing.pem", "federation-issuing.key"] as const;
@@ -14,10 +15,11 @@ export function hasKeys(keysDir: string): boolean {
 }
 
 /**
- * Makes the federation's keys in `keysDir` (0600) unless they are there, and new certificates for its engines.
+ * Makes the federation's keys in `keysDir` (0600) unless they are there, and new certificates for its engines and clients.
  * @throws {ATOLL_USAGE} when the keys are those of another federation; {ATOLL_PROCESS_FAILED}
  */
-export async function makeKeys(context: CommandContext, keysDir: string, { description, placement }: MachineLayout): Promise<void> {
+export async function makeKeys(context: CommandContext, keysDir: string, layout: MachineLayout): Promise<void> {
+  const { description, placement } = layout;
   const isNew = !hasKeys(keysDir);
   if (!isNew) {
     const { federation } = JSON.parse(readFileSync(join(keysDir, "federation.json"), "utf8")) as { readonly federation?: unknown };
@@ -28,12 +30,21 @@ export async function makeKeys(context: CommandContext, keysDir: string, { descr
     const host = placement.hosts.find((candidate) => candidate.name === name);
     if (host !== undefined) args.push("--engine", `${region}/${name}:${[...new Set([host.address, host.listen])].join(",")}`);
   }
+  args.push(...clientArguments(description.clients, globalServer(layout)));
   await new Promise<void>((resolve, reject) => {
     execFile(context.node, args, { cwd: context.home, env: { ...context.env } }, (error, _stdout, stderr) => {
       if (error === null) resolve();
       else reject(new AtollError("ATOLL_PROCESS_FAILED", `the federation's keys could not be made: ${stderr.trim() || error.message}`));
     });
   });
+}
+
+/** `host:port` of the global plane's admin API. */
+function globalServer({ machines, placement }: MachineLayout): string {
+  const { host, processes } = machines.find((machine) => machine.host.name === placement.globalHost) ?? {};
+  const listen = processes?.find(({ program }) => program === "global")?.config["listen"] as { readonly apiPort: number } | undefined;
+  if (host === undefined || listen === undefined) throw new Error("the layout has no global plane");
+  return hostPort(host.address, listen.apiPort);
 }
 
 /** Puts into each machine's folder below `hostsDir` the keys that it needs, and no others. */

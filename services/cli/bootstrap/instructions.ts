@@ -27,6 +27,12 @@ export function instructions(layout: MachineLayout, files: { readonly places: re
     "Treat the file that this fetches as the key that it holds. `context.json` says where each plane's admin port is.",
     shell([`scp root@${global?.host.address ?? ""}:${globalState}/admin-context.json admin-context.json`, apply(files.places).replace(/^```sh\n|\n```$/g, "")]),
   );
+  if (description.clients.length > 0) {
+    step(
+      "Let the clients in",
+      `Each has a certificate of 30 days, which step 1's \`--init\` makes anew. What a client needs is its context and, beside that by the same path as here, its key: ${description.clients.map(({ name }) => `\`clients/${name}.json\` with \`keys/clients/${name}.json\``).join(", ")}. Nobody else may read the latter.`,
+    );
+  }
   stageStep(step, layout, "signers", "Signers", "The first plane of each trust domain makes its root and authority when it starts.", atoll);
   stageStep(step, layout, "planes", "The other clusters' planes", "Each enrols with the signer of its trust domain.", atoll);
   if (files.services.length > 0) step("What is served, and who may see it", apply(files.services));

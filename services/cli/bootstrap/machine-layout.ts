@@ -1,6 +1,7 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import { defaultAppPort, type EnginePlace, type FederationDescription, type HostDescription, type Placement } from "#federation/model/federation-description.ts";
 import { engineAddressesMax } from "#federation/runtime/engine-config.ts";
+import { accessOf } from "../up/client-access.ts";
 import type { PlaceAddresses } from "../up/resource-files.ts";
 import { planeName } from "../up/planned-process.ts";
 import { upstreamNameOf } from "../up/upstream-name.ts";
@@ -130,6 +131,7 @@ class MachineBuilder {
         listen: { address: host.listen, ...this.#ports(host, "global") },
         advertiseAddress: host.address,
         ...this.#engines(host),
+        ...accessOf(this.#description.trustDomain, this.#description.clients),
       },
       tokens: [],
     });
@@ -153,6 +155,7 @@ class MachineBuilder {
         listen,
         advertiseAddress: host.address,
         ...this.#engines(host),
+        ...accessOf(this.#description.trustDomain, this.#description.clients),
         globalJoinTokenFile: `${config}/tokens/${name}.join`,
         signer: isSigner ? { kind: "own", trustDomain } : { kind: "remote", tokenFile: `${config}/tokens/${name}.signer` },
       },

@@ -56,6 +56,14 @@ describe("a described federation, laid out", () => {
     expect(resources.find(({ kind, metadata }) => kind === "Service" && metadata.name === "order-db")?.spec).toMatchObject({ ports: [{ name: "tcp", port: 5432, protocol: "tcp" }] });
   });
 
+  it("binds the file's clients at every plane; another one needs planes that start anew", () => {
+    const withClients = (names: string): Topology => laidOut(`${two}  clients: [${names}]\n`);
+    const one = withClients("{ name: team, trustDomains: [shop.mesh] }");
+    const access = one.processes.flatMap(({ config }) => ("access" in config ? [config["access"]] : []));
+    expect(access).toEqual(Array.from({ length: 3 }, () => ({ bindings: [{ role: "operator", trustDomains: ["shop.mesh"], spiffeId: "spiffe://shop.atoll/atoll/client/team" }] })));
+    expect(compareProcesses(one, withClients("{ name: team, role: viewer }")).needsDown).toHaveLength(3);
+  });
+
   it("leads sidecars to an application that runs by itself, and starts none", () => {
     const { processes, instances } = laidOut(withBack);
     expect(instances.find(({ instance }) => instance.name === "us-back")?.appPort).toBe(9000);

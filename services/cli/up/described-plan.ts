@@ -24,6 +24,7 @@ export function planOf(description: FederationDescription, baseDir: string): Fed
     users: description.users.map(({ region, cluster, service, path, ratePerSecond }) => ({ region, cluster, ratePerSecond, target: { namespace: service.namespace, host: `${service.name}.${service.namespace}`, path } })),
     relationships: description.relationships,
     policies: description.policies,
+    ...(description.clients.length === 0 ? {} : { clients: description.clients }),
   };
 }
 

@@ -13,6 +13,8 @@ export interface FederationPlan {
   readonly users: readonly UsersPlan[];
   readonly relationships: readonly RelationshipPlan[];
   readonly policies: readonly PolicyPlan[];
+  /** Absent: nobody but the administrator. */
+  readonly clients?: readonly ClientPlan[];
 }
 
 export interface RegionPlan {
@@ -91,6 +93,14 @@ export interface RelationshipPlan {
   readonly caller: { readonly trustDomain: string; readonly principals: readonly string[] };
   readonly callee: { readonly trustDomain: string; readonly services: readonly string[] };
   readonly validDays: number;
+}
+
+/** Somebody whom the planes let in by a certificate of its own. */
+export interface ClientPlan {
+  readonly name: string;
+  readonly role: "viewer" | "operator" | "administrator";
+  readonly trustDomains?: readonly string[];
+  readonly namespaces?: readonly string[];
 }
 
 export interface PolicyPlan {

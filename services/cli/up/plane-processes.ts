@@ -1,3 +1,4 @@
+import { accessOf } from "./client-access.ts";
 import { localAddress, type Layout } from "./layout.ts";
 import { busSocketPath, planeName } from "./planned-process.ts";
 import type { ClusterPlan } from "./federation-plan.ts";
@@ -21,6 +22,7 @@ export function addGlobal(layout: Layout): void {
       advertiseAddress: localAddress,
       store: engines.store("global"),
       bus: engines.bus("global"),
+      ...accessOf(layout.plan.federation, layout.plan.clients ?? []),
     },
   });
 }
@@ -45,6 +47,7 @@ export function addPlane(layout: Layout, cluster: ClusterPlan): void {
       advertiseAddress: localAddress,
       store: engines.store(cluster.name),
       bus: engines.bus(cluster.name),
+      ...accessOf(layout.plan.federation, layout.plan.clients ?? []),
       globalJoinTokenFile: joinFile,
       signer: cluster.isSigner ? { kind: "own", trustDomain: cluster.trustDomain } : { kind: "remote", tokenFile: signerFile },
     },

@@ -1,15 +1,16 @@
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { parseClusterId } from "#federation/model/names.ts";
 import type { CommandContext } from "../context.ts";
-import { localDirectory, planeFileName, planeFileText } from "../plane-directory.ts";
+import { localDirectory, planeFileName, planeFileText, serverIn } from "../plane-directory.ts";
 import { Planes } from "../planes.ts";
 import type { Progress } from "../terminal.ts";
 import { appsAnswer } from "./app-answers.ts";
 import { applyResources, readResources } from "./apply.ts";
+import { clientArguments, clientsFolder } from "./client-access.ts";
 import { engineCertificates } from "./engine-plan.ts";
 import { writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import type { ProcessChange, ResourceChange } from "./plan-change.ts";
@@ -54,6 +55,8 @@ export class StartUp {
       if (planned.configFile !== undefined) writeSecretFile(planned.configFile, planned.configText ?? `${JSON.stringify(planned.config, null, 2)}\n`);
     }
     writeSecretFile(join(dataDir, planeFileName), planeFileText(topology));
+    rmSync(join(dataDir, clientsFolder), { recursive: true, force: true });
+    for (const { name } of topology.plan.clients ?? []) writeSecretFile(join(dataDir, clientsFolder, `${name}.json`), planeFileText(topology, `../global/clients/${name}.json`));
     await this.#makeKeys();
     await this.#endUnwanted();
     if (file.engines !== undefined) await this.#start("engines", "etcd and NATS");
@@ -77,21 +80,23 @@ export class StartUp {
     return waitingFor;
   }
 
-  /** The federation's keys, and those of engines that are new. */
+  /** The federation's keys, those of engines that are new, and certificates for clients: each start gives them 30 days anew. */
   async #makeKeys(): Promise<void> {
     const { context, file, topology, progress } = this.#parts;
     const isNew = !existsSync(join(context.dataDir, "global", "federation-root.pem"));
     const wanted = file.engines === undefined ? [] : engineCertificates(topology.plan);
     const engines = wanted.filter((engine) => !existsSync(join(context.dataDir, "global", "engines", `${engine.slice(0, engine.indexOf(":"))}.pem`)));
-    if (!isNew && engines.length === 0) return;
-    progress.step(isNew ? "making the federation's root" : "making certificates for new engines");
+    const clients = clientArguments(topology.plan.clients ?? [], serverIn(topology, "global"));
+    if (!isNew && engines.length === 0 && clients.length === 0) return;
+    progress.step(isNew ? "making the federation's root" : "making certificates for engines and clients");
     const { node, home, dataDir, env } = context;
     const args = [join(home, "services/global/main.ts"), "init", "--data", join(dataDir, "global"), ...(isNew ? ["--federation", topology.plan.federation] : [])];
     for (const engine of engines) args.push("--engine", engine);
+    args.push(...clients);
     await new Promise<void>((resolve, reject) => {
       execFile(node, args, { cwd: home, env: { ...env } }, (error, _stdout, stderr) => {
         if (error === null) resolve();
-        else reject(new AtollError("ATOLL_PROCESS_FAILED", `the federation's root could not be made: ${stderr.trim() || error.message}`));
+        else reject(new AtollError("ATOLL_PROCESS_FAILED", `the federation's keys could not be made: ${stderr.trim() || error.message}`));
       });
     });
   }

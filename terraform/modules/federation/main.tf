@@ -27,6 +27,7 @@ locals {
     relationships = var.federation.relationships == null ? null : [for relationship in var.federation.relationships : { for key, of in relationship : key => of if of != null }]
     policies      = var.federation.policies
     distances     = var.federation.distances
+    clients       = var.federation.clients == null ? null : [for client in var.federation.clients : { for key, of in client : key => of if of != null }]
     users         = var.federation.users == null ? null : [for users in var.federation.users : { for key, of in users : key => of if of != null }]
   } : word => value if value != null }
   file = yamlencode({ apiVersion = "atoll.dev/v1alpha1", kind = "Federation", metadata = { name = local.name }, spec = local.spec })

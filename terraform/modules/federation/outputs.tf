@@ -3,6 +3,11 @@ output "context" {
   value       = replace(atoll_local_unit.processes.instance, "/^.*$/", "${var.directory}/data/context.json")
 }
 
+output "client_contexts" {
+  description = "Paths of the context files of federation.clients, by their names. Known once the federation is up."
+  value       = { for client in coalesce(var.federation.clients, []) : client.name => replace(atoll_local_unit.processes.instance, "/^.*$/", "${var.directory}/data/clients/${client.name}.json") }
+}
+
 output "file" {
   description = "The federation's file, as `atoll up` reads it."
   value       = local.file

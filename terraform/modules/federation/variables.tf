@@ -49,6 +49,12 @@ variable "federation" {
     # Each { name, namespace, spec }, the spec as in docs/schemas/TrafficPolicy.json.
     policies  = optional(any)
     distances = optional(list(object({ between = list(string), oneWayMs = number })))
+    clients = optional(list(object({
+      name         = string
+      role         = optional(string)
+      trustDomains = optional(list(string))
+      namespaces   = optional(list(string))
+    })))
     users = optional(list(object({
       region        = string
       service       = string

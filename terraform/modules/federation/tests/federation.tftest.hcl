@@ -1,4 +1,4 @@
-# Run by `terraform test` in this folder. Nothing is started: the provider is a mock, and all runs are plans.
+# Run by `terraform test` in this folder. Nothing is started: the provider is a mock.
 
 mock_provider "atoll" {}
 
@@ -72,6 +72,24 @@ run "hands_over_tcp_services_instances_and_policies" {
       policies = [{ name = "hello", spec = { targetRef = { namespace = "default", name = "hello" }, timeouts = { requestMs = 2000 } } }]
     }
     error_message = "a word of the file was lost"
+  }
+}
+
+run "hands_over_clients_and_says_where_their_contexts_are" {
+  command = apply
+
+  variables {
+    federation = { name = "small", regions = [{ name = "here" }], clients = [{ name = "team", trustDomains = ["small.mesh"] }, { name = "dashboard", role = "viewer" }] }
+  }
+
+  assert {
+    condition     = yamldecode(output.file).spec.clients == [{ name = "team", trustDomains = ["small.mesh"] }, { name = "dashboard", role = "viewer" }]
+    error_message = "a client was lost, or said more than its user"
+  }
+
+  assert {
+    condition     = output.client_contexts == { team = "/var/tmp/atoll-test/data/clients/team.json", dashboard = "/var/tmp/atoll-test/data/clients/dashboard.json" }
+    error_message = "a client's context is elsewhere"
   }
 }
 
