@@ -85,6 +85,59 @@ export function describeJoinRecordsContract(name: string, open: () => Promise<St
       expect(await outcomesOf([join(0, document("d2"), "late", 50_000)])).toEqual([refused("expired")]);
     });
 
+    it("make a token for many by one read and one transaction, whatever tokens there are", async () => {
+      const calls: string[] = [];
+      const counting: Store = {
+        get: (key, inner) => (calls.push("get"), store.get(key, inner)),
+        list: (prefix, inner) => (calls.push("list"), store.list(prefix, inner)),
+        commit: (transaction, inner) => (calls.push(`commit of ${transaction.writes.length}`), store.commit(transaction, inner)),
+        watch: (prefix, inner) => store.watch(prefix, inner),
+        grantLease: (ttlMs, inner) => store.grantLease(ttlMs, inner),
+        [Symbol.asyncDispose]: async () => {},
+      };
+      const { provisioningTokens } = new Catalog({ store: counting, clock: systemClock, onFault: ({ error }) => { throw error; } });
+      const create = async (name: string, lifeMs: number, nowMs: number): Promise<readonly string[]> => {
+        calls.length = 0;
+        await provisioningTokens.create({ id: createProvisioningId(name), secret, purpose: { kind: "gateway" }, usesMax: 5, lifeMs, cidrs: [] }, nowMs, signal);
+        return [...calls];
+      };
+      // The first one looks for those that an earlier version has made.
+      expect(await create("first", 60_000, 1_000)).toEqual(["get", "list", "commit of 2"]);
+      for (let index = 0; index < 50; index++) expect(await create(`n${index}`, 30_000, 1_000 + index)).toEqual(["get", "commit of 2"]);
+      // Fifty are over: they go with the next one.
+      expect(await create("next", 60_000, 40_000)).toEqual(["get", "commit of 52"]);
+      expect((await replica(0).provisioningTokens.list(signal)).map((listed) => listed.id).toSorted()).toEqual(["first", "next"].map(createProvisioningId));
+      // A day later tokens of a replica of an earlier version are looked for again.
+      expect(await create("late", 60_000, 90_000_000)).toEqual(["get", "list", "commit of 4"]);
+    });
+
+    it("hold the bound on the number of tokens for many over replicas that make them at once, and take what is over for room", async () => {
+      const create = (name: string | number, nowMs: number, lifeMs = 60_000): Promise<unknown> =>
+        replica(Number(name)).provisioningTokens.create({ id: createProvisioningId(`n${name}`), secret, purpose: { kind: "gateway" }, usesMax: 5, lifeMs, cidrs: [] }, nowMs, signal);
+      for (let index = 0; index < provisioningLimits.tokensMax - 3; index++) await create(index, 1_000, index === 7 ? 10_000 : 60_000);
+      const racing = await Promise.allSettled(Array.from({ length: 10 }, async (_, index) => await create(1_000 + index, 2_000)));
+      expect(racing.filter(({ status }) => status === "fulfilled")).toHaveLength(3);
+      for (const outcome of racing) if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: "ATOLL_STORE_FULL" });
+      expect(await replica(1).provisioningTokens.list(signal)).toHaveLength(provisioningLimits.tokensMax);
+      await create(2_000, 11_000);
+      await expect(create(2_001, 11_000)).rejects.toMatchObject({ code: "ATOLL_STORE_FULL" });
+      await expect(create(2_000, 61_500)).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });
+      expect(await replica(0).provisioningTokens.list(signal)).toHaveLength(provisioningLimits.tokensMax);
+    });
+
+    it("count tokens anew whose list cannot be read, and those that were made before there was one", async () => {
+      const faults: string[] = [];
+      const catalog = new Catalog({ store, clock: systemClock, onFault: ({ key }) => void faults.push(key) });
+      const create = (name: string): Promise<unknown> => catalog.provisioningTokens.create({ id: createProvisioningId(name), secret, purpose: { kind: "gateway" }, usesMax: 5, lifeMs: 60_000, cidrs: [] }, 1_000, signal);
+      for (let index = 0; index < provisioningLimits.tokensMax - 1; index++) await create(`n${index}`);
+      const index = `${keys.provisioningIndex}all`;
+      await store.commit({ conditions: [], writes: [{ kind: "put", key: index, value: Buffer.from("{") }] }, signal);
+      await create("one");
+      expect(faults).toEqual([index]);
+      await store.commit({ conditions: [], writes: [{ kind: "delete", key: index }] }, signal);
+      await expect(create("two")).rejects.toMatchObject({ code: "ATOLL_STORE_FULL" });
+    });
+
     it("hold a token with all its uses, and every token that a plane may have, in one listing", async () => {
       const uses = Array.from({ length: provisioningLimits.usesMax }, (_, index) => ({ keySha256: sha(index), address: "f".repeat(64), atMs: Number.MAX_SAFE_INTEGER }));
       const record = await replica(0).provisioningTokens.create({ id: createProvisioningId("n0"), secret, purpose: { kind: "gateway" }, usesMax: provisioningLimits.usesMax, lifeMs: 60_000, cidrs: [] }, 1_000, signal);

@@ -13,6 +13,7 @@ export const keys = {
   positions: `${root}positions/`,
   joinTokens: `${root}join-tokens/`,
   provisioningTokens: `${root}provisioning-tokens/`,
+  provisioningIndex: `${root}provisioning-index/`,
   attestations: `${root}attestations/`,
   meta: `${root}meta/`,
   /** Held with a lease by the leader among the replicas of a plane; its create revision is the fence of the leader's writes. */

@@ -7,6 +7,7 @@ import type { CatalogAccess } from "./catalog-access.ts";
 import type { Stored } from "./collection.ts";
 import { refusedToken, type JoinRefusal } from "#federation/model/join-refusal.ts";
 import { keys } from "./keys.ts";
+import { ProvisioningIndex } from "./provisioning-index.ts";
 import { recordCodecs } from "./record-codecs.ts";
 import type { ProvisioningTokenRecord } from "./records.ts";
 import { StoreCollection } from "./store-collection.ts";
@@ -41,26 +42,36 @@ const triesMax = 128;
 
 /** The provisioning tokens of one plane: hashes at rest, a bounded number of uses each, one for each key. */
 export class ProvisioningTokens {
+  readonly #access: CatalogAccess;
   readonly #collection: StoreCollection<ProvisioningTokenRecord>;
+  readonly #index: ProvisioningIndex;
 
   constructor(access: CatalogAccess) {
+    this.#access = access;
+    this.#index = new ProvisioningIndex(access);
     this.#collection = new StoreCollection(access, keys.provisioningTokens, recordCodecs.provisioningToken);
   }
 
   /**
-   * Stores a token; expired ones are removed on the way.
+   * Stores a token; expired ones are removed on the way. One read and one transaction, whatever else there is.
    * @throws {ATOLL_REQUEST_INVALID} beyond a bound. @throws {ATOLL_STORE_FULL} beyond `provisioningLimits.tokensMax`.
+   * @throws {ATOLL_STORE_CONFLICT} when there is one of that id. @throws {ATOLL_JOIN_OVERLOADED} when too many are made at the same moment.
    */
   async create(request: ProvisioningTokenRequest, nowMs: number, signal: AbortSignal): Promise<ProvisioningTokenRecord> {
     checkRequest(request);
-    const { items } = await this.#collection.list(signal);
-    const expired = items.filter((item) => item.value.expiresAtMs <= nowMs);
-    for (const item of expired) await this.#collection.remove(item.id, {}, signal);
-    if (items.length - expired.length >= provisioningLimits.tokensMax) throw new AtollError("ATOLL_STORE_FULL", `${provisioningLimits.tokensMax} provisioning tokens have not expired yet`);
     const { id, secret, purpose, usesMax, lifeMs, cidrs } = request;
     const record: ProvisioningTokenRecord = { id, secretSha256: sha256(secret), purpose, usesMax, uses: [], cidrs: [...cidrs], createdAtMs: nowMs, expiresAtMs: nowMs + lifeMs, isRevoked: false };
-    await this.#collection.put(id, record, { ifRevision: 0 }, signal);
-    return record;
+    for (let tries = 1; ; tries++) {
+      const { op, removed } = await this.#index.adding(record, () => this.list(signal), nowMs, signal);
+      try {
+        await this.#access.commit([op, this.#collection.putOp(id, record, { ifRevision: 0 }), ...removed.map((over) => this.#collection.removeOp(over))], signal);
+        return record;
+      } catch (error) {
+        if (!isAtollError(error, "ATOLL_STORE_CONFLICT") || (await this.#collection.get(id, signal)) !== undefined) throw error;
+        signal.throwIfAborted();
+        if (tries >= triesMax) throw new AtollError("ATOLL_JOIN_OVERLOADED", "too many tokens are made at once; try again", { cause: error });
+      }
+    }
   }
 
   /** Every token that is kept, revoked ones until they expire. */

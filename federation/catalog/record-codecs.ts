@@ -5,7 +5,7 @@ import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
-import type { AppliedPosition, AttestationRecord, EpochRecord, JoinTokenRecord, ObjectRecord, ProvisioningTokenRecord } from "./records.ts";
+import type { AppliedPosition, AttestationRecord, EpochRecord, JoinTokenRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -42,6 +42,8 @@ const provisioningTokenSchema: z.ZodType<ProvisioningTokenRecord> = z.object({
   expiresAtMs: count,
   isRevoked: z.boolean(),
 });
+
+const provisioningIndexSchema: z.ZodType<ProvisioningIndexRecord> = z.object({ expiresAtMs: z.record(labelSchema, count), madeAtMs: count });
 
 const attestationSchema: z.ZodType<AttestationRecord> = z.object({
   documentSha256: sha256Schema,
@@ -85,6 +87,7 @@ export const recordCodecs = {
   endpoint: jsonCodec("an endpoint", endpointSchema),
   joinToken: jsonCodec("a join token", joinTokenSchema),
   provisioningToken: jsonCodec("a provisioning token", provisioningTokenSchema),
+  provisioningIndex: jsonCodec("the list of provisioning tokens", provisioningIndexSchema),
   attestation: jsonCodec("the use of an attested document", attestationSchema),
   position: jsonCodec("an applied position", positionSchema),
   epoch: jsonCodec("an epoch", epochSchema),

@@ -29,6 +29,14 @@ export interface ProvisioningTokenRecord {
   readonly isRevoked: boolean;
 }
 
+/** Which tokens for many a plane keeps, so that whoever makes one need not read them. */
+export interface ProvisioningIndexRecord {
+  /** Each token's end by its id, wall-clock ms. */
+  readonly expiresAtMs: Readonly<Record<string, number>>;
+  /** When it was last made of the tokens themselves, wall-clock ms. */
+  readonly madeAtMs: number;
+}
+
 /** An attested document that was used, and for which key. */
 export interface AttestationRecord {
   /** Of what was signed, lower-case hex. */
