@@ -16,6 +16,7 @@ import type { ClusterId, TrustDomainName } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { createSpiffeId } from "#federation/model/spiffe-id.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { createDnsLookup, type NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
@@ -58,13 +59,18 @@ interface Kept {
  */
 export class InProcessPlanes implements AsyncDisposable {
   readonly hub = new MemoryHub(systemClock);
+  readonly #lookup: NameLookup;
   readonly #directory = mkdtempSync(join(tmpdir(), "atoll-planes-"));
   readonly #kept = new Map<string, Kept>();
   readonly #running = new Set<RunningPlane>();
 
-  /** Makes the federation's keys. */
-  static async create(): Promise<InProcessPlanes> {
-    const planes = new InProcessPlanes();
+  private constructor(lookup: NameLookup) {
+    this.#lookup = lookup;
+  }
+
+  /** Makes the federation's keys. `lookup` is how planes look names up. */
+  static async create(lookup: NameLookup = createDnsLookup()): Promise<InProcessPlanes> {
+    const planes = new InProcessPlanes(lookup);
     const { dataDir } = await planes.#keep("global");
     initFederation(dataDir, federation, systemClock.nowMs());
     return planes;
@@ -84,7 +90,7 @@ export class InProcessPlanes implements AsyncDisposable {
       attestation: nobodyAttested,
       logLevel: "info",
     } as const;
-    const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, ...common };
+    const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
     return await this.#run("global", (term, signal) => leadFederation(options, term, signal), () => metrics.registry.metrics());
   }
 
@@ -127,7 +133,7 @@ export class InProcessPlanes implements AsyncDisposable {
       logLevel: "info",
     };
     const planeSvid = new WatchedValue(membership.svid);
-    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, ...common };
+    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
     return await this.#run(cluster, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics());
   }
 

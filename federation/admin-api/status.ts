@@ -45,6 +45,16 @@ export const relationshipRowSchema = z.object({
   validUntil: z.string(),
 });
 
+/** A DNS name that a plane, or the proxies of its cluster, dial, and what it stands for there. */
+export const nameRowSchema = z.object({
+  name: hostSchema,
+  use: z.string().describe("What is reached by it."),
+  addresses: z.array(z.string()).describe("Those of the last answer that had any."),
+  problem: z.string().optional().describe("Why the last look-up gave nothing; absent when it did."),
+});
+
+const names = z.array(nameRowSchema).optional().describe("Names that are dialled here; an older plane says nothing.");
+
 /** What the global plane knows of the whole federation. */
 export const federationStatusSchema = z.object({
   federation: trustDomainSchema,
@@ -54,6 +64,7 @@ export const federationStatusSchema = z.object({
   clusters: z.array(clusterRowSchema),
   services: z.array(serviceRowSchema),
   relationships: z.array(relationshipRowSchema),
+  names,
 });
 
 /** A proxy that is, or lately was, connected to its cluster's plane. */
@@ -89,6 +100,7 @@ export const clusterStatusSchema = z.object({
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),
   proxies: z.array(proxyRowSchema),
+  names,
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 

@@ -1,4 +1,5 @@
 import { listField, stringField, variantField, type Field } from "./config.ts";
+import { dialledNames, hostOfAddress, type DialledName } from "./dns/dialled-names.ts";
 
 /** Which store a plane runs on. */
 export type StoreConfig = { readonly kind: "sqlite" } | { readonly kind: "etcd"; readonly endpoints: readonly string[] };
@@ -20,3 +21,10 @@ export const busField: Field<BusConfig> = variantField("kind", {
   socket: { path: stringField() },
   nats: { servers: listField(tlsUrl, { min: 1, max: engineAddressesMax }) },
 });
+
+/** The names among the addresses of a plane's engines; `whose` says whose they are, in words. Pure. */
+export function engineNames({ store, bus }: { readonly store: StoreConfig; readonly bus: BusConfig }, whose: string): readonly DialledName[] {
+  const etcd = store.kind === "etcd" ? dialledNames(store.endpoints.map(hostOfAddress), `etcd ${whose}`) : [];
+  const nats = bus.kind === "nats" ? dialledNames(bus.servers.map(hostOfAddress), `NATS ${whose}`) : [];
+  return [...etcd, ...nats];
+}

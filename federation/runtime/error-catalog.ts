@@ -115,7 +115,7 @@ export const errorCatalog = {
   },
   ATOLL_NAME_UNRESOLVED: {
     meaning: "A DNS name under which something is to be reached does not resolve.",
-    action: "Check the name and the resolver of the host that says so. Addresses that it stood for last stay in use, and so do other gateways.",
+    action: "Check the name and the resolver of the host that says so; `atoll status` lists what each name stands for where it is dialled. Addresses that it stood for last stay in use, and so do other gateways.",
   },
   ATOLL_NOT_FOUND: {
     meaning: "There is no such resource or path.",

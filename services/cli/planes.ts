@@ -36,6 +36,12 @@ export class Planes implements Disposable {
     return this.#directory.clusters;
   }
 
+  /** `host:port` of every plane that this reaches, by its cluster's name or "global"; without what no context says yet. */
+  servers(): ReadonlyMap<string, string> {
+    const known = ["global", ...this.clusters].map((owner) => [owner, this.#directory.serverOf(owner) ?? (owner === "global" ? parseAdminContext(this.#directory.contextText()).server : "")] as const);
+    return new Map(known.filter(([, server]) => server !== ""));
+  }
+
   /** The global plane's client. @throws {ATOLL_FEDERATION_NOT_RUNNING} when the federation was never started. */
   global(): AdminClient {
     return this.#clients.of("global");

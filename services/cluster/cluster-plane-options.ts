@@ -5,6 +5,7 @@ import type { Bus } from "#federation/bus/bus.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import type { NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Store } from "#federation/store/store.ts";
@@ -30,6 +31,8 @@ export interface ClusterPlaneOptions {
   readonly access: PlaneAccess;
   readonly attestation: Attestation;
   readonly audit: AuditTrail;
+  /** How names are looked up. */
+  readonly lookup: NameLookup;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

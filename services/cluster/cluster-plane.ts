@@ -8,11 +8,14 @@ import { linkSubjects, runPublisher } from "#federation/replication/shell/run-pu
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { ensureEpoch, keepWitness } from "#federation/replication/shell/store-epoch.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
+import { nameRows, type DialledName } from "#federation/runtime/dns/dialled-names.ts";
+import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import { retried } from "#federation/runtime/retry.ts";
-import { until, WatchedValue } from "#federation/runtime/watched.ts";
+import { mapWatched, until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
+import { clusterNames } from "./cluster-names.ts";
 import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
 import type { ClusterSelf } from "./cluster-state.ts";
 import { ClusterStateSource, type OwnTrust } from "./cluster-state-source.ts";
@@ -33,7 +36,7 @@ import { admitsReceived } from "./trust/received-rules.ts";
  * for a while is waited for. Nothing is exported and nothing is served before everything stored has been read.
  */
 export async function runClusterPlane(options: ClusterPlaneOptions, term: LeaderTerm, signal: AbortSignal): Promise<void> {
-  const { config, membership, keySource, store, bus, clock, random, logger, metrics } = options;
+  const { config, membership, keySource, store, bus, lookup, clock, random, logger, metrics } = options;
   const { federation, cluster, region, trustDomain } = membership.facts;
   const self: ClusterSelf = { federation, cluster, region, trustDomain };
   const catalog = new Catalog({
@@ -73,6 +76,8 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     parseBundle,
     clock,
   });
+  const dialled = (): readonly DialledName[] => clusterNames({ config, self, globalAddresses: membership.facts.apiAddresses, clusters: source.state.current.clusters });
+  using resolver = new NameResolver({ lookup, clock, random, onChange: (name, { problem }) => logger.info(problem === undefined ? "A name resolves again." : "A name does not resolve.", { name, ...(problem === undefined ? {} : { reason: problem }) }) });
   const verifyChain = createChainVerifier({ federation, clock, authorityOf: (name) => authorityFor(name, options, replicated) });
   const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
   const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
@@ -97,6 +102,9 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     (inner) => source.follow(inner),
     async (inner) => {
       for await (const publication of own.publication.changes(inner)) withdrawn.set(keptIfEqual(withdrawn.current, withdrawnRelationships(publication)));
+    },
+    async (inner) => {
+      for await (const _ of mapWatched(source.state, ({ clusters }) => clusters).changes(inner)) resolver.follow(new Set(dialled().map(({ name }) => name)));
     },
     (inner) => keepWitness(epochOptions, epoch, inner),
     patiently(async (inner) => {
@@ -148,7 +156,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     async (inner) => {
       await loaded(inner);
       if (isNewStore) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serveCluster({ options, self, catalog, registry, source, own, verifyChain, statuses, epoch, replicated }, inner);
+      await serveCluster({ options, self, catalog, registry, source, own, verifyChain, statuses, epoch, replicated, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
   try {

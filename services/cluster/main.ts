@@ -11,6 +11,7 @@ import type { X509Svid } from "#federation/identity/svid.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
@@ -124,7 +125,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `${config.cluster}-${process.pid}`, clock, random, logger },
-          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinGuard, access, attestation, audit, clock, random, logger }, term, termSignal),
+          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger }, term, termSignal),
           inner,
         ),
     ],

@@ -6,6 +6,7 @@ import { parseChainPem } from "#federation/identity/pem.ts";
 import { acceptTrustDomain, createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import type { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
+import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
@@ -40,6 +41,7 @@ export interface Serving {
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
   readonly epoch: number;
   readonly replicated: ReplicatedView;
+  readonly names: () => readonly NameRow[];
 }
 
 /** Opens the three ports of the plane and keeps their certificates current. `source` must have loaded. */

@@ -13,6 +13,10 @@ import { createChainVerifier } from "#federation/replication/shell/chain-verifie
 import { ensureEpoch, keepWitness } from "#federation/replication/shell/store-epoch.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { dialledNames, nameRows, type NameRow } from "#federation/runtime/dns/dialled-names.ts";
+import type { NameLookup } from "#federation/runtime/dns/name-lookup.ts";
+import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
+import { engineNames } from "#federation/runtime/engine-config.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
@@ -46,6 +50,8 @@ export interface GlobalPlaneOptions {
   readonly access: PlaneAccess;
   readonly attestation: Attestation;
   readonly audit: AuditTrail;
+  /** How names are looked up. */
+  readonly lookup: NameLookup;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -60,6 +66,8 @@ interface Term {
   readonly links: ClusterLinks;
   readonly material: WatchedValue<TlsMaterial>;
   readonly signer: WatchedValue<ReturnType<FederationKeys["issueSigner"]>>;
+  /** The names that are dialled here, as they resolve now. */
+  readonly names: () => readonly NameRow[];
 }
 
 /**
@@ -77,9 +85,12 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
   const epochOptions = { catalog, witnessFile: join(config.dataDir, "witness.json"), clock, logger };
+  const dialled = [...engineNames(config, "of the global plane"), ...dialledNames([config.advertiseAddress], "the global plane")];
+  using resolver = new NameResolver({ lookup: options.lookup, clock, random });
+  resolver.follow(new Set(dialled.map(({ name }) => name)));
   let epoch = 0;
   await patiently(async (inner) => void (epoch = await ensureEpoch(epochOptions, inner)))(signal);
-  const parts = createTerm({ options, catalog, epoch, number: term.number, follow: patiently });
+  const parts = createTerm({ options, catalog, epoch, number: term.number, follow: patiently, names: () => nameRows(dialled, resolver.names.current) });
   const { state, links, material } = parts;
   metrics.reports = {
     statuses: links.statuses,
@@ -105,8 +116,8 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
   }
 }
 
-function createTerm(parts: Pick<Term, "options" | "catalog" | "epoch"> & { readonly number: number; readonly follow: (task: Task) => Task }): Term {
-  const { options, catalog, epoch, number, follow } = parts;
+function createTerm(parts: Pick<Term, "options" | "catalog" | "epoch" | "names"> & { readonly number: number; readonly follow: (task: Task) => Task }): Term {
+  const { options, catalog, epoch, number, follow, names } = parts;
   const { config, keys, bus, clock, random, logger } = options;
   const material = new WatchedValue(createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]));
   const signer = new WatchedValue(keys.issueSigner(clock.nowMs()));
@@ -137,7 +148,7 @@ function createTerm(parts: Pick<Term, "options" | "catalog" | "epoch"> & { reado
     random,
     logger,
   });
-  return { options, catalog, epoch, state, links, material, signer };
+  return { options, catalog, epoch, state, links, material, signer, names };
 }
 
 /** Applies approvals and bundles as clusters bring them, and looks again whenever what they speak of changes. */
@@ -223,7 +234,7 @@ async function renewKeys({ options, material, signer, state }: Term, signal: Abo
   }
 }
 
-function statusOf({ options, epoch, state, links }: Term): FederationStatus {
+function statusOf({ options, epoch, state, links, names }: Term): FederationStatus {
   const { keys, clock } = options;
   return federationStatus(
     {
@@ -235,6 +246,7 @@ function statusOf({ options, epoch, state, links }: Term): FederationStatus {
       isActive: state.isActive,
       exports: state.exports,
       links: linkStates(links, clock),
+      names: names(),
     },
     clock.nowMs(),
   );

@@ -8,6 +8,7 @@ import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
+import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
@@ -96,7 +97,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `global-${process.pid}`, clock, random: systemRandom, logger },
-          (term, termSignal) => leadFederation({ config, keys, store, bus, metrics, joinGuard, access, attestation, audit, clock, random: systemRandom, logger }, term, termSignal),
+          (term, termSignal) => leadFederation({ config, keys, store, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger }, term, termSignal),
           inner,
         ),
       async (inner) => {

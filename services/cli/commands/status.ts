@@ -1,4 +1,5 @@
 import { overloadsByService, overloadWords } from "#federation/model/overload.ts";
+import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { ClusterRow, ClusterStatus, FederationStatus, ProxyRow, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
@@ -8,6 +9,7 @@ import { renderTable, type Column } from "../table.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
 import { summary } from "./lifecycle.ts";
+import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
 import { tryAsk, withFederation, type Asked, type OpenFederation } from "./federation.ts";
 
 interface Report {
@@ -17,6 +19,8 @@ interface Report {
   readonly processes: readonly ProcessView[];
   readonly federation?: FederationStatus;
   readonly clusters: Readonly<Record<string, ClusterStatus>>;
+  /** Names that gateways, planes and engines are dialled by, as those who dial them see them. */
+  readonly names: readonly SeenName[];
   /** What is not as it should be, in words; empty when all is well. */
   readonly problems: readonly string[];
 }
@@ -47,12 +51,16 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...planes.clusters.map(async (name) => [name, await tryAsk(async () => (await planes.cluster(name).call(clusterRoutes.status, {}, signal)).body)] as const),
   ]);
   const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
+  const servers = await tryAsk(async () => planes.servers());
+  const here = servers.kind === "answer" ? await namesDialledHere(servers.value, createDnsLookup(), signal) : [];
+  const names = [...namesSeen(global.kind === "answer" ? global.value : undefined, known), ...here];
   const problems = [
     ...(topology === undefined ? [] : processProblems(dataDir, supervisor !== undefined, processes, topology.processes.length)),
     ...planeProblems("the global plane", global),
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
     ...(global.kind === "answer" ? federationProblems(global.value) : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
+    ...nameProblems(names),
   ];
   return {
     name: topology === undefined ? planes.federation : context.name,
@@ -61,6 +69,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     processes,
     ...(global.kind === "answer" ? { federation: global.value } : {}),
     clusters: Object.fromEntries(known),
+    names,
     problems,
   };
 }
@@ -136,6 +145,7 @@ function printReport(context: CommandContext, report: Report): void {
     section(renderTable(serviceColumns, report.federation.services, terminal.width));
     if (report.federation.relationships.length > 0) section(renderTable(relationshipColumns, report.federation.relationships, terminal.width));
   }
+  if (report.names.length > 0) section(renderTable(nameColumns, report.names, terminal.width));
   if (report.problems.length > 0) section(report.problems.map((problem) => `${terminal.paint.bad("wrong")}  ${problem}`));
 }
 

@@ -14,6 +14,7 @@ import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
@@ -49,6 +50,8 @@ export interface ClusterOperationsOptions {
   readonly epoch: number;
   readonly replicated: ReplicatedView;
   readonly joinAddress: string;
+  /** The names that are dialled in this cluster, as they resolve now. */
+  readonly names: () => readonly NameRow[];
 }
 
 /** Between two states of a followed status. */
@@ -121,6 +124,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       signer: options.signer === undefined ? "remote" : "own",
       proxies: discovery.proxies,
       overloads: parts.registry.overloads,
+      names: parts.names(),
     },
     clock.nowMs(),
   );

@@ -4,6 +4,7 @@ import { serviceHost, serviceSni, type ServiceRef } from "#federation/model/serv
 import type { CallerRule, EndpointView, GatewayAddress, GatewayRoute, InboundPort, Place, ServiceView } from "#federation/model/snapshot.ts";
 import { defaultTrafficPolicy, fillTrafficPolicy, type TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
 import type { ClusterState, EndpointState } from "../cluster-state.ts";
+import { gatewaysForRegion } from "../gateways-for-region.ts";
 import { endpointsOf, identitiesOf, namespaceOf, refOf } from "../exports/derive-exports.ts";
 
 /** The services that workloads of this cluster may call, with every place that serves them. Pure. */
@@ -79,12 +80,9 @@ function byCluster(state: ClusterState): (a: Place, b: Place) => number {
   return (a, b) => (rank(a) < rank(b) ? -1 : 1);
 }
 
-/** The addresses meant for callers of our region; where none names it, those that name no region. */
+/** The addresses meant for callers of our region. */
 function gatewaysFor(state: ClusterState, imported: ServiceImport): readonly GatewayAddress[] {
-  const listings = imported.spec.gateways;
-  const named = listings.filter((listing) => listing.regions?.includes(state.self.region) === true);
-  const chosen = named.length > 0 ? named : listings.filter((listing) => listing.regions === undefined);
-  return chosen.map(({ address, port }) => ({ address, port }));
+  return gatewaysForRegion(imported.spec.gateways, state.self.region).map(({ address, port }) => ({ address, port }));
 }
 
 function endpointView(state: ClusterState, { record, attached }: EndpointState): EndpointView {

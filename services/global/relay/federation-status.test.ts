@@ -40,6 +40,7 @@ const view: FederationView = {
     ["a", { heardAgeMs: 10.5, sentSeq: 5, acknowledgedSeq: 4, lagMs: 20.7 }],
     ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0 }],
   ]),
+  names: [],
 };
 
 it("shows who is heard, who is behind, and who never was heard of", () => {

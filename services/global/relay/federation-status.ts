@@ -1,5 +1,6 @@
 import type { FederationStatus, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
 import type { Cluster, ExportedService, Relationship } from "#federation/model/resource.ts";
+import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 
 /** What is known of the link to one cluster. */
@@ -21,6 +22,7 @@ export interface FederationView {
   readonly isActive: (relationship: Relationship) => boolean;
   readonly exports: readonly ExportedService[];
   readonly links: ReadonlyMap<string, LinkState>;
+  readonly names: readonly NameRow[];
 }
 
 /** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
@@ -36,6 +38,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     clusters: view.clusters.map((cluster) => clusterRow(cluster, view)),
     services: serviceRows(view.exports, nowMs),
     relationships: view.relationships.map((relationship) => relationshipRow(relationship, view.isActive(relationship), nowMs)),
+    names: view.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
   };
 }
 
