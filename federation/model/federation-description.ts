@@ -119,9 +119,17 @@ export interface Placement {
   readonly globalHost: string;
   /** The host of each cluster's plane and gateway. */
   readonly clusterHosts: ReadonlyMap<ClusterId, string>;
+  /** Whose documents planes believe, by name. */
+  readonly joinSources: Readonly<Record<string, JoinSourceDescription>>;
   /** An etcd and a nats-server in every region that has a cluster, or several of each on as many hosts of it. */
   readonly engines: readonly EnginePlace[];
 }
+
+/** A cloud that signs documents for its machines, as planes are configured to believe it. */
+export type JoinSourceDescription =
+  | { readonly kind: "aws"; readonly certificatesFile: string; readonly firstUseSeconds?: number }
+  | { readonly kind: "google"; readonly audience: string; readonly keysFile: string; readonly maxAgeSeconds?: number }
+  | { readonly kind: "azure"; readonly certificatesFile: string; readonly signerName?: string };
 
 export interface HostDescription {
   readonly name: string;
@@ -131,6 +139,8 @@ export interface HostDescription {
   readonly listen: string;
   readonly region: RegionId;
   readonly portOffset: number;
+  /** By which document what stands here joins; absent: by tokens. */
+  readonly join?: { readonly source: string; readonly facts: Readonly<Record<string, string>> };
   /** "" for the file system's own root. */
   readonly root: string;
 }

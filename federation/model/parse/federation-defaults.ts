@@ -168,7 +168,7 @@ function trustDomainOfService(document: FederationDocument, service: FederationD
 function placementOf(document: FederationDocument, clusters: readonly { readonly name: ClusterId; readonly region: RegionId }[]): Placement | undefined {
   const { spec } = document;
   if (spec.hosts === undefined) return undefined;
-  const hosts = spec.hosts.map((host): HostDescription => ({ name: host.name, address: host.address, listen: host.listen ?? host.address, region: regionOfHost(spec, host) ?? ("" as RegionId), portOffset: host.portOffset ?? 0, root: host.root === "/" ? "" : (host.root ?? "") }));
+  const hosts = spec.hosts.map((host): HostDescription => ({ name: host.name, address: host.address, listen: host.listen ?? host.address, region: regionOfHost(spec, host) ?? ("" as RegionId), portOffset: host.portOffset ?? 0, ...(host.join === undefined ? {} : { join: host.join }), root: host.root === "/" ? "" : (host.root ?? "") }));
   const clusterHosts = clusterHostsOf(document);
   const offsetOf = (name: string): number => hosts.find((host) => host.name === name)?.portOffset ?? 0;
   const regions = spec.regions.flatMap(({ name }) => {
@@ -184,7 +184,7 @@ function placementOf(document: FederationDocument, clusters: readonly { readonly
     });
   });
   const [firstCluster] = clusters;
-  return { hosts, globalHost: spec.global?.host ?? (firstCluster === undefined ? "" : (clusterHosts.get(firstCluster.name) ?? "")), clusterHosts, engines };
+  return { hosts, globalHost: spec.global?.host ?? (firstCluster === undefined ? "" : (clusterHosts.get(firstCluster.name) ?? "")), clusterHosts, joinSources: spec.attestation?.sources ?? {}, engines };
 }
 
 /** One-way delays between regions that say where they lie. Pure. */

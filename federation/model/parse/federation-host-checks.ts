@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { attestedFacts } from "../attestation.ts";
 import { defaultAppPort } from "../federation-description.ts";
 import { clusterHostsOf, clustersOf, regionOfHost, serviceClusters } from "./federation-defaults.ts";
 import { expectKnown, regionNames, type Report, type Segments } from "./federation-report.ts";
@@ -8,6 +9,29 @@ import type { FederationDocument } from "./federation-schema.ts";
 export function checkHosts(document: FederationDocument, report: Report): void {
   checkAppPorts(document, report);
   checkPlaces(document, report);
+  checkJoins(document, report);
+}
+
+/** A host is told from all others by what its document says, and from all other customers of its cloud. */
+function checkJoins({ spec }: FederationDocument, report: Report): void {
+  const sources = spec.attestation?.sources ?? {};
+  const hosts = spec.hosts ?? [];
+  for (const [index, { join }] of hosts.entries()) {
+    if (join === undefined) continue;
+    const at: Segments = ["hosts", index, "join"];
+    expectKnown([...at, "source"], "source", join.source, Object.keys(sources), report);
+    const kind = sources[join.source]?.kind;
+    if (kind === undefined) continue;
+    const { all, anchors }: { readonly all: readonly string[]; readonly anchors: readonly string[] } = attestedFacts[kind];
+    for (const name of Object.keys(join.facts)) if (!all.includes(name)) report([...at, "facts", name], `the fact ${name}`, `one that a document of ${kind} has: ${all.join(", ")}`);
+    if (!anchors.some((name) => Object.hasOwn(join.facts, name))) report([...at, "facts"], "facts of every customer's machines", `${anchors.join(" or ")} among them`);
+    const other = hosts.find((host, which) => which !== index && host.join?.source === join.source && isWithin(join.facts, host.join.facts));
+    if (other !== undefined) report([...at, "facts"], `what the document of ${other.name} says, too`, "facts that tell this machine from it");
+  }
+}
+
+function isWithin(facts: Readonly<Record<string, string>>, others: Readonly<Record<string, string>>): boolean {
+  return Object.entries(facts).every(([name, value]) => others[name] === value);
 }
 
 function checkPlaces(document: FederationDocument, report: Report): void {

@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { apiVersion } from "../resource.ts";
+import { hostJoinSchema, joinSourceSchema } from "./join-source-schema.ts";
 import { clusterIdSchema, distinctList, hostSchema, ipAddressSchema, labelSchema, namespacedNameSchema, portSchema, principalSchema, regionIdSchema, trustDomainSchema } from "./name-schemas.ts";
 import { trafficPolicySpecSchema } from "./policy-schemas.ts";
 
 /** Bounds of one file: far above what anybody writes by hand. */
-const listMax = { regions: 64, hosts: 1_000, clusters: 256, services: 1_000, instances: 1_000, trustDomains: 256, entries: 256, clients: 256, tcpUpstreams: 64 } as const;
+const listMax = { regions: 64, hosts: 1_000, clusters: 256, services: 1_000, instances: 1_000, trustDomains: 256, entries: 256, clients: 256, sources: 32, tcpUpstreams: 64 } as const;
 const wordMax = 4_096;
 /** More members than that make etcd slower and hardly safer. @see https://etcd.io/docs/v3.4/faq/ */
 const membersMax = 7;
@@ -25,6 +26,7 @@ const machineSchema = z.strictObject({
   listen: z.exactOptional(ipAddressSchema).describe("The literal address that its programs listen on; address unless given, and needed where that is a name or another's."),
   region: z.exactOptional(regionIdSchema).describe("Needed where there are several regions."),
   portOffset: z.exactOptional(z.int().min(0).max(40_000)).describe("Added to every default port on this host, where several hosts share one network. 0 unless given."),
+  join: z.exactOptional(hostJoinSchema).describe("What joins here does so by what the machine's cloud signs, without any token. One process at each plane."),
   root: z.exactOptional(absolutePathSchema).describe("Directory under which etc/atoll and var/lib/atoll are, where several hosts share one file system. / unless given."),
 });
 
@@ -137,6 +139,9 @@ export const federationSchema = z.strictObject({
       .exactOptional(z.strictObject({ kind: z.enum(["embedded", "etcd-nats"]), places: z.exactOptional(distinctList(enginePlaceSchema, listMax.regions, (place) => place.region)) }))
       .describe("SQLite and a hub in one process, or etcd and nats-server in every region. For one machine embedded unless given; many machines have etcd-nats."),
     global: z.exactOptional(z.strictObject({ host: labelSchema })).describe("Where the global plane stands; on the host of the first cluster unless given."),
+    attestation: z
+      .exactOptional(z.strictObject({ sources: z.record(labelSchema, joinSourceSchema).refine((sources) => Object.keys(sources).length <= listMax.sources, `at most ${listMax.sources} sources`) }))
+      .describe("Whose documents about hosts the planes of atoll bootstrap believe; keys and certificates are files on the planes' machines."),
     hosts: z.exactOptional(z.array(machineSchema).min(1).max(listMax.hosts)).describe("The machines of atoll bootstrap."),
   }),
 });

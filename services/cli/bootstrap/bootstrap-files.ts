@@ -1,7 +1,9 @@
 import type { FederationDescription } from "#federation/model/federation-description.ts";
 import { clientsFolder } from "../up/client-access.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
 import { planOf } from "../up/described-plan.ts";
 import { applyCommand, placeFiles, resourceText, serviceFiles } from "../up/resource-files.ts";
+import { withAttestedJoins } from "./attested-joins.ts";
 import { composeText } from "./compose-file.ts";
 import { composeScript } from "./compose-script.ts";
 import { engineFiles } from "./engine-files.ts";
@@ -21,6 +23,8 @@ export interface BootstrapOptions {
   readonly home: string;
   /** The federation's keys are there. */
   readonly hasKeys: boolean;
+  /** SHA-256 of its root certificate, lower-case hex, where that is there. */
+  readonly rootSha256?: string;
   /** The file itself, to be kept beside what was made of it. */
   readonly source: string;
   /** A compose file too, that runs all machines as containers of one engine. */
@@ -32,7 +36,7 @@ export interface BootstrapOptions {
  * @throws {ATOLL_USAGE} when the description names no hosts or cannot be laid out on them, or in containers.
  */
 export function bootstrapFiles(description: FederationDescription, options: BootstrapOptions): ReadonlyMap<string, BootstrapFile> {
-  const layout = layOutMachines(description, options.home);
+  const layout = withAttestedJoins(layOutMachines(description, options.home), options.rootSha256);
   const plan = planOf(description, "/");
   const places = placeFiles(plan, layout.addresses);
   const services = serviceFiles(plan);
@@ -44,6 +48,8 @@ export function bootstrapFiles(description: FederationDescription, options: Boot
   for (const { name } of description.clients) add(`${clientsFolder}/${name}.json`, contextText(layout, `../keys/clients/${name}.json`));
   for (const file of [...places, ...services]) add(`resources/${file.name}`, resourceText(file, `Applied by: ${applyCommand(file, `resources/${file.name}`, "atoll --context context.json")}`));
   if (options.withCompose === true) {
+    const attested = layout.machines.find(({ host }) => host.join !== undefined);
+    if (attested !== undefined) throw new AtollError("ATOLL_USAGE", `containers of one engine have no cloud that would vouch for them, and host ${attested.host.name} joins by one: leave --compose out, or its join`);
     add("compose.yaml", composeText(layout));
     add("compose.sh", composeScript(layout, { places, services }), true);
   }

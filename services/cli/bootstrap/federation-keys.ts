@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from "node:crypto";
 import { execFile } from "node:child_process";
 import { copyFileSync, chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,6 +13,12 @@ const globalKeys = ["federation.json", "federation-root.pem", "federation-author
 /** Whether `keysDir` holds a federation's keys. */
 export function hasKeys(keysDir: string): boolean {
   return existsSync(join(keysDir, "federation.json"));
+}
+
+/** What pins the federation's root, as bootstrap files take it; nothing while there is none. */
+export function rootOf(keysDir: string): { readonly rootSha256?: string } {
+  const path = join(keysDir, "federation-root.pem");
+  return existsSync(path) ? { rootSha256: createHash("sha256").update(new X509Certificate(readFileSync(path)).raw).digest("hex") } : {};
 }
 
 /**

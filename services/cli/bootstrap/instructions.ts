@@ -20,6 +20,7 @@ export function instructions(layout: MachineLayout, files: { readonly places: re
       ? "`keys/` holds the federation's keys. Take `keys/federation-root.key` offline; running needs it never."
       : "There are no keys here yet: run `npx atoll bootstrap federation.yaml --out . --init` first. It makes them in `keys/`, and certificates for the engines.",
     `On every machine: Atoll in \`${global?.paths.home ?? "/opt/atoll"}\` (clone, \`npm ci\`)${placement.engines.length === 0 ? "" : ", and where engines stand a current etcd and nats-server 2.12.6 or newer"}. Then copy each machine's folder and run its script. It starts the engines${placement.engines.length === 0 ? "" : " first, then the global plane"}, and says of the rest which token it waits for.`,
+    ...sourceFiles(machines),
     shell(["umask 077", ...machines.map(({ host }) => send(host, "."))]),
   );
   step(
@@ -63,7 +64,8 @@ ${sections.join("\n\n")}
 function stageStep(step: (title: string, ...text: readonly string[]) => void, { machines }: MachineLayout, stage: MachineStage, title: string, about: string, atoll: string): void {
   const concerned = machines.filter(({ processes }) => processes.some((process) => process.stage === stage));
   if (concerned.length === 0) return;
-  const commands = concerned.flatMap(({ host, processes }) => [
+  const needsToken = ({ processes }: Machine): boolean => processes.some((process) => process.stage === stage && process.tokens.length > 0);
+  const commands = concerned.filter(needsToken).flatMap(({ host, processes }) => [
     `mkdir -p hosts/${host.name}/tokens`,
     ...processes
       .filter((process) => process.stage === stage)
@@ -71,7 +73,20 @@ function stageStep(step: (title: string, ...text: readonly string[]) => void, { 
     `${send(host, "tokens")} && rm -r hosts/${host.name}/tokens`,
   ]);
   const units = concerned.flatMap(({ host, processes }) => processes.filter((process) => process.stage === stage).map((process) => `\`${unitOf(process)}\` on ${host.name}`));
-  step(title, `${about} This starts ${units.join(", ")}.`, shell(commands));
+  const byThemselves = concerned.filter(({ host }) => host.join !== undefined).map(({ host }) => host.name);
+  const attested = byThemselves.length === 0 ? [] : [`What stands on ${byThemselves.join(", ")} was started by step 1 and goes on trying: it joins by what its cloud signs, as soon as the steps before this one are done.`];
+  step(title, `${about} This starts ${units.join(", ")}.`, ...attested, ...(commands.length === 0 ? [] : [shell(commands)]));
+}
+
+/** Which files of clouds have to lie where, so that planes can verify what machines show. */
+function sourceFiles(machines: readonly Machine[]): readonly string[] {
+  const files = machines.flatMap(({ host, processes }) =>
+    processes.flatMap(({ config }) => {
+      const { sources = {} } = (config["attestation"] ?? {}) as { readonly sources?: Readonly<Record<string, { readonly keysFile?: string; readonly certificatesFile?: string }>> };
+      return Object.values(sources).map(({ keysFile, certificatesFile }) => `\`${keysFile ?? certificatesFile ?? ""}\` on ${host.name}`);
+    }),
+  );
+  return files.length === 0 ? [] : [`Planes verify what clouds sign by keys and certificates in files that you put there, readable for the user atoll (docs/joining.md says where they come from): ${[...new Set(files)].join(", ")}.`];
 }
 
 /** Brings what lies in a machine's folder there, and has its script take it in. */

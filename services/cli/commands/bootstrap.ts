@@ -4,7 +4,7 @@ import type { CommandContext } from "../context.ts";
 import { readFederation } from "../described-federation.ts";
 import { printData } from "../output.ts";
 import { bootstrapFiles } from "../bootstrap/bootstrap-files.ts";
-import { dealKeys, hasKeys, makeKeys } from "../bootstrap/federation-keys.ts";
+import { dealKeys, hasKeys, makeKeys, rootOf } from "../bootstrap/federation-keys.ts";
 import { layOutMachines } from "../bootstrap/machine-layout.ts";
 
 /** What `atoll bootstrap` may be told. */
@@ -26,7 +26,7 @@ export async function runBootstrap(context: CommandContext, file: string, option
   const keysDir = join(out, "keys");
   const layout = layOutMachines(description, options.home);
   if (options.init) await makeKeys(context, keysDir, layout);
-  const files = bootstrapFiles(description, { home: options.home, hasKeys: hasKeys(keysDir), source, withCompose: options.compose });
+  const files = bootstrapFiles(description, { home: options.home, hasKeys: hasKeys(keysDir), ...rootOf(keysDir), source, withCompose: options.compose });
   rmSync(join(out, "resources"), { recursive: true, force: true });
   for (const { host } of layout.machines) for (const folder of ["config", "systemd"]) rmSync(join(out, "hosts", host.name, folder), { recursive: true, force: true });
   for (const [path, { text, isProgram }] of files) {
