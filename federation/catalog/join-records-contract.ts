@@ -85,8 +85,8 @@ export function describeJoinRecordsContract(name: string, open: () => Promise<St
       expect(await outcomesOf([join(0, document("d2"), "late", 50_000)])).toEqual([refused("expired")]);
     });
 
-    it("make a token for many by one read and one transaction, whatever tokens there are", async () => {
-      const calls: string[] = [];
+    /** A catalog that notes what it asks of the store. */
+    const noting = (calls: string[]): Catalog => {
       const counting: Store = {
         get: (key, inner) => (calls.push("get"), store.get(key, inner)),
         list: (prefix, inner) => (calls.push("list"), store.list(prefix, inner)),
@@ -95,7 +95,27 @@ export function describeJoinRecordsContract(name: string, open: () => Promise<St
         grantLease: (ttlMs, inner) => store.grantLease(ttlMs, inner),
         [Symbol.asyncDispose]: async () => {},
       };
-      const { provisioningTokens } = new Catalog({ store: counting, clock: systemClock, onFault: ({ error }) => { throw error; } });
+      return new Catalog({ store: counting, clock: systemClock, onFault: ({ error }) => { throw error; } });
+    };
+
+    it("make a token for one without reading those that wait, but once in a minute", async () => {
+      const calls: string[] = [];
+      const { joinTokens } = noting(calls);
+      const create = async (name: string, nowMs: number): Promise<readonly string[]> => {
+        calls.length = 0;
+        await joinTokens.create({ id: name, secret, purpose: { kind: "gateway" }, lifeMs: 30_000 }, nowMs, signal);
+        return [...calls];
+      };
+      expect(await create("first", 1_000_000)).toEqual(["list", "commit of 1"]);
+      for (let index = 0; index < 50; index++) expect(await create(`n${index}`, 1_000_000 + index)).toEqual(["commit of 1"]);
+      // All of them are over, and go one by one.
+      expect((await create("next", 1_060_000)).filter((call) => call === "commit of 1")).toHaveLength(52);
+      expect((await store.list(keys.joinTokens, signal)).entries.map(({ key }) => key)).toEqual([`${keys.joinTokens}next`]);
+    });
+
+    it("make a token for many by one read and one transaction, whatever tokens there are", async () => {
+      const calls: string[] = [];
+      const { provisioningTokens } = noting(calls);
       const create = async (name: string, lifeMs: number, nowMs: number): Promise<readonly string[]> => {
         calls.length = 0;
         await provisioningTokens.create({ id: createProvisioningId(name), secret, purpose: { kind: "gateway" }, usesMax: 5, lifeMs, cidrs: [] }, nowMs, signal);

@@ -14,6 +14,9 @@ export const joinTokenLifeMsMax = 600_000;
 /** Most tokens that are neither used nor expired at one time. */
 export const joinTokensMax = 10_000;
 
+/** Between two sweeps of what has expired, when there is room. */
+const sweepMs = 60_000;
+
 /** A new token: its id and the secret that is kept nowhere. */
 export interface JoinTokenRequest {
   /** RFC 1123 label, unique; shown in lists. */
@@ -28,6 +31,9 @@ export interface JoinTokenRequest {
 export class JoinTokens {
   readonly #access: CatalogAccess;
   readonly #collection: StoreCollection<JoinTokenRecord>;
+  /** At most so many wait: those that the last sweep left, and those made since. Undefined before the first one. Only the leader writes, so that nobody else makes any. */
+  #waiting: number | undefined;
+  #sweptAtMs = 0;
 
   constructor(access: CatalogAccess) {
     this.#access = access;
@@ -35,7 +41,7 @@ export class JoinTokens {
   }
 
   /**
-   * Stores a token; expired ones are removed on the way.
+   * Stores a token; expired ones are removed on the way, now and then.
    * @throws {ATOLL_STORE_FULL} beyond `joinTokensMax`. @throws {ATOLL_REQUEST_INVALID} on a longer life or a shorter secret than allowed.
    */
   async create(request: JoinTokenRequest, nowMs: number, signal: AbortSignal): Promise<JoinTokenRecord> {
@@ -43,10 +49,7 @@ export class JoinTokens {
       throw new AtollError("ATOLL_REQUEST_INVALID", `a join token lives at most ${joinTokenLifeMsMax / 60_000} minutes`);
     }
     if (request.secret.length < 32) throw new AtollError("ATOLL_REQUEST_INVALID", "the secret of a join token has at least 32 bytes");
-    const { items } = await this.#collection.list(signal);
-    const expired = items.filter((item) => item.value.expiresAtMs <= nowMs);
-    for (const item of expired) await this.#collection.remove(item.id, {}, signal);
-    if (items.length - expired.length >= joinTokensMax) throw new AtollError("ATOLL_STORE_FULL", `${joinTokensMax} join tokens are waiting to be used`);
+    await this.#makeRoom(nowMs, signal);
     const record: JoinTokenRecord = {
       id: request.id,
       secretSha256: sha256(request.secret),
@@ -55,7 +58,19 @@ export class JoinTokens {
       expiresAtMs: nowMs + request.lifeMs,
     };
     await this.#collection.put(record.id, record, { ifRevision: 0 }, signal);
+    this.#waiting = (this.#waiting ?? 0) + 1;
     return record;
+  }
+
+  async #makeRoom(nowMs: number, signal: AbortSignal): Promise<void> {
+    const isFull = this.#waiting === undefined || this.#waiting >= joinTokensMax;
+    if (!isFull && Math.abs(nowMs - this.#sweptAtMs) < sweepMs) return;
+    const { items } = await this.#collection.list(signal);
+    const expired = items.filter((item) => item.value.expiresAtMs <= nowMs);
+    for (const item of expired) await this.#collection.remove(item.id, {}, signal);
+    this.#waiting = items.length - expired.length;
+    this.#sweptAtMs = nowMs;
+    if (this.#waiting >= joinTokensMax) throw new AtollError("ATOLL_STORE_FULL", `${joinTokensMax} join tokens are waiting to be used`);
   }
 
   /**
