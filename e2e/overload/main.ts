@@ -11,6 +11,7 @@ import { ThreeHops } from "./three-hops.ts";
 import { TwoSidecars } from "./two-sidecars.ts";
 
 const pins = findPins(process.env);
+const threeHopsOnly: readonly Part[] = ["hops", "amplification"];
 /** Of the knee, where something happens to a path that is well. */
 const steadyRatio = 0.7;
 /** Of the knee's goodput, for a second at twice the knee to be called normal: its share in the long run, less what one second varies by. */
@@ -30,11 +31,12 @@ async function main(signal: AbortSignal): Promise<void> {
   onProgress(`${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, load average before ${machine.loadBefore.toFixed(1)}`);
   if (!machine.pinned) onProgress("Not pinned: one core only, or no taskset. The figures say little.");
   if (parsed.quick) onProgress("Quick mode: the figures show that the measure works, no more.");
-  const two = parsed.parts.some((part) => part !== "amplification") ? await orUndefined(signal, () => measureTwoSidecars(parsed.parts, context)) : undefined;
-  const three = parsed.parts.some((part) => part === "recover" || part === "amplification") ? await orUndefined(signal, () => measureThreeHops(parsed.parts, context)) : undefined;
+  const two = parsed.parts.some((part) => !threeHopsOnly.includes(part)) ? await orUndefined(signal, () => measureTwoSidecars(parsed.parts, context)) : undefined;
+  const three = parsed.parts.some((part) => part === "recover" || threeHopsOnly.includes(part)) ? await orUndefined(signal, () => measureThreeHops(parsed.parts, context)) : undefined;
   const line: OverloadLine = {
     app: two?.app ?? null,
     cpu: two?.cpu ?? null,
+    hops: three?.hops ?? null,
     recoverMs: two?.recoverMs === undefined || three?.recoverMs === undefined ? null : { stall5s: two.recoverMs.stall5s, ...three.recoverMs, coldStart2x: two.recoverMs.coldStart2x },
     amplification3Hops: three?.amplification ?? null,
     handshakesAt2x: two?.handshakesAt2x ?? null,
@@ -102,6 +104,7 @@ async function recoverTwoSidecars(sidecars: TwoSidecars, overload: OverloadResul
 
 interface ThreeHopsResult {
   readonly amplification?: number;
+  readonly hops?: NonNullable<OverloadLine["hops"]>;
   readonly recoverMs?: { readonly burner10s: number; readonly restartAll: number };
   readonly placesLowered?: number;
 }
@@ -113,16 +116,17 @@ async function measureThreeHops(parts: readonly Part[], context: MeasureContext)
     onProgress("everything fails at the third hop");
     result = { amplification: await measureAmplification(hops, context) };
   }
-  return parts.includes("recover") ? { ...result, ...(await recoverThreeHops(hops, context)) } : result;
+  if (!parts.includes("hops") && !parts.includes("recover")) return result;
+  await hops.moveLastAway();
+  onProgress("three hops through two regions, all on all processors");
+  const { kneeRps, goodput } = await measureOverload(hops.path(context.settings), { multiples: parts.includes("hops") ? [1, 1.5, 2, 3] : [1] }, context);
+  if (parts.includes("hops")) result = { ...result, hops: { kneeRps, goodput } };
+  return parts.includes("recover") ? { ...result, ...(await recoverThreeHops(hops, kneeRps, context)) } : result;
 }
 
-async function recoverThreeHops(hops: ThreeHops, context: MeasureContext): Promise<Required<Omit<ThreeHopsResult, "amplification">>> {
+async function recoverThreeHops(hops: ThreeHops, kneeRps: number, context: MeasureContext): Promise<Pick<ThreeHopsResult, "recoverMs" | "placesLowered">> {
   const { settings } = context;
-  await hops.moveLastAway();
   const path = hops.path(settings);
-  onProgress("three hops through two regions");
-  const kneeRps = await path.findKnee();
-  onProgress(`  the knee is at ${kneeRps.toFixed(0)} requests per second`);
   const requestsPerSecond = steadyRatio * kneeRps;
   onProgress("the host stands still, then is short of processors");
   let placesLowered = await countLoweredByStalls(hops, requestsPerSecond, context);

@@ -5,6 +5,7 @@ export type GoodputRatios = Readonly<Record<string, number>>;
 export interface OverloadLine {
   readonly app: { readonly kneeRps: number; readonly goodput: GoodputRatios; readonly p99AdmittedRatio2x: number } | null;
   readonly cpu: { readonly kneeRps: number; readonly goodput: GoodputRatios } | null;
+  readonly hops: { readonly kneeRps: number; readonly goodput: GoodputRatios } | null;
   readonly recoverMs: { readonly stall5s: number; readonly burner10s: number; readonly restartAll: number; readonly coldStart2x: number } | null;
   readonly amplification3Hops: number | null;
   readonly handshakesAt2x: number | null;

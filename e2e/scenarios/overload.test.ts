@@ -14,6 +14,7 @@ const ratios = (...multiples: readonly string[]): z.ZodType => z.strictObject(Ob
 const lineSchema = z.strictObject({
   app: z.strictObject({ kneeRps: z.number().positive(), goodput: ratios("1.5", "2", "3", "10"), p99AdmittedRatio2x: z.number() }),
   cpu: z.strictObject({ kneeRps: z.number().positive(), goodput: ratios("1.5", "2", "3") }),
+  hops: z.strictObject({ kneeRps: z.number().positive(), goodput: ratios("1.5", "2", "3") }),
   recoverMs: z.strictObject({ stall5s: z.number(), burner10s: z.number(), restartAll: z.number(), coldStart2x: z.number() }),
   amplification3Hops: z.number(),
   handshakesAt2x: z.number(),

@@ -21,16 +21,21 @@ class StillSidecars implements Connector {
     for (const socket of sockets) socket.resume();
   }
 
-  connect: Connector["connect"] = (target, handler) =>
-    this.#played.connect(target, {
+  connect: Connector["connect"] = (target, handler) => {
+    let isMute = false;
+    return this.#played.connect(target, {
       readBuffer: handler.readBuffer,
-      onBytes: (length, buffer) => handler.onBytes(length, buffer),
+      onBytes: (length, buffer) => {
+        if (!isMute) handler.onBytes(length, buffer);
+      },
       nextBuffer: () => handler.nextBuffer(),
       onReady: () => {
-        if (!this.#still.has(target.port)) handler.onReady();
+        isMute = this.#still.has(target.port);
+        if (!isMute) handler.onReady();
       },
       onProven: () => handler.onProven(),
     });
+  };
 }
 
 /** An application that answers when it is told to. */
@@ -143,6 +148,33 @@ describe("a sidecar that says nothing", () => {
     expect(answers.map(({ status }) => status)).toEqual(clients.map(() => 503));
     expect(stateOf(proxy, localAt(callee.port))).toMatchObject({ lowered: false, verdict: "suspect", reason: "its latest requests failed" });
     for (const client of clients) client[Symbol.dispose]();
+  });
+});
+
+describe("a sidecar that answers no handshake", () => {
+  test("holds up one request, and those that come after it go elsewhere until it does", async () => {
+    await using app = await patientOrigin();
+    await using still = await TestCallee.open(app.port);
+    await using sound = await TestCallee.open(app.port);
+    const connector = new StillSidecars();
+    connector.stop(still);
+    await using proxy = await TestProxy.open([localAt(still.port), remoteAt("there", sound.port)], { connector });
+    const [first, second] = await Promise.all([1, 2].map(() => RawClient.connect(proxy.server.port))) as [RawClient, RawClient];
+    first.write(requestFor("GET", "/now"));
+    await eventually(() => still.sockets.length === 1);
+    await pass(proxy, 3_000);
+    expect((await first.response()).status).toBe(200);
+    for (let count = 0; count < 20; count++) {
+      second.write(requestFor("GET", "/now"));
+      expect((await second.response()).status).toBe(200);
+    }
+    connector.resume(still);
+    await pass(proxy, 3_000);
+    await eventually(() => still.inbound.hop.sessions > 0);
+    second.write(requestFor("GET", "/now"));
+    expect((await second.response()).status).toBe(200);
+    expect(proxy.logLines.at(-1)).toContain(`127.0.0.1:${still.port}`);
+    for (const client of [first, second]) client[Symbol.dispose]();
   });
 });
 

@@ -244,6 +244,8 @@ export class MeshPool implements UpstreamPool, SessionOwner {
     const at = this.#sessions.indexOf(session);
     if (at !== -1) this.#sessions.splice(at, 1);
     if (!session.ready) this.#ended();
+    // A handshake that nobody answers is silence, too; before those who wait are told, so that they go elsewhere.
+    if (timedOut && !this.#sessions.some((other) => other.isSound)) this.#setSilent(true);
     if (!session.proven) {
       this.#spreadAtMs = this.nowMs() + this.#spreadPauseMs;
       // Whoever waits with nothing open waited for this one; where something is, it is served by that.
