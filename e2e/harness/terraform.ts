@@ -5,9 +5,14 @@ import { delimiter, join } from "node:path";
 
 const home = join(import.meta.dirname, "..", "..");
 
-/** The terraform on PATH, or undefined (said on standard error) where there is none; under CI=true that is a failure. */
+/** The terraform on PATH, or undefined where there is none. */
+export function terraformOnPath(): string | undefined {
+  return (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, "terraform")).find(isExecutable);
+}
+
+/** The same for tests: that there is none is said on standard error, and a failure under CI=true. */
 export function findTerraform(): string | undefined {
-  const found = (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, "terraform")).find(isExecutable);
+  const found = terraformOnPath();
   if (found !== undefined) return found;
   const said = "terraform is not on PATH: the provider's acceptance tests are left out";
   if (process.env["CI"] === "true") throw new Error(said);
@@ -29,6 +34,14 @@ export interface TerraformResult {
   readonly out: string;
   /** What it complained of: each summary with its detail, and where. */
   readonly diagnostics: readonly { readonly severity: string; readonly summary: string; readonly detail: string; readonly where: string }[];
+}
+
+/** What a plan would do, without what stays as it is. */
+export interface PlannedChanges {
+  /** Addresses with their actions. */
+  readonly resources: readonly string[];
+  /** Names of outputs that would become something else, as far as that is known. */
+  readonly outputs: readonly string[];
 }
 
 /** A directory with a configuration and a state, and the real terraform run in it. */
@@ -85,17 +98,35 @@ export class TerraformRun implements Disposable {
     return await this.mustRun("apply", "-auto-approve", "-input=false", "-no-color");
   }
 
-  /** What a plan would change: addresses with their actions, without those that stay. */
+  /** What a plan would change of the resources. */
   async plannedChanges(): Promise<readonly string[]> {
-    await this.mustRun("plan", "-input=false", "-no-color", "-out=plan.bin");
-    const { out } = await this.mustRun("show", "-json", "plan.bin");
-    const plan = JSON.parse(out) as { readonly resource_changes?: readonly { readonly address: string; readonly change: { readonly actions: readonly string[] } }[] };
-    return (plan.resource_changes ?? []).flatMap(({ address, change }) => (change.actions.join() === "no-op" || change.actions.join() === "read" ? [] : [`${address}: ${change.actions.join("+")}`]));
+    return (await this.plan({})).resources;
+  }
+
+  /** What a plan would change in the configuration below `folder`; `options` are further words for it. */
+  async plan({ folder = ".", options = [] }: { readonly folder?: string; readonly options?: readonly string[] }): Promise<PlannedChanges> {
+    const at = `-chdir=${folder}`;
+    await this.mustRun(at, "plan", "-input=false", "-no-color", "-out=plan.bin", ...options);
+    const plan = JSON.parse((await this.mustRun(at, "show", "-json", "plan.bin")).out) as PlanText;
+    const stays = ({ actions }: Change): boolean => actions.join() === "no-op" || actions.join() === "read";
+    return {
+      resources: (plan.resource_changes ?? []).flatMap(({ address, change }) => (stays(change) ? [] : [`${address}: ${change.actions.join("+")}`])),
+      outputs: Object.entries(plan.output_changes ?? {}).flatMap(([name, change]) => (stays(change) ? [] : [name])),
+    };
   }
 
   [Symbol.dispose](): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+interface Change {
+  readonly actions: readonly string[];
+}
+
+interface PlanText {
+  readonly resource_changes?: readonly { readonly address: string; readonly change: Change }[];
+  readonly output_changes?: Readonly<Record<string, Change>>;
 }
 
 interface JsonLine {

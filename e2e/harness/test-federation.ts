@@ -22,8 +22,8 @@ import type { ProcessView } from "#services/cli/up/process-spec.ts";
 import { endFederation } from "#services/cli/up/running.ts";
 import { usersName, type PlannedProcess } from "#services/cli/up/planned-process.ts";
 import { compileCache } from "./compile-cache.ts";
-import { eventually } from "./eventually.ts";
 import { call } from "./http-call.ts";
+import { usersSettled } from "./users-settled.ts";
 
 /** The installation under test. */
 export const home = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
@@ -31,8 +31,6 @@ export const home = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/
 const never = new AbortController().signal;
 const readyWithinMs = 60_000;
 const commandWithinMs = 180_000;
-/** What `up` gives users: how long one waits for an answer. */
-const userDeadlineMs = 8_000;
 const loopback = "127.0.0.1";
 const anyPorts = { outbound: 0, inbound: 0, gateway: 0, admin: 0, metrics: 0 };
 
@@ -191,19 +189,7 @@ export class TestFederation implements AsyncDisposable {
    * answer: then nothing that was sent while the federation started can fail later and be taken for the test's doing.
    */
   async usersSettled(regions: readonly string[], withinMs = 90_000): Promise<void> {
-    let goodSinceMs = systemClock.nowMs();
-    await eventually(
-      `the users of ${regions.join(" and ")} are served`,
-      async () => {
-        for (const region of regions) {
-          const { windows } = await this.users(region);
-          const lastFailure = windows.findLast(({ failed }) => failed > 0);
-          goodSinceMs = Math.max(goodSinceMs, (lastFailure?.startMs ?? 0) + 100);
-        }
-        return systemClock.nowMs() - goodSinceMs > userDeadlineMs + 500;
-      },
-      withinMs,
-    );
+    await usersSettled(await Promise.all(regions.map((region) => this.users(region))), withinMs);
   }
 
   /** A join token for a workload of `cluster`. */

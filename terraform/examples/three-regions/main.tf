@@ -42,7 +42,7 @@ module "federation" {
       { name = "storefront", namespace = "web", directory = "${path.module}/app", command = ["node", "shop.mjs", "{port}"], readiness = { path = "/" } },
       { name = "stock", namespace = "web", clusters = ["us-east", "ap-south"], directory = "${path.module}/app", command = ["node", "shop.mjs", "{port}"], readiness = { path = "/" } },
     ]
-    users = [for name in keys(local.regions) : { region = name, service = "web/storefront", ratePerSecond = 5 }]
+    users = [for name in keys(local.regions) : { region = name, service = "web/storefront", path = "/stock", ratePerSecond = 5 }]
   }
 }
 

@@ -4,19 +4,21 @@
 
 here() { atoll --name "$FEDERATION_NAME" --data "$DIRECTORY/data" "$@"; }
 is_well() { here check >/dev/null; }
+is_supervised() {
+  report=$(here --output json status 2>/dev/null) || [ -n "$report" ] || return 1
+  printf '%s' "$report" | grep -q '"supervised": *true'
+}
 # The supervisor starts again what has ended by itself; what somebody has ended, or ended with it, is for `atoll up` to start.
 is_complete() {
-  report=$(here --output json status 2>/dev/null) || [ -n "$report" ] || return 1
-  printf '%s' "$report" | grep -q '"supervised": *true' || return 1
-  ! printf '%s' "$report" | grep -q '"state": *"\(killed\|stopped\)"'
+  is_supervised && ! printf '%s' "$report" | grep -q '"state": *"\(killed\|stopped\)"'
 }
 
 case $1 in
   start)
     mkdir -p "$DIRECTORY"
     printf '%s' "$FEDERATION" >"$DIRECTORY/federation.yaml"
-    # Processes whose supervisor is gone are nobody's: they end first.
-    if [ -d "$DIRECTORY/data" ] && ! is_complete; then here down >/dev/null; fi
+    # Processes whose supervisor is gone are nobody's: they end first. Where it lives, what was killed starts beside those that go on serving.
+    if [ -d "$DIRECTORY/data" ] && ! is_supervised; then here down >/dev/null; fi
     here up "$DIRECTORY/federation.yaml" >/dev/null
     eventually is_well
     ;;
