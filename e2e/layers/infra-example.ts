@@ -27,5 +27,5 @@ function filesOf(path: string): ReadonlyMap<string, BootstrapFile> {
   const text = readFileSync(path, "utf8");
   const outcome = parseFederation(text, path);
   if (outcome.kind === "faults") throw new Error(formatFileFaults(outcome.faults));
-  return bootstrapFiles(outcome.value, { home: "/opt/atoll", hasKeys: false, source: text, withCompose: path.startsWith(composeDirectory) });
+  return bootstrapFiles(outcome.value, { home: "/opt/atoll", hasKeys: false, source: text, ...(path.startsWith(composeDirectory) ? { compose: { baseDir: composeDirectory } } : {}) });
 }

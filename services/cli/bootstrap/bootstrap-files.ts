@@ -27,8 +27,8 @@ export interface BootstrapOptions {
   readonly rootSha256?: string;
   /** The file itself, to be kept beside what was made of it. */
   readonly source: string;
-  /** A compose file too, that runs all machines as containers of one engine. */
-  readonly withCompose?: boolean;
+  /** A compose file too, that runs all machines as containers of one engine; directories of applications are relative to this one. */
+  readonly compose?: { readonly baseDir: string };
 }
 
 /**
@@ -47,11 +47,12 @@ export function bootstrapFiles(description: FederationDescription, options: Boot
   add("context.json", contextText(layout, "admin-context.json"));
   for (const { name } of description.clients) add(`${clientsFolder}/${name}.json`, contextText(layout, `../keys/clients/${name}.json`));
   for (const file of [...places, ...services]) add(`resources/${file.name}`, resourceText(file, `Applied by: ${applyCommand(file, `resources/${file.name}`, "atoll --context context.json")}`));
-  if (options.withCompose === true) {
+  if (options.compose !== undefined) {
     const attested = layout.machines.find(({ host }) => host.join !== undefined);
     if (attested !== undefined) throw new AtollError("ATOLL_USAGE", `containers of one engine have no cloud that would vouch for them, and host ${attested.host.name} joins by one: leave --compose out, or its join`);
-    add("compose.yaml", composeText(layout));
-    add("compose.sh", composeScript(layout, { places, services }), true);
+    const source = { layout, plan, baseDir: options.compose.baseDir };
+    add("compose.yaml", composeText(source));
+    add("compose.sh", composeScript(source, { places, services }), true);
   }
   for (const machine of layout.machines) {
     const folder = `hosts/${machine.host.name}`;

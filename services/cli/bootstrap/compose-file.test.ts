@@ -1,7 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
-import { composeText } from "./compose-file.ts";
+import { planOf } from "../up/described-plan.ts";
+import { composeText, type ComposeSource } from "./compose-file.ts";
+import { composeParts } from "./compose-parts.ts";
+import { composeScript } from "./compose-script.ts";
 import { layOutMachines } from "./machine-layout.ts";
 
 interface Service {
@@ -16,10 +20,14 @@ interface Service {
 const hosts = "{ name: e, address: 10.1.0.10, region: eu }, { name: u, address: 10.2.0.10, region: us }";
 const spec = (some = hosts): string => `  regions: [{ name: eu }, { name: us }]\n  hosts: [${some}]\n  services: [{ name: hello, clusters: [us] }]\n`;
 
-function composed(text = spec()): { readonly networks: object; readonly volumes: object; readonly services: Readonly<Record<string, Service>> } {
+function sourceOf(text: string): ComposeSource {
   const outcome = parseFederation(`apiVersion: atoll.dev/v1alpha1\nkind: Federation\nmetadata: { name: shop }\nspec:\n${text}`, "f.yaml");
   if (outcome.kind === "faults") throw new Error(JSON.stringify(outcome.faults));
-  return parse(composeText(layOutMachines(outcome.value, "/opt/atoll"))) as ReturnType<typeof composed>;
+  return { layout: layOutMachines(outcome.value, "/opt/atoll"), plan: planOf(outcome.value, "/"), baseDir: "/srv/shop" };
+}
+
+function composed(text = spec()): { readonly networks: object; readonly volumes: object; readonly services: Readonly<Record<string, Service>> } {
+  return parse(composeText(sourceOf(text))) as ReturnType<typeof composed>;
 }
 
 describe("a federation in containers of one engine", () => {
@@ -45,10 +53,45 @@ describe("a federation in containers of one engine", () => {
     const { services, volumes } = composed();
     const mounted = Object.values(services).flatMap((service) => service.volumes ?? []).map((one) => one.split(":")[0] ?? "").filter((name) => !name.startsWith("."));
     expect([...new Set(mounted)].sort()).toEqual(Object.keys(volumes).sort());
-    const script = services["files"]?.entrypoint?.[2] ?? "";
-    expect(script.match(/\/keys\//g)).toHaveLength(1);
-    expect(script).toContain("cp /hosts/e/keys/* /machines/e/global/");
+    expect(services["files"]?.environment).toEqual({ MACHINES: "e u" });
     expect(services["files"]).toMatchObject({ network_mode: "none", cap_drop: ["ALL"], profiles: ["files"] });
+  });
+
+  it("has an application beside its sidecar where the file has a command, told what `atoll up` tells it, in which compose replaces nothing", () => {
+    const { services } = composed(spec().replace("clusters: [us] }", 'clusters: [us], appPort: 8081, directory: apps, command: [node, "a$b.mjs", "{port}"], env: { WHO: "$me" } }'));
+    expect(services["u.us-hello-app"]).toMatchObject({
+      image: "${APP_IMAGE:-atoll:0.1.0}",
+      entrypoint: ["node", "a$$b.mjs", "8081"],
+      network_mode: "service:u",
+      read_only: true,
+      environment: { PORT: "8081", ATOLL_OUTBOUND: "http://127.0.0.1:15001", ATOLL_REGION: "us", ATOLL_CLUSTER: "us", WHO: "$$me" },
+      volumes: [{ type: "bind", source: "/srv/shop/apps", target: "/app", read_only: true }],
+    });
+  });
+
+  it("makes another container of a program whose configuration has become another, and of no other", () => {
+    const labels = (text: string): readonly (readonly [string, unknown])[] => Object.entries(composed(text).services).map(([name, { labels: its }]) => [name, its] as const);
+    const before = labels(spec());
+    const changed = labels(spec().replace("clusters: [us] }", "clusters: [us], readiness: { path: /ready } }")).filter(([, its], index) => JSON.stringify(its) !== JSON.stringify(before[index]?.[1]));
+    expect(changed.map(([name]) => name)).toEqual(["u.us-hello-proxy"]);
+  });
+
+  it("is made of parts that come and go by themselves: the global plane with what it stands on, and the regions", () => {
+    const parts = composeParts(sourceOf(spec()));
+    expect(parts).toEqual([
+      { name: "@global", machines: ["e"], services: ["e", "e.etcd", "e.nats", "e.global"], volumes: ["e.etc", "e.etcd", "e.global"] },
+      { name: "eu", machines: ["e"], services: ["e.eu-plane", "e.eu-gateway"], volumes: ["e.eu-plane", "e.eu-gateway"] },
+      { name: "us", machines: ["u"], services: ["u", "u.etcd", "u.nats", "u.us-plane", "u.us-gateway", "u.us-hello-proxy"], volumes: ["u.etc", "u.etcd", "u.us-plane", "u.us-gateway", "u.us-hello-proxy"] },
+    ]);
+    const { services, volumes } = composed();
+    expect(parts.flatMap((part) => part.services).sort()).toEqual(Object.keys(services).filter((name) => name !== "files").sort());
+    expect(parts.flatMap((part) => part.volumes).sort()).toEqual(Object.keys(volumes).sort());
+  });
+
+  it("has a script that names a part which is not there", () => {
+    const script = composeScript(sourceOf(spec()), { places: [], services: [] });
+    expect(spawnSync("sh", ["-c", script, "compose.sh", "up", "mars"], { encoding: "utf8" })).toMatchObject({ status: 2, stderr: "there is no part mars; there are @global, eu, us\n" });
+    expect(spawnSync("sh", ["-c", script, "compose.sh", "run"], { encoding: "utf8" })).toMatchObject({ status: 2, stderr: "there are up, down and status, not run\n" });
   });
 
   it("is refused with the reason where networks cannot have the addresses of the file", () => {

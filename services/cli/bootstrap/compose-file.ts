@@ -1,29 +1,46 @@
+import { createHash } from "node:crypto";
 import { stringify } from "yaml";
+import type { FederationPlan } from "../up/federation-plan.ts";
+import { composeApps, type ComposeApp } from "./compose-apps.ts";
 import { composeNetworks } from "./compose-networks.ts";
-import { engineArguments } from "./engine-files.ts";
+import { engineArguments, engineFiles } from "./engine-files.ts";
 import type { Machine, MachineLayout, MachineProcess } from "./machine-layout.ts";
 
 /** Numbers of the image's user; the engines run as it too. */
 const user = "10001:10001";
 const atollImage = "${ATOLL_IMAGE:-atoll:0.1.0}";
+const appImage = "${APP_IMAGE:-atoll:0.1.0}";
 const etcdImage = "${ETCD_IMAGE:-quay.io/coreos/etcd:v3.5.21}";
 const natsImage = "${NATS_IMAGE:-nats:2.12}";
 /** Above `drainMs`, so that an orderly end is not cut short. */
-const stopGrace = "40s";
+export const stopGraceSeconds = 40;
 /** Nothing else of the machine can be written to. */
 const writable = ["/var/cache/atoll:uid=10001,mode=0700", "/tmp:mode=1777"];
 
 /** A root that nothing can write to, as little as the kernel lets a process have, and no way to more. */
 const hardened = { read_only: true, cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] } as const;
 
+/** What names a machine. */
+interface OfMachine {
+  readonly host: { readonly name: string };
+}
+
 /** The service that is a machine, whose network its programs share as the containers of a pod do. */
-export function machineService({ host }: Pick<Machine, "host">): string {
+export function machineService({ host }: OfMachine): string {
   return host.name;
 }
 
 /** The service of one program on a machine. Names of hosts hold no dot, so none is meant twice. */
-export function programService({ host }: Pick<Machine, "host">, program: string): string {
+export function programService({ host }: OfMachine, program: string): string {
   return `${host.name}.${program}`;
+}
+
+/** What is made into a compose file. */
+export interface ComposeSource {
+  readonly layout: MachineLayout;
+  readonly plan: FederationPlan;
+  /** Directories of the file's commands are relative to it. */
+  readonly baseDir: string;
 }
 
 /**
@@ -32,9 +49,10 @@ export function programService({ host }: Pick<Machine, "host">, program: string)
  * @throws {ATOLL_USAGE} when the addresses of the machines are not ones that such networks can have.
  * @see https://github.com/compose-spec/compose-spec/blob/main/spec.md
  */
-export function composeText(layout: MachineLayout): string {
+export function composeText(source: ComposeSource): string {
+  const { layout } = source;
   const networks = composeNetworks(layout);
-  const services = Object.fromEntries([["files", filesService(layout)], ...layout.machines.flatMap((machine) => machineServices(machine, layout, networks.map(({ region }) => region)))]);
+  const services = Object.fromEntries([["files", filesService(layout)], ...layout.machines.flatMap((machine) => machineServices(machine, source, networks.map(({ region }) => region)))]);
   const volumes = Object.fromEntries(layout.machines.flatMap((machine) => volumesOf(machine).map((name) => [name, {}])));
   const file = {
     networks: Object.fromEntries(networks.map(({ region, subnet, visitors }) => [region, { driver: "bridge", internal: true, ipam: { config: [{ subnet, ip_range: visitors }] } }])),
@@ -44,7 +62,7 @@ export function composeText(layout: MachineLayout): string {
   return `# The federation ${layout.description.trustDomain} in containers of one engine; compose.sh brings it up.\n${stringify(file, { lineWidth: 0, aliasDuplicateObjects: false })}`;
 }
 
-function machineServices(machine: Machine, layout: MachineLayout, regions: readonly string[]): readonly (readonly [string, object])[] {
+function machineServices(machine: Machine, { layout, plan, baseDir }: ComposeSource, regions: readonly string[]): readonly (readonly [string, object])[] {
   const { host, engines, processes } = machine;
   const attachments = Object.fromEntries(regions.map((region) => [region, region === host.region ? { ipv4_address: host.address } : {}]));
   const ports = engines === undefined ? [] : [engines.etcdPort, engines.natsPort];
@@ -60,11 +78,39 @@ function machineServices(machine: Machine, layout: MachineLayout, regions: reado
     const shared = { ...hardened, user, network_mode: `service:${machineService(machine)}`, restart: "unless-stopped", healthcheck: { disable: true } };
     services.push(
       [programService(machine, "etcd"), { image: etcdImage, entrypoint: ["etcd", ...engineArguments(machine, layout)], ...shared, volumes: [`${volume(machine, "etc")}:/etc/atoll:ro`, `${volume(machine, "etcd")}:/var/lib/atoll/etcd`] }],
-      [programService(machine, "nats"), { image: natsImage, entrypoint: ["nats-server", "-c", "/etc/atoll/nats.conf"], ...shared, volumes: [`${volume(machine, "etc")}:/etc/atoll:ro`] }],
+      [programService(machine, "nats"), { image: natsImage, entrypoint: ["nats-server", "-c", "/etc/atoll/nats.conf"], ...shared, labels: configured(engineFiles(machine, layout, plan).get("nats.conf") ?? ""), volumes: [`${volume(machine, "etc")}:/etc/atoll:ro`] }],
     );
   }
   for (const process of processes) services.push([programService(machine, process.name), atollService(machine, process)]);
+  for (const app of composeApps(machine, layout, baseDir)) services.push([programService(machine, app.name), appService(machine, app)]);
   return services;
+}
+
+/** An application sees its own directory and nothing of Atoll's. */
+function appService(machine: Machine, { directory, words, variables }: ComposeApp): object {
+  return {
+    image: appImage,
+    entrypoint: words.map(literal),
+    working_dir: "/app",
+    ...hardened,
+    network_mode: `service:${machineService(machine)}`,
+    restart: "unless-stopped",
+    tmpfs: ["/tmp:mode=1777"],
+    environment: Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, literal(value)])),
+    // Its sidecar asks whether it is ready.
+    healthcheck: { disable: true },
+    volumes: [{ type: "bind", source: literal(directory), target: "/app", read_only: true }],
+  };
+}
+
+/** Text in which compose is to replace nothing. */
+function literal(text: string): string {
+  return text.replaceAll("$", "$$$$");
+}
+
+/** Another configuration is another container: without this, compose would leave one running on what it read. */
+function configured(text: string): Readonly<Record<string, string>> {
+  return { "atoll.config": createHash("sha256").update(text).digest("hex").slice(0, 16) };
 }
 
 function atollService(machine: Machine, process: MachineProcess): object {
@@ -75,7 +121,8 @@ function atollService(machine: Machine, process: MachineProcess): object {
     ...hardened,
     network_mode: `service:${machineService(machine)}`,
     restart: "unless-stopped",
-    stop_grace_period: stopGrace,
+    labels: configured(JSON.stringify(process.config)),
+    stop_grace_period: `${stopGraceSeconds}s`,
     tmpfs: writable,
     environment: { ATOLL_HEALTH: healthPage(process) },
     healthcheck: check(["CMD", "/opt/atoll/infra/images/health"]),
@@ -91,25 +138,23 @@ export function healthPage({ config }: MachineProcess): string {
 }
 
 /**
- * Deals every machine its files, as install.sh does on a real one: secrets belong to the programs' user alone, and tokens are moved. It may
- * change owners and has no network.
+ * Deals the machines that $MACHINES names their files, as install.sh does on real ones: secrets belong to the programs' user alone, and tokens
+ * are moved. It may change owners and has no network.
  */
-function filesService({ machines, placement }: MachineLayout): object {
+function filesService({ machines }: MachineLayout): object {
   const script = [
     "umask 077",
-    ...machines.flatMap((machine) => {
-      const source = `/hosts/${machine.host.name}`;
-      const target = `/machines/${machine.host.name}`;
-      return [
-        `mkdir -p ${target}/etc/tls ${target}/etc/tokens`,
-        `cp ${source}/config/* ${target}/etc/`,
-        ...(machine.engines === undefined ? [] : [`cp ${source}/tls/* ${target}/etc/tls/`]),
-        `if [ -d ${source}/tokens ]; then cp ${source}/tokens/* ${target}/etc/tokens/; rm -r ${source}/tokens; fi`,
-        ...(machine.host.name === placement.globalHost ? [`cp ${source}/keys/* ${target}/global/`] : []),
-        `chown -R ${user} ${target}/*`,
-        ...(machine.engines === undefined ? [] : [`chmod 0700 ${target}/etcd`]),
-      ];
-    }),
+    "for machine in $$MACHINES; do",
+    "  source=/hosts/$$machine",
+    "  target=/machines/$$machine",
+    "  mkdir -p $$target/etc/tls $$target/etc/tokens",
+    "  cp $$source/config/* $$target/etc/",
+    "  if [ -d $$source/tls ]; then cp $$source/tls/* $$target/etc/tls/; fi",
+    "  if [ -d $$source/tokens ]; then cp $$source/tokens/* $$target/etc/tokens/; rm -r $$source/tokens; fi",
+    "  if [ -d $$source/keys ]; then cp $$source/keys/* $$target/global/; fi",
+    `  chown -R ${user} $$target/*`,
+    "  if [ -d $$target/etcd ]; then chmod 0700 $$target/etcd; fi",
+    "done",
   ].join("\n");
   return {
     image: atollImage,
@@ -120,13 +165,14 @@ function filesService({ machines, placement }: MachineLayout): object {
     ...hardened,
     cap_add: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
     network_mode: "none",
+    environment: { MACHINES: machines.map(machineService).join(" ") },
     healthcheck: { disable: true },
     volumes: ["./hosts:/hosts", ...machines.flatMap((machine) => machineVolumes(machine).map((name) => `${volume(machine, name)}:/machines/${machine.host.name}/${name}`))],
   };
 }
 
-/** Below a machine's name: its configuration, and the state of each program. */
-function machineVolumes({ processes, engines }: Machine): readonly string[] {
+/** A machine's volumes, by what is in them: its configuration, and the state of each program. */
+export function machineVolumes({ processes, engines }: Machine): readonly string[] {
   return ["etc", ...(engines === undefined ? [] : ["etcd"]), ...processes.map(({ name }) => name)];
 }
 
@@ -134,7 +180,8 @@ function volumesOf(machine: Machine): readonly string[] {
   return machineVolumes(machine).map((name) => volume(machine, name));
 }
 
-function volume({ host }: Machine, name: string): string {
+/** The volume's name in the compose file. */
+export function volume({ host }: OfMachine, name: string): string {
   return `${host.name}.${name}`;
 }
 

@@ -1,75 +1,73 @@
 import { applyCommand, type ResourceFile } from "../up/resource-files.ts";
-import { machineService, programService } from "./compose-file.ts";
-import type { Machine, MachineLayout, MachineStage } from "./machine-layout.ts";
+import { planeName } from "../up/planned-process.ts";
+import { composeApps } from "./compose-apps.ts";
+import { machineService, programService, type ComposeSource } from "./compose-file.ts";
+import { shellOf } from "./compose-shell.ts";
+import type { Machine, MachineLayout, MachineProcess, MachineStage } from "./machine-layout.ts";
 
-/** How often each step is tried again, a second apart, before the script gives up: images start within seconds, on a busy machine a minute. */
-const triesMax = 180;
-
-/** The script that brings the compose file up: the steps of the instructions, with containers for machines. It may be run again at any time. Pure. */
-export function composeScript(layout: MachineLayout, files: { readonly places: readonly ResourceFile[]; readonly services: readonly ResourceFile[] }): string {
-  const { description, placement, machines } = layout;
-  const global = machines.filter(({ host }) => host.name === placement.globalHost);
-  const apply = (list: readonly ResourceFile[]): readonly string[] => list.map((file) => `again ${applyCommand(file, `resources/${file.name}`)}`);
-  const engines = machines.filter((machine) => machine.engines !== undefined).flatMap((machine) => [programService(machine, "etcd"), programService(machine, "nats")]);
+/**
+ * The script that brings the compose file up: the steps of the instructions, with containers for machines. It may be run again at any time, for
+ * all or for one part. Pure.
+ */
+export function composeScript(source: ComposeSource, files: { readonly places: readonly ResourceFile[]; readonly services: readonly ResourceFile[] }): string {
+  const { layout } = source;
+  const { machines, description, placement } = layout;
+  const engines = machines.flatMap((machine) => (machine.engines === undefined ? [] : [programService(machine, "etcd"), programService(machine, "nats")]));
+  const global = programService({ host: { name: placement.globalHost } }, "global");
+  const apps = machines.flatMap((machine) => composeApps(machine, source.layout, source.baseDir).map(({ name }) => programService(machine, name)));
   const lines = [
-    "#!/bin/sh",
-    `# Brings the federation ${description.trustDomain} up in containers, from the keys to its proxies; what has joined stays joined.`,
-    '# COMPOSE and ATOLL name the programs; ATOLL_IMAGE, ETCD_IMAGE and NATS_IMAGE the images. "sh compose.sh down" removes all of it.',
-    "set -eu",
-    "umask 077",
-    'cd "$(dirname -- "$0")"',
-    `compose() { \${COMPOSE:-docker compose} -p ${description.name} -f compose.yaml "$@"; }`,
-    'atoll() { ${ATOLL:-npx atoll} --context context.json "$@"; }',
-    "again() {",
-    "  tries=0",
-    '  until "$@"; do',
-    "    tries=$((tries + 1))",
-    `    [ "$tries" -lt ${triesMax} ] || { echo "given up: $*" >&2; exit 1; }`,
-    "    sleep 1",
-    "  done",
-    "}",
-    "token() { # MACHINE PROGRAM FILE PURPOSE...",
-    "  program=$2",
-    "  tokens=hosts/$1/tokens",
-    "  file=$3",
-    "  shift 3",
-    // What runs has joined, or is about to.
-    '  if compose exec -T "$program" true 2>/dev/null; then return; fi',
-    // Whatever fails is tried again as a whole: the shell stops at nothing inside of a condition.
-    '  mkdir -p "$tokens" && atoll token create "$@" >"$tokens.new" && mv "$tokens.new" "$tokens/$file"',
-    "}",
-    'if [ "${1:-up}" = down ]; then',
-    "  compose down --volumes --remove-orphans",
-    "  rm -rf admin-context.json hosts/*/tokens",
-    "  exit",
+    ...shellOf(source),
+    "deal",
+    ...machines.map((machine) => `whole ${machineService(machine)} ${programsOf(machine, source).join(" ")}`),
+    `start ${machines.map((machine) => machineService(machine)).join(" ")}`,
+    `start ${[...engines, global].join(" ")}`,
+    `context() { compose exec -T ${global} cat /var/lib/atoll/global/admin-context.json >admin-context.json; }`,
+    `if wanted ${global}; then`,
+    "  again context",
+    ...files.places.map((file) => `  again ${applyCommand(file, `resources/${file.name}`)}`),
     "fi",
-    '[ -d keys ] || { echo "there are no keys here: atoll bootstrap --init makes them" >&2; exit 1; }',
-    "",
-    "compose run --rm files",
-    `compose up -d ${machines.map((machine) => machineService(machine)).join(" ")}`,
-    `compose up -d ${[...engines, ...global.map((machine) => programService(machine, "global"))].join(" ")}`,
-    ...global.map((machine) => `context() { compose exec -T ${programService(machine, "global")} cat /var/lib/atoll/global/admin-context.json >admin-context.json; }`),
-    "again context",
-    ...apply(files.places),
     ...stage(machines, "signers"),
     ...stage(machines, "planes"),
-    ...apply(files.services),
-    ...(description.relationships.length === 0 ? [] : ["again atoll relationship declare federation.yaml"]),
-    ...description.relationships.map(({ name, caller, callee }) => `again atoll relationship approve ${name} --as ${caller.trustDomain} --as ${callee.trustDomain}`),
-    ...stage(machines, "proxies"),
+    ...files.services.map((file) => applied(file, global, layout)),
+    ...description.relationships.flatMap(({ name, caller, callee }) => {
+      const signer = description.trustDomains.find((domain) => domain.name === caller.trustDomain)?.signer ?? "";
+      return [`if wanted ${planeService(layout, signer)}; then`, "  again atoll relationship declare federation.yaml", `  again atoll relationship approve ${name} --as ${caller.trustDomain} --as ${callee.trustDomain}`, "fi"];
+    }),
+    ...stage(machines, "proxies", apps),
+    `well ${machines.flatMap((machine) => machine.processes.filter((process) => isWellByItself(process, apps)).map(({ name }) => programService(machine, name))).join(" ")}`,
     // Applications may still have to come.
-    "atoll status || true",
+    'if [ "$part" = all ]; then atoll status || true; fi',
     "",
   ];
   return lines.join("\n");
 }
 
-function stage(machines: readonly Machine[], wanted: MachineStage): readonly string[] {
+function programsOf(machine: Machine, { layout, baseDir }: ComposeSource): readonly string[] {
+  const names = [...(machine.engines === undefined ? [] : ["etcd", "nats"]), ...machine.processes.map(({ name }) => name), ...composeApps(machine, layout, baseDir).map(({ name }) => name)];
+  return names.map((name) => programService(machine, name));
+}
+
+/** A sidecar without its application says that it is not ready, and the application may still have to come. */
+function isWellByItself({ name, config }: MachineProcess, apps: readonly string[]): boolean {
+  return config["mode"] !== "sidecar" || apps.some((app) => app.endsWith(`.${name.replace(/-proxy$/, "-app")}`));
+}
+
+function applied(file: ResourceFile, global: string, layout: MachineLayout): string {
+  const path = `resources/${file.name}`;
+  if (file.target.kind === "global") return `if wanted ${global}; then again ${applyCommand(file, path)}; fi`;
+  return `apply ${path} ${file.target.clusters.map((cluster) => `${cluster}:${planeService(layout, cluster)}`).join(" ")}`;
+}
+
+function planeService({ placement }: MachineLayout, cluster: string): string {
+  const host = [...placement.clusterHosts].find(([name]) => name === cluster)?.[1] ?? "";
+  return programService({ host: { name: host } }, planeName(cluster));
+}
+
+function stage(machines: readonly Machine[], wanted: MachineStage, besides: readonly string[] = []): readonly string[] {
   const started = machines.flatMap((machine) => machine.processes.filter((process) => process.stage === wanted).map((process) => ({ machine, process })));
   if (started.length === 0) return [];
   return [
-    ...started.flatMap(({ machine, process }) => process.tokens.map(({ file, purpose, cluster }) => `again token ${machine.host.name} ${programService(machine, process.name)} ${file} ${purpose}${cluster === undefined ? "" : ` --cluster ${cluster}`}`)),
-    "compose run --rm files",
-    `compose up -d ${started.map(({ machine, process }) => programService(machine, process.name)).join(" ")}`,
+    ...started.flatMap(({ machine, process }) => process.tokens.map(({ file, purpose, cluster }) => `again token ${machineService(machine)} ${programService(machine, process.name)} ${file} ${purpose}${cluster === undefined ? "" : ` --cluster ${cluster}`}`)),
+    `join ${[...started.map(({ machine, process }) => programService(machine, process.name)), ...besides].join(" ")}`,
   ];
 }

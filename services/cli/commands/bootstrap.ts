@@ -26,7 +26,7 @@ export async function runBootstrap(context: CommandContext, file: string, option
   const keysDir = join(out, "keys");
   const layout = layOutMachines(description, options.home);
   if (options.init) await makeKeys(context, keysDir, layout);
-  const files = bootstrapFiles(description, { home: options.home, hasKeys: hasKeys(keysDir), ...rootOf(keysDir), source, withCompose: options.compose });
+  const files = bootstrapFiles(description, { home: options.home, hasKeys: hasKeys(keysDir), ...rootOf(keysDir), source, ...(options.compose ? { compose: { baseDir: resolve(dirname(file)) } } : {}) });
   rmSync(join(out, "resources"), { recursive: true, force: true });
   for (const { host } of layout.machines) for (const folder of ["config", "systemd"]) rmSync(join(out, "hosts", host.name, folder), { recursive: true, force: true });
   for (const [path, { text, isProgram }] of files) {
