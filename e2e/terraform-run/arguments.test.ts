@@ -6,10 +6,10 @@ test("without options runs processes and writes no file", () => {
 });
 
 test("takes a target and a file", () => {
-  expect(parseArguments(["--json", "/tmp/line.json", "--target", "processes"])).toEqual({ target: "processes", jsonPath: "/tmp/line.json", help: false });
+  expect(parseArguments(["--json", "/tmp/line.json", "--target", "docker"])).toEqual({ target: "docker", jsonPath: "/tmp/line.json", help: false });
 });
 
 test("names what it does not know", () => {
-  expect(() => parseArguments(["--target", "aws"])).toThrow("--target knows processes, not aws");
+  expect(() => parseArguments(["--target", "aws"])).toThrow("--target knows processes, docker, not aws");
   expect(() => parseArguments(["--region", "eu-west"])).toThrow("--region");
 });

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 
 /** What runs the example's programs. */
-export const targets = ["processes"] as const;
+export const targets = ["processes", "docker"] as const;
 
 /** One of `targets`. */
 export type Target = (typeof targets)[number];

@@ -4,9 +4,10 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { terraformOnPath } from "../harness/terraform.ts";
 import { parseArguments, usage } from "./arguments.ts";
+import { DockerTarget } from "./docker-target.ts";
 import { measureRun } from "./measured-run.ts";
+import { ProcessesTarget } from "./processes-target.ts";
 import { missesOf, type RunLine } from "./run-line.ts";
-import { ThreeRegions } from "./three-regions.ts";
 
 async function main(signal: AbortSignal): Promise<void> {
   const { target, jsonPath, help } = parseArguments(process.argv.slice(2));
@@ -16,9 +17,9 @@ async function main(signal: AbortSignal): Promise<void> {
   }
   const program = terraformOnPath();
   if (program === undefined) throw new Error("there is no terraform on PATH; install Terraform 1.3 or newer (https://developer.hashicorp.com/terraform/install)");
-  await using example = await ThreeRegions.open(program);
+  await using opened = target === "docker" ? await DockerTarget.open(program) : await ProcessesTarget.open(program);
   signal.throwIfAborted();
-  const line: RunLine = { target, ...(await measureRun(example, onProgress, signal)) };
+  const line: RunLine = { target, ...(await measureRun(opened, onProgress, signal)) };
   const text = `${JSON.stringify(line)}\n`;
   if (jsonPath !== undefined) writeFileSync(jsonPath, text);
   process.stdout.write(text);

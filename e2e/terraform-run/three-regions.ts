@@ -1,45 +1,39 @@
 import { cpSync, existsSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { systemClock } from "#federation/runtime/clock.ts";
-import { readFederationFile } from "#services/cli/up/federation-file.ts";
-import type { ProcessTrace } from "#services/cli/up/managed-process.ts";
-import { isSameProcess } from "#services/cli/up/process-identity.ts";
-import { endFederation, livingProcesses } from "#services/cli/up/running.ts";
 import { buildProvider } from "../../terraform/build-provider.ts";
-import { call } from "../harness/http-call.ts";
 import { TerraformRun, type PlannedChanges } from "../harness/terraform.ts";
-import { home, Place, type CommandResult } from "../harness/test-federation.ts";
+import { home, Place } from "../harness/test-federation.ts";
 
 const folder = "terraform/examples/three-regions";
 const at = `-chdir=${folder}`;
 const commandWithinMs = 120_000;
-const never = new AbortController().signal;
 
 /**
  * `terraform/examples/three-regions` in a directory and under a name of its own, kept by the real terraform and the provider of this
- * working tree. Disposing ends whatever of it still lives, and removes everything.
+ * working tree. Disposing removes its files; what runs is to have ended before.
  */
-export class ThreeRegions implements AsyncDisposable {
+export class ThreeRegions implements Disposable {
   readonly #place = new Place();
   readonly #run: TerraformRun;
+  readonly #options: readonly string[];
+  /** The variable `name`. */
+  readonly name = this.#place.name;
   /** The variable `directory`: not the place's own, since a destroy removes it. */
   readonly directory = join(this.#place.directory, "f");
-  /** Where `atoll` finds the federation. */
-  readonly dataDir = join(this.directory, "data");
-  readonly #options = ["-input=false", "-no-color", `-var=directory=${this.directory}`, `-var=name=${this.#place.name}`];
 
-  private constructor(program: string) {
-    this.#run = new TerraformRun(program, join(this.#place.directory, "mirror"), {});
+  private constructor(program: string, variables: readonly string[], env: Readonly<Record<string, string>>) {
+    this.#run = new TerraformRun(program, join(this.#place.directory, "mirror"), env);
+    this.#options = ["-input=false", "-no-color", `-var=directory=${this.directory}`, `-var=name=${this.name}`, ...variables.map((variable) => `-var=${variable}`)];
   }
 
   /** Builds the provider and initializes the example; `program` is terraform. Nothing runs yet. */
-  static async open(program: string): Promise<ThreeRegions> {
-    const example = new ThreeRegions(program);
+  static async open(program: string, variables: readonly string[], env: Readonly<Record<string, string>>): Promise<ThreeRegions> {
+    const example = new ThreeRegions(program, variables, env);
     try {
       await example.#initialize();
       return example;
     } catch (error) {
-      await example[Symbol.asyncDispose]();
+      example[Symbol.dispose]();
       throw error;
     }
   }
@@ -64,37 +58,28 @@ export class ThreeRegions implements AsyncDisposable {
 
   /** Addresses of what the state holds, but for what is only read. */
   async resources(): Promise<readonly string[]> {
-    const { out } = await this.#run.mustRun(at, "state", "list");
-    return out.split("\n").filter((address) => address !== "" && !/(^|\.)data\./.test(address));
+    return (await this.#state()).filter((address) => !/(^|\.)data\./.test(address));
   }
 
-  /** What the storefront of eu-west answers; for `/stock` it asks, through its sidecar, whoever has stock. */
-  async storefront(path: string): Promise<string> {
-    const port = readFederationFile(this.dataDir)?.ports["eu-west-storefront.app"] ?? 0;
-    return (await call(port, { host: "storefront", path })).body.trim();
+  /** `atoll …` by hand, behind Terraform's back. @throws Error with what it said, when it fails */
+  async atoll(...words: readonly string[]): Promise<void> {
+    const { code, stderr } = await this.#place.atollWithin({ timeout: commandWithinMs }, ...words);
+    if (code !== 0) throw new Error(`atoll ${words.join(" ")} ended with ${code}: ${stderr.trim()}`);
   }
 
-  /** `atoll …` by hand on the same federation, behind Terraform's back. */
-  async atoll(...words: readonly string[]): Promise<CommandResult> {
-    return await this.#place.atollWithin({ timeout: commandWithinMs }, "--data", this.dataDir, ...words);
-  }
-
-  processes(): readonly ProcessTrace[] {
-    return livingProcesses(this.dataDir);
-  }
-
-  /** Destroys it, and answers by name what is left: of the state, the processes and the files. */
-  async destroy(): Promise<readonly string[]> {
-    const before = this.processes();
-    await this.#run.mustRun(at, "destroy", "-auto-approve", ...this.#options);
+  /** Destroys it, and answers by name what is left of the state and the files. `options` are further words, such as `-target=…`. */
+  async destroy(...options: readonly string[]): Promise<readonly string[]> {
+    await this.#run.mustRun(at, "destroy", "-auto-approve", ...this.#options, ...options);
     const files = existsSync(this.directory) ? [this.directory, ...readdirSync(this.directory, { recursive: true, encoding: "utf8" })] : [];
-    const { out } = await this.#run.mustRun(at, "state", "list");
-    return [...out.split("\n").filter((address) => address !== ""), ...before.filter(({ pid, identity }) => isSameProcess(pid, identity)).map(({ name }) => name), ...files];
+    return [...(await this.#state()), ...files];
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing is left to end after a destroy; after a failure this needs no terraform.
-    if (existsSync(this.dataDir)) await endFederation(this.dataDir, systemClock, never);
+  async #state(): Promise<readonly string[]> {
+    const { out } = await this.#run.mustRun(at, "state", "list");
+    return out.split("\n").filter((address) => address !== "");
+  }
+
+  [Symbol.dispose](): void {
     this.#run[Symbol.dispose]();
     this.#place[Symbol.dispose]();
   }

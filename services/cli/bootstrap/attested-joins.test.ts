@@ -27,7 +27,7 @@ function described(text: string) {
   return outcome.value;
 }
 
-function filesOf(text: string, more: { readonly rootSha256?: string; readonly withCompose?: boolean } = { rootSha256 }): (path: string) => string {
+function filesOf(text: string, more: { readonly rootSha256?: string; readonly compose?: { readonly baseDir: string } } = { rootSha256 }): (path: string) => string {
   const files = bootstrapFiles(described(text), { home: "/opt/atoll", hasKeys: true, source: "", ...more });
   return (path) => files.get(path)?.text ?? "";
 }
@@ -77,7 +77,7 @@ describe("machines that their cloud vouches for", () => {
   it("are refused without a root, in containers, and where two processes would share a document", () => {
     const refused = (message: string) => expect.objectContaining({ code: "ATOLL_USAGE", message: expect.stringContaining(message) as string }) as Error;
     expect(() => filesOf(spec, {})).toThrow(refused("what stands on e2, u1 joins by what its cloud signs, and has to know the federation's root: make it first, with --init"));
-    expect(() => filesOf(spec, { rootSha256, withCompose: true })).toThrow(refused("have no cloud"));
+    expect(() => filesOf(spec, { rootSha256, compose: { baseDir: "/" } })).toThrow(refused("have no cloud"));
     const shared = spec.replace("host: e2 }]", "host: e2 }, { cluster: shop-eu, host: e2, appPort: 8081 }]");
     expect(() => filesOf(shared)).toThrow(refused("both shop-eu-front-proxy and shop-eu-front-2-proxy join at shop-eu-plane"));
   });

@@ -32,6 +32,8 @@ module "federation" {
   source    = "../../modules/federation"
   providers = { atoll = atoll.here }
 
+  target    = var.target
+  images    = var.images
   directory = var.directory
 
   federation = {
@@ -46,6 +48,16 @@ module "federation" {
   }
 }
 
+# Each can be applied, destroyed and replaced by itself in containers (`-target 'module.region["us-east"]'`). As processes they come with the federation.
+module "region" {
+  source    = "../../modules/region"
+  for_each  = local.regions
+  providers = { atoll = atoll.here }
+
+  federation = module.federation.parts
+  region     = each.key
+}
+
 # In which order regions are asked for the stock: the last region of the list is evacuated, as long as another one answers.
 resource "atoll_traffic_policy" "stock" {
   namespace  = "web"
@@ -58,5 +70,5 @@ resource "atoll_traffic_policy" "stock" {
 }
 
 data "atoll_federation" "now" {
-  depends_on = [module.federation]
+  depends_on = [module.federation, module.region]
 }

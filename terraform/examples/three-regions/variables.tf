@@ -4,6 +4,18 @@ variable "name" {
   default     = "three-regions"
 }
 
+variable "target" {
+  description = "What runs the programs: processes, or docker."
+  type        = string
+  default     = "processes"
+}
+
+variable "images" {
+  description = "Images of the target docker, as the module `federation` takes them."
+  type        = map(string)
+  default     = {}
+}
+
 variable "directory" {
   description = "Where its configuration, keys and state lie: an absolute path."
   type        = string

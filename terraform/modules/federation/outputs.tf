@@ -1,6 +1,19 @@
 output "context" {
   description = "Path of the context file, for the provider and for `atoll --context`. Known once the federation is up: a provider that is told it asks nobody while an apply is about to start the planes."
-  value       = replace(atoll_local_unit.processes.instance, "/^.*$/", "${var.directory}/data/context.json")
+  value       = replace(atoll_local_unit.federation.instance, "/^.*$/", local.isDocker ? "${var.directory}/context.json" : "${var.directory}/data/context.json")
+}
+
+output "parts" {
+  description = "What the module `region` needs to know."
+  value = {
+    target    = var.target
+    name      = local.name
+    directory = var.directory
+    home      = local.home
+    images    = local.images
+    revision  = sha256(local.file)
+    instance  = atoll_local_unit.federation.instance
+  }
 }
 
 output "client_contexts" {
@@ -9,6 +22,6 @@ output "client_contexts" {
 }
 
 output "file" {
-  description = "The federation's file, as `atoll up` reads it."
+  description = "The federation's file, as `atoll up`, or on the target docker `atoll bootstrap`, reads it."
   value       = local.file
 }

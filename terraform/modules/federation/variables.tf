@@ -83,6 +83,39 @@ variable "federation" {
   }
 }
 
+variable "target" {
+  description = "What runs the programs: `processes` of this machine, or `docker`, containers of its engine by the Docker CLI and compose. Another target is another federation: what was there ends first."
+  type        = string
+  default     = "processes"
+
+  validation {
+    condition     = contains(["processes", "docker"], var.target)
+    error_message = "There are the targets processes and docker."
+  }
+}
+
+variable "images" {
+  description = "Images of the target docker: Atoll's own (infra/images/build.sh), etcd's, nats-server's, and the one that the commands of services run in, unless given Atoll's, which has Node."
+  type = object({
+    atoll       = optional(string, "atoll:0.1.0")
+    etcd        = optional(string, "quay.io/coreos/etcd:v3.5.21")
+    nats_server = optional(string, "nats:2.12")
+    application = optional(string)
+  })
+  default = {}
+}
+
+variable "network" {
+  description = "16 bits of IPv4 addresses of the target docker, of which each region gets 8. They lead nowhere, and no other network of this machine has them."
+  type        = string
+  default     = "10.232.0.0/16"
+
+  validation {
+    condition     = can(cidrsubnet(var.network, 8, 64)) && endswith(var.network, "/16")
+    error_message = "An IPv4 network of 16 bits, such as 10.232.0.0/16."
+  }
+}
+
 variable "directory" {
   description = "A directory of the federation's own, as an absolute path: its configuration, keys (0600) and state. Whoever reads it is the federation's administrator."
   type        = string

@@ -29,7 +29,7 @@ run "hands_the_file_over_as_it_is" {
   }
 
   assert {
-    condition     = yamldecode(atoll_local_unit.processes.environment.FEDERATION) == yamldecode(output.file)
+    condition     = yamldecode(atoll_local_unit.federation.environment.FEDERATION) == yamldecode(output.file)
     error_message = "the unit runs another file"
   }
 }
@@ -91,6 +91,48 @@ run "hands_over_clients_and_says_where_their_contexts_are" {
     condition     = output.client_contexts == { team = "/var/tmp/atoll-test/data/clients/team.json", dashboard = "/var/tmp/atoll-test/data/clients/dashboard.json" }
     error_message = "a client's context is elsewhere"
   }
+}
+
+run "gives_each_cluster_a_machine_in_its_region_s_network_in_containers" {
+  command = plan
+
+  variables {
+    target = "docker"
+  }
+
+  assert {
+    condition = yamldecode(output.file).spec.hosts == [
+      { name = "shop-eu", region = "eu-west", address = "10.232.1.10" },
+      { name = "shop-us", region = "us-east", address = "10.232.2.11" },
+      { name = "pay-eu", region = "eu-west", address = "10.232.1.12" },
+    ]
+    error_message = "machines do not stand where their clusters are"
+  }
+
+  assert {
+    condition     = [for cluster in yamldecode(output.file).spec.clusters : cluster.host] == ["shop-eu", "shop-us", "pay-eu"] && yamldecode(output.file).spec.clusters[0].trustDomain == "shop.example" && yamldecode(output.file).spec.engines == { kind = "etcd-nats" }
+    error_message = "clusters are not on their machines"
+  }
+
+  assert {
+    condition     = [for service in yamldecode(output.file).spec.services : service.appPort] == [8080, 9000]
+    error_message = "applications would share a port of their machine"
+  }
+
+  assert {
+    condition     = atoll_local_unit.federation.environment.PART == "@global" && atoll_local_unit.federation.environment.APP_IMAGE == "atoll:0.1.0"
+    error_message = "the unit starts something else"
+  }
+}
+
+run "refuses_a_target_that_is_none" {
+  command = plan
+
+  variables {
+    target = "aws"
+  }
+
+  expect_failures = [var.target]
 }
 
 run "refuses_a_relative_directory" {

@@ -5,6 +5,13 @@ umask 077
 
 not_running=3
 
+# A start that fails is followed by a stop, since no state says that anything is there. What was there before the start is not to end with it,
+# nor its keys: the program that asks for both is the same then, and another one when somebody destroys it.
+repairing=$DIRECTORY/.repair
+begin_repair() { echo "$PPID" >"$repairing"; }
+end_repair() { rm -f "$repairing"; }
+is_failed_repair() { [ "$(cat "$repairing" 2>/dev/null)" = "$PPID" ]; }
+
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 
 atoll() { "$ATOLL_HOME/node_modules/.bin/node" "$ATOLL_HOME/bin/atoll.cjs" "$@"; }

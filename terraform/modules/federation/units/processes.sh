@@ -17,18 +17,21 @@ case $1 in
   start)
     mkdir -p "$DIRECTORY"
     printf '%s' "$FEDERATION" >"$DIRECTORY/federation.yaml"
+    if [ -d "$DIRECTORY/data" ]; then begin_repair; fi
     # Processes whose supervisor is gone are nobody's: they end first. Where it lives, what was killed starts beside those that go on serving.
     if [ -d "$DIRECTORY/data" ] && ! is_supervised; then here down >/dev/null; fi
     here up "$DIRECTORY/federation.yaml" >/dev/null
     eventually is_well
+    end_repair
     ;;
   status)
     [ -f "$DIRECTORY/federation.yaml" ] && printf "%s" "$FEDERATION" | cmp -s - "$DIRECTORY/federation.yaml" || exit $not_running
     is_complete || exit $not_running
     ;;
   stop)
+    if is_failed_repair; then end_repair; exit; fi
     if [ -d "$DIRECTORY/data" ]; then here down >/dev/null; fi
-    rm -rf "${DIRECTORY:?}/data" "$DIRECTORY/federation.yaml"
+    rm -rf "${DIRECTORY:?}/data" "$DIRECTORY/federation.yaml" "$repairing"
     if [ -d "$DIRECTORY" ]; then rmdir "$DIRECTORY" 2>/dev/null || true; fi
     ;;
 esac
