@@ -14,6 +14,9 @@ locals {
   name = var.federation.name
   home = var.atoll_home == null ? abspath("${path.module}/../../..") : var.atoll_home
 
+  # Where contexts lie: what `atoll bootstrap --out` writes, or what `atoll up` keeps.
+  data = var.target == "docker" ? var.directory : "${var.directory}/data"
+
   images = { ATOLL_IMAGE = var.images.atoll, ETCD_IMAGE = var.images.etcd, NATS_IMAGE = var.images.nats_server, APP_IMAGE = coalesce(var.images.application, var.images.atoll) }
 
   # In containers each cluster is a machine of its own, in its region's network, and each service has a port of its own there.

@@ -1,6 +1,6 @@
 output "context" {
   description = "Path of the context file, for the provider and for `atoll --context`. Known once the federation is up: a provider that is told it asks nobody while an apply is about to start the planes."
-  value       = replace(atoll_local_unit.federation.instance, "/^.*$/", local.isDocker ? "${var.directory}/context.json" : "${var.directory}/data/context.json")
+  value       = replace(atoll_local_unit.federation.instance, "/^.*$/", "${local.data}/context.json")
 }
 
 output "parts" {
@@ -18,7 +18,7 @@ output "parts" {
 
 output "client_contexts" {
   description = "Paths of the context files of federation.clients, by their names. Known once the federation is up."
-  value       = { for client in coalesce(var.federation.clients, []) : client.name => replace(atoll_local_unit.processes.instance, "/^.*$/", "${var.directory}/data/clients/${client.name}.json") }
+  value       = { for client in coalesce(var.federation.clients, []) : client.name => replace(atoll_local_unit.federation.instance, "/^.*$/", "${local.data}/clients/${client.name}.json") }
 }
 
 output "file" {
