@@ -1,7 +1,7 @@
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { Scope } from "#federation/admin-api/access.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
-import type { Relationship, RelationshipSide } from "#federation/model/resource.ts";
+import type { Relationship, RelationshipApproval, RelationshipSide } from "#federation/model/resource.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
@@ -30,7 +30,13 @@ export function approvalOperations({ self, signer, relationship: known, own, clo
     if (signer === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `this plane is not the signer of ${self.trustDomain}; ask the plane that is`);
     return signer;
   };
-  const nextMs = (name: string): number => Math.max(clock.nowMs(), (ownStatement(own.get(approvalKind, name))?.atMs ?? 0) + 1);
+  /** The own side's approval as the federation has it: a signer whose store was lost or set back does not know what it has said since. */
+  const recorded = (name: string): RelationshipApproval | undefined => {
+    const relationship = known(name);
+    const side = relationship === undefined ? undefined : sideOf(relationship, self.trustDomain);
+    return relationship?.status?.approvals?.find((approval) => approval.side === side);
+  };
+  const nextMs = (name: string): number => Math.max(clock.nowMs(), (ownStatement(own.get(approvalKind, name))?.atMs ?? 0) + 1, Date.parse(recorded(name)?.approvedAt ?? "1970-01-01T00:00:00Z") + 1);
   return [
     implement(clusterRoutes.approveRelationship, async ({ params, query, demand }, signal) => {
       demand(scope);
@@ -49,13 +55,20 @@ export function approvalOperations({ self, signer, relationship: known, own, clo
       ownSigner();
       const said = own.get(approvalKind, params.name);
       const statement = ownStatement(said);
-      if (said === undefined || statement === undefined) throw new AtollError("ATOLL_NOT_FOUND", `${self.trustDomain} has approved no Relationship ${params.name}`);
-      if (statement.kind === "withdrawn") return { body: statement.withdrawal, change: { outcome: "unchanged", kind: approvalKind, id: params.name } };
-      const withdrawal = { side: statement.approval.side, withdrawnAt: new Date(nextMs(params.name)).toISOString() };
-      await own.put(approvalKind, params.name, withdrawalContent(said.payload.audience, withdrawal), signal);
+      const approval = statement?.kind === "approved" ? statement.approval : recorded(params.name);
+      const isSaid = statement?.kind === "withdrawn" && !(approval !== undefined && Date.parse(approval.approvedAt) > statement.atMs);
+      if (isSaid) return { body: statement.withdrawal, change: { outcome: "unchanged", kind: approvalKind, id: params.name } };
+      if (approval === undefined) throw new AtollError("ATOLL_NOT_FOUND", `${self.trustDomain} has approved no Relationship ${params.name}`);
+      const withdrawal = { side: approval.side, withdrawnAt: new Date(nextMs(params.name)).toISOString() };
+      await own.put(approvalKind, params.name, withdrawalContent(said?.payload.audience ?? audienceOf(known(params.name)), withdrawal), signal);
       return { body: withdrawal, change: { outcome: "done", kind: approvalKind, id: params.name } };
     }),
   ];
+}
+
+/** Whom the word about a relationship is for: both sides. */
+function audienceOf(relationship: Relationship | undefined): readonly string[] {
+  return relationship === undefined ? [] : [relationship.spec.caller.trustDomain, relationship.spec.callee.trustDomain];
 }
 
 /** Nothing is signed for a relationship of others, whoever sent it. */
