@@ -1,10 +1,16 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { createTokenMint, decodeJoinToken } from "#federation/identity/join-token.ts";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
 import { readConfig } from "#federation/runtime/config.ts";
 import { proxyConfigField } from "#proxy/config.ts";
 import { clusterConfigField } from "#services/cluster/config.ts";
 import { globalConfigField } from "#services/global/config.ts";
+import { initFederation } from "#services/global/federation-keys.ts";
 import { bootstrapFiles } from "./bootstrap-files.ts";
+import { rootOf } from "./federation-keys.ts";
 
 const rootSha256 = "ab".repeat(32);
 const sources = `  attestation:
@@ -72,6 +78,19 @@ describe("machines that their cloud vouches for", () => {
     expect(steps).toContain("token create gateway --cluster shop-eu > hosts/e1/tokens/shop-eu-gateway");
     expect(steps).not.toMatch(/hosts\/(e2|u1)\/tokens/);
     expect(steps).toMatch(/What stands on e2, u1 was started by step 1/);
+  });
+
+  it("pin the root that tokens pin", () => {
+    const keysDir = mkdtempSync(join(tmpdir(), "atoll-root-"));
+    try {
+      expect(rootOf(keysDir)).toEqual({});
+      initFederation(keysDir, "fed.example", Date.UTC(2026, 5, 1));
+      const rootPem = readFileSync(join(keysDir, "federation-root.pem"), "utf8");
+      const { text } = createTokenMint("10.0.0.1:7401", rootPem)("one");
+      expect(rootOf(keysDir).rootSha256).toBe(decodeJoinToken(text).rootSha256);
+    } finally {
+      rmSync(keysDir, { recursive: true });
+    }
   });
 
   it("are refused without a root, in containers, and where two processes would share a document", () => {
