@@ -6,7 +6,7 @@ import { apiVersion, type Cluster } from "#federation/model/resource.ts";
 import { DnsServer } from "#federation/runtime/dns/dns-server-fixture.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { eventually } from "./eventually.ts";
-import { InProcessPlanes } from "./in-process-planes.ts";
+import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
 
 const { signal } = new AbortController();
 const shop = "shop.example" as TrustDomainName;
@@ -22,6 +22,7 @@ const cluster = (name: string, region: string, address: string): Cluster => ({
 describe("names that are dialled at a plane", () => {
   let dns: DnsServer;
   let planes: InProcessPlanes;
+  let caller: RunningPlane;
 
   beforeAll(async () => {
     dns = await DnsServer.open();
@@ -32,7 +33,7 @@ describe("names that are dialled at a plane", () => {
     for (const name of ["eu-west", "us-east"]) await admin.apply({ apiVersion, kind: "Region", metadata: { name }, spec: {} }, {}, signal);
     for (const one of [cluster("shop-eu", "eu-west", gateway), cluster("shop-us", "us-east", "127.0.0.1")]) await admin.apply(one, {}, signal);
     await planes.startCluster("shop-eu", { signer: shop });
-    await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
+    caller = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
   });
 
   afterAll(async () => {
@@ -53,8 +54,10 @@ describe("names that are dialled at a plane", () => {
     expect(await namesAt("shop-eu")).toEqual([]);
     dns.set(gateway, { addresses: ["127.0.0.9"], ttlSeconds: 1 });
     await eventually("it has moved", async () => (await namesAt("shop-us"))?.[0]?.addresses.join() === "127.0.0.9");
+    expect(await caller.metrics()).toContain('atoll_names_unresolved{plane="shop-us"} 0');
     dns.set(gateway, undefined);
     await eventually("it is gone", async () => (await namesAt("shop-us"))?.[0]?.problem !== undefined, 60_000);
     expect(await namesAt("shop-us")).toEqual([{ ...row, addresses: ["127.0.0.9"], problem: "no such name, or no address under it" }]);
+    expect(await caller.metrics()).toContain('atoll_names_unresolved{plane="shop-us"} 1');
   });
 });

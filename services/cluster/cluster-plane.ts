@@ -91,6 +91,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     sessions: () => registry.state.current.filter((endpoint) => endpoint.attached).length,
     imports: () => source.state.current.imports.length,
     relationships: () => source.state.current.relationships.length,
+    names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
   };
 
   const tasks: readonly Task[] = [

@@ -1,6 +1,7 @@
 import { Counter } from "prom-client";
 import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
 import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 
 /** What the leading plane of a cluster shows while its term lasts. */
@@ -10,6 +11,8 @@ export interface ClusterReports extends ReplicationReports {
   readonly sessions: () => number;
   readonly imports: () => number;
   readonly relationships: () => number;
+  /** The names that are dialled here. */
+  readonly names: NameCounts;
 }
 
 /** The metrics of a cluster plane's process; `reports` is set for each term of leadership and taken away after it. */
@@ -49,5 +52,6 @@ export function createClusterMetrics(
   addGauge(registry, "atoll_relationships", "Relationships that have effect here.", () => metrics.reports?.relationships() ?? 0);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => expiries.planeCertificateMs() / 1_000);
   addGauge(registry, "atoll_intermediate_expiry_timestamp_seconds", "When this cluster's intermediate ends, and with it the issue of SVIDs.", () => expiries.intermediateMs() / 1_000);
+  addNameMetrics(registry, () => metrics.reports?.names);
   return metrics;
 }

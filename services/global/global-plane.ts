@@ -86,7 +86,7 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
   const epochOptions = { catalog, witnessFile: join(config.dataDir, "witness.json"), clock, logger };
   const dialled = [...engineNames(config, "of the global plane"), ...dialledNames([config.advertiseAddress], "the global plane")];
-  using resolver = new NameResolver({ lookup: options.lookup, clock, random });
+  using resolver = new NameResolver({ lookup: options.lookup, clock, random, onChange: (name, { problem }) => logger.info(problem === undefined ? "A name resolves again." : "A name does not resolve.", { name, ...(problem === undefined ? {} : { reason: problem }) }) });
   resolver.follow(new Set(dialled.map(({ name }) => name)));
   let epoch = 0;
   await patiently(async (inner) => void (epoch = await ensureEpoch(epochOptions, inner)))(signal);
@@ -97,6 +97,7 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
     lags: links.lags,
     clusterCount: () => state.clusters.current.size,
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
+    names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
   };
   try {
     await runTasks(

@@ -1,6 +1,7 @@
 import { Counter } from "prom-client";
 import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
 import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 
 /** What the leading plane shows while its term lasts. */
@@ -8,6 +9,8 @@ export interface GlobalReports extends ReplicationReports {
   readonly clusterCount: () => number;
   /** Wall-clock ms. */
   readonly certificateNotAfterMs: () => number;
+  /** The names that are dialled here. */
+  readonly names: NameCounts;
 }
 
 /** The metrics of the global plane's process; `reports` is set for each term of leadership and taken away after it. */
@@ -31,5 +34,6 @@ export function createGlobalMetrics(clock: Clock): GlobalMetrics {
   addGauge(registry, "atoll_leader", "1 while this replica leads.", () => (metrics.reports === undefined ? 0 : 1));
   addGauge(registry, "atoll_clusters", "Registered clusters.", () => metrics.reports?.clusterCount() ?? 0);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => (metrics.reports?.certificateNotAfterMs() ?? 0) / 1_000);
+  addNameMetrics(registry, () => metrics.reports?.names);
   return metrics;
 }

@@ -61,6 +61,11 @@ export class NameResolver implements Disposable {
     return Array.from(this.#followed.values(), ({ state }) => state.dropped).reduce((sum, count) => sum + count, 0);
   }
 
+  /** Names whose last look-up gave nothing. */
+  get unresolved(): number {
+    return Array.from(this.#followed.values()).filter(({ state }) => state.problem !== undefined).length;
+  }
+
   /** From now on exactly `names` are kept resolved. New ones are asked at once. */
   follow(names: ReadonlySet<string>): void {
     let changed = false;
