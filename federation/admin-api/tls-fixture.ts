@@ -48,7 +48,7 @@ interface CertificateParts {
 function sign({ subject, issuer, publicKey, signer, extensions }: CertificateParts): string {
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = publicKey;
-  certificate.serialNumber = `00${randomBytes(8).toString("hex")}`;
+  certificate.serialNumber = `01${randomBytes(8).toString("hex")}`;
   certificate.validity.notBefore = new Date(new Date().getTime() - 3_600_000);
   certificate.validity.notAfter = new Date(new Date().getTime() + 3_600_000);
   certificate.setSubject(subject);
