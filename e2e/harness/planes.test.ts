@@ -2,8 +2,10 @@ import { createHash, X509Certificate } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import { withdrawApproval } from "#federation/admin-api/relationship-client.ts";
 import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
 import { apiVersion, type Cluster, type Relationship, type Resource } from "#federation/model/resource.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
 import { TestProxy } from "./test-proxy.ts";
@@ -206,5 +208,13 @@ describe("planes of a federation in one process", () => {
     await eventually("the withdrawn export is gone", () => !remotePlaces(storefront).includes("shop-eu"));
     await at(undefined, (admin) => admin.remove("Cluster", { name: "pay-eu" }, {}, signal));
     await eventually("the deleted cluster's export is gone", () => !remotePlaces(payments).includes("pay-eu"));
+    // What its signer says from now on, nobody hears; its approval is on record and can be taken back all the same.
+    const approvedBy = async (): Promise<readonly string[]> => (await at(undefined, (admin) => admin.get("Relationship", { name: "shop-calls-payments" }, signal))).status?.approvals?.map(({ side }) => side) ?? [];
+    expect(await approvedBy()).toEqual(["callee", "caller"]);
+    using signer = planes.admin("pay-eu");
+    using admin = planes.admin();
+    expect(await withdrawApproval({ signer, global: admin }, "shop-calls-payments", { clock: systemClock, withinMs: 30_000 }, signal)).toBe(true);
+    expect(await approvedBy()).toEqual(["caller"]);
+    expect(await withdrawApproval({ signer, global: admin }, "never-heard-of", { clock: systemClock, withinMs: 30_000 }, signal)).toBe(false);
   }, 40_000);
 });

@@ -88,6 +88,17 @@ export const globalRoutes = {
     body: relationshipApprovalSchema,
     answer: z.object({ name: labelSchema, approvals: z.array(relationshipApprovalSchema) }),
   }),
+  /** Ends a recorded approval that its side's signer has taken back, where the signer's own word does not come by itself. */
+  endApproval: defineRoute({
+    operationId: "endRelationshipApproval",
+    method: "PUT",
+    path: "/api/v1/relationships/{name}/withdrawal",
+    summary: "Takes away one side's approval that was given before a time",
+    access: "write",
+    params: relationshipName,
+    body: relationshipWithdrawalSchema,
+    answer: z.object({ name: labelSchema, approvals: z.array(relationshipApprovalSchema) }),
+  }),
 } as const;
 
 /** A cluster plane's routes besides those of its kinds. */

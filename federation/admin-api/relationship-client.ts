@@ -12,6 +12,8 @@ export interface Patience {
 }
 
 const askAgainMs = 100;
+/** So long a signer's word is given to come to the global plane by itself, before that is told of it: from a cluster that was deleted it never comes. */
+const byItselfMs = 2_000;
 
 /** What relationships pin of a trust domain's authority: SHA-256 of its SPKI, lower-case hex. */
 export function authoritySha256Of({ spec }: TrustDomain): string {
@@ -50,13 +52,18 @@ export async function approveRelationship(
 export async function withdrawApproval({ signer, global }: ApprovalPlanes, name: string, { clock, withinMs }: Patience, signal: AbortSignal): Promise<boolean> {
   const withdrawal = await orNotFound(signer.call(clusterRoutes.withdrawApproval, { params: { name } }, signal));
   if (withdrawal === undefined) return false;
-  const { side, withdrawnAt } = withdrawal.body;
+  const { body } = withdrawal;
   const startMs = clock.monotonicMs();
-  for (;;) {
+  for (let isTold = false; ; ) {
     const relationship = await orNotFound(global.get("Relationship", { name }, signal));
-    const standing = relationship?.status?.approvals?.some((approval) => approval.side === side && Date.parse(approval.approvedAt) <= Date.parse(withdrawnAt));
+    const standing = relationship?.status?.approvals?.some((approval) => approval.side === body.side && Date.parse(approval.approvedAt) <= Date.parse(body.withdrawnAt));
     if (standing !== true) return true;
-    if (clock.monotonicMs() - startMs > withinMs) throw new AtollError("ATOLL_TIMEOUT", `the approval of ${name} is taken back at its signer, but the global plane has not heard of it within ${withinMs / 1_000} s`);
+    const waitedMs = clock.monotonicMs() - startMs;
+    if (!isTold && waitedMs > byItselfMs) {
+      isTold = true;
+      await orNotFound(global.call(globalRoutes.endApproval, { params: { name }, body }, signal));
+    }
+    if (waitedMs > withinMs) throw new AtollError("ATOLL_TIMEOUT", `the approval of ${name} is taken back at its signer, but the global plane has not heard of it within ${withinMs / 1_000} s`);
     await sleep(clock, askAgainMs, signal);
   }
 }

@@ -50,9 +50,12 @@ export async function recordApproval(
   return { relationship: updated, isNew, revisionBefore: stored.revision };
 }
 
-/** Takes from the relationship the approval that `withdrawal` ends, if it still holds; one that was given afterwards stays. */
-export async function endApproval(catalog: Catalog, name: string, withdrawal: RelationshipWithdrawal, signal: AbortSignal): Promise<void> {
-  await catalog.resources("Relationship").setStatus(
+/**
+ * Takes from the relationship the approval that `withdrawal` ends, if it still holds; one that was given afterwards stays. Answers the
+ * relationship, or undefined when there is none any more.
+ */
+export async function endApproval(catalog: Catalog, name: string, withdrawal: RelationshipWithdrawal, signal: AbortSignal): Promise<Relationship | undefined> {
+  return await catalog.resources("Relationship").setStatus(
     name,
     ({ status }) => ({ ...status, approvals: (status?.approvals ?? []).filter((approval) => !isEnded(approval, withdrawal)) }),
     signal,

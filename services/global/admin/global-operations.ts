@@ -15,7 +15,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import type { FederationKeys } from "../federation-keys.ts";
 import { clusterOfPlane, renewCluster, type JoinClusterOptions } from "../join/join-cluster.ts";
 import { clusterAdmission, regionAdmission, relationshipAdmission, trustDomainAdmission } from "./admissions.ts";
-import { recordApproval } from "./approvals.ts";
+import { endApproval, recordApproval } from "./approvals.ts";
 
 export interface GlobalOperationsOptions {
   readonly keys: FederationKeys;
@@ -91,6 +91,20 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
           ...(revision === undefined ? {} : { revisionAfter: revision }),
           fields: isNew ? [`status.approvals[${body.side}]`] : [],
         },
+      };
+    }),
+    implement(globalRoutes.endApproval, async ({ params, body, demand }, signal) => {
+      const missing = new AtollError("ATOLL_NOT_FOUND", `there is no Relationship ${params.name}`);
+      const stored = await catalog.resources("Relationship").get(params.name, signal);
+      if (stored === undefined) throw missing;
+      demand({ oneOfTrustDomains: [stored.value.spec[body.side].trustDomain], everyNamespace: "all" });
+      const relationship = await endApproval(catalog, params.name, body, signal);
+      if (relationship === undefined) throw missing;
+      const { revision } = relationship.metadata;
+      const isChanged = revision !== stored.revision;
+      return {
+        body: { name: params.name, approvals: [...(relationship.status?.approvals ?? [])] },
+        change: { outcome: isChanged ? "changed" : "unchanged", kind: "Relationship", id: params.name, revisionBefore: stored.revision, ...(revision === undefined ? {} : { revisionAfter: revision }), fields: isChanged ? [`status.approvals[${body.side}]`] : [] },
       };
     }),
     implement(renewClusterPlane, async ({ body, caller }, signal) => {
