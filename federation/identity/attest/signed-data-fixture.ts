@@ -29,7 +29,7 @@ function createSigner({ commonName, dnsNames = [], notAfter, bits = 2_048 }: Tes
   const keys = forge.pki.rsa.generateKeyPair({ bits });
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = keys.publicKey;
-  certificate.serialNumber = `00${randomBytes(12).toString("hex")}`;
+  certificate.serialNumber = `01${randomBytes(12).toString("hex")}`;
   const nowMs = systemClock.nowMs();
   certificate.validity.notBefore = new Date(nowMs - 3_600_000);
   certificate.validity.notAfter = notAfter ?? new Date(nowMs + 86_400_000);
