@@ -23,8 +23,9 @@ const ownShareMin = 0.35;
 const standingRatio = 0.33;
 /** When one tick was late and the next is so many targets late already, the share rises with that at once … */
 const turnTargetsMin = 2;
-/** … to all at this many. */
+/** … to all at this many. Fewer requests than these in one turn are not what makes it long. */
 const turnTargetsMax = 6;
+const turnRequestsMin = 32;
 /** … and so it does after a stop of the process, in which so many requests have gathered that they are work for seconds. */
 const gatheredMin = 200;
 /** Weight of the newest tick in how large a part each class is. */
@@ -92,7 +93,7 @@ export class LoopShed implements LoopListener {
     this.#gathered++;
     const ratio = this.#ratios[priority] ?? 0;
     const isSecond = this.#lastMs >= this.#targetMs || (this.#stopped && this.#gathered >= gatheredMin);
-    if (lateMs < this.#targetMs * turnTargetsMin || !isSecond || priority === 0) return ratio;
+    if (lateMs < this.#targetMs * turnTargetsMin || !isSecond || this.#gathered < turnRequestsMin || priority === 0) return ratio;
     // An emergency within milliseconds, in which the classes' parts are not known yet.
     return Math.max(ratio, Math.min(shareMax, (lateMs / this.#targetMs - turnTargetsMin) / (turnTargetsMax - turnTargetsMin)));
   }
