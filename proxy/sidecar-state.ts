@@ -2,7 +2,7 @@ import type { ClusterId } from "#federation/model/names.ts";
 import { explainChoice, type Explanation, type PlaceLoad, type PlaceRefusal } from "#federation/routing/explain.ts";
 import type { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
-import { silenced } from "#federation/health/place-verdict.ts";
+import { unreached } from "#federation/health/place-verdict.ts";
 import type { Place, ServiceView, Snapshot } from "#federation/model/snapshot.ts";
 import { unobservedCondition } from "#federation/model/verdict.ts";
 import type { PlaceCondition } from "#federation/model/verdict.ts";
@@ -139,8 +139,8 @@ export function explainService(state: SidecarState, service: string): Explanatio
 /** As choosers have it: what requests and pings have shown of a place, and whether its connections are silent. */
 function conditionOf(state: SidecarState, view: ServiceView, place: Place): PlaceCondition {
   const condition = state.places.conditionOf(view, place);
-  const isSilent = [...state.routes.routes()].some((route) => route.view.host === view.host && route.chooser.isSilent(place.cluster));
-  return isSilent ? silenced(condition) : condition;
+  const isUnreachable = [...state.routes.routes()].some((route) => route.view.host === view.host && route.chooser.isUnreachable(place.cluster));
+  return isUnreachable ? unreached(condition) : condition;
 }
 
 /** By the port of the service that is overloaded, or the first that is called and of whose load something is known. */

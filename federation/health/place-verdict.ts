@@ -166,12 +166,12 @@ export function placeCondition(evidence: PlaceEvidence, others: readonly PlaceEv
 }
 
 /**
- * The condition of a place from whose connections nothing comes any more, while nothing else lowers it: it may be dead, or its
- * processes may wait for a processor. Requests go elsewhere while there is an elsewhere, and come back with its first word.
+ * The condition of a place that no connection reaches just now, while nothing else lowers it: it may be dead, or its processes may
+ * wait for a processor. Requests go elsewhere while there is an elsewhere, and come back with its first word.
  */
-export function silenced(condition: PlaceCondition): PlaceCondition {
+export function unreached(condition: PlaceCondition): PlaceCondition {
   if (condition.lowered) return condition;
-  return { verdict: "suspect", lowered: false, rampRatio: condition.rampRatio, probeRatio: 1, reason: "nothing comes from it: requests go elsewhere until it speaks again" };
+  return { verdict: "suspect", lowered: false, rampRatio: condition.rampRatio, probeRatio: 1, reason: "no connection to it answers: requests go elsewhere until one does" };
 }
 
 /** Slow, and not lowered: because the fault is shared, or nobody knows yet, or it has not lasted. */

@@ -44,6 +44,8 @@ export class PlayedConnector implements Connector {
 }
 
 export interface CalleeOptions {
+  /** Any that is free unless given. */
+  readonly port?: number;
   readonly instance?: string;
   readonly isAllowed?: () => boolean;
   readonly report?: () => LoadReport;
@@ -107,7 +109,7 @@ export class TestCallee implements AsyncDisposable {
 
   static async open(appPort: number, options: CalleeOptions = {}): Promise<TestCallee> {
     const callee = new TestCallee(appPort, options);
-    await new Promise<void>((resolve) => callee.#server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => callee.#server.listen(options.port ?? 0, "127.0.0.1", resolve));
     return callee;
   }
 

@@ -357,11 +357,12 @@ describe("requests over the hop", () => {
   test("spread evenly over the instances behind a gateway", async () => {
     await using app = await httpOrigin((_request, response) => void response.end("ok"));
     const callees = await Promise.all(Array.from({ length: 4 }, (_, index) => TestCallee.open(app.port, { instance: `i${index}` })));
+    const ports = callees.map(({ port }) => port);
     let next = 0;
     const connector = new PlayedConnector();
     const through = connector.connect;
     // The gateway: each connection goes to the next instance.
-    connector.connect = (target, handler) => through({ ...target, port: callees[next++ % callees.length]?.port ?? 0 }, handler);
+    connector.connect = (target, handler) => through({ ...target, port: ports[next++ % ports.length] ?? 0 }, handler);
     const place = { ...remoteAt("there", callees[0]?.port ?? 0), endpointsReady: 4, endpointsTotal: 4 };
     await using proxy = await TestProxy.open([place], { connector });
     const clients = await Promise.all(Array.from({ length: 24 }, () => RawClient.connect(proxy.server.port)));

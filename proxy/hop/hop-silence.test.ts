@@ -178,6 +178,36 @@ describe("a sidecar that answers no handshake", () => {
   });
 });
 
+describe("a sidecar that is gone", () => {
+  test("is left with the first refused connection, without five failures in a row, and used again with the first one that opens", async () => {
+    await using app = await patientOrigin();
+    const gone = await TestCallee.open(app.port);
+    const { port } = gone;
+    await using sound = await TestCallee.open(app.port);
+    await using proxy = await TestProxy.open([localAt(port), remoteAt("there", sound.port)], { connector: new PlayedConnector() });
+    using client = await RawClient.connect(proxy.server.port);
+    await warmUp(proxy, client, 3);
+    await gone[Symbol.asyncDispose]();
+    const [pool] = proxy.pools.pools();
+    await eventually(() => pool?.isUnreachable === true);
+    for (let count = 0; count < 10; count++) {
+      client.write(requestFor("POST", "/now", "", "x"));
+      expect((await client.response()).status).toBe(200);
+    }
+    // One try each: nobody had to find out.
+    expect(proxy.logLines.slice(-10).every((line) => line.includes(`127.0.0.1:${sound.port}`))).toBe(true);
+    expect(stateOf(proxy, localAt(port))).toMatchObject({ lowered: false });
+
+    await using back = await TestCallee.open(app.port, { port });
+    const isLeft = (): boolean => pool?.isUnreachable === true;
+    for (let turn = 0; isLeft() && turn < 200; turn++) await pass(proxy, 100);
+    expect(back.inbound.hop.sessions).toBe(1);
+    client.write(requestFor("GET", "/now"));
+    expect((await client.response()).status).toBe(200);
+    expect(proxy.logLines.at(-1)).toContain(`127.0.0.1:${port}`);
+  });
+});
+
 describe("a connection that breaks", () => {
   test("is one failure of its target, and not one for each request on it", async () => {
     await using app = await patientOrigin();

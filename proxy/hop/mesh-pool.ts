@@ -2,7 +2,8 @@ import { delayFactor } from "../admission/load-report.ts";
 import type { LoadReport } from "../admission/load-report.ts";
 import type { HttpLimits } from "../http/http-limits.ts";
 import { defaultHttpLimits } from "../http/http-limits.ts";
-import type { TimingWheel } from "../http/timing-wheel.ts";
+import type { TimerOwner, TimingWheel } from "../http/timing-wheel.ts";
+import { WheelTimer } from "../http/timing-wheel.ts";
 import { jittered } from "#federation/runtime/random.ts";
 import type { AddressLoad } from "../upstream/address-load.ts";
 import { ConnectionPool } from "../upstream/connection-pool.ts";
@@ -19,6 +20,8 @@ import { sessionsWanted } from "./sessions-wanted.ts";
 
 /** After a session that led to an instance which we had already, the next try waits; twice as long each time. Ms. */
 const spreadPauseMs = { first: 500, max: 60_000 } as const;
+/** Where connections are refused, the next one asks again after this, twice as long each time. Ms. */
+const askAgainMs = { first: 100, max: 2_000 } as const;
 /** What is answered by an older sidecar is asked again for the hop's protocol after this. Ms. */
 const fallbackMs = 60_000;
 
@@ -32,7 +35,7 @@ interface Waiting {
  * with hundreds of requests at a time, on a long way with a few, and behind a gateway to reach several instances. To an
  * older sidecar, and for requests that need a connection of their own, an HTTP/1.1 pool stands in.
  */
-export class MeshPool implements UpstreamPool, SessionOwner {
+export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
   readonly target: UpstreamTarget;
   readonly wheel: TimingWheel;
   readonly httpLimits: HttpLimits;
@@ -50,13 +53,16 @@ export class MeshPool implements UpstreamPool, SessionOwner {
   #spreadAtMs = Number.NEGATIVE_INFINITY;
   #spreadPauseMs: number = spreadPauseMs.first;
   #turn = 0;
+  readonly #askTimer = new WheelTimer(this, 0);
+  #askMs: number = askAgainMs.first;
   readonly #report = { queueDelayMs: 0, utilizationRatio: 0, headroom: 0 };
   reports = 0;
   connectMs: number;
   /** How many instances answer behind this address: one, or what a gateway's cluster says it has. */
   instances = 1;
   wantedAtMs = Number.NEGATIVE_INFINITY;
-  isSilent = false;
+  /** Nothing comes from there, or no connection comes about: requests go elsewhere where they can. */
+  isUnreachable = false;
 
   constructor(keeper: PoolKeeper, environment: PoolEnvironment, target: UpstreamTarget, load: AddressLoad) {
     this.#keeper = keeper;
@@ -190,18 +196,19 @@ export class MeshPool implements UpstreamPool, SessionOwner {
 
   onOpen(session: CallerSession): void {
     this.#ended();
-    // A handshake is an answer.
-    this.#setSilent(false);
     this.#serve();
     if (this.#draining) session.retire();
   }
 
   onProven(session: CallerSession): void {
+    this.#setUnreachable(false);
+    this.#askMs = askAgainMs.first;
     this.#judgeSpread(session);
     this.#serve();
   }
 
   onOtherProtocol(): void {
+    this.#setUnreachable(false);
     this.#fallbackUntilMs = this.nowMs() + fallbackMs;
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -218,18 +225,18 @@ export class MeshPool implements UpstreamPool, SessionOwner {
     const { silences } = this.#environment;
     if (silences !== undefined) silences[session.silent ? "begun" : "over"]++;
     if (session.silent) {
-      if (!this.#sessions.some((other) => other.isSound)) this.#setSilent(true);
+      if (!this.#sessions.some((other) => other.isSound)) this.#setUnreachable(true);
       this.#growWhereWanted();
     } else {
-      this.#setSilent(false);
+      this.#setUnreachable(false);
       this.#serve();
     }
   }
 
-  #setSilent(isSilent: boolean): void {
-    if (this.isSilent === isSilent) return;
-    this.isSilent = isSilent;
-    this.#keeper.silenceChanged();
+  #setUnreachable(isUnreachable: boolean): void {
+    if (this.isUnreachable === isUnreachable) return;
+    this.isUnreachable = isUnreachable;
+    this.#keeper.reachabilityChanged();
   }
 
   onReport(): void {
@@ -244,27 +251,36 @@ export class MeshPool implements UpstreamPool, SessionOwner {
     const at = this.#sessions.indexOf(session);
     if (at !== -1) this.#sessions.splice(at, 1);
     if (!session.ready) this.#ended();
-    // A handshake that nobody answers is silence, too; before those who wait are told, so that they go elsewhere.
-    if (timedOut && !this.#sessions.some((other) => other.isSound)) this.#setSilent(true);
     if (!session.proven) {
       this.#spreadAtMs = this.nowMs() + this.#spreadPauseMs;
-      // Whoever waits with nothing open waited for this one; where something is, it is served by that.
-      if (this.#connecting === 0 && !this.#sessions.some((other) => other.isSound)) this.#failWaiting(timedOut ? "timeout" : "connect");
-    } else if (this.#waiting.length > 0) {
-      this.#grow(this.nowMs());
-    }
-    if (this.isSilent) this.#askSilent(session, timedOut);
+      if (this.#connecting === 0 && !this.#sessions.some((other) => other.isSound)) {
+        // Before those are told who wait, so that they go elsewhere. Where something is open they are served by that.
+        this.#setUnreachable(true);
+        this.#failWaiting(timedOut ? "timeout" : "connect");
+      }
+    } else if (this.#waiting.length > 0) this.#grow(this.nowMs());
+    // It broke: whether its far side is there still is known before the next request asks.
+    else if (!session.draining) this.#growWhereWanted();
+    if (this.isUnreachable && this.#connecting === 0) this.#askAgain(session.silent || timedOut);
     this.#retireWhenEmpty();
   }
 
   /**
-   * While the far side is silent one connection after the other asks whether it is back, each for as long as a connect may take.
-   * One that is refused is an answer, and failures are judged as usual again; so they are when nobody wants the target any more.
+   * While nothing can be reached there, one connection after the other asks whether it is back, for as long as anybody has wanted
+   * it of late: at once where the last took as long as a connect may take, later and later where it was refused.
    */
-  #askSilent(ended: CallerSession, timedOut: boolean): void {
-    const isSilence = ended.silent || timedOut;
-    if (isSilence && this.#isWanted) this.#grow(this.nowMs());
-    else if (this.#connecting === 0 && !this.#sessions.some(({ silent }) => silent)) this.#setSilent(false);
+  #askAgain(isSilence: boolean): void {
+    if (isSilence) {
+      this.onTimer();
+      return;
+    }
+    this.wheel.arm(this.#askTimer, this.nowMs(), this.#askMs);
+    this.#askMs = Math.min(askAgainMs.max, 2 * this.#askMs);
+  }
+
+  onTimer(): void {
+    if (this.#isWanted) this.#grow(this.nowMs());
+    else if (!this.#sessions.some(({ silent }) => silent)) this.#setUnreachable(false);
   }
 
   get #isWanted(): boolean {
@@ -373,7 +389,7 @@ export class MeshPool implements UpstreamPool, SessionOwner {
       mayHandshake: () => keeper.mayHandshake(this),
       handshakeBegan: () => keeper.handshakeBegan(),
       handshakeEnded: () => keeper.handshakeEnded(),
-      silenceChanged: () => keeper.silenceChanged(),
+      reachabilityChanged: () => keeper.reachabilityChanged(),
       retire: () => this.#retireWhenEmpty(),
     };
   }

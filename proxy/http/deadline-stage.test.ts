@@ -234,7 +234,7 @@ test("a request whose stage lets it wait is answered when its time is over, and 
   let ended = 0;
   const route: Route = {
     name: "app",
-    chooser: { choose: () => undefined, report: () => undefined, inFlight: 0, chooseWithRoom: () => undefined, hasOthers: true, hasSpeaking: true },
+    chooser: { choose: () => undefined, report: () => undefined, inFlight: 0, chooseWithRoom: () => undefined, hasOthers: true, hasReachable: true },
     policy: defaultTrafficPolicy,
     budget: new RetryBudget(0),
     allowsCloseDelimited: true,
@@ -281,7 +281,7 @@ test("a connection that comes after a request's time is given back unused", () =
   const candidate = { pool } as unknown as Candidate;
   const route: Route = {
     name: "catalog",
-    chooser: { choose: () => candidate, report: (_candidate, outcome) => void outcomes.push(outcome), inFlight: 0, chooseWithRoom: () => undefined, hasOthers: true, hasSpeaking: true },
+    chooser: { choose: () => candidate, report: (_candidate, outcome) => void outcomes.push(outcome), inFlight: 0, chooseWithRoom: () => undefined, hasOthers: true, hasReachable: true },
     policy: defaultTrafficPolicy,
     budget: new RetryBudget(0),
     allowsCloseDelimited: false,

@@ -208,10 +208,10 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
 
   /**
    * Nothing comes from where it is. What may be repeated goes where something does; the rest stays, and so does everything where
-   * nobody speaks: what is late is better than what is thrown away. No evidence: the pool itself knows, and for how long.
+   * nobody can be reached: what is late is better than what is thrown away. No evidence: the pool itself knows, and for how long.
    */
   silent(x: Exchange): void {
-    if (!x.idempotent || x.responseStarted || x.route?.chooser.hasSpeaking !== true || !this.#mayTryAgain(x, true)) return;
+    if (!x.idempotent || x.responseStarted || x.route?.chooser.hasReachable !== true || !this.#mayTryAgain(x, true)) return;
     (x.user as Attempt).release();
     this.#letGo(x, "cancelled", true);
     forgetResponse(x);

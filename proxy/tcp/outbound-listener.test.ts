@@ -34,7 +34,7 @@ class TurnChooser implements Chooser {
   }
 
   readonly hasOthers = true;
-  readonly hasSpeaking = true;
+  readonly hasReachable = true;
 
   chooseWithRoom(): undefined {
     return undefined;

@@ -28,7 +28,7 @@ export class AppChooser implements Chooser, Candidate {
   }
 
   readonly hasOthers = false;
-  readonly hasSpeaking = true;
+  readonly hasReachable = true;
 
   chooseWithRoom(): undefined {
     return undefined;

@@ -1,5 +1,5 @@
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
-import { TriedPlaces } from "#federation/routing/choose-place.ts";
+import { TriedPlaces, triesRememberedMax } from "#federation/routing/choose-place.ts";
 import type { UpstreamPool } from "./upstream.ts";
 
 /**
@@ -25,13 +25,31 @@ export interface Candidate {
 /** What one request has tried; part of its Exchange and reset between requests. */
 export class Tries {
   readonly places = new TriedPlaces();
+  readonly #clusters: ClusterId[] = [];
   /** The latest choice: the next one differs from it when it can. */
   last: Candidate | undefined = undefined;
-  /** The state the indices in `places` belong to; a chooser that has changed since then begins anew. */
+  /** The state the indices in `places` belong to. */
   basis: unknown = undefined;
+
+  /** The place of `cluster` was tried, the one at `index` in the order that is the basis. */
+  add(index: number, cluster: ClusterId): void {
+    this.places.add(index);
+    if (this.#clusters.length < triesRememberedMax) this.#clusters.push(cluster);
+  }
+
+  /** The order of places is another now; `indexOf` says where a cluster's place stands in it, or -1. */
+  rebase(basis: unknown, indexOf: (cluster: ClusterId) => number): void {
+    this.basis = basis;
+    this.places.reset();
+    for (const cluster of this.#clusters) {
+      const index = indexOf(cluster);
+      if (index !== -1) this.places.add(index);
+    }
+  }
 
   reset(): void {
     this.places.reset();
+    this.#clusters.length = 0;
     this.last = undefined;
     this.basis = undefined;
   }
@@ -46,8 +64,8 @@ export interface Chooser {
   choose(tries: Tries, priority: number): Candidate | typeof throttled | undefined;
   /** A target besides the latest that reports room for more; undefined when there is none. */
   chooseWithRoom(tries: Tries): Candidate | undefined;
-  /** Whether there is a target from which something comes: who waits at a silent one is sent on only then. */
-  readonly hasSpeaking: boolean;
+  /** Whether there is a target that can be reached, as far as is known: who waits at a silent one is sent on only then. */
+  readonly hasReachable: boolean;
   report(candidate: Candidate, outcome: Outcome): void;
   /** There is more than one target: who waits at one for too long can go elsewhere. */
   readonly hasOthers: boolean;

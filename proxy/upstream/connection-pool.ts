@@ -23,7 +23,7 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
   connectMs: number;
   instances = 1;
   readonly pingsInBand = false;
-  readonly isSilent = false;
+  readonly isUnreachable = false;
   readonly report = undefined;
   readonly reports = 0;
   readonly #keeper: PoolKeeper;

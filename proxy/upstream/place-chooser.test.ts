@@ -231,6 +231,15 @@ describe("the place chooser", () => {
     expect(spread(chooser, 20)).toEqual({ b: 20 });
   });
 
+  test("goes to a place that was not tried, also when round trips have made another order meanwhile", async () => {
+    const { chooser, clock, health } = setUp([remoteAt("a", 1), remoteAt("b", 2)], { a: 10, b: 80 });
+    const tries = new Tries();
+    expect(chosenBy(chooser, tries)?.cluster).toBe("a");
+    health.setViewpoint({ ...health.viewpoint, roundTripMs: new Map([["a" as ClusterId, 20], ["b" as ClusterId, 90]]) });
+    await clock.advance(300);
+    expect(chosenBy(chooser, tries)?.cluster).toBe("b");
+  });
+
   test("uses endpoints that are not ready only when there are no others", () => {
     const place = localAt(10, 11);
     const { chooser } = setUp([{ ...place, endpoints: place.endpoints.map((endpoint, index) => ({ ...endpoint, readiness: index === 0 ? "notReady" : "unknown" })) }]);

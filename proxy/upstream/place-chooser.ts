@@ -1,5 +1,5 @@
 import { eject, isEjected, recordFailure, recordSuccess } from "#federation/health/outlier-ejection.ts";
-import { recordPlaceFailure, recordPlaceSlowEnd, recordPlaceSuccess, silenced } from "#federation/health/place-verdict.ts";
+import { recordPlaceFailure, recordPlaceSlowEnd, recordPlaceSuccess, unreached } from "#federation/health/place-verdict.ts";
 import type { PlaceEvidence, PlaceVerdictPolicy } from "#federation/health/place-verdict.ts";
 import { believedRatio, compareSlowness, forgetSlowness, isSlow, recordAnswer, recordSlowEnd } from "#federation/health/slowness.ts";
 import type { ClusterId } from "#federation/model/names.ts";
@@ -93,24 +93,21 @@ export class PlaceChooser implements Chooser {
     return this.#places.length > 1 || (this.#places[0]?.targets.length ?? 0) > 1;
   }
 
-  get hasSpeaking(): boolean {
+  get hasReachable(): boolean {
     this.#look(this.#options.clock.monotonicMs());
-    return this.#ordered.some((place, at) => (this.#shares.shares[at] ?? 0) > 0 && !place.isSilent);
+    return this.#ordered.some((place, at) => (this.#shares.shares[at] ?? 0) > 0 && !place.isUnreachable);
   }
 
   choose(tries: Tries, priority: number): Candidate | typeof throttled | undefined {
     const { random, clock } = this.#options;
     const nowMs = clock.monotonicMs();
     this.#look(nowMs);
-    if (tries.basis !== this.#order) {
-      tries.places.reset();
-      tries.basis = this.#order;
-    }
+    if (tries.basis !== this.#order) this.#rebase(tries);
     for (let left = this.#ordered.length; left > 0; left--) {
       const index = choosePlace(this.#shares, random.next(), tries.places);
       const place = index === -1 ? undefined : this.#ordered[index];
       if (place === undefined) return undefined;
-      tries.places.add(index);
+      tries.add(index, place.cluster);
       const target = pickTarget(place, random.next(), tries.last, nowMs);
       // A place without an address (no gateway known) is passed over.
       if (target === undefined) continue;
@@ -129,10 +126,15 @@ export class PlaceChooser implements Chooser {
     for (const [index, { place }] of this.#order.places.entries()) {
       const target = this.#ordered[index]?.withRoom(tries.last, nowMs);
       if (target === undefined || board.conditionOf(view, place).lowered) continue;
-      tries.places.add(index);
+      tries.add(index, place.cluster);
       return this.#take(target, tries, nowMs);
     }
     return undefined;
+  }
+
+  /** Round trips that move make new orders, also while a request is under way. */
+  #rebase(tries: Tries): void {
+    tries.rebase(this.#order, (cluster) => this.#ordered.findIndex((place) => place.cluster === cluster));
   }
 
   #take(target: Target, tries: Tries, nowMs: number): Target {
@@ -202,9 +204,9 @@ export class PlaceChooser implements Chooser {
     target?.pool.warm();
   }
 
-  /** Nothing comes from the place that requests to this port went to. */
-  isSilent(cluster: ClusterId): boolean {
-    return this.#places.some((place) => place.cluster === cluster && place.isSilent);
+  /** No address of the place can be reached for this port. */
+  isUnreachable(cluster: ClusterId): boolean {
+    return this.#places.some((place) => place.cluster === cluster && place.isUnreachable);
   }
 
   /** What is known of the load at a place; undefined while nothing is. */
@@ -279,7 +281,7 @@ export class PlaceChooser implements Chooser {
       this.#order,
       this.#order.places.map((ranked, at) => {
         const condition = board.conditionOf(view, ranked.place);
-        return this.#ordered[at]?.isSilent === true ? silenced(condition) : condition;
+        return this.#ordered[at]?.isUnreachable === true ? unreached(condition) : condition;
       }),
     );
   }

@@ -122,23 +122,23 @@ export class PlaceTargets implements EndpointLoads {
   }
 
   /**
-   * Ready, not ejected, speaking and not leaving; failing that also what leaves; then what is silent, since it may only be late;
-   * then what is ready; then all: what is left is tried rather than refused.
+   * Ready, not ejected, reachable and not leaving; failing that also what leaves; then what is not reached, since it may only be
+   * late; then what is ready; then all: what is left is tried rather than refused.
    */
   refresh(nowMs: number): void {
     const isReady = (target: Target): boolean => this.#ready[target.index] === true;
     const isHealthy = (target: Target): boolean => isReady(target) && !isEjected(target.outlier, nowMs);
-    const speaks = (target: Target): boolean => isHealthy(target) && !target.pool.isSilent;
-    this.usableCount = this.#fill((target) => speaks(target) && !target.pool.load.leaving);
-    for (const isUsable of [speaks, isHealthy, isReady, () => true]) {
+    const isReached = (target: Target): boolean => isHealthy(target) && !target.pool.isUnreachable;
+    this.usableCount = this.#fill((target) => isReached(target) && !target.pool.load.leaving);
+    for (const isUsable of [isReached, isHealthy, isReady, () => true]) {
       if (this.usableCount === 0) this.usableCount = this.#fill(isUsable);
     }
   }
 
-  /** All that could be asked is silent. */
-  get isSilent(): boolean {
+  /** Nothing of what could be asked can be reached. */
+  get isUnreachable(): boolean {
     for (let at = 0; at < this.usableCount; at++) {
-      if (this.targets[this.usable[at] ?? 0]?.pool.isSilent === false) return false;
+      if (this.targets[this.usable[at] ?? 0]?.pool.isUnreachable === false) return false;
     }
     return this.usableCount > 0;
   }

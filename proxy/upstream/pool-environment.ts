@@ -59,8 +59,8 @@ export interface PoolKeeper {
   mayHandshake(pool: UpstreamPool): boolean;
   handshakeBegan(): void;
   handshakeEnded(): void;
-  /** A pool has fallen silent, or speaks again. */
-  silenceChanged(): void;
+  /** A pool can be reached no more, or again. */
+  reachabilityChanged(): void;
   /** A drained pool has closed its last connection. */
   retire(pool: UpstreamPool): void;
 }

@@ -16,7 +16,7 @@ export class PoolSet implements PoolKeeper {
   readonly #handshakesMax: number;
   #handshakes = 0;
   readonly #wantHandshake = new Set<UpstreamPool>();
-  #silences = 0;
+  #changes = 0;
 
   constructor(environment: PoolEnvironment) {
     this.#environment = environment;
@@ -27,9 +27,9 @@ export class PoolSet implements PoolKeeper {
     return this.#handshakes;
   }
 
-  /** Grows whenever a pool falls silent or speaks again: whoever chooses must look again. */
+  /** Grows whenever a pool can be reached no more, or again: whoever chooses must look again. */
   get version(): number {
-    return this.#silences;
+    return this.#changes;
   }
 
   /** The pool of `target`, kept until as many `release` calls as `claim` calls were made. */
@@ -108,8 +108,8 @@ export class PoolSet implements PoolKeeper {
     }
   }
 
-  silenceChanged(): void {
-    this.#silences++;
+  reachabilityChanged(): void {
+    this.#changes++;
   }
 
   retire(pool: UpstreamPool): void {

@@ -140,8 +140,8 @@ export interface UpstreamPool {
   /** It finds out by itself when a path with requests on it falls silent. */
   readonly pingsInBand: boolean;
   readonly connections: number;
-  /** Nothing comes from there any more, until something does: requests go elsewhere where they can. */
-  readonly isSilent: boolean;
+  /** Nothing comes from there any more, or no connection comes about, until one does: requests go elsewhere where they can. */
+  readonly isUnreachable: boolean;
   /** Requests without a connection. */
   readonly waiting: number;
   /** Requests under way. */
