@@ -108,6 +108,16 @@ describe.skipIf(program === undefined)("the example of two teams, each with a st
     await answers();
   });
 
+  it("finds that an approval was taken back behind its state, and gives it anew", async () => {
+    const withdrawn = await place.atoll("--data", dataDir, "relationship", "withdraw", "checkout", "--as", "pay.example");
+    expect(withdrawn, withdrawn.stderr).toMatchObject({ code: 0 });
+    expect(withdrawn.stdout).toContain("pay.example approves relationship checkout no longer");
+    await isUnknown();
+    expect(await mustDo("pay", "plan")).toContain("Plan: 1 to add, 0 to change, 0 to destroy.");
+    await mustDo("pay", "apply");
+    await answers();
+  });
+
   it("ends when the callee's team takes everything back, and each state comes to nothing by itself", async () => {
     await mustDo("pay", "destroy");
     await isUnknown();
