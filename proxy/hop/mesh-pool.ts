@@ -158,7 +158,7 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
     this.wantedAtMs = this.nowMs();
     if (this.#draining) return;
     if (this.wantedAtMs < this.#fallbackUntilMs) this.#http1Pool().warm();
-    else if (this.#connecting === 0 && !this.#sessions.some((session) => !session.draining && !session.silent)) this.#open();
+    else if (!this.#askTimer.armed && this.#connecting === 0 && !this.#sessions.some((session) => !session.draining && !session.silent)) this.#open();
   }
 
   purge(): void {
@@ -274,12 +274,18 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
       this.onTimer();
       return;
     }
-    this.wheel.arm(this.#askTimer, this.nowMs(), this.#askMs);
+    this.#askLater();
     this.#askMs = Math.min(askAgainMs.max, 2 * this.#askMs);
   }
 
+  #askLater(): void {
+    this.wheel.arm(this.#askTimer, this.nowMs(), this.#askMs);
+  }
+
   onTimer(): void {
-    if (this.#isWanted) this.#grow(this.nowMs());
+    if (!this.isUnreachable) return;
+    if (this.#isWanted && !this.#keeper.mayAsk()) this.#askLater();
+    else if (this.#isWanted) this.#grow(this.nowMs());
     else if (!this.#sessions.some(({ silent }) => silent)) this.#setUnreachable(false);
   }
 
@@ -387,6 +393,7 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
     const keeper = this.#keeper;
     return {
       mayHandshake: () => keeper.mayHandshake(this),
+      mayAsk: () => keeper.mayAsk(),
       handshakeBegan: () => keeper.handshakeBegan(),
       handshakeEnded: () => keeper.handshakeEnded(),
       reachabilityChanged: () => keeper.reachabilityChanged(),

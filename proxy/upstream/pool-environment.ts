@@ -57,6 +57,8 @@ export interface SilenceCounts {
 /** What a pool has from whoever keeps all pools of a process: turns at handshakes, of which one that gets none now hears the next. */
 export interface PoolKeeper {
   mayHandshake(pool: UpstreamPool): boolean;
+  /** The same for a handshake that only asks whether something is back: requests keep half of the turns. */
+  mayAsk(): boolean;
   handshakeBegan(): void;
   handshakeEnded(): void;
   /** A pool can be reached no more, or again. */

@@ -95,6 +95,10 @@ export class PoolSet implements PoolKeeper {
     return false;
   }
 
+  mayAsk(): boolean {
+    return this.#handshakes < this.#handshakesMax / 2;
+  }
+
   handshakeBegan(): void {
     this.#handshakes++;
   }
