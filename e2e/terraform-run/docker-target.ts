@@ -43,7 +43,10 @@ export class DockerTarget implements RunTarget {
   static async open(program: string): Promise<DockerTarget> {
     const { client, leftOut } = await findContainerEngine();
     const compose = await findCompose();
-    if (client === undefined || compose.words.length === 0) throw new Error(`no containers can be started here${client === undefined ? leftOut : compose.leftOut}`);
+    if (client === undefined || compose.words.length === 0) {
+      const reason = (client === undefined ? leftOut : compose.leftOut).replace(/^ \(left out: (.*)\)$/s, "$1");
+      throw new Error(`no containers can be started here: ${reason}`);
+    }
     const servers = await buildServersImage();
     const images = `images={atoll=${JSON.stringify(await buildAtollImage())},etcd=${JSON.stringify(servers)},nats_server=${JSON.stringify(servers)}}`;
     return new DockerTarget(await ThreeRegions.open(program, ["target=docker", images], { COMPOSE: compose.words.join(" ") }));
