@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { Burners } from "./harness/burners.ts";
 import { figuresOf, missesOf, runDemoOnce, shiftMsMax } from "./harness/drill.ts";
+import { stopSignal } from "./harness/run-measure.ts";
 import { Place } from "./harness/test-federation.ts";
 
 const usage = "usage: node e2e/drill-series.ts [--runs N] [--engines etcd,nats] [--burners N] [--keep DIRECTORY]";
@@ -75,11 +76,10 @@ function keep(options: SeriesOptions, name: string, place: Place, text: string):
   cpSync(place.dataDir, directory, { recursive: true, filter: (path) => path.endsWith(".log") || statSync(path).isDirectory() });
 }
 
-const stopper = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stopper.abort());
+const stop = stopSignal();
 try {
-  process.exitCode = (await runSeries(readArguments(process.argv.slice(2)), stopper.signal)) ? 0 : 1;
+  process.exitCode = (await runSeries(readArguments(process.argv.slice(2)), stop)) ? 0 : 1;
 } catch (error) {
-  process.stderr.write(stopper.signal.aborted ? "stopped\n" : `${error instanceof Error ? error.message : String(error)}\n${usage}\n`);
-  process.exitCode = stopper.signal.aborted ? 130 : 2;
+  process.stderr.write(stop.aborted ? "stopped\n" : `${error instanceof Error ? error.message : String(error)}\n${usage}\n`);
+  process.exitCode = stop.aborted ? 130 : 2;
 }

@@ -5,6 +5,7 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import type { BenchArguments } from "./arguments.ts";
 import { compileCache } from "../harness/compile-cache.ts";
+import { stopSignal } from "../harness/run-measure.ts";
 import { createAtollSubject } from "./atoll-subject.ts";
 import { createCertificates } from "./certificates.ts";
 import { haproxySubject, nginxSubject } from "./peer-subjects.ts";
@@ -100,10 +101,9 @@ function jsonOf(parsed: BenchArguments, machine: Machine, results: readonly (Sha
   return { format: 1, machine, settings, commands, results };
 }
 
-const stopper = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stopper.abort());
+const stop = stopSignal();
 try {
-  await main(stopper.signal);
+  await main(stop);
 } catch (error) {
   console.error(`bench: ${describeError(error)}${logDirectory === undefined ? "" : `; logs are in ${logDirectory}`}`);
   process.exitCode = 1;

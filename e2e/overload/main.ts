@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { pause } from "../harness/eventually.ts";
-import { systemClock } from "#federation/runtime/clock.ts";
+import { keepAlive, reportProgress, stopSignal } from "../harness/run-measure.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { describeMachine } from "../bench/report.ts";
 import { findPins } from "../bench/pins.ts";
@@ -26,11 +26,11 @@ async function main(signal: AbortSignal): Promise<void> {
     return;
   }
   const settings: OverloadSettings = { ...parsed.settings, signal };
-  const context: MeasureContext = { settings, onProgress };
+  const context: MeasureContext = { settings, onProgress: reportProgress };
   const machine = describeMachine(pins.pins);
-  onProgress(`${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, load average before ${machine.loadBefore.toFixed(1)}`);
-  if (!machine.pinned) onProgress("Not pinned: one core only, or no taskset. The figures say little.");
-  if (parsed.quick) onProgress("Quick mode: the figures show that the measure works, no more.");
+  reportProgress(`${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, load average before ${machine.loadBefore.toFixed(1)}`);
+  if (!machine.pinned) reportProgress("Not pinned: one core only, or no taskset. The figures say little.");
+  if (parsed.quick) reportProgress("Quick mode: the figures show that the measure works, no more.");
   const two = parsed.parts.some((part) => !threeHopsOnly.includes(part)) ? await orUndefined(signal, () => measureTwoSidecars(parsed.parts, context)) : undefined;
   const three = parsed.parts.some((part) => part === "recover" || threeHopsOnly.includes(part)) ? await orUndefined(signal, () => measureThreeHops(parsed.parts, context)) : undefined;
   const line: OverloadLine = {
@@ -53,7 +53,7 @@ async function orUndefined<T>(signal: AbortSignal, measure: () => Promise<T>): P
     return await measure();
   } catch (error) {
     if (signal.aborted) throw error;
-    onProgress(`overload: ${describeError(error)}`);
+    reportProgress(`overload: ${describeError(error)}`);
     process.exitCode = 1;
     return undefined;
   }
@@ -67,10 +67,10 @@ interface TwoSidecarsResult {
 }
 
 async function measureTwoSidecars(parts: readonly Part[], context: MeasureContext): Promise<TwoSidecarsResult> {
-  await using sidecars = await TwoSidecars.start(pins, onProgress);
+  await using sidecars = await TwoSidecars.start(pins, reportProgress);
   let result: TwoSidecarsResult = {};
   if (parts.includes("app") || parts.includes("recover")) {
-    onProgress("the application is the bottleneck");
+    reportProgress("the application is the bottleneck");
     const multiples = parts.includes("app") ? [0.5, 1, 1.5, 2, 3, 10] : [0.5, 1];
     const path = await sidecars.slow(context.settings);
     const overload = await measureOverload(path, { multiples, handshakes: () => sidecars.handshakes() }, context);
@@ -81,7 +81,7 @@ async function measureTwoSidecars(parts: readonly Part[], context: MeasureContex
     if (parts.includes("recover")) result = { ...result, recoverMs: await recoverTwoSidecars(sidecars, overload, context) };
   }
   if (parts.includes("cpu")) {
-    onProgress("the sidecars' processor is the bottleneck");
+    reportProgress("the sidecars' processor is the bottleneck");
     const { kneeRps, goodput } = await measureOverload(await sidecars.fast(context.settings), { multiples: [1, 1.5, 2, 3] }, context);
     result = { ...result, cpu: { kneeRps, goodput } };
   }
@@ -89,7 +89,7 @@ async function measureTwoSidecars(parts: readonly Part[], context: MeasureContex
 }
 
 async function recoverTwoSidecars(sidecars: TwoSidecars, overload: OverloadResult, context: MeasureContext): Promise<{ readonly stall5s: number; readonly coldStart2x: number }> {
-  onProgress("two sidecars recover");
+  reportProgress("two sidecars recover");
   const path = await sidecars.slow(context.settings);
   const stall = { name: "the callee's sidecar stood still", requestsPerSecond: steadyRatio * overload.kneeRps, happen: () => sidecars.stallCallee(() => pause(context.settings.stallSeconds * 1_000, context.settings.signal)) };
   const stall5s = await measureRecovery(path, stall, context);
@@ -110,15 +110,15 @@ interface ThreeHopsResult {
 }
 
 async function measureThreeHops(parts: readonly Part[], context: MeasureContext): Promise<ThreeHopsResult> {
-  await using hops = await ThreeHops.start(pins, onProgress);
+  await using hops = await ThreeHops.start(pins, reportProgress);
   let result: ThreeHopsResult = {};
   if (parts.includes("amplification")) {
-    onProgress("everything fails at the third hop");
+    reportProgress("everything fails at the third hop");
     result = { amplification: await measureAmplification(hops, context) };
   }
   if (!parts.includes("hops") && !parts.includes("recover")) return result;
   await hops.moveLastAway();
-  onProgress("three hops through two regions, all on all processors");
+  reportProgress("three hops through two regions, all on all processors");
   const { kneeRps, goodput } = await measureOverload(hops.path(context.settings), { multiples: parts.includes("hops") ? [1, 1.5, 2, 3] : [1] }, context);
   if (parts.includes("hops")) result = { ...result, hops: { kneeRps, goodput } };
   return parts.includes("recover") ? { ...result, ...(await recoverThreeHops(hops, kneeRps, context)) } : result;
@@ -128,7 +128,7 @@ async function recoverThreeHops(hops: ThreeHops, kneeRps: number, context: Measu
   const { settings } = context;
   const path = hops.path(settings);
   const requestsPerSecond = steadyRatio * kneeRps;
-  onProgress("the host stands still, then is short of processors");
+  reportProgress("the host stands still, then is short of processors");
   let placesLowered = await countLoweredByStalls(hops, requestsPerSecond, context);
   let burner10s = Number.NaN;
   placesLowered += await countLowered(
@@ -153,24 +153,14 @@ async function countLoweredByStalls(hops: ThreeHops, requestsPerSecond: number, 
       load.stop();
     }
     await load.result;
-    onProgress(`  ${what} stood still: ${lowered} places lowered so far`);
+    reportProgress(`  ${what} stood still: ${lowered} places lowered so far`);
   }
   return lowered;
 }
 
-function onProgress(sentence: string): void {
-  console.error(`${(systemClock.monotonicMs() / 1_000).toFixed(0).padStart(4)} s  ${sentence}`);
-}
-
-// A timer of the clock does not keep the process alive, and while it waits nothing else may.
-const alive = setInterval(() => undefined, 60_000);
-const stopper = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stopper.abort());
 try {
-  await main(stopper.signal);
+  await keepAlive(() => main(stopSignal()));
 } catch (error) {
   console.error(`overload: ${describeError(error)}`);
   process.exitCode = 1;
-} finally {
-  clearInterval(alive);
 }

@@ -1,7 +1,7 @@
 // npm run terraform -- --json FILE: the example of three regions by the real terraform, from nothing to nothing, and one line of what it took.
 import { writeFileSync } from "node:fs";
-import { systemClock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
+import { keepAlive, reportProgress, stopSignal } from "../harness/run-measure.ts";
 import { terraformOnPath } from "../harness/terraform.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import { DockerTarget } from "./docker-target.ts";
@@ -19,28 +19,19 @@ async function main(signal: AbortSignal): Promise<void> {
   if (program === undefined) throw new Error("there is no terraform on PATH; install Terraform 1.3 or newer (https://developer.hashicorp.com/terraform/install)");
   await using opened = target === "docker" ? await DockerTarget.open(program) : await ProcessesTarget.open(program);
   signal.throwIfAborted();
-  const line: RunLine = { target, ...(await measureRun(opened, onProgress, signal)) };
+  const line: RunLine = { target, ...(await measureRun(opened, reportProgress, signal)) };
   const text = `${JSON.stringify(line)}\n`;
   if (jsonPath !== undefined) writeFileSync(jsonPath, text);
   process.stdout.write(text);
   const misses = missesOf(line);
-  for (const miss of misses) onProgress(`missed: ${miss}`);
+  for (const miss of misses) reportProgress(`missed: ${miss}`);
   if (misses.length > 0) process.exitCode = 1;
 }
 
-function onProgress(sentence: string): void {
-  console.error(`${(systemClock.monotonicMs() / 1_000).toFixed(0).padStart(4)} s  ${sentence}`);
-}
-
-// A timer of the clock does not keep the process alive, and while it waits nothing else may.
-const alive = setInterval(() => undefined, 60_000);
-const stopper = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stopper.abort());
+const stop = stopSignal();
 try {
-  await main(stopper.signal);
+  await keepAlive(() => main(stop));
 } catch (error) {
-  console.error(stopper.signal.aborted ? "stopped" : `terraform: ${describeError(error)}`);
-  process.exitCode = stopper.signal.aborted ? 130 : 1;
-} finally {
-  clearInterval(alive);
+  console.error(stop.aborted ? "stopped" : `terraform: ${describeError(error)}`);
+  process.exitCode = stop.aborted ? 130 : 1;
 }

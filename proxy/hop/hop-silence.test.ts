@@ -69,16 +69,25 @@ async function warmUp(proxy: TestProxy, client: RawClient, requests: number): Pr
   await pass(proxy, 200);
 }
 
+/** Twenty users of a sidecar that is their service's only one, and which they know. */
+async function twentyUsers() {
+  await using cleanUp = new AsyncDisposableStack();
+  const app = cleanUp.use(await patientOrigin());
+  const callee = cleanUp.use(await TestCallee.open(app.port));
+  const connector = new StillSidecars();
+  const proxy = cleanUp.use(await TestProxy.open([localAt(callee.port)], { connector }));
+  const clients = await Promise.all(Array.from({ length: 20 }, async () => cleanUp.use(await RawClient.connect(proxy.server.port))));
+  await warmUp(proxy, clients[0] as RawClient, 5);
+  const opened = cleanUp.move();
+  return { app, callee, connector, proxy, clients, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
 const stateOf = (proxy: TestProxy, place: Place): object => proxy.health.conditionOf(catalogAt([place]), place);
 
 describe("a sidecar that says nothing", () => {
   test("keeps its requests where there is no other, and answers them when it has a processor again", async () => {
-    await using app = await patientOrigin();
-    await using callee = await TestCallee.open(app.port);
-    const connector = new StillSidecars();
-    await using proxy = await TestProxy.open([localAt(callee.port)], { connector });
-    const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.connect(proxy.server.port)));
-    await warmUp(proxy, clients[0] as RawClient, 5);
+    await using path = await twentyUsers();
+    const { app, callee, connector, proxy, clients } = path;
     for (const client of clients.slice(1)) client.write(requestFor("GET", "/slow"));
     await eventually(() => app.held.length === 19);
 
@@ -94,7 +103,6 @@ describe("a sidecar that says nothing", () => {
     const answers = await Promise.all(clients.map((client) => client.response()));
     expect(answers.map(({ status }) => status)).toEqual(clients.map(() => 200));
     expect(stateOf(proxy, localAt(callee.port))).toMatchObject({ lowered: false, verdict: "healthy" });
-    for (const client of clients) client[Symbol.dispose]();
   });
 
   test("is left by what may be repeated while another speaks, and by nothing else, and is used again with its first word", async () => {
@@ -132,12 +140,8 @@ describe("a sidecar that says nothing", () => {
   });
 
   test("for good is given up after seconds, and one end is one failure, whatever was on it", async () => {
-    await using app = await patientOrigin();
-    await using callee = await TestCallee.open(app.port);
-    const connector = new StillSidecars();
-    await using proxy = await TestProxy.open([localAt(callee.port)], { connector });
-    const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.connect(proxy.server.port)));
-    await warmUp(proxy, clients[0] as RawClient, 5);
+    await using path = await twentyUsers();
+    const { app, callee, connector, proxy, clients } = path;
     for (const client of clients) client.write(requestFor("POST", "/slow", "", "x"));
     await eventually(() => app.held.length === 20);
     connector.stop(callee);
@@ -147,7 +151,6 @@ describe("a sidecar that says nothing", () => {
     const answers = await Promise.all(clients.map((client) => client.response()));
     expect(answers.map(({ status }) => status)).toEqual(clients.map(() => 503));
     expect(stateOf(proxy, localAt(callee.port))).toMatchObject({ lowered: false, verdict: "suspect", reason: "its latest requests failed" });
-    for (const client of clients) client[Symbol.dispose]();
   });
 });
 

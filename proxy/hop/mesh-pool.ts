@@ -225,7 +225,7 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
     const { silences } = this.#environment;
     if (silences !== undefined) silences[session.silent ? "begun" : "over"]++;
     if (session.silent) {
-      if (!this.#sessions.some((other) => other.isSound)) this.#setUnreachable(true);
+      if (!this.#hasSound) this.#setUnreachable(true);
       this.#growWhereWanted();
     } else {
       this.#setUnreachable(false);
@@ -253,7 +253,7 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
     if (!session.ready) this.#ended();
     if (!session.proven) {
       this.#spreadAtMs = this.nowMs() + this.#spreadPauseMs;
-      if (this.#connecting === 0 && !this.#sessions.some((other) => other.isSound)) {
+      if (this.#connecting === 0 && !this.#hasSound) {
         // Before those are told who wait, so that they go elsewhere. Where something is open they are served by that.
         this.#setUnreachable(true);
         this.#failWaiting(timedOut ? "timeout" : "connect");
@@ -287,6 +287,10 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
     if (this.#isWanted && !this.#keeper.mayAsk()) this.#askLater();
     else if (this.#isWanted) this.#grow(this.nowMs());
     else if (!this.#sessions.some(({ silent }) => silent)) this.#setUnreachable(false);
+  }
+
+  get #hasSound(): boolean {
+    return this.#sessions.some(({ isSound }) => isSound);
   }
 
   get #isWanted(): boolean {
