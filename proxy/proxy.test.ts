@@ -380,6 +380,42 @@ describe("a sidecar", () => {
     expect(new Set(plane.joinKeys).size).toBe(1);
   }, 60_000);
 
+  it("serves for several lives of its identity while nothing of its plane but the join port is open", async () => {
+    const plane = await openPlane();
+    plane.svidValidityMs = 4_000;
+    plane.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
+    const server = await start("catalog", plane.token(catalogPath), catalogWorkload(await openApp("catalog")));
+    plane.show({ services: [catalog([localPlace([server.ports["inbound"] ?? 0])])] });
+    const client = await start("storefront", plane.token(storefrontPath), {});
+    await eventually(async () => ((await get(client.ports["outbound"] ?? 0, "/", { host })).status === 200 ? true : undefined));
+    await plane.closeDiscovery();
+    const statuses = new Set<number>();
+    while (plane.keyRenewals < 8) statuses.add((await get(client.ports["outbound"] ?? 0, "/", { host })).status);
+    expect([...statuses]).toEqual([200]);
+  }, 60_000);
+
+  it("comes back by itself when its plane was away for longer than its identity lives, also when it was restarted meanwhile and its token is used up", async () => {
+    const plane = await openPlane();
+    plane.svidValidityMs = 3_000;
+    plane.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
+    const workload = catalogWorkload(await openApp("catalog"));
+    const server = await start("catalog", plane.token(catalogPath), workload);
+    plane.show({ services: [catalog([localPlace([server.ports["inbound"] ?? 0])])] });
+    const client = await start("storefront", plane.token(storefrontPath), {});
+    const answers = (status: number) => eventually(async () => ((await get(client.ports["outbound"] ?? 0, "/", { host })).status === status ? true : undefined));
+    await answers(200);
+    await plane.close();
+    await answers(503);
+    await server.stop();
+    plane.svidValidityMs = 3_600_000;
+    const restarting = start("catalog", undefined, { ...workload, ports: { outbound: 0, inbound: server.ports["inbound"], gateway: 0, admin: 0, metrics: 0 } });
+    await plane.reopen();
+    await restarting;
+    await answers(200);
+    expect(plane.joinKeys).toHaveLength(2);
+    expect(plane.keyRenewals).toBeGreaterThanOrEqual(2);
+  }, 60_000);
+
   it("renews its identity while traffic flows", async () => {
     const plane = await openPlane();
     plane.svidValidityMs = 4_000;

@@ -29,6 +29,7 @@ import { remoteCertify } from "#services/cluster/credentials/enrolment.ts";
 import { joinFederation, loadMembership } from "#services/cluster/credentials/plane-membership.ts";
 import { TrustDomainSigner } from "#services/cluster/credentials/signer.ts";
 import { runClusterPlane } from "#services/cluster/cluster-plane.ts";
+import { JoinPort } from "#services/cluster/join-port.ts";
 import { createClusterMetrics } from "#services/cluster/metrics.ts";
 import { FederationKeys, initFederation } from "#services/global/federation-keys.ts";
 import { leadFederation } from "#services/global/global-plane.ts";
@@ -130,11 +131,13 @@ export class InProcessPlanes implements AsyncDisposable {
       globalJoinTokenFile: "",
       signer: signer === undefined ? { kind: "remote", tokenFile: enrolmentFile } : { kind: "own", trustDomain: signer.trustDomain },
       svidSeconds: 3_600,
+      lapsedSvidSeconds: 3_600,
       logLevel: "info",
     };
     const planeSvid = new WatchedValue(membership.svid);
-    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
-    return await this.#run(cluster, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics());
+    const joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, ...common }, never);
+    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinPort, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
+    return await this.#run(cluster, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics(), joinPort);
   }
 
   /** Takes the leadership from a running plane, which may campaign again at once; resolves when it serves again. */
@@ -195,7 +198,7 @@ export class InProcessPlanes implements AsyncDisposable {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  async #run(name: string, task: LeaderTask, metrics: () => Promise<string>): Promise<RunningPlane> {
+  async #run(name: string, task: LeaderTask, metrics: () => Promise<string>, port?: AsyncDisposable): Promise<RunningPlane> {
     const { dataDir, store } = await this.#keep(name);
     rmSync(join(dataDir, "ready.json"), { force: true });
     const stop = new AbortController();
@@ -215,6 +218,7 @@ export class InProcessPlanes implements AsyncDisposable {
         this.#running.delete(running);
         stop.abort();
         await done;
+        await port?.[Symbol.asyncDispose]();
         if (failure !== undefined) throw failure.error;
       },
     };

@@ -101,11 +101,11 @@ export class TestFederation implements AsyncDisposable {
     this.planes = new Planes(localDirectory(place.dataDir, running.topology), systemClock);
   }
 
-  /** Brings `plan` up; on failure nothing is left of it. */
-  static async start(plan: FederationPlan): Promise<TestFederation> {
+  /** Brings `plan` up, on real engines when asked for; on failure nothing is left of it. */
+  static async start(plan: FederationPlan, { engines = false }: { readonly engines?: boolean } = {}): Promise<TestFederation> {
     const place = new Place();
     try {
-      return new TestFederation(place, await bringUp(createContext(place), { plan }));
+      return new TestFederation(place, await bringUp(createContext(place), { plan, engines }));
     } catch (error) {
       await place.end();
       place[Symbol.dispose]();

@@ -19,21 +19,30 @@ interface Bucket {
   atMs: number;
 }
 
+/** How many attempts are borne together: at once, and a second after that. */
+export interface AttemptLimits {
+  readonly attemptsBurst: number;
+  readonly attemptsPerSecond: number;
+}
+
 /** Slows down whoever tries tokens, and bounds the work that strangers can cause. Monotonic time, memory bounded. */
 export class JoinGuard {
   readonly #clock: Clock;
+  readonly #limits: AttemptLimits;
   readonly #all: Bucket;
   /** In order of last use. */
   readonly #refusals = new Map<string, Bucket>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, limits: AttemptLimits = joinGuardLimits) {
     this.#clock = clock;
-    this.#all = { tokens: joinGuardLimits.attemptsBurst, atMs: clock.monotonicMs() };
+    this.#limits = limits;
+    this.#all = { tokens: limits.attemptsBurst, atMs: clock.monotonicMs() };
   }
 
   /** Counts an attempt of `address`. @throws {ATOLL_JOIN_OVERLOADED} when it has to wait; the token is not looked at then. */
   enter(address: string): void {
-    const { attemptsBurst, attemptsPerSecond, refusalsBurst, refusalsPerSecond } = joinGuardLimits;
+    const { refusalsBurst, refusalsPerSecond } = joinGuardLimits;
+    const { attemptsBurst, attemptsPerSecond } = this.#limits;
     const bucket = this.#refusals.get(address);
     if (bucket !== undefined && this.#refill(bucket, refusalsBurst, refusalsPerSecond) < 1) throw overloaded();
     if (this.#refill(this.#all, attemptsBurst, attemptsPerSecond) < 1) throw overloaded();

@@ -67,22 +67,26 @@ interface Run {
   readonly source: SvidSource;
   readonly events: SvidEvent[];
   readonly issuedAtMs: number[];
+  /** By which SVID each was asked for. */
+  readonly shown: (X509Svid | undefined)[];
   readonly plane: { away: boolean };
   stop(): Promise<void>;
 }
 
-function start(initial: X509Svid | undefined, seed = 1): Run {
+function start(initial: X509Svid | undefined, seed = 1, away = false): Run {
   const stopper = new AbortController();
   const events: SvidEvent[] = [];
   const issuedAtMs: number[] = [];
-  const plane = { away: false };
+  const shown: (X509Svid | undefined)[] = [];
+  const plane = { away };
   const source = new SvidSource({
     initial,
     clock,
     random: createSeededRandom(seed),
     onEvent: (event) => events.push(event),
-    issue: () => {
+    issue: (newest) => {
       issuedAtMs.push(clock.nowMs());
+      shown.push(newest);
       if (plane.away) return Promise.reject(new Error("the plane is away"));
       return Promise.resolve(shop.issue(id, "intermediate", { nowMs: clock.nowMs() }));
     },
@@ -92,6 +96,7 @@ function start(initial: X509Svid | undefined, seed = 1): Run {
     source,
     events,
     issuedAtMs,
+    shown,
     plane,
     async stop() {
       stopper.abort();
@@ -123,7 +128,7 @@ test("many proxies that start together do not renew together", async () => {
   for (const run of runs) await run.stop();
 });
 
-test("one from disk is used at once and renewed at half of its own life; an expired one counts as none", async () => {
+test("one from disk is used at once and renewed at half of its own life; an expired one is good for asking for the next alone", async () => {
   const startMs = clock.nowMs();
   const fresh = shop.issue(id);
   const run = start(fresh);
@@ -137,6 +142,9 @@ test("one from disk is used at once and renewed at half of its own life; an expi
   clock.jumpWall(2 * hourMs);
   const late = start(fresh);
   expect(late.source.current).toBeUndefined();
+  await clock.advance(0);
+  expect(late.shown).toEqual([fresh]);
+  expect(late.source.current).toBeDefined();
   await late.stop();
 });
 
@@ -157,17 +165,32 @@ test("while nobody issues, attempts go on with bounded pauses, the SVID serves t
   const retries = run.events.flatMap((event) => (event.kind === "renewalFailed" ? [event.retryInMs] : []));
   expect(Math.min(...retries)).toBeGreaterThanOrEqual(750);
   expect(Math.max(...retries)).toBeLessThanOrEqual(75_000);
-  expect(retries.length).toBeLessThan(80);
+  expect(retries.length).toBeLessThan(120);
+  const lapsed = run.shown.length;
+  expect(run.shown.at(-1)).toBe(first);
   run.plane.away = false;
-  await clock.advance(2 * minuteMs);
+  await clock.advance(5_000);
   expect(run.source.current?.spiffeId).toBe(id);
+  expect(run.shown).toHaveLength(lapsed + 1);
   expect(seen.map((svid) => svid?.spiffeId)).toEqual([id, undefined, id]);
   watching.abort();
   await watch;
   await run.stop();
 });
 
-test("a renewal asked for happens at once, and a jump of the wall clock is noticed within a minute", async () => {
+test("a short life has several attempts before its end", async () => {
+  const short = shop.issue(id, "intermediate", { validityMs: minuteMs });
+  const run = start(short, 1, true);
+  await clock.advance(minuteMs - 1);
+  expect(run.source.current).toBe(short);
+  expect(run.issuedAtMs.length).toBeGreaterThanOrEqual(6);
+  run.plane.away = false;
+  await clock.advance(5_000);
+  expect(run.source.current?.notAfterMs).toBeGreaterThan(clock.nowMs());
+  await run.stop();
+});
+
+test("a renewal asked for happens at once, and a jump of the wall clock, as after a machine's sleep, is noticed within seconds", async () => {
   const run = start(undefined);
   await clock.advance(minuteMs);
   expect(run.issuedAtMs).toHaveLength(1);
@@ -175,7 +198,7 @@ test("a renewal asked for happens at once, and a jump of the wall clock is notic
   await clock.advance(0);
   expect(run.issuedAtMs).toHaveLength(2);
   clock.jumpWall(50 * minuteMs);
-  await clock.advance(minuteMs);
+  await clock.advance(4_000);
   expect(run.issuedAtMs).toHaveLength(3);
   await run.stop();
 });

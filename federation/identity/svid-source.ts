@@ -11,10 +11,13 @@ export type SvidEvent =
 
 /** Where SVIDs come from and how time passes. */
 export interface SvidSourceOptions {
-  /** An SVID from disk or from joining; an expired one counts as none. */
+  /** An SVID from disk or from joining; an expired one is good for nothing but for asking for the next. */
   readonly initial: X509Svid | undefined;
-  /** Gets the next SVID: makes a key, asks the plane, keeps the result on disk. `current` proves the caller; undefined when none is left. */
-  readonly issue: (current: X509Svid | undefined, signal: AbortSignal) => Promise<X509Svid>;
+  /**
+   * Gets the next SVID: makes a key, asks the plane, keeps the result on disk. `newest` proves the caller: the last that there was,
+   * which may have expired; undefined when there never was one.
+   */
+  readonly issue: (newest: X509Svid | undefined, signal: AbortSignal) => Promise<X509Svid>;
   readonly clock: Clock;
   readonly random: Random;
   readonly onEvent?: (event: SvidEvent) => void;
@@ -26,10 +29,14 @@ const renewalRatio = 0.5;
 const renewalJitterRatio = 0.1;
 const retryMsMin = 1_000;
 const retryMsMax = 60_000;
+/** While there is no valid one nothing is served, so whoever issues is asked again soon after it is back. */
+const lapsedRetryMsMax = 4_000;
+/** A pause takes no more than this share of the life that is left, so that a short life too has several attempts. */
+const retryLifeRatio = 0.25;
 /** One attempt may take this long. */
 const issueTimeoutMs = 30_000;
-/** The wall clock may jump under a running timer, so it is looked at again at least this often. */
-const lookMsMax = 60_000;
+/** The wall clock may jump under a running timer, as it does for a machine that slept, so it is looked at again at least this often. */
+const lookMsMax = 4_000;
 
 /**
  * The current SVID of a process. `run` renews it at half its life and retries with growing, jittered pauses; an expired one
@@ -38,19 +45,21 @@ const lookMsMax = 60_000;
 export class SvidSource implements Watched<X509Svid | undefined> {
   readonly #options: SvidSourceOptions;
   readonly #value: WatchedValue<X509Svid | undefined>;
+  #newest: X509Svid | undefined;
   #wake: (() => void) | undefined;
   #renewalAsked = false;
 
   constructor(options: SvidSourceOptions) {
     this.#options = options;
     const { initial, clock } = options;
-    this.#value = new WatchedValue(initial !== undefined && initial.notAfterMs > clock.nowMs() ? initial : undefined);
+    this.#newest = initial;
+    this.#value = new WatchedValue(initial !== undefined && isCurrent(initial, clock.nowMs()) ? initial : undefined);
   }
 
   /** The SVID to use, undefined while there is none that is valid. */
   get current(): X509Svid | undefined {
     const svid = this.#value.current;
-    return svid !== undefined && svid.notAfterMs > this.#options.clock.nowMs() ? svid : undefined;
+    return svid !== undefined && isCurrent(svid, this.#options.clock.nowMs()) ? svid : undefined;
   }
 
   changes(signal: AbortSignal): AsyncIterable<X509Svid | undefined> {
@@ -85,7 +94,8 @@ export class SvidSource implements Watched<X509Svid | undefined> {
   async #renew(signal: AbortSignal): Promise<{ readonly error: unknown } | undefined> {
     using deadline = deadlineSignal(this.#options.clock, issueTimeoutMs, signal);
     try {
-      const svid = await this.#options.issue(this.current, deadline.signal);
+      const svid = await this.#options.issue(this.#newest, deadline.signal);
+      this.#newest = svid;
       this.#value.set(svid);
       this.#options.onEvent?.({ kind: "renewed", svid });
       return undefined;
@@ -96,10 +106,13 @@ export class SvidSource implements Watched<X509Svid | undefined> {
 
   #afterFailure(error: unknown, failuresInRow: number): number {
     const { clock, random, onEvent } = this.#options;
-    const baseMs = Math.min(retryMsMin * 2 ** Math.min(failuresInRow - 1, 16), retryMsMax);
+    const nowMs = clock.nowMs();
+    const { current } = this;
+    const mostMs = current === undefined ? lapsedRetryMsMax : Math.min(retryMsMax, retryLifeRatio * (current.notAfterMs - nowMs));
+    const baseMs = Math.max(retryMsMin, Math.min(retryMsMin * 2 ** Math.min(failuresInRow - 1, 16), mostMs));
     const retryInMs = jittered(random, baseMs, 0.25);
     onEvent?.({ kind: "renewalFailed", error, failuresInRow, retryInMs });
-    return clock.nowMs() + retryInMs;
+    return nowMs + retryInMs;
   }
 
   /** Half the whole life for one from disk, so that many restarts do not put renewal off for ever. */
@@ -127,7 +140,7 @@ export class SvidSource implements Watched<X509Svid | undefined> {
 
   #dropExpired(): void {
     const svid = this.#value.current;
-    if (svid === undefined || svid.notAfterMs > this.#options.clock.nowMs()) return;
+    if (svid === undefined || isCurrent(svid, this.#options.clock.nowMs())) return;
     this.#value.set(undefined);
     this.#options.onEvent?.({ kind: "expired", svid });
   }
@@ -146,4 +159,8 @@ export class SvidSource implements Watched<X509Svid | undefined> {
       if (signal.aborted) done();
     });
   }
+}
+
+function isCurrent({ notAfterMs }: X509Svid, nowMs: number): boolean {
+  return notAfterMs > nowMs;
 }

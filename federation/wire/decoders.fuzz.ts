@@ -20,7 +20,7 @@ import {
 import { clusterCredentialsCodec, enrollRequestCodec, renewClusterRequestCodec } from "./signer-messages.ts";
 import { decodeSignedObject, encodeSignedObject, openObject } from "./signed-object.ts";
 import { TestOrigins } from "./test-origin.ts";
-import { identityResponseCodec, joinRequestCodec, renewRequestCodec, sessionAckCodec, sessionReportCodec } from "./workload-messages.ts";
+import { identityResponseCodec, joinRequestCodec, keyRenewalRequestCodec, renewRequestCodec, sessionAckCodec, sessionReportCodec } from "./workload-messages.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 
 /** The codes that a decoder may throw; anything else is a fault. */
@@ -45,6 +45,7 @@ const seeds: readonly Uint8Array[] = [
   encodeDeltaRequest({ typeUrl: "t", subscribe: ["a"], unsubscribe: ["b"], initialVersions: { a: "1" }, responseNonce: "n", fault: { code: 3, message: "m" } }),
   encodeDeltaResponse({ typeUrl: "t", nonce: "n", systemVersion: "s", resources: [encodeResource({ name: "a", version: "1", typeUrl: "t", value: bytes })], removed: ["b"] }),
   joinRequestCodec.encode({ token: "t", csr: bytes }),
+  keyRenewalRequestCodec.encode({ certificateChain: [bytes], csr: bytes, proof: bytes }),
   identityResponseCodec.encode({ certificateChain: [bytes], discoveryAddresses: ["127.0.0.1:7410"], bundles: [bundle] }),
   enrollRequestCodec.encode({ token: "t", cluster: "c", intermediateCsr: bytes, signingCsr: bytes }),
 ];
@@ -65,6 +66,7 @@ const decoders: Readonly<Record<string, (input: Uint8Array) => unknown>> = {
   decodeDeltaResponse,
   joinRequest: joinRequestCodec.decode,
   renewRequest: renewRequestCodec.decode,
+  keyRenewalRequest: keyRenewalRequestCodec.decode,
   identityResponse: identityResponseCodec.decode,
   sessionReport: sessionReportCodec.decode,
   sessionAck: sessionAckCodec.decode,

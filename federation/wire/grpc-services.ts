@@ -6,15 +6,16 @@ import { decodeDeltaRequest, decodeDeltaResponse, encodeDeltaRequest, encodeDelt
 import type { DeltaRequest, DeltaResponse, ReceivedDeltaResponse } from "./discovery-messages.ts";
 import { clusterCredentialsCodec, enrollRequestCodec, renewClusterRequestCodec } from "./signer-messages.ts";
 import type { ClusterCredentials, EnrollRequest, RenewClusterRequest } from "./signer-messages.ts";
-import { identityResponseCodec, joinRequestCodec, renewRequestCodec, sessionAckCodec, sessionReportCodec } from "./workload-messages.ts";
-import type { Codec, IdentityResponse, JoinRequest, RenewRequest, SessionAck, SessionReport } from "./workload-messages.ts";
+import { identityResponseCodec, joinRequestCodec, keyRenewalRequestCodec, renewRequestCodec, sessionAckCodec, sessionReportCodec } from "./workload-messages.ts";
+import type { Codec, IdentityResponse, JoinRequest, KeyRenewalRequest, RenewRequest, SessionAck, SessionReport } from "./workload-messages.ts";
 
 // Each definition goes to `server.addService(definition, handlers)` on one side, and one of its methods to
 // `callUnary` or `openStream` on the other. What a peer sends wrong ends the call with INTERNAL by grpc-js.
 
-/** Join port: a workload's first SVID. Handlers: `handleUnaryCall<JoinRequest, IdentityResponse>`. */
+/** Join port: a workload's first SVID, and the one after an SVID that mutual TLS may not take any more. */
 export const joinService = {
   issueFirst: method<JoinRequest, IdentityResponse>("/atoll.workload.v1.Join/IssueFirst", "unary", joinRequestCodec, identityResponseCodec),
+  renewByKey: method<KeyRenewalRequest, IdentityResponse>("/atoll.workload.v1.Join/RenewByKey", "unary", keyRenewalRequestCodec, identityResponseCodec),
 } as const;
 
 /** Discovery port: the next SVID of whoever holds one. */

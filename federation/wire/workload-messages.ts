@@ -18,6 +18,19 @@ export interface RenewRequest {
   readonly csr: Uint8Array;
 }
 
+/** A request for the SVID after one that may have ended: possession of its key proves the caller. */
+export interface KeyRenewalRequest {
+  /** DER of the SVID before, leaf first, without the root. */
+  readonly certificateChain: readonly Uint8Array[];
+  /** PKCS#10 DER. */
+  readonly csr: Uint8Array;
+  /** Signature of the key of the SVID before over `csr`, by `signBytes` with `keyRenewalContext`. */
+  readonly proof: Uint8Array;
+}
+
+/** The context string of `KeyRenewalRequest.proof`. A copy of the request is of use to nobody without the new key. */
+export const keyRenewalContext = "atoll-svid-renewal-v1";
+
 /** A new SVID with the bundles its holder may need. */
 export interface IdentityResponse {
   /** DER, leaf first, without the root. */
@@ -86,6 +99,11 @@ export const joinRequestCodec: Codec<JoinRequest> = checkedCodec(
 export const renewRequestCodec: Codec<RenewRequest> = checkedCodec(
   messageCodec<RenewRequest>("atoll.workload.v1.RenewRequest", resourceBytesMax),
   ({ csr }) => ({ csr: boundedCsr(csr) }),
+);
+
+export const keyRenewalRequestCodec: Codec<KeyRenewalRequest> = checkedCodec(
+  messageCodec<KeyRenewalRequest>("atoll.workload.v1.KeyRenewalRequest", resourceBytesMax),
+  ({ certificateChain, csr, proof }) => ({ certificateChain: certificateList(certificateChain, certificatesMax, "certificates of a chain"), csr: boundedCsr(csr), proof: copied(proof) }),
 );
 
 export const identityResponseCodec: Codec<IdentityResponse> = checkedCodec(

@@ -1,8 +1,5 @@
-import { createCsr } from "#federation/identity/csr.ts";
 import type { JoinAttest } from "#federation/identity/attest/evidence-config.ts";
-import { openVoucher } from "#federation/identity/join-voucher.ts";
-import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
-import { createX509Svid } from "#federation/identity/leaf.ts";
+import { openVoucher, type JoinSource } from "#federation/identity/join-voucher.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { SvidSource, type SvidEvent } from "#federation/identity/svid-source.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
@@ -14,12 +11,12 @@ import type { Random } from "#federation/runtime/random.ts";
 import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { Client } from "@grpc/grpc-js";
-import { callUnary, identityService } from "#federation/wire/grpc-services.ts";
 import { createDiscoveryStats, runDiscovery, type Subscription } from "./discovery-client.ts";
 import { IdentityStore } from "./identity-store.ts";
 import { isRefusal, joinPlane } from "./join-plane.ts";
 import { LastKnownGood } from "./last-known-good.ts";
 import { createPlaneClient, type Plane } from "./plane-link.ts";
+import { renewByCertificate, renewByKey, type Renewed } from "./renew-identity.ts";
 import { emptyHeldState, SnapshotBuilder } from "./snapshot-builder.ts";
 
 /** What the process is made of everywhere. */
@@ -45,7 +42,6 @@ export interface ControlLinkOptions extends ProcessParts {
 /** Where the present snapshot came from. */
 export type SnapshotSource = "none" | "disk" | "plane";
 
-const renewTimeoutMs = 10_000;
 /** Changes within so long are written together. */
 const saveIntervalMs = 1_000;
 
@@ -79,7 +75,7 @@ export class ControlLink {
     this.source = new WatchedValue<SnapshotSource>("none");
     this.svid = new SvidSource({
       initial: parts.svid,
-      issue: (current, signal) => this.#issue(current, signal),
+      issue: (newest, signal) => this.#issue(newest, signal),
       clock: options.clock,
       random: options.random,
       onEvent: (event) => this.#noteSvid(event),
@@ -173,21 +169,48 @@ export class ControlLink {
     if (this.builder.current !== saved && this.source.current !== "none") await this.#lastKnownGood.save({ held: this.builder.current, asOfMs: this.discovery.asOfMs });
   }
 
-  async #issue(current: X509Svid | undefined, signal: AbortSignal): Promise<X509Svid> {
-    if (current === undefined || this.plane.current === undefined) return this.#join(signal);
-    const { clock } = this.#options;
-    const keys = createKeyPair();
-    const answer = await callUnary(this.planeClient(), identityService.renew, { csr: createCsr(keys) }, { deadlineMs: renewTimeoutMs, nowMs: clock.nowMs(), signal });
-    const svid = createX509Svid(answer.certificateChain, exportPrivateKeyPem(keys.privateKey));
-    if (svid.spiffeId !== current.spiffeId) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the plane renewed ${current.spiffeId} as ${svid.spiffeId}`);
-    await this.#identity.saveSvid(svid);
-    this.builder.addBundles(workloadBundles(answer.bundles, this.plane.current));
-    return svid;
+  async #issue(newest: X509Svid | undefined, signal: AbortSignal): Promise<X509Svid> {
+    const plane = this.plane.current;
+    if (newest === undefined || plane === undefined) return this.#join(signal);
+    try {
+      const { svid, bundles } = await this.#renew(newest, plane, signal);
+      await this.#identity.saveSvid(svid);
+      this.builder.addBundles(workloadBundles(bundles, plane));
+      return svid;
+    } catch (error) {
+      if (isAbort(error) || this.svid.current !== undefined) throw error;
+      return await this.#joinAgain(error, signal);
+    }
+  }
+
+  /** By the certificate while it holds, as others cannot; by its key where nobody answers that, or when it has ended. */
+  async #renew(newest: X509Svid, plane: Plane, signal: AbortSignal): Promise<Renewed> {
+    const { clock, logger } = this.#options;
+    if (this.svid.current !== undefined) {
+      try {
+        return await renewByCertificate(this.planeClient(), newest, clock.nowMs(), signal);
+      } catch (error) {
+        if (isAbort(error)) throw error;
+        logger.debug("The identity is renewed by its key, since the plane's discovery port does not do it.", { reason: describeError(error) });
+      }
+    }
+    const voucher = await openVoucher(this.#joinSource()).catch(() => undefined);
+    const addresses = [...new Set([...(voucher?.addresses ?? []), ...plane.joinAddresses])];
+    return await renewByKey({ plane, addresses, svid: newest, dialing: { clock, lookup: this.#lookup } }, signal);
+  }
+
+  /** For a plane that does not know us any more, or is another; what a token says that was used long ago is no more than what failed before. */
+  async #joinAgain(before: unknown, signal: AbortSignal): Promise<X509Svid> {
+    try {
+      return await this.#join(signal);
+    } catch (error) {
+      throw isRefusal(error) && !isRefusal(before) ? before : error;
+    }
   }
 
   async #join(signal: AbortSignal): Promise<X509Svid> {
-    const { joinTokenFile, joinAttest, clock, discovery } = this.#options;
-    const voucher = await openVoucher({ tokenFile: joinTokenFile, ...(joinAttest === undefined ? {} : { attest: joinAttest }) });
+    const { clock, discovery } = this.#options;
+    const voucher = await openVoucher(this.#joinSource());
     // Kept until joining has succeeded, so that an attempt whose answer was lost is not a second instance to a token for many.
     const keys = await this.#identity.joiningKeys();
     const joined = await joinPlane(voucher, { clock, keys, lookup: this.#lookup, ...(discovery === undefined ? {} : { discovery }) }, signal);
@@ -197,6 +220,11 @@ export class ControlLink {
     this.builder.addBundles(workloadBundles(joined.bundles, joined.plane));
     this.plane.set(joined.plane);
     return joined.svid;
+  }
+
+  #joinSource(): JoinSource {
+    const { joinTokenFile, joinAttest } = this.#options;
+    return { tokenFile: joinTokenFile, ...(joinAttest === undefined ? {} : { attest: joinAttest }) };
   }
 
   #noteSvid(event: SvidEvent): void {

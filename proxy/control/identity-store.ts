@@ -43,10 +43,10 @@ export class IdentityStore {
   }
 
   async saveJoined(joined: Joined): Promise<void> {
-    const { identity, addresses, bundle } = joined.plane;
+    const { identity, addresses, joinAddresses, bundle } = joined.plane;
     const others = joined.bundles.filter((candidate) => candidate.trustDomain !== bundle.trustDomain);
     await saveBundles(this.#directory, [bundle, ...others]);
-    await writePrivateFile(join(this.#directory, planeFile), JSON.stringify({ identity, addresses }));
+    await writePrivateFile(join(this.#directory, planeFile), JSON.stringify({ identity, addresses, joinAddresses }));
     await this.saveSvid(joined.svid);
   }
 
@@ -84,12 +84,16 @@ export class IdentityStore {
 }
 
 function parsePlane(text: string, bundles: readonly TrustBundle[]): Plane {
-  const { identity, addresses } = JSON.parse(text) as { readonly identity?: unknown; readonly addresses?: unknown };
-  if (typeof identity !== "string" || !Array.isArray(addresses) || addresses.length === 0) throw new Error("a field is missing");
-  if (!addresses.every((address): address is string => typeof address === "string" && parseAddress(address) !== undefined)) throw new Error("an address is damaged");
+  // Who joined before there was a way to renew at the join port has not noted where that is, and then finds it by joining again only.
+  const { identity, addresses, joinAddresses = [] } = JSON.parse(text) as { readonly identity?: unknown; readonly addresses?: unknown; readonly joinAddresses?: unknown };
+  if (typeof identity !== "string" || !areAddresses(addresses) || addresses.length === 0 || !areAddresses(joinAddresses)) throw new Error("a field is missing or damaged");
   const id = parseSpiffeId(identity);
   clusterOfPlane(id);
   const bundle = bundles.find((candidate) => candidate.trustDomain === trustDomainOf(id));
   if (bundle === undefined) throw new Error("the bundle of the plane's trust domain is missing");
-  return { identity: id, addresses, bundle };
+  return { identity: id, addresses, joinAddresses, bundle };
+}
+
+function areAddresses(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((address) => typeof address === "string" && parseAddress(address) !== undefined);
 }

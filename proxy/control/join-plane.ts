@@ -56,11 +56,12 @@ export async function joinPlane(voucher: JoinVoucher, options: JoinOptions, sign
   const proof = await voucher.prove(signal);
   const { lookup = createDnsLookup(), keys = createKeyPair(), ...more } = options;
   let failure: unknown;
+  const joinAddresses = voucher.addresses;
   for await (const address of literalAddresses(voucher.addresses, lookup, signal)) {
     try {
       if (typeof address !== "string") throw address;
       const bundle = createPinnedBundle(await fetchPinnedRoot(address, voucher.rootSha256, signal));
-      return await joinAt({ address, bundle, proof, isLasting: voucher.isLasting, lookup, keys, ...more }, signal);
+      return await joinAt({ address, joinAddresses, bundle, proof, isLasting: voucher.isLasting, lookup, keys, ...more }, signal);
     } catch (error) {
       if (isAbort(error) || isRefusal(error)) throw error;
       failure = error;
@@ -86,6 +87,7 @@ async function* literalAddresses(addresses: readonly string[], lookup: NameLooku
 
 interface JoinAttempt {
   readonly address: string;
+  readonly joinAddresses: readonly string[];
   readonly bundle: TrustBundle;
   readonly proof: string;
   readonly isLasting: boolean;
@@ -114,7 +116,7 @@ async function joinAt(attempt: JoinAttempt, signal: AbortSignal): Promise<Joined
     return {
       svid: createX509Svid(answer.certificateChain, exportPrivateKeyPem(keys.privateKey)),
       bundles: answer.bundles,
-      plane: { addresses, identity, bundle: newer ?? bundle },
+      plane: { addresses, joinAddresses: attempt.joinAddresses, identity, bundle: newer ?? bundle },
     };
   } catch (error) {
     if (isServiceError(error, status.UNAUTHENTICATED, status.PERMISSION_DENIED, status.INVALID_ARGUMENT)) {

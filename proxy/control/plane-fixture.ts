@@ -4,16 +4,19 @@ import { openGrpcListener, peerOfCall, type GrpcListener } from "#federation/ide
 import { decodeJoinProof } from "#federation/identity/join-proof.ts";
 import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
 import { sha256Hex, spkiSha256 } from "#federation/identity/key-pair.ts";
+import { judgeLapsedSvid } from "#federation/identity/lapsed-svid.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { isProvisioningId } from "#federation/model/provisioning-token.ts";
 import type { GatewayRoute, InboundPort, ServiceView } from "#federation/model/snapshot.ts";
 import { pathOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { encodeResource, type DeltaRequest, type DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import { encodeBundle, encodeGatewayRoute, encodeInbound, encodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { discoveryService, identityService, joinService, registryService } from "#federation/wire/grpc-services.ts";
-import type { IdentityResponse, JoinRequest, RenewRequest, SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
+import { verifyBytes } from "#federation/wire/signed-object.ts";
+import { keyRenewalContext, type IdentityResponse, type JoinRequest, type KeyRenewalRequest, type RenewRequest, type SessionAck, type SessionReport } from "#federation/wire/workload-messages.ts";
 import { createTestTrustDomain, type TestTrustDomain } from "../tls/identity-fixture.ts";
 
 /** What the test plane offers at a moment. */
@@ -45,6 +48,8 @@ export class TestPlane implements AsyncDisposable {
   /** So many answers to joining get lost on the way. */
   joinAnswersToLose = 0;
   renewsNobody = false;
+  /** Of those by key, at the join port. */
+  keyRenewals = 0;
   svidValidityMs = 3_600_000;
   readonly #tokens = new Map<string, string>();
   /** Path of the identity that each attested document gives. */
@@ -54,7 +59,8 @@ export class TestPlane implements AsyncDisposable {
   #servers: Server[] = [];
   #version = 0;
   #nonce = 0;
-  readonly #life = new AbortController();
+  #life = new AbortController();
+  #ports: readonly number[] = [];
 
   constructor(cluster: string, workloads: TestTrustDomain, federation = createTestTrustDomain("demo.atoll")) {
     this.cluster = cluster;
@@ -72,27 +78,47 @@ export class TestPlane implements AsyncDisposable {
     discovery.addService(registryService, { session: this.#session });
     discovery.addService(discoveryService, { deltaAggregatedResources: this.#discover });
     const join = new Server();
-    join.addService(joinService, { issueFirst: this.#issueFirst });
+    join.addService(joinService, { issueFirst: this.#issueFirst, renewByKey: this.#renewByKey });
     const common = { address, material, accept: () => true };
     this.#listeners = [
       await openGrpcListener({ ...common, server: discovery, port: discoveryPort, clients: "required" }, this.#life.signal),
-      await openGrpcListener({ ...common, server: join, port: 0, clients: "none", presentedRoot: this.federation.rootDer }, this.#life.signal),
+      await openGrpcListener({ ...common, server: join, port: this.#ports[1] ?? 0, clients: "none", presentedRoot: this.federation.rootDer }, this.#life.signal),
     ];
     this.#servers = [discovery, join];
+    this.#ports = this.#listeners.map(({ port }) => port);
   }
 
   get discoveryPort(): number {
-    return this.#listeners[0]?.port ?? 0;
+    return this.#ports[0] ?? 0;
+  }
+
+  /** As a plane whose store is away: nothing but its join port is open. */
+  async closeDiscovery(): Promise<void> {
+    this.#servers[0]?.forceShutdown();
+    await this.#listeners[0]?.[Symbol.asyncDispose]();
+  }
+
+  /** Ends, as its process would. */
+  async close(): Promise<void> {
+    this.#life.abort();
+    for (const server of this.#servers) server.forceShutdown();
+    for (const listener of this.#listeners) await listener[Symbol.asyncDispose]();
+  }
+
+  /** Listens where it did before it was closed. */
+  async reopen(): Promise<void> {
+    this.#life = new AbortController();
+    await this.open(this.discoveryPort);
   }
 
   /** How to join here by the document that `tokenFile` will hold. */
   joinAttest(tokenFile: string) {
-    return { addresses: [`127.0.0.1:${this.#listeners[1]?.port}`], rootSha256: sha256Hex(this.federation.rootDer), evidence: { kind: "kubernetes", tokenFile } };
+    return { addresses: [`127.0.0.1:${this.#ports[1]}`], rootSha256: sha256Hex(this.federation.rootDer), evidence: { kind: "kubernetes", tokenFile } };
   }
 
   /** A token that gives an identity with this path, once or as often as one asks; `host`: under which the plane is reached. */
   token(path: string, { host = "127.0.0.1", uses = "one" }: { readonly host?: string; readonly uses?: "one" | "many" } = {}): string {
-    const token = createJoinToken([`${host}:${this.#listeners[1]?.port}`], sha256Hex(this.federation.rootDer), uses);
+    const token = createJoinToken([`${host}:${this.#ports[1]}`], sha256Hex(this.federation.rootDer), uses);
     this.#tokens.set(token.id, path);
     return encodeJoinToken(token);
   }
@@ -109,9 +135,7 @@ export class TestPlane implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#life.abort();
-    for (const server of this.#servers) server.forceShutdown();
-    for (const listener of this.#listeners) await listener[Symbol.asyncDispose]();
+    await this.close();
   }
 
   readonly #issueFirst: handleUnaryCall<JoinRequest, IdentityResponse> = ({ request }, callback) => {
@@ -136,6 +160,17 @@ export class TestPlane implements AsyncDisposable {
     }
     this.renewals++;
     callback(null, this.#issue(pathOf(identity), call.request.csr));
+  };
+
+  readonly #renewByKey: handleUnaryCall<KeyRenewalRequest, IdentityResponse> = ({ request }, callback) => {
+    const verdict = judgeLapsedSvid(request.certificateChain, { bundle: this.workloads.bundle, nowMs: systemClock.nowMs(), lapseMsMax: 3_600_000 });
+    if (verdict.kind === "refused" || this.renewsNobody) {
+      callback({ code: status.PERMISSION_DENIED, details: "refused" });
+      return;
+    }
+    verifyBytes(keyRenewalContext, request.csr, request.proof, verdict.publicKey);
+    this.keyRenewals++;
+    callback(null, this.#issue(pathOf(verdict.spiffeId), request.csr));
   };
 
   #issue(path: string, csr: Uint8Array): IdentityResponse {

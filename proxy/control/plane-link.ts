@@ -12,6 +12,8 @@ import { dialingOptions, hostsTarget, type Dialing } from "./host-resolver.ts";
 export interface Plane {
   /** `host:port` of its discovery port; a host may be a name. */
   readonly addresses: readonly string[];
+  /** `host:port` of its join port, as the voucher named it that this proxy joined by; a host may be a name. */
+  readonly joinAddresses: readonly string[];
   readonly identity: SpiffeId;
   /** The federation's bundle: planes belong to its trust domain, never to a workload's. */
   readonly bundle: TrustBundle;
@@ -23,7 +25,7 @@ const channelOptions = {
   "grpc.keepalive_timeout_ms": 3_000,
   "grpc.keepalive_permit_without_calls": 1,
   "grpc.initial_reconnect_backoff_ms": 250,
-  "grpc.max_reconnect_backoff_ms": 15_000,
+  "grpc.max_reconnect_backoff_ms": 4_000,
   "grpc.max_receive_message_length": discoveryMessageBytesMax,
 };
 

@@ -32,7 +32,7 @@ describe("runRegistrySession", () => {
   afterEach(() => plane[Symbol.asyncDispose]());
 
   it("reports each change, comes back to a restarted plane, and ends when its goodbye is acknowledged", async () => {
-    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
+    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
     const value = new WatchedValue(report);
     const stats = createSessionStats();
     let asked = 0;
@@ -59,7 +59,7 @@ describe("runRegistrySession", () => {
   });
 
   it("does not speak to a plane of another identity", async () => {
-    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-us` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
+    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-us` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
     const stop = new AbortController();
     const warnings: unknown[] = [];
     const logger = { ...silentLogger, warn: (_message: string, fields?: unknown) => void warnings.push(fields) };

@@ -14,6 +14,7 @@ import type { ClusterConfig } from "./config.ts";
 import type { ClusterKeySource } from "./credentials/cluster-credentials.ts";
 import type { PlaneMembership } from "./credentials/plane-membership.ts";
 import type { TrustDomainSigner } from "./credentials/signer.ts";
+import type { JoinPort } from "./join-port.ts";
 import type { ClusterMetrics } from "./metrics.ts";
 
 /** What one term of a cluster plane runs on; all of it outlives the term. */
@@ -27,6 +28,7 @@ export interface ClusterPlaneOptions {
   readonly store: Store;
   readonly bus: Bus;
   readonly metrics: ClusterMetrics;
+  readonly joinPort: JoinPort;
   readonly joinGuard: JoinGuard;
   readonly access: PlaneAccess;
   readonly attestation: Attestation;

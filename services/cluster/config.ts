@@ -53,6 +53,11 @@ const fieldsOfCluster = objectField({
   signer: variantField("kind", { own: { trustDomain: parsedField(stringField(), parseTrustDomainName) }, remote: { tokenFile: defaultField(stringField({ min: 0 }), ""), attest: optionalField(joinAttestField) } }),
   /** Lifetime of workload certificates. An hour by default; tests rotate faster. */
   svidSeconds: defaultField(integerField({ min: 10, max: 86_400 }), 3_600),
+  /**
+   * How long after its end a workload's certificate is renewed by its key, for proxies whose plane or machine was away. Three days by
+   * default, a weekend; 0: not at all. A key that was stolen is of use for so much longer than its certificate.
+   */
+  lapsedSvidSeconds: defaultField(integerField({ min: 0, max: 30 * 86_400 }), 3 * 86_400),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),
 });
 

@@ -30,6 +30,7 @@ import { remoteCertify } from "./credentials/enrolment.ts";
 import { PlaneCertificate } from "./credentials/plane-certificate.ts";
 import { joinFederation, loadMembership, type PlaneMembership } from "./credentials/plane-membership.ts";
 import { TrustDomainSigner } from "./credentials/signer.ts";
+import { JoinPort } from "./join-port.ts";
 import { createClusterMetrics } from "./metrics.ts";
 
 const usage = "usage: main.ts join --config FILE | main.ts run --config FILE";
@@ -110,6 +111,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   const engineTls = engineTlsOf(planeSvid, membership.federationBundle);
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: engineTls, clock, random, logger };
+  await using joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, clock, logger }, signal);
   await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: `/atoll/cluster/${config.cluster}` });
   await using bus = await openConfiguredBus({
     ...common,
@@ -121,11 +123,12 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
     [
       (inner) => keySource.run(inner),
       (inner) => certificate.run(inner),
+      (inner) => joinPort.run(inner),
       (inner) =>
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `${config.cluster}-${process.pid}`, clock, random, logger },
-          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger }, term, termSignal),
+          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger }, term, termSignal),
           inner,
         ),
     ],

@@ -2,7 +2,6 @@ import { Server } from "@grpc/grpc-js";
 import { openAdminServer } from "#federation/admin-api/server.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { openGrpcListener, peerOfCall } from "#federation/identity/grpc-listener.ts";
-import { parseChainPem } from "#federation/identity/pem.ts";
 import { acceptTrustDomain, createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import type { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
@@ -12,7 +11,7 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
-import { discoveryService, identityService, joinService, registryService, signerService } from "#federation/wire/grpc-services.ts";
+import { discoveryService, identityService, registryService } from "#federation/wire/grpc-services.ts";
 import { clusterOperations } from "./admin/cluster-operations.ts";
 import type { ClusterSelf } from "./cluster-state.ts";
 import type { ClusterStateSource } from "./cluster-state-source.ts";
@@ -25,9 +24,6 @@ import { subscriberOf } from "./peer-identity.ts";
 import type { Registry } from "./registry/registry.ts";
 import { registrySessionHandler } from "./registry/registry-service.ts";
 import type { ReplicatedView } from "./replicated/replicated-view.ts";
-
-/** Connections of strangers to the join port at one time. */
-const joinConnectionsMax = 512;
 
 /** What the ports of a cluster plane are made of. */
 export interface Serving {
@@ -44,10 +40,10 @@ export interface Serving {
   readonly names: () => readonly NameRow[];
 }
 
-/** Opens the three ports of the plane and keeps their certificates current. `source` must have loaded. */
+/** Opens the ports that rest on the store, answers joiners, and keeps certificates current. `source` must have loaded. */
 export async function serveCluster(serving: Serving, signal: AbortSignal): Promise<void> {
   const { options, self, catalog, registry, source } = serving;
-  const { config, membership, planeSvid, keySource, clock, logger, metrics, joinGuard: guard, attestation } = options;
+  const { config, membership, planeSvid, keySource, clock, logger, metrics, joinPort, joinGuard: guard, attestation } = options;
   // Made of a loaded state: what it lacked would be told to proxies as removed.
   const discovery = new DiscoveryService(source.state, { logger, nowMs: () => clock.nowMs(), onNack: (type) => metrics.discoveryNacks.inc({ type }) });
   const onRefusedJoin = (reason: string): void => metrics.joinRefused.inc({ reason });
@@ -86,38 +82,32 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
       signal,
     }),
   });
-  const joinServer = new Server();
-  joinServer.addService(joinService, { issueFirst: issuing.issueFirst });
-  if (options.signer !== undefined) {
-    const handlers = signerHandlers({
-      signer: options.signer,
-      catalog,
-      attestation,
-      federation: self.federation,
-      trustDomain: self.trustDomain,
-      verifyChain: serving.verifyChain,
-      isMember: (cluster) => {
-        const { clusters } = serving.replicated.state.current;
-        return clusters.size === 0 || clusters.get(cluster)?.spec.trustDomain === self.trustDomain;
-      },
-      guard,
-      onRefused: onRefusedJoin,
-      clock,
-      logger,
-      signal,
-    });
-    joinServer.addService(signerService, handlers);
-  }
+  const signer =
+    options.signer === undefined
+      ? undefined
+      : signerHandlers({
+          signer: options.signer,
+          catalog,
+          attestation,
+          federation: self.federation,
+          trustDomain: self.trustDomain,
+          verifyChain: serving.verifyChain,
+          isMember: (cluster) => {
+            const { clusters } = serving.replicated.state.current;
+            return clusters.size === 0 || clusters.get(cluster)?.spec.trustDomain === self.trustDomain;
+          },
+          guard,
+          onRefused: onRefusedJoin,
+          clock,
+          logger,
+          signal,
+        });
   const onRefused = (reason: string): void => logger.debug("A connection was refused.", { reason });
-  const [root = new Uint8Array()] = parseChainPem(membership.facts.federationRootPem);
   await using discoveryListener = await openGrpcListener(
     { server: discoveryServer, address, port: config.listen.discoveryPort, material: workloadMaterial, clients: "required", accept: acceptTrustDomain(self.trustDomain), onRefused },
     signal,
   );
-  await using joinListener = await openGrpcListener(
-    { server: joinServer, address, port: config.listen.joinPort, material: adminMaterial, clients: "none", accept: () => false, connectionsMax: joinConnectionsMax, presentedRoot: root, onRefused },
-    signal,
-  );
+  using _joining = joinPort.serve({ issueFirst: issuing.issueFirst, signer });
   const adminTls = () => ({
     caPem: adminMaterial.current.anchors.join(""),
     certificateChainPem: adminMaterial.current.svid.certificateChainPem,
@@ -127,7 +117,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
     address,
     port: config.listen.adminPort,
     tls: adminTls(),
-    operations: clusterOperations({ ...serving, discovery, joinAddress: hostPort(config.advertiseAddress, joinListener.port) }),
+    operations: clusterOperations({ ...serving, discovery, joinAddress: hostPort(config.advertiseAddress, joinPort.port) }),
     openApi: { title: "Atoll cluster control plane", version: "1.0.0" },
     ...options.access,
     isPlane: () => false,
@@ -139,8 +129,8 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
   });
   isServing = true;
   if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length };
-  writeReadyFile(config.dataDir, { discovery: discoveryListener.port, join: joinListener.port, admin: admin.port });
-  logger.info("The cluster plane serves.", { discoveryPort: discoveryListener.port, joinPort: joinListener.port, adminPort: admin.port });
+  writeReadyFile(config.dataDir, { discovery: discoveryListener.port, join: joinPort.port, admin: admin.port });
+  logger.info("The cluster plane serves.", { discoveryPort: discoveryListener.port, joinPort: joinPort.port, adminPort: admin.port });
   await runTasks(
     [
       (inner) => discovery.follow(inner),

@@ -48,7 +48,7 @@ export class PlaneCertificate {
     const { clock, random, logger } = options;
     this.#source = new SvidSource({
       initial: options.membership.svid,
-      issue: (current, signal) => (current === undefined && options.rejoin !== undefined ? this.#rejoin(options.rejoin, signal) : this.#renew(signal)),
+      issue: (_newest, signal) => (this.#source.current === undefined && options.rejoin !== undefined ? this.#rejoin(options.rejoin, signal) : this.#renew(signal)),
       clock,
       random,
       onEvent: (event) => {

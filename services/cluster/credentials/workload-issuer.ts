@@ -22,9 +22,19 @@ import { subscriberOf } from "../peer-identity.ts";
 import type { ClusterKeys } from "./cluster-credentials.ts";
 import { addressOf, unary } from "./enrolment.ts";
 
-export interface WorkloadIssuerOptions {
-  readonly self: ClusterSelf;
+/** What SVIDs are made of: keys in files, and no store. */
+export interface SvidIssuing {
   readonly keys: Watched<ClusterKeys>;
+  readonly svidMs: number;
+  readonly clock: Clock;
+  readonly onIssued: (kind: SvidIssue) => void;
+}
+
+/** By what its holder was known to whom an SVID was issued. */
+export type SvidIssue = "first" | "renewed" | "renewedByKey";
+
+export interface WorkloadIssuerOptions extends SvidIssuing {
+  readonly self: ClusterSelf;
   readonly catalog: Catalog;
   /** Whom else than the holders of tokens this plane lets in. */
   readonly attestation: Attestation;
@@ -32,12 +42,9 @@ export interface WorkloadIssuerOptions {
   readonly bundles: () => readonly TrustBundle[];
   /** `host:port` of this plane's discovery port, where the proxy goes on. */
   readonly discoveryAddress: () => string;
-  readonly svidMs: number;
-  readonly clock: Clock;
   readonly logger: Logger;
   readonly guard: JoinGuard;
   readonly onRefused: (code: string) => void;
-  readonly onIssued: (kind: "first" | "renewed") => void;
   readonly signal: AbortSignal;
 }
 
@@ -46,6 +53,11 @@ export function workloadIssuer(options: WorkloadIssuerOptions): {
   readonly issueFirst: handleUnaryCall<JoinRequest, IdentityResponse>;
   readonly renew: handleUnaryCall<RenewRequest, IdentityResponse>;
 } {
+  const answer = (spiffeId: SpiffeId, csr: Uint8Array, kind: SvidIssue): IdentityResponse => ({
+    certificateChain: issueWorkloadSvid(options, spiffeId, csr, kind),
+    bundles: options.bundles(),
+    discoveryAddresses: [options.discoveryAddress()],
+  });
   return {
     issueFirst: unary(options, async (request, call) => {
       const attempt = {
@@ -57,25 +69,21 @@ export function workloadIssuer(options: WorkloadIssuerOptions): {
       const { purpose, attested } = await admitJoiner(options, attempt, options.clock.nowMs(), options.signal);
       if (attested !== undefined) options.logger.info("A proxy is let in by what others attest of it.", { purpose, attestedBy: attested.source, attestedAs: attested.subject });
       const { self } = options;
-      if (purpose.kind === "workload") return issue(options, createWorkloadId(self.trustDomain, purpose.namespace, purpose.serviceAccount), request.csr, "first");
-      if (purpose.kind === "gateway") return issue(options, createSpiffeId(self.trustDomain, "atoll", "gateway", self.cluster), request.csr, "first");
+      if (purpose.kind === "workload") return answer(createWorkloadId(self.trustDomain, purpose.namespace, purpose.serviceAccount), request.csr, "first");
+      if (purpose.kind === "gateway") return answer(createSpiffeId(self.trustDomain, "atoll", "gateway", self.cluster), request.csr, "first");
       throw refusedToken("purpose");
     }),
     renew: unary({ logger: options.logger, onRefused: options.onRefused }, async (request, call) => {
       const subscriber = subscriberOf(peerOfCall(call), options.self);
       if (subscriber === undefined) throw new AtollError("ATOLL_PEER_UNVERIFIED", "only workloads of this cluster's trust domain renew here");
-      return issue(options, subscriber.identity, request.csr, "renewed");
+      return answer(subscriber.identity, request.csr, "renewed");
     }),
   };
 }
 
-function issue(options: WorkloadIssuerOptions, spiffeId: SpiffeId, csr: Uint8Array, kind: "first" | "renewed"): IdentityResponse {
-  const certificateChain = issueSvid(options.keys.current.issuer, {
-    spiffeId,
-    publicKey: publicKeyFromCsr(csr),
-    validityMs: options.svidMs,
-    nowMs: options.clock.nowMs(),
-  });
-  options.onIssued(kind);
-  return { certificateChain, bundles: options.bundles(), discoveryAddresses: [options.discoveryAddress()] };
+/** The chain of a new SVID for the key in `csr`, in DER. @throws {ATOLL_CERTIFICATE_INVALID} for a request that holds no key for one. */
+export function issueWorkloadSvid({ keys, svidMs, clock, onIssued }: SvidIssuing, spiffeId: SpiffeId, csr: Uint8Array, kind: SvidIssue): readonly Uint8Array[] {
+  const chain = issueSvid(keys.current.issuer, { spiffeId, publicKey: publicKeyFromCsr(csr), validityMs: svidMs, nowMs: clock.nowMs() });
+  onIssued(kind);
+  return chain;
 }

@@ -1,0 +1,135 @@
+import { Server, status, type handleUnaryCall } from "@grpc/grpc-js";
+import { openGrpcListener, type GrpcListener } from "#federation/identity/grpc-listener.ts";
+import { JoinGuard } from "#federation/identity/join-guard.ts";
+import { parseChainPem } from "#federation/identity/pem.ts";
+import type { X509Svid } from "#federation/identity/svid.ts";
+import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { joinService, signerService } from "#federation/wire/grpc-services.ts";
+import type { ClusterConfig } from "./config.ts";
+import type { ClusterKeys } from "./credentials/cluster-credentials.ts";
+import type { signerHandlers } from "./credentials/enrolment.ts";
+import { keyRenewal } from "./credentials/key-renewal.ts";
+import type { PlaneMembership } from "./credentials/plane-membership.ts";
+import type { workloadIssuer } from "./credentials/workload-issuer.ts";
+import type { ClusterMetrics } from "./metrics.ts";
+
+/** What a term of leadership adds to the port: whatever needs the store. */
+export interface JoinHandlers {
+  readonly issueFirst: ReturnType<typeof workloadIssuer>["issueFirst"];
+  /** At the plane that holds its trust domain's keys. */
+  readonly signer: ReturnType<typeof signerHandlers> | undefined;
+}
+
+export interface JoinPortOptions {
+  readonly config: ClusterConfig;
+  readonly membership: PlaneMembership;
+  readonly planeSvid: Watched<X509Svid>;
+  readonly keys: Watched<ClusterKeys>;
+  readonly metrics: ClusterMetrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface Parts {
+  readonly listener: GrpcListener;
+  readonly serving: { handlers: JoinHandlers | undefined };
+  readonly follow: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Connections of strangers at one time. */
+const connectionsMax = 512;
+/** All the proxies of a cluster may come at once when its plane is back; each takes a third of a millisecond. */
+const renewalLimits = { attemptsBurst: 5_000, attemptsPerSecond: 1_000 };
+
+/**
+ * The port that takes callers without a certificate. It is open for as long as the process runs: who has an identity renews it here by
+ * its key at any time, and everybody else is answered while a term lasts.
+ */
+export class JoinPort implements AsyncDisposable {
+  readonly #parts: Parts;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  static async open({ config, membership, planeSvid, keys, metrics, clock, logger }: JoinPortOptions, signal: AbortSignal): Promise<JoinPort> {
+    const makeMaterial = (svid: X509Svid): TlsMaterial => createTlsMaterial(svid, [membership.federationBundle]);
+    const material = new WatchedValue(makeMaterial(planeSvid.current));
+    const { federation, cluster, region, trustDomain, federationRootPem } = membership.facts;
+    const serving: { handlers: JoinHandlers | undefined } = { handlers: undefined };
+    const server = new Server();
+    server.addService(joinService, {
+      issueFirst: whileServing(() => serving.handlers?.issueFirst),
+      renewByKey: keyRenewal({
+        self: { federation, cluster, region, trustDomain },
+        keys,
+        federationBundle: membership.federationBundle,
+        lapseMsMax: config.lapsedSvidSeconds * 1_000,
+        svidMs: config.svidSeconds * 1_000,
+        guard: new JoinGuard(clock, renewalLimits),
+        onIssued: (kind) => metrics.svidsIssued.inc({ kind }),
+        onRefused: (reason) => metrics.joinRefused.inc({ reason }),
+        clock,
+        logger,
+      }),
+    });
+    server.addService(signerService, {
+      enrollCluster: whileServing(() => serving.handlers?.signer?.enrollCluster),
+      renewCluster: whileServing(() => serving.handlers?.signer?.renewCluster),
+    });
+    const [presentedRoot = new Uint8Array()] = parseChainPem(federationRootPem);
+    const listener = await openGrpcListener(
+      {
+        server,
+        address: config.listen.address,
+        port: config.listen.joinPort,
+        material,
+        clients: "none",
+        accept: () => false,
+        connectionsMax,
+        presentedRoot,
+        onRefused: (reason) => logger.debug("A connection was refused.", { reason }),
+      },
+      signal,
+    );
+    const follow = async (inner: AbortSignal): Promise<void> => {
+      for await (const svid of planeSvid.changes(inner)) material.set(makeMaterial(svid));
+    };
+    return new JoinPort({ listener, serving, follow });
+  }
+
+  get port(): number {
+    return this.#parts.listener.port;
+  }
+
+  /** Shows the plane's newest certificate until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#parts.follow(signal);
+  }
+
+  /** Answers joiners until it is disposed of. */
+  serve(handlers: JoinHandlers): Disposable {
+    const { serving } = this.#parts;
+    serving.handlers = handlers;
+    return {
+      [Symbol.dispose]: () => {
+        if (serving.handlers === handlers) serving.handlers = undefined;
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.listener[Symbol.asyncDispose]();
+  }
+}
+
+function whileServing<Request, Response>(handler: () => handleUnaryCall<Request, Response> | undefined): handleUnaryCall<Request, Response> {
+  return (call, callback) => {
+    const present = handler();
+    if (present === undefined) callback({ code: status.UNAVAILABLE, details: "this plane cannot answer now" });
+    else present(call, callback);
+  };
+}
