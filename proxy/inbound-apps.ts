@@ -143,7 +143,7 @@ export class InboundApps implements LoopListener {
       this.#overloaded.set([...this.#admissions.keys()].filter((port) => this.#overloadOf(port, nowMs) !== undefined).join());
     }
     for (const admission of this.#admissions.values()) {
-      admission.onTick(lateMs);
+      admission.onTick(lateMs, nowMs);
       if (lateMs >= stallMs) admission.onStall(nowMs);
     }
   }

@@ -64,6 +64,21 @@ async function isConnected(proxy: string): Promise<boolean> {
   return (stats.plane ?? stats.discovery)?.connected === true;
 }
 
+it("names a plane that stands still, and shows what the others say", async () => {
+  const { pid = 0 } = await federation.view("shop-us-plane");
+  process.kill(pid, "SIGSTOP");
+  try {
+    const { code, stdout } = await federation.place.atoll("-o", "json", "status");
+    expect(code).toBe(1);
+    const report = JSON.parse(stdout) as { readonly federation?: object; readonly clusters: object; readonly problems: readonly string[] };
+    expect(report.federation).toBeDefined();
+    expect(Object.keys(report.clusters)).toEqual(["shop-eu", "pay-eu-1"]);
+    expect(report.problems).toContainEqual(expect.stringMatching(/^the plane of shop-us does not answer: no answer within \d+\.\d s$/));
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+});
+
 // Each step rests on the one before it: the order of the tests is part of the scenario.
 describe("a federation whose planes die one after the other", () => {
   it.each([

@@ -207,7 +207,7 @@ export function simulate(load: LoadCase): LoadResult {
   };
   const tick = (): void => {
     const seenMs = load.seenAt?.(agenda.nowMs) ?? agenda.nowMs;
-    admission.onTick(seenMs - agenda.nowMs);
+    admission.onTick(seenMs - agenda.nowMs, seenMs);
     admission.refresh(agenda.nowMs);
     agenda.at(seenMs + 20, tick);
   };

@@ -100,6 +100,17 @@ describe("Admission", () => {
     expect([polls[0]?.ticket.state, polls[1]?.ticket.state]).toEqual([ticketStreaming, ticketWorking]);
   });
 
+  it("tells of room again when requests that were given up must be over, though nobody comes to find out", () => {
+    const admission = new Admission(bounds);
+    const gone = [new Caller(), new Caller()];
+    for (const { ticket } of gone) admission.enter(ticket, 0);
+    for (const { ticket } of gone) admission.leave(ticket, 100, "givenUp");
+    admission.onTick(0, 900);
+    expect(admission.report()).toMatchObject({ utilizationRatio: 1, headroom: 0 });
+    admission.onTick(0, 1_100);
+    expect(admission.report()).toMatchObject({ utilizationRatio: 0, headroom: 2 });
+  });
+
   it("keeps the slot of a request that was given up until a later one is answered", () => {
     const admission = new Admission(bounds);
     const [gone, next, last] = [new Caller(), new Caller(), new Caller()];

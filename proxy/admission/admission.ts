@@ -96,7 +96,7 @@ export class Admission {
   /** A request has arrived. `ticket` has its class and deadline. */
   enter(ticket: Ticket, nowMs: number): Admittance {
     this.rates.asked(nowMs);
-    if (this.queue.length === 0 && this.#inUse + 1 <= this.limit.limit && this.#streams < streamsMax) {
+    if (this.queue.length === 0 && !this.#isFull && this.#streams < streamsMax) {
       if (ticket.deadlineMs <= nowMs) return this.#refuse(ticket, "deadline_exceeded");
       this.#delayMs -= delayWeight * this.#delayMs;
       this.#admit(ticket, nowMs);
@@ -109,7 +109,7 @@ export class Admission {
     this.refresh(nowMs);
     if (ticket.deadlineMs <= nowMs) return this.#refuse(ticket, "deadline_exceeded");
     if (this.#streams >= streamsMax) return this.#refuse(ticket, "over_limit");
-    if (this.queue.length === 0 && this.#inUse + 1 <= this.limit.limit) {
+    if (this.queue.length === 0 && !this.#isFull) {
       this.#admit(ticket, nowMs);
       return Admitted;
     }
@@ -170,18 +170,20 @@ export class Admission {
 
   /** Refuses who has waited too long, lets in who fits. Called with every event; a timer calls it where none comes. */
   refresh(nowMs: number): void {
-    if (this.#inUse + 1 > this.limit.limit) {
-      const patienceMs = this.#patienceMs();
+    if (this.#isFull) {
       const oldest = this.#working.first;
-      if (oldest !== undefined && nowMs - oldest.sinceMs > patienceMs) this.#outlast(oldest);
-      const { latencyMs } = this.limit;
-      this.#inUse -= this.#ghosts.forgetBefore(nowMs - (latencyMs > 0 ? latencyMs * ghostRatio : patienceMs));
+      if (oldest !== undefined && nowMs - oldest.sinceMs > this.#patienceMs()) this.#outlast(oldest);
+      this.#forgetGhosts(nowMs);
     }
     this.#pump(nowMs);
   }
 
-  /** This process's event loop came `lateMs` late: what comes together in one of its turns is no queue. */
-  onTick(lateMs: number): void {
+  /**
+   * This process's event loop came `lateMs` late: what comes together in one of its turns is no queue. Ghosts go with time, too, where no
+   * request comes to find them: callers who are told that there is no room send none.
+   */
+  onTick(lateMs: number, nowMs: number): void {
+    if (this.#isFull) this.#forgetGhosts(nowMs);
     this.#lateMs += lateWeight * (Math.min(lateMsMax, lateMs) - this.#lateMs);
     this.limit.setGrain(grainMsMin + turnsPerLateness * this.#lateMs);
     this.#tune();
@@ -200,6 +202,15 @@ export class Admission {
     this.#report.utilizationRatio = Math.min(1, this.#inUse / Math.max(1, Math.floor(limit)));
     this.#report.headroom = this.queue.length > 0 ? 0 : Math.max(0, Math.floor(limit) - this.#inUse);
     return this.#report;
+  }
+
+  get #isFull(): boolean {
+    return this.#inUse + 1 > this.limit.limit;
+  }
+
+  #forgetGhosts(nowMs: number): void {
+    const { latencyMs } = this.limit;
+    this.#inUse -= this.#ghosts.forgetBefore(nowMs - (latencyMs > 0 ? latencyMs * ghostRatio : this.#patienceMs()));
   }
 
   #patienceMs(): number {
@@ -255,7 +266,7 @@ export class Admission {
       this.#refuse(late, reason);
       late.owner.onRefused(reason);
     }
-    while (this.#inUse + 1 <= this.limit.limit) {
+    while (!this.#isFull) {
       const ticket = this.queue.take();
       if (ticket === undefined) break;
       this.#wait(nowMs - ticket.sinceMs);

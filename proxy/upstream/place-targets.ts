@@ -14,6 +14,8 @@ import type { UpstreamPool } from "./upstream.ts";
 
 /** After a refusal by admission, what its target says of room is doubted for so long, or until it takes a request. Ms. */
 const roomDoubtMs = 500;
+/** A target that has said nothing for so long, and was sent nothing, is asked by one request whether it has room now: what it said last may have been over the moment after. Ms. */
+const oldWordMs = 1_000;
 
 /** One address of a place. */
 export class Target implements Candidate {
@@ -31,6 +33,7 @@ export class Target implements Candidate {
   #reports = 0;
   #sentSinceReport = 0;
   #sentAtMs = Number.NEGATIVE_INFINITY;
+  #heardAtMs = Number.NEGATIVE_INFINITY;
   #overloadedAtMs = Number.NEGATIVE_INFINITY;
   /** Its idle connections have been given up, since its gateway leaves and there are others. */
   emptied = false;
@@ -45,8 +48,8 @@ export class Target implements Candidate {
   }
 
   /**
-   * It has said that it would take one more now, and what was sent since does not use that up. Who has just refused what it
-   * said that it has room for is not believed.
+   * It has said that it would take one more now, and what was sent since does not use that up; or what it said is old. Who has just
+   * refused what it said that it has room for is not believed, and who never said anything is not tried.
    */
   hasRoom(nowMs: number): boolean {
     const { pool } = this;
@@ -54,8 +57,11 @@ export class Target implements Candidate {
     if (pool.reports !== this.#reports) {
       this.#reports = pool.reports;
       this.#sentSinceReport = 0;
+      this.#heardAtMs = nowMs;
     }
-    return (pool.report?.headroom ?? 0) > this.#sentSinceReport;
+    const { report } = pool;
+    if (report === undefined) return false;
+    return report.headroom > this.#sentSinceReport || nowMs - Math.max(this.#heardAtMs, this.#sentAtMs) >= oldWordMs;
   }
 
   sent(nowMs: number): void {

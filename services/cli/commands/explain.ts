@@ -8,7 +8,8 @@ import { age, printData } from "../output.ts";
 import { renderTable, type Column } from "../table.ts";
 import type { FederationPlan } from "../up/federation-plan.ts";
 import type { Planes } from "../planes.ts";
-import { tryAsk, withFederation } from "./federation.ts";
+import { withFederation } from "./federation.ts";
+import { Patience } from "./patience.ts";
 
 type ExplainedPlace = Explanation["places"][number];
 
@@ -32,7 +33,7 @@ export async function runExplain(context: CommandContext, service: string, optio
     for (const cluster of candidates) {
       try {
         const { body } = await planes.cluster(cluster).call(clusterRoutes.explain, { query: { service, region } }, context.signal);
-        return await withOverloads(body, planes, context.signal);
+        return await withOverloads(body, planes, context);
       } catch (error) {
         // A plane that is down, or knows no such service, leaves the question to the next; the first answer counts.
         if (!isAtollError(error, "ATOLL_ADMIN_UNAVAILABLE", "ATOLL_NOT_FOUND")) throw error;
@@ -46,11 +47,12 @@ export async function runExplain(context: CommandContext, service: string, optio
 }
 
 /** A plane knows of its own instances which are overloaded; those of other places, as far as they answer, are asked for theirs. */
-async function withOverloads(explanation: Explanation, planes: Planes, signal: AbortSignal): Promise<Explanation> {
+async function withOverloads(explanation: Explanation, planes: Planes, { terminal, signal }: CommandContext): Promise<Explanation> {
+  using patience = new Patience(terminal.clock, signal);
   const places = await Promise.all(
     explanation.places.map(async (place) => {
       if (place.cluster === explanation.fromCluster || !planes.clusters.includes(place.cluster)) return place;
-      const asked = await tryAsk(async () => (await planes.cluster(place.cluster).call(clusterRoutes.status, {}, signal)).body);
+      const asked = await patience.ask(async (inner) => (await planes.cluster(place.cluster).call(clusterRoutes.status, {}, inner)).body);
       return asked.kind === "answer" ? withOverload(place, explanation.service, asked.value.overloads ?? []) : place;
     }),
   );

@@ -33,15 +33,3 @@ export async function withSupervisor<T>(context: CommandContext, command: (super
   await using supervisor = client;
   return await command(supervisor);
 }
-
-/** The outcome of asking something that may be down: status shows what it can get. */
-export type Asked<T> = { readonly kind: "answer"; readonly value: T } | { readonly kind: "failed"; readonly error: unknown };
-
-/** Runs `ask`, turning a failure into a value. */
-export async function tryAsk<T>(ask: () => Promise<T>): Promise<Asked<T>> {
-  try {
-    return { kind: "answer", value: await ask() };
-  } catch (error) {
-    return { kind: "failed", error };
-  }
-}

@@ -9,7 +9,8 @@ import { age, printData, printRows } from "../output.ts";
 import type { Planes } from "../planes.ts";
 import type { Column } from "../table.ts";
 import { applyResources, readResources, type ApplyResult } from "../up/apply.ts";
-import { tryAsk, withFederation } from "./federation.ts";
+import { withFederation } from "./federation.ts";
+import { Patience } from "./patience.ts";
 
 /** `--cluster`, as often as given. */
 export interface ClusterOption {
@@ -100,7 +101,8 @@ async function find(context: CommandContext, kind: Kind, name: string | undefine
   const path = name === undefined ? undefined : pathFor(kind, name);
   return await withFederation(context, async ({ planes }) => {
     const targets = options.cluster ?? (kindInfos[kind].owner === "global" ? ["global"] : planes.clusters);
-    const asked = await Promise.all(targets.map(async (plane) => [plane, await tryAsk(() => read(clientOf(planes, plane), kind, path, context.signal))] as const));
+    using patience = new Patience(context.terminal.clock, context.signal);
+    const asked = await Promise.all(targets.map(async (plane) => [plane, await patience.ask((signal) => read(clientOf(planes, plane), kind, path, signal))] as const));
     const found = asked.flatMap(([plane, answer]) => (answer.kind === "answer" ? answer.value.map((resource) => ({ plane, resource })) : []));
     const failures = asked.flatMap(([plane, answer]) => (answer.kind === "failed" && !isAtollError(answer.error, "ATOLL_NOT_FOUND") ? [{ plane, error: answer.error }] : []));
     const [first] = failures;

@@ -4,13 +4,15 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { ClusterRow, ClusterStatus, FederationStatus, ProxyRow, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
 import type { CommandContext } from "../context.ts";
+import type { Planes } from "../planes.ts";
 import { age, printData, printRows } from "../output.ts";
 import { renderTable, type Column } from "../table.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
-import { tryAsk, withFederation, type Asked, type OpenFederation } from "./federation.ts";
+import { withFederation, type OpenFederation } from "./federation.ts";
+import { Patience, type Asked } from "./patience.ts";
 
 interface Report {
   readonly name: string;
@@ -44,18 +46,19 @@ export async function runCheck(context: CommandContext): Promise<number> {
 async function readReport(context: CommandContext, { planes, topology }: OpenFederation): Promise<Report> {
   const { dataDir, signal, terminal } = context;
   const supervisor = topology === undefined ? undefined : await findSupervisor(dataDir, terminal.clock);
-  const processes = supervisor === undefined ? [] : await supervisor.list(signal);
-  await supervisor?.[Symbol.asyncDispose]();
-  const [global, ...clusters] = await Promise.all([
-    tryAsk(async () => (await planes.global().call(globalRoutes.status, {}, signal)).body),
-    ...planes.clusters.map(async (name) => [name, await tryAsk(async () => (await planes.cluster(name).call(clusterRoutes.status, {}, signal)).body)] as const),
+  using patience = new Patience(terminal.clock, signal);
+  const [listed, global, here, clusters] = await Promise.all([
+    patience.alongside(async (inner) => (await supervisor?.list(inner)) ?? []),
+    patience.ask(async (inner) => (await planes.global().call(globalRoutes.status, {}, inner)).body),
+    patience.alongside((inner) => namesDialledHere(planes.servers(), createDnsLookup(), inner)),
+    askClusters(planes, patience),
   ]);
+  await supervisor?.[Symbol.asyncDispose]();
   const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
-  const servers = await tryAsk(async () => planes.servers());
-  const here = servers.kind === "answer" ? await namesDialledHere(servers.value, createDnsLookup(), signal) : [];
-  const names = [...namesSeen(global.kind === "answer" ? global.value : undefined, known), ...here];
+  const names = [...namesSeen(global.kind === "answer" ? global.value : undefined, known), ...(here.kind === "answer" ? here.value : [])];
   const problems = [
-    ...(topology === undefined ? [] : processProblems(dataDir, supervisor !== undefined, processes, topology.processes.length)),
+    ...(listed.kind === "failed" ? [`the supervisor does not answer: ${describeError(listed.error)}`] : []),
+    ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
     ...planeProblems("the global plane", global),
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
     ...(global.kind === "answer" ? federationProblems(global.value) : []),
@@ -66,12 +69,16 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     name: topology === undefined ? planes.federation : context.name,
     dataDir,
     supervised: supervisor !== undefined,
-    processes,
+    processes: listed.kind === "answer" ? listed.value : [],
     ...(global.kind === "answer" ? { federation: global.value } : {}),
     clusters: Object.fromEntries(known),
     names,
     problems,
   };
+}
+
+async function askClusters(planes: Planes, patience: Patience): Promise<readonly (readonly [string, Asked<ClusterStatus>])[]> {
+  return await Promise.all(planes.clusters.map(async (name) => [name, await patience.ask(async (inner) => (await planes.cluster(name).call(clusterRoutes.status, {}, inner)).body)] as const));
 }
 
 function processProblems(dataDir: string, isSupervised: boolean, processes: readonly ProcessView[], expected: number): readonly string[] {
@@ -155,9 +162,10 @@ interface ProxyLine extends ProxyRow {
 
 /** `atoll proxy status`: every proxy that the clusters' planes know. */
 export async function runProxyStatus(context: CommandContext): Promise<number> {
-  const asked = await withFederation(context, async ({ planes }) =>
-    await Promise.all(planes.clusters.map(async (name) => [name, await tryAsk(async () => (await planes.cluster(name).call(clusterRoutes.status, {}, context.signal)).body)] as const)),
-  );
+  const asked = await withFederation(context, async ({ planes }) => {
+    using patience = new Patience(context.terminal.clock, context.signal);
+    return await askClusters(planes, patience);
+  });
   const rows = asked.flatMap(([cluster, answer]) => (answer.kind === "answer" ? answer.value.proxies.map((row): ProxyLine => ({ ...row, cluster })) : []));
   const columns: readonly Column<ProxyLine>[] = [
     { title: "PROXY", value: (row) => row.name },

@@ -1,0 +1,69 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { LoadReport } from "../admission/load-report.ts";
+import { remoteAt } from "../http/proxy-fixture.ts";
+import { AddressLoad } from "./address-load.ts";
+import { PlaceTargets, type Target } from "./place-targets.ts";
+import type { UpstreamPool } from "./upstream.ts";
+
+describe("the room that a target tells of", () => {
+  let said: LoadReport | undefined;
+  let reports = 0;
+  let target: Target;
+
+  /** A pool of which nothing is used but what its far side said. */
+  const pool = {
+    load: new AddressLoad(),
+    instances: 1,
+    isUnreachable: false,
+    get report() {
+      return said;
+    },
+    get reports() {
+      return reports;
+    },
+  } as unknown as UpstreamPool;
+
+  const say = (headroom: number): void => {
+    said = { queueDelayMs: 0, utilizationRatio: 0, headroom };
+    reports++;
+  };
+
+  beforeEach(() => {
+    said = undefined;
+    reports = 0;
+    const [first] = new PlaceTargets(remoteAt("near", 1), () => pool).targets;
+    if (first === undefined) throw new Error("the fixture has a target");
+    target = first;
+  });
+
+  test("is used up by what is sent, until it tells of more", () => {
+    say(2);
+    for (const expected of [true, true, false]) {
+      expect(target.hasRoom(0)).toBe(expected);
+      target.sent(0);
+    }
+    say(1);
+    expect(target.hasRoom(1)).toBe(true);
+  });
+
+  test("is not believed for a while after a refusal", () => {
+    say(5);
+    target.overloaded(false, 0);
+    expect(target.hasRoom(499)).toBe(false);
+    expect(target.hasRoom(500)).toBe(true);
+  });
+
+  test("is asked for by one request a second once what it said is old, and by none where it never said anything", () => {
+    expect(target.hasRoom(100_000)).toBe(false);
+    say(0);
+    expect(target.hasRoom(0)).toBe(false);
+    expect(target.hasRoom(999)).toBe(false);
+    expect(target.hasRoom(1_000)).toBe(true);
+    target.sent(1_000);
+    expect(target.hasRoom(1_999)).toBe(false);
+    expect(target.hasRoom(2_000)).toBe(true);
+    target.sent(2_000);
+    say(30);
+    expect(target.hasRoom(2_010)).toBe(true);
+  });
+});
