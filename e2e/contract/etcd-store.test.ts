@@ -168,6 +168,19 @@ describe.skipIf(program === undefined)("a real etcd", () => {
     await lost;
   });
 
+  it("has a candidate lead that crashed and is back, long before its old lease ends", async () => {
+    await using store = openStore();
+    const old = await store.grantLease(600_000, signal);
+    await put(store, "leader", "candidate-0 an-earlier-life", old);
+    let terms = 0;
+    const options = { key: "leader", id: "candidate-0", clock: systemClock, random: systemRandom, logger: silentLogger };
+    await runAsLeader(store, options, async (term) => {
+      terms++;
+      expect((await store.commit({ conditions: [term.fence], writes: [] }, signal)).kind).toBe("committed");
+    }, signal);
+    expect(terms).toBe(1);
+  });
+
   it("elects one leader, and another after the first has given up", async () => {
     await using store = openStore();
     const order: string[] = [];

@@ -26,7 +26,12 @@ describe("runAsLeader", () => {
     runAsLeader(store, { key, id, clock, random: createSeededRandom(id.length), logger: silentLogger }, task, signal);
   const holder = async (): Promise<string | undefined> => {
     const entry = await store.get(key, stop.signal);
-    return entry === undefined ? undefined : new TextDecoder().decode(entry.value);
+    return entry === undefined ? undefined : new TextDecoder().decode(entry.value).split(" ")[0];
+  };
+  /** As a process that was killed leaves its key: its lease lives on without it. */
+  const crash = async (id: string): Promise<void> => {
+    const lease = await store.grantLease(5_000, stop.signal);
+    await store.commit({ conditions: [], writes: [{ kind: "put", key, value: new TextEncoder().encode(`${id} an-earlier-life`), lease }] }, stop.signal);
   };
   const untilAborted = (signal: AbortSignal): Promise<void> =>
     new Promise((resolve) => {
@@ -96,6 +101,48 @@ describe("runAsLeader", () => {
     expect((await write(second)).kind).toBe("committed");
     stop.abort();
     await run;
+  });
+
+  it("waits neither for an earlier process of its own that crashed, nor for a term of its own, but for anybody else", async () => {
+    await crash("a");
+    let terms = 0;
+    const run = campaign("a", (_term, signal) => {
+      terms++;
+      return untilAborted(signal);
+    });
+    const other = campaign("bb", () => Promise.reject(new Error("led beside the leader")));
+    await clock.advance(0);
+    expect([terms, await holder()]).toEqual([1, "a"]);
+    await clock.advance(60_000);
+    expect(terms).toBe(1);
+    stop.abort();
+    await Promise.all([run, other]);
+  });
+
+  it("ends a second process of one name, which then waits as anybody does: the two never take turns", async () => {
+    const terms: string[] = [];
+    const first = campaign("a", async (_term, signal) => {
+      terms.push("first");
+      await untilAborted(signal);
+    });
+    await clock.advance(10);
+    const own = new AbortController();
+    const second = campaign(
+      "a",
+      async (_term, signal) => {
+        terms.push("second");
+        await untilAborted(signal);
+      },
+      AbortSignal.any([own.signal, stop.signal]),
+    );
+    await clock.advance(60_000);
+    expect(terms).toEqual(["first", "second"]);
+    own.abort();
+    await second;
+    await clock.advance(60_000);
+    expect(terms).toEqual(["first", "second", "first"]);
+    stop.abort();
+    await first;
   });
 
   it("returns when the task is done, and throws what the task throws, giving the key up", async () => {

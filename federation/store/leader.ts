@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
@@ -8,7 +9,7 @@ import type { Store, StoreCondition, StoreLease } from "./store.ts";
 export interface LeaderOptions {
   /** The key that the leader holds; candidates for one task use one key. */
   readonly key: string;
-  /** Name of this candidate, for people who look at the key. */
+  /** Name of this candidate, for people who look at the key; of one data directory alone, and the same over its restarts. */
   readonly id: string;
   /** How long a leader that is silent keeps its place. 5 s unless told. */
   readonly ttlMs?: number;
@@ -35,16 +36,24 @@ const retryMs = 500;
  * Campaigns for `options.key` until `signal` aborts, and runs `task` during each term. Being told to stop is not
  * being stopped: a paused process may go on for a moment after its term, which is why its writes carry the fence.
  *
- *   waiting --key free, created--> leading --lease lost or key gone--> waiting
+ *   waiting --key free or our own, created--> leading --lease lost or key gone--> waiting
+ *
+ * A key of a term of this process is not waited for, since that term is over; nor, in the first campaign, one of an earlier process of the
+ * same `id`, which has crashed. Should that one live after all, as a second process of one data directory, its term ends, and it waits
+ * from then on as anybody does: two of one name never take turns.
  *
  * Returns when `task` has returned within its term, or `signal` has aborted; throws what `task` throws.
  */
 export async function runAsLeader(store: Store, options: LeaderOptions, task: LeaderTask, signal: AbortSignal): Promise<void> {
+  const life = `${options.id} ${randomUUID()}`;
+  let hasLed = false;
+  const isOver = (holder: string): boolean => holder === life || (!hasLed && holder.startsWith(`${options.id} `));
   while (!signal.aborted) {
     try {
-      await waitUntilFree(store, options.key, signal);
+      await waitUntilFree(store, options.key, isOver, signal);
       if (signal.aborted) return;
-      if (await runTerm(store, options, task, signal)) return;
+      const isDone = await runTerm(store, { ...options, life, onTerm: () => (hasLed = true) }, task, signal);
+      if (isDone) return;
     } catch (error) {
       if (error instanceof TaskFailed) throw error.cause;
       if (signal.aborted) return;
@@ -55,15 +64,22 @@ export async function runAsLeader(store: Store, options: LeaderOptions, task: Le
   }
 }
 
+interface Candidacy extends LeaderOptions {
+  /** What the key says of its holder: the candidate's name, and which of its lives this is. */
+  readonly life: string;
+  readonly onTerm: () => void;
+}
+
 /** Tells the task's own failure from the store's. */
 class TaskFailed extends Error {}
 
 /** True when the task has ended by itself: there is nothing left to lead. */
-async function runTerm(store: Store, options: LeaderOptions, task: LeaderTask, signal: AbortSignal): Promise<boolean> {
-  const { key, id, logger } = options;
+async function runTerm(store: Store, options: Candidacy, task: LeaderTask, signal: AbortSignal): Promise<boolean> {
+  const { key, id, life, logger } = options;
   await using lease = await store.grantLease(options.ttlMs ?? 5_000, signal);
-  const term = await takeKey(store, key, id, lease, signal);
+  const term = await takeKey(store, key, life, lease, signal);
   if (term === undefined) return false;
+  options.onTerm();
   logger.info("became leader", { key, id, term: term.number });
   const ended = new AbortController();
   const termSignal = AbortSignal.any([signal, lease.lost, ended.signal]);
@@ -81,11 +97,11 @@ async function runTerm(store: Store, options: LeaderOptions, task: LeaderTask, s
   return isDone;
 }
 
-async function takeKey(store: Store, key: string, id: string, lease: StoreLease, signal: AbortSignal): Promise<LeaderTerm | undefined> {
+async function takeKey(store: Store, key: string, life: string, lease: StoreLease, signal: AbortSignal): Promise<LeaderTerm | undefined> {
   const commit = await store.commit(
     {
       conditions: [{ kind: "createRevision", key, revision: 0 }],
-      writes: [{ kind: "put", key, value: new TextEncoder().encode(id), lease }],
+      writes: [{ kind: "put", key, value: new TextEncoder().encode(life), lease }],
     },
     signal,
   );
@@ -93,13 +109,17 @@ async function takeKey(store: Store, key: string, id: string, lease: StoreLease,
   return { number: commit.revision, fence: { kind: "createRevision", key, revision: commit.revision } };
 }
 
-/** Resolves when nobody holds `key`. */
-async function waitUntilFree(store: Store, key: string, signal: AbortSignal): Promise<void> {
+/** Resolves when nobody holds `key`, or deletes it where its holder's term is over. */
+async function waitUntilFree(store: Store, key: string, isOver: (holder: string) => boolean, signal: AbortSignal): Promise<void> {
   for await (const batch of store.watch(key, signal)) {
     // A watch follows a prefix, so other keys may begin with this one.
     const changes = batch.events.filter((event) => (event.kind === "put" ? event.entry.key : event.key) === key);
     const last = changes.at(-1);
     if (last === undefined ? batch.initial : last.kind === "delete") return;
+    if (last?.kind !== "put" || !isOver(new TextDecoder().decode(last.entry.value))) continue;
+    const { createRevision: revision } = last.entry;
+    const commit = await store.commit({ conditions: [{ kind: "createRevision", key, revision }], writes: [{ kind: "delete", key }] }, signal);
+    if (commit.kind !== "conflict") return;
   }
   if (!signal.aborted) throw new AtollError("ATOLL_STORE_UNAVAILABLE", "the store was closed during the campaign");
 }

@@ -13,6 +13,7 @@ import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
+import { keepInstanceId } from "#federation/runtime/instance-id.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
@@ -127,7 +128,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
       (inner) =>
         runAsLeader(
           store,
-          { key: storeKeys.leader, id: `${config.cluster}-${process.pid}`, clock, random, logger },
+          { key: storeKeys.leader, id: `${config.cluster}-${keepInstanceId(config.dataDir)}`, clock, random, logger },
           (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger }, term, termSignal),
           inner,
         ),

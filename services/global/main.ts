@@ -10,6 +10,7 @@ import { createTlsMaterial } from "#federation/identity/tls-options.ts";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
+import { keepInstanceId } from "#federation/runtime/instance-id.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
@@ -96,7 +97,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
       (inner) =>
         runAsLeader(
           store,
-          { key: storeKeys.leader, id: `global-${process.pid}`, clock, random: systemRandom, logger },
+          { key: storeKeys.leader, id: `global-${keepInstanceId(config.dataDir)}`, clock, random: systemRandom, logger },
           (term, termSignal) => leadFederation({ config, keys, store, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger }, term, termSignal),
           inner,
         ),

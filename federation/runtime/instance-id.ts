@@ -1,0 +1,26 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { AtollError } from "./errors.ts";
+import { writePrivateFileSync } from "./private-file.ts";
+
+const pattern = /^[0-9a-f]{16}$/;
+
+/**
+ * Which instance of its kind a data directory belongs to: 16 hex digits, made at its first use and kept in its file `instance`. A copy of
+ * the directory has the same.
+ * @throws {ATOLL_CONFIG_INVALID} when the file holds something else.
+ */
+export function keepInstanceId(dataDir: string): string {
+  const path = join(dataDir, "instance");
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8").trim();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    text = randomBytes(8).toString("hex");
+    writePrivateFileSync(path, `${text}\n`);
+  }
+  if (!pattern.test(text)) throw new AtollError("ATOLL_CONFIG_INVALID", `${path} is damaged: expected 16 hex digits; remove it, and this process is another instance`);
+  return text;
+}
