@@ -10,7 +10,8 @@ import type { AdminContext } from "./admin-context.ts";
 import { heartbeatMs, readEvents } from "./event-stream.ts";
 import { peerSpiffeId } from "./peer.ts";
 import { AdminApiError, problemContentType, problemSchema } from "./problem.ts";
-import { resourceRoutes, type ResourcePath, type WatchEvent } from "./resource-routes.ts";
+import type { ResourcePath } from "./resource-path.ts";
+import { resourceRoutes, type WatchEvent } from "./resource-routes.ts";
 import { outcomeHeader, type Route } from "./route.ts";
 
 /** Where and how to call. */

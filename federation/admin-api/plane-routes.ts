@@ -5,6 +5,7 @@ import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#feder
 import type { Kind } from "#federation/model/resource.ts";
 import { provisioningRoutes } from "./provisioning-routes.ts";
 import { resourceRoutes } from "./resource-routes.ts";
+import { rolloutRoute } from "./rollout-route.ts";
 import { auditEntrySchema } from "./audit.ts";
 import { defineRoute, dryRunQuery, type AnyRoute } from "./route.ts";
 import { clusterStatusSchema, explanationSchema, federationStatusSchema, simulationSchema } from "./status.ts";
@@ -168,7 +169,7 @@ export const clusterReadOnlyKinds = ["ServiceImport", "TrafficPolicy", "TrustDom
 
 /** Every route of the global plane, for its OpenAPI document. */
 export function allGlobalRoutes(): readonly AnyRoute[] {
-  return [...globalKinds.flatMap((kind) => Object.values(resourceRoutes(kind))), ...Object.values(globalRoutes)];
+  return [...globalKinds.flatMap((kind) => [...Object.values(resourceRoutes(kind)), rolloutRoute(kind)]), ...Object.values(globalRoutes)];
 }
 
 /** Every route of a cluster's plane, for its OpenAPI document. */

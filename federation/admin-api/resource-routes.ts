@@ -1,24 +1,19 @@
 import { z } from "zod";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
-import { labelSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
+import { labelSchema } from "#federation/model/parse/name-schemas.ts";
 import { readStoredResource } from "#federation/model/parse/parse-resource.ts";
 import { resourceSchemas } from "#federation/model/parse/resource-schemas.ts";
 import { apiVersion, kindInfos, resourceId, type Kind, type ResourceKinds } from "#federation/model/resource.ts";
 import { administratorsAlone, type Access } from "./access.ts";
 import type { Change } from "./audit.ts";
 import { changedFields } from "./changed-fields.ts";
+import { kindPath, resourcePath, resourcePathSchema, type ResourcePath } from "./resource-path.ts";
 import { scopeOfResource } from "./resource-scope.ts";
 import { defineRoute, dryRunQuery, implement, type AdminRequest, type DryRunQuery, type Operation, type Route } from "./route.ts";
 
 /** Items of one page: unless told, and at most. */
 export const pageLimits = { usual: 500, max: 1_000 } as const;
-
-/** The name in a path, and the namespace for the kinds that have one. */
-export interface ResourcePath {
-  readonly name: string;
-  readonly namespace?: string;
-}
 
 export interface ListQuery {
   readonly namespace?: string;
@@ -85,18 +80,16 @@ export interface Admission<K extends Kind> {
 
 /** The routes of `kind`: list and watch, get, apply by PUT, delete. */
 export function resourceRoutes<K extends Kind>(kind: K): ResourceRoutes<K> {
-  const { plural, namespaced } = kindInfos[kind];
-  const base = `/api/v1/${plural}`;
-  const one = `${base}/${namespaced ? "{namespace}/" : ""}{name}`;
-  const nameSchema = kind === "TrustDomain" ? trustDomainSchema : kind === "ServiceImport" ? z.string().max(127) : labelSchema;
-  const params = z.strictObject(namespaced ? { namespace: labelSchema, name: nameSchema } : { name: nameSchema }) as unknown as z.ZodType<ResourcePath>;
+  const { plural } = kindInfos[kind];
+  const one = resourcePath(kind);
+  const params = resourcePathSchema(kind);
   const resource = resourceSchemas[kind];
   const parseAnswer = (input: unknown): ResourceKinds[K] => readStoredResource(kind, input);
   return {
     list: defineRoute({
       operationId: `list${kind}`,
       method: "GET",
-      path: base,
+      path: kindPath(kind),
       summary: `Lists ${plural}, or follows them with ?watch=true`,
       access: "read",
       query: listQuerySchema,

@@ -18,8 +18,8 @@ export const errorCatalog = {
     action: "Use a context whose identity has the role, or ask whoever owns the federation.",
   },
   ATOLL_ADMIN_OVERLOADED: {
-    meaning: "The admin API holds as many watches as it allows.",
-    action: "Close watches that nobody reads, then retry.",
+    meaning: "The admin API holds as many watches, or as many questions that wait, as it allows.",
+    action: "Close watches that nobody reads, then retry; a question can be asked without waiting.",
   },
   ATOLL_ADMIN_UNAUTHENTICATED: {
     meaning: "The admin API does not know who calls: neither a certificate of the federation nor a token that it takes.",

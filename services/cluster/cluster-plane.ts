@@ -4,7 +4,7 @@ import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
-import { linkSubjects, runPublisher } from "#federation/replication/shell/run-publisher.ts";
+import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { ensureEpoch, keepWitness } from "#federation/replication/shell/store-epoch.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
@@ -81,6 +81,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
   const verifyChain = createChainVerifier({ federation, clock, authorityOf: (name) => authorityFor(name, options, replicated) });
   const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
   const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
+  const standings = new Map<string, StandingOf>();
   const common = { bus, clock, logger };
   const loaded: Task = async (inner) => void (await until(source.loaded, (isLoaded) => isLoaded, inner));
   metrics.reports = {
@@ -135,6 +136,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
           objects: own.publication,
           signer: () => keySource.keys.current.signer,
           lags,
+          standings,
         },
         inner,
       ),

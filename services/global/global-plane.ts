@@ -1,12 +1,14 @@
 import { join } from "node:path";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
+import { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { openAdminServer } from "#federation/admin-api/server.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Attestation } from "#federation/catalog/admit-joiner.ts";
 import { Catalog } from "#federation/catalog/catalog.ts";
 import { joinRefusalLabel } from "#federation/model/join-refusal.ts";
+import type { Rollout, RolloutSubject } from "#federation/model/rollout.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
@@ -37,6 +39,7 @@ import { ClusterLinks } from "./relay/cluster-links.ts";
 import { FederationState } from "./relay/federation-state.ts";
 import { federationStatus, type LinkState } from "./relay/federation-status.ts";
 import { GlobalObjects } from "./relay/global-objects.ts";
+import { globalRollout } from "./relay/global-rollout.ts";
 import { authorityPinOf } from "./trust/judge-trust-domain.ts";
 
 export interface GlobalPlaneOptions {
@@ -96,6 +99,7 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
     statuses: links.statuses,
     lags: links.lags,
     clusterCount: () => state.clusters.current.size,
+    rolloutWaiters: () => 0,
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
     names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
   };
@@ -163,6 +167,8 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
   const { config, keys, clock, logger, metrics, joinGuard, access, attestation, audit } = options;
   const { address } = config.listen;
   let isServing = false;
+  const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
+  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, rolloutWaiters: () => waits.count };
   const joining: JoinClusterOptions = { keys, catalog, attestation, clock, logger, apiAddresses: () => [hostPort(config.advertiseAddress, admin.port)] };
   await using joinServer = await openJoinServer(
     {
@@ -191,6 +197,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
       keys,
       catalog,
       status: () => statusOf(term),
+      rollout: { epoch: term.epoch, waits, look: (subject) => rolloutIn(term, subject) },
       joinAddress: hostPort(config.advertiseAddress, joinServer.port),
       joining,
       onRenewed: () => metrics.certificatesIssued.inc({ kind: "renewed" }),
@@ -250,6 +257,19 @@ function statusOf({ options, epoch, state, links, names }: Term): FederationStat
       names: names(),
     },
     clock.nowMs(),
+  );
+}
+
+function rolloutIn({ options, state, links }: Term, subject: RolloutSubject): Rollout {
+  return globalRollout(
+    {
+      clusters: state.clusters.current,
+      objects: state.publication.current.objects,
+      offers: (cluster, payload) => links.offers(cluster.metadata.name, payload),
+      standings: links.standings,
+      links: linkStates(links, options.clock),
+    },
+    subject,
   );
 }
 

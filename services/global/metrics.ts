@@ -7,6 +7,8 @@ import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/tel
 /** What the leading plane shows while its term lasts. */
 export interface GlobalReports extends ReplicationReports {
   readonly clusterCount: () => number;
+  /** Questions about rollouts that wait now. */
+  readonly rolloutWaiters: () => number;
   /** Wall-clock ms. */
   readonly certificateNotAfterMs: () => number;
   /** The names that are dialled here. */
@@ -34,6 +36,7 @@ export function createGlobalMetrics(clock: Clock): GlobalMetrics {
   addGauge(registry, "atoll_leader", "1 while this replica leads.", () => (metrics.reports === undefined ? 0 : 1));
   addGauge(registry, "atoll_clusters", "Registered clusters.", () => metrics.reports?.clusterCount() ?? 0);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => (metrics.reports?.certificateNotAfterMs() ?? 0) / 1_000);
+  addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);
   addNameMetrics(registry, () => metrics.reports?.names);
   return metrics;
 }

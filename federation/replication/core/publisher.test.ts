@@ -108,4 +108,48 @@ describe("a publisher", () => {
     core.acknowledge({ receiver: "global", stream: "s", seq: 2, appliedAtMs: 7 });
     expect(core.lag(900).behindMs).toBe(0);
   });
+
+  describe("asked what its receiver has of an object", () => {
+    const id = objectId(a1.payload);
+    const acknowledge = (core: PublisherCore, seq: number): boolean => core.acknowledge({ receiver: "global", stream: "s", seq, appliedAtMs: 5 });
+
+    it("counts what was there from the beginning once the stream itself is acknowledged", () => {
+      const core = publisherOf(stateOf(a1));
+      expect(core.standing(id)).toEqual({ generation: a1.payload.generation, isWithdrawn: false, isAcknowledged: false });
+      acknowledge(core, 0);
+      expect(core.standing(id)).toMatchObject({ isAcknowledged: true });
+      expect(core.standing("shop-eu/Note/never")).toEqual({ generation: undefined, isWithdrawn: false, isAcknowledged: true });
+    });
+
+    it("counts a change from the acknowledgement of its own frame, and not of an earlier or an unsent one", () => {
+      const core = publisherOf(stateOf(a1));
+      acknowledge(core, 0);
+      const a3 = origins.object("shop-eu", "a", 3);
+      core.update(stateOf(a1, b2));
+      core.flush(0);
+      core.update(stateOf(a3, b2));
+      expect(core.standing(id)).toMatchObject({ generation: a1.payload.generation, isAcknowledged: true });
+      core.flush(1000);
+      acknowledge(core, 1);
+      expect(core.standing(id)).toMatchObject({ generation: a3.payload.generation, isAcknowledged: false });
+      acknowledge(core, 2);
+      expect(core.standing(id)).toMatchObject({ generation: a3.payload.generation, isAcknowledged: true });
+    });
+
+    it("counts a withdrawal in the same way, also when so many followed that it is forgotten", () => {
+      const core = publisherOf(stateOf(a1));
+      acknowledge(core, 0);
+      core.update(stateOf());
+      core.flush(0);
+      expect(core.standing(id)).toEqual({ generation: undefined, isWithdrawn: true, isAcknowledged: false });
+      const many = Array.from({ length: 1_100 }, (_, index) => origins.object("shop-eu", `k${index}`, index + 2));
+      core.update(stateOf(...many));
+      core.flush(1000);
+      core.update(stateOf());
+      core.flush(2000);
+      expect(core.standing(id)).toEqual({ generation: undefined, isWithdrawn: false, isAcknowledged: false });
+      acknowledge(core, core.position.seq);
+      expect(core.standing(id)).toMatchObject({ isAcknowledged: true });
+    });
+  });
 });

@@ -3,6 +3,7 @@ import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, LinkNames, Stre
 import { frameBytesMax, frameEntriesMax } from "#federation/model/replication-messages.ts";
 import { compareGenerations, signedObjectBytes } from "#federation/model/replicated-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
 
 /** What a publisher offers at one moment. */
 export interface PublishedState {
@@ -24,6 +25,18 @@ export interface ReceiverLag {
   readonly appliedAtMs: number | undefined;
 }
 
+/** Where one object stands with the receiver. */
+export interface ObjectStanding {
+  /** Of the form that the last frame about it held, a tombstone's included; undefined when it is not offered. */
+  readonly generation: Generation | undefined;
+  /** True when it was offered and is not any more; after many more withdrawals that is forgotten. */
+  readonly isWithdrawn: boolean;
+  /** Whether the receiver has acknowledged that frame, or that of the withdrawal; for what was so from the beginning, the stream itself. */
+  readonly isAcknowledged: boolean;
+  /** Why the receiver does not hold it though it has acknowledged it. */
+  readonly refusal?: string;
+}
+
 /** Changes that come faster than this are sent together. Withdrawals and deletions never wait. */
 export const batchWindowMs = 50;
 
@@ -33,12 +46,17 @@ const openAnswersMax = 8;
 /** Points in time kept for `behindMs`. */
 const sentMarksMax = 1024;
 
+/** Withdrawals whose frame is remembered, for `standing`; of an older one it is only known that it was before the oldest of these. */
+const withdrawalMarksMax = 1024;
+
 /** Room in a frame for its names and tags, in bytes. */
 const frameHeadBytes = 16 * 1024;
 
 interface Offered {
   readonly object: OpenedObject;
   readonly bucket: number;
+  /** No frame about it is later than this one; 0: it was offered from the beginning. */
+  readonly seq: number;
 }
 
 interface Packet {
@@ -60,6 +78,10 @@ export class PublisherCore {
   readonly #digests = new DigestTable();
   readonly #answers = new Map<string, readonly FetchAnswer[]>();
   #answerCount = 0;
+  /** By id, the frame by which an object ceased to be offered. */
+  readonly #withdrawals = new Map<string, number>();
+  /** The last frame of which a withdrawal may have been forgotten. */
+  #forgottenSeq = 0;
   /** By id; undefined means withdrawn. */
   #pending = new Map<string, OpenedObject | undefined>();
   #isUrgent = false;
@@ -125,7 +147,7 @@ export class PublisherCore {
       return { ...this.#names, ...this.position, entries, withdrawn };
     });
     for (const [id, object] of this.#pending) {
-      if (object === undefined) this.#retract(id);
+      if (object === undefined) this.#withdraw(id);
       else this.#offer(id, object);
     }
     this.#pending = new Map();
@@ -176,12 +198,35 @@ export class PublisherCore {
     };
   }
 
+  /** What the receiver is known to have of one object. O(1). */
+  standing(id: string): ObjectStanding {
+    const offered = this.#offered.get(id);
+    const withdrawalSeq = this.#withdrawals.get(id);
+    const seq = offered?.seq ?? withdrawalSeq ?? this.#forgottenSeq;
+    return {
+      generation: offered?.object.payload.generation,
+      isWithdrawn: withdrawalSeq !== undefined,
+      isAcknowledged: this.#acknowledged !== undefined && this.#acknowledged.seq >= seq,
+    };
+  }
+
   #offer(id: string, object: OpenedObject): void {
     const bucket = this.#offered.get(id)?.bucket ?? bucketOf(id);
     this.#retract(id);
-    this.#offered.set(id, { object, bucket });
+    this.#withdrawals.delete(id);
+    this.#offered.set(id, { object, bucket, seq: this.#seq });
     // Deleted keys stand outside the digests, so that letting a tombstone go changes nothing for anybody.
     if (!object.payload.tombstone) this.#digests.toggle(id, bucket, object.payload.generation);
+  }
+
+  #withdraw(id: string): void {
+    this.#retract(id);
+    this.#withdrawals.set(id, this.#seq);
+    for (const [oldest, seq] of this.#withdrawals) {
+      if (this.#withdrawals.size <= withdrawalMarksMax) break;
+      this.#withdrawals.delete(oldest);
+      this.#forgottenSeq = Math.max(this.#forgottenSeq, seq);
+    }
   }
 
   #retract(id: string): void {

@@ -39,7 +39,7 @@ it("an export goes up to the global plane and down to its audience, with its ori
 
   const up = { names: { federation: "demo.atoll", publisher: "shop-eu", audience: "global" }, publisherTrustDomain: "shop-eu.example", subjects: linkSubjects("up", "shop-eu") };
   const tasks = [
-    runPublisher({ ...common, ...up, bus: hub.open("shop-eu"), epoch: 1, term: 1, objects: exports, signer: () => origins.signer("shop-eu"), lags }, controller.signal),
+    runPublisher({ ...common, ...up, bus: hub.open("shop-eu"), epoch: 1, term: 1, objects: exports, signer: () => origins.signer("shop-eu"), lags, standings: new Map() }, controller.signal),
     runReceiver({ ...common, ...up, bus: globalBus, origins: "publisher", verifyChain: origins.verifyChain, store: relay, statuses }, controller.signal),
   ];
   for (const cluster of ["pay-eu", "pay-us"] as const) {
@@ -47,7 +47,7 @@ it("an export goes up to the global plane and down to its audience, with its ori
     const down = { names: { federation: "demo.atoll", publisher: "global", audience: cluster }, publisherTrustDomain: "demo.atoll", subjects: linkSubjects("down", cluster) };
     const offers = ({ audience }: OpenedObject["payload"]): boolean => isInAudience(audience, audienceNames);
     tasks.push(
-      runPublisher({ ...common, ...down, bus: globalBus, epoch: 1, term: 1, objects: relay.offer, offers, signer: () => origins.signer("global"), lags }, controller.signal),
+      runPublisher({ ...common, ...down, bus: globalBus, epoch: 1, term: 1, objects: relay.offer, offers, signer: () => origins.signer("global"), lags, standings: new Map() }, controller.signal),
       runReceiver(
         { ...common, ...down, bus: hub.open(cluster), origins: "any", audienceNames, verifyChain: origins.verifyChain, store: stores[cluster], statuses: new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map()) },
         controller.signal,

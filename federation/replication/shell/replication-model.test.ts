@@ -160,7 +160,7 @@ class World {
     const bus = this.#hub.open("publisher");
     const term = ++this.#term;
     const common = { clock: this.clock, random: this.#random, logger: silentLogger, names, publisherTrustDomain: "shop-eu.example", subjects: this.#subjects };
-    const options = { ...common, bus, epoch: 1, term, objects: this.#state, signer: () => origins.signer("shop-eu"), lags: this.lags };
+    const options = { ...common, bus, epoch: 1, term, objects: this.#state, signer: () => origins.signer("shop-eu"), lags: this.lags, standings: new Map() };
     return this.#start(bus, (signal) => runPublisher(options, signal));
   }
 

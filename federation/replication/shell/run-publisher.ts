@@ -12,7 +12,7 @@ import type { Random } from "#federation/runtime/random.ts";
 import type { Watched, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { PublisherCore } from "../core/publisher.ts";
-import type { PublishedState, ReceiverLag } from "../core/publisher.ts";
+import type { ObjectStanding, PublishedState, ReceiverLag } from "../core/publisher.ts";
 
 /** The four subjects of one link: the publisher sends on the first two, its receiver on the other two. */
 export interface LinkSubjects {
@@ -32,6 +32,9 @@ export function linkSubjects(direction: "up" | "down", cluster: string): LinkSub
   const back = `atoll.${direction === "up" ? "down" : "up"}.${cluster}`;
   return { frame: `${forth}.frame`, heartbeat: `${forth}.heartbeat`, ack: `${back}.ack`, fetch: `${back}.fetch` };
 }
+
+/** What a running publisher knows of one object, by the object's id. */
+export type StandingOf = (objectId: string) => ObjectStanding;
 
 export interface PublisherOptions {
   readonly bus: Bus;
@@ -53,6 +56,8 @@ export interface PublisherOptions {
   readonly signer: () => ObjectSigner;
   /** This link's entry (key: `names.audience`) is kept current; several publishers share the map. */
   readonly lags: WatchedValue<ReadonlyMap<string, ReceiverLag>>;
+  /** Has this link's entry (key: `names.audience`) while it runs; several publishers share the map. */
+  readonly standings: Map<string, StandingOf>;
 }
 
 /** Between two heartbeats, ±10 %. */
@@ -66,6 +71,7 @@ export async function runPublisher(options: PublisherOptions, signal: AbortSigna
   const { clock, names, epoch, term } = options;
   const stream = Buffer.from(options.random.bytes(8)).toString("hex");
   const core = new PublisherCore(names, { epoch, term, stream }, visible(options, options.objects.current), clock.monotonicMs());
+  options.standings.set(names.audience, (id) => core.standing(id));
   const tasks = [serveFetches, readAcknowledgements, followObjects, sendHeartbeats];
   try {
     await runTasks(
@@ -74,6 +80,7 @@ export async function runPublisher(options: PublisherOptions, signal: AbortSigna
     );
   } finally {
     options.lags.set(new Map([...options.lags.current].filter(([receiver]) => receiver !== names.audience)));
+    options.standings.delete(names.audience);
   }
 }
 

@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { kindInfos, kinds, resourceId, type Condition, type Kind, type Resource } from "#federation/model/resource.ts";
-import type { ResourcePath } from "#federation/admin-api/resource-routes.ts";
+import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import type { CommandContext } from "../context.ts";
 import { age, printData, printRows } from "../output.ts";

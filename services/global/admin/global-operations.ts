@@ -4,8 +4,10 @@ import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import type { Caller } from "#federation/admin-api/caller.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
-import { globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import { globalKinds, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { resourceOperations } from "#federation/admin-api/resource-routes.ts";
+import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
+import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
@@ -21,6 +23,7 @@ export interface GlobalOperationsOptions {
   readonly keys: FederationKeys;
   readonly catalog: Catalog;
   readonly status: () => FederationStatus;
+  readonly rollout: { readonly epoch: number; readonly waits: RolloutWaits; readonly look: RolloutSource["look"] };
   readonly joinAddress: string;
   readonly joining: JoinClusterOptions;
   readonly onRenewed: () => void;
@@ -49,13 +52,14 @@ const statusIntervalMs = 1_000;
 
 /** The global plane's admin API. */
 export function globalOperations(options: GlobalOperationsOptions): readonly Operation[] {
-  const { keys, catalog, status, joinAddress, joining, onRenewed, audit, clock } = options;
+  const { keys, catalog, status, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
   return [
     ...resourceOperations("Region", catalog.resources("Region"), { admission: regionAdmission(catalog) }),
     ...resourceOperations("Cluster", catalog.resources("Cluster"), { admission: clusterAdmission(catalog) }),
     ...resourceOperations("TrustDomain", catalog.resources("TrustDomain"), { admission: trustDomainAdmission }),
     ...resourceOperations("Relationship", catalog.resources("Relationship"), { admission: relationshipAdmission }),
     ...resourceOperations("TrafficPolicy", catalog.resources("TrafficPolicy")),
+    ...globalKinds.map((kind) => rolloutOperation(kind, rolloutSource(kind, options), { waits: rollout.waits, clock })),
     auditOperation(globalRoutes.audit, audit),
     ...joinTokenOperations({
       single: catalog.joinTokens,
@@ -114,4 +118,16 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
       return { body: answer, change: { outcome: "done", kind: "ClusterPlane", id: clusterOfPlane(caller.spiffeId) ?? "" } };
     }),
   ];
+}
+
+function rolloutSource(kind: (typeof globalKinds)[number], { catalog, rollout: { epoch, look } }: GlobalOperationsOptions): RolloutSource {
+  return {
+    epoch,
+    isOwner: true,
+    look,
+    generationOf: async (id, signal) => {
+      const stored = await catalog.resources(kind).get(id, signal);
+      return stored === undefined ? undefined : { epoch, revision: stored.revision };
+    },
+  };
 }

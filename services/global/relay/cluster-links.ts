@@ -4,7 +4,7 @@ import type { Cluster } from "#federation/model/resource.ts";
 import { globalOrigin, objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
-import { linkSubjects, runPublisher } from "#federation/replication/shell/run-publisher.ts";
+import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
@@ -47,6 +47,8 @@ interface OpenLink {
 export class ClusterLinks {
   readonly lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
   readonly statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
+  /** What each cluster has acknowledged of an object, by the cluster's id. */
+  readonly standings = new Map<string, StandingOf>();
   readonly #options: ClusterLinksOptions;
 
   constructor(options: ClusterLinksOptions) {
@@ -82,6 +84,12 @@ export class ClusterLinks {
     if (failure.signal.aborted) throw failure.signal.reason;
   }
 
+  /** Whether a cluster is to be told of an object. */
+  offers(id: string, payload: ObjectPayload): boolean {
+    const cluster = this.#options.clusters.current.get(id);
+    return cluster !== undefined && isOfferedTo(cluster, payload, this.#options.offerContext());
+  }
+
   async #runLink(id: string, trustDomain: string, signal: AbortSignal): Promise<void> {
     const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger } = this.#options;
     const common = { bus, clock, logger: logger.child({ clusterId: id }) };
@@ -113,9 +121,10 @@ export class ClusterLinks {
               epoch,
               term,
               objects,
-              offers: (payload) => this.#offers(id, payload),
+              offers: (payload) => this.offers(id, payload),
               signer,
               lags: this.lags,
+              standings: this.standings,
             },
             inner,
           ),
@@ -130,10 +139,5 @@ export class ClusterLinks {
     if (cluster === undefined || !mayBring(cluster, payload)) return false;
     const kept = this.#options.objectsOf(id);
     return kept.count < clusterObjectsMax || kept.has(objectId(payload));
-  }
-
-  #offers(id: string, payload: ObjectPayload): boolean {
-    const cluster = this.#options.clusters.current.get(id);
-    return cluster !== undefined && isOfferedTo(cluster, payload, this.#options.offerContext());
   }
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { AdminClient } from "#federation/admin-api/client.ts";
-import type { ResourcePath } from "#federation/admin-api/resource-routes.ts";
+import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
 import { resourceSchemas } from "#federation/model/parse/resource-schemas.ts";
 import type { Resource } from "#federation/model/resource.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
