@@ -65,12 +65,16 @@ export interface FetchAnswer extends LinkNames, StreamPosition {
   readonly entries: readonly SignedObject[];
 }
 
-/** What a receiver has made durable. */
+/** What a receiver has made durable, and what it would not take of it. */
 export interface Acknowledgement {
   readonly receiver: string;
   readonly stream: string;
   readonly seq: number;
   readonly appliedAtMs: number;
+  /** Objects that are offered as of `seq` and that the receiver does not hold. An older receiver names none. */
+  readonly refused: readonly { readonly id: string; readonly reason: string }[];
+  /** True when there may be more of them than are named. */
+  readonly mayRefuseMore: boolean;
 }
 
 /** The generation that an answer reflects in the publisher's own store. */

@@ -2,7 +2,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import type { SignedObject } from "#federation/model/replicated-object.ts";
 import { bucketCount, digestsBytes, frameBytesMax, frameEntriesMax } from "#federation/model/replication-messages.ts";
 import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
-import { certificatesMax, controlMessageBytesMax } from "./limits.ts";
+import { certificatesMax, controlMessageBytesMax, refusedObjectsMax } from "./limits.ts";
 import { boundedList, boundedText, certificateList, copied, exactNumber, messageCodec } from "./schema.ts";
 import { mapSignedObject, signBytes, verifyBytes } from "./signed-object.ts";
 import type { ObjectSigner, VerifyChain } from "./signed-object.ts";
@@ -114,6 +114,8 @@ export function decodeAcknowledgement(bytes: Uint8Array): Acknowledgement {
     stream: boundedText(raw.stream, "a stream"),
     seq: exactNumber(raw.seq, "a sequence number"),
     appliedAtMs: exactNumber(raw.appliedAtMs, "the time of an acknowledgement"),
+    refused: boundedList(raw.refused, refusedObjectsMax, "refused objects").map(({ id, reason }) => ({ id: boundedText(id, "the id of an object"), reason: boundedText(reason, "the reason of a refusal") })),
+    mayRefuseMore: raw.mayRefuseMore,
   };
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { objectId } from "#federation/model/replicated-object.ts";
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
-import { digestsBytes, frameBytesMax } from "#federation/model/replication-messages.ts";
+import { digestsBytes, frameBytesMax, type Acknowledgement } from "#federation/model/replication-messages.ts";
 import { encodeFetchAnswer, encodeFrame } from "#federation/wire/frames.ts";
 import { openObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
@@ -15,6 +15,10 @@ const everythingDiffers = { kind: "differing", digests: new Uint8Array(digestsBy
 function stateOf(...objects: readonly OpenedObject[]): PublishedState {
   const revision = Math.max(0, ...objects.map(({ payload }) => payload.generation.revision));
   return { revision, objects: new Map(objects.map((object) => [objectId(object.payload), object])) };
+}
+
+function ack(seq: number, stream = "s", rest: Partial<Acknowledgement> = {}): Acknowledgement {
+  return { receiver: "global", stream, seq, appliedAtMs: 5, refused: [], mayRefuseMore: false, ...rest };
 }
 
 function publisherOf(state: PublishedState): PublisherCore {
@@ -94,24 +98,24 @@ describe("a publisher", () => {
   it("knows since when its receiver is behind", () => {
     const core = publisherOf(stateOf());
     expect(core.lag(10)).toMatchObject({ acknowledgedSeq: undefined, behindMs: 10 });
-    core.acknowledge({ receiver: "global", stream: "s", seq: 0, appliedAtMs: 5 });
+    core.acknowledge(ack(0));
     expect(core.lag(20)).toMatchObject({ acknowledgedSeq: 0, behindMs: 0 });
     core.update(stateOf(a1));
     core.flush(100);
     core.update(stateOf(a1, b2));
     core.flush(200);
     expect(core.lag(250)).toMatchObject({ publishedSeq: 2, acknowledgedSeq: 0, behindMs: 150 });
-    expect(core.acknowledge({ receiver: "global", stream: "s", seq: 1, appliedAtMs: 6 })).toBe(true);
+    expect(core.acknowledge(ack(1))).toBe(true);
     expect(core.lag(250).behindMs).toBe(50);
-    expect(core.acknowledge({ receiver: "global", stream: "another", seq: 2, appliedAtMs: 7 })).toBe(false);
-    expect(core.acknowledge({ receiver: "global", stream: "s", seq: 99, appliedAtMs: 7 })).toBe(false);
-    core.acknowledge({ receiver: "global", stream: "s", seq: 2, appliedAtMs: 7 });
+    expect(core.acknowledge(ack(2, "another"))).toBe(false);
+    expect(core.acknowledge(ack(99))).toBe(false);
+    core.acknowledge(ack(2));
     expect(core.lag(900).behindMs).toBe(0);
   });
 
   describe("asked what its receiver has of an object", () => {
     const id = objectId(a1.payload);
-    const acknowledge = (core: PublisherCore, seq: number): boolean => core.acknowledge({ receiver: "global", stream: "s", seq, appliedAtMs: 5 });
+    const acknowledge = (core: PublisherCore, seq: number): boolean => core.acknowledge(ack(seq));
 
     it("counts what was there from the beginning once the stream itself is acknowledged", () => {
       const core = publisherOf(stateOf(a1));
@@ -134,6 +138,18 @@ describe("a publisher", () => {
       expect(core.standing(id)).toMatchObject({ generation: a3.payload.generation, isAcknowledged: false });
       acknowledge(core, 2);
       expect(core.standing(id)).toMatchObject({ generation: a3.payload.generation, isAcknowledged: true });
+    });
+
+    it("does not take the acknowledgement of a frame for an object that the receiver refuses, or may refuse without naming it", () => {
+      const core = publisherOf(stateOf(a1, b2));
+      core.acknowledge(ack(0, "s", { refused: [{ id, reason: "signature" }] }));
+      expect(core.standing(id)).toMatchObject({ isAcknowledged: true, refusal: "signature" });
+      expect(core.standing(objectId(b2.payload))).toEqual({ generation: b2.payload.generation, isWithdrawn: false, isAcknowledged: true });
+      core.acknowledge(ack(0, "s", { refused: [{ id, reason: "signature" }], mayRefuseMore: true }));
+      expect(core.standing(objectId(b2.payload))).toMatchObject({ isAcknowledged: false });
+      expect(core.standing(id)).toMatchObject({ isAcknowledged: true, refusal: "signature" });
+      core.acknowledge(ack(0));
+      expect(core.standing(id)).toEqual({ generation: a1.payload.generation, isWithdrawn: false, isAcknowledged: true });
     });
 
     it("counts a withdrawal in the same way, also when so many followed that it is forgotten", () => {

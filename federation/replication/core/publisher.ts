@@ -1,7 +1,7 @@
 import { bucketOf, DigestTable } from "./digest-table.ts";
+import { FramePacker, type Packet } from "./frame-packer.ts";
 import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
-import { frameBytesMax, frameEntriesMax } from "#federation/model/replication-messages.ts";
-import { compareGenerations, signedObjectBytes } from "#federation/model/replicated-object.ts";
+import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 
@@ -49,20 +49,11 @@ const sentMarksMax = 1024;
 /** Withdrawals whose frame is remembered, for `standing`; of an older one it is only known that it was before the oldest of these. */
 const withdrawalMarksMax = 1024;
 
-/** Room in a frame for its names and tags, in bytes. */
-const frameHeadBytes = 16 * 1024;
-
 interface Offered {
   readonly object: OpenedObject;
   readonly bucket: number;
   /** No frame about it is later than this one; 0: it was offered from the beginning. */
   readonly seq: number;
-}
-
-interface Packet {
-  readonly entries: SignedObject[];
-  readonly withdrawn: string[];
-  bytes: number;
 }
 
 /**
@@ -90,7 +81,7 @@ export class PublisherCore {
   #pendingRevision: number;
   #flushedMs = Number.NEGATIVE_INFINITY;
   #sentMarks: { seq: number; readonly atMs: number }[] = [];
-  #acknowledged: { readonly seq: number; readonly appliedAtMs: number } | undefined;
+  #acknowledged: Acknowledgement | undefined;
 
   /** The first state needs no frames: a receiver of a new stream compares digests. */
   constructor(names: LinkNames, start: Omit<StreamPosition, "seq">, initial: PublishedState, nowMs: number) {
@@ -178,9 +169,10 @@ export class PublisherCore {
   }
 
   /** False when it is about another stream, or tells nothing new. */
-  acknowledge({ stream, seq, appliedAtMs }: Acknowledgement): boolean {
+  acknowledge(acknowledgement: Acknowledgement): boolean {
+    const { stream, seq } = acknowledgement;
     if (stream !== this.#start.stream || seq > this.#seq || seq < (this.#acknowledged?.seq ?? 0)) return false;
-    this.#acknowledged = { seq, appliedAtMs };
+    this.#acknowledged = acknowledgement;
     this.#sentMarks = this.#sentMarks.filter((mark) => mark.seq > seq);
     return true;
   }
@@ -203,10 +195,15 @@ export class PublisherCore {
     const offered = this.#offered.get(id);
     const withdrawalSeq = this.#withdrawals.get(id);
     const seq = offered?.seq ?? withdrawalSeq ?? this.#forgottenSeq;
+    const acknowledged = this.#acknowledged;
+    const refusal = offered === undefined ? undefined : acknowledged?.refused.find((refused) => refused.id === id)?.reason;
+    // Where more may be refused than is named, an acknowledgement says nothing for sure of what it does not name.
+    const isSure = acknowledged !== undefined && (offered === undefined || refusal !== undefined || !acknowledged.mayRefuseMore);
     return {
       generation: offered?.object.payload.generation,
       isWithdrawn: withdrawalSeq !== undefined,
-      isAcknowledged: this.#acknowledged !== undefined && this.#acknowledged.seq >= seq,
+      isAcknowledged: isSure && acknowledged.seq >= seq,
+      ...(refusal === undefined ? {} : { refusal }),
     };
   }
 
@@ -237,7 +234,7 @@ export class PublisherCore {
   }
 
   #pack(): readonly Packet[] {
-    const packer = new Packer();
+    const packer = new FramePacker();
     for (const [id, object] of this.#pending) {
       if (object !== undefined) packer.entry(object.signed);
       else if (this.#offered.get(id)?.object.payload.tombstone === false) packer.withdrawal(id);
@@ -246,7 +243,7 @@ export class PublisherCore {
   }
 
   #packBuckets(buckets: ReadonlySet<number>): readonly Packet[] {
-    const packer = new Packer();
+    const packer = new FramePacker();
     for (const { object, bucket } of this.#offered.values()) {
       if (buckets.has(bucket)) packer.entry(object.signed);
     }
@@ -270,31 +267,6 @@ export class PublisherCore {
     // When full, newer frames count from the last mark: the lag shown is then too long, never too short.
     if (last !== undefined && this.#sentMarks.length >= sentMarksMax) last.seq = this.#seq;
     else this.#sentMarks.push({ seq: this.#seq, atMs: nowMs });
-  }
-}
-
-/** Fills packets one after the other, none larger than a frame. */
-class Packer {
-  readonly packets: Packet[] = [];
-
-  entry(signed: SignedObject): void {
-    this.#room(signedObjectBytes(signed) + 5).entries.push(signed);
-  }
-
-  withdrawal(id: string): void {
-    this.#room(Buffer.byteLength(id) + 5).withdrawn.push(id);
-  }
-
-  #room(bytes: number): Packet {
-    const last = this.packets.at(-1);
-    const count = last === undefined ? 0 : last.entries.length + last.withdrawn.length;
-    if (last !== undefined && count < frameEntriesMax && last.bytes + bytes <= frameBytesMax - frameHeadBytes) {
-      last.bytes += bytes;
-      return last;
-    }
-    const packet: Packet = { entries: [], withdrawn: [], bytes };
-    this.packets.push(packet);
-    return packet;
   }
 }
 

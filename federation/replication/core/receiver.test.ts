@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { objectId } from "#federation/model/replicated-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
-import type { FetchAnswer, Frame } from "#federation/model/replication-messages.ts";
+import { digestsBytes, type FetchAnswer, type Frame } from "#federation/model/replication-messages.ts";
 import { openObject, signObject, verifyObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { bucketOf } from "./digest-table.ts";
 import { ReceiverCore } from "./receiver.ts";
 import type { ReceiverRules, RefusalReason } from "./receiver.ts";
+import { refusedNamedMax } from "./refused-objects.ts";
 import { emptyReplicaState } from "./replica-state.ts";
 import type { ReplicaState } from "./replica-state.ts";
 
@@ -139,5 +140,43 @@ describe("an object that is never accepted", () => {
       core.onAnswer([answerOf([note.signed], { seq: 10 })]);
     }
     expect(waits).toEqual([0, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000]);
+  });
+});
+
+describe("what a receiver says that it refuses", () => {
+  const forged = (key: string, revision: number): OpenedObject => signObject(origins.object("shop-eu", key, revision).payload, origins.signer("pay-us"));
+  const heartbeat = (core: ReceiverCore, seq: number, digests: Uint8Array): unknown =>
+    core.onHeartbeat({ ...names, ...position, seq, publisherTrustDomain: "demo.atoll", digests, nonce: new Uint8Array(16), sentAtMs: 1 }, 0);
+  const id = objectId(note.payload);
+
+  it("may be more than it names, until an answer or an equal digest has shown all of it", () => {
+    const core = receiverOf();
+    expect(core.refusedObjects.mayBeMore).toBe(true);
+    expect(heartbeat(core, 10, new Uint8Array(digestsBytes))).toBe("equal");
+    expect(core.refusedObjects).toMatchObject({ mayBeMore: false, named: [] });
+    const other = receiverOf();
+    other.onAnswer([answerOf([note.signed])]);
+    expect(other.refusedObjects).toMatchObject({ mayBeMore: false, named: [] });
+  });
+
+  it("is named with the reason, until a good form of it has come or it is withdrawn", () => {
+    const core = receiverOf();
+    core.onAnswer([answerOf([note.signed, forged("b", 8).signed])]);
+    const b = objectId(forged("b", 8).payload);
+    expect(core.refusedObjects.named).toEqual([{ id: b, reason: "signature" }]);
+    core.onFrame({ ...frameOf(origins.object("shop-eu", "b", 9).signed, forged("a", 9).signed), seq: 12 }, 0);
+    expect(core.refusedObjects.named).toEqual([{ id, reason: "signature" }]);
+    core.onFrame({ ...frameOf(), seq: 13, withdrawn: [id] }, 0);
+    expect(core.refusedObjects).toMatchObject({ mayBeMore: false, named: [] });
+  });
+
+  it("is bounded, and what has no room or no name is said to be more", () => {
+    const core = receiverOf();
+    core.onAnswer([answerOf(Array.from({ length: refusedNamedMax + 1 }, (_, index) => forged(`k${index}`, 1).signed))]);
+    expect(core.refusedObjects.named).toHaveLength(refusedNamedMax);
+    expect(core.refusedObjects.mayBeMore).toBe(true);
+    const unreadable = receiverOf();
+    unreadable.onAnswer([answerOf([{ ...note.signed, payload: Uint8Array.of(1) }])]);
+    expect(unreadable.refusedObjects).toMatchObject({ mayBeMore: true, named: [] });
   });
 });

@@ -2,6 +2,7 @@ import { answerGeneration } from "#federation/model/replication-messages.ts";
 import type { FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
 import { compareGenerations, isInAudience, objectId } from "#federation/model/replicated-object.ts";
 import type { ObjectPayload, OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
+import { RefusedObjects } from "./refused-objects.ts";
 import { ReplicaRecords } from "./replica-records.ts";
 import type { ReplicaChange, ReplicaCursor, ReplicaState } from "./replica-state.ts";
 
@@ -79,6 +80,7 @@ export class ReceiverCore {
   readonly #records: ReplicaRecords;
   readonly #held = new Map<number, Frame>();
   readonly #refused = new Map<RefusalReason, number>();
+  readonly #refusedObjects = new RefusedObjects();
   #cursor: ReplicaCursor;
   #gapSinceMs: number | undefined;
   #isFetchWanted = false;
@@ -109,6 +111,11 @@ export class ReceiverCore {
   /** How often each reason was met since the start. */
   get refused(): ReadonlyMap<RefusalReason, number> {
     return this.#refused;
+  }
+
+  /** What is offered at the present position and not held. */
+  get refusedObjects(): Pick<RefusedObjects, "named" | "mayBeMore"> {
+    return this.#refusedObjects;
   }
 
   onFrame(frame: Frame, nowMs: number): ReceiverStep {
@@ -145,6 +152,7 @@ export class ReceiverCore {
     }
     this.#isFetchWanted = false;
     this.#backoffMs = fetchBackoffMs[0];
+    this.#refusedObjects.clear();
     return "equal";
   }
 
@@ -196,6 +204,7 @@ export class ReceiverCore {
       if (change !== undefined) changes.push(change);
     }
     for (const id of frame.withdrawn) {
+      this.#refusedObjects.delete(id);
       const change = this.#records.remove(id, "withdrawn");
       if (change !== undefined) changes.push(change);
     }
@@ -207,6 +216,8 @@ export class ReceiverCore {
   #applyAnswer(parts: readonly FetchAnswer[], first: FetchAnswer): readonly ReplicaChange[] {
     const changes: ReplicaChange[] = [];
     const offered = new Set<string>();
+    // Whatever is offered and not held makes its bucket differ, so that the answer holds all of it once more.
+    this.#refusedObjects.clear();
     for (const signed of parts.flatMap((part) => part.entries)) {
       const { id, change } = this.#admit(signed, "answer");
       if (id !== undefined) offered.add(id);
@@ -233,21 +244,25 @@ export class ReceiverCore {
    */
   #admit(signed: SignedObject, source: "frame" | "answer"): { readonly id?: string; readonly change?: ReplicaChange } {
     const object = this.#rules.open(signed);
-    if (object === undefined) return this.#refuse("signature");
+    if (object === undefined) return this.#refuseObject("signature", undefined);
     const { payload } = object;
     const { names, origins, audienceNames, admits, isAuthentic } = this.#rules;
     const isOwn = payload.origin === names.publisher;
-    if (payload.federation !== names.federation || (origins === "publisher" && !isOwn)) return this.#refuse("origin");
-    if (audienceNames !== undefined && !isInAudience(payload.audience, audienceNames)) return this.#refuse("audience");
-    if (admits !== undefined && !admits(payload)) return this.#refuse("origin");
     const id = objectId(payload);
+    if (payload.federation !== names.federation || (origins === "publisher" && !isOwn)) return this.#refuseObject("origin", id);
+    if (audienceNames !== undefined && !isInAudience(payload.audience, audienceNames)) return this.#refuseObject("audience", id);
+    if (admits !== undefined && !admits(payload)) return this.#refuseObject("origin", id);
     const verdict = this.#records.judge(id, payload.generation);
-    if (verdict === "held") return { id };
-    if (verdict === "old") return { id, ...this.#refuse("revision") };
+    if (verdict === "held") {
+      this.#refusedObjects.delete(id);
+      return { id };
+    }
+    if (verdict === "old") return { id, ...this.#refuseObject("revision", id) };
     const isUnderFloor = isOwn && verdict === "unknown" && compareGenerations(payload.generation, this.#cursor.floor) <= 0;
     // An answer says what there is; a frame under the floor can only be an echo.
-    if (isUnderFloor && source === "frame") return { id, ...this.#refuse("floor") };
-    if (!isAuthentic(object)) return { id, ...this.#refuse("signature") };
+    if (isUnderFloor && source === "frame") return { id, ...this.#refuseObject("floor", id) };
+    if (!isAuthentic(object)) return { id, ...this.#refuseObject("signature", id) };
+    this.#refusedObjects.delete(id);
     const change = payload.tombstone ? this.#records.bury(id, payload.generation) : this.#records.put(id, object);
     return change === undefined ? { id } : { id, change };
   }
@@ -275,6 +290,11 @@ export class ReceiverCore {
   #refuse(reason: RefusalReason): Record<string, never> {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
     return {};
+  }
+
+  #refuseObject(reason: RefusalReason, id: string | undefined): Record<string, never> {
+    this.#refusedObjects.add(id, reason);
+    return this.#refuse(reason);
   }
 
   #refuseAnswer(reason: RefusalReason): ReceiverStep {

@@ -194,7 +194,8 @@ class Session {
     if (stream === "") return;
     const { bus, clock, logger, names, subjects } = this.#options;
     try {
-      bus.publish(subjects.ack, encodeAcknowledgement({ receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()) }));
+      const { named, mayBeMore } = this.#core.refusedObjects;
+      bus.publish(subjects.ack, encodeAcknowledgement({ receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()), refused: named, mayRefuseMore: mayBeMore }));
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.debug("an acknowledgement was lost", { code: error.code, publisher: names.publisher });
