@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RolloutAnswer, RolloutQuery } from "#federation/admin-api/rollout-route.ts";
 import { rolloutRoute, rolloutWaitSecondsMax } from "#federation/admin-api/rollout-route.ts";
 import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Cluster, type TrafficPolicy } from "#federation/model/resource.ts";
+import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
+import { apiVersion, type Cluster, type Kind, type TrafficPolicy } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes } from "./in-process-planes.ts";
+import { TestProxy } from "./test-proxy.ts";
 
 const { signal } = new AbortController();
 const shop = "shop.example" as TrustDomainName;
@@ -26,9 +28,11 @@ const path = { namespace: "web", name: "slow" };
 describe("the rollout of a write, over planes in one process", () => {
   let planes: InProcessPlanes;
 
-  const rollout = async (query: RolloutQuery = {}, where?: string): Promise<RolloutAnswer> => {
+  let proxy: TestProxy;
+
+  const rollout = async (query: RolloutQuery = {}, where?: string, kind: Kind = "TrafficPolicy", params: ResourcePath = path): Promise<RolloutAnswer> => {
     using admin = planes.admin(where);
-    return (await admin.call(rolloutRoute("TrafficPolicy"), { params: path, query }, signal)).body;
+    return (await admin.call(rolloutRoute(kind), { params, query }, signal)).body;
   };
   const write = async (requestMs: number): Promise<number> => {
     using admin = planes.admin();
@@ -36,10 +40,10 @@ describe("the rollout of a write, over planes in one process", () => {
   };
   const stateOf = (answer: RolloutAnswer, name: string): string | undefined => answer.targets.find((target) => target.name === name)?.state;
   /** Asks until the rollout is done, as a client does: each question waits, and says what was seen last. */
-  const done = async (query: RolloutQuery, where?: string): Promise<RolloutAnswer> => {
+  const done = async (query: RolloutQuery, where?: string, kind?: Kind, params?: ResourcePath): Promise<RolloutAnswer> => {
     let last: RolloutAnswer | undefined;
     return await eventually("the rollout is done", async () => {
-      last = await rollout({ ...query, wait: 5, ...(last === undefined ? {} : { seen: last.state }) }, where);
+      last = await rollout({ ...query, wait: 5, ...(last === undefined ? {} : { seen: last.state }) }, where, kind, params);
       return last.done ? last : undefined;
     });
   };
@@ -54,9 +58,11 @@ describe("the rollout of a write, over planes in one process", () => {
     }
     await planes.startCluster("shop-eu", { signer: shop });
     await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
+    proxy = await TestProxy.join(await planes.clusterToken("shop-us", { kind: "workload", namespace: "web", serviceAccount: "edge" }));
   }, 60_000);
 
   afterAll(async () => {
+    await proxy[Symbol.asyncDispose]();
     await planes[Symbol.asyncDispose]();
   }, 30_000);
 
@@ -86,6 +92,44 @@ describe("the rollout of a write, over planes in one process", () => {
     planes.hub.faults = () => [0];
     expect(await done({ revision })).toMatchObject({ counts: { done: 2 } });
   }, 60_000);
+
+  it("is done in a cluster when its connected proxies have acknowledged it", async () => {
+    {
+      using admin = planes.admin("shop-us");
+      await admin.apply({ apiVersion, kind: "Service", metadata: { namespace: "web", name: "storefront" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["storefront"] } }, {}, signal);
+    }
+    const { generation } = await done({ revision: await write(3_000) });
+    const answer = await done({ ...generation }, "shop-us");
+    expect(answer.targets.map(({ kind, name, state }) => [kind, name, state])).toEqual([["plane", "shop-us", "done"], ["proxy", "test", "done"]]);
+    expect(proxy.service("storefront.web.svc.shop.example")?.policy.timeouts.requestMs).toBe(3_000);
+    // A form that nobody has written yet may be on its way: the cluster cannot know, and says that it has not got it.
+    const next = await rollout({ epoch: generation?.epoch ?? 0, revision: (generation?.revision ?? 0) + 1 }, "shop-us");
+    expect(next).toMatchObject({ done: false, counts: { done: 0, pending: 2 } });
+  }, 40_000);
+
+  it("of an export reaches the global plane, and says why when it offers nothing", async () => {
+    const name = { namespace: "web", name: "storefront" };
+    const hidden = { namespace: "inner", name: "ledger" };
+    let revision = 0;
+    {
+      using admin = planes.admin("shop-us");
+      revision = (await admin.apply({ apiVersion, kind: "ServiceExport", metadata: name, spec: {} }, {}, signal)).resource.metadata.revision ?? 0;
+      await admin.apply({ apiVersion, kind: "Service", metadata: hidden, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["ledger"] } }, {}, signal);
+      await admin.apply({ apiVersion, kind: "ServiceExport", metadata: hidden, spec: {} }, {}, signal);
+    }
+    expect((await done({ revision }, "shop-us", "ServiceExport", name)).targets).toContainEqual(expect.objectContaining({ kind: "global", state: "done" }));
+    await done({}, "shop-us", "Service", hidden);
+    const inVain = await eventually("the cluster has seen that it may not export it", async () => {
+      const answer = await rollout({}, "shop-us", "ServiceExport", hidden);
+      return answer.targets.some(({ reason }) => reason?.includes("exportNamespaces") === true) ? answer : undefined;
+    });
+    expect(inVain).toMatchObject({ done: false, counts: { pending: 1 } });
+    {
+      using admin = planes.admin("shop-us");
+      await admin.remove("ServiceExport", name, {}, signal);
+    }
+    expect(await done({ deleted: true }, "shop-us", "ServiceExport", name)).toMatchObject({ id: "web/storefront", done: true });
+  }, 40_000);
 
   it("is asked about what there is, and about a deletion once there is nothing", async () => {
     await expect(rollout({ deleted: true })).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });

@@ -174,7 +174,7 @@ export function allGlobalRoutes(): readonly AnyRoute[] {
 
 /** Every route of a cluster's plane, for its OpenAPI document. */
 export function allClusterRoutes(): readonly AnyRoute[] {
-  const written = clusterKinds.flatMap((kind) => Object.values(resourceRoutes(kind)));
-  const shown = clusterReadOnlyKinds.flatMap((kind) => [resourceRoutes(kind).list, resourceRoutes(kind).get]);
+  const written = clusterKinds.flatMap((kind) => [...Object.values(resourceRoutes(kind)), rolloutRoute(kind)]);
+  const shown = clusterReadOnlyKinds.flatMap((kind) => [resourceRoutes(kind).list, resourceRoutes(kind).get, rolloutRoute(kind)]);
   return [...written, ...shown, ...Object.values(clusterRoutes)];
 }

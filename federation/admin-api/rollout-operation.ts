@@ -40,7 +40,7 @@ async function subjectGeneration(kind: Kind, id: string, source: RolloutSource, 
     if (present !== undefined && source.isOwner) throw new AtollError("ATOLL_STORE_CONFLICT", `${kind} ${id} is there, at revision ${present.revision}; ask without deleted`);
     return undefined;
   }
-  const { revision, epoch = source.epoch } = query;
+  const { revision, epoch = present?.epoch ?? source.epoch } = query;
   const asked = revision === undefined ? undefined : { epoch, revision };
   if (present === undefined && (asked === undefined || source.isOwner)) throw new AtollError("ATOLL_NOT_FOUND", `there is no ${kind} ${id}; ask with deleted=true about its deletion`);
   if (asked === undefined || (present !== undefined && compareGenerations(present, asked) >= 0)) return present;

@@ -40,7 +40,7 @@ const answerSchema = z.object({
       state: z.enum(rolloutStates),
       heardAgeMs: ms.optional().describe("Since it was last heard; absent: never, or it is always there."),
       behindMs: ms.optional().describe("Since the oldest thing that it has not acknowledged was sent."),
-      reason: z.string().optional().describe("Why it refuses."),
+      reason: z.string().optional().describe("Why it refuses, or why waiting alone will not help."),
     }),
   ),
   targetsLeftOut: count.describe(`More of them than the ${rolloutTargetsMax} that are named; those of whom something is missing are named first.`),

@@ -240,6 +240,11 @@ export function resourceId(metadata: Pick<Metadata, "name" | "namespace">): stri
   return metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
 }
 
+/** Identifies a resource among those of all kinds: `Kind/id`. */
+export function resourceKey(kind: Kind, id: string): string {
+  return `${kind}/${id}`;
+}
+
 /** The metadata of the import of a service from its origin: no two origins ever share one. */
 export function importMetadata(service: Pick<ExportedService, "namespace" | "name" | "cluster">): Metadata {
   return { name: `${service.name}.${service.cluster}`, namespace: service.namespace };

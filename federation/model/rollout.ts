@@ -24,7 +24,7 @@ export interface RolloutTarget {
   readonly heardAgeMs?: number;
   /** Since the oldest thing that it has not acknowledged was sent, in ms; absent when there is none. */
   readonly behindMs?: number;
-  /** Why it refuses, in its own words. */
+  /** Why it refuses, in its own words; or why waiting alone will not help. */
   readonly reason?: string;
 }
 

@@ -17,7 +17,7 @@ import { mapWatched, until, WatchedValue } from "#federation/runtime/watched.ts"
 import type { LeaderTerm } from "#federation/store/leader.ts";
 import { clusterNames } from "./cluster-names.ts";
 import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
-import type { ClusterSelf } from "./cluster-state.ts";
+import type { ClusterSelf, ClusterState } from "./cluster-state.ts";
 import { ClusterStateSource, type OwnTrust } from "./cluster-state-source.ts";
 import { exportContents } from "./exports/export-contents.ts";
 import { OwnObjects } from "./exports/own-objects.ts";
@@ -65,6 +65,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
   const withdrawn = new WatchedValue(withdrawnRelationships(own.publication.current));
   const source = new ClusterStateSource({
     self,
+    epoch,
     services: services.state,
     exports: exports.state,
     endpoints: registry.state,
@@ -82,12 +83,14 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
   const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
   const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
   const standings = new Map<string, StandingOf>();
+  const exported = new WatchedValue<ClusterState | undefined>(undefined);
   const common = { bus, clock, logger };
   const loaded: Task = async (inner) => void (await until(source.loaded, (isLoaded) => isLoaded, inner));
   metrics.reports = {
     statuses,
     lags,
     streams: () => 0,
+    rolloutWaiters: () => 0,
     endpoints: () => registry.state.current.length,
     sessions: () => registry.state.current.filter((endpoint) => endpoint.attached).length,
     imports: () => source.state.current.imports.length,
@@ -118,7 +121,11 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     patiently(async (inner) => {
       await loaded(inner);
       // Until the global plane has said which namespaces this cluster may export, nothing is known that could be withdrawn.
-      for await (const state of source.state.changes(inner)) if (state.clusters.has(cluster)) await own.replaceKind("ServiceExport", exportContents(state), inner);
+      for await (const state of source.state.changes(inner)) {
+        if (!state.clusters.has(cluster)) continue;
+        await own.replaceKind("ServiceExport", exportContents(state), inner);
+        exported.set(state);
+      }
     }),
     patiently(async (inner) => {
       if (options.signer !== undefined) await own.put("TrustDomain", trustDomain, trustDomainContent(options.signer.statement(), trustDomain), inner);
@@ -159,7 +166,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     async (inner) => {
       await loaded(inner);
       if (isNewStore) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serveCluster({ options, self, catalog, registry, source, own, verifyChain, statuses, epoch, replicated, names: () => nameRows(dialled(), resolver.names.current) }, inner);
+      await serveCluster({ options, self, catalog, registry, source, own, verifyChain, statuses, lags, standings, exported, epoch, replicated, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
   try {

@@ -15,6 +15,7 @@ export function clusterState(over: Partial<ClusterState> = {}): ClusterState {
     clusters: new Map([["shop-eu", clusterResource()]]),
     bundles: new Map(),
     relationships: [],
+    generations: new Map(),
     ...over,
   };
 }

@@ -95,7 +95,7 @@ describe("ClusterStateSource", () => {
       ownTrust: new WatchedValue({ bundle: domains.own.bundle, authorityCertificatePem: authorities.caller.certificatePem }),
       withdrawn: new WatchedValue<ReadonlySet<string>>(new Set()),
     };
-    source = new ClusterStateSource({ self, ...inputs, parseBundle, clock });
+    source = new ClusterStateSource({ self, epoch: 3, ...inputs, parseBundle, clock });
     stop = new AbortController();
     following = source.follow(stop.signal);
   });

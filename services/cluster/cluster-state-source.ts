@@ -1,6 +1,7 @@
 import type { CollectionState } from "#federation/catalog/collection.ts";
-import { apiVersion, resourceId, type Cluster, type ExportedService, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
+import { apiVersion, resourceId, resourceKey, type Cluster, type ExportedService, type Kind, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { acceptBundle } from "#federation/identity/accept-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
@@ -19,6 +20,8 @@ export interface OwnTrust {
 
 export interface ClusterStateInputs {
   readonly self: ClusterSelf;
+  /** Of this cluster's own store. */
+  readonly epoch: number;
   readonly services: Watched<CollectionState<Service>>;
   readonly exports: Watched<CollectionState<ServiceExport>>;
   readonly endpoints: Watched<readonly EndpointState[]>;
@@ -96,19 +99,26 @@ export class ClusterStateSource {
   }
 
   #join(): ClusterState {
-    const { self, services, exports, endpoints, replicated, ownTrust } = this.#inputs;
+    const { self, epoch, services, exports, endpoints, replicated, ownTrust } = this.#inputs;
     const relationships = effectiveOf(judgeAll(this.#inputs));
     this.#signature = relationships.map((relationship) => relationship.name).join("\0");
+    const imports = importsOf(replicated.current, self, relationships);
     return {
       self,
       services: valuesOf(services.current),
       exports: valuesOf(exports.current),
       endpoints: endpoints.current,
-      imports: importsOf(replicated.current, self, relationships),
+      imports,
       policies: [...replicated.current.policies.values()],
       clusters: replicated.current.clusters,
       bundles: this.#bundles(relationships, ownTrust.current),
       relationships,
+      generations: new Map([
+        ...replicated.current.generations,
+        ...generationsIn("Service", services.current, epoch),
+        ...generationsIn("ServiceExport", exports.current, epoch),
+        ...imports.map(({ kind, metadata, spec }) => [resourceKey(kind, resourceId(metadata)), spec.origin] as const),
+      ]),
     };
   }
 
@@ -201,4 +211,8 @@ function importOf({ value, epoch, revision, appliedAtMs }: ReceivedExport): Serv
 
 function valuesOf<T>(state: CollectionState<T>): ReadonlyMap<string, T> {
   return new Map([...state.items].map(([id, stored]) => [id, stored.value]));
+}
+
+function generationsIn(kind: Kind, { items }: CollectionState<unknown>, epoch: number): readonly (readonly [string, Generation])[] {
+  return [...items].map(([id, { revision }]) => [resourceKey(kind, id), { epoch, revision }]);
 }

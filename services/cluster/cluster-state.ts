@@ -1,6 +1,7 @@
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import type { ClusterId, RegionId, TrustDomainName } from "#federation/model/names.ts";
 import type { Cluster, Service, ServiceExport, ServiceImport, TrafficPolicy } from "#federation/model/resource.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { EffectiveRelationship } from "./trust/effective-relationships.ts";
 
@@ -32,6 +33,8 @@ export interface ClusterState {
   /** Own trust domain's and those of effective relationships; nothing else is ever pushed. */
   readonly bundles: ReadonlyMap<TrustDomainName, TrustBundle>;
   readonly relationships: readonly EffectiveRelationship[];
+  /** Of each resource that this state was made of, its own kinds, the global plane's and imports, by `resourceKey`: the position of its form. */
+  readonly generations: ReadonlyMap<string, Generation>;
 }
 
 /** What an endpoint counts as for routing: unknown is not down. */

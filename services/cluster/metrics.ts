@@ -11,6 +11,8 @@ export interface ClusterReports extends ReplicationReports {
   readonly sessions: () => number;
   readonly imports: () => number;
   readonly relationships: () => number;
+  /** Questions about rollouts that wait now. */
+  readonly rolloutWaiters: () => number;
   /** The names that are dialled here. */
   readonly names: NameCounts;
 }
@@ -52,6 +54,7 @@ export function createClusterMetrics(
   addGauge(registry, "atoll_relationships", "Relationships that have effect here.", () => metrics.reports?.relationships() ?? 0);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => expiries.planeCertificateMs() / 1_000);
   addGauge(registry, "atoll_intermediate_expiry_timestamp_seconds", "When this cluster's intermediate ends, and with it the issue of SVIDs.", () => expiries.intermediateMs() / 1_000);
+  addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);
   addNameMetrics(registry, () => metrics.reports?.names);
   return metrics;
 }

@@ -1,9 +1,12 @@
 import { Server } from "@grpc/grpc-js";
+import { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { openAdminServer } from "#federation/admin-api/server.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { openGrpcListener, peerOfCall } from "#federation/identity/grpc-listener.ts";
 import { acceptTrustDomain, createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import type { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
+import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
+import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
@@ -13,7 +16,7 @@ import { writeReadyFile } from "#federation/runtime/process.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { discoveryService, identityService, registryService } from "#federation/wire/grpc-services.ts";
 import { clusterOperations } from "./admin/cluster-operations.ts";
-import type { ClusterSelf } from "./cluster-state.ts";
+import type { ClusterSelf, ClusterState } from "./cluster-state.ts";
 import type { ClusterStateSource } from "./cluster-state-source.ts";
 import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
 import { signerHandlers } from "./credentials/enrolment.ts";
@@ -35,6 +38,11 @@ export interface Serving {
   readonly own: OwnObjects;
   readonly verifyChain: ReturnType<typeof createChainVerifier>;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
+  readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
+  /** What the global plane has acknowledged of an object, by its name. */
+  readonly standings: ReadonlyMap<string, StandingOf>;
+  /** The state that the published exports were made of; undefined before the first time. */
+  readonly exported: Watched<ClusterState | undefined>;
   readonly epoch: number;
   readonly replicated: ReplicatedView;
   readonly names: () => readonly NameRow[];
@@ -47,6 +55,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
   // Made of a loaded state: what it lacked would be told to proxies as removed.
   const discovery = new DiscoveryService(source.state, { logger, nowMs: () => clock.nowMs(), onNack: (type) => metrics.discoveryNacks.inc({ type }) });
   const onRefusedJoin = (reason: string): void => metrics.joinRefused.inc({ reason });
+  const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
   let isServing = false;
   const { address } = config.listen;
   const material = (): TlsMaterial => createTlsMaterial(planeSvid.current, [keySource.keys.current.bundle]);
@@ -117,7 +126,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
     address,
     port: config.listen.adminPort,
     tls: adminTls(),
-    operations: clusterOperations({ ...serving, discovery, joinAddress: hostPort(config.advertiseAddress, joinPort.port) }),
+    operations: clusterOperations({ ...serving, discovery, waits, joinAddress: hostPort(config.advertiseAddress, joinPort.port) }),
     openApi: { title: "Atoll cluster control plane", version: "1.0.0" },
     ...options.access,
     isPlane: () => false,
@@ -128,7 +137,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
     clock,
   });
   isServing = true;
-  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length };
+  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, rolloutWaiters: () => waits.count };
   writeReadyFile(config.dataDir, { discovery: discoveryListener.port, join: joinPort.port, admin: admin.port });
   logger.info("The cluster plane serves.", { discoveryPort: discoveryListener.port, joinPort: joinPort.port, adminPort: admin.port });
   await runTasks(

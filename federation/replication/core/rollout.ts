@@ -42,8 +42,8 @@ function receiverState({ standing, heardAgeMs }: ReceiverEvidence, wanted: Gener
   return isHeard ? "pending" : "unreachable";
 }
 
-/** True when somebody who holds `held` holds what is wanted. */
-function isAtLeast(held: Generation | undefined, wanted: Generation | undefined): boolean {
+/** True when somebody who holds `held` holds what is wanted, or, where nothing is wanted, holds nothing. */
+export function isAtLeast(held: Generation | undefined, wanted: Generation | undefined): boolean {
   if (wanted === undefined || held === undefined) return wanted === held;
   return compareGenerations(held, wanted) >= 0;
 }

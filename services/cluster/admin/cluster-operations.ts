@@ -2,8 +2,10 @@ import type { Scope } from "#federation/admin-api/access.ts";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
-import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import { clusterKinds, clusterReadOnlyKinds, clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
+import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
+import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
 import type { ClusterStatus } from "#federation/admin-api/status.ts";
 import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
@@ -12,12 +14,15 @@ import { createTokenMint } from "#federation/identity/join-token.ts";
 import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
+import { resourceKey } from "#federation/model/resource.ts";
+import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
+import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
-import type { ClusterSelf } from "../cluster-state.ts";
+import type { ClusterSelf, ClusterState } from "../cluster-state.ts";
 import type { ClusterStateSource } from "../cluster-state-source.ts";
 import type { ClusterKeySource } from "../credentials/cluster-credentials.ts";
 import type { PlaneMembership } from "../credentials/plane-membership.ts";
@@ -27,6 +32,7 @@ import type { OwnObjects } from "../exports/own-objects.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ReplicatedView } from "../replicated/replicated-view.ts";
 import { approvalOperations } from "./approval-operations.ts";
+import { clusterRollout } from "./cluster-rollout.ts";
 import { clusterStatus } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
 import { simulateService } from "./simulate.ts";
@@ -47,6 +53,10 @@ export interface ClusterOperationsOptions {
   readonly discovery: DiscoveryService;
   readonly own: OwnObjects;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
+  readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
+  readonly standings: ReadonlyMap<string, StandingOf>;
+  readonly exported: Watched<ClusterState | undefined>;
+  readonly waits: RolloutWaits;
   readonly epoch: number;
   readonly replicated: ReplicatedView;
   readonly joinAddress: string;
@@ -70,6 +80,8 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
     ...readOnlyOperations("Relationship", createWatchedBackend(replicated.part("relationships"))),
     ...readOnlyOperations("Cluster", createWatchedBackend(replicated.part("clusters"))),
     ...readOnlyOperations("Region", createWatchedBackend(replicated.part("regions"))),
+    ...clusterKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: true, generationOf: storedGeneration(parts, kind) }, { waits: parts.waits, clock })),
+    ...clusterReadOnlyKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: false, generationOf: async (id) => source.state.current.generations.get(resourceKey(kind, id)) }, { waits: parts.waits, clock })),
     auditOperation(clusterRoutes.audit, options.audit),
     ...joinTokenOperations({
       single: catalog.joinTokens,
@@ -111,15 +123,45 @@ function checkPurpose({ options, self }: ClusterOperationsOptions, purpose: Join
   }
 }
 
-function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
-  const { options, source, discovery, statuses, epoch } = parts;
-  const { clock } = options;
+function rolloutSource(parts: ClusterOperationsOptions): Pick<RolloutSource, "epoch" | "look"> {
+  const { self, discovery, own, lags, standings, exported, epoch } = parts;
+  return {
+    epoch,
+    look: (subject) =>
+      clusterRollout(
+        {
+          cluster: self.cluster,
+          heldBy: (key, wanted) => discovery.heldBy(key, wanted),
+          exported: exported.current,
+          published: own.publication.current.objects,
+          global: { standing: standings.get(globalOrigin), heardAgeMs: globalHeardAgeMs(parts), behindMs: lags.current.get(globalOrigin)?.behindMs ?? 0 },
+        },
+        subject,
+      ),
+  };
+}
+
+function storedGeneration({ catalog, epoch }: ClusterOperationsOptions, kind: (typeof clusterKinds)[number]): RolloutSource["generationOf"] {
+  return async (id, signal) => {
+    const stored = await catalog.resources(kind).get(id, signal);
+    return stored === undefined ? undefined : { epoch, revision: stored.revision };
+  };
+}
+
+/** Since the global plane was last heard; undefined when it never was. */
+function globalHeardAgeMs({ options, statuses }: ClusterOperationsOptions): number | undefined {
   const heardAt = statuses.current.get(globalOrigin)?.heardAtMonotonicMs;
+  return heardAt === undefined ? undefined : options.clock.monotonicMs() - heardAt;
+}
+
+function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
+  const { options, source, discovery, epoch } = parts;
+  const { clock } = options;
   return clusterStatus(
     source.state.current,
     {
       generation: { epoch, revision: parts.own.publication.current.revision },
-      heardAgeMs: heardAt === undefined ? undefined : clock.monotonicMs() - heardAt,
+      heardAgeMs: globalHeardAgeMs(parts),
       intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
       signer: options.signer === undefined ? "remote" : "own",
       proxies: discovery.proxies,

@@ -17,8 +17,10 @@ describe("DeltaStream", () => {
   let table: ResourceTable;
   let sent: DeltaResponse[];
   let stream: DeltaStream;
+  let version: number;
   const set = (values: Record<string, string>): void => {
     table = nextTable(typeUrl, table, new Map(Object.entries(values)), (value) => Buffer.from(value));
+    version++;
   };
   const last = (): { names: string[]; removed: readonly string[]; nonce: string } => {
     const response = sent.at(-1);
@@ -28,9 +30,11 @@ describe("DeltaStream", () => {
   beforeEach(() => {
     table = emptyTable;
     sent = [];
+    version = 1;
     stream = new DeltaStream(
       (type) => (type === typeUrl ? table : undefined),
       (response) => sent.push(response),
+      () => version,
     );
   });
 
@@ -91,6 +95,63 @@ describe("DeltaStream", () => {
     stream.refresh();
     expect(sent).toHaveLength(2);
     expect(stream.isLevel()).toBe(true);
+  });
+
+  describe("asked what its proxy has of a version", () => {
+    const acknowledge = (): unknown => stream.receive(request({ responseNonce: last().nonce }));
+    const refuse = (message: string): unknown => stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message } }));
+    const kinds = (...versions: readonly number[]): readonly string[] => versions.map((one) => stream.standing(one).kind);
+    const change = (values: Record<string, string>): void => {
+      set(values);
+      stream.refresh();
+    };
+
+    it("counts what was answered, and nothing before the first answer", () => {
+      expect(kinds(0)).toEqual(["pending"]);
+      stream.receive(request());
+      expect(kinds(0, 1)).toEqual(["pending", "pending"]);
+      acknowledge();
+      expect(kinds(0, 1, 2)).toEqual(["acknowledged", "acknowledged", "pending"]);
+    });
+
+    it("counts the version that was sent, also when newer ones have come in the meantime and come all the time", () => {
+      stream.receive(request());
+      acknowledge();
+      change({ a: "2" });
+      change({ a: "3" });
+      expect(kinds(2, 3)).toEqual(["pending", "pending"]);
+      acknowledge();
+      expect(kinds(2, 3)).toEqual(["acknowledged", "pending"]);
+      change({ a: "4" });
+      acknowledge();
+      expect(kinds(3, 4)).toEqual(["acknowledged", "pending"]);
+    });
+
+    it("has at once what changes nothing of its subscriptions", () => {
+      set({ a: "1" });
+      stream.receive(request({ subscribe: ["a"] }));
+      acknowledge();
+      change({ a: "1", b: "1" });
+      expect(sent).toHaveLength(1);
+      expect(kinds(version)).toEqual(["acknowledged"]);
+    });
+
+    it("says of a refusal which versions it kept away, until their names have come in a better form", () => {
+      set({ a: "1", b: "1" });
+      stream.receive(request());
+      acknowledge();
+      change({ a: "bad", b: "2" });
+      refuse("no such thing");
+      expect(stream.standing(3)).toEqual({ kind: "refused", message: "no such thing" });
+      expect(kinds(2, 4)).toEqual(["acknowledged", "pending"]);
+      change({ a: "good", b: "2" });
+      acknowledge();
+      // The other name of the refused response has not come again.
+      expect(kinds(2, 3, 4)).toEqual(["acknowledged", "refused", "acknowledged"]);
+      change({ a: "good", b: "3" });
+      acknowledge();
+      expect(kinds(2, 3, 4, 5)).toEqual(["acknowledged", "acknowledged", "acknowledged", "acknowledged"]);
+    });
   });
 
   it("ignores types it may not see", () => {

@@ -12,13 +12,37 @@ export type DeltaOutcome =
 /** Names of one type that a stream may subscribe to, or say that it has. */
 export const namesMax = 20_000;
 
+/** What a stream's proxy is known to have of a version of the tables. */
+export type VersionStanding = { readonly kind: "acknowledged" } | { readonly kind: "pending" } | { readonly kind: "refused"; readonly message: string };
+
+/** The response that is on its way. */
+interface Pending {
+  readonly nonce: string;
+  /** The tables' version that it brings its type to. */
+  readonly version: number;
+  readonly names: readonly string[];
+}
+
+/** The proxy refused what changed for a name after one version and up to another. */
+interface Refused {
+  readonly after: number;
+  readonly upTo: number;
+  readonly message: string;
+}
+
 interface Subscription {
   /** Undefined: everything of the type. */
   wanted: Set<string> | undefined;
   readonly sent: Map<string, string>;
-  pendingNonce: string | undefined;
+  pending: Pending | undefined;
   answered: boolean;
+  /** The tables' version up to which the proxy has answered everything of the type; before its first answer there is none. */
+  answeredVersion: number;
+  /** By name, until the name has come in a response that was not refused. */
+  readonly refused: Map<string, Refused>;
 }
+
+const noVersion = -1;
 
 /**
  * One delta ADS stream, without its transport. For each type at most one response is on its way; changes that happen
@@ -29,13 +53,15 @@ interface Subscription {
 export class DeltaStream {
   readonly #tableOf: (typeUrl: string) => ResourceTable | undefined;
   readonly #send: (response: DeltaResponse) => void;
+  readonly #version: () => number;
   readonly #subscriptions = new Map<string, Subscription>();
   #nonce = 0;
 
-  /** `tableOf` answers undefined for a type that this stream may not see; such requests are ignored. */
-  constructor(tableOf: (typeUrl: string) => ResourceTable | undefined, send: (response: DeltaResponse) => void) {
+  /** `tableOf` answers undefined for a type that this stream may not see; such requests are ignored. `version` is the tables' present one. */
+  constructor(tableOf: (typeUrl: string) => ResourceTable | undefined, send: (response: DeltaResponse) => void, version: () => number) {
     this.#tableOf = tableOf;
     this.#send = send;
+    this.#version = version;
   }
 
   /** Takes one request of the proxy and sends what it asks for. */
@@ -55,10 +81,20 @@ export class DeltaStream {
     for (const [typeUrl, subscription] of this.#subscriptions) this.#flush(typeUrl, subscription);
   }
 
+  /** What the proxy has of what changed with a version of the tables: of what it subscribes to, all or none. O(subscriptions + refused names). */
+  standing(version: number): VersionStanding {
+    let isAnswered = this.#subscriptions.size > 0;
+    for (const { answeredVersion, refused } of this.#subscriptions.values()) {
+      for (const { after, upTo, message } of refused.values()) if (after < version && version <= upTo) return { kind: "refused", message };
+      isAnswered &&= answeredVersion >= version;
+    }
+    return isAnswered ? { kind: "acknowledged" } : { kind: "pending" };
+  }
+
   /** True when every subscribed type is acknowledged and level with its table. */
   isLevel(): boolean {
     for (const [typeUrl, subscription] of this.#subscriptions) {
-      if (subscription.pendingNonce !== undefined) return false;
+      if (subscription.pending !== undefined) return false;
       const delta = tableDelta(this.#tableOf(typeUrl) ?? new Map(), subscription.sent, subscription.wanted);
       if (delta.changed.length + delta.removed.length > 0) return false;
     }
@@ -70,8 +106,10 @@ export class DeltaStream {
     const subscription: Subscription = {
       wanted: isWildcard ? undefined : new Set(request.subscribe),
       sent: new Map(Object.entries(request.initialVersions)),
-      pendingNonce: undefined,
+      pending: undefined,
       answered: false,
+      answeredVersion: noVersion,
+      refused: new Map(),
     };
     this.#subscriptions.set(request.typeUrl, subscription);
     return subscription;
@@ -79,18 +117,23 @@ export class DeltaStream {
 
   #flush(typeUrl: string, subscription: Subscription): void {
     const table = this.#tableOf(typeUrl);
-    if (table === undefined || subscription.pendingNonce !== undefined) return;
+    if (table === undefined || subscription.pending !== undefined) return;
     const { changed, removed } = tableDelta(table, subscription.sent, subscription.wanted);
+    const version = this.#version();
     // The first answer goes out even when it is empty: it tells the proxy that it knows all there is.
-    if (changed.length + removed.length === 0 && subscription.answered) return;
+    if (changed.length + removed.length === 0 && subscription.answered) {
+      subscription.answeredVersion = version;
+      return;
+    }
     subscription.answered = true;
-    subscription.pendingNonce = String(++this.#nonce);
+    const nonce = String(++this.#nonce);
+    subscription.pending = { nonce, version, names: [...changed.map(({ name }) => name), ...removed] };
     for (const resource of changed) subscription.sent.set(resource.name, resource.version);
     for (const name of removed) {
       if (subscription.wanted?.has(name) === true) subscription.sent.set(name, absentVersion);
       else subscription.sent.delete(name);
     }
-    this.#send({ typeUrl, nonce: subscription.pendingNonce, systemVersion: "", resources: changed, removed });
+    this.#send({ typeUrl, nonce, systemVersion: "", resources: changed, removed });
   }
 }
 
@@ -108,8 +151,15 @@ function changeNames(subscription: Subscription, request: DeltaRequest): void {
 }
 
 function settle(subscription: Subscription, request: DeltaRequest): DeltaOutcome {
-  if (request.responseNonce === "" || request.responseNonce !== subscription.pendingNonce) return { kind: "none" };
-  subscription.pendingNonce = undefined;
-  if (request.fault === undefined) return { kind: "ack", typeUrl: request.typeUrl };
-  return { kind: "nack", typeUrl: request.typeUrl, message: request.fault.message };
+  const { pending, refused, answeredVersion } = subscription;
+  if (pending === undefined || request.responseNonce !== pending.nonce) return { kind: "none" };
+  subscription.pending = undefined;
+  subscription.answeredVersion = pending.version;
+  if (request.fault === undefined) {
+    for (const name of pending.names) refused.delete(name);
+    return { kind: "ack", typeUrl: request.typeUrl };
+  }
+  const { message } = request.fault;
+  for (const name of pending.names) refused.set(name, { after: Math.min(refused.get(name)?.after ?? answeredVersion, answeredVersion), upTo: pending.version, message });
+  return { kind: "nack", typeUrl: request.typeUrl, message };
 }

@@ -1,11 +1,13 @@
 import { status, type handleBidiStreamingCall, type ServerDuplexStream } from "@grpc/grpc-js";
 import type { SpiffeId } from "#federation/model/names.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import type { ClusterState } from "../cluster-state.ts";
-import { DeltaStream, namesMax } from "./delta-stream.ts";
+import { DeltaStream, namesMax, type VersionStanding } from "./delta-stream.ts";
 import { DiscoveryTables, type Subscriber } from "./discovery-tables.ts";
+import { heldSince, nextHeldVersions, nothingHeld, type HeldVersions } from "./held-versions.ts";
 
 /** Most proxies that one plane serves; a further one is told to come back later. */
 export const discoveryStreamsMax = 10_000;
@@ -23,6 +25,12 @@ export interface ConnectedProxy {
   readonly lastNack: string;
 }
 
+/** What one connected proxy has of a resource. */
+export interface ProxyStanding {
+  readonly name: string;
+  readonly standing: VersionStanding;
+}
+
 interface Connected {
   readonly stream: DeltaStream;
   readonly subscriber: Subscriber;
@@ -38,6 +46,7 @@ export type IdentifySubscriber = (call: ServerDuplexStream<DeltaRequest, DeltaRe
 /** Delta ADS for this cluster's proxies: every stream is level with the newest state, or on its way there. */
 export class DiscoveryService {
   readonly #tables: DiscoveryTables;
+  #held: HeldVersions;
   readonly #state: Watched<ClusterState>;
   readonly #connected = new Set<Connected>();
   readonly #logger: Logger;
@@ -49,6 +58,7 @@ export class DiscoveryService {
     this.#onNack = options.onNack;
     this.#state = state;
     this.#tables = new DiscoveryTables(state.current);
+    this.#held = nextHeldVersions(nothingHeld, state.current.generations, this.#tables.version);
     this.#logger = options.logger;
     this.#nowMs = options.nowMs;
   }
@@ -62,10 +72,25 @@ export class DiscoveryService {
     }));
   }
 
+  /**
+   * What this cluster's proxies have of one form of a resource, by `resourceKey`, or of its being gone. `isHeld` is false while it is not
+   * in what they are told. O(proxies).
+   */
+  heldBy(key: string, wanted: Generation | undefined): { readonly isHeld: boolean; readonly proxies: readonly ProxyStanding[] } {
+    const version = heldSince(this.#held, key, wanted);
+    const proxies = [...this.#connected].map(({ stream, nodeId, subscriber }) => ({
+      name: nodeId === "" ? subscriber.identity : nodeId,
+      standing: version === undefined ? ({ kind: "pending" } as const) : stream.standing(version),
+    }));
+    return { isHeld: version !== undefined, proxies };
+  }
+
   /** Pushes every new state. */
   async follow(signal: AbortSignal): Promise<void> {
     for await (const state of this.#state.changes(signal)) {
-      if (!this.#tables.update(state)) continue;
+      const isChanged = this.#tables.update(state);
+      this.#held = nextHeldVersions(this.#held, state.generations, this.#tables.version);
+      if (!isChanged) continue;
       for (const { stream } of this.#connected) stream.refresh();
     }
   }
@@ -91,6 +116,7 @@ export class DiscoveryService {
       stream: new DeltaStream(
         (typeUrl) => this.#tables.tableFor(subscriber, typeUrl),
         (response) => call.write(response),
+        () => this.#tables.version,
       ),
       subscriber,
       connectedAtMs: this.#nowMs(),

@@ -17,10 +17,16 @@ export class DiscoveryTables {
   #bundles = emptyTable;
   #gatewayRoutes = emptyTable;
   #inbound = new Map<SpiffeId, ResourceTable>();
+  #version = 0;
 
   constructor(state: ClusterState) {
     this.#state = state;
     this.#derive();
+  }
+
+  /** Grows whenever any table changes; the first one is 1. */
+  get version(): number {
+    return this.#version;
   }
 
   /** Takes over `state`; true when any table changed. */
@@ -52,7 +58,9 @@ export class DiscoveryTables {
     this.#gatewayRoutes = nextTable(resourceTypeUrls.gatewayRoute, this.#gatewayRoutes, buildGatewayRoutes(this.#state), encodeGatewayRoute);
     for (const [identity, table] of this.#inbound) this.#inbound.set(identity, nextTable(resourceTypeUrls.inbound, table, buildInbound(this.#state, identity), encodeInbound));
     const after = [this.#services, this.#bundles, this.#gatewayRoutes, ...this.#inbound.values()];
-    return after.some((table, index) => table !== before[index]);
+    const isChanged = after.some((table, index) => table !== before[index]);
+    if (isChanged || this.#version === 0) this.#version++;
+    return isChanged;
   }
 
   #inboundFor(identity: SpiffeId): ResourceTable {

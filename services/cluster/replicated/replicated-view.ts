@@ -1,7 +1,8 @@
 import type { ReadableCollection } from "#federation/catalog/collection.ts";
 import type { ObjectRecord } from "#federation/catalog/records.ts";
-import type { Cluster, ExportedService, Region, Relationship, TrafficPolicy, TrustDomain } from "#federation/model/resource.ts";
+import { resourceKey, type Cluster, type ExportedService, type Region, type Relationship, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import { parseExportedService, readPeerResource } from "#federation/model/parse/parse-resource.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -24,6 +25,8 @@ export interface ReplicatedState {
   readonly policies: ReadonlyMap<string, TrafficPolicy>;
   /** Keyed `origin/namespace/name`. */
   readonly exports: ReadonlyMap<string, ReceivedExport>;
+  /** Of the global plane's resources above, by `resourceKey`: the position of the form that is here. */
+  readonly generations: ReadonlyMap<string, Generation>;
 }
 
 export const emptyReplicatedState: ReplicatedState = {
@@ -33,6 +36,7 @@ export const emptyReplicatedState: ReplicatedState = {
   relationships: new Map(),
   policies: new Map(),
   exports: new Map(),
+  generations: new Map(),
 };
 
 /** The stored objects of others, decoded once each and kept by kind. */
@@ -81,6 +85,7 @@ export class ReplicatedView {
     const relationships = new Map<string, Relationship>();
     const policies = new Map<string, TrafficPolicy>();
     const exports = new Map<string, ReceivedExport>();
+    const generations = new Map<string, Generation>();
     for (const [id, record] of this.#records) {
       if (record.tombstone) continue;
       try {
@@ -88,16 +93,21 @@ export class ReplicatedView {
         if (value.kind === "export") {
           const { epoch, revision, appliedAtMs } = record;
           exports.set(`${record.origin}/${record.key}`, { value: value.service, epoch, revision, appliedAtMs });
-        } else if (value.kind === "Region") regions.set(record.key, value.resource);
+          continue;
+        }
+        if (value.kind === "unknown") continue;
+        const { epoch, revision } = record;
+        generations.set(resourceKey(value.kind, record.key), { epoch, revision });
+        if (value.kind === "Region") regions.set(record.key, value.resource);
         else if (value.kind === "Cluster") clusters.set(record.key, value.resource);
         else if (value.kind === "TrustDomain") trustDomains.set(record.key, value.resource);
         else if (value.kind === "Relationship") relationships.set(record.key, value.resource);
-        else if (value.kind === "TrafficPolicy") policies.set(record.key, value.resource);
+        else policies.set(record.key, value.resource);
       } catch (error) {
         this.#logger.warn("A received object could not be read and is left out.", { id, reason: describeError(error) });
       }
     }
-    return { regions, clusters, trustDomains, relationships, policies, exports };
+    return { regions, clusters, trustDomains, relationships, policies, exports, generations };
   }
 
   #valueOf(record: ObjectRecord): DecodedValue {

@@ -1,0 +1,65 @@
+import { describe, expect, it } from "vitest";
+import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
+import type { RolloutSubject } from "#federation/model/rollout.ts";
+import { TestOrigins } from "#federation/wire/test-origin.ts";
+import { clusterState } from "../cluster-state-fixture.ts";
+import { clusterRollout, type ClusterRolloutView } from "./cluster-rollout.ts";
+
+const origins = new TestOrigins();
+const subject = (over: Partial<RolloutSubject> = {}): RolloutSubject => ({ kind: "ServiceExport", id: "web/storefront", generation: { epoch: 1, revision: 4 }, ...over });
+const exported = (revision: number, tombstone = false): ReadonlyMap<string, OpenedObject> => {
+  const object = origins.object("shop-eu", "web/storefront", revision, { kind: "ServiceExport", tombstone });
+  return new Map([[objectId(object.payload), object]]);
+};
+const view = (over: Partial<ClusterRolloutView> = {}): ClusterRolloutView => ({
+  cluster: "shop-eu",
+  heldBy: () => ({ isHeld: true, proxies: [] }),
+  exported: clusterState({ generations: new Map([["ServiceExport/web/storefront", { epoch: 1, revision: 4 }], ["Service/web/storefront", { epoch: 1, revision: 3 }]]) }),
+  published: exported(30),
+  global: { heardAgeMs: 5, behindMs: 0, standing: () => ({ generation: { epoch: 1, revision: 30 }, isWithdrawn: false, isAcknowledged: true }) },
+  ...over,
+});
+const states = (of: ClusterRolloutView, about = subject()): readonly string[] => clusterRollout(of, about).targets.map(({ kind, name, state }) => `${kind} ${name} ${state}`);
+
+describe("the rollout of a write in a cluster", () => {
+  it("is that of its plane and of each connected proxy, with what a proxy says against it", () => {
+    const proxies = [
+      { name: "a", standing: { kind: "acknowledged" } },
+      { name: "b", standing: { kind: "refused", message: "no such thing" } },
+      { name: "c", standing: { kind: "pending" } },
+    ] as const;
+    const rollout = clusterRollout(view({ heldBy: () => ({ isHeld: true, proxies }) }), subject({ kind: "TrafficPolicy" }));
+    expect(rollout).toMatchObject({ done: false, counts: { done: 2, pending: 1, refused: 1 } });
+    expect(rollout.targets).toContainEqual({ kind: "proxy", name: "b", state: "refused", reason: "no such thing" });
+    expect(states(view({ heldBy: () => ({ isHeld: false, proxies: [] }) }), subject({ kind: "TrafficPolicy" }))).toEqual(["plane shop-eu pending"]);
+  });
+
+  it("of an export waits for the global plane to have what the export says now", () => {
+    expect(states(view())).toEqual(["global global done", "plane shop-eu done"]);
+    expect(states(view({ published: exported(31) }))).toEqual(["global global pending", "plane shop-eu done"]);
+    expect(states(view({ exported: undefined }))).toEqual(["global global pending", "plane shop-eu done"]);
+    expect(states(view(), subject({ generation: { epoch: 1, revision: 5 } }))).toEqual(["global global pending", "plane shop-eu done"]);
+    expect(states(view({ global: { heardAgeMs: 60_000, behindMs: 0, standing: undefined } }))).toEqual(["global global unreachable", "plane shop-eu done"]);
+  });
+
+  it("of an export that offers nothing says why, instead of being done", () => {
+    for (const published of [exported(31, true), new Map<string, OpenedObject>()]) {
+      const rollout = clusterRollout(view({ published }), subject());
+      expect(rollout.done).toBe(false);
+      expect(rollout.targets[0]?.reason).toContain("exportNamespaces");
+    }
+  });
+
+  it("of a deleted export waits for the global plane to have its tombstone", () => {
+    const gone = { ...view({ exported: clusterState() }), published: exported(31, true) };
+    expect(states(gone, subject({ generation: undefined }))).toEqual(["global global pending", "plane shop-eu done"]);
+    const heard = { ...gone, global: { ...gone.global, standing: () => ({ generation: { epoch: 1, revision: 31 }, isWithdrawn: false, isAcknowledged: true }) } };
+    expect(states(heard, subject({ generation: undefined }))).toEqual(["global global done", "plane shop-eu done"]);
+  });
+
+  it("of a service concerns the global plane where the service is exported", () => {
+    const service = subject({ kind: "Service", generation: { epoch: 1, revision: 3 } });
+    expect(states(view(), service)).toEqual(["global global done", "plane shop-eu done"]);
+    expect(states(view({ published: new Map() }), service)).toEqual(["plane shop-eu done"]);
+  });
+});
