@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RolloutAnswer, RolloutQuery } from "#federation/admin-api/rollout-route.ts";
 import { rolloutRoute, rolloutWaitSecondsMax } from "#federation/admin-api/rollout-route.ts";
@@ -9,6 +12,15 @@ import { InProcessPlanes } from "./in-process-planes.ts";
 import { TestProxy } from "./test-proxy.ts";
 
 const { signal } = new AbortController();
+const main = fileURLToPath(new URL("../../services/cli/main.ts", import.meta.url));
+
+/** Not synchronous: the planes that it asks are in this process. */
+async function atoll(...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  return await new Promise((resolve) => {
+    execFile(process.execPath, [main, ...args], { env: { ...process.env, NO_COLOR: "1" } }, (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }));
+  });
+}
+
 const shop = "shop.example" as TrustDomainName;
 
 const cluster = (name: string): Cluster => ({
@@ -130,6 +142,32 @@ describe("the rollout of a write, over planes in one process", () => {
     }
     expect(await done({ deleted: true }, "shop-us", "ServiceExport", name)).toMatchObject({ id: "web/storefront", done: true });
   }, 40_000);
+
+  it("is waited for by commands, which name whom it has not reached", async () => {
+    const file = planes.writePlaneFile(["shop-eu", "shop-us"], {});
+    const written = `${file}.policy.yaml`;
+    writeFileSync(written, JSON.stringify(policy(4_000)));
+    const applied = await atoll("--context", file, "apply", "-f", written, "--wait");
+    expect(applied).toMatchObject({ code: 0, err: "" });
+    expect(applied.out.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
+      ["KIND", "NAME", "AT", "OUTCOME"],
+      ["TrafficPolicy", "web/slow", "global", "applied"],
+      ["RESOURCE", "CLUSTER", "STATE", "PROXIES", "DETAIL"],
+      ["TrafficPolicy web/slow", "shop-eu", "done", "0 of 0"],
+      ["TrafficPolicy web/slow", "shop-us", "done", "1 of 1"],
+      [""],
+    ]);
+    planes.hub.faults = ({ from, to }) => (from === "shop-us" || to === "shop-us" ? [] : [0]);
+    const revision = await write(5_000);
+    const inVain = await atoll("--context", file, "-o", "json", "wait", "tp/web/slow", "--timeout", "5s");
+    planes.hub.faults = () => [0];
+    expect(inVain.code).toBe(1);
+    expect(inVain.err).toMatch(/^error ATOLL_ROLLOUT_INCOMPLETE: after 5 s 1 of 2 clusters have TrafficPolicy web\/slow: shop-us: not heard for \d+ s\nWhat to do: /);
+    expect(JSON.parse(inVain.out)).toMatchObject([{ kind: "TrafficPolicy", id: "web/slow", plane: "global", done: false, clusters: [{ cluster: "shop-eu", state: "done" }, { cluster: "shop-us", state: "unreachable" }] }]);
+    await done({ revision });
+    expect(await atoll("--context", file, "wait", "trafficpolicy/web/slow")).toMatchObject({ code: 0, err: "" });
+    expect(await atoll("--context", file, "wait", "tp/web/none")).toMatchObject({ code: 1, err: expect.stringContaining("there is no TrafficPolicy web/none") as string });
+  }, 60_000);
 
   it("is asked about what there is, and about a deletion once there is nothing", async () => {
     await expect(rollout({ deleted: true })).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });

@@ -7,7 +7,7 @@ import { defineRoute, type Route } from "./route.ts";
 /** Longest wait of one question, in seconds: less than the bound of a client's call. */
 export const rolloutWaitSecondsMax = 20;
 
-/** Those whom one answer names; of whom something is missing come first, and what is left out is counted. */
+/** Those whom one answer names, proxies last and of these the ones of whom something is missing first; what is left out is counted. */
 export const rolloutTargetsMax = 200;
 
 export interface RolloutQuery {
@@ -43,7 +43,7 @@ const answerSchema = z.object({
       reason: z.string().optional().describe("Why it refuses, or why waiting alone will not help."),
     }),
   ),
-  targetsLeftOut: count.describe(`More of them than the ${rolloutTargetsMax} that are named; those of whom something is missing are named first.`),
+  targetsLeftOut: count.describe(`More of them than the ${rolloutTargetsMax} that are named; proxies are named last, and those of whom something is missing before the others.`),
   asOfMs: count,
   state: z.string().describe("For `seen` of the next question."),
 });

@@ -41,6 +41,6 @@ export interface Rollout extends RolloutSubject {
   /** True when there is nobody of whom anything is missing. */
   readonly done: boolean;
   readonly counts: Readonly<Record<RolloutState, number>>;
-  /** Those of whom something is missing first; each part by name. */
+  /** Proxies last; of them, and of the others, those of whom something is missing first; then by name. */
   readonly targets: readonly RolloutTarget[];
 }

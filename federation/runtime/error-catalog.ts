@@ -145,6 +145,10 @@ export const errorCatalog = {
     meaning: "A resource does not have the form that its kind asks for.",
     action: "The faults name each place, what was found there and what was expected.",
   },
+  ATOLL_ROLLOUT_INCOMPLETE: {
+    meaning: "A write is stored, and not everybody whom it concerns has it.",
+    action: "Write nothing again: it arrives by itself at who can be reached. `atoll check` says what is wrong with who cannot, and `atoll wait` waits again.",
+  },
   ATOLL_SIGNATURE_INVALID: {
     meaning: "A signature on a replicated object or heartbeat does not match its content.",
     action: "Nothing was applied. Look at who can publish on that subject; a damaged message is sent again by itself.",

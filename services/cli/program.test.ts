@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { completionScript, completionTable } from "./commands/completion.ts";
-import { parseKindName, pathFor } from "./commands/resources.ts";
+import { parseKindAndName, parseKindName, pathFor } from "./commands/kind-names.ts";
+import { parseTimeoutSeconds } from "./duration.ts";
 import { parseLifeSeconds } from "./life-seconds.ts";
 import { parseTokenPurpose } from "./commands/token-purpose.ts";
 import { createProgram } from "./program.ts";
@@ -36,6 +37,13 @@ describe("bad arguments", () => {
     [["drill", "run", "flood", "--region", "eu-west"], "there is region-loss"],
     [["--name", "Ünfug", "down"], "--name"],
     [["completion", "tcsh"], "bash, zsh, fish"],
+    [["wait", "policy"], "expected KIND/NAME"],
+    [["wait", "region/eu/west"], "a Region is named name"],
+    [["wait", "service/web/a"], "--cluster"],
+    [["wait", "si/web/a.shop-eu"], "is derived"],
+    [["wait", "region/eu-west", "--timeout", "0s"], "1s to 24h"],
+    [["apply", "-f", "x.yaml", "--wait", "--dry-run"], "--dry-run"],
+    [["apply", "-f", "x.yaml", "--timeout", "5s"], "--timeout is for --wait"],
   ])("%j end with exit code 2 and say what is wrong", (args, message) => {
     const { code, err, out } = atoll(...args);
     expect(err).toContain(message);
@@ -138,6 +146,17 @@ describe("names", () => {
   it("of lives are read in seconds, minutes, hours and days, up to ninety days", () => {
     expect(["90s", "90", "30m", "24h", "90d"].map(parseLifeSeconds)).toEqual([90, 90, 1_800, 86_400, 7_776_000]);
     for (const text of ["", "9s", "91d", "1.5h", "-1h", "soon", "h", "1w", "99999999d"]) expect(() => parseLifeSeconds(text), text).toThrow("such as 30m or 24h");
+  });
+
+  it("of a kind and a resource stand in one word", () => {
+    expect(parseKindAndName("tp/web/slow")).toEqual({ kind: "TrafficPolicy", path: { namespace: "web", name: "slow" } });
+    expect(parseKindAndName("region/eu-west")).toEqual({ kind: "Region", path: { name: "eu-west" } });
+    for (const text of ["", "region", "region/", "/eu-west", "region/a/b", "pods/a"]) expect(() => parseKindAndName(text), text).toThrow(expect.objectContaining({ code: "ATOLL_USAGE" }));
+  });
+
+  it("of waits are read in seconds, minutes and hours, up to a day", () => {
+    expect(["1s", "60", "5m", "24h"].map(parseTimeoutSeconds)).toEqual([1, 60, 300, 86_400]);
+    for (const text of ["", "0s", "25h", "1.5m", "-1s", "soon"]) expect(() => parseTimeoutSeconds(text), text).toThrow("such as 60s or 5m");
   });
 
   it("of tokens say what they are for", () => {

@@ -8,11 +8,13 @@ import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
 import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap.ts";
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
+import { runWait, waitSecondsUsual, type WaitCommandOptions, type WaitOption } from "./commands/wait.ts";
 import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
 import { runApprove, runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
 import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
+import { parseTimeoutSeconds } from "./duration.ts";
 import { parseLifeSeconds } from "./life-seconds.ts";
 import { readFederation, readLocalPlan } from "./described-federation.ts";
 import { defaultFederationName, type CommandContext, type OutputFormat } from "./context.ts";
@@ -146,6 +148,7 @@ function addLifecycle(program: Command, run: Run): void {
 }
 
 function addResources(program: Command, run: Run): void {
+  const timeout = (): Option => new Option("--timeout <time>", `how long to wait: 90s, 5m, or seconds; ${waitSecondsUsual}s unless told`).argParser(parseTimeoutSeconds);
   const cluster = (): Option => new Option("--cluster <name>", "at this cluster's plane; may be given several times").argParser(collect);
   program
     .command("apply")
@@ -153,7 +156,16 @@ function addResources(program: Command, run: Run): void {
     .requiredOption("-f, --file <file>", "YAML file, - for standard input; may be given several times", collect)
     .addOption(cluster())
     .option("--dry-run", "have the planes judge it, and write nothing", false)
-    .action((options: { file: readonly string[] } & ClusterOption & DryRunOption) => run((context) => runApply(context, options)));
+    .option("--wait", "until the clusters and their proxies have it", false)
+    .addOption(timeout())
+    .action((options: { file: readonly string[] } & ClusterOption & DryRunOption & WaitOption) => run((context) => runApply(context, options)));
+  program
+    .command("wait <kind/name>")
+    .description("until the clusters, and the proxies that are connected to them, have a resource as it is now")
+    .addOption(cluster())
+    .addOption(timeout())
+    .option("--deleted", "until nobody has it any more", false)
+    .action((resource: string, options: WaitCommandOptions) => run((context) => runWait(context, resource, options)));
   program
     .command("get <kind> [name]")
     .description("list resources of a kind, or one")

@@ -60,6 +60,12 @@ describe("a rollout", () => {
     expect(rollout).toMatchObject({ ...subject, done: false, counts: { done: 2, pending: 1, unreachable: 1, refused: 0 } });
   });
 
+  it("names proxies after all others, however many of them miss it", () => {
+    const proxy = (name: string, state: RolloutTarget["state"]): RolloutTarget => ({ kind: "proxy", name, state });
+    const { targets } = rolloutOf(subject, [proxy("a", "pending"), proxy("b", "done"), { kind: "plane", name: "z", state: "done" }, proxy("c", "refused")]);
+    expect(targets.map(({ name }) => name)).toEqual(["z", "a", "c", "b"]);
+  });
+
   it("is done when everybody is, also when there is nobody", () => {
     expect(rolloutOf(subject, []).done).toBe(true);
     fc.assert(

@@ -56,6 +56,11 @@ export function rolloutOf(subject: RolloutSubject, targets: readonly RolloutTarg
     ...subject,
     done: counts.done === targets.length,
     counts,
-    targets: targets.toSorted((a, b) => Number(a.state === "done") - Number(b.state === "done") || (a.name < b.name ? -1 : 1)),
+    targets: targets.toSorted((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1)),
   };
+}
+
+/** Proxies, of which there may be thousands, come after all others, and of each sort those of whom something is missing first. */
+function rank({ kind, state }: RolloutTarget): number {
+  return (kind === "proxy" ? 2 : 0) + (state === "done" ? 1 : 0);
 }

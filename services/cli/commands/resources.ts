@@ -1,7 +1,6 @@
 import { stringify } from "yaml";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
-import { kindInfos, kinds, resourceId, type Condition, type Kind, type Resource } from "#federation/model/resource.ts";
+import { kindInfos, resourceId, type Condition, type Kind, type Resource } from "#federation/model/resource.ts";
 import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import type { CommandContext } from "../context.ts";
@@ -10,7 +9,9 @@ import type { Planes } from "../planes.ts";
 import type { Column } from "../table.ts";
 import { applyResources, readResources, type ApplyResult } from "../up/apply.ts";
 import { withFederation } from "./federation.ts";
+import { parseKindName, pathFor } from "./kind-names.ts";
 import { Patience } from "./patience.ts";
+import { awaitRollouts, type WaitOption } from "./wait.ts";
 
 /** `--cluster`, as often as given. */
 export interface ClusterOption {
@@ -23,9 +24,23 @@ export interface DryRunOption {
 }
 
 /** `atoll apply -f FILE …`. */
-export async function runApply(context: CommandContext, options: { readonly file: readonly string[] } & ClusterOption & DryRunOption): Promise<number> {
+export async function runApply(context: CommandContext, options: { readonly file: readonly string[] } & ClusterOption & DryRunOption & WaitOption): Promise<number> {
+  const { dryRun, wait, timeout } = options;
+  if (dryRun && wait) throw new AtollError("ATOLL_USAGE", "--wait with --dry-run: a dry run writes nothing that could be waited for");
+  if (timeout !== undefined && !wait) throw new AtollError("ATOLL_USAGE", "--timeout is for --wait");
   const resources = readResources(options.file);
-  const results = await withFederation(context, async ({ planes }) => await applyResources(planes, resources, options.cluster ?? [], context.signal, options.dryRun));
+  return await withFederation(context, async ({ planes }) => {
+    const results = await applyResources(planes, resources, options.cluster ?? [], context.signal, dryRun);
+    // With --wait, programs are given one document, which says how far the writes have come.
+    if (!wait || context.output === "table") printApplied(context, results);
+    if (dryRun) context.terminal.note("A dry run: nothing was written.");
+    if (!wait) return 0;
+    const writes = results.map(({ kind, id, plane, outcome, revision }) => ({ kind, path: pathFor(kind, id), plane, deleted: false, ...(revision === undefined ? {} : { revision }), outcome }));
+    return await awaitRollouts(context, planes, writes, timeout);
+  });
+}
+
+function printApplied(context: CommandContext, results: readonly ApplyResult[]): void {
   const columns: readonly Column<ApplyResult>[] = [
     { title: "KIND", value: (row) => row.kind },
     { title: "NAME", value: (row) => row.id },
@@ -33,8 +48,6 @@ export async function runApply(context: CommandContext, options: { readonly file
     { title: "OUTCOME", value: (row) => row.outcome },
   ];
   printRows(context, results, columns);
-  if (options.dryRun) context.terminal.note("A dry run: nothing was written.");
-  return 0;
 }
 
 interface Found {
@@ -123,26 +136,6 @@ function clientOf(planes: Planes, plane: string): AdminClient {
 function noteSilent(context: CommandContext, silent: readonly string[]): number {
   for (const line of silent) context.terminal.note(`${context.terminal.paint.warn("no answer")}  ${line}`);
   return silent.length === 0 ? 0 : 1;
-}
-
-/** A kind by its name, plural or short name, in any case. @throws {ATOLL_USAGE} naming the kinds there are. */
-export function parseKindName(text: string): Kind {
-  const wanted = text.toLowerCase();
-  const found = kinds.find((kind) => [kind.toLowerCase(), kindInfos[kind].plural, kindInfos[kind].shortName].includes(wanted));
-  if (found === undefined) throw new AtollError("ATOLL_USAGE", `there is no kind ${JSON.stringify(text)}; kinds are ${kinds.map((kind) => kindInfos[kind].plural).join(", ")}`);
-  return found;
-}
-
-/** `namespace/name` or `name`, as the kind has it. @throws {ATOLL_USAGE} */
-export function pathFor(kind: Kind, text: string): ResourcePath {
-  const parts = text.split("/");
-  const [first = "", second] = parts;
-  const { namespaced } = kindInfos[kind];
-  if (parts.length > 2 || first === "" || second === "" || (second !== undefined) !== namespaced) {
-    throw new AtollError("ATOLL_USAGE", `${JSON.stringify(text)}: a ${kind} is named ${namespaced ? "namespace/name" : "name"}`);
-  }
-  if (kind === "TrustDomain") return { name: parseTrustDomainName(first) };
-  return second === undefined ? { name: first } : { namespace: first, name: second };
 }
 
 function describeSpec(resource: Resource): string {

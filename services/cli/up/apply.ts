@@ -12,6 +12,8 @@ export interface ApplyResult {
   /** Cluster name, or "global". */
   readonly plane: string;
   readonly outcome: "created" | "applied" | "unchanged";
+  /** Of the form that is stored now; absent after a dry run that would have written. */
+  readonly revision?: number;
 }
 
 /**
@@ -50,8 +52,9 @@ async function applyOne(planes: Planes, resource: Resource, plane: string, { whe
   const client = plane === "global" ? planes.global() : planes.cluster(plane);
   const id = resourceId(resource.metadata);
   try {
-    const { isNew, isChanged } = await client.apply(resource, { dryRun }, signal);
-    return { kind: resource.kind, id, plane, outcome: isNew ? "created" : isChanged ? "applied" : "unchanged" };
+    const { resource: stored, isNew, isChanged } = await client.apply(resource, { dryRun }, signal);
+    const { revision } = stored.metadata;
+    return { kind: resource.kind, id, plane, outcome: isNew ? "created" : isChanged ? "applied" : "unchanged", ...(revision === undefined ? {} : { revision }) };
   } catch (error) {
     if (!(error instanceof AtollError)) throw error;
     throw new AtollError(error.code, `${where}: ${resource.kind} ${id} at ${plane}: ${error.message}`, { cause: error });
