@@ -147,4 +147,27 @@ describe("a federation whose planes die one after the other", () => {
     await federation.addCaller("newcomer", { cluster: "shop-us", region: "us-east", namespace: "web", serviceAccount: "edge" });
     expect(await federation.callThrough("newcomer", "storefront.web", "/account")).toMatchObject({ status: 200, region: "us-east" });
   });
+
+  it("says of a write which cluster has not got it, and when it and its proxies have", async () => {
+    const { place } = federation;
+    const file = join(place.directory, "slow.json");
+    const policy = (requestMs: number) => ({ apiVersion: "atoll.dev/v1alpha1", kind: "TrafficPolicy", metadata: { namespace: "web", name: "patient" }, spec: { targetRef: { namespace: "web", name: "storefront" }, timeouts: { requestMs } } });
+    writeFileSync(file, JSON.stringify(policy(14_000)));
+    const whole = await place.atoll("apply", "-f", file, "--wait");
+    expect(whole.code, whole.stderr).toBe(0);
+    for (const cluster of ["shop-eu", "pay-eu-1", "shop-us"]) expect(whole.stdout).toMatch(new RegExp(`^TrafficPolicy web/patient +${cluster} +done +([1-9][0-9]*) of \\1$`, "m"));
+
+    await federation.kill("shop-us-plane");
+    writeFileSync(file, JSON.stringify(policy(13_000)));
+    const partly = await place.atoll("apply", "-f", file, "--wait", "--timeout", "6s");
+    expect(partly.code).toBe(1);
+    expect(partly.stderr).toMatch(/^error ATOLL_ROLLOUT_INCOMPLETE: after 6 s 2 of 3 clusters have TrafficPolicy web\/patient: shop-us: not heard for \d+ s$/m);
+    expect(partly.stdout).toMatch(/^TrafficPolicy web\/patient +shop-eu +done/m);
+    // What is stored needs no second write.
+    await federation.start("shop-us-plane");
+    const healed = await place.atoll("-o", "json", "wait", "tp/web/patient");
+    expect(healed.code, healed.stderr).toBe(0);
+    const [{ clusters }] = JSON.parse(healed.stdout) as readonly [{ readonly clusters: readonly { readonly cluster: string; readonly state: string }[] }];
+    expect(clusters.map(({ cluster, state }) => `${cluster} ${state}`)).toEqual(["pay-eu-1 done", "shop-eu done", "shop-us done"]);
+  });
 });
