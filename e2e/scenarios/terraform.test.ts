@@ -339,6 +339,54 @@ output "port" {
     expect(await refusals()).toMatchObject([{ severity: "error", detail: expect.stringContaining("names, separated by commas") as string }]);
   });
 
+  it("holds back what depends on a write until every cluster has it, and keeps the write where one has not", async () => {
+    using other = open();
+    const gated = (requestMs: number, waitSeconds: number): void =>
+      other.write(
+        "main.tf",
+        `${head}resource "atoll_traffic_policy" "patient" {
+  namespace  = "core"
+  name       = "patient"
+  target_ref = { namespace = "core", name = "ledger", trust_domain = "pay.example" }
+  timeouts   = { request_ms = ${requestMs} }
+}
+data "atoll_rollout" "patient" {
+  kind         = "TrafficPolicy"
+  namespace    = atoll_traffic_policy.patient.namespace
+  name         = atoll_traffic_policy.patient.name
+  generation   = atoll_traffic_policy.patient.generation
+  wait_seconds = ${waitSeconds}
+}
+resource "atoll_region" "after" {
+  name         = "after"
+  display_name = "of generation ${requestMs} of \${length(data.atoll_rollout.patient.clusters)} clusters"
+}
+`,
+      );
+    const after = async (): Promise<string | undefined> => {
+      using admin = planes.admin();
+      return (await admin.get("Region", { name: "after" }, signal)).spec.displayName;
+    };
+    gated(4_000, 60);
+    await other.init();
+    await other.apply();
+    expect(await after()).toBe("of generation 4000 of 2 clusters");
+    expect(await other.plannedChanges()).toEqual([]);
+
+    planes.hub.faults = ({ from, to }) => (from === "shop-eu" || to === "shop-eu" ? [] : [0]);
+    gated(5_000, 1);
+    const { code, diagnostics } = await other.run("apply", "-json", "-auto-approve", "-input=false");
+    planes.hub.faults = () => [0];
+    expect(code).toBe(1);
+    expect(diagnostics).toMatchObject([{ severity: "error", where: "name         = atoll_traffic_policy.patient.name", detail: expect.stringMatching(/TrafficPolicy core\/patient after 1 s: shop-eu: /) as string }]);
+    expect(await after()).toBe("of generation 4000 of 2 clusters");
+    gated(5_000, 60);
+    await other.apply();
+    expect(await after()).toBe("of generation 5000 of 2 clusters");
+    expect(await other.plannedChanges()).toEqual([]);
+    await other.mustRun("destroy", "-auto-approve", "-input=false", "-no-color");
+  });
+
   it("relates two teams by the module, each approving in a state of its own", async () => {
     const modules = join(import.meta.dirname, "..", "..", "terraform", "modules");
     await main.mustRun("fmt", "-check", "-recursive", modules);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { RolloutAnswer, RolloutQuery } from "#federation/admin-api/rollout-route.ts";
 import type { RolloutTarget } from "#federation/model/rollout.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { followRollout, type FollowedWrite, type FollowOptions } from "./follow-rollout.ts";
+import type { RolloutAnswer, RolloutQuery } from "./rollout-route.ts";
 
 const write: FollowedWrite = { kind: "TrafficPolicy", path: { namespace: "web", name: "slow" }, plane: "global", revision: 7, deleted: false };
 const never = new AbortController().signal;

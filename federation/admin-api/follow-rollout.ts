@@ -1,8 +1,8 @@
-import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
-import type { RolloutAnswer, RolloutQuery } from "#federation/admin-api/rollout-route.ts";
 import type { Kind } from "#federation/model/resource.ts";
 import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
+import type { ResourcePath } from "./resource-path.ts";
+import type { RolloutAnswer, RolloutQuery } from "./rollout-route.ts";
 
 /** Which write is followed, and at which plane it was made. */
 export interface FollowedWrite {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { RolloutAnswer } from "#federation/admin-api/rollout-route.ts";
 import { rolloutStates, type RolloutTarget } from "#federation/model/rollout.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { FollowedWrite, PlaneWord } from "./follow-rollout.ts";
+import type { RolloutAnswer } from "./rollout-route.ts";
 import { describeMissing, rolloutRows } from "./rollout-rows.ts";
 
 const write: FollowedWrite = { kind: "TrafficPolicy", path: { namespace: "web", name: "slow" }, plane: "global", deleted: false };

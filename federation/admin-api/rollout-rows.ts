@@ -1,8 +1,8 @@
-import type { RolloutAnswer } from "#federation/admin-api/rollout-route.ts";
 import type { RolloutState } from "#federation/model/rollout.ts";
+import { describeAge } from "#federation/runtime/describe-age.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { age } from "../output.ts";
 import type { FollowedWrite, PlaneWord, PlaneWords } from "./follow-rollout.ts";
+import type { RolloutAnswer } from "./rollout-route.ts";
 
 /** How far a write has come in one cluster, for people and programs. */
 export interface RolloutRow {
@@ -44,7 +44,7 @@ function rowOf(cluster: string, word: PlaneWord): RolloutRow {
   const others = targets.filter(({ kind }) => kind !== "proxy");
   const total = counts.done + counts.pending + counts.unreachable + counts.refused - others.length;
   const proxies = { done: counts.done - others.filter(({ state }) => state === "done").length, total };
-  const state = done ? "done" : counts.refused > 0 ? "refused" : missing.some(({ kind, state: one }) => kind !== "proxy" && one === "unreachable") ? "unreachable" : "pending";
+  const state = done ? "done" : counts.refused > 0 ? "refused" : counts.unreachable > 0 ? "unreachable" : "pending";
   const [first] = missing.toSorted((a, b) => weight(a) - weight(b));
   return { cluster, state, proxies, detail: first === undefined ? "" : describeTarget(first) };
 }
@@ -62,7 +62,7 @@ function weight({ state, kind }: Target): number {
 function describeTarget({ kind, name, state, heardAgeMs, behindMs, reason }: Target): string {
   const who = kind === "proxy" ? `proxy ${name}: ` : kind === "global" ? "the global plane: " : kind === "plane" ? "its plane: " : "";
   if (state === "refused") return `${who}refuses it: ${reason ?? "no reason given"}`;
-  if (state === "unreachable") return heardAgeMs === undefined ? `${who}was never heard` : `${who}not heard for ${age(heardAgeMs)}`;
+  if (state === "unreachable") return heardAgeMs === undefined ? `${who}was never heard` : `${who}not heard for ${describeAge(heardAgeMs)}`;
   if (reason !== undefined) return reason;
-  return behindMs === undefined ? `${who}has not got it yet` : `${who}has not got it, ${age(behindMs)} behind`;
+  return behindMs === undefined ? `${who}has not got it yet` : `${who}has not got it, ${describeAge(behindMs)} behind`;
 }

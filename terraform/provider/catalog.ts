@@ -2,6 +2,7 @@ import { federation } from "./data/federation.ts";
 import { joinToken } from "./data/join-token.ts";
 import { kindSource } from "./data/kind-source.ts";
 import { placement } from "./data/placement.ts";
+import { rollout } from "./data/rollout.ts";
 import { simulation } from "./data/simulation.ts";
 import { trustBundle } from "./data/trust-bundle.ts";
 import { localUnit } from "./local/local-unit.ts";
@@ -32,6 +33,7 @@ export const dataSources: ReadonlyMap<string, ReadSource> = new Map<string, Read
   ...kindRows.map((row) => [row.typeName, kindSource(row)] as const),
   ["atoll_federation", federation],
   ["atoll_placement", placement],
+  ["atoll_rollout", rollout],
   ["atoll_simulation", simulation],
   ["atoll_trust_bundle", trustBundle],
 ]);

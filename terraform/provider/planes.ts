@@ -9,6 +9,10 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** What resources and data sources are kept by: the planes' admin APIs, and for units of this machine the environment that they run in. */
 export interface ProviderPlanes {
   readonly environment: Environment;
+  /** Those whose planes can be asked. */
+  readonly clusters: readonly string[];
+  /** Bound of one call. */
+  readonly timeoutMs: number;
   /** The plane of a cluster, or the global one. @throws {ATOLL_CONFIG_INVALID} for a cluster that the context does not name. */
   of(cluster: string | undefined): AdminClient;
   /** The plane that holds the authority of `trustDomain`. @throws {ATOLL_CONFIG_INVALID} */
@@ -20,12 +24,13 @@ export function noPlanes(why: string, environment: Environment): ProviderPlanes 
   const refuse = (): never => {
     throw new AtollError("ATOLL_CONFIG_INVALID", why);
   };
-  return { environment, of: refuse, signerOf: refuse };
+  return { environment, clusters: [], timeoutMs: 0, of: refuse, signerOf: refuse };
 }
 
 /** The planes that a context file names. */
 export class ContextPlanes implements ProviderPlanes, Disposable {
   readonly environment: Environment;
+  readonly timeoutMs: number;
   readonly #file: PlaneFile;
   readonly #path: string;
   readonly #clients: PlaneClients;
@@ -33,9 +38,14 @@ export class ContextPlanes implements ProviderPlanes, Disposable {
   /** `path` is what `atoll --context` reads. @throws {ATOLL_CONFIG_INVALID} when it cannot be. */
   constructor(path: string, timeoutMs: number, environment: Environment) {
     this.environment = environment;
+    this.timeoutMs = timeoutMs;
     this.#path = path;
     this.#file = readPlaneFile(path);
     this.#clients = new PlaneClients({ contextText: this.#file.adminText, serverOf: (owner) => (owner === "global" ? undefined : this.#serverOf(owner)), timeoutMs });
+  }
+
+  get clusters(): readonly string[] {
+    return [...this.#file.planes.keys()];
   }
 
   of(cluster: string | undefined): AdminClient {

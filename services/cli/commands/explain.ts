@@ -3,8 +3,9 @@ import { overloadsByService, overloadWords, type InstanceOverload } from "#feder
 import { parseRegionId } from "#federation/model/names.ts";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { Explanation } from "#federation/admin-api/status.ts";
+import { describeAge } from "#federation/runtime/describe-age.ts";
 import type { CommandContext } from "../context.ts";
-import { age, printData } from "../output.ts";
+import { printData } from "../output.ts";
 import { renderTable, type Column } from "../table.ts";
 import type { FederationPlan } from "../up/federation-plan.ts";
 import type { Planes } from "../planes.ts";
@@ -89,6 +90,6 @@ function printExplanation(context: CommandContext, explanation: Explanation): vo
   terminal.print(`${service}, called from ${fromRegion} (asked at ${fromCluster}, locality ${localityMode}): goes to ${where}`);
   terminal.print("");
   for (const line of renderTable(columns, [...explanation.places].sort((a, b) => a.order - b.order), terminal.width)) terminal.print(line);
-  const stale = explanation.places.filter((place) => place.ageMs > 60_000).map((place) => `What is known of ${place.cluster} is ${age(place.ageMs)} old.`);
+  const stale = explanation.places.filter((place) => place.ageMs > 60_000).map((place) => `What is known of ${place.cluster} is ${describeAge(place.ageMs)} old.`);
   for (const note of [...explanation.notes, ...stale]) terminal.print(terminal.paint.dim(note));
 }

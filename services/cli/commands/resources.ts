@@ -3,8 +3,9 @@ import { AtollError, describeError, isAtollError } from "#federation/runtime/err
 import { kindInfos, resourceId, type Condition, type Kind, type Resource } from "#federation/model/resource.ts";
 import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
 import type { AdminClient } from "#federation/admin-api/client.ts";
+import { describeAge } from "#federation/runtime/describe-age.ts";
 import type { CommandContext } from "../context.ts";
-import { age, printData, printRows } from "../output.ts";
+import { printData, printRows } from "../output.ts";
 import type { Planes } from "../planes.ts";
 import type { Column } from "../table.ts";
 import { applyResources, readResources, type ApplyResult } from "../up/apply.ts";
@@ -63,7 +64,7 @@ export async function runGet(context: CommandContext, kindText: string, name: st
     { title: "NAME", value: ({ resource }) => resourceId(resource.metadata) },
     ...(kindInfos[kind].owner === "global" ? [] : [{ title: "CLUSTER", value: ({ plane }: Found) => plane }]),
     { title: "GENERATION", value: ({ resource }) => String(resource.metadata.generation ?? "-"), align: "right" as const },
-    { title: "AGE", value: ({ resource }) => (resource.metadata.createdAt === undefined ? "-" : age(context.terminal.clock.nowMs() - Date.parse(resource.metadata.createdAt))), align: "right" as const },
+    { title: "AGE", value: ({ resource }) => (resource.metadata.createdAt === undefined ? "-" : describeAge(context.terminal.clock.nowMs() - Date.parse(resource.metadata.createdAt))), align: "right" as const },
     { title: "WHAT", value: ({ resource }) => describeSpec(resource) },
   ];
   const data = name !== undefined && found.length === 1 ? found[0]?.resource : found.map(({ resource }) => resource);

@@ -3,9 +3,10 @@ import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { ClusterRow, ClusterStatus, FederationStatus, ProxyRow, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
+import { describeAge } from "#federation/runtime/describe-age.ts";
 import type { CommandContext } from "../context.ts";
+import { printData, printRows } from "../output.ts";
 import type { Planes } from "../planes.ts";
-import { age, printData, printRows } from "../output.ts";
 import { renderTable, type Column } from "../table.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
@@ -98,7 +99,7 @@ function planeProblems(what: string, asked: Asked<unknown>): readonly string[] {
 
 function federationProblems(status: FederationStatus): readonly string[] {
   return [
-    ...status.clusters.filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : age(row.heardAgeMs)}`),
+    ...status.clusters.filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
     ...status.relationships.filter((row) => row.state !== "active").map((row) => `relationship ${row.name} is ${relationshipWords[row.state]}`),
     ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
   ];
@@ -120,8 +121,8 @@ const clusterColumns: readonly Column<ClusterRow>[] = [
   { title: "REGION", value: (row) => row.region },
   { title: "TRUST DOMAIN", value: (row) => row.trustDomain },
   { title: "CONNECTED", value: (row) => (row.connected ? "yes" : "NO") },
-  { title: "HEARD", value: (row) => (row.heardAgeMs === undefined ? "never" : `${age(row.heardAgeMs)} ago`), align: "right" },
-  { title: "BEHIND", value: (row) => (row.lagMs === 0 ? "-" : age(row.lagMs)), align: "right" },
+  { title: "HEARD", value: (row) => (row.heardAgeMs === undefined ? "never" : `${describeAge(row.heardAgeMs)} ago`), align: "right" },
+  { title: "BEHIND", value: (row) => (row.lagMs === 0 ? "-" : describeAge(row.lagMs)), align: "right" },
   { title: "EXPORTS", value: (row) => String(row.servicesExported), align: "right" },
 ];
 
@@ -173,7 +174,7 @@ export async function runProxyStatus(context: CommandContext): Promise<number> {
     { title: "MODE", value: (row) => row.mode },
     { title: "CONNECTED", value: (row) => (row.connected ? "yes" : "NO") },
     { title: "REVISION", value: (row) => String(row.acknowledgedRevision), align: "right" },
-    { title: "BEHIND", value: (row) => (row.lagMs === 0 ? "-" : age(row.lagMs)), align: "right" },
+    { title: "BEHIND", value: (row) => (row.lagMs === 0 ? "-" : describeAge(row.lagMs)), align: "right" },
     { title: "REFUSED", value: (row) => String(row.rejections), align: "right" },
   ];
   printRows(context, rows, columns);

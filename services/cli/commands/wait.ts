@@ -1,11 +1,11 @@
+import { followRollout, type FollowedWrite, type PlaneWords } from "#federation/admin-api/follow-rollout.ts";
 import { rolloutRoute } from "#federation/admin-api/rollout-route.ts";
+import { describeMissing, rolloutRows, type RolloutRow } from "#federation/admin-api/rollout-rows.ts";
 import { kindInfos, resourceId } from "#federation/model/resource.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { printRows } from "../output.ts";
 import type { Planes } from "../planes.ts";
-import { followRollout, type FollowedWrite, type PlaneWords } from "../rollout/follow-rollout.ts";
-import { describeMissing, rolloutRows, type RolloutRow } from "../rollout/rollout-rows.ts";
 import { startProgress } from "../terminal.ts";
 import { withFederation } from "./federation.ts";
 import { parseKindAndName } from "./kind-names.ts";
