@@ -8,7 +8,7 @@ import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
 import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
 import { apiVersion, type Cluster, type Kind, type TrafficPolicy } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
-import { InProcessPlanes } from "./in-process-planes.ts";
+import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
 import { TestProxy } from "./test-proxy.ts";
 
 const { signal } = new AbortController();
@@ -41,6 +41,7 @@ describe("the rollout of a write, over planes in one process", () => {
   let planes: InProcessPlanes;
 
   let proxy: TestProxy;
+  let shopUs: RunningPlane;
 
   const rollout = async (query: RolloutQuery = {}, where?: string, kind: Kind = "TrafficPolicy", params: ResourcePath = path): Promise<RolloutAnswer> => {
     using admin = planes.admin(where);
@@ -69,7 +70,7 @@ describe("the rollout of a write, over planes in one process", () => {
       for (const name of ["shop-eu", "shop-us"]) await admin.apply(cluster(name), {}, signal);
     }
     await planes.startCluster("shop-eu", { signer: shop });
-    await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
+    shopUs = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
     proxy = await TestProxy.join(await planes.clusterToken("shop-us", { kind: "workload", namespace: "web", serviceAccount: "edge" }));
   }, 60_000);
 
@@ -187,4 +188,27 @@ describe("the rollout of a write, over planes in one process", () => {
     await expect(rollout({ epoch: 1 })).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID", message: expect.stringContaining("revision") as string });
     await expect(rollout({ deleted: true, revision: 3 })).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
   }, 40_000);
+
+  it("does not forget the proxies that a cluster's plane had a moment ago, and not those of the plane before it", async () => {
+    const { generation } = await done({ revision: await write(6_000) });
+    const join = async (): Promise<TestProxy> => await TestProxy.join(await planes.clusterToken("shop-us", { kind: "workload", namespace: "web", serviceAccount: "batch" }));
+    const counts = async (): Promise<RolloutAnswer["counts"]> => (await rollout({ ...generation }, "shop-us")).counts;
+    const first = await join();
+    await eventually("both proxies have it", async () => (await counts()).done === 3);
+    await first[Symbol.asyncDispose]();
+    await eventually("one is lost", async () => (await counts()).unreachable === 1);
+    expect(await rollout({ ...generation }, "shop-us")).toMatchObject({ done: false, counts: { done: 2, unreachable: 1 } });
+    {
+      await using _again = await join();
+      expect(await done({ ...generation }, "shop-us")).toMatchObject({ counts: { done: 3, unreachable: 0 } });
+    }
+    await shopUs.stop();
+    shopUs = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
+    const fresh = await eventually("it has read what it knew", async () => {
+      const answer = await rollout({ ...generation }, "shop-us");
+      return answer.targets[0]?.reason === undefined ? undefined : answer;
+    });
+    expect(fresh.done).toBe(false);
+    expect(fresh.targets[0]).toMatchObject({ kind: "plane", state: "pending", reason: expect.stringContaining("proxies may come back to it within") as string });
+  }, 60_000);
 });

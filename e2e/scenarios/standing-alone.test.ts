@@ -167,7 +167,10 @@ describe("a federation whose planes die one after the other", () => {
     await federation.start("shop-us-plane");
     const healed = await place.atoll("-o", "json", "wait", "tp/web/patient");
     expect(healed.code, healed.stderr).toBe(0);
-    const [{ clusters }] = JSON.parse(healed.stdout) as readonly [{ readonly clusters: readonly { readonly cluster: string; readonly state: string }[] }];
+    const [{ clusters }] = JSON.parse(healed.stdout) as readonly [{ readonly clusters: readonly { readonly cluster: string; readonly state: string; readonly proxies: { readonly done: number; readonly total: number } }[] }];
     expect(clusters.map(({ cluster, state }) => `${cluster} ${state}`)).toEqual(["pay-eu-1 done", "shop-eu done", "shop-us done"]);
+    // The proxies that the killed plane had are counted, all of them, though they come back one after the other.
+    const before = /^TrafficPolicy web\/patient +shop-us +done +([0-9]+) of/m.exec(whole.stdout)?.[1];
+    expect(clusters[2]?.proxies).toEqual({ done: Number(before), total: Number(before) });
   });
 });

@@ -166,7 +166,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     async (inner) => {
       await loaded(inner);
       if (isNewStore) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serveCluster({ options, self, catalog, registry, source, own, verifyChain, statuses, lags, standings, exported, epoch, replicated, names: () => nameRows(dialled(), resolver.names.current) }, inner);
+      await serveCluster({ options, self, catalog, registry, source, own, verifyChain, statuses, lags, standings, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
   try {

@@ -46,6 +46,8 @@ export interface Serving {
   readonly epoch: number;
   readonly replicated: ReplicatedView;
   readonly names: () => readonly NameRow[];
+  /** The store is not new: there may be proxies that an earlier term served. */
+  readonly hadProxies: boolean;
 }
 
 /** Opens the ports that rest on the store, answers joiners, and keeps certificates current. `source` must have loaded. */
@@ -53,7 +55,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
   const { options, self, catalog, registry, source } = serving;
   const { config, membership, planeSvid, keySource, clock, logger, metrics, joinPort, joinGuard: guard, attestation } = options;
   // Made of a loaded state: what it lacked would be told to proxies as removed.
-  const discovery = new DiscoveryService(source.state, { logger, nowMs: () => clock.nowMs(), onNack: (type) => metrics.discoveryNacks.inc({ type }) });
+  const discovery = new DiscoveryService(source.state, { logger, clock, hadProxies: serving.hadProxies, onNack: (type) => metrics.discoveryNacks.inc({ type }) });
   const onRefusedJoin = (reason: string): void => metrics.joinRefused.inc({ reason });
   const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
   let isServing = false;

@@ -3,6 +3,7 @@ import { objectId, type OpenedObject } from "#federation/model/replicated-object
 import type { RolloutSubject } from "#federation/model/rollout.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { clusterState } from "../cluster-state-fixture.ts";
+import type { HeldBy } from "../discovery/discovery-service.ts";
 import { clusterRollout, type ClusterRolloutView } from "./cluster-rollout.ts";
 
 const origins = new TestOrigins();
@@ -11,9 +12,10 @@ const exported = (revision: number, tombstone = false): ReadonlyMap<string, Open
   const object = origins.object("shop-eu", "web/storefront", revision, { kind: "ServiceExport", tombstone });
   return new Map([[objectId(object.payload), object]]);
 };
+const held = (over: Partial<HeldBy>): HeldBy => ({ isHeld: true, proxies: [], lost: [], unsettledMs: 0, ...over });
 const view = (over: Partial<ClusterRolloutView> = {}): ClusterRolloutView => ({
   cluster: "shop-eu",
-  heldBy: () => ({ isHeld: true, proxies: [] }),
+  heldBy: () => held({}),
   exported: clusterState({ generations: new Map([["ServiceExport/web/storefront", { epoch: 1, revision: 4 }], ["Service/web/storefront", { epoch: 1, revision: 3 }]]) }),
   published: exported(30),
   global: { heardAgeMs: 5, behindMs: 0, standing: () => ({ generation: { epoch: 1, revision: 30 }, isWithdrawn: false, isAcknowledged: true }) },
@@ -28,10 +30,17 @@ describe("the rollout of a write in a cluster", () => {
       { name: "b", standing: { kind: "refused", message: "no such thing" } },
       { name: "c", standing: { kind: "pending" } },
     ] as const;
-    const rollout = clusterRollout(view({ heldBy: () => ({ isHeld: true, proxies }) }), subject({ kind: "TrafficPolicy" }));
+    const rollout = clusterRollout(view({ heldBy: () => held({ proxies }) }), subject({ kind: "TrafficPolicy" }));
     expect(rollout).toMatchObject({ done: false, counts: { done: 2, pending: 1, refused: 1 } });
     expect(rollout.targets).toContainEqual({ kind: "proxy", name: "b", state: "refused", reason: "no such thing" });
-    expect(states(view({ heldBy: () => ({ isHeld: false, proxies: [] }) }), subject({ kind: "TrafficPolicy" }))).toEqual(["plane shop-eu pending"]);
+    expect(states(view({ heldBy: () => held({ isHeld: false }) }), subject({ kind: "TrafficPolicy" }))).toEqual(["plane shop-eu pending"]);
+  });
+
+  it("counts a proxy that was lost a moment ago as unreachable, and waits for those that may come back to a new plane", () => {
+    const lost = clusterRollout(view({ heldBy: () => held({ lost: [{ name: "gone", ageMs: 4_000.5 }] }) }), subject({ kind: "TrafficPolicy" }));
+    expect(lost.targets).toEqual([{ kind: "plane", name: "shop-eu", state: "done" }, { kind: "proxy", name: "gone", state: "unreachable", heardAgeMs: 4_000 }]);
+    const fresh = clusterRollout(view({ heldBy: () => held({ unsettledMs: 12_300 }) }), subject({ kind: "TrafficPolicy" }));
+    expect(fresh).toMatchObject({ done: false, targets: [{ kind: "plane", state: "pending", reason: expect.stringContaining("within 13 s") as string }] });
   });
 
   it("of an export waits for the global plane to have what the export says now", () => {

@@ -5,7 +5,8 @@ import { isAtLeast, receiverTarget, rolloutOf, type ReceiverEvidence } from "#fe
 import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import type { VersionStanding } from "../discovery/delta-stream.ts";
-import type { DiscoveryService, ProxyStanding } from "../discovery/discovery-service.ts";
+import type { DiscoveryService, HeldBy, ProxyStanding } from "../discovery/discovery-service.ts";
+import type { LostProxy } from "../discovery/lost-proxies.ts";
 
 /** What a cluster's plane knows when somebody asks how far a write has come in its cluster. */
 export interface ClusterRolloutView {
@@ -20,13 +21,22 @@ export interface ClusterRolloutView {
 }
 
 /**
- * How far a write has come in a cluster: that its plane tells its proxies, what each connected proxy has acknowledged, and,
- * of what the cluster exports, whether the global plane has it. Pure, O(proxies).
+ * How far a write has come in a cluster: that its plane tells its proxies, what each of its proxies has acknowledged, and, of
+ * what the cluster exports, whether the global plane has it. Pure, O(proxies).
  */
 export function clusterRollout(view: ClusterRolloutView, subject: RolloutSubject): Rollout {
-  const { isHeld, proxies } = view.heldBy(resourceKey(subject.kind, subject.id), subject.generation);
-  const plane: RolloutTarget = { kind: "plane", name: view.cluster, state: isHeld ? "done" : "pending" };
-  return rolloutOf(subject, [plane, ...globalTargets(view, subject), ...proxies.map(proxyTarget)]);
+  const { proxies, lost, ...held } = view.heldBy(resourceKey(subject.kind, subject.id), subject.generation);
+  return rolloutOf(subject, [planeTarget(view.cluster, held), ...globalTargets(view, subject), ...proxies.map(proxyTarget), ...lost.map(lostTarget)]);
+}
+
+/** A plane that has just begun to serve does not know yet of whom it would have to hear. */
+function planeTarget(name: string, { isHeld, unsettledMs }: Pick<HeldBy, "isHeld" | "unsettledMs">): RolloutTarget {
+  if (!isHeld || unsettledMs === 0) return { kind: "plane", name, state: isHeld ? "done" : "pending" };
+  return { kind: "plane", name, state: "pending", reason: `its plane has just begun to serve, and proxies may come back to it within ${Math.ceil(unsettledMs / 1_000)} s` };
+}
+
+function lostTarget({ name, ageMs }: LostProxy): RolloutTarget {
+  return { kind: "proxy", name, state: "unreachable", heardAgeMs: Math.floor(ageMs) };
 }
 
 const stateOf: Readonly<Record<VersionStanding["kind"], RolloutState>> = { acknowledged: "done", pending: "pending", refused: "refused" };

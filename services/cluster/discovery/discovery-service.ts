@@ -1,12 +1,14 @@
 import { status, type handleBidiStreamingCall, type ServerDuplexStream } from "@grpc/grpc-js";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { DeltaStream, namesMax, type VersionStanding } from "./delta-stream.ts";
 import { DiscoveryTables, type Subscriber } from "./discovery-tables.ts";
+import { LostProxies, proxyReturnMs, type LostProxy } from "./lost-proxies.ts";
 import { heldSince, nextHeldVersions, nothingHeld, type HeldVersions } from "./held-versions.ts";
 
 /** Most proxies that one plane serves; a further one is told to come back later. */
@@ -31,6 +33,17 @@ export interface ProxyStanding {
   readonly standing: VersionStanding;
 }
 
+/** Who has a resource in this cluster. */
+export interface HeldBy {
+  /** It is in what proxies are told. */
+  readonly isHeld: boolean;
+  readonly proxies: readonly ProxyStanding[];
+  /** What these have is not known. */
+  readonly lost: readonly LostProxy[];
+  /** For so long proxies that are not known here may still come back to a plane that has just begun to serve, in ms. */
+  readonly unsettledMs: number;
+}
+
 interface Connected {
   readonly stream: DeltaStream;
   readonly subscriber: Subscriber;
@@ -49,18 +62,24 @@ export class DiscoveryService {
   #held: HeldVersions;
   readonly #state: Watched<ClusterState>;
   readonly #connected = new Set<Connected>();
+  /** The last stream of each proxy that has said who it is. */
+  readonly #byKey = new Map<string, Connected>();
   readonly #logger: Logger;
-  readonly #nowMs: () => number;
+  readonly #clock: Clock;
+  readonly #lost = new LostProxies();
+  /** Monotonic ms from which on it is known who is connected. */
+  readonly #settledAtMs: number;
   readonly #onNack: (typeUrl: string) => void;
 
-  /** `state` has to be a whole one: what it lacks is told to proxies as removed. `onNack` hears of each refused response. */
-  constructor(state: Watched<ClusterState>, options: { readonly logger: Logger; readonly nowMs: () => number; readonly onNack: (typeUrl: string) => void }) {
+  /** `state` has to be a whole one: what it lacks is told to proxies as removed. `hadProxies`: those of an earlier term may come back. `onNack` hears of each refused response. */
+  constructor(state: Watched<ClusterState>, options: { readonly logger: Logger; readonly clock: Clock; readonly hadProxies: boolean; readonly onNack: (typeUrl: string) => void }) {
     this.#onNack = options.onNack;
     this.#state = state;
     this.#tables = new DiscoveryTables(state.current);
     this.#held = nextHeldVersions(nothingHeld, state.current.generations, this.#tables.version);
     this.#logger = options.logger;
-    this.#nowMs = options.nowMs;
+    this.#clock = options.clock;
+    this.#settledAtMs = options.clock.monotonicMs() + (options.hadProxies ? proxyReturnMs : 0);
   }
 
   get proxies(): readonly ConnectedProxy[] {
@@ -73,16 +92,16 @@ export class DiscoveryService {
   }
 
   /**
-   * What this cluster's proxies have of one form of a resource, by `resourceKey`, or of its being gone. `isHeld` is false while it is not
-   * in what they are told. O(proxies).
+   * What this cluster's proxies have of one form of a resource, by `resourceKey`, or of its being gone. O(proxies).
    */
-  heldBy(key: string, wanted: Generation | undefined): { readonly isHeld: boolean; readonly proxies: readonly ProxyStanding[] } {
+  heldBy(key: string, wanted: Generation | undefined): HeldBy {
+    const nowMs = this.#clock.monotonicMs();
     const version = heldSince(this.#held, key, wanted);
     const proxies = [...this.#connected].map(({ stream, nodeId, subscriber }) => ({
       name: nodeId === "" ? subscriber.identity : nodeId,
       standing: version === undefined ? ({ kind: "pending" } as const) : stream.standing(version),
     }));
-    return { isHeld: version !== undefined, proxies };
+    return { isHeld: version !== undefined, proxies, lost: this.#lost.at(nowMs), unsettledMs: Math.max(0, this.#settledAtMs - nowMs) };
   }
 
   /** Pushes every new state. */
@@ -119,14 +138,19 @@ export class DiscoveryService {
         () => this.#tables.version,
       ),
       subscriber,
-      connectedAtMs: this.#nowMs(),
+      connectedAtMs: this.#clock.nowMs(),
       nodeId: "",
       nacks: 0,
       lastNack: "",
     };
     this.#connected.add(connected);
     call.on("data", (request: DeltaRequest) => {
-      if (request.node !== undefined) connected.nodeId = request.node.id;
+      // Said once: a proxy that called itself by ever new names would leave them all behind.
+      if (request.node !== undefined && connected.nodeId === "" && request.node.id !== "") {
+        connected.nodeId = request.node.id;
+        this.#byKey.set(keyOf(connected), connected);
+        this.#lost.find(keyOf(connected));
+      }
       const outcome = connected.stream.receive(request);
       if (outcome.kind === "overflow") {
         call.destroy(Object.assign(new Error(`a stream subscribes to at most ${namesMax} names`), { code: status.RESOURCE_EXHAUSTED }));
@@ -143,7 +167,13 @@ export class DiscoveryService {
         reason: outcome.message,
       });
     });
-    const forget = (): void => void this.#connected.delete(connected);
+    const forget = (): void => {
+      this.#connected.delete(connected);
+      // One that has opened a stream anew before the old one was given up is not away.
+      if (this.#byKey.get(keyOf(connected)) !== connected) return;
+      this.#byKey.delete(keyOf(connected));
+      this.#lost.lose(keyOf(connected), connected.nodeId, this.#clock.monotonicMs());
+    };
     call.on("end", () => {
       forget();
       call.end();
@@ -152,4 +182,8 @@ export class DiscoveryService {
     call.on("error", forget);
     call.on("close", forget);
   }
+}
+
+function keyOf({ nodeId, subscriber }: Pick<Connected, "nodeId" | "subscriber">): string {
+  return `${subscriber.identity}\0${nodeId}`;
 }
