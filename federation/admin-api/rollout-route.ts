@@ -55,11 +55,11 @@ const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 
 const querySchema: z.ZodType<RolloutQuery> = z
   .strictObject({
-    wait: z.exactOptional(z.coerce.number<string>().int().min(0).max(rolloutWaitSecondsMax)).describe("Seconds to wait for its being done or a change."),
-    seen: z.exactOptional(z.string().max(64)).describe("`state` of the answer before: a change since then is answered at once."),
-    revision: z.exactOptional(z.coerce.number<string>().int().min(0)).describe("The form that was written (its ETag), or a later one; the present one unless told."),
-    epoch: z.exactOptional(z.coerce.number<string>().int().min(0)).describe("Of the store that the revision is of."),
-    deleted: z.exactOptional(flag).describe("Asks about the deletion of the resource."),
+    wait: z.exactOptional(z.coerce.number<string>().int().min(0).max(rolloutWaitSecondsMax).describe("Seconds to wait for its being done or a change.")),
+    seen: z.exactOptional(z.string().max(64).describe("`state` of the answer before: a change since then is answered at once.")),
+    revision: z.exactOptional(z.coerce.number<string>().int().min(0).describe("The form that was written (its ETag), or a later one; the present one unless told.")),
+    epoch: z.exactOptional(z.coerce.number<string>().int().min(0).describe("Of the store that the revision is of.")),
+    deleted: z.exactOptional(flag.describe("Asks about the deletion of the resource.")),
   })
   .refine(({ revision, epoch, deleted }) => !(deleted === true && (revision !== undefined || epoch !== undefined)), "a deletion has no revision: leave revision and epoch out")
   .refine(({ revision, epoch }) => epoch === undefined || revision !== undefined, "an epoch without a revision: give both");
