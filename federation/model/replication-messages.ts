@@ -73,7 +73,9 @@ export interface Acknowledgement {
   readonly appliedAtMs: number;
   /** Objects that are offered as of `seq` and that the receiver does not hold. An older receiver names none. */
   readonly refused: readonly { readonly id: string; readonly reason: string }[];
-  /** True when there may be more of them than are named. */
+  /** Kinds of which there may be more of them than are named. */
+  readonly refusedKinds: readonly string[];
+  /** True when there may be more of them than are named, of any kind. */
   readonly mayRefuseMore: boolean;
 }
 

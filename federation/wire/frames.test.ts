@@ -65,7 +65,7 @@ describe("frames", () => {
     expect(decodeFrame(encodeFrame(frame))).toEqual(frame);
     const answer: FetchAnswer = { ...link, revision: 77, buckets: Uint8Array.of(0, 255), answer: "x", part: 1, parts: 2, entries: frame.entries };
     expect(decodeFetchAnswer(encodeFetchAnswer(answer))).toEqual(answer);
-    const acknowledgement = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [{ id: "global/Region/eu-west", reason: "signature" }], mayRefuseMore: true };
+    const acknowledgement = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [{ id: "global/Region/eu-west", reason: "signature" }], refusedKinds: ["Drill"], mayRefuseMore: true };
     expect(decodeAcknowledgement(encodeAcknowledgement(acknowledgement))).toEqual(acknowledgement);
     for (const request of [{ kind: "differing", digests: new Uint8Array(2048) }, { kind: "part", answer: "x", part: 3 }] as const) {
       expect(decodeFetchRequest(encodeFetchRequest(request))).toEqual(request);

@@ -115,6 +115,7 @@ export function decodeAcknowledgement(bytes: Uint8Array): Acknowledgement {
     seq: exactNumber(raw.seq, "a sequence number"),
     appliedAtMs: exactNumber(raw.appliedAtMs, "the time of an acknowledgement"),
     refused: boundedList(raw.refused, refusedObjectsMax, "refused objects").map(({ id, reason }) => ({ id: boundedText(id, "the id of an object"), reason: boundedText(reason, "the reason of a refusal") })),
+    refusedKinds: boundedList(raw.refusedKinds, refusedObjectsMax, "refused kinds").map((kind) => boundedText(kind, "a kind")),
     mayRefuseMore: raw.mayRefuseMore,
   };
 }

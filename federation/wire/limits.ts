@@ -13,7 +13,7 @@ export const discoveryMessageBytesMax = 4 * 1024 * 1024;
 /** Certificates in one chain, and roots in one bundle. */
 export const certificatesMax = 16;
 
-/** Refused objects that are read of one acknowledgement; those who write it name fewer. */
+/** Refused objects, and kinds of them, that are read of one acknowledgement; those who write it name fewer. */
 export const refusedObjectsMax = 64;
 
 /** Items in any other list of a resource: endpoints, places, callers, identities. */

@@ -18,7 +18,7 @@ function stateOf(...objects: readonly OpenedObject[]): PublishedState {
 }
 
 function ack(seq: number, stream = "s", rest: Partial<Acknowledgement> = {}): Acknowledgement {
-  return { receiver: "global", stream, seq, appliedAtMs: 5, refused: [], mayRefuseMore: false, ...rest };
+  return { receiver: "global", stream, seq, appliedAtMs: 5, refused: [], refusedKinds: [], mayRefuseMore: false, ...rest };
 }
 
 function publisherOf(state: PublishedState): PublisherCore {
@@ -148,7 +148,9 @@ describe("a publisher", () => {
       core.acknowledge(ack(0, "s", { refused: [{ id, reason: "signature" }], mayRefuseMore: true }));
       expect(core.standing(objectId(b2.payload))).toMatchObject({ isAcknowledged: false });
       expect(core.standing(id)).toMatchObject({ isAcknowledged: true, refusal: "signature" });
-      core.acknowledge(ack(0));
+      core.acknowledge(ack(0, "s", { refusedKinds: ["Note"] }));
+      expect(core.standing(id)).toMatchObject({ isAcknowledged: false });
+      core.acknowledge(ack(0, "s", { refusedKinds: ["Drill"] }));
       expect(core.standing(id)).toEqual({ generation: a1.payload.generation, isWithdrawn: false, isAcknowledged: true });
     });
 

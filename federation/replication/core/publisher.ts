@@ -198,7 +198,8 @@ export class PublisherCore {
     const acknowledged = this.#acknowledged;
     const refusal = offered === undefined ? undefined : acknowledged?.refused.find((refused) => refused.id === id)?.reason;
     // Where more may be refused than is named, an acknowledgement says nothing for sure of what it does not name.
-    const isSure = acknowledged !== undefined && (offered === undefined || refusal !== undefined || !acknowledged.mayRefuseMore);
+    const mayBeRefused = offered !== undefined && (acknowledged?.mayRefuseMore === true || acknowledged?.refusedKinds.includes(offered.object.payload.kind) === true);
+    const isSure = acknowledged !== undefined && (refusal !== undefined || !mayBeRefused);
     return {
       generation: offered?.object.payload.generation,
       isWithdrawn: withdrawalSeq !== undefined,

@@ -170,11 +170,17 @@ describe("what a receiver says that it refuses", () => {
     expect(core.refusedObjects).toMatchObject({ mayBeMore: false, named: [] });
   });
 
-  it("is bounded, and what has no room or no name is said to be more", () => {
+  it("is bounded: what has no room is said of its kind, and what cannot be read or has too many kinds of any", () => {
     const core = receiverOf();
-    core.onAnswer([answerOf(Array.from({ length: refusedNamedMax + 1 }, (_, index) => forged(`k${index}`, 1).signed))]);
+    const many = (kindOf: (index: number) => string): readonly SignedObject[] =>
+      Array.from({ length: 2 * refusedNamedMax + 1 }, (_, index) => signObject({ ...origins.object("shop-eu", `k${index}`, 1).payload, kind: kindOf(index) }, origins.signer("pay-us")).signed);
+    core.onAnswer([answerOf(many(() => "Drill"))]);
     expect(core.refusedObjects.named).toHaveLength(refusedNamedMax);
-    expect(core.refusedObjects.mayBeMore).toBe(true);
+    expect(core.refusedObjects).toMatchObject({ kinds: ["Drill"], mayBeMore: false });
+    const various = receiverOf();
+    various.onAnswer([answerOf(many((index) => `Kind${index}`))]);
+    expect(various.refusedObjects.kinds).toHaveLength(refusedNamedMax);
+    expect(various.refusedObjects.mayBeMore).toBe(true);
     const unreadable = receiverOf();
     unreadable.onAnswer([answerOf([{ ...note.signed, payload: Uint8Array.of(1) }])]);
     expect(unreadable.refusedObjects).toMatchObject({ mayBeMore: true, named: [] });

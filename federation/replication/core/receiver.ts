@@ -114,7 +114,7 @@ export class ReceiverCore {
   }
 
   /** What is offered at the present position and not held. */
-  get refusedObjects(): Pick<RefusedObjects, "named" | "mayBeMore"> {
+  get refusedObjects(): Pick<RefusedObjects, "named" | "kinds" | "mayBeMore"> {
     return this.#refusedObjects;
   }
 
@@ -244,24 +244,27 @@ export class ReceiverCore {
    */
   #admit(signed: SignedObject, source: "frame" | "answer"): { readonly id?: string; readonly change?: ReplicaChange } {
     const object = this.#rules.open(signed);
-    if (object === undefined) return this.#refuseObject("signature", undefined);
+    if (object === undefined) {
+      this.#refusedObjects.addUnknown();
+      return this.#refuse("signature");
+    }
     const { payload } = object;
     const { names, origins, audienceNames, admits, isAuthentic } = this.#rules;
     const isOwn = payload.origin === names.publisher;
     const id = objectId(payload);
-    if (payload.federation !== names.federation || (origins === "publisher" && !isOwn)) return this.#refuseObject("origin", id);
-    if (audienceNames !== undefined && !isInAudience(payload.audience, audienceNames)) return this.#refuseObject("audience", id);
-    if (admits !== undefined && !admits(payload)) return this.#refuseObject("origin", id);
+    if (payload.federation !== names.federation || (origins === "publisher" && !isOwn)) return this.#refuseObject("origin", id, payload);
+    if (audienceNames !== undefined && !isInAudience(payload.audience, audienceNames)) return this.#refuseObject("audience", id, payload);
+    if (admits !== undefined && !admits(payload)) return this.#refuseObject("origin", id, payload);
     const verdict = this.#records.judge(id, payload.generation);
     if (verdict === "held") {
       this.#refusedObjects.delete(id);
       return { id };
     }
-    if (verdict === "old") return { id, ...this.#refuseObject("revision", id) };
+    if (verdict === "old") return { id, ...this.#refuseObject("revision", id, payload) };
     const isUnderFloor = isOwn && verdict === "unknown" && compareGenerations(payload.generation, this.#cursor.floor) <= 0;
     // An answer says what there is; a frame under the floor can only be an echo.
-    if (isUnderFloor && source === "frame") return { id, ...this.#refuseObject("floor", id) };
-    if (!isAuthentic(object)) return { id, ...this.#refuseObject("signature", id) };
+    if (isUnderFloor && source === "frame") return { id, ...this.#refuseObject("floor", id, payload) };
+    if (!isAuthentic(object)) return { id, ...this.#refuseObject("signature", id, payload) };
     this.#refusedObjects.delete(id);
     const change = payload.tombstone ? this.#records.bury(id, payload.generation) : this.#records.put(id, object);
     return change === undefined ? { id } : { id, change };
@@ -292,8 +295,8 @@ export class ReceiverCore {
     return {};
   }
 
-  #refuseObject(reason: RefusalReason, id: string | undefined): Record<string, never> {
-    this.#refusedObjects.add(id, reason);
+  #refuseObject(reason: RefusalReason, id: string, { kind }: ObjectPayload): Record<string, never> {
+    this.#refusedObjects.add({ id, kind }, reason);
     return this.#refuse(reason);
   }
 

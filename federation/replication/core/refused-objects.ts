@@ -1,4 +1,4 @@
-/** Refused objects that an acknowledgement names. */
+/** Refused objects that an acknowledgement names, and kinds of which it says that there are more. */
 export const refusedNamedMax = 16;
 
 /** Longest id that it names, in characters: with the most of them an acknowledgement stays below 16 KiB. */
@@ -12,25 +12,36 @@ export interface RefusedObject {
 
 /**
  * What a receiver refuses of its publisher's present offer, so that it can say so: a frame is acknowledged as a whole, and a
- * publisher must not take that for every object in it. At first, and where there is more than can be named, there may be more.
+ * publisher must not take that for every object in it. At first, and where there is more than can be said, there may be more.
  */
 export class RefusedObjects {
   readonly #reasons = new Map<string, string>();
+  readonly #kinds = new Set<string>();
   #mayBeMore = true;
 
   get named(): readonly RefusedObject[] {
     return [...this.#reasons].map(([id, reason]) => ({ id, reason }));
   }
 
-  /** True when objects may be refused that are not named. */
+  /** Kinds of which objects may be refused that are not named, e.g. those of a newer version, which may be many. */
+  get kinds(): readonly string[] {
+    return [...this.#kinds];
+  }
+
+  /** True when objects of any kind may be refused that are not named. */
   get mayBeMore(): boolean {
     return this.#mayBeMore;
   }
 
-  /** `id` is undefined for an object that cannot even be read. */
-  add(id: string | undefined, reason: string): void {
-    if (id === undefined || id.length > refusedIdLengthMax || (this.#reasons.size >= refusedNamedMax && !this.#reasons.has(id))) this.#mayBeMore = true;
-    else this.#reasons.set(id, reason);
+  add({ id, kind }: { readonly id: string; readonly kind: string }, reason: string): void {
+    if (id.length <= refusedIdLengthMax && (this.#reasons.size < refusedNamedMax || this.#reasons.has(id))) this.#reasons.set(id, reason);
+    else if (kind.length <= refusedIdLengthMax && (this.#kinds.size < refusedNamedMax || this.#kinds.has(kind))) this.#kinds.add(kind);
+    else this.#mayBeMore = true;
+  }
+
+  /** For one that cannot even be read. */
+  addUnknown(): void {
+    this.#mayBeMore = true;
   }
 
   /** The object was taken, or is not offered any more. */
@@ -41,6 +52,7 @@ export class RefusedObjects {
   /** All that is offered is held, or is about to be looked at once more. */
   clear(): void {
     this.#reasons.clear();
+    this.#kinds.clear();
     this.#mayBeMore = false;
   }
 }

@@ -6,11 +6,12 @@ import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
+import { signObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import type { PublishedState, ReceiverLag } from "../core/publisher.ts";
 import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
 import { MemoryReplicaStore } from "./memory-replica-store.ts";
-import { linkSubjects, runPublisher } from "./run-publisher.ts";
+import { linkSubjects, runPublisher, type StandingOf } from "./run-publisher.ts";
 import { runReceiver } from "./run-receiver.ts";
 import type { ReceiverStatus } from "./run-receiver.ts";
 
@@ -72,4 +73,47 @@ it("an export goes up to the global plane and down to its audience, with its ori
 
   controller.abort();
   await Promise.all(tasks);
+});
+
+it("a publisher hears which of its objects are refused, by word or after a restart, and that a better form is not", async () => {
+  const origins = new TestOrigins();
+  const clock = new VirtualClock();
+  const hub = new MemoryHub(clock);
+  const common = { clock, random: createSeededRandom(7), logger: silentLogger };
+  const link = { names: { federation: "demo.atoll", publisher: "shop-eu", audience: "global" }, publisherTrustDomain: "shop-eu.example", subjects: linkSubjects("up", "shop-eu") };
+  const good = origins.object("shop-eu", "web/catalog", 1);
+  const forged = signObject(origins.object("shop-eu", "web/storefront", 2).payload, origins.signer("shop-us"));
+  const stateOf = (...objects: readonly OpenedObject[]): PublishedState => ({ revision: 9, objects: new Map(objects.map((object) => [objectId(object.payload), object])) });
+  const objects = new WatchedValue(stateOf(good));
+  const standings = new Map<string, StandingOf>();
+  const standing = (object: OpenedObject): unknown => standings.get("global")?.(objectId(object.payload));
+  const store = new MemoryReplicaStore();
+  const publishing = new AbortController();
+  const published = runPublisher({ ...common, ...link, bus: hub.open("shop-eu"), epoch: 1, term: 1, objects, signer: () => origins.signer("shop-eu"), lags: new WatchedValue(new Map()), standings }, publishing.signal);
+  const receive = (signal: AbortSignal): Promise<void> => runReceiver({ ...common, ...link, bus: hub.open("global"), origins: "publisher", verifyChain: origins.verifyChain, store, statuses: new WatchedValue(new Map()) }, signal);
+  const first = new AbortController();
+  const received = receive(first.signal);
+
+  await clock.advance(3_000);
+  expect(standing(good)).toMatchObject({ isAcknowledged: true });
+  objects.set(stateOf(good, forged));
+  await clock.advance(3_000);
+  expect(standing(good)).toEqual({ generation: good.payload.generation, isWithdrawn: false, isAcknowledged: true });
+  expect(standing(forged)).toEqual({ generation: forged.payload.generation, isWithdrawn: false, isAcknowledged: true, refusal: "signature" });
+
+  first.abort();
+  await received;
+  const second = new AbortController();
+  const again = receive(second.signal);
+  await clock.advance(3_000);
+  expect(standing(forged)).toMatchObject({ isAcknowledged: true, refusal: "signature" });
+  const better = origins.object("shop-eu", "web/storefront", 3);
+  objects.set(stateOf(good, better));
+  await clock.advance(3_000);
+  expect(standing(better)).toEqual({ generation: better.payload.generation, isWithdrawn: false, isAcknowledged: true });
+
+  second.abort();
+  publishing.abort();
+  await Promise.all([published, again]);
+  expect(standings.size).toBe(0);
 });

@@ -194,8 +194,8 @@ class Session {
     if (stream === "") return;
     const { bus, clock, logger, names, subjects } = this.#options;
     try {
-      const { named, mayBeMore } = this.#core.refusedObjects;
-      bus.publish(subjects.ack, encodeAcknowledgement({ receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()), refused: named, mayRefuseMore: mayBeMore }));
+      const { named, kinds, mayBeMore } = this.#core.refusedObjects;
+      bus.publish(subjects.ack, encodeAcknowledgement({ receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()), refused: named, refusedKinds: kinds, mayRefuseMore: mayBeMore }));
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.debug("an acknowledgement was lost", { code: error.code, publisher: names.publisher });
