@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Clock } from "#federation/runtime/clock.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { RolloutWaits, rolloutWaitersMax } from "./rollout-waits.ts";
 
@@ -29,6 +30,29 @@ describe("waiting for a rollout", () => {
     await clock.advance(5_000);
     expect(await inVain).toBe(startMs + 5_000);
     expect(waits.count).toBe(0);
+  });
+
+  it("looks less often where a look takes long, so that all who wait take a tenth of the time", async () => {
+    let nowMs = 0;
+    const scheduled: { readonly atMs: number; readonly callback: () => void }[] = [];
+    // A clock on which looking itself takes time.
+    const clock: Clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, schedule: (delayMs, callback) => (scheduled.push({ atMs: nowMs + delayMs, callback }), { [Symbol.dispose]: () => {} }) };
+    const waits = new RolloutWaits({ clock, onRefused: () => {} });
+    let looks = 0;
+    const look = (): void => {
+      looks++;
+      nowMs += 20;
+    };
+    const all = [1, 2].map(() => waits.until(look, () => false, 20_000, new AbortController().signal));
+    for (let next = scheduled.shift(); next !== undefined; next = scheduled.shift()) {
+      nowMs = Math.max(nowMs, next.atMs);
+      next.callback();
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      scheduled.sort((a, b) => a.atMs - b.atMs);
+    }
+    await Promise.all(all);
+    expect(looks * 20).toBeLessThan(0.13 * nowMs);
+    expect(looks * 20).toBeGreaterThan(0.07 * nowMs);
   });
 
   it("refuses whom it has no room for, and has room again when others leave", async () => {

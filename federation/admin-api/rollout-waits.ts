@@ -4,11 +4,11 @@ import { AtollError } from "#federation/runtime/errors.ts";
 /** Questions that wait at one plane at one time; a further one is refused at once. */
 export const rolloutWaitersMax = 64;
 
-/**
- * Between two looks of one that waits, in ms, from its first to its last: most writes arrive within a few frames, and
- * with all that may wait a plane looks 256 times a second.
- */
+/** Between two looks of one that waits, in ms, from its first to its last: most writes arrive within a few frames. */
 export const lookIntervalMs = [25, 250] as const;
+
+/** All who wait together may take so much of the plane's time; where a look costs more, as over thousands of proxies, they look less often. */
+export const lookShareMax = 0.1;
 
 /** Those who wait for a rollout at one plane. */
 export class RolloutWaits {
@@ -47,13 +47,16 @@ export class RolloutWaits {
 
   async #lookAgain<T>(look: () => T, isNews: (seen: T) => boolean, waitMs: number, signal: AbortSignal): Promise<T> {
     const endMs = this.#clock.monotonicMs() + waitMs;
-    let [intervalMs, longestMs] = lookIntervalMs as readonly [number, number];
-    for (;;) {
+    const [firstMs, longestMs] = lookIntervalMs;
+    let costMs = 0;
+    for (let usualMs: number = firstMs; ; usualMs = Math.min(usualMs * 2, longestMs)) {
+      const intervalMs = Math.max(usualMs, (costMs * this.#count) / lookShareMax);
       const leftMs = endMs - this.#clock.monotonicMs();
-      await sleep(this.#clock, Math.min(intervalMs, leftMs), signal);
+      await sleep(this.#clock, Math.max(0, Math.min(intervalMs, leftMs)), signal);
+      const startMs = this.#clock.monotonicMs();
       const seen = look();
+      costMs = this.#clock.monotonicMs() - startMs;
       if (leftMs <= intervalMs || isNews(seen)) return seen;
-      intervalMs = Math.min(intervalMs * 2, longestMs);
     }
   }
 }
