@@ -12,7 +12,7 @@ const schema = JSON.parse(readFileSync(join(home, "docs/schemas/Federation.json"
 const variables = readFileSync(join(home, "terraform/modules/federation/variables.tf"), "utf8");
 
 /** What has no meaning where everything stands on one machine. */
-const ofMachines = new Set(["attestation", "hosts", "engines", "global", "host"]);
+const ofMachines = new Set(["attestation", "hosts", "engines", "gateways", "global", "host"]);
 
 /** Every word that a federation's file may say, below `spec`. */
 function wordsOf(part: Schema | undefined): readonly string[] {

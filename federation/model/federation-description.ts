@@ -117,12 +117,20 @@ export interface ClientDescription {
 export interface Placement {
   readonly hosts: readonly HostDescription[];
   readonly globalHost: string;
-  /** The host of each cluster's plane and gateway. */
+  /** The host of each cluster's plane. */
   readonly clusterHosts: ReadonlyMap<ClusterId, string>;
+  readonly clusterGateways: ReadonlyMap<ClusterId, GatewayPlaces>;
   /** Whose documents planes believe, by name. */
   readonly joinSources: Readonly<Record<string, JoinSourceDescription>>;
   /** An etcd and a nats-server in every region that has a cluster, or several of each on as many hosts of it. */
   readonly engines: readonly EnginePlace[];
+}
+
+/** Where a cluster's gateways stand: one on each of these hosts. */
+export interface GatewayPlaces {
+  readonly hosts: readonly string[];
+  /** Of a load balancer in front of all of them; absent: each is dialled by its host's address. */
+  readonly address?: string;
 }
 
 /** A cloud that signs documents for its machines, as planes are configured to believe it. */

@@ -1,5 +1,5 @@
 import type { ClusterId, RegionId, TrustDomainName } from "../names.ts";
-import { defaultAppPort, type ClusterDescription, type FederationDescription, type HostDescription, type Placement, type RegionDescription, type ServiceDescription, type ServiceInstance, type ServiceReference, type TcpUpstream } from "../federation-description.ts";
+import { defaultAppPort, type ClusterDescription, type FederationDescription, type GatewayPlaces, type HostDescription, type Placement, type RegionDescription, type ServiceDescription, type ServiceInstance, type ServiceReference, type TcpUpstream } from "../federation-description.ts";
 import type { FederationDocument, FederationDocumentService, FederationDocumentSpec } from "./federation-schema.ts";
 
 export const defaultNamespace = "default";
@@ -42,6 +42,11 @@ export function clusterHostsOf(document: FederationDocument): ReadonlyMap<Cluste
     return host === undefined ? [] : [[cluster.name, host] as const];
   });
   return new Map(found);
+}
+
+/** The hosts of each cluster's gateways, and what stands in front of them: its plane's host unless the cluster says otherwise. Pure. */
+function clusterGatewaysOf({ spec }: FederationDocument, clusterHosts: ReadonlyMap<ClusterId, string>): ReadonlyMap<ClusterId, GatewayPlaces> {
+  return new Map([...clusterHosts].map(([cluster, host]) => [cluster, { hosts: [host], ...spec.clusters?.find(({ name }) => name === cluster)?.gateways }]));
 }
 
 /** Where a service runs, by the three ways of saying so; without ports and names. Pure. */
@@ -184,7 +189,7 @@ function placementOf(document: FederationDocument, clusters: readonly { readonly
     });
   });
   const [firstCluster] = clusters;
-  return { hosts, globalHost: spec.global?.host ?? (firstCluster === undefined ? "" : (clusterHosts.get(firstCluster.name) ?? "")), clusterHosts, joinSources: spec.attestation?.sources ?? {}, engines };
+  return { hosts, globalHost: spec.global?.host ?? (firstCluster === undefined ? "" : (clusterHosts.get(firstCluster.name) ?? "")), clusterHosts, clusterGateways: clusterGatewaysOf(document, clusterHosts), joinSources: spec.attestation?.sources ?? {}, engines };
 }
 
 /** One-way delays between regions that say where they lie. Pure. */

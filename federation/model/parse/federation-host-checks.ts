@@ -55,7 +55,10 @@ function checkPlaces(document: FederationDocument, report: Report): void {
   };
   const clusters = clustersOf(document);
   const regionOf = (cluster: string): string | undefined => clusters.find(({ name }) => name === cluster)?.region;
-  for (const [index, cluster] of (spec.clusters ?? []).entries()) if (cluster.host !== undefined) expectHost(["clusters", index, "host"], cluster.host, regionOf(cluster.name));
+  for (const [index, cluster] of (spec.clusters ?? []).entries()) {
+    if (cluster.host !== undefined) expectHost(["clusters", index, "host"], cluster.host, regionOf(cluster.name));
+    for (const [which, host] of (cluster.gateways?.hosts ?? []).entries()) expectHost(["clusters", index, "gateways", "hosts", which], host, regionOf(cluster.name));
+  }
   for (const [index, service] of (spec.services ?? []).entries()) {
     for (const [which, { host, cluster }] of (service.instances ?? []).entries()) if (host !== undefined) expectHost(["services", index, "instances", which, "host"], host, regionOf(cluster));
   }

@@ -30,12 +30,18 @@ const machineSchema = z.strictObject({
   root: z.exactOptional(absolutePathSchema).describe("Directory under which etc/atoll and var/lib/atoll are, where several hosts share one file system. / unless given."),
 });
 
+const clusterGatewaysSchema = z.strictObject({
+  hosts: z.exactOptional(distinctList(labelSchema, listMax.entries).min(1, "at least one host")).describe("One gateway on each; on the cluster's host unless given."),
+  address: z.exactOptional(hostSchema).describe("What other clusters dial instead of these hosts: the name or address of a load balancer in front of them, by the port of the first."),
+});
+
 const clusterSchema = z.strictObject({
   name: clusterIdSchema,
   region: z.exactOptional(regionIdSchema).describe("Needed where there are several regions."),
   trustDomain: z.exactOptional(trustDomainSchema).describe("Needed where there are several trust domains."),
   exportNamespaces: z.exactOptional(distinctList(labelSchema, listMax.entries)).describe("Namespaces whose services it may export; those of its services unless given."),
   host: z.exactOptional(labelSchema).describe("Where its plane and its gateway stand; the first host of its region unless given."),
+  gateways: z.exactOptional(clusterGatewaysSchema).describe("On many machines: several gateways, or a load balancer in front of them."),
 });
 
 const instanceSchema = z.strictObject({

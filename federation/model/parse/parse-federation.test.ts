@@ -78,6 +78,16 @@ describe("a federation's file", () => {
     expect(services[0]?.instances.map(({ host }) => host)).toEqual(["e2", "u1"]);
   });
 
+  it("puts a gateway beside the plane of each cluster, or on each host that the cluster names in its region", () => {
+    const hosts = "  hosts: [{ name: e1, address: 10.1.0.1, region: eu }, { name: e2, address: 10.1.0.2, region: eu }, { name: u1, address: 10.2.0.1, region: us }]\n";
+    const clusters = (gateways: string): string => `  regions: [{ name: eu }, { name: us }]\n${hosts}  clusters: [{ name: a, region: eu, gateways: ${gateways} }, { name: b, region: us }]\n`;
+    expect([...(parsed(clusters("{ hosts: [e2, e1], address: gateways.eu.example }")).placement?.clusterGateways ?? [])]).toEqual([["a", { hosts: ["e2", "e1"], address: "gateways.eu.example" }], ["b", { hosts: ["u1"] }]]);
+    expect([...(parsed(clusters("{ address: 10.1.0.9 }")).placement?.clusterGateways.values() ?? [])][0]).toEqual({ hosts: ["e1"], address: "10.1.0.9" });
+    expect(faultsIn(clusters("{ hosts: [e1, u1] }"))).toContain("gateways.hosts[1]: found u1 in us, expected a host in eu");
+    expect(faultsIn(clusters("{ hosts: [] }"))).toContain("at least one host");
+    expect(faultsIn(clusters("{ address: not a name }"))).toContain("gateways.address");
+  });
+
   it("puts a member of a region's engines on each host that it names, of which there are an odd number in that region", () => {
     const hosts = "  hosts: [{ name: e1, address: 10.1.0.1, region: eu }, { name: e2, address: 10.1.0.2, region: eu, portOffset: 1000 }, { name: e3, address: 10.1.0.3, region: eu }, { name: u1, address: 10.2.0.1, region: us }]\n";
     const { placement } = parsed(`${twoRegions}${hosts}  engines: { kind: etcd-nats, places: [{ region: eu, hosts: [e2, e1, e3], natsPort: 4333 }] }\n`);

@@ -77,6 +77,23 @@ describe("a described federation on its machines", () => {
     expect(files.get("README.md")?.text).toContain("10.1.0.1:2379, 10.1.0.1:4222, 2380 between members of etcd, 6222 between nats-servers here, 7222 between regions");
   });
 
+  it("has a gateway on each host that the cluster names, and others dial what stands in front of them", () => {
+    const spec = (address: string): string => `  regions: [{ name: eu }]
+  hosts: [{ name: e1, address: 10.1.0.1 }, { name: e2, address: 10.1.0.2 }]
+  clusters: [{ name: a, gateways: { hosts: [e2, e1]${address} } }, { name: b, host: e2 }]
+`;
+    const behind = machines(spec(", address: gateways.eu.example"));
+    const gateways = behind.machines.flatMap(({ host, processes }) => processes.filter(({ config }) => config["mode"] === "gateway").map(({ name, config, tokens }) => [host.name, name, config["address"], (config["ports"] as { readonly gateway: number }).gateway, tokens[0]?.purpose]));
+    expect(gateways).toEqual([
+      ["e1", "a-gateway-2", "10.1.0.1", 15443, "gateway"],
+      ["e2", "a-gateway", "10.1.0.2", 15443, "gateway"],
+      ["e2", "b-gateway", "10.1.0.2", 15543, "gateway"],
+    ]);
+    expect(behind.addresses.gateways("a")).toEqual([{ address: "gateways.eu.example", port: 15443 }]);
+    expect(behind.addresses.gateways("b")).toEqual([{ address: "10.1.0.2", port: 15543 }]);
+    expect(machines(spec("")).addresses.gateways("a")).toEqual([{ address: "10.1.0.2", port: 15443 }, { address: "10.1.0.1", port: 15443 }]);
+  });
+
   it("has each plane join with a token, and enrol with its signer by another", () => {
     const tokens = machines().machines.flatMap(({ processes }) => processes).map(({ name, tokens: needs }) => [name, needs.map(({ file, purpose, cluster }) => `${file} ${purpose} ${cluster ?? "global"}`)]);
     expect(Object.fromEntries(tokens)).toMatchObject({

@@ -107,6 +107,8 @@ describe("a federation in containers of one engine", () => {
     expect(refused(`${hosts}, { name: f, address: 10.3.0.20, region: us }`)).toEqual(expected("10.2.0.0/24 and in 10.3.0.0/24"));
     expect(refused('{ name: e, address: "2001:db8::1", region: eu }, { name: u, address: 10.1.0.20, region: us }')).toEqual(expected("e has the address 2001:db8::1"));
     expect(refused("{ name: e, address: 10.1.0.200, region: eu }, { name: u, address: 10.2.0.20, region: us }")).toEqual(expected("end in 2 to 127"));
+    const gateways = "  clusters: [{ name: eu, region: eu, gateways: { address: gateways.eu.example } }, { name: us, region: us }]\n";
+    expect(() => composed(`${spec()}${gateways}`)).toThrow(/the gateways of eu are dialled by gateways\.eu\.example/);
     expect(refused("{ name: e, address: 10.1.0.10, region: eu, root: /srv }, { name: u, address: 10.2.0.20, region: us }")).toEqual(expected("roots of their own"));
   });
 });

@@ -14,9 +14,12 @@ const machineNumbers = { min: 2, max: 127 } as const;
 
 /**
  * One network for each region that has machines, found from their addresses. Pure.
- * @throws {ATOLL_USAGE} when the machines of a region do not share 256 IPv4 addresses that no other region has, or a machine has another root than / or another address to listen on.
+ * @throws {ATOLL_USAGE} when the machines of a region do not share 256 IPv4 addresses that no other region has, a machine has another root than / or another address to listen on, or gateways have a load balancer.
  */
-export function composeNetworks({ machines }: MachineLayout): readonly ComposeNetwork[] {
+export function composeNetworks({ machines, placement }: MachineLayout): readonly ComposeNetwork[] {
+  for (const [cluster, { address }] of placement.clusterGateways) {
+    if (address !== undefined) throw usage(`the gateways of ${cluster} are dialled by ${address}; containers are dialled by the addresses of their hosts`);
+  }
   const prefixes = new Map<string, string>();
   for (const { host } of machines) {
     const [, prefix = "", number = ""] = /^(\d+\.\d+\.\d+)\.(\d+)$/.exec(host.address) ?? [];

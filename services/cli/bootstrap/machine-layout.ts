@@ -161,9 +161,19 @@ class MachineBuilder {
       },
       tokens: [{ file: `${name}.join`, purpose: `cluster:${cluster}` }, ...(isSigner ? [] : [{ file: `${name}.signer`, purpose: `enrolment:${cluster}`, cluster: signer }])],
     });
-    const gatewayPorts = this.#ports(host, "gateway");
-    this.#gateways.set(cluster, [{ address: host.address, port: gatewayPorts.gateway }]);
-    this.#addProxy(host, { name: `${cluster}-gateway`, purpose: "gateway", cluster, config: { mode: "gateway", ports: gatewayPorts } });
+    this.#addGateways(cluster);
+  }
+
+  #addGateways(cluster: FederationDescription["clusters"][number]["name"]): void {
+    const { hosts, address } = known(this.#placement.clusterGateways.get(cluster), cluster);
+    const listings = hosts.map((hostName, index) => {
+      const host = this.#host(hostName);
+      const gatewayPorts = this.#ports(host, "gateway");
+      this.#addProxy(host, { name: index === 0 ? `${cluster}-gateway` : `${cluster}-gateway-${index + 1}`, purpose: "gateway", cluster, config: { mode: "gateway", ports: gatewayPorts } });
+      return { address: host.address, port: gatewayPorts.gateway };
+    });
+    // A load balancer is dialled by one port, whatever those behind it have.
+    this.#gateways.set(cluster, address === undefined ? listings : [{ address, port: known(listings[0], cluster).port }]);
   }
 
   addSidecar(service: FederationDescription["services"][number], instance: FederationDescription["services"][number]["instances"][number]): void {
