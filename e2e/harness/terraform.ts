@@ -56,7 +56,7 @@ export class TerraformRun implements Disposable {
     this.#program = program;
     this.#mirror = mirror;
     const rc = join(this.directory, "terraform.rc");
-    writeFileSync(rc, `provider_installation {\n  filesystem_mirror {\n    path    = ${JSON.stringify(this.#mirror)}\n    include = ["registry.terraform.io/atoll/*"]\n  }\n}\ndisable_checkpoint = true\n`);
+    writeFileSync(rc, `provider_installation {\n  filesystem_mirror {\n    path    = ${JSON.stringify(this.#mirror)}\n    include = ["registry.terraform.io/*/*"]\n  }\n}\ndisable_checkpoint = true\n`);
     this.#env = {
       ...process.env,
       // The bundle runs by the node on PATH.

@@ -28,11 +28,19 @@ locals {
   service = templatefile("${path.module}/atoll-setup.service.tftpl", { host = var.host, folder = local.folder })
   tokens  = templatefile("${path.module}/atoll-setup.path.tftpl", { host = var.host, folder = local.folder })
 
-  added = [
+  disk = var.data == null ? [] : [
+    { path = "${local.folder}/data.sh", owner = "root:root", permissions = "0700", content = file("${path.module}/data.sh") },
+    { path = "${local.folder}/attach.sh", owner = "root:root", permissions = "0700", content = "#!/bin/sh\nset -eu\n${join("\n", var.data.attach)}\n" },
+    { path = "/etc/systemd/system/attach-atoll-data.service", owner = "root:root", permissions = "0644", content = templatefile("${path.module}/attach-atoll-data.service.tftpl", { host = var.host, folder = local.folder, device = var.data.device }) },
+    # For every unit whose name begins with atoll-, those that install.sh brings and the setup itself.
+    { path = "/etc/systemd/system/atoll-.service.d/50-data.conf", owner = "root:root", permissions = "0644", content = file("${path.module}/data.conf") },
+  ]
+
+  added = concat([
     { path = "${local.folder}/setup.sh", owner = "root:root", permissions = "0700", content = local.setup },
     { path = "/etc/systemd/system/atoll-setup.service", owner = "root:root", permissions = "0644", content = local.service },
     { path = "/etc/systemd/system/atoll-setup.path", owner = "root:root", permissions = "0644", content = local.tokens },
-  ]
+  ], local.disk, [for path, content in var.files : { path = path, owner = "root:root", permissions = "0644", content = content }])
 
   cloud_config = {
     packages    = var.packages

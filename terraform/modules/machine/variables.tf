@@ -44,3 +44,28 @@ variable "packages" {
   type        = list(string)
   default     = []
 }
+
+variable "data" {
+  description = "A disk that outlives the machine, with all that Atoll's programs keep (keys, certificates, stores): mounted at /var/lib/atoll before any of them starts, and formatted if nothing has ever been written to it. `device` is its path, one that stays the same; `attach` are commands of a shell that bring it to this machine, run as root until the device is there. Null: what they keep is on the machine's own disk."
+  type = object({
+    device = string
+    attach = optional(list(string), [])
+  })
+  default = null
+
+  validation {
+    condition     = var.data == null ? true : can(regex("^/dev/[A-Za-z0-9/_.:-]+$", var.data.device))
+    error_message = "data.device is a path below /dev of letters, digits and the characters / _ . : -"
+  }
+}
+
+variable "files" {
+  description = "Further files, by absolute path: anybody may read them, for example the certificates by which planes verify what a cloud signs."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for path in keys(var.files) : startswith(path, "/")])
+    error_message = "files are named by absolute paths."
+  }
+}

@@ -24,7 +24,9 @@ const messages: Readonly<Record<string, Fields>> = {
   AttributePathStep: { attribute_name: [1, "string"], element_key_string: [2, "string"], element_key_int: [3, "int64"] },
   RawState: { json: [1, "bytes"] },
   Schema: { version: [1, "int64"], block: [2, "Block"] },
-  Block: { version: [1, "int64"], attributes: [2, "Attribute", "repeated"], description: [4, "string"], description_kind: [5, "int32"] },
+  Block: { version: [1, "int64"], attributes: [2, "Attribute", "repeated"], block_types: [3, "NestedBlock", "repeated"], description: [4, "string"], description_kind: [5, "int32"] },
+  // This provider has none; the one that its tests stand in for has many.
+  NestedBlock: { type_name: [1, "string"], block: [2, "Block"], nesting: [3, "int32"], min_items: [4, "int64"], max_items: [5, "int64"] },
   Attribute: {
     name: [1, "string"],
     type: [2, "bytes"],

@@ -59,3 +59,59 @@ run "refuses_a_checksum_that_is_none" {
 
   expect_failures = [var.atoll]
 }
+
+run "has_everything_wait_for_a_disk_of_its_own" {
+  command = plan
+
+  variables {
+    data = { device = "/dev/disk/by-id/virtio-atoll", attach = ["cloud attach --disk atoll-eu-1"] }
+  }
+
+  assert {
+    condition = {
+      for written in yamldecode(output.user_data).write_files : trimprefix(written.path, "/root/atoll-eu-1/") => written.content if endswith(written.path, "/attach.sh") || endswith(written.path, "/data.sh")
+    } == { "attach.sh" = "#!/bin/sh\nset -eu\ncloud attach --disk atoll-eu-1\n", "data.sh" = file("./data.sh") }
+    error_message = "the disk is brought by the commands that were given"
+  }
+
+  assert {
+    condition = alltrue([for written in yamldecode(output.user_data).write_files : (
+      written.path == "/etc/systemd/system/attach-atoll-data.service" ? strcontains(written.content, "ExecStart=/bin/sh /root/atoll-eu-1/data.sh /dev/disk/by-id/virtio-atoll /var/lib/atoll\n") :
+      written.path == "/etc/systemd/system/atoll-.service.d/50-data.conf" ? strcontains(written.content, "\nRequires=attach-atoll-data.service\n") : true
+    )])
+    error_message = "no unit of Atoll starts before the disk is there"
+  }
+}
+
+run "has_no_disk_and_no_further_files_unless_told" {
+  command = plan
+
+  assert {
+    condition     = length([for written in yamldecode(output.user_data).write_files : written.path if strcontains(written.path, "data")]) == 0
+    error_message = "a machine without a disk waits for none"
+  }
+}
+
+run "brings_further_files" {
+  command = plan
+
+  variables {
+    files = { "/etc/atoll-aws-identity.pem" = "a certificate" }
+  }
+
+  assert {
+    condition     = one([for written in yamldecode(output.user_data).write_files : "${written.permissions} ${written.content}" if written.path == "/etc/atoll-aws-identity.pem"]) == "0644 a certificate"
+    error_message = "anybody may read it"
+  }
+}
+
+run "refuses_what_is_no_path_of_a_device_or_a_file" {
+  command = plan
+
+  variables {
+    data  = { device = "sdf; reboot" }
+    files = { "etc/passwd" = "" }
+  }
+
+  expect_failures = [var.data, var.files]
+}
