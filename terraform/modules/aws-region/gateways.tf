@@ -24,6 +24,11 @@ resource "aws_lb" "gateways" {
   depends_on = [aws_ec2_subnet_cidr_reservation.host]
 
   lifecycle {
+    # It leads nobody into a zone in which it has no subnet, across zones or not.
+    precondition {
+      condition     = each.value.scheme == "internal" || length(setsubtract([for name, zone in local.zones : zone if contains([for target in local.targets : target.address], local.hosts[name].address)], keys(try(var.public_gateways.subnets, {})))) == 0
+      error_message = "Gateways stand in zones in which the public load balancer has no subnet (public_gateways.subnets), and would not be reached by it: ${join(", ", distinct([for name, zone in local.zones : "${zone} (${name})" if contains([for target in local.targets : target.address], local.hosts[name].address)]))}."
+    }
     precondition {
       condition     = length(distinct([for cluster in local.balanced : cluster.gateway.port if cluster.gateway.address == each.value.address])) == length([for cluster in local.balanced : 1 if cluster.gateway.address == each.value.address])
       error_message = "The gateways of several clusters are dialled at ${each.value.address} by one and the same port: give each cluster an address of its own (clusters[].gateways.address of the federation's file)."

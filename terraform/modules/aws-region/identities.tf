@@ -6,6 +6,13 @@ resource "aws_iam_role" "host" {
   name = "${var.name}-${each.key}"
   tags = var.tags
 
+  lifecycle {
+    precondition {
+      condition     = length("${var.name}-${each.key}") <= 64
+      error_message = "The role ${var.name}-${each.key} would have a name of more than 64 characters: choose a shorter `name`."
+    }
+  }
+
   assume_role_policy = jsonencode({
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Principal = { Service = "ec2.${local.service}" }, Action = "sts:AssumeRole" }]

@@ -18,8 +18,8 @@ variable "name" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,39}$", var.name))
-    error_message = "A name is at most 40 small letters, digits and hyphens, and begins with a letter."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,30}$", var.name))
+    error_message = "A name is at most 31 small letters, digits and hyphens, and begins with a letter: roles, buckets and service-linked roles are named after it."
   }
 }
 
@@ -63,7 +63,7 @@ variable "root_device" {
 }
 
 variable "instance_type" {
-  description = "Of every machine here that `instance_types` does not name; one on Nitro, whose disks have names that stay."
+  description = "Of every machine here that `instance_types` does not name; one on Nitro, whose disks have names that stay, and of the image's architecture."
   type        = string
   default     = "m7g.large"
 }
@@ -103,7 +103,7 @@ variable "zone_id" {
 }
 
 variable "public_gateways" {
-  description = "A second load balancer in front of the gateways, with public addresses, for callers in `cidrs` outside of these networks: its subnets by availability zone, and the public zone in which the same names stand, where there is one. Null: nothing here has a public address."
+  description = "A second load balancer in front of the gateways, with public addresses, for callers in `cidrs` outside of these networks: its subnets, one in each availability zone where gateways stand, and the public zone in which the same names stand, where there is one. Null: nothing here has a public address."
   type = object({
     subnets = map(string)
     cidrs   = list(string)

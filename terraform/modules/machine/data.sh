@@ -1,15 +1,17 @@
 #!/bin/sh
-# Brings the disk DEVICE by attach.sh beside this file, and mounts it at STATE. May be run again at any time.
+# Brings the disk DEVICE by attach.sh beside this file, and mounts it at STATE: one try, after which another may follow at any time.
 set -eu
 umask 077
 device=$1
 state=$2
 
 mountpoint -q "$state" && exit 0
-until [ -e "$device" ]; do
-  if sh "$(dirname "$0")/attach.sh"; then udevadm settle --timeout=10; else echo "the disk cannot be attached yet: $device" >&2; fi
-  [ -e "$device" ] || sleep 10
-done
+if [ ! -e "$device" ]; then
+  sh "$(dirname "$0")/attach.sh" || { echo "the disk cannot be attached yet: $device" >&2; exit 1; }
+  # Whether udev is done, or has taken too long, the device says.
+  udevadm settle --timeout=10 || :
+  [ -e "$device" ] || { echo "the disk is attached, and $device is not there yet" >&2; exit 1; }
+fi
 
 # Formatted only where no file system is found and the first MiB was never written: blkid also says 2 of what it cannot read.
 found=0

@@ -138,7 +138,7 @@ run "opens_gateways_to_outside_where_that_is_asked_for" {
     image_id  = "ami-0aaaaaaaaaaaaaaaa"
     zone_id   = "ZPRIVATE"
     public_gateways = {
-      subnets = { eu-west-1a = "10.1.100.0/24" }
+      subnets = { eu-west-1a = "10.1.100.0/24", eu-west-1b = "10.1.101.0/24" }
       cidrs   = ["198.51.100.0/24"]
       zone_id = "ZPUBLIC"
     }
@@ -158,4 +158,27 @@ run "opens_gateways_to_outside_where_that_is_asked_for" {
     condition     = toset([for rule in aws_vpc_security_group_ingress_rule.to_balancer : rule.cidr_ipv4 if rule.security_group_id == aws_security_group.balancers["public"].id]) == toset(["198.51.100.0/24"])
     error_message = "it is reached by the callers that were named"
   }
+}
+
+run "names_the_zones_in_which_a_public_load_balancer_needs_subnets" {
+  command = plan
+
+  module {
+    source = "../../modules/aws-region"
+  }
+
+  providers = { aws = aws.eu }
+
+  variables {
+    bootstrap       = "federation"
+    region          = "eu-west"
+    name            = "shop-eu-west"
+    networks        = { eu-west = "10.1.0.0/16", us-east = "10.2.0.0/16", ap-south = "10.3.0.0/16" }
+    subnets         = { eu-west-1a = "10.1.0.0/24", eu-west-1b = "10.1.1.0/24", eu-west-1c = "10.1.2.0/24" }
+    image_id        = "ami-0aaaaaaaaaaaaaaaa"
+    zone_id         = "ZPRIVATE"
+    public_gateways = { subnets = { eu-west-1a = "10.1.100.0/24" }, cidrs = ["198.51.100.0/24"] }
+  }
+
+  expect_failures = [aws_lb.gateways]
 }

@@ -76,7 +76,7 @@ run "has_everything_wait_for_a_disk_of_its_own" {
 
   assert {
     condition = alltrue([for written in yamldecode(output.user_data).write_files : (
-      written.path == "/etc/systemd/system/attach-atoll-data.service" ? strcontains(written.content, "ExecStart=/bin/sh /root/atoll-eu-1/data.sh /dev/disk/by-id/virtio-atoll /var/lib/atoll\n") :
+      written.path == "/etc/systemd/system/attach-atoll-data.service" ? strcontains(written.content, "/bin/sh /root/atoll-eu-1/data.sh /dev/disk/by-id/virtio-atoll /var/lib/atoll;") :
       written.path == "/etc/systemd/system/atoll-.service.d/50-data.conf" ? strcontains(written.content, "\nRequires=attach-atoll-data.service\n") : true
     )])
     error_message = "no unit of Atoll starts before the disk is there"
