@@ -13,6 +13,10 @@ resource "aws_vpc" "this" {
       error_message = "The federation's file has no hosts in ${var.region}."
     }
     precondition {
+      condition     = length(setsubtract(values(local.region_of), keys(var.networks))) == 0
+      error_message = "Hosts stand in regions whose network nobody has named, and would not be reached: ${join(", ", setsubtract(values(local.region_of), keys(var.networks)))} (`networks`)."
+    }
+    precondition {
       condition     = alltrue([for zone in values(local.zones) : zone != null])
       error_message = "No subnet of ${var.region} has the address of ${join(", ", [for name, zone in local.zones : "${name} (${local.hosts[name].address})" if zone == null])}: addresses come from the federation's file, subnets from `subnets`."
     }

@@ -31,6 +31,14 @@ variable "networks" {
     condition     = alltrue([for network in values(var.networks) : can(cidrnetmask(network))])
     error_message = "networks are IPv4 networks in CIDR notation, such as 10.1.0.0/16, by the name of their region."
   }
+  validation {
+    condition     = contains(keys(var.networks), var.region)
+    error_message = "networks are to have that of ${var.region}, too: it is the VPC's."
+  }
+  validation {
+    condition     = length(distinct(values(var.networks))) == length(var.networks)
+    error_message = "Two regions have the same network, between whose addresses no way can be told: give each one of its own."
+  }
 }
 
 variable "subnets" {

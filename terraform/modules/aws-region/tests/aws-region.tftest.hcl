@@ -115,8 +115,18 @@ run "gives_a_machine_its_own_secrets_and_its_own_disk" {
   }
 
   assert {
-    condition     = alltrue([for name, text in output.user_data : strcontains(text, "--volume-id ${aws_ebs_volume.data[name].id} ") && strcontains(text, "s3://${aws_s3_bucket.secrets.id}/${name}/ .")])
-    error_message = "a machine attaches its disk, and brings its secrets"
+    condition = { for name, text in output.user_data : name => one([for written in yamldecode(text).write_files : written.content if endswith(written.path, "/attach.sh")]) } == {
+      for name, volume in aws_ebs_volume.data : name => "#!/bin/sh\nset -eu\naws ec2 attach-volume --region eu-west-1 --volume-id ${volume.id} --instance-id \"$(cat /var/lib/cloud/data/instance-id)\" --device /dev/sdf\n"
+    }
+    error_message = "a machine attaches its own disk"
+  }
+
+  assert {
+    condition = alltrue([for name, text in output.user_data : (
+      strcontains(text, "data.sh /dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_${replace(aws_ebs_volume.data[name].id, "-", "")} /var/lib/atoll;") &&
+      one([for written in yamldecode(text).write_files : strcontains(written.content, "\naws s3 cp --region eu-west-1 --recursive --only-show-errors s3://${aws_s3_bucket.secrets.id}/${name}/ .\nsh ./install.sh\n") if endswith(written.path, "/setup.sh")])
+    )])
+    error_message = "a machine waits for that disk, and brings its secrets before install.sh wants them"
   }
 }
 
@@ -135,10 +145,30 @@ run "refuses_a_region_without_hosts" {
 
   variables {
     region   = "mars"
-    networks = { mars = "10.3.0.0/16" }
+    networks = { eu-west = "10.1.0.0/16", us-east = "10.2.0.0/16", mars = "10.3.0.0/16" }
   }
 
   expect_failures = [aws_vpc.this]
+}
+
+run "names_the_region_whose_network_is_missing" {
+  command = plan
+
+  variables {
+    networks = { eu-west = "10.1.0.0/16" }
+  }
+
+  expect_failures = [aws_vpc.this]
+}
+
+run "refuses_networks_that_cannot_be_told_apart" {
+  command = plan
+
+  variables {
+    networks = { eu-west = "10.1.0.0/16", us-east = "10.1.0.0/16" }
+  }
+
+  expect_failures = [var.networks]
 }
 
 run "refuses_what_is_no_image_and_where_bootstrap_has_written_nothing" {
