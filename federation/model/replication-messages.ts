@@ -45,6 +45,8 @@ export interface Heartbeat extends LinkNames, StreamPosition {
   readonly digests: Uint8Array;
   readonly nonce: Uint8Array;
   readonly sentAtMs: number;
+  /** Counts the heartbeats of the stream, from 1; 0 of a publisher that does not count. */
+  readonly beat: number;
 }
 
 export type FetchRequest =

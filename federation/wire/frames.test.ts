@@ -17,7 +17,7 @@ import { TestOrigins } from "./test-origin.ts";
 
 const origins = new TestOrigins();
 const link = { federation: "demo.atoll", publisher: "shop-eu", audience: "global", epoch: 3, term: 9, stream: "ab12", seq: 2 ** 40 };
-const heartbeat: Heartbeat = { ...link, publisherTrustDomain: "shop-eu.example", digests: new Uint8Array(2048).fill(5), nonce: Uint8Array.of(1, 2), sentAtMs: 1_800_000_000_000 };
+const heartbeat: Heartbeat = { ...link, publisherTrustDomain: "shop-eu.example", digests: new Uint8Array(2048).fill(5), nonce: Uint8Array.of(1, 2), sentAtMs: 1_800_000_000_000, beat: 1 };
 
 describe("signed objects", () => {
   it("verify with the origin's key and come back byte for byte", () => {

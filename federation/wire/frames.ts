@@ -60,6 +60,7 @@ export function decodeHeartbeat(bytes: Uint8Array, verifyChain: VerifyChain): He
     digests: digestsOf(raw.digests),
     nonce: copied(raw.nonce),
     sentAtMs: exactNumber(raw.sentAtMs, "the time of a heartbeat"),
+    beat: exactNumber(raw.beat, "the number of a heartbeat"),
   };
   const { federation, publisher, publisherTrustDomain } = heartbeat;
   const chain = certificateList(signed.chain, certificatesMax, "certificates of a signing chain");

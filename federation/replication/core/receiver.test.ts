@@ -128,7 +128,7 @@ describe("an object that is never accepted", () => {
   it("is asked for less and less often", () => {
     const core = receiverOf({ isAuthentic: () => false });
     const digests = new Uint8Array(2048).fill(1);
-    const heartbeat = { ...names, ...position, seq: 10, publisherTrustDomain: "demo.atoll", digests, nonce: new Uint8Array(0), sentAtMs: 0 };
+    const heartbeat = { ...names, ...position, seq: 10, publisherTrustDomain: "demo.atoll", digests, nonce: new Uint8Array(0), sentAtMs: 0, beat: 1 };
     let nowMs = 0;
     const waits: number[] = [];
     for (let round = 0; round < 10; round++) {
@@ -146,7 +146,7 @@ describe("an object that is never accepted", () => {
 describe("what a receiver says that it refuses", () => {
   const forged = (key: string, revision: number): OpenedObject => signObject(origins.object("shop-eu", key, revision).payload, origins.signer("pay-us"));
   const heartbeat = (core: ReceiverCore, seq: number, digests: Uint8Array): unknown =>
-    core.onHeartbeat({ ...names, ...position, seq, publisherTrustDomain: "demo.atoll", digests, nonce: new Uint8Array(16), sentAtMs: 1 }, 0);
+    core.onHeartbeat({ ...names, ...position, seq, publisherTrustDomain: "demo.atoll", digests, nonce: new Uint8Array(16), sentAtMs: 1, beat: 1 }, 0);
   const id = objectId(note.payload);
 
   it("may be more than it names, until an answer or an equal digest has shown all of it", () => {

@@ -178,7 +178,7 @@ class World {
 
   #heartbeat(): string {
     const digests = this.#publisher.digests();
-    const fields = { publisherTrustDomain: "shop-eu.example", nonce: new Uint8Array(0), sentAtMs: this.#nowMs };
+    const fields = { publisherTrustDomain: "shop-eu.example", nonce: new Uint8Array(0), sentAtMs: this.#nowMs, beat: 1 };
     return this.#receiver.onHeartbeat({ ...this.#names, ...this.#publisher.position, digests, ...fields }, this.#nowMs);
   }
 

@@ -110,10 +110,10 @@ async function followObjects(core: PublisherCore, options: PublisherOptions, sig
 
 async function sendHeartbeats(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
   const { clock, random, names, publisherTrustDomain, subjects, signer } = options;
-  for (;;) {
+  for (let beat = 1; ; beat++) {
     publish(options, subjects.heartbeat, () =>
       encodeHeartbeat(
-        { ...names, ...core.position, publisherTrustDomain, digests: core.digests(), nonce: random.bytes(16), sentAtMs: Math.floor(clock.nowMs()) },
+        { ...names, ...core.position, publisherTrustDomain, digests: core.digests(), nonce: random.bytes(16), sentAtMs: Math.floor(clock.nowMs()), beat },
         signer(),
       ),
     );

@@ -17,6 +17,7 @@ import { AtollError, describeError, isAtollError } from "#federation/runtime/err
 import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
 import type { WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { HeartbeatOrder } from "../core/heartbeat-order.ts";
 import { ReceiverCore } from "../core/receiver.ts";
 import type { ReceiverRules, RefusalReason } from "../core/receiver.ts";
 import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
@@ -117,7 +118,7 @@ class Session {
   #cursor: ReplicaCursor | undefined;
   #committed: ReplicaCursor | undefined;
   #wake: Disposable | undefined;
-  #sentAtMs = 0;
+  readonly #order = new HeartbeatOrder();
   #heardAtMonotonicMs: number | undefined;
   #wholeAtMonotonicMs: number | undefined;
 
@@ -162,9 +163,7 @@ class Session {
       throw new AtollError("ATOLL_SIGNATURE_INVALID", "a heartbeat signed in another trust domain than the publisher's");
     }
     const outcome = this.#core.onHeartbeat(heartbeat, this.#nowMs());
-    // A replayed heartbeat must not make what we know look younger than it is.
-    if (outcome !== "ignored" && heartbeat.sentAtMs > this.#sentAtMs) {
-      this.#sentAtMs = heartbeat.sentAtMs;
+    if (outcome !== "ignored" && this.#order.isNews(heartbeat)) {
       this.#heardAtMonotonicMs = this.#nowMs();
       if (outcome === "equal") this.#wholeAtMonotonicMs = this.#nowMs();
     }
