@@ -89,6 +89,8 @@ describe("the rollout of a write, over planes in one process", () => {
   }, 40_000);
 
   it("names a cluster that is cut off, as pending and then as unreachable with how long, and is done when it is back", async () => {
+    // What it acknowledged may be in before its first heartbeat is.
+    await eventually("the cluster was heard", async () => (await rollout()).targets.find(({ name }) => name === "shop-us")?.heardAgeMs !== undefined);
     planes.hub.faults = ({ from, to }) => (from === "shop-us" || to === "shop-us" ? [] : [0]);
     const revision = await write(2_000);
     const reached = await eventually("the other cluster has it", async () => {
