@@ -199,7 +199,7 @@ export class ControlLink {
     return await renewByKey({ plane, addresses, svid: newest, dialing: { clock, lookup: this.#lookup } }, signal);
   }
 
-  /** For a plane that does not know us any more, or is another; what a token says that was used long ago is no more than what failed before. */
+  /** For a plane that knows us no more, or is another now. Its refusal of a token, which may be used long ago, is no reason to end where the key could not even be shown. */
   async #joinAgain(before: unknown, signal: AbortSignal): Promise<X509Svid> {
     try {
       return await this.#join(signal);

@@ -1,4 +1,4 @@
-import { status } from "@grpc/grpc-js";
+import { status, type Client } from "@grpc/grpc-js";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { createKeyPair, exportPrivateKeyPem, parseKeyPair } from "#federation/identity/key-pair.ts";
@@ -11,7 +11,6 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { callUnary, identityService, isServiceError, joinService } from "#federation/wire/grpc-services.ts";
 import { signBytes } from "#federation/wire/signed-object.ts";
 import { keyRenewalContext, type IdentityResponse } from "#federation/wire/workload-messages.ts";
-import type { Client } from "@grpc/grpc-js";
 import type { Dialing } from "./host-resolver.ts";
 import { createClient, type Plane } from "./plane-link.ts";
 

@@ -76,10 +76,12 @@ export class JoinPort implements AsyncDisposable {
         logger,
       }),
     });
-    server.addService(signerService, {
-      enrollCluster: whileServing(() => serving.handlers?.signer?.enrollCluster),
-      renewCluster: whileServing(() => serving.handlers?.signer?.renewCluster),
-    });
+    if (config.signer.kind === "own") {
+      server.addService(signerService, {
+        enrollCluster: whileServing(() => serving.handlers?.signer?.enrollCluster),
+        renewCluster: whileServing(() => serving.handlers?.signer?.renewCluster),
+      });
+    }
     const [presentedRoot = new Uint8Array()] = parseChainPem(federationRootPem);
     const listener = await openGrpcListener(
       {
