@@ -8,13 +8,16 @@ import type { UpstreamPool } from "./upstream.ts";
 describe("the room that a target tells of", () => {
   let said: LoadReport | undefined;
   let reports = 0;
+  let isUnreachable = false;
   let target: Target;
 
   /** A pool of which nothing is used but what its far side said. */
   const pool = {
     load: new AddressLoad(),
     instances: 1,
-    isUnreachable: false,
+    get isUnreachable() {
+      return isUnreachable;
+    },
     get report() {
       return said;
     },
@@ -31,6 +34,7 @@ describe("the room that a target tells of", () => {
   beforeEach(() => {
     said = undefined;
     reports = 0;
+    isUnreachable = false;
     const [first] = new PlaceTargets(remoteAt("near", 1), () => pool).targets;
     if (first === undefined) throw new Error("the fixture has a target");
     target = first;
@@ -53,11 +57,14 @@ describe("the room that a target tells of", () => {
     expect(target.hasRoom(500)).toBe(true);
   });
 
-  test("is asked for by one request a second once what it said is old, and by none where it never said anything", () => {
+  test("is asked for by one request a second once what it said is old, and by none where it never said anything or cannot be reached", () => {
     expect(target.hasRoom(100_000)).toBe(false);
     say(0);
     expect(target.hasRoom(0)).toBe(false);
     expect(target.hasRoom(999)).toBe(false);
+    isUnreachable = true;
+    expect(target.hasRoom(1_000)).toBe(false);
+    isUnreachable = false;
     expect(target.hasRoom(1_000)).toBe(true);
     target.sent(1_000);
     expect(target.hasRoom(1_999)).toBe(false);

@@ -48,8 +48,8 @@ export class Target implements Candidate {
   }
 
   /**
-   * It has said that it would take one more now, and what was sent since does not use that up; or what it said is old. Who has just
-   * refused what it said that it has room for is not believed, and who never said anything is not tried.
+   * It has said that it would take one more now, and what was sent since does not use that up; or what it said is old: one request finds out. Who
+   * has just refused what it said that it has room for is not believed; who never said anything, or cannot be reached, is not asked.
    */
   hasRoom(nowMs: number): boolean {
     const { pool } = this;
@@ -61,7 +61,8 @@ export class Target implements Candidate {
     }
     const { report } = pool;
     if (report === undefined) return false;
-    return report.headroom > this.#sentSinceReport || nowMs - Math.max(this.#heardAtMs, this.#sentAtMs) >= oldWordMs;
+    const isOld = nowMs - Math.max(this.#heardAtMs, this.#sentAtMs) >= oldWordMs;
+    return report.headroom > this.#sentSinceReport || (isOld && !pool.isUnreachable);
   }
 
   sent(nowMs: number): void {
