@@ -187,6 +187,17 @@ function catalogWorkload(appPort: number, tcpPort = appPort): object {
   };
 }
 
+/** A storefront that calls the catalog through `plane`'s cluster, once it is answered. */
+async function startCallerAndCallee(plane: TestPlane): Promise<{ readonly client: Running; readonly server: Running; readonly workload: object }> {
+  plane.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
+  const workload = catalogWorkload(await openApp("catalog"));
+  const server = await start("catalog", plane.token(catalogPath), workload);
+  plane.show({ services: [catalog([localPlace([server.ports["inbound"] ?? 0])])] });
+  const client = await start("storefront", plane.token(storefrontPath), {});
+  await eventually(async () => ((await get(client.ports["outbound"] ?? 0, "/", { host })).status === 200 ? true : undefined));
+  return { client, server, workload };
+}
+
 async function adminJson(proxy: Running, path: string): Promise<never> {
   return JSON.parse((await get(proxy.ports["admin"] ?? 0, path)).body) as never;
 }
@@ -383,11 +394,7 @@ describe("a sidecar", () => {
   it("serves for several lives of its identity while nothing of its plane but the join port is open", async () => {
     const plane = await openPlane();
     plane.svidValidityMs = 4_000;
-    plane.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
-    const server = await start("catalog", plane.token(catalogPath), catalogWorkload(await openApp("catalog")));
-    plane.show({ services: [catalog([localPlace([server.ports["inbound"] ?? 0])])] });
-    const client = await start("storefront", plane.token(storefrontPath), {});
-    await eventually(async () => ((await get(client.ports["outbound"] ?? 0, "/", { host })).status === 200 ? true : undefined));
+    const { client } = await startCallerAndCallee(plane);
     await plane.closeDiscovery();
     const statuses = new Set<number>();
     while (plane.keyRenewals < 8) statuses.add((await get(client.ports["outbound"] ?? 0, "/", { host })).status);
@@ -397,13 +404,8 @@ describe("a sidecar", () => {
   it("comes back by itself when its plane was away for longer than its identity lives, also when it was restarted meanwhile and its token is used up", async () => {
     const plane = await openPlane();
     plane.svidValidityMs = 3_000;
-    plane.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
-    const workload = catalogWorkload(await openApp("catalog"));
-    const server = await start("catalog", plane.token(catalogPath), workload);
-    plane.show({ services: [catalog([localPlace([server.ports["inbound"] ?? 0])])] });
-    const client = await start("storefront", plane.token(storefrontPath), {});
+    const { client, server, workload } = await startCallerAndCallee(plane);
     const answers = (status: number) => eventually(async () => ((await get(client.ports["outbound"] ?? 0, "/", { host })).status === status ? true : undefined));
-    await answers(200);
     await plane.close();
     await answers(503);
     await server.stop();
@@ -419,11 +421,7 @@ describe("a sidecar", () => {
   it("renews its identity while traffic flows", async () => {
     const plane = await openPlane();
     plane.svidValidityMs = 4_000;
-    plane.show({ inbound: new Map([[catalogPath, inboundOf()]]) });
-    const server = await start("catalog", plane.token(catalogPath), catalogWorkload(await openApp("catalog")));
-    plane.show({ services: [catalog([localPlace([server.ports["inbound"] ?? 0])])] });
-    const client = await start("storefront", plane.token(storefrontPath), {});
-    await eventually(async () => ((await get(client.ports["outbound"] ?? 0, "/", { host })).status === 200 ? true : undefined));
+    const { client } = await startCallerAndCallee(plane);
     const statuses = new Set<number>();
     while (plane.renewals < 4) statuses.add((await get(client.ports["outbound"] ?? 0, "/", { host })).status);
     expect([...statuses]).toEqual([200]);

@@ -4,6 +4,7 @@ import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -33,12 +34,6 @@ export interface JoinPortOptions {
   readonly logger: Logger;
 }
 
-interface Parts {
-  readonly listener: GrpcListener;
-  readonly serving: { handlers: JoinHandlers | undefined };
-  readonly follow: (signal: AbortSignal) => Promise<void>;
-}
-
 /** Connections of strangers at one time. */
 const connectionsMax = 512;
 /** All the proxies of a cluster may come at once when its plane is back; each takes a third of a millisecond. */
@@ -49,20 +44,67 @@ const renewalLimits = { attemptsBurst: 5_000, attemptsPerSecond: 1_000 };
  * its key at any time, and everybody else is answered while a term lasts.
  */
 export class JoinPort implements AsyncDisposable {
-  readonly #parts: Parts;
+  readonly #planeSvid: Watched<X509Svid>;
+  readonly #federationBundle: TrustBundle;
+  readonly #material: WatchedValue<TlsMaterial>;
+  #listener: GrpcListener | undefined;
+  #handlers: JoinHandlers | undefined;
 
-  private constructor(parts: Parts) {
-    this.#parts = parts;
+  private constructor({ planeSvid, membership }: JoinPortOptions) {
+    this.#planeSvid = planeSvid;
+    this.#federationBundle = membership.federationBundle;
+    this.#material = new WatchedValue(createTlsMaterial(planeSvid.current, [membership.federationBundle]));
   }
 
-  static async open({ config, membership, planeSvid, keys, metrics, clock, logger }: JoinPortOptions, signal: AbortSignal): Promise<JoinPort> {
-    const makeMaterial = (svid: X509Svid): TlsMaterial => createTlsMaterial(svid, [membership.federationBundle]);
-    const material = new WatchedValue(makeMaterial(planeSvid.current));
-    const { federation, cluster, region, trustDomain, federationRootPem } = membership.facts;
-    const serving: { handlers: JoinHandlers | undefined } = { handlers: undefined };
+  static async open(options: JoinPortOptions, signal: AbortSignal): Promise<JoinPort> {
+    const port = new JoinPort(options);
+    const { config, membership, logger } = options;
+    const [presentedRoot = new Uint8Array()] = parseChainPem(membership.facts.federationRootPem);
+    port.#listener = await openGrpcListener(
+      {
+        server: port.#serverOf(options),
+        address: config.listen.address,
+        port: config.listen.joinPort,
+        material: port.#material,
+        clients: "none",
+        accept: () => false,
+        connectionsMax,
+        presentedRoot,
+        onRefused: (reason) => logger.debug("A connection was refused.", { reason }),
+      },
+      signal,
+    );
+    return port;
+  }
+
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  /** Shows the plane's newest certificate until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    for await (const svid of this.#planeSvid.changes(signal)) this.#material.set(createTlsMaterial(svid, [this.#federationBundle]));
+  }
+
+  /** Answers joiners until it is disposed of. */
+  serve(handlers: JoinHandlers): Disposable {
+    this.#handlers = handlers;
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#handlers === handlers) this.#handlers = undefined;
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#listener?.[Symbol.asyncDispose]();
+  }
+
+  #serverOf({ config, membership, keys, metrics, clock, logger }: JoinPortOptions): Server {
+    const { federation, cluster, region, trustDomain } = membership.facts;
     const server = new Server();
     server.addService(joinService, {
-      issueFirst: whileServing(() => serving.handlers?.issueFirst),
+      issueFirst: whileServing(() => this.#handlers?.issueFirst),
       renewByKey: keyRenewal({
         self: { federation, cluster, region, trustDomain },
         keys,
@@ -78,53 +120,11 @@ export class JoinPort implements AsyncDisposable {
     });
     if (config.signer.kind === "own") {
       server.addService(signerService, {
-        enrollCluster: whileServing(() => serving.handlers?.signer?.enrollCluster),
-        renewCluster: whileServing(() => serving.handlers?.signer?.renewCluster),
+        enrollCluster: whileServing(() => this.#handlers?.signer?.enrollCluster),
+        renewCluster: whileServing(() => this.#handlers?.signer?.renewCluster),
       });
     }
-    const [presentedRoot = new Uint8Array()] = parseChainPem(federationRootPem);
-    const listener = await openGrpcListener(
-      {
-        server,
-        address: config.listen.address,
-        port: config.listen.joinPort,
-        material,
-        clients: "none",
-        accept: () => false,
-        connectionsMax,
-        presentedRoot,
-        onRefused: (reason) => logger.debug("A connection was refused.", { reason }),
-      },
-      signal,
-    );
-    const follow = async (inner: AbortSignal): Promise<void> => {
-      for await (const svid of planeSvid.changes(inner)) material.set(makeMaterial(svid));
-    };
-    return new JoinPort({ listener, serving, follow });
-  }
-
-  get port(): number {
-    return this.#parts.listener.port;
-  }
-
-  /** Shows the plane's newest certificate until `signal` aborts. */
-  async run(signal: AbortSignal): Promise<void> {
-    await this.#parts.follow(signal);
-  }
-
-  /** Answers joiners until it is disposed of. */
-  serve(handlers: JoinHandlers): Disposable {
-    const { serving } = this.#parts;
-    serving.handlers = handlers;
-    return {
-      [Symbol.dispose]: () => {
-        if (serving.handlers === handlers) serving.handlers = undefined;
-      },
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#parts.listener[Symbol.asyncDispose]();
+    return server;
   }
 }
 

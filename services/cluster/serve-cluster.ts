@@ -23,6 +23,7 @@ import { signerHandlers } from "./credentials/enrolment.ts";
 import { workloadIssuer } from "./credentials/workload-issuer.ts";
 import { DiscoveryService } from "./discovery/discovery-service.ts";
 import type { OwnObjects } from "./exports/own-objects.ts";
+import type { JoinHandlers } from "./join-port.ts";
 import { subscriberOf } from "./peer-identity.ts";
 import type { Registry } from "./registry/registry.ts";
 import { registrySessionHandler } from "./registry/registry-service.ts";
@@ -62,7 +63,6 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
   const { address } = config.listen;
   const material = (): TlsMaterial => createTlsMaterial(planeSvid.current, [keySource.keys.current.bundle]);
   const workloadMaterial = new WatchedValue<TlsMaterial>(material());
-  const adminMaterial = new WatchedValue<TlsMaterial>(createTlsMaterial(planeSvid.current, [membership.federationBundle]));
   const issuing = workloadIssuer({
     self,
     keys: keySource.keys,
@@ -93,37 +93,16 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
       signal,
     }),
   });
-  const signer =
-    options.signer === undefined
-      ? undefined
-      : signerHandlers({
-          signer: options.signer,
-          catalog,
-          attestation,
-          federation: self.federation,
-          trustDomain: self.trustDomain,
-          verifyChain: serving.verifyChain,
-          isMember: (cluster) => {
-            const { clusters } = serving.replicated.state.current;
-            return clusters.size === 0 || clusters.get(cluster)?.spec.trustDomain === self.trustDomain;
-          },
-          guard,
-          onRefused: onRefusedJoin,
-          clock,
-          logger,
-          signal,
-        });
   const onRefused = (reason: string): void => logger.debug("A connection was refused.", { reason });
   await using discoveryListener = await openGrpcListener(
     { server: discoveryServer, address, port: config.listen.discoveryPort, material: workloadMaterial, clients: "required", accept: acceptTrustDomain(self.trustDomain), onRefused },
     signal,
   );
-  using _joining = joinPort.serve({ issueFirst: issuing.issueFirst, signer });
-  const adminTls = () => ({
-    caPem: adminMaterial.current.anchors.join(""),
-    certificateChainPem: adminMaterial.current.svid.certificateChainPem,
-    privateKeyPem: adminMaterial.current.svid.privateKeyPem,
-  });
+  using _joining = joinPort.serve({ issueFirst: issuing.issueFirst, signer: enrolling(serving, onRefusedJoin, signal) });
+  const adminTls = () => {
+    const { anchors, svid } = createTlsMaterial(planeSvid.current, [membership.federationBundle]);
+    return { caPem: anchors.join(""), certificateChainPem: svid.certificateChainPem, privateKeyPem: svid.privateKeyPem };
+  };
   await using admin = await openAdminServer({
     address,
     port: config.listen.adminPort,
@@ -149,13 +128,24 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
         for await (const _ of keySource.keys.changes(inner)) workloadMaterial.set(material());
       },
       async (inner) => {
-        for await (const svid of planeSvid.changes(inner)) {
+        for await (const _ of planeSvid.changes(inner)) {
           workloadMaterial.set(material());
-          adminMaterial.set(createTlsMaterial(svid, [membership.federationBundle]));
           admin.replaceTls(adminTls());
         }
       },
     ],
     signal,
   );
+}
+
+/** What the plane that holds its trust domain's keys does for the others. */
+function enrolling({ options, self, catalog, verifyChain, replicated }: Serving, onRefused: (reason: string) => void, signal: AbortSignal): JoinHandlers["signer"] {
+  const { signer, attestation, joinGuard: guard, clock, logger } = options;
+  if (signer === undefined) return undefined;
+  const { federation, trustDomain } = self;
+  const isMember = (cluster: string): boolean => {
+    const { clusters } = replicated.state.current;
+    return clusters.size === 0 || clusters.get(cluster)?.spec.trustDomain === trustDomain;
+  };
+  return signerHandlers({ signer, catalog, attestation, federation, trustDomain, verifyChain, isMember, guard, onRefused, clock, logger, signal });
 }
