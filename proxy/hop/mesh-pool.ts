@@ -57,6 +57,7 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
   #askMs: number = askAgainMs.first;
   readonly #report = { queueDelayMs: 0, utilizationRatio: 0, headroom: 0 };
   reports = 0;
+  reportedAtMs = Number.NEGATIVE_INFINITY;
   connectMs: number;
   /** How many instances answer behind this address: one, or what a gateway's cluster says it has. */
   instances = 1;
@@ -241,6 +242,7 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
 
   onReport(): void {
     this.reports++;
+    this.reportedAtMs = this.nowMs();
   }
 
   onRoom(): void {

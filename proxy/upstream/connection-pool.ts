@@ -26,6 +26,7 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
   readonly isUnreachable = false;
   readonly report = undefined;
   readonly reports = 0;
+  readonly reportedAtMs = Number.NEGATIVE_INFINITY;
   readonly #keeper: PoolKeeper;
   readonly #environment: PoolEnvironment;
   readonly #limits: PoolLimits;

@@ -8,6 +8,7 @@ import type { UpstreamPool } from "./upstream.ts";
 describe("the room that a target tells of", () => {
   let said: LoadReport | undefined;
   let reports = 0;
+  let reportedAtMs = Number.NEGATIVE_INFINITY;
   let isUnreachable = false;
   let target: Target;
 
@@ -24,16 +25,21 @@ describe("the room that a target tells of", () => {
     get reports() {
       return reports;
     },
+    get reportedAtMs() {
+      return reportedAtMs;
+    },
   } as unknown as UpstreamPool;
 
-  const say = (headroom: number): void => {
+  const say = (headroom: number, nowMs: number): void => {
     said = { queueDelayMs: 0, utilizationRatio: 0, headroom };
     reports++;
+    reportedAtMs = nowMs;
   };
 
   beforeEach(() => {
     said = undefined;
     reports = 0;
+    reportedAtMs = Number.NEGATIVE_INFINITY;
     isUnreachable = false;
     const [first] = new PlaceTargets(remoteAt("near", 1), () => pool).targets;
     if (first === undefined) throw new Error("the fixture has a target");
@@ -41,17 +47,17 @@ describe("the room that a target tells of", () => {
   });
 
   test("is used up by what is sent, until it tells of more", () => {
-    say(2);
+    say(2, 0);
     for (const expected of [true, true, false]) {
       expect(target.hasRoom(0)).toBe(expected);
       target.sent(0);
     }
-    say(1);
+    say(1, 1);
     expect(target.hasRoom(1)).toBe(true);
   });
 
   test("is not believed for a while after a refusal", () => {
-    say(5);
+    say(5, 0);
     target.overloaded(false, 0);
     expect(target.hasRoom(499)).toBe(false);
     expect(target.hasRoom(500)).toBe(true);
@@ -59,7 +65,7 @@ describe("the room that a target tells of", () => {
 
   test("is asked for by one request a second once what it said is old, and by none where it never said anything or cannot be reached", () => {
     expect(target.hasRoom(100_000)).toBe(false);
-    say(0);
+    say(0, 0);
     expect(target.hasRoom(0)).toBe(false);
     expect(target.hasRoom(999)).toBe(false);
     isUnreachable = true;
@@ -70,7 +76,27 @@ describe("the room that a target tells of", () => {
     expect(target.hasRoom(1_999)).toBe(false);
     expect(target.hasRoom(2_000)).toBe(true);
     target.sent(2_000);
-    say(30);
+    say(30, 2_005);
     expect(target.hasRoom(2_010)).toBe(true);
+  });
+
+  test("is good for one question a second once its word is old, however much room that told of, and whoever asked for it late", () => {
+    say(65_535, 0);
+    expect(target.hasRoom(999)).toBe(true);
+    const asked = Array.from({ length: 100 }, (_, at) => {
+      const nowMs = 9_000 + 10 * at;
+      if (!target.hasRoom(nowMs)) return 0;
+      target.sent(nowMs);
+      return 1;
+    });
+    expect(asked.filter((count) => count === 1)).toHaveLength(1);
+    say(2, 10_000);
+    expect(target.hasRoom(10_001)).toBe(true);
+  });
+
+  test("is believed of nobody who cannot be reached, however new the word", () => {
+    say(30, 0);
+    isUnreachable = true;
+    expect(target.hasRoom(1)).toBe(false);
   });
 });

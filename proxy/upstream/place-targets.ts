@@ -14,7 +14,10 @@ import type { UpstreamPool } from "./upstream.ts";
 
 /** After a refusal by admission, what its target says of room is doubted for so long, or until it takes a request. Ms. */
 const roomDoubtMs = 500;
-/** A target that has said nothing for so long, and was sent nothing, is asked by one request whether it has room now: what it said last may have been over the moment after. Ms. */
+/**
+ * What a target said longer ago, of room or of none, is good for one question a second: one request finds out, and brings a new word
+ * with it. A region may have gone since it told of its room, and one that had none may be idle the moment after. Ms.
+ */
 const oldWordMs = 1_000;
 
 /** One address of a place. */
@@ -33,7 +36,6 @@ export class Target implements Candidate {
   #reports = 0;
   #sentSinceReport = 0;
   #sentAtMs = Number.NEGATIVE_INFINITY;
-  #heardAtMs = Number.NEGATIVE_INFINITY;
   #overloadedAtMs = Number.NEGATIVE_INFINITY;
   /** Its idle connections have been given up, since its gateway leaves and there are others. */
   emptied = false;
@@ -48,7 +50,7 @@ export class Target implements Candidate {
   }
 
   /**
-   * It has said that it would take one more now, and what was sent since does not use that up; or what it said is old: one request finds out. Who
+   * It has said that it would take one more now, and what was sent since does not use that up; or what it said is old, and nothing asks it yet. Who
    * has just refused what it said that it has room for is not believed; who never said anything, or cannot be reached, is not asked.
    */
   hasRoom(nowMs: number): boolean {
@@ -57,12 +59,11 @@ export class Target implements Candidate {
     if (pool.reports !== this.#reports) {
       this.#reports = pool.reports;
       this.#sentSinceReport = 0;
-      this.#heardAtMs = nowMs;
     }
     const { report } = pool;
-    if (report === undefined) return false;
-    const isOld = nowMs - Math.max(this.#heardAtMs, this.#sentAtMs) >= oldWordMs;
-    return report.headroom > this.#sentSinceReport || (isOld && !pool.isUnreachable);
+    if (report === undefined || pool.isUnreachable) return false;
+    if (nowMs - pool.reportedAtMs >= oldWordMs) return nowMs - this.#sentAtMs >= oldWordMs;
+    return report.headroom > this.#sentSinceReport;
   }
 
   sent(nowMs: number): void {

@@ -137,6 +137,8 @@ export interface UpstreamPool {
   /** What the far side last said of its application, and how often it has; undefined and 0 where it says nothing. */
   readonly report: LoadReport | undefined;
   readonly reports: number;
+  /** When it last has, ms; minus infinity where it never has. */
+  readonly reportedAtMs: number;
   /** It finds out by itself when a path with requests on it falls silent. */
   readonly pingsInBand: boolean;
   readonly connections: number;
