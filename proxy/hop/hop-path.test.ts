@@ -207,6 +207,26 @@ describe("requests over the hop", () => {
     }
   });
 
+  test("that the next place refuses after the nearest has died go to the third, whose room is known before it is needed", async () => {
+    await using app = await httpOrigin(echo);
+    const dying = await TestCallee.open(app.port);
+    await using next = await TestCallee.open(app.port, { isFull: true });
+    await using third = await TestCallee.open(app.port, { report: () => ({ queueDelayMs: 0, utilizationRatio: 0.2, headroom: 5 }) });
+    await using proxy = await TestProxy.open([localAt(dying.port), remoteAt("next", next.port), remoteAt("third", third.port)], { connector: new PlayedConnector() });
+    proxy.health.setViewpoint({ ...proxy.health.viewpoint, roundTripMs: new Map([["next" as ClusterId, 80], ["third" as ClusterId, 180]]) });
+    using client = await RawClient.connect(proxy.server.port);
+    const ask = async (): Promise<number> => {
+      client.write(requestFor("GET", "/"));
+      return (await client.response()).status;
+    };
+    // What is repeated stays within a share of what is answered.
+    for (let count = 0; count < 30; count++) expect(await ask()).toBe(200);
+    for (const route of proxy.routes.routes()) route.chooser.warmNext();
+    await eventually(() => proxy.pools.pools().filter((pool) => pool.report !== undefined).length === 3);
+    await dying[Symbol.asyncDispose]();
+    for (let count = 0; count < 5; count++) expect(await ask()).toBe(200);
+  });
+
   test("of which most are refused are refused here, at no cost to the far side", async () => {
     await using app = await httpOrigin(echo);
     await using full = await TestCallee.open(app.port, { isFull: true });

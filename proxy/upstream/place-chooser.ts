@@ -11,7 +11,7 @@ import type { PlaceCondition } from "#federation/model/verdict.ts";
 import { choosePlace } from "#federation/routing/choose-place.ts";
 import type { PlaceLoad } from "#federation/routing/explain.ts";
 import { orderPlaces } from "#federation/routing/order-places.ts";
-import type { PlaceOrder, Viewpoint } from "#federation/routing/order-places.ts";
+import type { PlaceOrder, RankedPlace, Viewpoint } from "#federation/routing/order-places.ts";
 import { shareLoad } from "#federation/routing/share-load.ts";
 import type { PlaceShares } from "#federation/routing/share-load.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -46,6 +46,9 @@ export interface PlaceChooserOptions {
   readonly clock: Clock;
   readonly random: Random;
 }
+
+/** Places besides the first to which a connection is kept open. */
+const warmPlaces = 2;
 
 /** Verdicts are asked again after this, because a return happens by time. */
 const refreshMs = 250;
@@ -195,13 +198,12 @@ export class PlaceChooser implements Chooser {
     if (recordPlaceSlowEnd(board.evidenceOf(view, candidate.cluster), others, { isBurst, policy: this.#policy, nowMs })) this.#refresh(nowMs);
   }
 
-  /** Keeps a connection open to the next sound place, which takes over when the first fails. */
+  /** Keeps a connection open to the next sound places: one takes over when the first fails, and another takes what is too much for that one. */
   warmNext(besides?: Candidate): void {
     const { board, view } = this.#options;
-    const index = this.#order.places.findIndex(({ place }, at) => at > 0 && place.cluster !== besides?.cluster && !board.conditionOf(view, place).lowered);
-    const next = this.#ordered[Math.max(index, 0)];
-    const target = next?.targets[next.usable[0] ?? 0];
-    target?.pool.warm();
+    const isNext = ({ place }: RankedPlace, at: number): boolean => at > 0 && place.cluster !== besides?.cluster && !board.conditionOf(view, place).lowered;
+    const next = this.#order.places.flatMap((ranked, at) => (isNext(ranked, at) ? [this.#ordered[at]] : [])).slice(0, warmPlaces);
+    for (const place of next.length === 0 ? this.#ordered.slice(0, 1) : next) place?.targets[place.usable[0] ?? 0]?.pool.warm();
   }
 
   /** No address of the place can be reached for this port. */

@@ -80,18 +80,20 @@ describe("the room that a target tells of", () => {
     expect(target.hasRoom(2_010)).toBe(true);
   });
 
-  test("is good for one question a second once its word is old, however much room that told of, and whoever asked for it late", () => {
-    say(65_535, 0);
-    expect(target.hasRoom(999)).toBe(true);
-    const asked = Array.from({ length: 100 }, (_, at) => {
-      const nowMs = 9_000 + 10 * at;
-      if (!target.hasRoom(nowMs)) return 0;
-      target.sent(nowMs);
+  test("is believed for as many as it named however long ago that was: who is refused elsewhere has nowhere else to go", () => {
+    say(30, 0);
+    const taken = Array.from({ length: 40 }, () => {
+      if (!target.hasRoom(9_000)) return 0;
+      target.sent(9_000);
       return 1;
     });
-    expect(asked.filter((count) => count === 1)).toHaveLength(1);
-    say(2, 10_000);
-    expect(target.hasRoom(10_001)).toBe(true);
+    expect(taken.filter((count) => count === 1)).toHaveLength(30);
+  });
+
+  test("is not found out anew for as long as it is new, though nobody looked since", () => {
+    say(0, 5_000);
+    expect(target.hasRoom(5_500)).toBe(false);
+    expect(target.hasRoom(6_000)).toBe(true);
   });
 
   test("is believed of nobody who cannot be reached, however new the word", () => {

@@ -14,10 +14,7 @@ import type { UpstreamPool } from "./upstream.ts";
 
 /** After a refusal by admission, what its target says of room is doubted for so long, or until it takes a request. Ms. */
 const roomDoubtMs = 500;
-/**
- * What a target said longer ago, of room or of none, is good for one question a second: one request finds out, and brings a new word
- * with it. A region may have gone since it told of its room, and one that had none may be idle the moment after. Ms.
- */
+/** A target that said longer ago that it had no room, and was sent nothing since, is asked by one request: it may be idle the moment after. Ms. */
 const oldWordMs = 1_000;
 
 /** One address of a place. */
@@ -50,7 +47,7 @@ export class Target implements Candidate {
   }
 
   /**
-   * It has said that it would take one more now, and what was sent since does not use that up; or what it said is old, and nothing asks it yet. Who
+   * It has said that it would take one more now, and what was sent since does not use that up; or what it said is old, and nothing asks it yet: one request finds out. Who
    * has just refused what it said that it has room for is not believed; who never said anything, or cannot be reached, is not asked.
    */
   hasRoom(nowMs: number): boolean {
@@ -62,8 +59,7 @@ export class Target implements Candidate {
     }
     const { report } = pool;
     if (report === undefined || pool.isUnreachable) return false;
-    if (nowMs - pool.reportedAtMs >= oldWordMs) return nowMs - this.#sentAtMs >= oldWordMs;
-    return report.headroom > this.#sentSinceReport;
+    return report.headroom > this.#sentSinceReport || nowMs - Math.max(pool.reportedAtMs, this.#sentAtMs) >= oldWordMs;
   }
 
   sent(nowMs: number): void {
