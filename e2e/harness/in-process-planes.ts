@@ -21,7 +21,9 @@ import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { runAsLeader, type LeaderTask } from "#federation/store/leader.ts";
-import { openSqliteStore, type SqliteStore } from "#federation/store/sqlite-store.ts";
+import { ExchangedStore } from "#federation/store/exchanged-store-fixture.ts";
+import { openSqliteStore } from "#federation/store/sqlite-store.ts";
+import type { Store, StoreEntry } from "#federation/store/store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import type { ClusterConfig } from "#services/cluster/config.ts";
 import { ClusterKeySource } from "#services/cluster/credentials/cluster-credentials.ts";
@@ -37,6 +39,7 @@ import { createGlobalMetrics } from "#services/global/metrics.ts";
 import { eventually } from "./eventually.ts";
 
 const never = new AbortController().signal;
+const leaderKey = "/leader";
 const address = "127.0.0.1";
 const nobodyAttested = { sources: {}, rules: [] };
 const federation = "demo.atoll" as TrustDomainName;
@@ -48,9 +51,12 @@ export interface RunningPlane {
   stop(): Promise<void>;
 }
 
+/** What a store held once; its leadership, which is of a moment, is left out. */
+export type StoreCopy = readonly StoreEntry[];
+
 interface Kept {
   readonly dataDir: string;
-  readonly store: SqliteStore;
+  readonly store: ExchangedStore;
   readonly audit: AuditFile;
 }
 
@@ -144,8 +150,30 @@ export class InProcessPlanes implements AsyncDisposable {
   async loseLeadership(name: string): Promise<void> {
     const { dataDir, store } = await this.#keep(name);
     rmSync(join(dataDir, "ready.json"), { force: true });
-    await store.commit({ conditions: [], writes: [{ kind: "delete", key: "/leader" }] }, never);
+    await store.commit({ conditions: [], writes: [{ kind: "delete", key: leaderKey }] }, never);
     await eventually(`the plane of ${name} serves again`, () => this.#readPorts(name));
+  }
+
+  async copyStore(name: string): Promise<StoreCopy> {
+    const { entries } = await (await this.#keep(name)).store.list("", never);
+    return entries.filter(({ key }) => key !== leaderKey);
+  }
+
+  /** Resolves when a running plane's witness is as new as its store is now. */
+  async witnessed(name: string): Promise<void> {
+    const { dataDir, store } = await this.#keep(name);
+    const { revision } = await store.list(leaderKey, never);
+    await eventually(`the plane of ${name} has witnessed its store`, () => (JSON.parse(readFileSync(join(dataDir, "witness.json"), "utf8")) as { readonly revision: number }).revision >= revision);
+  }
+
+  /** Puts another store in the place of a running plane's, with what `copy` holds; resolves when the plane answers over it. */
+  async putBack(name: string, copy: StoreCopy): Promise<void> {
+    const { dataDir, store } = await this.#keep(name);
+    const next = await openMemoryStore();
+    for (const { key, value } of copy.toSorted((a, b) => a.revision - b.revision)) await next.commit({ conditions: [], writes: [{ kind: "put", key, value }] }, never);
+    rmSync(join(dataDir, "ready.json"), { force: true });
+    await store.exchange(next);
+    await eventually(`the plane of ${name} answers again`, () => this.#readPorts(name));
   }
 
   /** An administrator's client of the global plane, or of a cluster's. */
@@ -203,7 +231,7 @@ export class InProcessPlanes implements AsyncDisposable {
     rmSync(join(dataDir, "ready.json"), { force: true });
     const stop = new AbortController();
     let failure: { readonly error: unknown } | undefined;
-    const done = runAsLeader(store, { key: "/leader", id: name, ...common }, task, stop.signal).catch((error: unknown) => {
+    const done = runAsLeader(store, { key: leaderKey, id: name, ...common }, task, stop.signal).catch((error: unknown) => {
       failure = { error };
     });
     const ports = await eventually(`the plane of ${name} serves`, () => {
@@ -242,7 +270,7 @@ export class InProcessPlanes implements AsyncDisposable {
       const dataDir = this.#dataDir(name);
       kept = {
         dataDir,
-        store: await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger }),
+        store: new ExchangedStore(await openMemoryStore()),
         audit: await openAuditFile({
           path: join(dataDir, "audit", "audit.jsonl"),
           onFailure: (error) => {
@@ -264,6 +292,10 @@ export class InProcessPlanes implements AsyncDisposable {
     writePrivateFileSync(path, text);
     return path;
   }
+}
+
+async function openMemoryStore(): Promise<Store> {
+  return await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger });
 }
 
 const common = { clock: systemClock, random: systemRandom, logger: silentLogger };

@@ -6,6 +6,7 @@ import type { Kind } from "#federation/model/resource.ts";
 import { provisioningRoutes } from "./provisioning-routes.ts";
 import { resourceRoutes } from "./resource-routes.ts";
 import { rolloutRoute } from "./rollout-route.ts";
+import { storeRoutes } from "./store-routes.ts";
 import { auditEntrySchema } from "./audit.ts";
 import { defineRoute, dryRunQuery, type AnyRoute } from "./route.ts";
 import { clusterStatusSchema, explanationSchema, federationStatusSchema, simulationSchema } from "./status.ts";
@@ -65,6 +66,7 @@ const serviceQuestion = {
 /** The global plane's routes besides those of its kinds. */
 export const globalRoutes = {
   createJoinToken,
+  ...storeRoutes,
   ...provisioningRoutes,
   audit,
   status: defineRoute({
@@ -105,6 +107,7 @@ export const globalRoutes = {
 /** A cluster plane's routes besides those of its kinds. */
 export const clusterRoutes = {
   createJoinToken,
+  ...storeRoutes,
   ...provisioningRoutes,
   audit,
   status: defineRoute({

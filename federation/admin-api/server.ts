@@ -57,11 +57,11 @@ export const adminServerLimits = {
   /** To receive a whole request. */
   requestMs: 30_000,
   keepAliveMs: 60_000,
-  /** For watches to end by themselves when the server closes. */
+  /** For watches to end by themselves, and for what is being answered to be answered, when the server closes. */
   closeMs: 1_000,
 } as const;
 
-/** A running admin API. Disposing ends its watches, then its connections. */
+/** A running admin API. Disposing ends its watches, lets what is being answered be answered, and then ends its connections. */
 export interface AdminServer extends AsyncDisposable {
   readonly port: number;
   /** For new connections; those that exist keep what they were made with. */
@@ -92,6 +92,15 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
   });
   addBuiltIns(app, options);
   const watches = new Set<Promise<void>>();
+  const answers = new Set<Promise<void>>();
+  app.addHook("onRequest", async (_request, reply) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    answers.add(promise);
+    reply.raw.once("close", () => {
+      answers.delete(promise);
+      resolve();
+    });
+  });
   for (const operation of options.operations) {
     const { method, path } = operation.route;
     app.route({ method, url: path.replaceAll(/\{(\w+)\}/g, ":$1"), handler: createHandler(operation, options, stopping.signal, watches) });
@@ -106,7 +115,7 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
     async [Symbol.asyncDispose]() {
       stopping.abort();
       const giveUp = new AbortController();
-      await Promise.race([Promise.allSettled(watches), sleep(options.clock, adminServerLimits.closeMs, giveUp.signal).catch(() => undefined)]);
+      await Promise.race([Promise.allSettled([...watches, ...answers]), sleep(options.clock, adminServerLimits.closeMs, giveUp.signal).catch(() => undefined)]);
       giveUp.abort();
       await app.close();
     },

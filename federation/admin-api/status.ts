@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { storeStandingSchema } from "./store-routes.ts";
 import { clusterIdSchema, hostSchema, labelSchema, portSchema, regionIdSchema, spiffeIdSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 
 // Answers are read leniently: a newer plane may say more than we know.
@@ -53,6 +54,8 @@ export const nameRowSchema = z.object({
   problem: z.string().optional().describe("Why the last look-up gave nothing; absent when it did."),
 });
 
+const store = storeStandingSchema.optional().describe("Of this plane's own store; an older plane says nothing.");
+
 const names = z.array(nameRowSchema).optional().describe("Names that are dialled here; an older plane says nothing.");
 
 /** What the global plane knows of the whole federation. */
@@ -65,6 +68,7 @@ export const federationStatusSchema = z.object({
   services: z.array(serviceRowSchema),
   relationships: z.array(relationshipRowSchema),
   names,
+  store,
 });
 
 /** A proxy that is, or lately was, connected to its cluster's plane. */
@@ -101,6 +105,7 @@ export const clusterStatusSchema = z.object({
   services: z.array(serviceRowSchema).describe("Own and imported ones."),
   proxies: z.array(proxyRowSchema),
   names,
+  store,
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 

@@ -8,7 +8,7 @@ import { JoinTokens } from "./join-tokens.ts";
 import { keys } from "./keys.ts";
 import { ProvisioningTokens } from "./provisioning-tokens.ts";
 import { recordCodecs } from "./record-codecs.ts";
-import type { AppliedPosition, EpochRecord, ObjectRecord } from "./records.ts";
+import type { AppliedPosition, EpochRecord, MarkRecord, ObjectRecord } from "./records.ts";
 import { ResourceCollection } from "./resource-collection.ts";
 import { StoreCollection } from "./store-collection.ts";
 
@@ -23,6 +23,8 @@ export class Catalog {
   readonly objects: Collection<ObjectRecord>;
   /** Applied positions by publisher. */
   readonly positions: Collection<AppliedPosition>;
+  /** What each process of the plane wrote last of all, by its instance id. */
+  readonly marks: Collection<MarkRecord>;
   readonly joinTokens: JoinTokens;
   readonly provisioningTokens: ProvisioningTokens;
   readonly attestations: Attestations;
@@ -37,6 +39,7 @@ export class Catalog {
     this.endpoints = new StoreCollection(access, keys.endpoints, recordCodecs.endpoint);
     this.objects = new StoreCollection(access, keys.objects, recordCodecs.object);
     this.positions = new StoreCollection(access, keys.positions, recordCodecs.position);
+    this.marks = new StoreCollection(access, keys.marks, recordCodecs.mark);
     this.#epochs = new StoreCollection(access, keys.meta, recordCodecs.epoch);
     this.joinTokens = new JoinTokens(access);
     this.provisioningTokens = new ProvisioningTokens(access);

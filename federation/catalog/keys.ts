@@ -16,6 +16,8 @@ export const keys = {
   provisioningIndex: `${root}provisioning-index/`,
   attestations: `${root}attestations/`,
   meta: `${root}meta/`,
+  /** What each process of a plane has written there last, so that it knows its store again. */
+  marks: `${root}marks/`,
   /** Held with a lease by the leader among the replicas of a plane; its create revision is the fence of the leader's writes. */
   leader: `${root}leader`,
 } as const;

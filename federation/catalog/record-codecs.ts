@@ -5,7 +5,7 @@ import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
-import type { AppliedPosition, AttestationRecord, EpochRecord, JoinTokenRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord } from "./records.ts";
+import type { AppliedPosition, AttestationRecord, EpochRecord, JoinTokenRecord, MarkRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -80,6 +80,8 @@ const objectSchema = z.object({
 
 const epochSchema: z.ZodType<EpochRecord> = z.object({ epoch: count, startedAtMs: count });
 
+const markSchema: z.ZodType<MarkRecord> = z.object({ mark: z.string().max(64), writtenAtMs: count });
+
 const signedObjects = jsonCodec("a signed object", objectSchema);
 
 /** Codecs of the records that are not resources. */
@@ -91,6 +93,7 @@ export const recordCodecs = {
   attestation: jsonCodec("the use of an attested document", attestationSchema),
   position: jsonCodec("an applied position", positionSchema),
   epoch: jsonCodec("an epoch", epochSchema),
+  mark: jsonCodec("a mark", markSchema),
   object: {
     encode: (record) => signedObjects.encode({ ...record, audience: [...record.audience], signed: Buffer.from(record.signed).toString("base64") }),
     decode(bytes, id, revision) {

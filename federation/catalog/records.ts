@@ -86,6 +86,13 @@ export interface ObjectRecord {
   readonly appliedAtMs: number;
 }
 
+/** Written now and then by a process of a plane, which remembers it outside: a store that holds another was put in its place. */
+export interface MarkRecord {
+  readonly mark: string;
+  /** Wall-clock ms. */
+  readonly writtenAtMs: number;
+}
+
 /** What a plane knows of its own store's life. */
 export interface EpochRecord {
   /** Ordered: the next one is above every one ever witnessed. */

@@ -161,6 +161,10 @@ export const errorCatalog = {
     meaning: "A SPIFFE ID or trust domain name does not follow the grammar.",
     action: "Use lower-case DNS-safe trust domains and paths of letters, digits, dot, dash and underscore.",
   },
+  ATOLL_STORE_BEHIND: {
+    meaning: "The store of a plane does not hold what the plane, or another one, has seen in it: it was restored, exchanged or lost.",
+    action: "Nothing is written or published until somebody decides: `atoll reconcile` shows what is known; --keep goes on with the store as it is, --take-newer reads back what other planes hold.",
+  },
   ATOLL_STORE_CONFLICT: {
     meaning: "The value changed since it was read, so the write was refused.",
     action: "Read again, apply the change to the newer value, and write with its revision.",

@@ -9,6 +9,7 @@ import { completionScript, completionTable } from "./commands/completion.ts";
 import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap.ts";
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
 import { runWait, waitSecondsUsual, type WaitCommandOptions, type WaitOption } from "./commands/wait.ts";
+import { runReconcile, type ReconcileOptions } from "./commands/reconcile.ts";
 import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
 import { runApprove, runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
@@ -145,6 +146,13 @@ function addLifecycle(program: Command, run: Run): void {
     .command("check")
     .description("only what is wrong; exit code 1 when anything is")
     .action(() => run(runCheck));
+  program
+    .command("reconcile [plane]")
+    .description("which planes' stores are behind what was witnessed of them; with a decision, what to do about one (global, or a cluster)")
+    .option("--keep", "go on with the store as it is, but for what was revoked since", false)
+    .option("--take-newer", "read back what other planes hold of it", false)
+    .option("--without <plane>", "do not ask this plane what it holds; may be given several times", collect)
+    .action((plane: string | undefined, options: ReconcileOptions) => run((context) => runReconcile(context, plane, options)));
 }
 
 function addResources(program: Command, run: Run): void {

@@ -1,12 +1,12 @@
-import { join } from "node:path";
-import { Catalog } from "#federation/catalog/catalog.ts";
+import type { Catalog } from "#federation/catalog/catalog.ts";
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
-import { ensureEpoch, keepWitness } from "#federation/replication/shell/store-epoch.ts";
+import { TermStore } from "#federation/history/term-store.ts";
+import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import { nameRows, type DialledName } from "#federation/runtime/dns/dialled-names.ts";
 import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
@@ -33,28 +33,50 @@ import { admitsReceived } from "./trust/received-rules.ts";
 
 /**
  * Runs a cluster's plane for one term of leadership over its store, until `signal` aborts. A store or a bus that is away
- * for a while is waited for. Nothing is exported and nothing is served before everything stored has been read.
+ * for a while is waited for.
  */
 export async function runClusterPlane(options: ClusterPlaneOptions, term: LeaderTerm, signal: AbortSignal): Promise<void> {
-  const { config, membership, keySource, store, bus, lookup, clock, random, logger, metrics } = options;
-  const { federation, cluster, region, trustDomain } = membership.facts;
-  const self: ClusterSelf = { federation, cluster, region, trustDomain };
-  const catalog = new Catalog({
-    store,
-    clock,
-    fence: () => [term.fence],
-    onFault: ({ key, error }) => logger.error("A stored value cannot be read and is left out.", { key, reason: describeError(error) }),
-  });
+  const { config, store, clock, random, logger } = options;
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
-  const epochOptions = { catalog, witnessFile: join(config.dataDir, "witness.json"), clock, logger };
-  const started: { epoch: number; own?: OwnObjects; isNewStore: boolean } = { epoch: 0, isNewStore: false };
+  const opened: { store?: TermStore } = {};
+  await patiently(async (inner) => void (opened.store = await TermStore.open({ store, term, dataDir: config.dataDir, clock, random, logger }, inner)))(signal);
+  const { store: termStore } = opened;
+  if (termStore === undefined) return;
+  await runTasks(
+    [
+      (inner) => termStore.life.watch(inner),
+      (inner) => termStore.during(async (catalog, standing, deeper) => await runStanding(options, { term, termStore, catalog, standing, patiently }, deeper), inner),
+    ],
+    signal,
+  );
+}
+
+/** What a plane runs on while its store stands as it does. */
+interface Ground {
+  readonly term: LeaderTerm;
+  readonly termStore: TermStore;
+  readonly catalog: Catalog;
+  readonly standing: StoreStanding;
+  readonly patiently: (task: Task) => Task;
+}
+
+/**
+ * The plane for as long as its store stands as it does now. Nothing is exported and nothing is served before everything stored has been
+ * read. Over a store that is behind the operator's ports answer and nothing else: proxies and the other planes go on with what they hold.
+ */
+async function runStanding(options: ClusterPlaneOptions, { term, termStore, catalog, standing, patiently }: Ground, signal: AbortSignal): Promise<void> {
+  const { config, membership, keySource, bus, lookup, clock, random, logger, metrics } = options;
+  const { federation, cluster, region, trustDomain } = membership.facts;
+  const self: ClusterSelf = { federation, cluster, region, trustDomain };
+  const isSound = standing.state === "sound";
+  const epoch = epochOf(standing);
+  const started: { own?: OwnObjects; isNewStore: boolean } = { isNewStore: false };
   await patiently(async (inner) => {
-    started.epoch = await ensureEpoch(epochOptions, inner);
     started.isNewStore = (await catalog.positions.get(globalOrigin, inner)) === undefined;
-    started.own = await OwnObjects.open({ self, epoch: started.epoch, objects: catalog.objects, signer: () => keySource.keys.current.signer, clock }, inner);
+    started.own = await OwnObjects.open({ self, epoch, objects: catalog.objects, signer: () => keySource.keys.current.signer, clock, mayWrite: isSound }, inner);
   })(signal);
-  const { epoch, own, isNewStore } = started;
+  const { own, isNewStore } = started;
   if (own === undefined) return;
 
   const services = catalog.resources("Service").view();
@@ -87,6 +109,7 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
   const common = { bus, clock, logger };
   const loaded: Task = async (inner) => void (await until(source.loaded, (isLoaded) => isLoaded, inner));
   metrics.reports = {
+    standing: () => standing,
     statuses,
     lags,
     streams: () => 0,
@@ -98,12 +121,11 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
   };
 
-  const tasks: readonly Task[] = [
+  const following: readonly Task[] = [
     patiently(services.run),
     patiently(exports.run),
     patiently((inner) => replicated.follow(inner)),
     patiently((inner) => registry.follow(inner)),
-    patiently((inner) => registry.lookOver(inner)),
     (inner) => source.follow(inner),
     async (inner) => {
       for await (const publication of own.publication.changes(inner)) withdrawn.set(keptIfEqual(withdrawn.current, withdrawnRelationships(publication)));
@@ -111,12 +133,19 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
     async (inner) => {
       for await (const _ of mapWatched(source.state, ({ clusters }) => clusters).changes(inner)) resolver.follow(new Set(dialled().map(({ name }) => name)));
     },
-    (inner) => keepWitness(epochOptions, epoch, inner),
+    async (inner) => {
+      for await (const _ of keySource.keys.changes(inner)) ownTrust.set(ownTrustOf(options));
+    },
+    async (inner) => {
+      await loaded(inner);
+      if (isNewStore && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
+      await serveCluster({ options, self, termStore, standing, catalog, registry, source, own, verifyChain, statuses, lags, standings, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
+    },
+  ];
+  const writing: readonly Task[] = [
+    patiently((inner) => registry.lookOver(inner)),
     patiently(async (inner) => {
-      for await (const _ of keySource.keys.changes(inner)) {
-        ownTrust.set(ownTrustOf(options));
-        await own.renewSignatures(inner);
-      }
+      for await (const _ of keySource.keys.changes(inner)) await own.renewSignatures(inner);
     }),
     patiently(async (inner) => {
       await loaded(inner);
@@ -163,14 +192,9 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
         },
         inner,
       ),
-    async (inner) => {
-      await loaded(inner);
-      if (isNewStore) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serveCluster({ options, self, catalog, registry, source, own, verifyChain, statuses, lags, standings, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
-    },
   ];
   try {
-    await runTasks(tasks, signal);
+    await runTasks(isSound ? [...following, ...writing] : following, signal);
   } finally {
     metrics.reports = undefined;
   }

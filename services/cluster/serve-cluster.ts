@@ -1,17 +1,19 @@
 import { Server } from "@grpc/grpc-js";
 import { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
-import { openAdminServer } from "#federation/admin-api/server.ts";
+import { openAdminServer, type AdminServer, type AdminTls } from "#federation/admin-api/server.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { openGrpcListener, peerOfCall } from "#federation/identity/grpc-listener.ts";
 import { acceptTrustDomain, createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import type { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
+import type { TermStore } from "#federation/history/term-store.ts";
+import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { discoveryService, identityService, registryService } from "#federation/wire/grpc-services.ts";
@@ -33,6 +35,8 @@ import type { ReplicatedView } from "./replicated/replicated-view.ts";
 export interface Serving {
   readonly options: ClusterPlaneOptions;
   readonly self: ClusterSelf;
+  readonly termStore: TermStore;
+  readonly standing: StoreStanding;
   readonly catalog: Catalog;
   readonly registry: Registry;
   readonly source: ClusterStateSource;
@@ -51,15 +55,44 @@ export interface Serving {
   readonly hadProxies: boolean;
 }
 
+/** The operator's port, of a plane whose proxies are served or not. */
+interface OperatorPort {
+  readonly discovery: DiscoveryService;
+  readonly waits: RolloutWaits;
+  readonly isServing: () => boolean;
+}
+
 /** Opens the ports that rest on the store, answers joiners, and keeps certificates current. `source` must have loaded. */
 export async function serveCluster(serving: Serving, signal: AbortSignal): Promise<void> {
-  const { options, self, catalog, registry, source } = serving;
-  const { config, membership, planeSvid, keySource, clock, logger, metrics, joinPort, joinGuard: guard, attestation } = options;
+  const { options, source, standing } = serving;
+  const { config, planeSvid, clock, logger, metrics, joinPort } = options;
   // Made of a loaded state: what it lacked would be told to proxies as removed.
   const discovery = new DiscoveryService(source.state, { logger, clock, hadProxies: serving.hadProxies, onNack: (type) => metrics.discoveryNacks.inc({ type }) });
-  const onRefusedJoin = (reason: string): void => metrics.joinRefused.inc({ reason });
   const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
   let isServing = false;
+  await using proxies = standing.state === "sound" ? await openProxyPorts(serving, discovery, signal) : undefined;
+  await using admin = await openOperatorPort(serving, { discovery, waits, isServing: () => isServing && !signal.aborted });
+  isServing = true;
+  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, rolloutWaiters: () => waits.count };
+  writeReadyFile(config.dataDir, { discovery: proxies?.port ?? config.listen.discoveryPort, join: joinPort.port, admin: admin.port });
+  if (proxies === undefined) logger.warn("The cluster plane answers operators alone.", { joinPort: joinPort.port, adminPort: admin.port });
+  else logger.info("The cluster plane serves.", { discoveryPort: proxies.port, joinPort: joinPort.port, adminPort: admin.port });
+  await runTasks(
+    [
+      ...(proxies === undefined ? [] : [(inner: AbortSignal) => discovery.follow(inner), proxies.run]),
+      async (inner) => {
+        for await (const _ of planeSvid.changes(inner)) admin.replaceTls(adminTls(options));
+      },
+    ],
+    signal,
+  );
+}
+
+/** What proxies and joiners ask; `run` keeps its certificates current. */
+async function openProxyPorts(serving: Serving, discovery: DiscoveryService, signal: AbortSignal): Promise<AsyncDisposable & { readonly port: number; readonly run: Task }> {
+  const { options, self, catalog, registry, source } = serving;
+  const { config, membership, planeSvid, keySource, clock, logger, metrics, joinPort, joinGuard: guard, attestation } = options;
+  const onRefusedJoin = (reason: string): void => metrics.joinRefused.inc({ reason });
   const { address } = config.listen;
   const material = (): TlsMaterial => createTlsMaterial(planeSvid.current, [keySource.keys.current.bundle]);
   const workloadMaterial = new WatchedValue<TlsMaterial>(material());
@@ -94,48 +127,46 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
     }),
   });
   const onRefused = (reason: string): void => logger.debug("A connection was refused.", { reason });
-  await using discoveryListener = await openGrpcListener(
+  const discoveryListener = await openGrpcListener(
     { server: discoveryServer, address, port: config.listen.discoveryPort, material: workloadMaterial, clients: "required", accept: acceptTrustDomain(self.trustDomain), onRefused },
     signal,
   );
-  using _joining = joinPort.serve({ issueFirst: issuing.issueFirst, signer: enrolling(serving, onRefusedJoin, signal) });
-  const adminTls = () => {
-    const { anchors, svid } = createTlsMaterial(planeSvid.current, [membership.federationBundle]);
-    return { caPem: anchors.join(""), certificateChainPem: svid.certificateChainPem, privateKeyPem: svid.privateKeyPem };
+  const joining = joinPort.serve({ issueFirst: issuing.issueFirst, signer: enrolling(serving, onRefusedJoin, signal) });
+  const follow = async (changes: AsyncIterable<unknown>): Promise<void> => {
+    for await (const _ of changes) workloadMaterial.set(material());
   };
-  await using admin = await openAdminServer({
-    address,
+  return {
+    port: discoveryListener.port,
+    run: async (inner) => await runTasks([(deeper) => follow(keySource.keys.changes(deeper)), (deeper) => follow(planeSvid.changes(deeper))], inner),
+    async [Symbol.asyncDispose]() {
+      joining[Symbol.dispose]();
+      await discoveryListener[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function openOperatorPort(serving: Serving, { discovery, waits, isServing }: OperatorPort): Promise<AdminServer> {
+  const { options } = serving;
+  const { config, clock, logger, metrics, joinPort } = options;
+  return await openAdminServer({
+    address: config.listen.address,
     port: config.listen.adminPort,
-    tls: adminTls(),
+    tls: adminTls(options),
     operations: clusterOperations({ ...serving, discovery, waits, joinAddress: hostPort(config.advertiseAddress, joinPort.port) }),
     openApi: { title: "Atoll cluster control plane", version: "1.0.0" },
     ...options.access,
     isPlane: () => false,
     audit: options.audit,
-    isReady: () => isServing && !signal.aborted,
+    isReady: isServing,
     onError: (error, operationId) => logger.error("An operation failed.", { operationId, reason: describeError(error) }),
     onRefused: (code) => metrics.adminRefused.inc({ code }),
     clock,
   });
-  isServing = true;
-  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, rolloutWaiters: () => waits.count };
-  writeReadyFile(config.dataDir, { discovery: discoveryListener.port, join: joinPort.port, admin: admin.port });
-  logger.info("The cluster plane serves.", { discoveryPort: discoveryListener.port, joinPort: joinPort.port, adminPort: admin.port });
-  await runTasks(
-    [
-      (inner) => discovery.follow(inner),
-      async (inner) => {
-        for await (const _ of keySource.keys.changes(inner)) workloadMaterial.set(material());
-      },
-      async (inner) => {
-        for await (const _ of planeSvid.changes(inner)) {
-          workloadMaterial.set(material());
-          admin.replaceTls(adminTls());
-        }
-      },
-    ],
-    signal,
-  );
+}
+
+function adminTls({ planeSvid, membership }: ClusterPlaneOptions): AdminTls {
+  const { anchors, svid } = createTlsMaterial(planeSvid.current, [membership.federationBundle]);
+  return { caPem: anchors.join(""), certificateChainPem: svid.certificateChainPem, privateKeyPem: svid.privateKeyPem };
 }
 
 /** What the plane that holds its trust domain's keys does for the others. */

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
@@ -6,13 +5,15 @@ import { openAdminServer } from "#federation/admin-api/server.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Attestation } from "#federation/catalog/admit-joiner.ts";
-import { Catalog } from "#federation/catalog/catalog.ts";
+import type { Catalog } from "#federation/catalog/catalog.ts";
 import { joinRefusalLabel } from "#federation/model/join-refusal.ts";
+import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { Rollout, RolloutSubject } from "#federation/model/rollout.ts";
+import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
-import { ensureEpoch, keepWitness } from "#federation/replication/shell/store-epoch.ts";
+import { TermStore } from "#federation/history/term-store.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { dialledNames, nameRows, type NameRow } from "#federation/runtime/dns/dialled-names.ts";
@@ -28,6 +29,8 @@ import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import type { NameCounts } from "#federation/telemetry/name-metrics.ts";
+import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import { globalOperations, isClusterPlane } from "./admin/global-operations.ts";
 import type { GlobalConfig } from "./config.ts";
 import { planeValidityMs, type FederationKeys } from "./federation-keys.ts";
@@ -40,6 +43,7 @@ import { FederationState } from "./relay/federation-state.ts";
 import { federationStatus, type LinkState } from "./relay/federation-status.ts";
 import { GlobalObjects } from "./relay/global-objects.ts";
 import { globalRollout } from "./relay/global-rollout.ts";
+import { globalReconciler } from "./store/global-reconciler.ts";
 import { authorityPinOf } from "./trust/judge-trust-domain.ts";
 
 export interface GlobalPlaneOptions {
@@ -63,8 +67,11 @@ export interface GlobalPlaneOptions {
 /** What one term of leadership is made of. */
 interface Term {
   readonly options: GlobalPlaneOptions;
+  readonly termStore: TermStore;
   readonly catalog: Catalog;
+  readonly standing: StoreStanding;
   readonly epoch: number;
+  readonly verifyChain: VerifyChain;
   readonly state: FederationState;
   readonly links: ClusterLinks;
   readonly material: WatchedValue<TlsMaterial>;
@@ -75,43 +82,55 @@ interface Term {
 
 /**
  * Leads the federation for one term: the admin API, the join port, and a link to each cluster, all over one fenced
- * catalog. A store or a bus that is away for a while is waited for; the term ends with the leadership.
+ * catalog. A store or a bus that is away for a while is waited for; the term ends with the leadership. While the store is
+ * behind what was witnessed of it, the ports answer, and nothing is written or published.
  */
 export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTerm, signal: AbortSignal): Promise<void> {
-  const { config, store, clock, random, logger, metrics } = options;
-  const catalog = new Catalog({
-    store,
-    clock,
-    fence: () => [term.fence],
-    onFault: ({ key, error }) => logger.error("A stored value cannot be read and is left out.", { key, reason: describeError(error) }),
-  });
+  const { config, store, clock, random, logger } = options;
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
-  const epochOptions = { catalog, witnessFile: join(config.dataDir, "witness.json"), clock, logger };
   const dialled = [...engineNames(config, "of the global plane"), ...dialledNames([config.advertiseAddress], "the global plane")];
   using resolver = new NameResolver({ lookup: options.lookup, clock, random, onChange: (name, { problem }) => logger.info(problem === undefined ? "A name resolves again." : "A name does not resolve.", { name, ...(problem === undefined ? {} : { reason: problem }) }) });
   resolver.follow(new Set(dialled.map(({ name }) => name)));
-  let epoch = 0;
-  await patiently(async (inner) => void (epoch = await ensureEpoch(epochOptions, inner)))(signal);
-  const parts = createTerm({ options, catalog, epoch, number: term.number, follow: patiently, names: () => nameRows(dialled, resolver.names.current) });
-  const { state, links, material } = parts;
+  const opened: { store?: TermStore } = {};
+  await patiently(async (inner) => void (opened.store = await TermStore.open({ store, term, dataDir: config.dataDir, clock, random, logger }, inner)))(signal);
+  const { store: termStore } = opened;
+  if (termStore === undefined) return;
+  const names = (): readonly NameRow[] => nameRows(dialled, resolver.names.current);
+  await runTasks(
+    [
+      (inner) => termStore.life.watch(inner),
+      (inner) =>
+        termStore.during(async (catalog, standing, deeper) => {
+          await runStanding(createTerm({ options, termStore, catalog, standing, number: term.number, follow: patiently, names }), { patiently, names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut } }, deeper);
+        }, inner),
+    ],
+    signal,
+  );
+}
+
+/** The plane for as long as its store stands as it does now. */
+async function runStanding(parts: Term, { patiently, names }: { readonly patiently: (task: Task) => Task; readonly names: NameCounts }, signal: AbortSignal): Promise<void> {
+  const { options, standing, state, links, material } = parts;
+  const { metrics } = options;
   metrics.reports = {
+    standing: () => standing,
     statuses: links.statuses,
     lags: links.lags,
     clusterCount: () => state.clusters.current.size,
     rolloutWaiters: () => 0,
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
-    names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
+    names,
   };
+  const publishing: readonly Task[] = standing.state === "sound" ? [(inner) => links.run(inner), patiently((inner) => takeBrought(parts, inner))] : [];
   try {
     await runTasks(
       [
         (inner) => state.run(inner),
         async (inner) => {
           await until(state.ready, (isReady) => isReady, inner);
-          await runTasks([(deeper) => links.run(deeper), patiently((deeper) => takeBrought(parts, deeper)), (deeper) => serve(parts, deeper)], inner);
+          await runTasks([...publishing, (deeper) => serve(parts, deeper)], inner);
         },
-        (inner) => keepWitness(epochOptions, epoch, inner),
         (inner) => renewKeys(parts, inner),
       ],
       signal,
@@ -121,14 +140,24 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
   }
 }
 
-function createTerm(parts: Pick<Term, "options" | "catalog" | "epoch" | "names"> & { readonly number: number; readonly follow: (task: Task) => Task }): Term {
-  const { options, catalog, epoch, number, follow, names } = parts;
+function createTerm(parts: Pick<Term, "options" | "termStore" | "catalog" | "standing" | "names"> & { readonly number: number; readonly follow: (task: Task) => Task }): Term {
+  const { options, termStore, catalog, standing, number, follow, names } = parts;
+  const epoch = epochOf(standing);
   const { config, keys, bus, clock, random, logger } = options;
   const material = new WatchedValue(createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]));
   const signer = new WatchedValue(keys.issueSigner(clock.nowMs()));
   const own = new GlobalObjects({ federation: keys.trustDomain, epoch, signer: () => signer.current });
   const state = new FederationState({ catalog, own, clock, logger, follow });
   const authority = authorityPinOf(keys.authorityPem);
+  const verifyChain = createChainVerifier({
+    federation: keys.trustDomain,
+    authorityOf: (trustDomain) => {
+      if (trustDomain === keys.trustDomain) return authority;
+      const present = state.trustDomain(trustDomain);
+      return present === undefined ? undefined : authorityPinOf(present.spec.authorityCertificatePem);
+    },
+    clock,
+  });
   const links = new ClusterLinks({
     federation: keys.trustDomain,
     epoch,
@@ -140,20 +169,12 @@ function createTerm(parts: Pick<Term, "options" | "catalog" | "epoch" | "names">
     offerContext: () => ({ clusters: state.clusters.current, relationships: state.relationships, isActive: state.isActive }),
     objectsOf: (origin) => state.objectsOf(origin),
     signer: () => signer.current,
-    verifyChain: createChainVerifier({
-      federation: keys.trustDomain,
-      authorityOf: (trustDomain) => {
-        if (trustDomain === keys.trustDomain) return authority;
-        const present = state.trustDomain(trustDomain);
-        return present === undefined ? undefined : authorityPinOf(present.spec.authorityCertificatePem);
-      },
-      clock,
-    }),
+    verifyChain,
     clock,
     random,
     logger,
   });
-  return { options, catalog, epoch, state, links, material, signer, names };
+  return { options, termStore, catalog, standing, epoch, verifyChain, state, links, material, signer, names };
 }
 
 /** Applies approvals and bundles as clusters bring them, and looks again whenever what they speak of changes. */
@@ -163,7 +184,7 @@ async function takeBrought({ options, catalog, state }: Term, signal: AbortSigna
 
 /** Opens the ports of the plane and keeps their certificates current. */
 async function serve(term: Term, signal: AbortSignal): Promise<void> {
-  const { options, catalog, material } = term;
+  const { options, termStore, catalog, material } = term;
   const { config, keys, clock, logger, metrics, joinGuard, access, attestation, audit } = options;
   const { address } = config.listen;
   let isServing = false;
@@ -201,6 +222,14 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
       joinAddress: hostPort(config.advertiseAddress, joinServer.port),
       joining,
       onRenewed: () => metrics.certificatesIssued.inc({ kind: "renewed" }),
+      store: {
+        origin: globalOrigin,
+        standing: termStore.life.standing,
+        objects: catalog.objects,
+        verifyChain: term.verifyChain,
+        reconciler: globalReconciler(termStore.unguarded, term.epoch),
+        beginEpoch: async (above, inner) => await termStore.life.beginEpoch(above, inner),
+      },
       audit,
       clock,
     }),
@@ -242,7 +271,7 @@ async function renewKeys({ options, material, signer, state }: Term, signal: Abo
   }
 }
 
-function statusOf({ options, epoch, state, links, names }: Term): FederationStatus {
+function statusOf({ options, epoch, standing, state, links, names }: Term): FederationStatus {
   const { keys, clock } = options;
   return federationStatus(
     {
@@ -255,6 +284,7 @@ function statusOf({ options, epoch, state, links, names }: Term): FederationStat
       exports: state.exports,
       links: linkStates(links, clock),
       names: names(),
+      store: standing,
     },
     clock.nowMs(),
   );

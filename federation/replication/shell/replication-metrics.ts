@@ -1,17 +1,29 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { behindReasons, type StoreStanding } from "#federation/model/store-standing.ts";
+import { addGauge } from "#federation/telemetry/read-metrics.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { ReceiverLag } from "../core/publisher.ts";
 import type { ReceiverStatus } from "./run-receiver.ts";
 
 /** What the links of a plane report of themselves. */
 export interface ReplicationReports {
+  readonly standing: () => StoreStanding;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
   readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
 }
 
 /** Shows the links of a plane in `registry`; `current` answers undefined while there are none. Once for each registry. */
 export function addReplicationMetrics(registry: Registry, current: () => ReplicationReports | undefined, clock: Clock): void {
+  addGauge(registry, {
+    name: "atoll_store_behind",
+    help: "1 for the reason why this plane's store is behind what was witnessed of it: nothing is written or published until `atoll reconcile`.",
+    labels: ["reason"],
+    read: (add) => {
+      const standing = current()?.standing();
+      if (standing !== undefined) for (const reason of behindReasons) add({ reason }, standing.state === "behind" && standing.reason === reason ? 1 : 0);
+    },
+  });
   const refused: Counter<"publisher" | "reason"> = new Counter({
     name: "atoll_replication_refused_total",
     help: "Messages and objects that were not applied, by publisher and reason.",

@@ -12,6 +12,7 @@ import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
+import { storeProblems } from "./store-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
 
@@ -62,7 +63,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
     ...planeProblems("the global plane", global),
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
-    ...(global.kind === "answer" ? federationProblems(global.value) : []),
+    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...federationProblems(global.value)] : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
     ...nameProblems(names),
   ];
@@ -99,7 +100,8 @@ function planeProblems(what: string, asked: Asked<unknown>): readonly string[] {
 
 function federationProblems(status: FederationStatus): readonly string[] {
   return [
-    ...status.clusters.filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
+    // Over a store that is behind it hears nobody.
+    ...(status.store?.state === "behind" ? [] : status.clusters).filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
     ...status.relationships.filter((row) => row.state !== "active").map((row) => `relationship ${row.name} is ${relationshipWords[row.state]}`),
     ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
   ];
@@ -110,7 +112,8 @@ const relationshipWords = { active: "active", waitingForApproval: "waiting for a
 /** What is not as it should be in one cluster, in words. */
 export function clusterProblems(name: string, status: ClusterStatus): readonly string[] {
   return [
-    ...(status.globalPlane.connected ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
+    ...storeProblems(name, status),
+    ...(status.globalPlane.connected || status.store?.state === "behind" ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];

@@ -7,6 +7,7 @@ import { readOnlyOperations, resourceOperations } from "#federation/admin-api/re
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
+import { storeOperations } from "#federation/admin-api/store-operations.ts";
 import type { ClusterStatus } from "#federation/admin-api/status.ts";
 import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
@@ -15,13 +16,16 @@ import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { resourceKey } from "#federation/model/resource.ts";
+import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
+import type { TermStore } from "#federation/history/term-store.ts";
 import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
+import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { ClusterSelf, ClusterState } from "../cluster-state.ts";
 import type { ClusterStateSource } from "../cluster-state-source.ts";
 import type { ClusterKeySource } from "../credentials/cluster-credentials.ts";
@@ -31,6 +35,7 @@ import type { DiscoveryService } from "../discovery/discovery-service.ts";
 import type { OwnObjects } from "../exports/own-objects.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ReplicatedView } from "../replicated/replicated-view.ts";
+import { clusterReconciler } from "../store/cluster-reconciler.ts";
 import { approvalOperations } from "./approval-operations.ts";
 import { clusterRollout } from "./cluster-rollout.ts";
 import { clusterStatus } from "./cluster-status.ts";
@@ -46,6 +51,9 @@ export interface ClusterOperationsOptions {
     readonly audit: AuditTrail;
     readonly clock: Clock;
   };
+  readonly termStore: TermStore;
+  readonly standing: StoreStanding;
+  readonly verifyChain: VerifyChain;
   readonly self: ClusterSelf;
   readonly catalog: Catalog;
   readonly registry: Registry;
@@ -83,6 +91,14 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
     ...clusterKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: true, generationOf: storedGeneration(parts, kind) }, { waits: parts.waits, clock })),
     ...clusterReadOnlyKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: false, generationOf: async (id) => source.state.current.generations.get(resourceKey(kind, id)) }, { waits: parts.waits, clock })),
     auditOperation(clusterRoutes.audit, options.audit),
+    ...storeOperations({
+      origin: parts.self.cluster,
+      standing: parts.termStore.life.standing,
+      objects: catalog.objects,
+      verifyChain: parts.verifyChain,
+      reconciler: clusterReconciler(parts.self.cluster, parts.termStore.unguarded, clock),
+      beginEpoch: async (above, inner) => await parts.termStore.life.beginEpoch(above, inner),
+    }),
     ...joinTokenOperations({
       single: catalog.joinTokens,
       many: catalog.provisioningTokens,
@@ -167,6 +183,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       proxies: discovery.proxies,
       overloads: parts.registry.overloads,
       names: parts.names(),
+      store: parts.standing,
     },
     clock.nowMs(),
   );

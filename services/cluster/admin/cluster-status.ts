@@ -1,5 +1,6 @@
 import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/status.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { Place } from "#federation/model/snapshot.ts";
 import type { ClusterState } from "../cluster-state.ts";
@@ -16,6 +17,7 @@ export interface ClusterStatusFacts {
   readonly proxies: readonly ConnectedProxy[];
   readonly overloads: readonly InstanceOverload[];
   readonly names: readonly NameRow[];
+  readonly store: StoreStanding;
 }
 
 /** Three missed heartbeats of the global plane. */
@@ -45,6 +47,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     services: serviceRows(state, nowMs),
     proxies: facts.proxies.map((proxy) => proxyRow(proxy, facts.generation.revision)),
     names: facts.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
+    store: facts.store,
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };
 }

@@ -1,3 +1,5 @@
+import { parseClusterId } from "#federation/model/names.ts";
+import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { encodeExportedService } from "#federation/model/parse/parse-resource.ts";
 import type { Consumer } from "#federation/model/resource.ts";
 import type { ClusterState } from "../cluster-state.ts";
@@ -20,5 +22,12 @@ function contentOf({ value, consumers }: DerivedExport): OwnContent {
 
 /** How a consumer is named in an object's audience. */
 export function audienceName(consumer: Consumer): string {
-  return "cluster" in consumer ? `cluster:${consumer.cluster}` : consumer.trustDomain;
+  return "cluster" in consumer ? `${clusterPrefix}${consumer.cluster}` : consumer.trustDomain;
 }
+
+/** The consumer that an audience's name stands for. */
+export function consumerOf(name: string): Consumer {
+  return name.startsWith(clusterPrefix) ? { cluster: parseClusterId(name.slice(clusterPrefix.length)) } : { trustDomain: parseTrustDomainName(name) };
+}
+
+const clusterPrefix = "cluster:";

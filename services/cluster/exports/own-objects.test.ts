@@ -24,7 +24,7 @@ describe("OwnObjects", () => {
   let test: TestCatalog;
   let signer: ObjectSigner;
   const clock = new VirtualClock();
-  const open = (epoch = 1): Promise<OwnObjects> => OwnObjects.open({ self, epoch, objects: test.catalog.objects, signer: () => signer, clock }, signal);
+  const open = (epoch = 1): Promise<OwnObjects> => OwnObjects.open({ self, epoch, objects: test.catalog.objects, signer: () => signer, clock, mayWrite: true }, signal);
   const said = (own: OwnObjects): readonly string[] =>
     [...own.publication.current.objects.values()].map(({ payload }) => `${payload.key}@${payload.generation.epoch}.${payload.generation.revision}${payload.tombstone ? " gone" : ""}`);
 

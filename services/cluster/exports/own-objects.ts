@@ -28,6 +28,8 @@ export interface OwnObjectsOptions {
   readonly objects: Collection<ObjectRecord>;
   readonly signer: () => ObjectSigner;
   readonly clock: Clock;
+  /** False over a store that is behind: what is there is shown, and nothing is said. */
+  readonly mayWrite: boolean;
 }
 
 /** Tombstones kept so that a deletion reaches those who were away; older ones go first. */
@@ -58,7 +60,7 @@ export class OwnObjects {
       own.#records.set(`${record.kind}/${record.key}`, openObject(decodeSignedObject(record.signed)));
       own.#revision = Math.max(own.#revision, record.revision);
     }
-    await own.#sayAgain((opened) => opened.payload.generation.epoch !== options.epoch, signal);
+    if (options.mayWrite) await own.#sayAgain((opened) => opened.payload.generation.epoch !== options.epoch, signal);
     own.#publish();
     return own;
   }

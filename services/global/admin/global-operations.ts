@@ -9,6 +9,7 @@ import { resourceOperations } from "#federation/admin-api/resource-routes.ts";
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
+import { storeOperations, type StoreOperationsOptions } from "#federation/admin-api/store-operations.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
@@ -27,6 +28,7 @@ export interface GlobalOperationsOptions {
   readonly joinAddress: string;
   readonly joining: JoinClusterOptions;
   readonly onRenewed: () => void;
+  readonly store: StoreOperationsOptions;
   readonly audit: AuditTrail;
   readonly clock: Clock;
 }
@@ -61,6 +63,7 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
     ...resourceOperations("TrafficPolicy", catalog.resources("TrafficPolicy")),
     ...globalKinds.map((kind) => rolloutOperation(kind, rolloutSource(kind, options), { waits: rollout.waits, clock })),
     auditOperation(globalRoutes.audit, audit),
+    ...storeOperations(options.store),
     ...joinTokenOperations({
       single: catalog.joinTokens,
       many: catalog.provisioningTokens,

@@ -41,6 +41,7 @@ const view: FederationView = {
     ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0 }],
   ]),
   names: [],
+  store: { state: "sound", epoch: 1 },
 };
 
 it("shows who is heard, who is behind, and who never was heard of", () => {

@@ -1,5 +1,6 @@
 import type { FederationStatus, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
 import type { Cluster, ExportedService, Relationship } from "#federation/model/resource.ts";
+import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 
@@ -23,6 +24,7 @@ export interface FederationView {
   readonly exports: readonly ExportedService[];
   readonly links: ReadonlyMap<string, LinkState>;
   readonly names: readonly NameRow[];
+  readonly store: StoreStanding;
 }
 
 /** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
@@ -39,6 +41,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     services: serviceRows(view.exports, nowMs),
     relationships: view.relationships.map((relationship) => relationshipRow(relationship, view.isActive(relationship), nowMs)),
     names: view.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
+    store: view.store,
   };
 }
 

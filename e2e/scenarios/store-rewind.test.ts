@@ -1,0 +1,164 @@
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
+import { findTestEngine } from "../contract/test-engines.ts";
+import { eventually } from "../harness/eventually.ts";
+import { call } from "../harness/http-call.ts";
+import { oneCluster } from "../harness/plans.ts";
+import { TestFederation } from "../harness/test-federation.ts";
+
+const hasEngines = (await findTestEngine("etcd")) !== undefined && (await findTestEngine("nats-server")) !== undefined;
+const { signal } = new AbortController();
+const shopEu = "shop-eu";
+
+const policy = (requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name: "catalog" }, spec: { targetRef: { namespace: "web", name: "catalog" }, timeouts: { requestMs } } });
+
+/** What both kinds of stores are put through. */
+class Rewound implements AsyncDisposable {
+  readonly federation: TestFederation;
+
+  private constructor(federation: TestFederation) {
+    this.federation = federation;
+  }
+
+  static async start(engines: boolean): Promise<Rewound> {
+    const rewound = new Rewound(await TestFederation.start(oneCluster, { engines }));
+    await rewound.federation.addCaller("probe", { cluster: shopEu, region: "eu-west", namespace: "web", serviceAccount: "probe" });
+    await eventually("the catalog answers", async () => (await rewound.status()) === 200);
+    return rewound;
+  }
+
+  async status(): Promise<number> {
+    return (await this.federation.callThrough("probe", "catalog.web", "/")).status;
+  }
+
+  async apply(requestMs: number): Promise<void> {
+    await this.federation.planes.global().apply(policy(requestMs), {}, signal);
+  }
+
+  /** Acknowledged, and known to the cluster. */
+  async applied(requestMs: number): Promise<void> {
+    await eventually("the policy is written", async () => (await this.apply(requestMs), true));
+    await eventually("the cluster has it", async () => (await this.heldBy(shopEu)) === requestMs);
+  }
+
+  /** The time that the policy gives, as a cluster, or the global plane, has it. */
+  async heldBy(plane: string): Promise<number | undefined> {
+    const client = plane === "global" ? this.federation.planes.global() : this.federation.planes.cluster(plane);
+    return (await client.get("TrafficPolicy", { namespace: "web", name: "catalog" }, signal)).spec.timeouts?.requestMs;
+  }
+
+  async checkedFor(plane: string): Promise<void> {
+    let said = "";
+    await eventually(`\`atoll check\` names the store of ${plane}`, async () => {
+      said = (await this.federation.place.atoll("check")).stdout;
+      return said.includes(`\`atoll reconcile ${plane}\``);
+    }, 60_000).catch((error: unknown) => {
+      throw new Error(`\`atoll check\` says: ${said}`, { cause: error });
+    });
+  }
+
+  async decide(plane: string): Promise<string> {
+    const { code, stdout, stderr } = await this.federation.place.atoll("reconcile", plane, "--take-newer");
+    expect([code, stderr]).toEqual([0, ""]);
+    await eventually("all is well", async () => (await this.federation.place.atoll("check")).code === 0, 60_000);
+    return stdout;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.federation[Symbol.asyncDispose]();
+  }
+}
+
+describe.skipIf(!hasEngines)("an etcd that is put back to what it held before (etcd, nats-server)", () => {
+  /** Undefined only where it could not be brought up; then no test runs. */
+  let rewound: Rewound;
+
+  beforeAll(async () => {
+    rewound = await Rewound.start(true);
+  }, 240_000);
+  afterAll(async () => {
+    await (rewound as Rewound | undefined)?.[Symbol.asyncDispose]();
+  }, 60_000);
+
+  const dataOf = (name: string): string => join(rewound.federation.directoryOf(name), "etcd");
+  const metricsPort = (name: string): number => (JSON.parse(readFileSync(join(rewound.federation.directoryOf(name), "config.json"), "utf8")) as { readonly listen: { readonly metricsPort: number } }).listen.metricsPort;
+  const copyOf = (name: string): string => `${rewound.federation.directoryOf(name)}/before`;
+  const copy = async (name: string): Promise<void> => {
+    await rewound.federation.kill(name);
+    cpSync(dataOf(name), copyOf(name), { recursive: true });
+    await rewound.federation.start(name);
+  };
+  const putBack = (name: string): void => {
+    rmSync(dataOf(name), { recursive: true });
+    cpSync(copyOf(name), dataOf(name), { recursive: true });
+  };
+
+  it("under a global plane that runs stops it, and loses nothing that was acknowledged once somebody has decided", async () => {
+    await rewound.applied(1_000);
+    await copy("global-etcd");
+    await rewound.applied(2_000);
+    await rewound.federation.kill("global-etcd");
+    putBack("global-etcd");
+    await rewound.federation.start("global-etcd");
+    await rewound.checkedFor("global");
+    await expect(rewound.apply(3_000)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
+    expect(await rewound.heldBy("global")).toBe(1_000);
+    expect(await rewound.heldBy(shopEu)).toBe(2_000);
+    expect((await call(metricsPort("global"), { path: "/metrics" })).body).toMatch(/^atoll_store_behind\{reason="\w+",.*\} 1$/m);
+    expect(await rewound.status()).toBe(200);
+    expect(await rewound.decide("global")).toMatch(/taken +global\/TrafficPolicy\/web\/catalog/);
+    expect(await rewound.heldBy("global")).toBe(2_000);
+    await rewound.applied(4_000);
+  });
+
+  it("while a cluster's plane was away leaves its proxies as they are, and comes back with what others hold", async () => {
+    const { planes } = rewound.federation;
+    await copy("eu-west-etcd");
+    await eventually("the plane writes again", async () => (await planes.cluster(shopEu).apply({ apiVersion, kind: "Service", metadata: { namespace: "web", name: "later" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["later"] } }, {}, signal), true));
+    await planes.cluster(shopEu).apply({ apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name: "later" }, spec: {} }, {}, signal);
+    await eventually("the global plane holds the export", async () => (await rewound.federation.place.atoll("status")).stdout.includes("web/later"));
+    await rewound.federation.kill("shop-eu-plane", "eu-west-etcd");
+    putBack("eu-west-etcd");
+    await rewound.federation.start("eu-west-etcd", "shop-eu-plane");
+    await rewound.checkedFor(shopEu);
+    expect(await rewound.status()).toBe(200);
+    const { code, stdout, stderr } = await rewound.federation.place.atoll("reconcile", shopEu, "--take-newer");
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/taken +shop-eu\/ServiceExport\/web\/later/);
+    await eventually("its plane has the service again", async () => (await planes.cluster(shopEu).get("Service", { namespace: "web", name: "later" }, signal)).spec.serviceAccounts[0] === "later");
+    await eventually("the catalog's instance is registered again", async () => (await rewound.federation.place.atoll("status")).stdout.match(/web\/catalog .*shop-eu 1\/1/) !== null, 60_000);
+    expect(await rewound.status()).toBe(200);
+  });
+});
+
+describe("an embedded store whose file is damaged", () => {
+  /** Undefined only where it could not be brought up; then no test runs. */
+  let rewound: Rewound;
+
+  beforeAll(async () => {
+    rewound = await Rewound.start(false);
+  }, 240_000);
+  afterAll(async () => {
+    await (rewound as Rewound | undefined)?.[Symbol.asyncDispose]();
+  }, 60_000);
+
+  it("takes its own backup, which counts as a restore: nothing is published from it until somebody has decided", async () => {
+    await rewound.applied(1_000);
+    const directory = rewound.federation.directoryOf("global");
+    const file = readdirSync(directory).find((name) => name.endsWith(".sqlite"));
+    if (file === undefined) throw new Error("the global plane has no store file");
+    await eventually("there is a backup", () => readdirSync(directory).includes(`${file}.backup-1`), 60_000);
+    await rewound.applied(2_000);
+    await rewound.federation.kill("global");
+    // SQLite would repair the file from its log.
+    for (const suffix of ["", "-wal"]) writeFileSync(join(directory, `${file}${suffix}`), "damaged".repeat(1_000));
+    await rewound.federation.start("global");
+    await rewound.checkedFor("global");
+    expect(await rewound.heldBy(shopEu)).toBe(2_000);
+    expect(await rewound.status()).toBe(200);
+    await rewound.decide("global");
+    expect(await rewound.heldBy("global")).toBe(2_000);
+  });
+});

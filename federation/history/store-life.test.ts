@@ -1,0 +1,170 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Catalog } from "#federation/catalog/catalog.ts";
+import { keys } from "#federation/catalog/keys.ts";
+import type { StoreStanding } from "#federation/model/store-standing.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { createSeededRandom } from "#federation/runtime/random.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { HistoryGuard } from "./history-guard.ts";
+import { ExchangedStore } from "#federation/store/exchanged-store-fixture.ts";
+import { openSqliteStore, type SqliteStore } from "#federation/store/sqlite-store.ts";
+import type { Store, StoreEntry } from "#federation/store/store.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { StoreLife, witnessIntervalMs } from "./store-life.ts";
+
+describe("the life of a store", () => {
+  const { signal } = new AbortController();
+  const random = createSeededRandom(11);
+  let directory: string;
+  let witnessFile: string;
+  let store: ExchangedStore;
+  let clock: VirtualClock;
+
+  const newStore = async (): Promise<SqliteStore> => await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger });
+  const catalog = (over: Store = store) => new Catalog({ store: over, clock, onFault: ({ error }) => { throw error; } });
+  /** One process of a plane: its life, and the store as the rest of it sees that. */
+  const begin = async (instance = "a") => {
+    const guard: HistoryGuard = new HistoryGuard(store, { isSound: () => life.isSound, onRegress: (found, seen) => life.regressed(found, seen) });
+    const life: StoreLife = await StoreLife.open({ catalog: catalog(), instance, witnessFile, writtenAt: () => guard.writtenAt, clock, random, logger: silentLogger }, signal);
+    return { life, guarded: catalog(guard) };
+  };
+  const position = { publisher: "global", epoch: 1, term: 1, stream: "s", seq: 1, floorEpoch: 1, floorRevision: 1, appliedAtMs: 1 };
+  const write = async (to: Catalog, times: number): Promise<void> => {
+    for (let turn = 0; turn < times; turn++) await to.positions.put("global", { ...position, seq: turn + 1 }, {}, signal);
+  };
+  const look = async (life: StoreLife): Promise<StoreStanding> => {
+    const stop = new AbortController();
+    const watching = life.watch(stop.signal).catch(() => undefined);
+    await clock.advance(witnessIntervalMs + 100);
+    stop.abort();
+    await watching;
+    return life.standing.current;
+  };
+  const copy = async (): Promise<readonly StoreEntry[]> => (await store.list(keys.root, signal)).entries;
+  /** Another store in the place of this one, with what a copy holds, at a position that is at least `revision`. */
+  const putBack = async (entries: readonly StoreEntry[], revision: number): Promise<void> => {
+    await store.exchange(await newStore());
+    for (const { key, value } of entries) await store.commit({ conditions: [], writes: [{ kind: "put", key, value }] }, signal);
+    for (let at = 0; at < revision; at++) await store.commit({ conditions: [], writes: [{ kind: "put", key: `${keys.root}noise`, value: Buffer.from("x") }] }, signal);
+  };
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), "atoll-life-"));
+    witnessFile = join(directory, "witness.json");
+    clock = new VirtualClock();
+    store = new ExchangedStore(await newStore());
+  });
+  afterEach(async () => {
+    await store[Symbol.asyncDispose]();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it("begins with epoch 1, and goes on over restarts", async () => {
+    const first = await begin();
+    expect(first.life.standing.current).toEqual({ state: "sound", epoch: 1 });
+    await write(first.guarded, 3);
+    await look(first.life);
+    const second = await begin();
+    expect(second.life.standing.current).toEqual({ state: "sound", epoch: 1 });
+    await write(second.guarded, 3);
+    expect(await look(second.life)).toEqual({ state: "sound", epoch: 1 });
+  });
+
+  it("does not go on by itself over a store that was lost, and does by a decision", async () => {
+    const { life, guarded } = await begin();
+    await write(guarded, 5);
+    await look(life);
+    await putBack([], 0);
+    const again = await begin();
+    expect(again.life.standing.current).toMatchObject({ state: "behind", reason: "epoch", witness: "this plane", witnessed: { epoch: 1 }, found: { epoch: 0 } });
+    await expect(write(again.guarded, 1)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
+    expect(await again.life.beginEpoch(0, signal)).toBe(2);
+    expect(again.life.standing.current).toEqual({ state: "sound", epoch: 2 });
+    await write(again.guarded, 1);
+    expect(await look(again.life)).toEqual({ state: "sound", epoch: 2 });
+    expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: 2 });
+  });
+
+  it("knows a store that was put back by its position, and still when it has grown past that", async () => {
+    const { life, guarded } = await begin();
+    await look(life);
+    const before = await copy();
+    await write(guarded, 20);
+    await look(life);
+    await putBack(before, 0);
+    expect((await begin()).life.standing.current).toMatchObject({ state: "behind", reason: "revision" });
+    await write(catalog(), 50);
+    expect((await begin()).life.standing.current).toMatchObject({ state: "behind", reason: "revision" });
+  });
+
+  it("knows one that was put back under a running plane and has grown past it, by the mark that it lacks", async () => {
+    const { life, guarded } = await begin();
+    await look(life);
+    const before = await copy();
+    await write(guarded, 5);
+    await look(life);
+    await putBack(before, 100);
+    expect(await look(life)).toMatchObject({ state: "behind", reason: "mark" });
+    expect((await begin()).life.standing.current).toMatchObject({ state: "behind", reason: "mark" });
+  });
+
+  it("hears at once of an answer from an earlier position, and remembers it", async () => {
+    const { life, guarded } = await begin();
+    const before = await copy();
+    await write(guarded, 5);
+    await putBack(before, 0);
+    await expect(write(guarded, 1)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
+    expect(life.standing.current).toMatchObject({ state: "behind", reason: "revision" });
+    await write(catalog(), 50);
+    expect((await begin()).life.standing.current).toMatchObject({ state: "behind", reason: "revision" });
+  });
+
+  it("believes another plane that has seen more, until a decision goes above that", async () => {
+    const { life } = await begin();
+    life.outdone({ epoch: 4, revision: 9 }, "shop-us", { epoch: 1, revision: 2 });
+    const again = await begin();
+    expect(again.life.standing.current).toMatchObject({ state: "behind", reason: "peer", witness: "shop-us", witnessed: { epoch: 4, revision: 9 } });
+    expect(await again.life.beginEpoch(0, signal)).toBe(5);
+    expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: 5 });
+  });
+
+  it("writes no mark for what others do in the same engine, nor for its own mark", async () => {
+    const { life, guarded } = await begin();
+    await write(guarded, 1);
+    await look(life);
+    const marked = (await catalog().marks.get("a", signal))?.revision;
+    await write(catalog(), 3);
+    await look(life);
+    await look(life);
+    expect((await catalog().marks.get("a", signal))?.revision).toBe(marked);
+    expect(JSON.parse(readFileSync(witnessFile, "utf8"))).toMatchObject({ revision: (marked ?? 0) + 3 });
+  });
+
+  it("takes two processes of a plane for two: neither looks for the other's mark", async () => {
+    const first = await begin("a");
+    await write(first.guarded, 1);
+    await look(first.life);
+    witnessFile = join(directory, "other.json");
+    const second = await begin("b");
+    await write(second.guarded, 1);
+    expect(await look(second.life)).toEqual({ state: "sound", epoch: 1 });
+    witnessFile = join(directory, "witness.json");
+    expect((await begin("a")).life.standing.current).toEqual({ state: "sound", epoch: 1 });
+  });
+
+  it("does not end over a store that is away, nor over a witness that cannot be read", async () => {
+    const { life, guarded } = await begin();
+    await write(guarded, 2);
+    await look(life);
+    const before = readFileSync(witnessFile, "utf8");
+    await store[Symbol.asyncDispose]();
+    expect(await look(life)).toEqual({ state: "sound", epoch: 1 });
+    expect(readFileSync(witnessFile, "utf8")).toBe(before);
+    store = new ExchangedStore(await newStore());
+    writeFileSync(witnessFile, "{");
+    expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: 1 });
+  });
+});

@@ -1,0 +1,171 @@
+import type { Catalog } from "#federation/catalog/catalog.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
+import { epochOf, ownWitness, type SeenBehind, type StoreStanding } from "#federation/model/store-standing.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
+import type { Random } from "#federation/runtime/random.ts";
+import { until, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { judgeStore, nothingWitnessed, withMark, type StoreFacts, type StoreWitness } from "./store-witness.ts";
+import { readWitness, writeWitness } from "./witness-file.ts";
+
+export interface StoreLifeOptions {
+  /** Fenced by the term, and written whatever the store's standing. */
+  readonly catalog: Catalog;
+  /** Which process of the plane this is: the key of its mark. */
+  readonly instance: string;
+  /** Position of this process's last write of anything else than its mark; 0 before the first. */
+  readonly writtenAt: () => number;
+  readonly witnessFile: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** How often the store is held against the witness, and the witness brought up to date. */
+export const witnessIntervalMs = 2_000;
+
+/**
+ * The life of a plane's store, as the plane that leads remembers it. It begins with epoch 1 and goes on for as long as the store holds
+ * what was witnessed of it. A store that does not is behind, and stays so, whatever is written there meanwhile, until an operator's
+ * decision begins the next epoch: revisions of the one before may have been given out a second time.
+ */
+export class StoreLife {
+  readonly #options: StoreLifeOptions;
+  readonly #standing: WatchedValue<StoreStanding>;
+  #witness: StoreWitness;
+  /** Position of the mark that was written last. */
+  #markedAt = 0;
+
+  private constructor(options: StoreLifeOptions, witness: StoreWitness, standing: StoreStanding) {
+    this.#options = options;
+    this.#witness = witness;
+    this.#standing = new WatchedValue(standing);
+  }
+
+  /** Holds the store against the witness, and begins the first epoch of a new one. @throws {ATOLL_STORE_UNAVAILABLE} */
+  static async open(options: StoreLifeOptions, signal: AbortSignal): Promise<StoreLife> {
+    const { catalog, clock, logger } = options;
+    const witness = readWitness(options.witnessFile, logger);
+    const facts = await readFacts(options, signal);
+    const life = new StoreLife(options, witness, { state: "sound", epoch: Math.max(1, facts.epoch) });
+    if (facts.epoch === 0 && witness.epoch === 0) await catalog.setEpoch({ epoch: 1, startedAtMs: Math.floor(clock.nowMs()) }, signal);
+    else life.#judge(facts);
+    return life;
+  }
+
+  get standing(): Watched<StoreStanding> {
+    return this.#standing;
+  }
+
+  get isSound(): boolean {
+    return this.#standing.current.state === "sound";
+  }
+
+  /** The store answered from a position that it had passed. */
+  readonly regressed = (found: number, seen: number): void => {
+    const epoch = epochOf(this.#standing.current);
+    this.#behind({ reason: "revision", witnessed: { epoch, revision: seen }, witness: ownWitness }, { epoch, revision: found });
+  };
+
+  /** Another plane has shown what this one had published, and does not know any more. */
+  readonly outdone = (witnessed: Generation, witness: string, found: Generation): void => this.#behind({ reason: "peer", witnessed, witness }, found);
+
+  /** Begins the next epoch, above all that were witnessed and `above`; from here on the store is believed again. @throws {ATOLL_STORE_CONFLICT} when another process of the plane did so first. */
+  async beginEpoch(above: number, signal: AbortSignal): Promise<number> {
+    const { catalog, clock, logger } = this.#options;
+    const stored = await catalog.epoch(signal);
+    const epoch = Math.max(stored?.value.epoch ?? 0, this.#witness.epoch, this.#witness.behind?.witnessed.epoch ?? 0, above) + 1;
+    const revision = await catalog.setEpoch({ epoch, startedAtMs: Math.floor(clock.nowMs()) }, signal);
+    this.#write({ epoch, revision, marks: [] });
+    this.#markedAt = 0;
+    logger.warn("A new epoch of the store begins, as was decided.", { epoch });
+    this.#standing.set({ state: "sound", epoch });
+    return epoch;
+  }
+
+  /** Holds the store against the witness now and then, and keeps the witness near it, until `signal` aborts. */
+  async watch(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      try {
+        if (this.isSound) await this.#lookAndMark(signal);
+      } catch (error) {
+        if (!isAtollError(error) || signal.aborted) throw error;
+        // A store that is away must not end the plane: an older witness notices less, and nothing wrongly.
+        this.#options.logger.warn("The store could not be held against its witness.", { reason: describeError(error) });
+      }
+      await sleep(this.#options.clock, witnessIntervalMs, signal);
+    }
+  }
+
+  /** Runs `work` for as long as the standing is what it was when it began, and again for the next one, until `signal` aborts. */
+  async during(work: (standing: StoreStanding, signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const { current } = this.#standing;
+      const changed = new AbortController();
+      const noticing: Task = async (inner) => {
+        await until(this.#standing, (standing) => standing !== current, inner);
+        changed.abort();
+      };
+      await runTasks([noticing, (inner) => work(current, inner)], AbortSignal.any([signal, changed.signal]));
+    }
+  }
+
+  async #lookAndMark(signal: AbortSignal): Promise<void> {
+    const { catalog, instance, writtenAt, clock, random } = this.#options;
+    const facts = await readFacts(this.#options, signal);
+    this.#judge(facts);
+    if (!this.isSound) return;
+    const { epoch } = facts;
+    const known = this.#witness.epoch === epoch ? this.#witness : { ...nothingWitnessed, epoch };
+    const witness = { ...known, revision: Math.max(known.revision, facts.revision) };
+    // Engines are shared: what others write there moves the position, and is nothing to be marked.
+    if (this.#markedAt > writtenAt()) {
+      if (witness.revision > this.#witness.revision) this.#write(witness);
+      return;
+    }
+    const mark = Buffer.from(random.bytes(12)).toString("hex");
+    // Remembered before it is written: if the outcome is lost, either is good.
+    this.#write(withMark(witness, mark));
+    this.#markedAt = await catalog.marks.put(instance, { mark, writtenAtMs: Math.floor(clock.nowMs()) }, {}, signal);
+    this.#write({ ...this.#witness, revision: Math.max(this.#markedAt, this.#witness.revision), marks: [mark] });
+  }
+
+  #judge(facts: StoreFacts): void {
+    const behind = judgeStore(facts, this.#witness);
+    if (behind !== undefined) this.#behind(behind, facts);
+  }
+
+  #behind(behind: SeenBehind, { epoch, revision }: Generation): void {
+    if (!this.isSound) return;
+    const { clock, logger } = this.#options;
+    const { reason, witness, witnessed } = behind;
+    logger.error("The store is behind what was witnessed of it: nothing is written or published until somebody decides by `atoll reconcile`.", {
+      behind: reason,
+      witness,
+      witnessedEpoch: witnessed.epoch,
+      witnessedRevision: witnessed.revision,
+      foundEpoch: epoch,
+      foundRevision: revision,
+    });
+    this.#write({ ...this.#witness, behind });
+    this.#standing.set({ state: "behind", ...behind, found: { epoch, revision }, sinceMs: Math.floor(clock.nowMs()) });
+  }
+
+  #write(witness: StoreWitness): void {
+    this.#witness = witness;
+    try {
+      writeWitness(this.#options.witnessFile, witness);
+    } catch (error) {
+      // A full disk must not end the plane; what runs remembers.
+      this.#options.logger.error("The witness of the store could not be written.", { file: this.#options.witnessFile, reason: describeError(error) });
+    }
+  }
+}
+
+async function readFacts({ catalog, instance }: StoreLifeOptions, signal: AbortSignal): Promise<StoreFacts> {
+  const epoch = (await catalog.epoch(signal))?.value.epoch ?? 0;
+  const { items, revision } = await catalog.marks.list(signal);
+  return { epoch, revision, mark: items.find(({ id }) => id === instance)?.value.mark };
+}

@@ -1,0 +1,42 @@
+import type { Generation } from "#federation/model/snapshot.ts";
+import { ownWitness, type SeenBehind } from "#federation/model/store-standing.ts";
+
+/** What a plane remembers of its store outside of it. Epoch 0: nothing yet. */
+export interface StoreWitness extends Generation {
+  /** The mark that it wrote last, after those whose writes have an unknown outcome: the store holds one of them, unless somebody put another history in its place. None before the first. */
+  readonly marks: readonly string[];
+  /** The store was seen behind, and nobody has decided yet. */
+  readonly behind?: SeenBehind;
+}
+
+/** What a store says of itself now. */
+export interface StoreFacts extends Generation {
+  /** The mark that this plane's process wrote there last; undefined where there is none. */
+  readonly mark: string | undefined;
+}
+
+export const nothingWitnessed: StoreWitness = { epoch: 0, revision: 0, marks: [] };
+
+/** Marks remembered; of writes without an outcome the oldest is forgotten. */
+export const marksMax = 4;
+
+/**
+ * Why `facts` cannot be those of the store that was witnessed; undefined when they can. A higher epoch than any witnessed is good,
+ * whatever else is new in it: it begins by an operator's decision alone; and until then a store that was behind once stays so, since what
+ * is written into it raises its positions. Pure.
+ */
+export function judgeStore(facts: StoreFacts, { behind, ...witnessed }: StoreWitness): SeenBehind | undefined {
+  if (behind !== undefined && facts.epoch <= behind.witnessed.epoch) return behind;
+  if (facts.epoch > witnessed.epoch) return undefined;
+  const { epoch, revision, marks } = witnessed;
+  const seen = { witnessed: { epoch, revision }, witness: ownWitness };
+  if (facts.epoch < epoch) return { reason: "epoch", ...seen };
+  if (facts.revision < revision) return { reason: "revision", ...seen };
+  const isKnown = marks.length === 0 || (facts.mark !== undefined && marks.includes(facts.mark));
+  return isKnown ? undefined : { reason: "mark", ...seen };
+}
+
+/** `witness` with one more mark that is about to be written. */
+export function withMark(witness: StoreWitness, mark: string): StoreWitness {
+  return { ...witness, marks: [...witness.marks, mark].slice(-marksMax) };
+}

@@ -1,0 +1,66 @@
+import { join } from "node:path";
+import { Catalog } from "#federation/catalog/catalog.ts";
+import type { StoreStanding } from "#federation/model/store-standing.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
+import { describeError } from "#federation/runtime/errors.ts";
+import { keepInstanceId } from "#federation/runtime/instance-id.ts";
+import type { Random } from "#federation/runtime/random.ts";
+import { HistoryGuard } from "./history-guard.ts";
+import type { LeaderTerm } from "#federation/store/leader.ts";
+import type { Store } from "#federation/store/store.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { StoreLife } from "./store-life.ts";
+
+export interface TermStoreOptions {
+  readonly store: Store;
+  readonly term: LeaderTerm;
+  /** Where the witness of the store is kept. */
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** A plane's store for one term of leadership: every write is fenced by the term, and what a plane works on goes forward only. */
+export class TermStore {
+  readonly life: StoreLife;
+  /** Written whatever the standing of the store: for deciding about it, and for nothing else. */
+  readonly unguarded: Catalog;
+  readonly #options: TermStoreOptions;
+  readonly #guard: { current: HistoryGuard | undefined };
+
+  private constructor(options: TermStoreOptions, parts: { readonly life: StoreLife; readonly unguarded: Catalog; readonly guard: { current: HistoryGuard | undefined } }) {
+    this.#options = options;
+    this.life = parts.life;
+    this.unguarded = parts.unguarded;
+    this.#guard = parts.guard;
+  }
+
+  /** @throws {ATOLL_STORE_UNAVAILABLE} */
+  static async open(options: TermStoreOptions, signal: AbortSignal): Promise<TermStore> {
+    const { store, dataDir, clock, random, logger } = options;
+    const unguarded = catalogOf(store, options);
+    const guard: { current: HistoryGuard | undefined } = { current: undefined };
+    const life = await StoreLife.open({ catalog: unguarded, instance: keepInstanceId(dataDir), witnessFile: join(dataDir, "witness.json"), writtenAt: () => guard.current?.writtenAt ?? 0, clock, random, logger }, signal);
+    return new TermStore(options, { life, unguarded, guard });
+  }
+
+  /** Holds the store against what is known of it, and runs `work` for each standing with a catalog of its own, until `signal` aborts. */
+  async during(work: (catalog: Catalog, standing: StoreStanding, signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+    const { life } = this;
+    await life.during(async (standing, inner) => {
+      const guard = new HistoryGuard(this.#options.store, { isSound: () => life.isSound, onRegress: life.regressed });
+      this.#guard.current = guard;
+      await work(catalogOf(guard, this.#options), standing, inner);
+    }, signal);
+  }
+}
+
+function catalogOf(store: Store, { term, clock, logger }: TermStoreOptions): Catalog {
+  return new Catalog({
+    store,
+    clock,
+    fence: () => [term.fence],
+    onFault: ({ key, error }) => logger.error("A stored value cannot be read and is left out.", { key, reason: describeError(error) }),
+  });
+}
