@@ -1,6 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Catalog } from "#federation/catalog/catalog.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import type { StoreCondition } from "#federation/store/store.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import { openTestCatalog, type TestCatalog } from "../catalog-fixture.ts";
 import { clusterState } from "../cluster-state-fixture.ts";
@@ -87,6 +89,23 @@ describe("OwnObjects", () => {
     await test.store[Symbol.asyncDispose]();
     await expect(own.put("ServiceExport", "web/b", content("b"), signal)).rejects.toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE" });
     expect(own.get("ServiceExport", "web/b")).toBeUndefined();
+  });
+
+  it("publishes no position above the ones that a restart finds: not one whose write failed, nor one whose tombstone was dropped", async () => {
+    let isFailing = false;
+    const fence: () => readonly StoreCondition[] = () => (isFailing ? [{ kind: "createRevision", key: "/leader", revision: 42 }] : []);
+    const { objects } = new Catalog({ store: test.store, clock, fence, onFault: ({ error }) => { throw error; } });
+    const own = await OwnObjects.open({ self, epoch: 1, objects, signer: () => signer, clock, mayWrite: true }, signal);
+    const one = new Map([["web/a", content("a")]]);
+    await own.replaceKind("ServiceExport", one, signal);
+    isFailing = true;
+    await expect(own.replaceKind("ServiceExport", new Map([["web/a", content("other")]]), signal)).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });
+    isFailing = false;
+    await own.replaceKind("ServiceExport", one, signal);
+    expect(own.publication.current.revision).toBe((await open()).publication.current.revision);
+    await own.replaceKind("ServiceExport", new Map(Array.from({ length: tombstonesMax + 2 }, (_, index) => [`web/s${index}`, content(`s${index}`)])), signal);
+    await own.replaceKind("ServiceExport", new Map(), signal);
+    expect(own.publication.current.revision).toBe((await open()).publication.current.revision);
   });
 
   it("keeps a bounded number of tombstones, the newest", async () => {

@@ -18,6 +18,7 @@ export interface OwnContent {
 
 /** What this cluster publishes, as of a position of its own. */
 export interface OwnPublication {
+  /** The highest position that is stored, so that no restart begins below it. */
   readonly revision: number;
   readonly objects: ReadonlyMap<string, OpenedObject>;
 }
@@ -44,7 +45,10 @@ export class OwnObjects {
   readonly #publication = new WatchedValue<OwnPublication>({ revision: 0, objects: new Map() });
   readonly #fingerprints = new Map<string, string>();
   readonly #records = new Map<string, OpenedObject>();
+  /** The highest position that was given out, stored or not. */
   #revision = 0;
+  /** The highest position that is known to be stored. Tombstones are dropped from the lowest on, so it stays readable. */
+  #storedRevision = 0;
   #writes: Promise<void> = Promise.resolve();
 
   private constructor(options: OwnObjectsOptions) {
@@ -58,8 +62,9 @@ export class OwnObjects {
     for (const { value: record } of items) {
       if (record.origin !== options.self.cluster) continue;
       own.#records.set(`${record.kind}/${record.key}`, openObject(decodeSignedObject(record.signed)));
-      own.#revision = Math.max(own.#revision, record.revision);
+      own.#storedRevision = Math.max(own.#storedRevision, record.revision);
     }
+    own.#revision = own.#storedRevision;
     if (options.mayWrite) await own.#sayAgain((opened) => opened.payload.generation.epoch !== options.epoch, signal);
     own.#publish();
     return own;
@@ -140,6 +145,7 @@ export class OwnObjects {
     const header = { federation: self.federation, origin: self.cluster, originTrustDomain: self.trustDomain };
     const opened = signObject({ ...header, kind, key, generation: { epoch, revision }, audience, tombstone, value }, signer());
     await objects.put(objectId(opened.payload), recordOf(opened, clock.nowMs()), {}, signal);
+    this.#storedRevision = revision;
     this.#records.set(id, opened);
   }
 
@@ -163,7 +169,7 @@ export class OwnObjects {
 
   #publish(): void {
     const objects = new Map([...this.#records.values()].map((opened) => [objectId(opened.payload), opened]));
-    this.#publication.set({ revision: this.#revision, objects });
+    this.#publication.set({ revision: this.#storedRevision, objects });
   }
 
   /** Positions are handed out one after the other, so changes wait for each other. */

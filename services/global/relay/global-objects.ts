@@ -14,6 +14,11 @@ export interface GlobalResources {
   readonly policies: Watched<CollectionState<TrafficPolicy>>;
 }
 
+interface Signed {
+  readonly value: Resource;
+  readonly object: OpenedObject;
+}
+
 /**
  * The global plane's own statements. A resource is signed once for each revision of it; what each cluster may see of
  * them is decided where they are offered, so their audience is everyone.
@@ -22,7 +27,7 @@ export class GlobalObjects {
   readonly #federation: string;
   readonly #epoch: number;
   readonly #signer: () => ObjectSigner;
-  #signed = new Map<string, OpenedObject>();
+  #signed = new Map<string, Signed>();
   #signedBy: ObjectSigner | undefined;
 
   constructor(options: { readonly federation: string; readonly epoch: number; readonly signer: () => ObjectSigner }) {
@@ -33,22 +38,23 @@ export class GlobalObjects {
 
   /**
    * The objects of the present resources, by object id. A new signing key signs all of them anew at their old positions:
-   * whoever has them keeps them, and whoever comes later finds a signature that is still valid.
+   * whoever has them keeps them, and whoever comes later finds a signature that is still valid. A resource that was read anew is signed
+   * anew, since a store that was restored gives a revision to another value.
    */
   of(resources: GlobalResources): ReadonlyMap<string, OpenedObject> {
     if (this.#signedBy !== this.#signer()) this.#signed = new Map();
     this.#signedBy = this.#signer();
-    const next = new Map<string, OpenedObject>();
+    const next = new Map<string, Signed>();
     for (const state of Object.values(resources) as Watched<CollectionState<Resource>>[]) {
       for (const { value, revision } of state.current.items.values()) {
         const key = resourceId(value.metadata);
         const id = objectId({ origin: globalOrigin, kind: value.kind, key });
         const before = this.#signed.get(id);
-        next.set(id, before?.payload.generation.revision === revision ? before : this.#sign(value, key, revision));
+        next.set(id, before?.value === value ? before : { value, object: this.#sign(value, key, revision) });
       }
     }
     this.#signed = next;
-    return next;
+    return new Map([...next].map(([id, { object }]) => [id, object]));
   }
 
   #sign(resource: Resource, key: string, revision: number): OpenedObject {
