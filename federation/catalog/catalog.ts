@@ -8,7 +8,7 @@ import { JoinTokens } from "./join-tokens.ts";
 import { keys } from "./keys.ts";
 import { ProvisioningTokens } from "./provisioning-tokens.ts";
 import { recordCodecs } from "./record-codecs.ts";
-import type { AppliedPosition, EpochRecord, MarkRecord, ObjectRecord } from "./records.ts";
+import type { AppliedPosition, EpochRecord, HeartbeatRecord, MarkRecord, ObjectRecord } from "./records.ts";
 import { ResourceCollection } from "./resource-collection.ts";
 import { StoreCollection } from "./store-collection.ts";
 
@@ -21,6 +21,8 @@ export class Catalog {
   readonly endpoints: Collection<EndpointRecord>;
   /** Signed objects as received, by `objectId`. */
   readonly objects: Collection<ObjectRecord>;
+  /** The heartbeat of each publisher that shows the furthest position of its store, by publisher. */
+  readonly heartbeats: Collection<HeartbeatRecord>;
   /** Applied positions by publisher. */
   readonly positions: Collection<AppliedPosition>;
   /** What each process of the plane wrote last of all, by its instance id. */
@@ -38,6 +40,7 @@ export class Catalog {
     this.#resources = new Map(kinds.map((kind) => [kind, new ResourceCollection(access, options.clock, kind)]));
     this.endpoints = new StoreCollection(access, keys.endpoints, recordCodecs.endpoint);
     this.objects = new StoreCollection(access, keys.objects, recordCodecs.object);
+    this.heartbeats = new StoreCollection(access, keys.heartbeats, recordCodecs.heartbeat);
     this.positions = new StoreCollection(access, keys.positions, recordCodecs.position);
     this.marks = new StoreCollection(access, keys.marks, recordCodecs.mark);
     this.#epochs = new StoreCollection(access, keys.meta, recordCodecs.epoch);

@@ -10,6 +10,7 @@ export const keys = {
   resources: (kind: Kind): string => `${root}resources/${kind}/`,
   endpoints: `${root}endpoints/`,
   objects: `${root}objects/`,
+  heartbeats: `${root}heartbeats/`,
   positions: `${root}positions/`,
   joinTokens: `${root}join-tokens/`,
   provisioningTokens: `${root}provisioning-tokens/`,

@@ -5,7 +5,7 @@ import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
-import type { AppliedPosition, AttestationRecord, EpochRecord, JoinTokenRecord, MarkRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord } from "./records.ts";
+import type { AppliedPosition, AttestationRecord, EpochRecord, HeartbeatRecord, JoinTokenRecord, MarkRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -64,6 +64,20 @@ const positionSchema: z.ZodType<AppliedPosition> = z.object({
   floorEpoch: count,
   floorRevision: count,
   appliedAtMs: count,
+  behindEpoch: z.exactOptional(count),
+  behindSinceMs: z.exactOptional(count),
+});
+
+const heartbeatSchema = z.object({
+  publisher: labelSchema,
+  epoch: count,
+  term: count,
+  stream: z.string().max(128),
+  seq: count,
+  beat: count,
+  revision: count,
+  sentAtMs: count,
+  heartbeat: z.base64(),
 });
 
 const objectSchema = z.object({
@@ -83,6 +97,7 @@ const epochSchema: z.ZodType<EpochRecord> = z.object({ epoch: count, startedAtMs
 const markSchema: z.ZodType<MarkRecord> = z.object({ mark: z.string().max(64), writtenAtMs: count });
 
 const signedObjects = jsonCodec("a signed object", objectSchema);
+const heartbeats = jsonCodec("a heartbeat", heartbeatSchema);
 
 /** Codecs of the records that are not resources. */
 export const recordCodecs = {
@@ -101,4 +116,11 @@ export const recordCodecs = {
       return { ...record, signed: new Uint8Array(Buffer.from(record.signed, "base64")) };
     },
   } satisfies Codec<ObjectRecord>,
+  heartbeat: {
+    encode: (record) => heartbeats.encode({ ...record, heartbeat: Buffer.from(record.heartbeat).toString("base64") }),
+    decode(bytes, id, revision) {
+      const record = heartbeats.decode(bytes, id, revision);
+      return { ...record, heartbeat: new Uint8Array(Buffer.from(record.heartbeat, "base64")) };
+    },
+  } satisfies Codec<HeartbeatRecord>,
 } as const;

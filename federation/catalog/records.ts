@@ -67,6 +67,27 @@ export interface AppliedPosition {
   readonly floorEpoch: number;
   readonly floorRevision: number;
   readonly appliedAtMs: number;
+  /** Present once the publisher's store was seen behind what it had told: nothing up to this epoch is applied any more. */
+  readonly behindEpoch?: number;
+  /** Wall-clock ms; present with `behindEpoch`. */
+  readonly behindSinceMs?: number;
+}
+
+/** A publisher's own signed word of how far its store had come: what it can be shown when it has fallen behind that. */
+export interface HeartbeatRecord {
+  /** Cluster id, or "global". */
+  readonly publisher: string;
+  readonly epoch: number;
+  readonly term: number;
+  readonly stream: string;
+  readonly seq: number;
+  /** Its number in the stream. */
+  readonly beat: number;
+  /** Position of the publisher's store. */
+  readonly revision: number;
+  readonly sentAtMs: number;
+  /** The encoded Heartbeat of frame.proto. */
+  readonly heartbeat: Uint8Array;
 }
 
 /** One signed object as it was received: kept whole, because its signature is passed on and never made anew. */

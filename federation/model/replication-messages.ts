@@ -34,6 +34,8 @@ export interface LinkNames {
 
 /** Changes, in order. */
 export interface Frame extends LinkNames, StreamPosition {
+  /** Position of the publisher's store that the changes come from. Absent in frames of an older version. */
+  readonly revision?: number | undefined;
   readonly entries: readonly SignedObject[];
   /** Ids of objects that this audience is no longer offered. */
   readonly withdrawn: readonly string[];
@@ -42,7 +44,12 @@ export interface Frame extends LinkNames, StreamPosition {
 /** The state of a publisher's whole offer, as of `seq`. */
 export interface Heartbeat extends LinkNames, StreamPosition {
   readonly publisherTrustDomain: string;
+  /** Of ids and generations. */
   readonly digests: Uint8Array;
+  /** Of contents. Absent in heartbeats of an older version. */
+  readonly contentDigests?: Uint8Array | undefined;
+  /** Position of the publisher's store that the offer reflects; within an epoch it only grows. Absent in heartbeats of an older version. */
+  readonly revision?: number | undefined;
   readonly nonce: Uint8Array;
   readonly sentAtMs: number;
   /** Counts the heartbeats of the stream, from 1; 0 of a publisher that does not count. */
@@ -50,8 +57,8 @@ export interface Heartbeat extends LinkNames, StreamPosition {
 }
 
 export type FetchRequest =
-  /** Everything in the buckets that differ from these digests. */
-  | { readonly kind: "differing"; readonly digests: Uint8Array }
+  /** Everything in the buckets that differ from these digests: by content, unless an older version asks, which has none. */
+  | { readonly kind: "differing"; readonly digests: Uint8Array; readonly contentDigests?: Uint8Array | undefined }
   /** A further part of an answer that did not fit one message. */
   | { readonly kind: "part"; readonly answer: string; readonly part: number };
 
@@ -79,6 +86,10 @@ export interface Acknowledgement {
   readonly refusedKinds: readonly string[];
   /** True when there may be more of them than are named, of any kind. */
   readonly mayRefuseMore: boolean;
+  /** True when the receiver applies nothing, because the publisher's store was seen behind what it had told it. An older receiver never says so. */
+  readonly needsReconcile: boolean;
+  /** Then the encoded heartbeat that shows it: the publisher's own, signed, at a position that it does not know any more. */
+  readonly witness?: Uint8Array | undefined;
 }
 
 /** The generation that an answer reflects in the publisher's own store. */

@@ -65,7 +65,7 @@ describe("frames", () => {
     expect(decodeFrame(encodeFrame(frame))).toEqual(frame);
     const answer: FetchAnswer = { ...link, revision: 77, buckets: Uint8Array.of(0, 255), answer: "x", part: 1, parts: 2, entries: frame.entries };
     expect(decodeFetchAnswer(encodeFetchAnswer(answer))).toEqual(answer);
-    const acknowledgement = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [{ id: "global/Region/eu-west", reason: "signature" }], refusedKinds: ["Drill"], mayRefuseMore: true };
+    const acknowledgement = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [{ id: "global/Region/eu-west", reason: "signature" }], refusedKinds: ["Drill"], mayRefuseMore: true, needsReconcile: false };
     expect(decodeAcknowledgement(encodeAcknowledgement(acknowledgement))).toEqual(acknowledgement);
     for (const request of [{ kind: "differing", digests: new Uint8Array(2048) }, { kind: "part", answer: "x", part: 3 }] as const) {
       expect(decodeFetchRequest(encodeFetchRequest(request))).toEqual(request);
@@ -88,6 +88,30 @@ describe("frames", () => {
     const seqOf2To60 = Uint8Array.of(0x38, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10);
     const frame = Buffer.concat([encodeFrame({ ...link, entries: [], withdrawn: [] }), seqOf2To60]);
     expect(() => decodeFrame(frame)).toThrowError(expect.objectContaining({ code: "ATOLL_WIRE_INVALID" }));
+  });
+});
+
+describe("fields that older versions do not write", () => {
+  it("come back where they are, and are absent where they are not", () => {
+    const contentDigests = new Uint8Array(2048).fill(7);
+    const request = { kind: "differing", digests: new Uint8Array(2048), contentDigests } as const;
+    expect(decodeFetchRequest(encodeFetchRequest(request))).toEqual(request);
+    const whole: Heartbeat = { ...heartbeat, contentDigests, revision: 0 };
+    expect(decodeHeartbeat(encodeHeartbeat(whole, origins.signer("shop-eu")), origins.verifyChain)).toEqual(whole);
+    const plain = decodeHeartbeat(encodeHeartbeat(heartbeat, origins.signer("shop-eu")), origins.verifyChain);
+    expect(plain).not.toHaveProperty("revision");
+    expect(plain).not.toHaveProperty("contentDigests");
+    const frame: Frame = { ...link, revision: 12, entries: [], withdrawn: ["shop-eu/Note/web/b"] };
+    expect(decodeFrame(encodeFrame(frame))).toEqual(frame);
+  });
+
+  it("are refused when they are not what they should be", () => {
+    const request = encodeFetchRequest({ kind: "differing", digests: new Uint8Array(2048), contentDigests: new Uint8Array(7) });
+    expect(() => decodeFetchRequest(request)).toThrowError(expect.objectContaining({ code: "ATOLL_WIRE_INVALID" }));
+    const ack = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [], refusedKinds: [], mayRefuseMore: false, needsReconcile: true };
+    const witness = new Uint8Array(9);
+    expect(decodeAcknowledgement(encodeAcknowledgement({ ...ack, witness }))).toEqual({ ...ack, witness });
+    expect(() => decodeAcknowledgement(encodeAcknowledgement({ ...ack, witness: new Uint8Array(15 * 1024) }))).toThrowError(expect.objectContaining({ code: "ATOLL_WIRE_TOO_LARGE" }));
   });
 });
 

@@ -2,7 +2,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import type { SignedObject } from "#federation/model/replicated-object.ts";
 import { bucketCount, digestsBytes, frameBytesMax, frameEntriesMax } from "#federation/model/replication-messages.ts";
 import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
-import { certificatesMax, controlMessageBytesMax, refusedObjectsMax } from "./limits.ts";
+import { certificatesMax, controlMessageBytesMax, refusedObjectsMax, witnessBytesMax } from "./limits.ts";
 import { boundedList, boundedText, certificateList, copied, exactNumber, messageCodec } from "./schema.ts";
 import { mapSignedObject, signBytes, verifyBytes } from "./signed-object.ts";
 import type { ObjectSigner, VerifyChain } from "./signed-object.ts";
@@ -17,7 +17,7 @@ interface Versioned {
 const frameCodec = messageCodec<Frame & Versioned>("atoll.frame.v1.Frame", frameBytesMax);
 const heartbeatCodec = messageCodec<SignedObject>("atoll.frame.v1.Heartbeat", controlMessageBytesMax);
 const heartbeatPayloadCodec = messageCodec<Heartbeat & Versioned>("atoll.frame.v1.HeartbeatPayload", controlMessageBytesMax);
-const fetchRequestCodec = messageCodec<{ digests: Uint8Array; answer: string; part: number } & Versioned>(
+const fetchRequestCodec = messageCodec<{ digests: Uint8Array; contentDigests?: Uint8Array | undefined; answer: string; part: number } & Versioned>(
   "atoll.frame.v1.FetchRequest",
   controlMessageBytesMax,
 );
@@ -36,6 +36,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   return {
     ...linkOf(raw),
     ...positionOf(raw),
+    ...revisionOf(raw.revision),
     entries: raw.entries.map(mapSignedObject),
     withdrawn: boundedList(raw.withdrawn, frameEntriesMax, "withdrawals of a frame").map((id) => boundedText(id, "the id of an object")),
   };
@@ -58,6 +59,8 @@ export function decodeHeartbeat(bytes: Uint8Array, verifyChain: VerifyChain): He
     ...positionOf(raw),
     publisherTrustDomain: boundedText(raw.publisherTrustDomain, "the trust domain of a heartbeat"),
     digests: digestsOf(raw.digests),
+    ...contentDigestsOf(raw.contentDigests),
+    ...revisionOf(raw.revision),
     nonce: copied(raw.nonce),
     sentAtMs: exactNumber(raw.sentAtMs, "the time of a heartbeat"),
     beat: exactNumber(raw.beat, "the number of a heartbeat"),
@@ -76,8 +79,8 @@ export function encodeFetchRequest(request: FetchRequest): Uint8Array {
 
 /** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE | ATOLL_WIRE_VERSION} */
 export function decodeFetchRequest(bytes: Uint8Array): FetchRequest {
-  const { digests, answer, part } = current(fetchRequestCodec.decode(bytes));
-  if (answer === "") return { kind: "differing", digests: digestsOf(digests) };
+  const { digests, contentDigests, answer, part } = current(fetchRequestCodec.decode(bytes));
+  if (answer === "") return { kind: "differing", digests: digestsOf(digests), ...contentDigestsOf(contentDigests) };
   return { kind: "part", answer: boundedText(answer, "the id of an answer"), part };
 }
 
@@ -118,6 +121,8 @@ export function decodeAcknowledgement(bytes: Uint8Array): Acknowledgement {
     refused: boundedList(raw.refused, refusedObjectsMax, "refused objects").map(({ id, reason }) => ({ id: boundedText(id, "the id of an object"), reason: boundedText(reason, "the reason of a refusal") })),
     refusedKinds: boundedList(raw.refusedKinds, refusedObjectsMax, "refused kinds").map((kind) => boundedText(kind, "a kind")),
     mayRefuseMore: raw.mayRefuseMore,
+    needsReconcile: raw.needsReconcile,
+    ...witnessOf(raw.witness),
   };
 }
 
@@ -147,6 +152,20 @@ function positionOf(raw: StreamPosition): StreamPosition {
 function digestsOf(bytes: Uint8Array): Uint8Array {
   if (bytes.length !== digestsBytes) throw new AtollError("ATOLL_WIRE_INVALID", `digests take ${digestsBytes} bytes, not ${bytes.length}`);
   return copied(bytes);
+}
+
+function contentDigestsOf(bytes: Uint8Array | undefined): { readonly contentDigests?: Uint8Array } {
+  return bytes === undefined || bytes.length === 0 ? {} : { contentDigests: digestsOf(bytes) };
+}
+
+function revisionOf(revision: number | undefined): { readonly revision?: number } {
+  return revision === undefined ? {} : { revision: exactNumber(revision, "a revision") };
+}
+
+function witnessOf(bytes: Uint8Array | undefined): { readonly witness?: Uint8Array } {
+  if (bytes === undefined || bytes.length === 0) return {};
+  if (bytes.length > witnessBytesMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `a witness of ${bytes.length} bytes, at most ${witnessBytesMax} are read`);
+  return { witness: copied(bytes) };
 }
 
 function withinFrame(bytes: Uint8Array, what: string): Uint8Array {

@@ -10,6 +10,9 @@ export const resourceBytesMax = 1024 * 1024;
 /** Largest discovery request or response, in bytes; grpc-js refuses more than 4 MiB by itself. */
 export const discoveryMessageBytesMax = 4 * 1024 * 1024;
 
+/** Largest heartbeat that a receiver keeps and shows to its publisher, in bytes: an acknowledgement has room for it beside the most refusals that are named. */
+export const witnessBytesMax = 14 * 1024;
+
 /** Certificates in one chain, and roots in one bundle. */
 export const certificatesMax = 16;
 

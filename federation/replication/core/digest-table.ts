@@ -1,23 +1,64 @@
 import { bucketCount, digestsBytes } from "#federation/model/replication-messages.ts";
+import type { SignedObject } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
+
+/** 64 bits, as two unsigned halves: high, low. */
+export type Hash = readonly [number, number];
 
 /** The bucket of an object id: the same on both sides, and even over any set of ids. */
 export function bucketOf(id: string): number {
-  return hash(id)[0] % bucketCount;
+  return hash(unitsOf(id))[0] % bucketCount;
+}
+
+/** Of the exact bytes that an origin signed, which hold its id and generation; not of the signature, so that a renewed signing key changes nothing. O(bytes), some 3 µs for 1 KB: taken once for an object. */
+export function contentHash({ payload }: SignedObject): Hash {
+  return hash(payload);
+}
+
+/** True when both are of the same bytes, as far as 64 bits can tell. */
+export function isSameHash(a: Hash, b: Hash): boolean {
+  return a[0] === b[0] && a[1] === b[1];
+}
+
+/** What one object adds to the digests of its bucket. */
+export interface DigestedObject {
+  readonly bucket: number;
+  readonly generation: Generation;
+  readonly content: Hash;
+}
+
+/** Both digests of a set of objects: by generation, which every version of Atoll compares, and by content, which says more. */
+export class ObjectDigests {
+  readonly generations = new DigestTable();
+  readonly contents = new DigestTable();
+
+  /** Adds the object, or removes it when it is in. */
+  toggle(id: string, { bucket, generation, content }: DigestedObject): void {
+    this.generations.toggle(bucket, hash(unitsOf(`${id}\0${generation.epoch}\0${generation.revision}`)));
+    this.contents.toggle(bucket, content);
+  }
+
+  /** The buckets that are not as another side says, ascending; by content where it says that. */
+  differing({ digests, contentDigests }: { readonly digests: Uint8Array; readonly contentDigests?: Uint8Array | undefined }): readonly number[] {
+    return contentDigests === undefined ? this.generations.differing(digests) : this.contents.differing(contentDigests);
+  }
+
+  /** As messages carry them. */
+  bytes(): { readonly digests: Uint8Array; readonly contentDigests: Uint8Array } {
+    return { digests: this.generations.bytes(), contentDigests: this.contents.bytes() };
+  }
 }
 
 /**
- * 64-bit digests of `bucketCount` sets of (id, generation). A digest is the exclusive or of its members' hashes, so
- * adding and removing are the same step, order does not matter, and each change costs O(1). It finds loss, not
- * forgery: signatures do that.
+ * 64-bit digests of `bucketCount` sets. A digest is the exclusive or of its members' hashes, so adding and removing are the same
+ * step, order does not matter, and each change costs O(1). It finds loss, not forgery: signatures do that.
  */
 export class DigestTable {
   readonly #high = new Uint32Array(bucketCount);
   readonly #low = new Uint32Array(bucketCount);
 
-  /** Adds the pair, or removes it when it is in. */
-  toggle(id: string, bucket: number, generation: Generation): void {
-    const [high, low] = hash(`${id}\0${generation.epoch}\0${generation.revision}`);
+  /** Adds the member, or removes it when it is in. */
+  toggle(bucket: number, [high, low]: Hash): void {
     this.#high[bucket] = (this.#high[bucket] ?? 0) ^ high;
     this.#low[bucket] = (this.#low[bucket] ?? 0) ^ low;
   }
@@ -41,16 +82,22 @@ export class DigestTable {
   }
 }
 
-/** Two 32-bit hashes over UTF-16 code units, FNV-1a's loop with MurmurHash3's finalizer. Part of the protocol: both sides must agree. */
-function hash(text: string): readonly [number, number] {
+/** Two 32-bit hashes over UTF-16 code units or bytes, FNV-1a's loop with MurmurHash3's finalizer. Part of the protocol: both sides must agree. */
+function hash(units: Uint8Array | Uint16Array): Hash {
   let a = 0x811c9dc5;
   let b = 0x9747b28c;
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
+  for (let index = 0; index < units.length; index++) {
+    const unit = units[index] ?? 0;
     a = Math.imul(a ^ unit, 0x01000193);
     b = Math.imul(b ^ unit, 0x5bd1e995) ^ (b >>> 15);
   }
   return [finalized(a ^ (b >>> 7)), finalized(b)];
+}
+
+function unitsOf(text: string): Uint16Array {
+  const units = new Uint16Array(text.length);
+  for (let index = 0; index < text.length; index++) units[index] = text.charCodeAt(index);
+  return units;
 }
 
 /** @see https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp `fmix32` */

@@ -3,7 +3,7 @@ import { objectId } from "#federation/model/replicated-object.ts";
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
 import { digestsBytes, frameBytesMax, type Acknowledgement } from "#federation/model/replication-messages.ts";
 import { encodeFetchAnswer, encodeFrame } from "#federation/wire/frames.ts";
-import { openObject } from "#federation/wire/signed-object.ts";
+import { openObject, signObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { batchWindowMs, PublisherCore } from "./publisher.ts";
 import type { PublishedState } from "./publisher.ts";
@@ -18,7 +18,7 @@ function stateOf(...objects: readonly OpenedObject[]): PublishedState {
 }
 
 function ack(seq: number, stream = "s", rest: Partial<Acknowledgement> = {}): Acknowledgement {
-  return { receiver: "global", stream, seq, appliedAtMs: 5, refused: [], refusedKinds: [], mayRefuseMore: false, ...rest };
+  return { receiver: "global", stream, seq, appliedAtMs: 5, refused: [], refusedKinds: [], mayRefuseMore: false, needsReconcile: false, ...rest };
 }
 
 function publisherOf(state: PublishedState): PublisherCore {
@@ -60,10 +60,10 @@ describe("a publisher", () => {
     expect(core.flush(0)).toEqual([]);
     core.update(stateOf(origins.object("shop-eu", "a", 9, { tombstone: true })));
     expect(core.flush(0)).toHaveLength(1);
-    const digests = core.digests();
+    const { digests } = core.summary();
     core.update(stateOf());
     expect(core.flush(0)).toEqual([]);
-    expect(core.digests()).toEqual(digests);
+    expect(core.summary().digests).toEqual(digests);
   });
 
   it("splits what does not fit a frame, and an answer in parts is of one moment", () => {
@@ -90,9 +90,38 @@ describe("a publisher", () => {
   it("answers only about the buckets that differ", () => {
     const core = publisherOf(stateOf(a1, b2));
     const held = publisherOf(stateOf(a1));
-    const answer = core.answer({ kind: "differing", digests: held.digests() });
+    const answer = core.answer({ kind: "differing", ...held.summary() });
     expect(answer.entries.map((signed) => openObject(signed).payload.key)).toEqual(["b"]);
-    expect(core.answer({ kind: "differing", digests: core.digests() })).toMatchObject({ entries: [], parts: 1, buckets: new Uint8Array(0) });
+    expect(core.answer({ kind: "differing", ...core.summary() })).toMatchObject({ entries: [], parts: 1, buckets: new Uint8Array(0) });
+  });
+
+  it("answers by content whoever compares it, and by generation whoever is older", () => {
+    const other = origins.object("shop-eu", "a", 1, { value: Uint8Array.of(1) });
+    const core = publisherOf(stateOf(other, b2));
+    const { digests, contentDigests } = publisherOf(stateOf(a1, b2)).summary();
+    expect(core.answer({ kind: "differing", digests, contentDigests }).entries).toEqual([other.signed]);
+    expect(core.answer({ kind: "differing", digests }).entries).toEqual([]);
+  });
+
+  it("sends another content of the same generation, and only keeps another signature of the same content to answer with", () => {
+    const core = publisherOf(stateOf(a1));
+    core.update(stateOf(origins.object("shop-eu", "a", 1, { value: Uint8Array.of(1) })));
+    expect(core.flush(0)).toHaveLength(1);
+    core.update(stateOf(a1));
+    core.flush(100);
+    const renewed = signObject(a1.payload, origins.signer("shop-eu"));
+    core.update(stateOf(renewed));
+    expect(core.flush(200)).toEqual([]);
+    expect(core.answer(everythingDiffers).entries).toEqual([renewed.signed]);
+  });
+
+  it("says which position of its store its frames and heartbeats reflect", () => {
+    const core = publisherOf(stateOf(a1));
+    expect(core.summary().revision).toBe(1);
+    core.update(stateOf(a1, b2));
+    expect(core.summary().revision).toBe(1);
+    expect(core.flush(0)).toMatchObject([{ revision: 2 }]);
+    expect(core.summary().revision).toBe(2);
   });
 
   it("knows since when its receiver is behind", () => {
@@ -152,6 +181,18 @@ describe("a publisher", () => {
       expect(core.standing(id)).toMatchObject({ isAcknowledged: false });
       core.acknowledge(ack(0, "s", { refusedKinds: ["Drill"] }));
       expect(core.standing(id)).toEqual({ generation: a1.payload.generation, isWithdrawn: false, isAcknowledged: true });
+    });
+
+    it("takes nothing for done of a receiver that applies nothing until somebody decides", () => {
+      const core = publisherOf(stateOf(a1));
+      acknowledge(core, 0);
+      core.acknowledge(ack(0, "s", { needsReconcile: true }));
+      expect(core.standing(id)).toMatchObject({ isAcknowledged: false });
+      expect(core.lag(0)).toMatchObject({ needsReconcile: true });
+      core.acknowledge(ack(7, "of an earlier life", { needsReconcile: true }));
+      expect(core.lag(0)).toMatchObject({ needsReconcile: true });
+      acknowledge(core, 0);
+      expect(core.standing(id)).toMatchObject({ isAcknowledged: true });
     });
 
     it("counts a withdrawal in the same way, also when so many followed that it is forgotten", () => {

@@ -1,13 +1,13 @@
-import { bucketOf, DigestTable } from "./digest-table.ts";
+import { bucketOf, contentHash, isSameHash, ObjectDigests, type Hash } from "./digest-table.ts";
 import { FramePacker, type Packet } from "./frame-packer.ts";
-import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
+import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 
 /** What a publisher offers at one moment. */
 export interface PublishedState {
-  /** Position of the publisher's own store that `objects` reflects. */
+  /** Position of the publisher's own store that `objects` reflects. Within an epoch it never falls, over restarts neither: receivers take that for a store that was rolled back. */
   readonly revision: number;
   /** By object id. A tombstone tells of a deletion for as long as it is in; a key that leaves is withdrawn. */
   readonly objects: ReadonlyMap<string, OpenedObject>;
@@ -23,6 +23,10 @@ export interface ReceiverLag {
   readonly behindMs: number;
   /** Wall-clock ms at which the receiver says it applied the last of them. */
   readonly appliedAtMs: number | undefined;
+  /** True when the receiver says that it applies nothing any more, because our store was seen behind what it had told. */
+  readonly needsReconcile: boolean;
+  /** What it showed of our own past and was not that, or nothing new. */
+  readonly witnessesRefused: number;
 }
 
 /** Where one object stands with the receiver. */
@@ -51,6 +55,8 @@ const withdrawalMarksMax = 1024;
 
 interface Offered {
   readonly object: OpenedObject;
+  readonly generation: Generation;
+  readonly content: Hash;
   readonly bucket: number;
   /** No frame about it is later than this one; 0: it was offered from the beginning. */
   readonly seq: number;
@@ -66,7 +72,7 @@ export class PublisherCore {
   readonly #startMs: number;
   /** What the frames up to `#seq` amount to; digests and answers speak of exactly this. */
   readonly #offered = new Map<string, Offered>();
-  readonly #digests = new DigestTable();
+  readonly #digests = new ObjectDigests();
   readonly #answers = new Map<string, readonly FetchAnswer[]>();
   #answerCount = 0;
   /** By id, the frame by which an object ceased to be offered. */
@@ -82,6 +88,8 @@ export class PublisherCore {
   #flushedMs = Number.NEGATIVE_INFINITY;
   #sentMarks: { seq: number; readonly atMs: number }[] = [];
   #acknowledged: Acknowledgement | undefined;
+  #needsReconcile = false;
+  #witnessesRefused = 0;
 
   /** The first state needs no frames: a receiver of a new stream compares digests. */
   constructor(names: LinkNames, start: Omit<StreamPosition, "seq">, initial: PublishedState, nowMs: number) {
@@ -98,9 +106,9 @@ export class PublisherCore {
     return { ...this.#start, seq: this.#seq };
   }
 
-  /** Digests as of `position.seq`. */
-  digests(): Uint8Array {
-    return this.#digests.bytes();
+  /** What heartbeats say of the whole offer, as of `position.seq`. */
+  summary(): Required<Pick<Heartbeat, "digests" | "contentDigests" | "revision">> {
+    return { ...this.#digests.bytes(), revision: this.#revision };
   }
 
   /** Takes the newest state. O(objects). */
@@ -109,8 +117,12 @@ export class PublisherCore {
     this.#isUrgent = false;
     this.#pendingRevision = state.revision;
     for (const [id, object] of state.objects) {
-      const before = this.#offered.get(id)?.object;
-      if (before !== undefined && isSame(before, object)) continue;
+      const before = this.#offered.get(id);
+      if (before !== undefined && isSame(before, object)) {
+        // By another key perhaps, whose certificate is good for longer: no news, but the form to answer with from now on.
+        if (before.object !== object) this.#offered.set(id, { ...before, object });
+        continue;
+      }
       this.#pending.set(id, object);
       this.#isUrgent ||= object.payload.tombstone;
     }
@@ -135,7 +147,7 @@ export class PublisherCore {
     const packets = this.#pack();
     const frames = packets.map(({ entries, withdrawn }): Frame => {
       this.#seq++;
-      return { ...this.#names, ...this.position, entries, withdrawn };
+      return { ...this.#names, ...this.position, revision: this.#pendingRevision, entries, withdrawn };
     });
     for (const [id, object] of this.#pending) {
       if (object === undefined) this.#withdraw(id);
@@ -159,7 +171,7 @@ export class PublisherCore {
       if (parts !== undefined && request.part === parts.length - 1) this.#answers.delete(request.answer);
       return part ?? this.#answerOf([], request.answer, 0, 0, []);
     }
-    const buckets = this.#digests.differing(request.digests);
+    const buckets = this.#digests.differing(request);
     const packets = this.#packBuckets(new Set(buckets));
     this.#answerCount++;
     const id = `${this.#start.stream}.${this.#answerCount}`;
@@ -168,9 +180,15 @@ export class PublisherCore {
     return parts[0] ?? this.#answerOf(buckets, id, 0, 1, []);
   }
 
+  refuseWitness(): void {
+    this.#witnessesRefused++;
+  }
+
   /** False when it is about another stream, or tells nothing new. */
   acknowledge(acknowledgement: Acknowledgement): boolean {
     const { stream, seq } = acknowledgement;
+    // Whoever needs an operator's decision applies no stream at all, and speaks of the last that it did.
+    this.#needsReconcile = acknowledgement.needsReconcile;
     if (stream !== this.#start.stream || seq > this.#seq || seq < (this.#acknowledged?.seq ?? 0)) return false;
     this.#acknowledged = acknowledgement;
     this.#sentMarks = this.#sentMarks.filter((mark) => mark.seq > seq);
@@ -187,6 +205,8 @@ export class PublisherCore {
       acknowledgedSeq: acknowledged?.seq,
       behindMs: sinceMs === undefined ? 0 : nowMs - sinceMs,
       appliedAtMs: acknowledged?.appliedAtMs,
+      needsReconcile: this.#needsReconcile,
+      witnessesRefused: this.#witnessesRefused,
     };
   }
 
@@ -199,7 +219,7 @@ export class PublisherCore {
     const refusal = offered === undefined ? undefined : acknowledged?.refused.find((refused) => refused.id === id)?.reason;
     // Where more may be refused than is named, an acknowledgement says nothing for sure of what it does not name.
     const mayBeRefused = offered !== undefined && (acknowledged?.mayRefuseMore === true || acknowledged?.refusedKinds.includes(offered.object.payload.kind) === true);
-    const isSure = acknowledged !== undefined && (refusal !== undefined || !mayBeRefused);
+    const isSure = acknowledged !== undefined && !this.#needsReconcile && (refusal !== undefined || !mayBeRefused);
     return {
       generation: offered?.object.payload.generation,
       isWithdrawn: withdrawalSeq !== undefined,
@@ -212,9 +232,10 @@ export class PublisherCore {
     const bucket = this.#offered.get(id)?.bucket ?? bucketOf(id);
     this.#retract(id);
     this.#withdrawals.delete(id);
-    this.#offered.set(id, { object, bucket, seq: this.#seq });
+    const offered = { object, generation: object.payload.generation, content: contentHash(object.signed), bucket, seq: this.#seq };
+    this.#offered.set(id, offered);
     // Deleted keys stand outside the digests, so that letting a tombstone go changes nothing for anybody.
-    if (!object.payload.tombstone) this.#digests.toggle(id, bucket, object.payload.generation);
+    if (!object.payload.tombstone) this.#digests.toggle(id, offered);
   }
 
   #withdraw(id: string): void {
@@ -231,7 +252,7 @@ export class PublisherCore {
     const before = this.#offered.get(id);
     if (before === undefined) return;
     this.#offered.delete(id);
-    if (!before.object.payload.tombstone) this.#digests.toggle(id, before.bucket, before.object.payload.generation);
+    if (!before.object.payload.tombstone) this.#digests.toggle(id, before);
   }
 
   #pack(): readonly Packet[] {
@@ -271,6 +292,7 @@ export class PublisherCore {
   }
 }
 
-function isSame(a: OpenedObject, b: OpenedObject): boolean {
-  return a === b || (compareGenerations(a.payload.generation, b.payload.generation) === 0 && a.payload.tombstone === b.payload.tombstone);
+/** The same generation may have another content: of a newer program, or of a store that was rolled back. */
+function isSame({ object, generation, content }: Offered, next: OpenedObject): boolean {
+  return object === next || (compareGenerations(generation, next.payload.generation) === 0 && isSameHash(content, contentHash(next.signed)));
 }

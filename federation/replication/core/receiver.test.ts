@@ -1,15 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { objectId } from "#federation/model/replicated-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
-import { digestsBytes, type FetchAnswer, type Frame } from "#federation/model/replication-messages.ts";
+import { digestsBytes, type FetchAnswer, type Frame, type Heartbeat } from "#federation/model/replication-messages.ts";
 import { openObject, signObject, verifyObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
-import { bucketOf } from "./digest-table.ts";
+import { bucketOf, contentHash } from "./digest-table.ts";
 import { ReceiverCore } from "./receiver.ts";
-import type { ReceiverRules, RefusalReason } from "./receiver.ts";
+import type { ReceiverRules } from "./receiver.ts";
+import type { RefusalReason } from "./refusal-reason.ts";
 import { refusedNamedMax } from "./refused-objects.ts";
 import { emptyReplicaState } from "./replica-state.ts";
-import type { ReplicaState } from "./replica-state.ts";
+import type { HeldObject, ReplicaState } from "./replica-state.ts";
+import type { HeardHeartbeat } from "./rollback-guard.ts";
 
 const origins = new TestOrigins();
 const names = { federation: "demo.atoll", publisher: "global", audience: "pay-eu" };
@@ -50,6 +52,13 @@ function answerOf(entries: readonly SignedObject[], rest: Partial<FetchAnswer> =
   return { ...names, ...position, seq: 11, revision: 200, buckets, answer: "x", part: 0, parts: 1, entries, ...rest };
 }
 
+/** What a receiver has of an object of this name and revision. */
+function heldAt(revision: number, content = contentHash(origins.object("shop-eu", "any", 1).signed)): HeldObject {
+  return { generation: { epoch: 1, revision }, content };
+}
+
+const heard = (nowMs: number): HeardHeartbeat => ({ nowMs, wallMs: 1_000_000 + nowMs, encoded: Uint8Array.of(1) });
+
 const note = origins.object("shop-eu", "a", 7);
 
 describe("a receiver refuses", () => {
@@ -67,7 +76,7 @@ describe("a receiver refuses", () => {
     ["audience", "an object that is meant for others", frameOf(origins.object("shop-eu", "a", 7, { audience: ["shop.example"] }).signed)],
     ["signature", "an object signed by somebody else", frameOf(forged.signed)],
     ["signature", "an object that is none", frameOf({ ...note.signed, payload: Uint8Array.of(255) })],
-    ["revision", "an object older than the one it holds", frameOf(note.signed), {}, { live: new Map([[objectId(note.payload), { epoch: 1, revision: 8 }]]) }],
+    ["revision", "an object older than the one it holds", frameOf(note.signed), {}, { live: new Map([[objectId(note.payload), heldAt(8)]]) }],
     ["revision", "an object that was deleted", frameOf(note.signed), {}, { dead: new Map([[objectId(note.payload), { generation: { epoch: 1, revision: 7 }, reason: "deleted" }]]) }],
     ["floor", "an unknown object of the publisher's own at the floor", frameOf(origins.object("global", "b", 100).signed)],
   ];
@@ -85,7 +94,7 @@ describe("a receiver refuses", () => {
     ["rollback", "from before the floor", { revision: 99 }],
     ["link", "of somebody else", { publisher: "shop-us" }],
   ])("for %s: an answer %s", (reason, _title, rest) => {
-    const core = receiverOf({}, { live: new Map([["shop-eu/Note/z", { epoch: 1, revision: 1 }]]) });
+    const core = receiverOf({}, { live: new Map([["shop-eu/Note/z", heldAt(1)]]) });
     expect(core.onAnswer([answerOf([note.signed], rest)])).toEqual({ changes: [] });
     expect([...core.refused]).toEqual([[reason, 1]]);
     expect(core.cursor.seq).toBe(10);
@@ -94,7 +103,7 @@ describe("a receiver refuses", () => {
 
 describe("an answer", () => {
   it("removes what its buckets do not hold, and nothing of other buckets", () => {
-    const live = new Map(["shop-eu/Note/x", "global/Note/y"].map((id) => [id, { epoch: 1, revision: 50 }]));
+    const live = new Map(["shop-eu/Note/x", "global/Note/y"].map((id) => [id, heldAt(50)] as const));
     expect(receiverOf({}, { live }).onAnswer([answerOf([])]).changes).toMatchObject([
       { kind: "remove", id: "shop-eu/Note/x", reason: "withdrawn" },
       { kind: "remove", id: "global/Note/y", reason: "swept" },
@@ -104,13 +113,13 @@ describe("an answer", () => {
   });
 
   it("does not sweep a key of the publisher's own that is newer than the answer", () => {
-    const core = receiverOf({}, { live: new Map([["global/Note/y", { epoch: 1, revision: 201 }]]) });
+    const core = receiverOf({}, { live: new Map([["global/Note/y", heldAt(201)]]) });
     expect(core.onAnswer([answerOf([])]).changes).toEqual([]);
     expect(core.needsReconcile).toBe(true);
   });
 
   it("keeps what it holds when the answer's newer object is not authentic", () => {
-    const live = new Map([[objectId(note.payload), { epoch: 1, revision: 6 }]]);
+    const live = new Map([[objectId(note.payload), heldAt(6)]]);
     const forged = signObject(note.payload, origins.signer("pay-us"));
     const core = receiverOf({}, { live });
     expect(core.onAnswer([answerOf([forged.signed])]).changes).toEqual([]);
@@ -118,7 +127,7 @@ describe("an answer", () => {
   });
 
   it("lets go of an object that is not meant for us any more", () => {
-    const live = new Map([[objectId(note.payload), { epoch: 1, revision: 6 }]]);
+    const live = new Map([[objectId(note.payload), heldAt(6)]]);
     const moved = origins.object("shop-eu", "a", 7, { audience: ["shop.example"] });
     expect(receiverOf({}, { live }).onAnswer([answerOf([moved.signed])]).changes).toMatchObject([{ kind: "remove", reason: "withdrawn" }]);
   });
@@ -132,7 +141,7 @@ describe("an object that is never accepted", () => {
     let nowMs = 0;
     const waits: number[] = [];
     for (let round = 0; round < 10; round++) {
-      core.onHeartbeat(heartbeat, nowMs);
+      core.onHeartbeat(heartbeat, heard(nowMs));
       const waitMs = core.fetchDelayMs(nowMs) ?? Number.NaN;
       waits.push(waitMs);
       nowMs += waitMs;
@@ -146,7 +155,7 @@ describe("an object that is never accepted", () => {
 describe("what a receiver says that it refuses", () => {
   const forged = (key: string, revision: number): OpenedObject => signObject(origins.object("shop-eu", key, revision).payload, origins.signer("pay-us"));
   const heartbeat = (core: ReceiverCore, seq: number, digests: Uint8Array): unknown =>
-    core.onHeartbeat({ ...names, ...position, seq, publisherTrustDomain: "demo.atoll", digests, nonce: new Uint8Array(16), sentAtMs: 1, beat: 1 }, 0);
+    core.onHeartbeat({ ...names, ...position, seq, publisherTrustDomain: "demo.atoll", digests, nonce: new Uint8Array(16), sentAtMs: 1, beat: 1 }, heard(0));
   const id = objectId(note.payload);
 
   it("may be more than it names, until an answer or an equal digest has shown all of it", () => {
@@ -184,5 +193,123 @@ describe("what a receiver says that it refuses", () => {
     const unreadable = receiverOf();
     unreadable.onAnswer([answerOf([{ ...note.signed, payload: Uint8Array.of(1) }])]);
     expect(unreadable.refusedObjects).toMatchObject({ mayBeMore: true, named: [] });
+  });
+});
+
+/** Heartbeats at the receiver's seq, one after the other. */
+const beat = (beatNumber: number, revision: number, rest: Partial<Heartbeat> = {}): Heartbeat => ({
+  ...names,
+  ...position,
+  seq: 10,
+  publisherTrustDomain: "demo.atoll",
+  digests: new Uint8Array(digestsBytes),
+  contentDigests: new Uint8Array(digestsBytes),
+  revision,
+  nonce: new Uint8Array(0),
+  sentAtMs: beatNumber,
+  beat: beatNumber,
+  ...rest,
+});
+
+describe("other content at the generation that is held", () => {
+  const other = origins.object("shop-eu", "a", 7, { value: Uint8Array.of(1) });
+  const id = objectId(note.payload);
+  const live = new Map([[id, heldAt(7, contentHash(note.signed))]]);
+
+  it("makes the digests differ, unless an older publisher sends none of contents", () => {
+    const { digests, contentDigests } = receiverOf({}, { live }).fetch(0) as { digests: Uint8Array; contentDigests: Uint8Array };
+    const theirs = receiverOf({}, { live: new Map([[id, heldAt(7, contentHash(other.signed))]]) }).fetch(0) as { contentDigests: Uint8Array };
+    expect(theirs).toMatchObject({ digests });
+    expect(receiverOf({}, { live }).onHeartbeat(beat(1, 200, { digests, contentDigests }), heard(0))).toBe("equal");
+    expect(receiverOf({}, { live }).onHeartbeat(beat(1, 200, { digests, contentDigests: theirs.contentDigests }), heard(0))).toBe("differs");
+    expect(receiverOf({}, { live }).onHeartbeat(beat(1, 200, { digests, contentDigests: undefined }), heard(0))).toBe("equal");
+  });
+
+  it("is taken out of an answer, when it is authentic, and counted", () => {
+    const core = receiverOf({}, { live });
+    expect(core.onAnswer([answerOf([signObject(other.payload, origins.signer("pay-us")).signed])]).changes).toEqual([]);
+    expect(core.rewritten).toBe(0);
+    expect(core.onAnswer([answerOf([other.signed])]).changes).toEqual([{ kind: "put", id, object: other }]);
+    expect(core.rewritten).toBe(1);
+    expect(core.onAnswer([answerOf([other.signed])]).changes).toEqual([]);
+  });
+
+  it("is no reason to change anything when only the signature is another", () => {
+    const renewed = signObject(note.payload, { ...origins.signer("shop-eu") });
+    expect(renewed.signed.signature).not.toEqual(note.signed.signature);
+    const core = receiverOf({}, { live });
+    expect(core.onAnswer([answerOf([renewed.signed])]).changes).toEqual([]);
+    expect([...core.refused]).toEqual([]);
+  });
+
+  it("is not taken out of a frame, but asked for, and is named as refused until then", () => {
+    const core = receiverOf({}, { live });
+    expect(core.onFrame(frameOf(other.signed), 0).changes).toEqual([]);
+    expect([...core.refused]).toEqual([["content", 1]]);
+    expect(core.refusedObjects.named).toEqual([{ id, reason: "content" }]);
+    expect(core.fetchDelayMs(0)).toBe(0);
+    core.fetch(0);
+    core.onAnswer([answerOf([other.signed])]);
+    expect(core.refusedObjects.named).toEqual([]);
+  });
+});
+
+describe("a publisher whose store was rolled back", () => {
+  const own = origins.object("global", "y", 150);
+  const held = new Map([[objectId(own.payload), heldAt(150, contentHash(own.signed))]]);
+  const withdrawal: Frame = { ...frameOf(), revision: 149, withdrawn: [objectId(own.payload)] };
+
+  it("has no withdrawal applied that comes from behind an object that is held, and an answer decides", () => {
+    const core = receiverOf({}, { live: held });
+    expect(core.onFrame(withdrawal, 0)).toMatchObject({ changes: [], cursor: { seq: 10 } });
+    expect(core.needsReconcile).toBe(true);
+    expect(core.fetchDelayMs(0)).toBe(0);
+    core.fetch(0);
+    expect(core.onAnswer([answerOf([], { revision: 149 })]).changes).toEqual([]);
+    expect(core.needsReconcile).toBe(true);
+    expect(core.onAnswer([answerOf([], { revision: 150 })]).changes).toMatchObject([{ kind: "remove", reason: "swept" }]);
+    expect(core.needsReconcile).toBe(false);
+  });
+
+  it("has withdrawals applied that it knows from a position that is not behind, and those of an older version", () => {
+    expect(receiverOf({}, { live: held }).onFrame({ ...withdrawal, revision: 150 }, 0).changes).toMatchObject([{ kind: "remove" }]);
+    expect(receiverOf({}, { live: held }).onFrame({ ...withdrawal, revision: undefined }, 0).changes).toMatchObject([{ kind: "remove" }]);
+  });
+
+  it("has nothing of its epoch applied once its heartbeats have shown it, and is asked for nothing", () => {
+    const core = receiverOf({}, { live: held });
+    core.onHeartbeat(beat(1, 160), heard(0));
+    expect(core.onHeartbeat(beat(2, 155), heard(5))).toBe("behind");
+    expect(core.cursor).toMatchObject({ behind: { epoch: 1, sinceMs: 1_000_005 }, witness: { revision: 160, beat: 1 } });
+    expect(core.onHeartbeat(beat(3, 900), heard(9))).toBe("behind");
+    expect(core.onFrame({ ...frameOf(note.signed), revision: 900 }, 0)).toEqual({ changes: [] });
+    expect(core.onFrame({ ...withdrawal, revision: 900 }, 0)).toEqual({ changes: [] });
+    expect(core.onAnswer([answerOf([note.signed], { revision: 900 })])).toEqual({ changes: [] });
+    expect(core.fetchDelayMs(0)).toBeUndefined();
+    expect(core.isBehind).toBe(true);
+    const after = receiverOf({}, { live: held, cursor: core.cursor });
+    expect(after.behind).toEqual({ epoch: 1, sinceMs: 1_000_005 });
+    expect(after.onAnswer([answerOf([note.signed], { revision: 900 })])).toEqual({ changes: [] });
+    expect(after.onAnswer([answerOf([note.signed], { epoch: 2, stream: "t", seq: 0, revision: 3 })]).changes).toMatchObject([{ kind: "put" }, { kind: "remove", reason: "swept" }]);
+    expect(after.needsReconcile).toBe(false);
+    expect(after.cursor.behind).toBeUndefined();
+  });
+
+  it("is not seen in a heartbeat that a frame has overtaken", () => {
+    const core = receiverOf();
+    core.onFrame({ ...frameOf(own.signed), revision: 150 }, 0);
+    expect(core.onHeartbeat(beat(1, 149), heard(0))).toBe("ignored");
+    expect(core.needsReconcile).toBe(false);
+    core.onHeartbeat(beat(2, 149, { seq: 11 }), heard(0));
+    expect(core.behind).toBeDefined();
+  });
+
+  it("is judged after a restart by a witness that is made durable every ten seconds at most", () => {
+    const core = receiverOf();
+    const kept = (beatNumber: number, nowMs: number): number | undefined => {
+      core.onHeartbeat(beat(beatNumber, 100 + beatNumber), heard(nowMs));
+      return core.cursor.witness?.beat;
+    };
+    expect([kept(1, 0), kept(2, 1_000), kept(3, 9_999), kept(4, 10_000), kept(5, 11_000)]).toEqual([1, 1, 1, 4, 4]);
   });
 });

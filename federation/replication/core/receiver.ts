@@ -2,32 +2,13 @@ import { answerGeneration } from "#federation/model/replication-messages.ts";
 import type { FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
 import { compareGenerations, isInAudience, objectId } from "#federation/model/replicated-object.ts";
 import type { ObjectPayload, OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
+import { contentHash } from "./digest-table.ts";
+import type { RefusalReason } from "./refusal-reason.ts";
 import { RefusedObjects } from "./refused-objects.ts";
 import { ReplicaRecords } from "./replica-records.ts";
-import type { ReplicaChange, ReplicaCursor, ReplicaState } from "./replica-state.ts";
-
-/** Why something was not applied; each is a counter. */
-export type RefusalReason =
-  /** Not for this federation, not from this publisher, or not to this receiver. */
-  | "link"
-  /** A stream of an earlier term or epoch. */
-  | "staleStream"
-  /** A frame whose changes are applied already: the bus duplicates and reorders. */
-  | "duplicate"
-  /** An object of another federation, or of an origin that this publisher may not speak for. */
-  | "origin"
-  /** An object that is not meant for us. */
-  | "audience"
-  /** An object that could not be read or whose signature or chain is not good. */
-  | "signature"
-  /** A generation not above the last applied one of that key. */
-  | "revision"
-  /** An unknown key of the publisher's own, at or under the floor. */
-  | "floor"
-  /** An answer that reflects less of the publisher's store than we already had from it: it was rolled back. */
-  | "rollback"
-  /** An answer that does not fit the question or is older than what we have. */
-  | "staleAnswer";
+import { compareTerms, type ReplicaChange, type ReplicaCursor, type ReplicaState, type SeenBehind, type Witness } from "./replica-state.ts";
+import { RollbackGuard, type HeardHeartbeat } from "./rollback-guard.ts";
 
 /** Who a receiver listens to, and what it takes. */
 export interface ReceiverRules {
@@ -60,6 +41,9 @@ const heldFramesMax = 64;
 /** Between two fetches that change nothing, in ms: from, to. */
 const fetchBackoffMs = [200, 30_000] as const;
 
+/** Between two times that a newer witness is made durable by itself, in ms: one of a higher position, and one that is only signed later. It has 6 KB, too much for each commit. */
+const witnessKeepMs = { higher: 10_000, later: 3_600_000 } as const;
+
 const nothing: ReceiverStep = { changes: [] };
 
 /**
@@ -86,26 +70,48 @@ export class ReceiverCore {
   #isFetchWanted = false;
   #fetchNotBeforeMs = Number.NEGATIVE_INFINITY;
   #backoffMs: number = fetchBackoffMs[0];
-  #needsReconcile = false;
+  readonly #guard: RollbackGuard;
+  /** Highest generation of the publisher's own objects that was ever held. */
+  #known: Generation;
+  #witnessKeptMs = Number.NEGATIVE_INFINITY;
+  #rewritten = 0;
 
   constructor(rules: ReceiverRules, state: ReplicaState) {
     this.#rules = rules;
     this.#cursor = state.cursor;
     this.#records = new ReplicaRecords(state);
+    this.#guard = new RollbackGuard(state.cursor);
+    this.#known = { epoch: 0, revision: 0 };
+    for (const [id, { generation }] of state.live) this.#know(id, generation);
   }
 
   get cursor(): ReplicaCursor {
     return this.#cursor;
   }
 
-  /** True after the publisher's store was seen behind what it had told us; ends with an answer that is not. */
+  /** True while nothing is applied, since the publisher's store was or may be behind what it had told us. */
   get needsReconcile(): boolean {
-    return this.#needsReconcile;
+    return this.#guard.isStopping;
+  }
+
+  /** Present when that is beyond doubt: it ends with an answer of a higher epoch, which begins by an operator's decision alone. */
+  get behind(): SeenBehind | undefined {
+    return this.#guard.behind;
+  }
+
+  /** What the publisher has to be shown then. */
+  get witness(): Witness | undefined {
+    return this.#guard.witness;
+  }
+
+  /** How many objects were taken anew at the generation that was held, with another content. */
+  get rewritten(): number {
+    return this.#rewritten;
   }
 
   /** True while something is known to be missing. */
   get isBehind(): boolean {
-    return this.#isFetchWanted || this.#gapSinceMs !== undefined || this.#cursor.stream === "";
+    return this.#guard.isStopping || this.#isFetchWanted || this.#gapSinceMs !== undefined || this.#cursor.stream === "";
   }
 
   /** How often each reason was met since the start. */
@@ -120,6 +126,10 @@ export class ReceiverCore {
 
   onFrame(frame: Frame, nowMs: number): ReceiverStep {
     if (!this.#isOurLink(frame) || !this.#isCurrentStream(frame)) return nothing;
+    if (this.#guard.isStopping) {
+      this.#refuse("rollback");
+      return nothing;
+    }
     if (frame.seq <= this.#cursor.seq) {
       this.#refuse("duplicate");
       return nothing;
@@ -131,6 +141,10 @@ export class ReceiverCore {
     const changes: ReplicaChange[] = [];
     for (let next: Frame | undefined = frame; next !== undefined; next = this.#held.get(this.#cursor.seq + 1)) {
       this.#held.delete(next.seq);
+      if (this.#guard.isFrameBehind(next, next.revision, this.#known)) {
+        this.#suspect();
+        break;
+      }
       changes.push(...this.#applyFrame(next));
     }
     this.#gapSinceMs = this.#held.size === 0 ? undefined : nowMs;
@@ -138,15 +152,19 @@ export class ReceiverCore {
   }
 
   /** Digests are compared only at the very seq that we have applied. */
-  onHeartbeat(heartbeat: Heartbeat, nowMs: number): "equal" | "ahead" | "differs" | "ignored" {
-    if (!this.#isOurLink(heartbeat) || !this.#isCurrentStream(heartbeat)) return "ignored";
+  onHeartbeat(heartbeat: Heartbeat, heard: HeardHeartbeat): "equal" | "ahead" | "differs" | "behind" | "ignored" {
+    if (!this.#isOurLink(heartbeat)) return "ignored";
+    this.#judge(heartbeat, heard);
+    if (!this.#isCurrentStream(heartbeat)) return "ignored";
+    if (this.#guard.isStopping) return "behind";
+    const { nowMs } = heard;
     if (heartbeat.seq < this.#cursor.seq) return "ignored";
     if (heartbeat.seq > this.#cursor.seq) {
       this.#gapSinceMs ??= nowMs;
       return "ahead";
     }
     this.#gapSinceMs = undefined;
-    if (this.#records.digests.differing(heartbeat.digests).length > 0) {
+    if (this.#records.digests.differing(heartbeat).length > 0) {
       this.#isFetchWanted = true;
       return "differs";
     }
@@ -169,7 +187,7 @@ export class ReceiverCore {
     // Each try waits longer than the last, until one brings something or a heartbeat finds us equal.
     this.#fetchNotBeforeMs = nowMs + this.#backoffMs;
     this.#backoffMs = Math.min(this.#backoffMs * 2, fetchBackoffMs[1]);
-    return { kind: "differing", digests: this.#records.digests.bytes() };
+    return { kind: "differing", ...this.#records.digests.bytes() };
   }
 
   /** All parts of the answer to `fetch`, in order. */
@@ -180,18 +198,19 @@ export class ReceiverCore {
     const age = compareTerms(first, this.#cursor);
     if (age < 0 || (first.stream === this.#cursor.stream && first.seq < this.#cursor.seq)) return this.#refuseAnswer("staleAnswer");
     const upTo = answerGeneration(first);
-    if (compareGenerations(upTo, this.#cursor.floor) < 0) {
-      this.#needsReconcile = true;
+    if (this.#guard.isGivenUp(upTo.epoch)) return this.#giveUp();
+    if (compareGenerations(upTo, this.#cursor.floor) < 0 || this.#guard.isBehind(upTo, this.#known)) {
+      this.#guard.suspect();
       return this.#refuseAnswer("rollback");
     }
-    this.#needsReconcile = false;
+    this.#guard.trust(upTo.epoch);
     this.#isFetchWanted = false;
     this.#gapSinceMs = undefined;
     if (first.stream !== this.#cursor.stream) this.#held.clear();
     const changes = this.#applyAnswer(parts, first);
     const isProgress = changes.length > 0 || first.stream !== this.#cursor.stream || first.seq > this.#cursor.seq;
     if (isProgress) this.#backoffMs = fetchBackoffMs[0];
-    this.#cursor = { epoch: first.epoch, term: first.term, stream: first.stream, seq: first.seq, floor: upTo };
+    this.#cursor = { epoch: first.epoch, term: first.term, stream: first.stream, seq: first.seq, floor: upTo, ...witnessOf(this.#cursor) };
     this.#records.forget(this.#rules.names.publisher, upTo);
     for (const seq of this.#held.keys()) if (seq <= first.seq) this.#held.delete(seq);
     return { changes, cursor: this.#cursor };
@@ -212,7 +231,7 @@ export class ReceiverCore {
     return changes;
   }
 
-  /** Takes what the answer holds, and removes what its buckets do not hold, but never a key of the publisher's own that is newer than the answer. */
+  /** Takes what the answer holds, and removes what its buckets do not hold. No key of the publisher's own is newer than the answer: it would have been from behind. */
   #applyAnswer(parts: readonly FetchAnswer[], first: FetchAnswer): readonly ReplicaChange[] {
     const changes: ReplicaChange[] = [];
     const offered = new Set<string>();
@@ -223,16 +242,9 @@ export class ReceiverCore {
       if (id !== undefined) offered.add(id);
       if (change !== undefined) changes.push(change);
     }
-    const upTo = answerGeneration(first);
-    for (const { id, generation } of this.#records.inBuckets(first.buckets)) {
+    for (const { id } of this.#records.inBuckets(first.buckets)) {
       if (offered.has(id)) continue;
-      const isOwn = id.startsWith(`${this.#rules.names.publisher}/`);
-      if (isOwn && compareGenerations(generation, upTo) > 0) {
-        this.#needsReconcile = true;
-        this.#refuse("rollback");
-        continue;
-      }
-      const change = this.#records.remove(id, isOwn ? "swept" : "withdrawn");
+      const change = this.#records.remove(id, this.#isOwn(id) ? "swept" : "withdrawn");
       if (change !== undefined) changes.push(change);
     }
     return changes;
@@ -255,18 +267,26 @@ export class ReceiverCore {
     if (payload.federation !== names.federation || (origins === "publisher" && !isOwn)) return this.#refuseObject("origin", id, payload);
     if (audienceNames !== undefined && !isInAudience(payload.audience, audienceNames)) return this.#refuseObject("audience", id, payload);
     if (admits !== undefined && !admits(payload)) return this.#refuseObject("origin", id, payload);
-    const verdict = this.#records.judge(id, payload.generation);
+    const content = contentHash(signed);
+    const verdict = this.#records.judge(id, { generation: payload.generation, content });
     if (verdict === "held") {
       this.#refusedObjects.delete(id);
       return { id };
     }
     if (verdict === "old") return { id, ...this.#refuseObject("revision", id, payload) };
     const isUnderFloor = isOwn && verdict === "unknown" && compareGenerations(payload.generation, this.#cursor.floor) <= 0;
+    // A frame is in order, but only an answer shows by its position that it is not from behind: it is asked for, and brings the content again.
+    if (verdict === "changed" && source === "frame") {
+      this.#isFetchWanted = true;
+      return { id, ...this.#refuseObject("content", id, payload) };
+    }
     // An answer says what there is; a frame under the floor can only be an echo.
     if (isUnderFloor && source === "frame") return { id, ...this.#refuseObject("floor", id, payload) };
     if (!isAuthentic(object)) return { id, ...this.#refuseObject("signature", id, payload) };
     this.#refusedObjects.delete(id);
-    const change = payload.tombstone ? this.#records.bury(id, payload.generation) : this.#records.put(id, object);
+    if (verdict === "changed") this.#rewritten++;
+    this.#know(id, payload.generation);
+    const change = payload.tombstone ? this.#records.bury(id, payload.generation) : this.#records.put(id, object, content);
     return change === undefined ? { id } : { id, change };
   }
 
@@ -278,10 +298,55 @@ export class ReceiverCore {
   }
 
   #isCurrentStream(position: StreamPosition): boolean {
-    if (position.stream === this.#cursor.stream) return true;
-    if (compareTerms(position, this.#cursor) < 0) this.#refuse("staleStream");
-    else this.#isFetchWanted = true;
+    // A stream may go on for a moment after an operator has begun another epoch.
+    const isOver = position.epoch < (this.#guard.witness?.epoch ?? 0);
+    if (position.stream === this.#cursor.stream && !isOver) return true;
+    if (isOver || compareTerms(position, this.#cursor) < 0) this.#refuse("staleStream");
+    else if (!this.#guard.isGivenUp(position.epoch)) this.#isFetchWanted = true;
     return false;
+  }
+
+  /** Holds a signed heartbeat against what the publisher has signed before, and sees to it that what follows outlives a restart. */
+  #judge(heartbeat: Heartbeat, heard: HeardHeartbeat): void {
+    // One that a frame has overtaken need not know of that frame's objects.
+    const isOvertaken = heartbeat.stream === this.#cursor.stream && heartbeat.seq < this.#cursor.seq;
+    this.#guard.hear(heartbeat, { cursor: this.#cursor, known: isOvertaken ? { epoch: 0, revision: 0 } : this.#known, heard });
+    const { behind, witness } = this.#guard;
+    const kept = this.#cursor.witness;
+    if (behind !== undefined && this.#cursor.behind === undefined) {
+      this.#giveUp();
+      this.#cursor = { ...this.#cursor, behind, ...(witness === undefined ? {} : { witness }) };
+    } else if (witness !== undefined && witness !== kept) {
+      const isHigher = kept === undefined || compareGenerations(witness, kept) > 0;
+      if (heard.nowMs - this.#witnessKeptMs < witnessKeepMs[isHigher ? "higher" : "later"]) return;
+      this.#witnessKeptMs = heard.nowMs;
+      this.#cursor = { ...this.#cursor, witness };
+    }
+  }
+
+  /** Something unsigned is from behind: an answer to our own question says more. */
+  #suspect(): void {
+    this.#refuse("rollback");
+    this.#guard.suspect();
+    this.#held.clear();
+    this.#isFetchWanted = true;
+  }
+
+  /** Nothing of this epoch is asked for any more. */
+  #giveUp(): ReceiverStep {
+    this.#refuse("rollback");
+    this.#held.clear();
+    this.#gapSinceMs = undefined;
+    this.#isFetchWanted = false;
+    return nothing;
+  }
+
+  #know(id: string, generation: Generation): void {
+    if (this.#isOwn(id) && compareGenerations(generation, this.#known) > 0) this.#known = generation;
+  }
+
+  #isOwn(id: string): boolean {
+    return id.startsWith(`${this.#rules.names.publisher}/`);
   }
 
   #hold(frame: Frame, nowMs: number): void {
@@ -312,6 +377,6 @@ function isPartOf(part: FetchAnswer, index: number, first: FetchAnswer, count: n
   return part.parts === count && part.part === index && part.answer === first.answer && part.stream === first.stream && part.seq === first.seq;
 }
 
-function compareTerms(a: Pick<StreamPosition, "epoch" | "term">, b: Pick<StreamPosition, "epoch" | "term">): number {
-  return a.epoch === b.epoch ? a.term - b.term : a.epoch - b.epoch;
+function witnessOf({ witness }: ReplicaCursor): Pick<ReplicaCursor, "witness"> {
+  return witness === undefined ? {} : { witness };
 }

@@ -1,34 +1,30 @@
 import type { Generation } from "#federation/model/snapshot.ts";
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
-import { bucketOf, DigestTable } from "./digest-table.ts";
-import type { DeadRecord, RemovalReason, ReplicaChange, ReplicaState } from "./replica-state.ts";
+import { bucketOf, isSameHash, ObjectDigests, type DigestedObject, type Hash } from "./digest-table.ts";
+import type { DeadRecord, HeldObject, RemovalReason, ReplicaChange, ReplicaState } from "./replica-state.ts";
 
 /** Removals remembered; beyond it the oldest is forgotten, and with it the defence against its replay. */
 export const deadRecordsMax = 100_000;
 
-interface LiveRecord {
-  readonly generation: Generation;
-  readonly bucket: number;
-}
-
-/** What a receiver knows of every key: the generations it holds, and those it has seen go. */
+/** What a receiver knows of every key: what it holds, and what it has seen go. */
 export class ReplicaRecords {
-  readonly digests = new DigestTable();
-  readonly #live = new Map<string, LiveRecord>();
+  readonly digests = new ObjectDigests();
+  readonly #live = new Map<string, DigestedObject>();
   readonly #dead: Map<string, DeadRecord>;
 
   constructor(state: ReplicaState) {
     this.#dead = new Map(state.dead);
-    for (const [id, generation] of state.live) this.#hold(id, generation);
+    for (const [id, held] of state.live) this.#hold(id, held);
   }
 
-  /** What a statement about `id` at `generation` is to us. */
-  judge(id: string, generation: Generation): "newer" | "held" | "old" | "unknown" {
+  /** What a statement about `id` is to us: `changed` says something else at the generation that is held. */
+  judge(id: string, { generation, content }: HeldObject): "newer" | "held" | "changed" | "old" | "unknown" {
     const live = this.#live.get(id);
     if (live !== undefined) {
       const order = compareGenerations(generation, live.generation);
-      return order > 0 ? "newer" : order === 0 ? "held" : "old";
+      if (order !== 0) return order > 0 ? "newer" : "old";
+      return isSameHash(content, live.content) ? "held" : "changed";
     }
     const dead = this.#dead.get(id);
     if (dead === undefined) return "unknown";
@@ -38,10 +34,10 @@ export class ReplicaRecords {
     return order === 0 ? "unknown" : "newer";
   }
 
-  put(id: string, object: OpenedObject): ReplicaChange {
+  put(id: string, object: OpenedObject, content: Hash): ReplicaChange {
     this.#release(id);
     this.#dead.delete(id);
-    this.#hold(id, object.payload.generation);
+    this.#hold(id, { generation: object.payload.generation, content });
     return { kind: "put", id, object };
   }
 
@@ -75,17 +71,17 @@ export class ReplicaRecords {
     }
   }
 
-  #hold(id: string, generation: Generation): void {
-    const bucket = bucketOf(id);
-    this.#live.set(id, { generation, bucket });
-    this.digests.toggle(id, bucket, generation);
+  #hold(id: string, { generation, content }: HeldObject): void {
+    const live = { generation, content, bucket: bucketOf(id) };
+    this.#live.set(id, live);
+    this.digests.toggle(id, live);
   }
 
-  #release(id: string): LiveRecord | undefined {
+  #release(id: string): DigestedObject | undefined {
     const live = this.#live.get(id);
     if (live === undefined) return undefined;
     this.#live.delete(id);
-    this.digests.toggle(id, live.bucket, live.generation);
+    this.digests.toggle(id, live);
     return live;
   }
 

@@ -1,5 +1,23 @@
 import type { Generation } from "#federation/model/snapshot.ts";
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
+import type { StreamPosition } from "#federation/model/replication-messages.ts";
+import type { Hash } from "./digest-table.ts";
+
+/** A publisher's own signed word of how far its store had come. */
+export interface Witness extends StreamPosition, Generation {
+  readonly beat: number;
+  readonly sentAtMs: number;
+  /** The encoded heartbeat, for the publisher to verify. */
+  readonly heartbeat: Uint8Array;
+}
+
+/** A publisher's store was seen behind what it had told us. */
+export interface SeenBehind {
+  /** Nothing of this epoch, or of one before it, is applied any more. */
+  readonly epoch: number;
+  /** Wall-clock ms. */
+  readonly sinceMs: number;
+}
 
 /** How far a receiver has come in its publisher's history. */
 export interface ReplicaCursor {
@@ -10,6 +28,16 @@ export interface ReplicaCursor {
   readonly seq: number;
   /** Position in the publisher's own store that the last whole comparison reflected: an unknown key of its own at or below it is old news. */
   readonly floor: Generation;
+  /** Absent while the publisher is believed. */
+  readonly behind?: SeenBehind;
+  /** Of the highest position that was heard, some seconds ago at most; absent when the publisher's version says none. */
+  readonly witness?: Witness;
+}
+
+/** An object that a receiver holds, as far as it compares it. */
+export interface HeldObject {
+  readonly generation: Generation;
+  readonly content: Hash;
 }
 
 /** Why an object is not held any more. */
@@ -35,8 +63,8 @@ export type ReplicaChange =
 /** What a receiver starts from. */
 export interface ReplicaState {
   readonly cursor: ReplicaCursor;
-  /** Generations of the objects that the store really holds, by object id. */
-  readonly live: ReadonlyMap<string, Generation>;
+  /** The objects that the store really holds, by object id. */
+  readonly live: ReadonlyMap<string, HeldObject>;
   /** Removals worth remembering. Losing them costs the defence against a publisher that replays deleted objects, nothing else. */
   readonly dead: ReadonlyMap<string, DeadRecord>;
 }
@@ -47,3 +75,8 @@ export const emptyReplicaState: ReplicaState = {
   live: new Map(),
   dead: new Map(),
 };
+
+/** Negative when `a` is of an earlier term or epoch than `b`. */
+export function compareTerms(a: Pick<StreamPosition, "epoch" | "term">, b: Pick<StreamPosition, "epoch" | "term">): number {
+  return a.epoch === b.epoch ? a.term - b.term : a.epoch - b.epoch;
+}

@@ -7,8 +7,9 @@ import { openSqliteStore, type SqliteStore } from "#federation/store/sqlite-stor
 import type { StoreCondition } from "#federation/store/store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
+import { contentHash } from "../core/digest-table.ts";
 import { emptyReplicaState, type ReplicaChange, type ReplicaCursor } from "../core/replica-state.ts";
-import { CatalogReplicaStore } from "./catalog-replica-store.ts";
+import { CatalogReplicaStore, recordOf } from "./catalog-replica-store.ts";
 
 describe("CatalogReplicaStore", () => {
   const { signal } = new AbortController();
@@ -35,9 +36,32 @@ describe("CatalogReplicaStore", () => {
     await open().commit([put(object)], cursor, signal);
     const state = await open().load(signal);
     expect(state.cursor).toEqual(cursor);
-    expect([...state.live]).toEqual([["shop-eu/Note/web/a", { epoch: 1, revision: 7 }]]);
+    expect([...state.live]).toEqual([["shop-eu/Note/web/a", { generation: { epoch: 1, revision: 7 }, content: contentHash(object.signed) }]]);
     const { items } = await catalog.objects.list(signal);
     expect(items[0]?.value).toMatchObject({ origin: "shop-eu", kind: "Note", key: "web/a" });
+  });
+
+  it("remembers that a publisher was seen behind, and the heartbeat that shows it, which is written only when it is another", async () => {
+    const witness = { epoch: 2, term: 3, stream: "abc", seq: 4, beat: 9, revision: 12, sentAtMs: 1_000, heartbeat: Uint8Array.of(1, 2, 3) };
+    const behind = { epoch: 2, sinceMs: 77 };
+    const replica = open();
+    await replica.commit([], { ...cursor, witness }, signal);
+    const written = (await catalog.heartbeats.get("global", signal))?.revision;
+    await replica.commit([], { ...cursor, behind, witness }, signal);
+    expect((await catalog.heartbeats.get("global", signal))?.revision).toBe(written);
+    const again = open();
+    const state = await again.load(signal);
+    expect(state.cursor).toEqual({ ...cursor, behind, witness });
+    await again.commit([], { ...state.cursor, seq: 5 }, signal);
+    expect((await catalog.heartbeats.get("global", signal))?.revision).toBe(written);
+    await again.commit([], cursor, signal);
+    expect((await open().load(signal)).cursor).toEqual({ ...cursor, witness });
+  });
+
+  it("takes an object that it cannot read for one of another content, so that it is fetched", async () => {
+    const object = origins.object("shop-eu", "web/a", 7);
+    await catalog.objects.put("shop-eu/Note/web/a", { ...recordOf(object, 1), signed: Uint8Array.of(255) }, {}, signal);
+    expect((await open().load(signal)).live.get("shop-eu/Note/web/a")).toEqual({ generation: { epoch: 1, revision: 7 }, content: [0, 0] });
   });
 
   it("counts only the origins that are its publisher's", async () => {

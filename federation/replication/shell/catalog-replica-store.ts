@@ -1,12 +1,13 @@
 import { transactionOpsMax } from "#federation/catalog/catalog-access.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { CatalogOp } from "#federation/catalog/collection.ts";
-import type { AppliedPosition, ObjectRecord } from "#federation/catalog/records.ts";
+import type { AppliedPosition, HeartbeatRecord, ObjectRecord } from "#federation/catalog/records.ts";
 import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
-import type { Generation } from "#federation/model/snapshot.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
-import { encodeSignedObject } from "#federation/wire/signed-object.ts";
-import { emptyReplicaState, type ReplicaChange, type ReplicaCursor, type ReplicaState } from "../core/replica-state.ts";
+import { isAtollError } from "#federation/runtime/errors.ts";
+import { decodeSignedObject, encodeSignedObject } from "#federation/wire/signed-object.ts";
+import { contentHash, type Hash } from "../core/digest-table.ts";
+import { emptyReplicaState, type HeldObject, type ReplicaChange, type ReplicaCursor, type ReplicaState, type Witness } from "../core/replica-state.ts";
 import type { ReplicaStore } from "./replica-store.ts";
 
 export interface CatalogReplicaOptions {
@@ -18,12 +19,17 @@ export interface CatalogReplicaOptions {
   readonly clock: Clock;
 }
 
+/** Of an object that is stored and cannot be read: whatever the publisher offers in its place is another content, and is fetched. */
+const unreadable: Hash = [0, 0];
+
 /**
- * A replica kept in a plane's own store. Removals are not remembered over a restart: that costs a defence against a
+ * A replica kept in a plane's own store. The publisher's furthest heartbeat lies beside the position, since it is twenty times as
+ * large, and is written when there is another one. Removals are not remembered over a restart: that costs a defence against a
  * publisher that replays what its origin deleted, until the next whole comparison.
  */
 export class CatalogReplicaStore implements ReplicaStore {
   readonly #options: CatalogReplicaOptions;
+  #witness: Witness | undefined;
 
   constructor(options: CatalogReplicaOptions) {
     this.#options = options;
@@ -32,10 +38,13 @@ export class CatalogReplicaStore implements ReplicaStore {
   async load(signal: AbortSignal): Promise<ReplicaState> {
     const { catalog, publisher, isFrom } = this.#options;
     const { items } = await catalog.objects.list(signal);
-    const live = new Map<string, Generation>();
-    for (const { value } of items) if (isFrom(value)) live.set(objectId(value), { epoch: value.epoch, revision: value.revision });
+    const live = new Map<string, HeldObject>();
+    for (const { value } of items) if (isFrom(value)) live.set(objectId(value), { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
     const position = await catalog.positions.get(publisher, signal);
-    return { ...emptyReplicaState, live, cursor: position === undefined ? emptyReplicaState.cursor : cursorOf(position.value) };
+    const heartbeat = await catalog.heartbeats.get(publisher, signal);
+    this.#witness = heartbeat === undefined ? undefined : witnessOf(heartbeat.value);
+    const cursor = position === undefined ? emptyReplicaState.cursor : cursorOf(position.value);
+    return { ...emptyReplicaState, live, cursor: this.#witness === undefined ? cursor : { ...cursor, witness: this.#witness } };
   }
 
   /** In as many transactions as the store's bound asks for; the position goes with the last. */
@@ -47,8 +56,11 @@ export class CatalogReplicaStore implements ReplicaStore {
     const ops: CatalogOp[] = [...last.values()].map((change) =>
       change.kind === "put" ? catalog.objects.putOp(change.id, recordOf(change.object, nowMs)) : catalog.objects.removeOp(change.id),
     );
+    const { witness } = cursor;
+    if (witness !== undefined && witness !== this.#witness) ops.push(catalog.heartbeats.putOp(publisher, { publisher, ...witness }));
     ops.push(catalog.positions.putOp(publisher, positionOf(publisher, cursor, nowMs)));
     for (let start = 0; start < ops.length; start += transactionOpsMax) await catalog.commit(ops.slice(start, start + transactionOpsMax), signal);
+    this.#witness = witness;
   }
 }
 
@@ -67,10 +79,25 @@ export function recordOf({ signed, payload }: OpenedObject, appliedAtMs: number)
   };
 }
 
-function cursorOf({ epoch, term, stream, seq, floorEpoch, floorRevision }: AppliedPosition): ReplicaCursor {
-  return { epoch, term, stream, seq, floor: { epoch: floorEpoch, revision: floorRevision } };
+function contentOf({ signed }: ObjectRecord): Hash {
+  try {
+    return contentHash(decodeSignedObject(signed));
+  } catch (error) {
+    if (!isAtollError(error)) throw error;
+    return unreadable;
+  }
 }
 
-function positionOf(publisher: string, { epoch, term, stream, seq, floor }: ReplicaCursor, appliedAtMs: number): AppliedPosition {
-  return { publisher, epoch, term, stream, seq, floorEpoch: floor.epoch, floorRevision: floor.revision, appliedAtMs };
+function cursorOf({ epoch, term, stream, seq, floorEpoch, floorRevision, behindEpoch, behindSinceMs }: AppliedPosition): ReplicaCursor {
+  const behind = behindEpoch === undefined ? {} : { behind: { epoch: behindEpoch, sinceMs: behindSinceMs ?? 0 } };
+  return { epoch, term, stream, seq, floor: { epoch: floorEpoch, revision: floorRevision }, ...behind };
+}
+
+function positionOf(publisher: string, { epoch, term, stream, seq, floor, behind }: ReplicaCursor, appliedAtMs: number): AppliedPosition {
+  const seen = behind === undefined ? {} : { behindEpoch: behind.epoch, behindSinceMs: behind.sinceMs };
+  return { publisher, epoch, term, stream, seq, floorEpoch: floor.epoch, floorRevision: floor.revision, appliedAtMs, ...seen };
+}
+
+function witnessOf({ publisher: _, ...witness }: HeartbeatRecord): Witness {
+  return witness;
 }

@@ -1,4 +1,5 @@
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
+import { contentHash } from "../core/digest-table.ts";
 import { emptyReplicaState } from "../core/replica-state.ts";
 import type { DeadRecord, ReplicaChange, ReplicaCursor, ReplicaState } from "../core/replica-state.ts";
 import type { ReplicaStore } from "./replica-store.ts";
@@ -10,8 +11,13 @@ export class MemoryReplicaStore implements ReplicaStore {
   #cursor: ReplicaCursor = emptyReplicaState.cursor;
 
   load(): Promise<ReplicaState> {
-    const live = new Map([...this.objects].map(([id, { payload }]) => [id, payload.generation]));
-    return Promise.resolve({ cursor: this.#cursor, live, dead: new Map(this.#dead) });
+    return Promise.resolve(this.state());
+  }
+
+  /** What `load` resolves to. */
+  state(): ReplicaState {
+    const live = new Map([...this.objects].map(([id, { payload, signed }]) => [id, { generation: payload.generation, content: contentHash(signed) }]));
+    return { cursor: this.#cursor, live, dead: new Map(this.#dead) };
   }
 
   commit(changes: readonly ReplicaChange[], cursor: ReplicaCursor): Promise<void> {

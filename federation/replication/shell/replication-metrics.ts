@@ -54,7 +54,37 @@ export function addReplicationMetrics(registry: Registry, current: () => Replica
   const ageSeconds = (sinceMs: number | undefined): number | undefined => (sinceMs === undefined ? undefined : Math.max(0, clock.monotonicMs() - sinceMs) / 1_000);
   publishers("atoll_replication_heard_age_seconds", "Since the last fresh heartbeat of a publisher.", (status) => ageSeconds(status.heardAtMonotonicMs));
   publishers("atoll_replication_whole_age_seconds", "Since what is held of a publisher was last seen to be all of it.", (status) => ageSeconds(status.wholeAtMonotonicMs));
-  publishers("atoll_replication_needs_reconcile", "1 when a publisher's store was seen behind what it had told us.", (status) => (status.needsReconcile ? 1 : 0));
+  publishers("atoll_replication_needs_reconcile", "1 while nothing is applied of a publisher, since its store was seen behind what it had told us.", (status) => (status.needsReconcile ? 1 : 0));
+  const rewritten: Counter<"publisher"> = new Counter({
+    name: "atoll_replication_rewritten_total",
+    help: "Objects taken anew at the generation that was held, with another content, by publisher: after a change of versions, or of a store that was rolled back.",
+    labelNames: ["publisher"],
+    registers: [registry],
+    collect() {
+      rewritten.reset();
+      for (const [publisher, status] of current()?.statuses.current ?? []) rewritten.inc({ publisher }, status.rewritten ?? 0);
+    },
+  });
+  const witnesses: Counter<"receiver"> = new Counter({
+    name: "atoll_replication_witness_refused_total",
+    help: "What receivers showed as this plane's own past, and was not signed by it or of no higher position.",
+    labelNames: ["receiver"],
+    registers: [registry],
+    collect() {
+      witnesses.reset();
+      for (const [receiver, { witnessesRefused }] of current()?.lags.current ?? []) witnesses.inc({ receiver }, witnessesRefused);
+    },
+  });
+  const unbelieving: Gauge<"receiver"> = new Gauge({
+    name: "atoll_replication_receiver_needs_reconcile",
+    help: "1 while a receiver applies nothing of this plane, since it has seen its store behind what it had told.",
+    labelNames: ["receiver"],
+    registers: [registry],
+    collect() {
+      unbelieving.reset();
+      for (const [receiver, { needsReconcile }] of current()?.lags.current ?? []) unbelieving.set({ receiver }, needsReconcile ? 1 : 0);
+    },
+  });
   const lag: Gauge<"receiver"> = new Gauge({
     name: "atoll_replication_lag_seconds",
     help: "Age of the oldest frame that a receiver has not acknowledged; 0 when it has all.",

@@ -1,7 +1,7 @@
 import { decodeAcknowledgement, decodeFetchRequest, encodeFetchAnswer, encodeFrame, encodeHeartbeat } from "#federation/wire/frames.ts";
-import type { ObjectSigner } from "#federation/wire/signed-object.ts";
+import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
 import type { ObjectPayload } from "#federation/model/replicated-object.ts";
-import type { LinkNames } from "#federation/model/replication-messages.ts";
+import type { Acknowledgement, LinkNames } from "#federation/model/replication-messages.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { sleep } from "#federation/runtime/clock.ts";
@@ -13,6 +13,7 @@ import type { Watched, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { PublisherCore } from "../core/publisher.ts";
 import type { ObjectStanding, PublishedState, ReceiverLag } from "../core/publisher.ts";
+import { ShownWitness } from "./shown-witness.ts";
 
 /** The four subjects of one link: the publisher sends on the first two, its receiver on the other two. */
 export interface LinkSubjects {
@@ -36,6 +37,15 @@ export function linkSubjects(direction: "up" | "down", cluster: string): LinkSub
 /** What a running publisher knows of one object, by the object's id. */
 export type StandingOf = (objectId: string) => ObjectStanding;
 
+/** What a receiver has shown by our own signature: our store had come further than it is now. */
+export interface ShownBehind {
+  readonly epoch: number;
+  /** The position that was published. */
+  readonly revision: number;
+  /** The receiver's name. */
+  readonly witness: string;
+}
+
 export interface PublisherOptions {
   readonly bus: Bus;
   readonly clock: Clock;
@@ -58,6 +68,13 @@ export interface PublisherOptions {
   readonly lags: WatchedValue<ReadonlyMap<string, ReceiverLag>>;
   /** Has this link's entry (key: `names.audience`) while it runs; several publishers share the map. */
   readonly standings: Map<string, StandingOf>;
+  /** With `onBehind`: must accept our own signing chains, those of the last weeks too. */
+  readonly verifyChain?: VerifyChain;
+  /**
+   * Told each second, for as long as a receiver shows a position above that of `objects`. Whoever is told holds it against the store itself
+   * before believing it: a leader that does not know yet that its term is over has merely not read what its successor has published.
+   */
+  readonly onBehind?: (behind: ShownBehind) => void;
 }
 
 /** Between two heartbeats, ±10 %. */
@@ -113,7 +130,7 @@ async function sendHeartbeats(core: PublisherCore, options: PublisherOptions, si
   for (let beat = 1; ; beat++) {
     publish(options, subjects.heartbeat, () =>
       encodeHeartbeat(
-        { ...names, ...core.position, publisherTrustDomain, digests: core.digests(), nonce: random.bytes(16), sentAtMs: Math.floor(clock.nowMs()), beat },
+        { ...names, ...core.position, ...core.summary(), publisherTrustDomain, nonce: random.bytes(16), sentAtMs: Math.floor(clock.nowMs()), beat },
         signer(),
       ),
     );
@@ -136,15 +153,37 @@ async function serveFetches(core: PublisherCore, options: PublisherOptions, sign
 
 async function readAcknowledgements(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
   const { bus, subjects, logger, names } = options;
+  const look = witnessReader(core, options);
   for await (const message of bus.subscribe(subjects.ack, signal)) {
     try {
       const acknowledgement = decodeAcknowledgement(message.payload);
-      if (acknowledgement.receiver === names.audience && core.acknowledge(acknowledgement)) reportLag(core, options);
+      if (acknowledgement.receiver !== names.audience) continue;
+      look(acknowledgement);
+      if (core.acknowledge(acknowledgement)) reportLag(core, options);
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.warn("an acknowledgement was refused", { code: error.code, error: describeError(error), audience: names.audience });
     }
   }
+}
+
+function witnessReader(core: PublisherCore, options: PublisherOptions): (acknowledgement: Acknowledgement) => void {
+  const { names, publisherTrustDomain, epoch, objects, verifyChain, onBehind, logger } = options;
+  if (verifyChain === undefined || onBehind === undefined) return () => undefined;
+  const shown = new ShownWitness({
+    names,
+    publisherTrustDomain,
+    verifyChain,
+    onRefused: (error) => {
+      core.refuseWitness();
+      reportLag(core, options);
+      logger.warn("what a receiver showed of our own past was refused", { code: error.code, error: describeError(error), audience: names.audience });
+    },
+  });
+  return ({ witness }) => {
+    const position = witness === undefined ? undefined : shown.judge(witness, { epoch, revision: objects.current.revision });
+    if (position !== undefined) onBehind({ ...position, witness: names.audience });
+  };
 }
 
 function publish({ bus, logger, names }: PublisherOptions, subject: string, encode: () => Uint8Array): void {

@@ -5,10 +5,11 @@ import {
   encodeAcknowledgement,
   encodeFetchRequest,
 } from "#federation/wire/frames.ts";
+import { witnessBytesMax } from "#federation/wire/limits.ts";
 import { openObject, verifyObject } from "#federation/wire/signed-object.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
-import type { FetchAnswer, FetchRequest, LinkNames } from "#federation/model/replication-messages.ts";
+import type { FetchAnswer, FetchRequest, Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
 import { sleep } from "#federation/runtime/clock.ts";
@@ -19,7 +20,8 @@ import type { WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { HeartbeatOrder } from "../core/heartbeat-order.ts";
 import { ReceiverCore } from "../core/receiver.ts";
-import type { ReceiverRules, RefusalReason } from "../core/receiver.ts";
+import type { ReceiverRules } from "../core/receiver.ts";
+import type { RefusalReason } from "../core/refusal-reason.ts";
 import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
 import type { ReplicaStore } from "./replica-store.ts";
 import type { LinkSubjects } from "./run-publisher.ts";
@@ -30,13 +32,17 @@ export interface ReceiverStatus {
   readonly cursor: ReplicaCursor;
   /** Something is known to be missing, or nothing was ever heard. */
   readonly isBehind: boolean;
-  /** The publisher's store was rolled back behind what it had told us. */
+  /** The publisher's store was rolled back behind what it had told us: nothing is applied. */
   readonly needsReconcile: boolean;
+  /** Wall-clock ms since when that is beyond doubt and ends by an operator's decision alone; undefined while it is not. */
+  readonly needsReconcileSinceMs?: number | undefined;
   /** Monotonic ms of our clock at the last heartbeat whose digests were ours: our copy was whole then. Its age is the age of what we know. */
   readonly wholeAtMonotonicMs: number | undefined;
   /** Monotonic ms of our clock at the last fresh heartbeat. */
   readonly heardAtMonotonicMs: number | undefined;
   readonly refused: ReadonlyMap<RefusalReason, number>;
+  /** Objects that were taken anew at the generation that was held, with another content: after a change of versions, or of a store that was rolled back. */
+  readonly rewritten?: number;
 }
 
 export interface ReceiverOptions extends Omit<ReceiverRules, "open" | "isAuthentic"> {
@@ -162,13 +168,26 @@ class Session {
     if (heartbeat.publisherTrustDomain !== publisherTrustDomain) {
       throw new AtollError("ATOLL_SIGNATURE_INVALID", "a heartbeat signed in another trust domain than the publisher's");
     }
-    const outcome = this.#core.onHeartbeat(heartbeat, this.#nowMs());
+    const wasBehind = this.#core.behind !== undefined;
+    const outcome = this.#core.onHeartbeat(heartbeat, { nowMs: this.#nowMs(), wallMs: Math.floor(this.#options.clock.nowMs()), encoded: new Uint8Array(payload) });
+    if (!wasBehind && this.#core.behind !== undefined) this.#logBehind(heartbeat);
     if (outcome !== "ignored" && this.#order.isNews(heartbeat)) {
       this.#heardAtMonotonicMs = this.#nowMs();
       if (outcome === "equal") this.#wholeAtMonotonicMs = this.#nowMs();
     }
     // Acknowledgements may be lost like everything else, so each heartbeat asks for the last one again.
     this.#cursor ??= this.#core.cursor;
+  }
+
+  #logBehind({ epoch, revision }: Heartbeat): void {
+    const { logger, names } = this.#options;
+    const { witness } = this.#core;
+    logger.error("The store of a publisher is behind what it had told: nothing of this epoch is applied any more, until an operator begins the next one there.", {
+      publisher: names.publisher,
+      epoch,
+      revision,
+      ...(witness === undefined ? {} : { witnessedEpoch: witness.epoch, witnessedRevision: witness.revision }),
+    });
   }
 
   #keep({ changes, cursor }: { readonly changes: readonly ReplicaChange[]; readonly cursor?: ReplicaCursor }): void {
@@ -194,11 +213,20 @@ class Session {
     const { bus, clock, logger, names, subjects } = this.#options;
     try {
       const { named, kinds, mayBeMore } = this.#core.refusedObjects;
-      bus.publish(subjects.ack, encodeAcknowledgement({ receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()), refused: named, refusedKinds: kinds, mayRefuseMore: mayBeMore }));
+      const { needsReconcile } = this.#core;
+      const applied = { receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()), refused: named, refusedKinds: kinds, mayRefuseMore: mayBeMore };
+      bus.publish(subjects.ack, encodeAcknowledgement({ ...applied, needsReconcile, ...this.#witness() }));
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.debug("an acknowledgement was lost", { code: error.code, publisher: names.publisher });
     }
+  }
+
+  /** What the publisher needs to see when it has fallen behind. */
+  #witness(): { readonly witness?: Uint8Array } {
+    const { behind, witness } = this.#core;
+    if (behind === undefined || witness === undefined || witness.heartbeat.length > witnessBytesMax) return {};
+    return { witness: witness.heartbeat };
   }
 
   async #fetch(signal: AbortSignal): Promise<void> {
@@ -243,9 +271,11 @@ class Session {
       cursor: this.#core.cursor,
       isBehind: this.#core.isBehind,
       needsReconcile: this.#core.needsReconcile,
+      needsReconcileSinceMs: this.#core.behind?.sinceMs,
       wholeAtMonotonicMs: this.#wholeAtMonotonicMs,
       heardAtMonotonicMs: this.#heardAtMonotonicMs,
       refused: new Map(this.#core.refused),
+      rewritten: this.#core.rewritten,
     };
     statuses.set(new Map([...statuses.current, [names.publisher, status]]));
   }
