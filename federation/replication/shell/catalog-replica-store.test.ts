@@ -9,7 +9,7 @@ import { silentLogger } from "#federation/telemetry/logger.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { contentHash } from "../core/digest-table.ts";
 import { emptyReplicaState, type ReplicaChange, type ReplicaCursor } from "../core/replica-state.ts";
-import { CatalogReplicaStore, recordOf } from "./catalog-replica-store.ts";
+import { CatalogReplicaStore, forgetReplica, recordOf } from "./catalog-replica-store.ts";
 
 describe("CatalogReplicaStore", () => {
   const { signal } = new AbortController();
@@ -62,6 +62,17 @@ describe("CatalogReplicaStore", () => {
     const object = origins.object("shop-eu", "web/a", 7);
     await catalog.objects.put("shop-eu/Note/web/a", { ...recordOf(object, 1), signed: Uint8Array.of(255) }, {}, signal);
     expect((await open().load(signal)).live.get("shop-eu/Note/web/a")).toEqual({ generation: { epoch: 1, revision: 7 }, content: [0, 0] });
+  });
+
+  it("forgets all of one publisher and nothing of another", async () => {
+    const witness = { epoch: 2, term: 3, stream: "abc", seq: 4, beat: 9, revision: 12, sentAtMs: 1_000, heartbeat: Uint8Array.of(1) };
+    const many = Array.from({ length: 300 }, (_, index) => put(origins.object("shop-eu", `web/s${index}`, index + 1)));
+    await open().commit([...many, put(origins.object("shop-us", "web/a", 1))], { ...cursor, witness }, signal);
+    await forgetReplica({ catalog, publisher: "global", isFrom: ({ origin }) => origin === "shop-eu" }, signal);
+    const state = await open().load(signal);
+    expect(state.cursor).toEqual(emptyReplicaState.cursor);
+    expect([...state.live.keys()]).toEqual(["shop-us/Note/web/a"]);
+    await forgetReplica({ catalog, publisher: "global", isFrom: () => false }, signal);
   });
 
   it("counts only the origins that are its publisher's", async () => {

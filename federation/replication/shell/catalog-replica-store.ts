@@ -64,6 +64,17 @@ export class CatalogReplicaStore implements ReplicaStore {
   }
 }
 
+/**
+ * Removes all that is kept of a publisher, position last: who comes under its name later begins a history of its own. Nothing may be
+ * receiving from it meanwhile.
+ */
+export async function forgetReplica({ catalog, publisher, isFrom }: Omit<CatalogReplicaOptions, "clock">, signal: AbortSignal): Promise<void> {
+  const { items } = await catalog.objects.list(signal);
+  const ops: CatalogOp[] = items.filter(({ value }) => isFrom(value)).map(({ id }) => catalog.objects.removeOp(id));
+  ops.push(catalog.heartbeats.removeOp(publisher), catalog.positions.removeOp(publisher));
+  for (let start = 0; start < ops.length; start += transactionOpsMax) await catalog.commit(ops.slice(start, start + transactionOpsMax), signal);
+}
+
 /** A received or own object as the catalog keeps it. */
 export function recordOf({ signed, payload }: OpenedObject, appliedAtMs: number): ObjectRecord {
   return {

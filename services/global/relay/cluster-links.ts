@@ -3,10 +3,11 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { Cluster } from "#federation/model/resource.ts";
 import { globalOrigin, objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
-import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
-import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
+import { CatalogReplicaStore, forgetReplica } from "#federation/replication/shell/catalog-replica-store.ts";
+import { linkSubjects, runPublisher, type ShownBehind, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
@@ -32,13 +33,15 @@ export interface ClusterLinksOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Told when a cluster shows what this plane had published and does not know any more: see `PublisherOptions`. */
+  readonly onBehind?: (behind: ShownBehind) => void;
 }
 
 /** Objects that one cluster may have kept here: exports, and a few of its trust domain. */
 export const clusterObjectsMax = 5_000;
 
 interface OpenLink {
-  readonly trustDomain: string;
+  readonly life: string;
   readonly stop: AbortController;
   readonly done: Promise<void>;
 }
@@ -55,7 +58,10 @@ export class ClusterLinks {
     this.#options = options;
   }
 
-  /** Opens a link for each cluster that there is, and closes it when the cluster is deleted or becomes another trust domain's. */
+  /**
+   * Opens a link for each cluster that there is, and closes it when the cluster is deleted or made anew; what it had said is forgotten then,
+   * since its next life counts its positions from the beginning, and they would be taken for those of a store that was rolled back.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const open = new Map<string, OpenLink>();
     const failure = new AbortController();
@@ -63,18 +69,19 @@ export class ClusterLinks {
     try {
       for await (const clusters of this.#options.clusters.changes(either)) {
         for (const [id, link] of open) {
-          if (clusters.get(id)?.spec.trustDomain === link.trustDomain) continue;
+          if (lifeOf(clusters.get(id)) === link.life) continue;
           link.stop.abort();
           // Its successor must not receive beside it.
           await link.done;
           open.delete(id);
+          await this.#forget(id, either);
         }
         for (const [id, cluster] of clusters) {
           if (open.has(id)) continue;
           const stop = new AbortController();
           const { trustDomain } = cluster.spec;
           const done = this.#runLink(id, trustDomain, AbortSignal.any([either, stop.signal])).catch((error: unknown) => failure.abort(error));
-          open.set(id, { trustDomain, stop, done });
+          open.set(id, { life: lifeOf(cluster), stop, done });
         }
       }
     } finally {
@@ -90,8 +97,18 @@ export class ClusterLinks {
     return cluster !== undefined && isOfferedTo(cluster, payload, this.#options.offerContext());
   }
 
+  async #forget(id: string, signal: AbortSignal): Promise<void> {
+    const { catalog, logger } = this.#options;
+    try {
+      await forgetReplica({ catalog, publisher: id, isFrom: (record) => record.origin === id }, signal);
+    } catch (error) {
+      if (!isAtollError(error)) throw error;
+      logger.warn("What a deleted cluster had said could not be forgotten: joined anew, it needs an epoch above its last.", { clusterId: id, reason: describeError(error) });
+    }
+  }
+
   async #runLink(id: string, trustDomain: string, signal: AbortSignal): Promise<void> {
-    const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger } = this.#options;
+    const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger, onBehind } = this.#options;
     const common = { bus, clock, logger: logger.child({ clusterId: id }) };
     await runTasks(
       [
@@ -125,6 +142,8 @@ export class ClusterLinks {
               signer,
               lags: this.lags,
               standings: this.standings,
+              verifyChain,
+              ...(onBehind === undefined ? {} : { onBehind }),
             },
             inner,
           ),
@@ -140,4 +159,9 @@ export class ClusterLinks {
     const kept = this.#options.objectsOf(id);
     return kept.count < clusterObjectsMax || kept.has(objectId(payload));
   }
+}
+
+/** Which registration of a cluster that is; another after it was deleted and made anew, or became another trust domain's. */
+function lifeOf(cluster: Cluster | undefined): string {
+  return cluster === undefined ? "" : `${cluster.spec.trustDomain} ${cluster.metadata.createdAt ?? ""}`;
 }
