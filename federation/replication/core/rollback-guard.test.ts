@@ -49,6 +49,22 @@ describe("a publisher's store", () => {
     expect(hear(new RollbackGuard({}), [beat()], { known: { epoch: 1, revision: 100 } })).toBe("sound");
   });
 
+  it("is never judged by a term or an epoch that nobody has signed", () => {
+    const forged = { ...cursor, epoch: 9, term: 99, stream: "forged" };
+    const genuine = range(9, (index) => beat({ beat: 20 + index, revision: 100 + index }));
+    expect(hear(new RollbackGuard({}), genuine, { at: forged })).toBe("sound");
+    const heard = new RollbackGuard({});
+    hear(heard, [beat({ beat: 19 })]);
+    expect(hear(heard, genuine, { at: forged })).toBe("sound");
+  });
+
+  it("is judged without a witness by its own objects, as often as its stream asks for", () => {
+    const known = { epoch: 1, revision: 101 };
+    const seen = (count: number, of: (index: number) => Heartbeat): string => hear(new RollbackGuard({}), range(count, of), { known });
+    expect([seen(1, (index) => successor(index, 90)), seen(2, (index) => successor(index, 90))]).toEqual(["suspected", "behind"]);
+    expect([seen(4, earlier), seen(5, earlier)]).toEqual(["sound", "behind"]);
+  });
+
   it("stays behind over a restart and however far it comes, until an answer of a higher epoch", () => {
     const before = new RollbackGuard({});
     hear(before, [beat(), beat({ beat: 21, revision: 99 })]);

@@ -78,10 +78,10 @@ export class RollbackGuard {
   hear(heartbeat: Heartbeat, { cursor, known, heard }: { readonly cursor: ReplicaCursor; readonly known: Generation; readonly heard: HeardHeartbeat }): void {
     const { epoch, term, stream, seq, beat, sentAtMs, revision } = heartbeat;
     if (revision === undefined || this.isGivenUp(epoch)) return;
-    const last = lastOf(cursor, this.#witness);
-    const order = orderOf(heartbeat, last);
+    const last = this.#witness;
+    const order = last === undefined ? orderWithout(heartbeat, cursor) : orderOf(heartbeat, last);
     if (order === "late") return;
-    const isBehind = compareTerms(heartbeat, last) < 0 || this.isBehind({ epoch, revision }, known);
+    const isBehind = (last !== undefined && compareTerms(heartbeat, last) < 0) || this.isBehind({ epoch, revision }, known);
     if (!isBehind) {
       this.#witness = { epoch, term, stream, seq, beat, sentAtMs, revision, heartbeat: heard.encoded };
       this.#evidence = undefined;
@@ -130,13 +130,13 @@ export class RollbackGuard {
   }
 }
 
-/** What a heartbeat is compared with: the witness, unless a later term has been followed without one. */
-function lastOf(cursor: ReplicaCursor, witness: Witness | undefined): Omit<Witness, "heartbeat" | "revision"> {
-  if (witness !== undefined && compareTerms(cursor, witness) <= 0) return witness;
-  return { ...cursor, beat: 0, sentAtMs: witness?.sentAtMs ?? Number.POSITIVE_INFINITY };
+/** By the stream that is followed, which nobody has signed: good for how often something must be seen, and not for evidence of its own. */
+function orderWithout(heartbeat: Heartbeat, cursor: ReplicaCursor): Order {
+  if (heartbeat.epoch > cursor.epoch || heartbeat.stream === cursor.stream) return "later";
+  return compareTerms(heartbeat, cursor) > 0 ? "successor" : "unordered";
 }
 
-function orderOf(heartbeat: Heartbeat, last: Omit<Witness, "heartbeat" | "revision">): Order {
+function orderOf(heartbeat: Heartbeat, last: Witness): Order {
   if (heartbeat.epoch > last.epoch) return "later";
   if (heartbeat.stream === last.stream) return heartbeat.beat > last.beat ? "later" : "late";
   if (compareTerms(heartbeat, last) > 0) return "successor";
