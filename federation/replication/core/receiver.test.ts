@@ -304,6 +304,17 @@ describe("a publisher whose store was rolled back", () => {
     expect(core.behind).toBeDefined();
   });
 
+  it("is not seen in an answer that was forged: the floor is never above what is signed", () => {
+    const core = receiverOf({}, { live: held });
+    core.onHeartbeat(beat(1, 150), heard(0));
+    core.onAnswer([answerOf([own.signed], { seq: 10, revision: 1_000_000 })]);
+    expect(core.cursor.floor.revision).toBe(1_000_000);
+    core.onHeartbeat(beat(2, 151), heard(0));
+    expect(core.cursor.floor.revision).toBe(151);
+    core.onAnswer([answerOf([own.signed], { seq: 10, revision: 151 })]);
+    expect(core.needsReconcile).toBe(false);
+  });
+
   it("is judged after a restart by a witness that is made durable every ten seconds at most", () => {
     const core = receiverOf();
     const kept = (beatNumber: number, nowMs: number): number | undefined => {

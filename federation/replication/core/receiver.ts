@@ -312,6 +312,12 @@ export class ReceiverCore {
     const isOvertaken = heartbeat.stream === this.#cursor.stream && heartbeat.seq < this.#cursor.seq;
     this.#guard.hear(heartbeat, { cursor: this.#cursor, known: isOvertaken ? { epoch: 0, revision: 0 } : this.#known, heard });
     const { behind, witness } = this.#guard;
+    const { floor } = this.#cursor;
+    const isNewest = witness?.stream === heartbeat.stream && witness.beat === heartbeat.beat;
+    // Nobody signs answers: one that claimed more than its publisher says later would have all others refused.
+    if (isNewest && !isOvertaken && heartbeat.stream === this.#cursor.stream && compareGenerations(floor, witness) > 0) {
+      this.#cursor = { ...this.#cursor, floor: { epoch: witness.epoch, revision: witness.revision } };
+    }
     const kept = this.#cursor.witness;
     if (behind !== undefined && this.#cursor.behind === undefined) {
       this.#giveUp();
