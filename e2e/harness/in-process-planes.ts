@@ -167,11 +167,12 @@ export class InProcessPlanes implements AsyncDisposable {
   }
 
   /** Puts another store in the place of a running plane's, with what `copy` holds; resolves when the plane answers over it. */
-  async putBack(name: string, copy: StoreCopy): Promise<void> {
+  async putBack(name: string, copy: StoreCopy, { isMemoryLost = false }: { readonly isMemoryLost?: boolean } = {}): Promise<void> {
     const { dataDir, store } = await this.#keep(name);
     const next = await openMemoryStore();
     for (const { key, value } of copy.toSorted((a, b) => a.revision - b.revision)) await next.commit({ conditions: [], writes: [{ kind: "put", key, value }] }, never);
     rmSync(join(dataDir, "ready.json"), { force: true });
+    if (isMemoryLost) rmSync(join(dataDir, "witness.json"));
     await store.exchange(next);
     await eventually(`the plane of ${name} answers again`, () => this.#readPorts(name));
   }

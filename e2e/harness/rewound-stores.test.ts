@@ -159,6 +159,24 @@ describe("stores that go backwards, over planes in one process", () => {
     await eventually("the withdrawal has arrived", () => !isImported());
   }, 180_000);
 
+  it("of a plane that has lost its memory along with it are known by what the other planes hold", async () => {
+    const before = await planes.copyStore("global");
+    await apply(undefined, policy("unforgotten", 6_000));
+    await eventually("a cluster has it", async () => (await policies("shop-us")).includes("unforgotten 6000"));
+    await planes.putBack("global", before, { isMemoryLost: true });
+    await eventually("the global plane was shown what it had said", async () => {
+      const store = await standing();
+      return store.state === "behind" && store.reason === "peer" && store.witness !== "this plane";
+    });
+    expect(await policies("shop-us")).toContain("unforgotten 6000");
+    expect((await atoll("reconcile", "global", "--take-newer")).err).toBe("");
+    await eventually("it is sound again", async () => !(await isBehind()));
+    expect(await policies()).toContain("unforgotten 6000");
+    await apply(undefined, policy("unforgotten", 7_000));
+    await eventually("the clusters follow again", async () => (await policies("shop-us")).includes("unforgotten 7000"));
+    await eventually("nobody mistrusts anybody", async () => (await atoll("check")).out.match(/reconcile/) === null);
+  }, 180_000);
+
   it("take nothing back that is not their own, genuine word, and ask no plane that is behind itself", async () => {
     await planes.witnessed("shop-us");
     await planes.putBack("shop-us", []);
@@ -190,6 +208,6 @@ describe("stores that go backwards, over planes in one process", () => {
     expect(both.err).toMatch(/two decisions/);
     const unknown = await atoll("reconcile", "nowhere", "--keep");
     expect(unknown.err).toMatch(/there is no plane nowhere/);
-    await expect(at(undefined, (admin) => admin.call(storeRoutes.reconcile, { body: { decision: "keep", held: [], epochAbove: 0 } }, signal))).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
+    await expect(at(undefined, (admin) => admin.call(storeRoutes.reconcile, { body: { decision: "take-newer", held: [], epochAbove: 0 } }, signal))).rejects.toMatchObject({ code: "ATOLL_REQUEST_INVALID" });
   }, 60_000);
 });

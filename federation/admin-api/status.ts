@@ -34,6 +34,8 @@ export const clusterRowSchema = z.object({
   sentSeq: count.describe("Last frame sent to it."),
   acknowledgedSeq: count.describe("Last frame that it said it applied."),
   lagMs: ms.describe("Age of the oldest frame that it has not acknowledged; 0 when there is none."),
+  refusesUs: z.boolean().optional().describe("It applies nothing of this plane any more, whose store was seen behind what it had told."),
+  behindSinceMs: count.optional().describe("Wall-clock ms since when its own store is known to be behind what it had told; nothing of it is applied."),
   servicesExported: count,
   gateways: z.array(z.object({ address: hostSchema, port: portSchema })),
 });
@@ -99,7 +101,7 @@ export const clusterStatusSchema = z.object({
   federation: trustDomainSchema,
   asOfMs: count,
   generation: z.object({ epoch: count, revision: count }),
-  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional() }),
+  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional() }),
   identity: z.object({ intermediateNotAfterMs: count, signer: z.enum(["own", "remote"]) }),
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),

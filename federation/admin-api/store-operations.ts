@@ -46,8 +46,10 @@ export function storeOperations(options: StoreOperationsOptions): readonly Opera
       return { body: { taken }, change: { outcome: taken.length > 0 ? "changed" : "unchanged", kind: "Store", id: origin } };
     }),
     implement(storeRoutes.reconcile, async ({ body }, signal) => {
-      const before = demandBehind(standing.current);
-      const dropped = [...(await reconciler.drop(new Set(body.held), body.decision, signal))];
+      const before = standing.current;
+      // A sound store may begin anew, too, where others do not believe it; it has forgotten nothing that would have to be taken or dropped.
+      if (before.state === "sound" && body.decision !== "keep") demandBehind(before);
+      const dropped = before.state === "sound" ? [] : [...(await reconciler.drop(new Set(body.held), body.decision, signal))];
       const epoch = await beginEpoch(body.epochAbove, signal);
       return { body: { epoch, dropped }, change: { outcome: "done", kind: "Store", id: origin, revisionBefore: epochOf(before), revisionAfter: epoch, fields: [body.decision] } };
     }),

@@ -56,7 +56,7 @@ export const storeRoutes = {
     operationId: "reconcileStore",
     method: "POST",
     path: "/api/v1/store/reconcile",
-    summary: "Ends the time of a store that is behind: a new epoch begins with what it holds now",
+    summary: "A new epoch begins with what the store holds now, which ends the time in which it is behind, or in which others take it to be",
     access: "administer",
     body: z.strictObject({
       decision: z.enum(reconcileDecisions),

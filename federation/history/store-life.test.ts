@@ -124,7 +124,11 @@ describe("the life of a store", () => {
 
   it("believes another plane that has seen more, until a decision goes above that", async () => {
     const { life } = await begin();
-    life.outdone({ epoch: 4, revision: 9 }, "shop-us", { epoch: 1, revision: 2 });
+    const shown = { witnessed: { epoch: 4, revision: 9 }, witness: "shop-us" };
+    life.outdone({ ...shown, present: () => ({ epoch: 4, revision: 9 }) });
+    expect(await look(life)).toEqual({ state: "sound", epoch: 1 });
+    life.outdone({ ...shown, present: () => ({ epoch: 1, revision: 2 }) });
+    expect(await look(life)).toMatchObject({ state: "behind", reason: "peer" });
     const again = await begin();
     expect(again.life.standing.current).toMatchObject({ state: "behind", reason: "peer", witness: "shop-us", witnessed: { epoch: 4, revision: 9 } });
     expect(await again.life.beginEpoch(0, signal)).toBe(5);

@@ -1,4 +1,5 @@
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { epochOf, ownWitness, type SeenBehind, type StoreStanding } from "#federation/model/store-standing.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
@@ -23,6 +24,14 @@ export interface StoreLifeOptions {
   readonly logger: Logger;
 }
 
+/** A position of this plane's own publications that another plane has shown. */
+export interface ShownPosition {
+  readonly witnessed: Generation;
+  readonly witness: string;
+  /** That of the present publication. */
+  readonly present: () => Generation;
+}
+
 /** How often the store is held against the witness, and the witness brought up to date. */
 export const witnessIntervalMs = 2_000;
 
@@ -37,6 +46,7 @@ export class StoreLife {
   #witness: StoreWitness;
   /** Position of the mark that was written last. */
   #markedAt = 0;
+  #shown: ShownPosition | undefined;
 
   private constructor(options: StoreLifeOptions, witness: StoreWitness, standing: StoreStanding) {
     this.#options = options;
@@ -69,8 +79,13 @@ export class StoreLife {
     this.#behind({ reason: "revision", witnessed: { epoch, revision: seen }, witness: ownWitness }, { epoch, revision: found });
   };
 
-  /** Another plane has shown what this one had published, and does not know any more. */
-  readonly outdone = (witnessed: Generation, witness: string, found: Generation): void => this.#behind({ reason: "peer", witnessed, witness }, found);
+  /**
+   * Another plane shows what this one had published at a position above the present one. It is believed when this process is known to lead
+   * still: one whose term is over has merely not read what its successor wrote.
+   */
+  readonly outdone = (shown: ShownPosition): void => {
+    this.#shown = shown;
+  };
 
   /** Begins the next epoch, above all that were witnessed and `above`; from here on the store is believed again. @throws {ATOLL_STORE_CONFLICT} when another process of the plane did so first. */
   async beginEpoch(above: number, signal: AbortSignal): Promise<number> {
@@ -80,6 +95,7 @@ export class StoreLife {
     const revision = await catalog.setEpoch({ epoch, startedAtMs: Math.floor(clock.nowMs()) }, signal);
     this.#write({ epoch, revision, marks: [] });
     this.#markedAt = 0;
+    this.#shown = undefined;
     logger.warn("A new epoch of the store begins, as was decided.", { epoch });
     this.#standing.set({ state: "sound", epoch });
     return epoch;
@@ -121,7 +137,8 @@ export class StoreLife {
     const known = this.#witness.epoch === epoch ? this.#witness : { ...nothingWitnessed, epoch };
     const witness = { ...known, revision: Math.max(known.revision, facts.revision) };
     // Engines are shared: what others write there moves the position, and is nothing to be marked.
-    if (this.#markedAt > writtenAt()) {
+    const shown = this.#shown;
+    if (this.#markedAt > writtenAt() && shown === undefined) {
       if (witness.revision > this.#witness.revision) this.#write(witness);
       return;
     }
@@ -130,6 +147,11 @@ export class StoreLife {
     this.#write(withMark(witness, mark));
     this.#markedAt = await catalog.marks.put(instance, { mark, writtenAtMs: Math.floor(clock.nowMs()) }, {}, signal);
     this.#write({ ...this.#witness, revision: Math.max(this.#markedAt, this.#witness.revision), marks: [mark] });
+    // The mark was written under the fence of the term: so we lead.
+    this.#shown = undefined;
+    if (shown !== undefined && compareGenerations(shown.witnessed, shown.present()) > 0) {
+      this.#behind({ reason: "peer", witnessed: shown.witnessed, witness: shown.witness }, shown.present());
+    }
   }
 
   #judge(facts: StoreFacts): void {

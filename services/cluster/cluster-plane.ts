@@ -173,6 +173,8 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
           signer: () => keySource.keys.current.signer,
           lags,
           standings,
+          verifyChain,
+          onBehind: ({ witness, ...witnessed }) => termStore.life.outdone({ witnessed, witness, present: () => ({ epoch, revision: own.publication.current.revision }) }),
         },
         inner,
       ),

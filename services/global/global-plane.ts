@@ -170,6 +170,7 @@ function createTerm(parts: Pick<Term, "options" | "termStore" | "catalog" | "sta
     objectsOf: (origin) => state.objectsOf(origin),
     signer: () => signer.current,
     verifyChain,
+    onBehind: ({ witness, ...witnessed }) => termStore.life.outdone({ witnessed, witness, present: () => ({ epoch, revision: state.publication.current.revision }) }),
     clock,
     random,
     logger,
@@ -313,6 +314,8 @@ function linkStates(links: ClusterLinks, clock: Clock): ReadonlyMap<string, Link
       sentSeq: lag?.publishedSeq ?? 0,
       acknowledgedSeq: lag?.acknowledgedSeq ?? 0,
       lagMs: lag?.behindMs ?? 0,
+      refusesUs: lag?.needsReconcile === true,
+      behindSinceMs: links.statuses.current.get(id)?.needsReconcileSinceMs,
     });
   }
   return states;

@@ -78,8 +78,9 @@ async function decide(context: CommandContext, planes: Planes, { plane, decision
   const held = await Promise.all(holders.map(async (name) => await heldBy(planes, name, plane, context.signal)));
   const latest = latestOf(held);
   const target = clientOf(planes, plane);
+  const isSound = (await target.call(storeRoutes.store, {}, context.signal)).body.state === "sound";
   const taken: string[] = [];
-  for (const objects of inCalls(latest.values())) {
+  for (const objects of isSound ? [] : inCalls(latest.values())) {
     const { body } = await target.call(storeRoutes.takeObjects, { body: { decision, objects: [...objects] } }, context.signal);
     taken.push(...body.taken);
   }

@@ -12,7 +12,7 @@ import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
-import { storeProblems } from "./store-findings.ts";
+import { distrustProblems, storeProblems } from "./store-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
 
@@ -65,6 +65,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
     ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...federationProblems(global.value)] : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
+    ...distrustProblems(global.kind === "answer" ? global.value : undefined, known),
     ...nameProblems(names),
   ];
   return {

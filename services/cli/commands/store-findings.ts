@@ -8,6 +8,23 @@ export function storeProblems(plane: string, { store }: Pick<ClusterStatus | Fed
   return [`the store of ${plane} ${describeBehind(store)}; ${what} nothing until you decide: \`atoll reconcile ${plane}\``];
 }
 
+/** Planes that do not believe another any more, though that one says nothing of its store being behind. */
+export function distrustProblems(federation: FederationStatus | undefined, clusters: readonly (readonly [string, ClusterStatus])[]): readonly string[] {
+  const isBehind = new Map([["global", federation?.store?.state === "behind"], ...clusters.map(([name, { store }]) => [name, store?.state === "behind"] as const)]);
+  const pairs = [
+    ...(federation?.clusters ?? []).flatMap(({ id, refusesUs, behindSinceMs }) => [
+      ...(refusesUs === true ? [{ who: id, whom: "global" }] : []),
+      ...(behindSinceMs === undefined ? [] : [{ who: "global", whom: id }]),
+    ]),
+    ...clusters.flatMap(([name, { globalPlane }]) => [
+      ...(globalPlane.refusesUs === true ? [{ who: "global", whom: name }] : []),
+      ...(globalPlane.behindSinceMs === undefined ? [] : [{ who: name, whom: "global" }]),
+    ]),
+  ];
+  const words = pairs.filter(({ whom }) => isBehind.get(whom) !== true).map(({ who, whom }) => `${who} applies nothing of ${whom} any more: the store of ${whom} was seen behind what it had told; decide with \`atoll reconcile ${whom}\``);
+  return [...new Set(words)];
+}
+
 /** Seen by whom at which epoch and revision, and found at which. */
 export function describeBehind({ reason, witness, witnessed, found }: Extract<StoreStanding, { readonly state: "behind" }>): string {
   return `${behindWords[reason]} (${witness} saw epoch ${witnessed.epoch}, revision ${witnessed.revision}; it is at epoch ${found.epoch}, revision ${found.revision})`;

@@ -178,6 +178,8 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
     {
       generation: { epoch, revision: parts.own.publication.current.revision },
       heardAgeMs: globalHeardAgeMs(parts),
+      refusesUs: parts.lags.current.get(globalOrigin)?.needsReconcile === true,
+      behindSinceMs: parts.statuses.current.get(globalOrigin)?.needsReconcileSinceMs,
       intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
       signer: options.signer === undefined ? "remote" : "own",
       proxies: discovery.proxies,

@@ -12,6 +12,10 @@ export interface ClusterStatusFacts {
   readonly generation: { readonly epoch: number; readonly revision: number };
   /** Since the global plane was last heard; undefined when it never was. */
   readonly heardAgeMs: number | undefined;
+  /** It applies nothing of ours any more, since our store was seen behind what it had told. */
+  readonly refusesUs: boolean;
+  /** Wall-clock ms since when the global plane's store is known to be behind what it had told. */
+  readonly behindSinceMs: number | undefined;
   readonly intermediateNotAfterMs: number;
   readonly signer: "own" | "remote";
   readonly proxies: readonly ConnectedProxy[];
@@ -37,6 +41,8 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     globalPlane: {
       connected: heardAgeMs !== undefined && heardAgeMs <= connectedAgeMsMax,
       ...(heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(heardAgeMs) }),
+      ...(facts.refusesUs ? { refusesUs: true } : {}),
+      ...(facts.behindSinceMs === undefined ? {} : { behindSinceMs: facts.behindSinceMs }),
     },
     identity: { intermediateNotAfterMs: Math.floor(facts.intermediateNotAfterMs), signer: facts.signer },
     endpoints: {

@@ -37,8 +37,8 @@ const view: FederationView = {
   isActive: ({ metadata }) => metadata.name === "on",
   exports: [exported("z", "a"), exported("y", "b"), exported("y", "a")],
   links: new Map([
-    ["a", { heardAgeMs: 10.5, sentSeq: 5, acknowledgedSeq: 4, lagMs: 20.7 }],
-    ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0 }],
+    ["a", { heardAgeMs: 10.5, sentSeq: 5, acknowledgedSeq: 4, lagMs: 20.7, refusesUs: true, behindSinceMs: undefined }],
+    ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0, refusesUs: false, behindSinceMs: 7 }],
   ]),
   names: [],
   store: { state: "sound", epoch: 1 },

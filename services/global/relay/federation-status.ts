@@ -11,6 +11,10 @@ export interface LinkState {
   readonly sentSeq: number;
   readonly acknowledgedSeq: number;
   readonly lagMs: number;
+  /** It applies nothing any more, since our store was seen behind what it had told. */
+  readonly refusesUs: boolean;
+  /** Wall-clock ms since when its own store is known to be behind what it had told; undefined while it is not. */
+  readonly behindSinceMs: number | undefined;
 }
 
 export interface FederationView {
@@ -57,6 +61,8 @@ function clusterRow(cluster: Cluster, view: FederationView): FederationStatus["c
     sentSeq: link?.sentSeq ?? 0,
     acknowledgedSeq: link?.acknowledgedSeq ?? 0,
     lagMs: Math.floor(link?.lagMs ?? 0),
+    ...(link?.refusesUs === true ? { refusesUs: true } : {}),
+    ...(link?.behindSinceMs === undefined ? {} : { behindSinceMs: link.behindSinceMs }),
     servicesExported: view.exports.filter((exported) => exported.cluster === id).length,
     gateways: cluster.spec.gateways.map(({ address, port }) => ({ address, port })),
   };

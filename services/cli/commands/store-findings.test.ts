@@ -1,0 +1,27 @@
+import { describe, expect, it } from "vitest";
+import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
+import { distrustProblems, storeProblems } from "./store-findings.ts";
+
+const behind = { state: "behind", reason: "mark", witness: "this plane", witnessed: { epoch: 1, revision: 9 }, found: { epoch: 1, revision: 40 }, sinceMs: 1 } as const;
+const row = (id: string, more: object = {}) => ({ id, ...more });
+const federation = (clusters: readonly object[], store: object = { state: "sound", epoch: 1 }): FederationStatus => ({ clusters, store }) as unknown as FederationStatus;
+const cluster = (globalPlane: object, store: object = { state: "sound", epoch: 1 }): ClusterStatus => ({ globalPlane, store }) as unknown as ClusterStatus;
+
+describe("what check says of stores", () => {
+  it("names one that is behind, why, and what to do; nothing of a sound one, nor of a plane that does not say", () => {
+    expect(storeProblems("global", { store: behind })).toEqual([
+      "the store of global is not the one that was witnessed, or its history was written anew (this plane saw epoch 1, revision 9; it is at epoch 1, revision 40); the global plane writes and publishes nothing until you decide: `atoll reconcile global`",
+    ]);
+    expect(storeProblems("shop-eu", { store: { state: "sound", epoch: 3 } })).toEqual([]);
+    expect(storeProblems("shop-eu", {})).toEqual([]);
+  });
+
+  it("names who does not believe whom, once, from either side, and not what the other says itself", () => {
+    const refused = "shop-us applies nothing of global any more: the store of global was seen behind what it had told; decide with `atoll reconcile global`";
+    expect(distrustProblems(federation([row("shop-us", { refusesUs: true })]), [["shop-us", cluster({ behindSinceMs: 5 })]])).toEqual([refused]);
+    expect(distrustProblems(undefined, [["shop-us", cluster({ behindSinceMs: 5 })]])).toEqual([refused]);
+    expect(distrustProblems(federation([row("shop-us", { refusesUs: true })], behind), [])).toEqual([]);
+    expect(distrustProblems(federation([row("shop-us", { behindSinceMs: 5 })]), [["shop-us", cluster({ refusesUs: true })]])).toHaveLength(1);
+    expect(distrustProblems(federation([row("shop-us")]), [["shop-us", cluster({})]])).toEqual([]);
+  });
+});
