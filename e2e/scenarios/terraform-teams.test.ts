@@ -118,12 +118,28 @@ describe.skipIf(program === undefined)("the example of two teams, each with a st
     await answers();
   });
 
-  it("ends when the callee's team takes everything back, and each state comes to nothing by itself", async () => {
+  it("ends when the callee's team takes everything back, after which the caller's team can destroy what it has approved", async () => {
     await mustDo("pay", "destroy");
     await isUnknown();
-    // What the other side declared is gone, so that there is nothing to be read before the own approval goes.
-    await run.mustRun(...words("shop", "destroy", []), "-refresh=false");
+    // The signer's word stands, though what it was said of is gone; and there is nothing that could be approved now.
+    const errors = await errorsOf("shop", "plan");
+    expect(errors).toHaveLength(1);
+    expect(errors[0]?.detail).toContain("There is no relationship checkout: the other side has not declared it, or has taken it back.");
+    expect(await mustDo("shop", "destroy")).toContain("Destroy complete! Resources: 1 destroyed.");
     for (const team of ["shop", "pay"] as const) expect(await stateOf(team)).toBe("");
+  });
+
+  it("does not begin again by itself when the same is declared once more", async () => {
+    await mustDo("pay", "apply");
+    const approvedBy = async (): Promise<readonly string[]> => {
+      const { stdout } = await place.atoll("--data", dataDir, "--name", place.name, "-o", "json", "get", "relationship", "checkout", "--cluster", "shop-eu");
+      const found = stdout.startsWith("{") ? (JSON.parse(stdout) as { readonly status?: { readonly approvals?: readonly { readonly side: string }[] } }) : {};
+      return found.status?.approvals?.map(({ side }) => side) ?? [];
+    };
+    await eventually("the signer of the caller's side has heard of it", async () => (await approvedBy()).includes("callee"), 60_000);
+    expect(await approvedBy()).toEqual(["callee"]);
+    expect(await asked(payments)).toBe("404");
+    await mustDo("pay", "destroy");
     await platform("destroy");
     expect(existsSync(directory)).toBe(false);
   });

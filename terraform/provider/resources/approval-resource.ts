@@ -15,7 +15,7 @@ import type { Schema } from "../schema/to-proto.ts";
 const knownWithinMs = 30_000;
 
 const schema: Schema = {
-  description: "One side's consent to a relationship in its present form, signed by the plane that holds the side's authority. A changed relationship has to be approved anew: set `generation` to that of the relationship, or to that of the form that was read. Destroying it takes the approval back.",
+  description: "One side's consent to a relationship in its present form, signed by the plane that holds the side's authority. A changed relationship has to be approved anew: set `generation` to that of the relationship, or to that of the form that was read. Destroying it takes the approval back, also when the relationship is gone already: declared once more in the same words, it would be approved still.",
   attributes: [
     { name: "relationship", field: "relationship", type: { kind: "string" }, use: "required", description: "The relationship's name." },
     { name: "trust_domain", field: "trustDomain", type: { kind: "string" }, use: "required", description: "For which side: its signer must be among the `signers` of the provider's context." },
@@ -39,8 +39,9 @@ export const approvalResource: ManagedResource = {
   },
   async read(state, planes, signal) {
     const relationship = await find(state, planes, signal);
-    const side = relationship === undefined ? undefined : sideOf(relationship, requiredText(state, "trust_domain"));
-    const approval = relationship?.status?.approvals?.find((given) => given.side === side);
+    if (relationship === undefined) return standing(state);
+    const side = sideOf(relationship, requiredText(state, "trust_domain"));
+    const approval = relationship.status?.approvals?.find((given) => given.side === side);
     if (approval === undefined) return undefined;
     return { state: { ...state, approved_at: approval.approvedAt }, memory: {} };
   },
@@ -79,6 +80,14 @@ async function approve(planned: CtyObject, planes: ProviderPlanes, signal: Abort
     throw isOfGeneration ? new AtollError(error.code, error.message, { cause: error, details: { attribute: "generation" } }) : error;
   });
   return { state: { ...planned, generation: generation === unknown || generation === undefined ? null : generation, id: `${name}/${trustDomain}`, approved_at: approval.approvedAt }, memory: {} };
+}
+
+/**
+ * An approval whose relationship is gone: the signer stands by its word, which would count again as soon as the other side declared the same
+ * once more. So it is kept for a destroy to take back. One that nobody has seen, as in an import, is not there.
+ */
+function standing(state: CtyObject): Remembered | undefined {
+  return state["approved_at"] === null ? undefined : { state, memory: {} };
 }
 
 function planesOf(resource: CtyObject, planes: ProviderPlanes): ApprovalPlanes {

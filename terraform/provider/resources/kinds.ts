@@ -78,10 +78,13 @@ export function resourceSchema(row: KindRow): Schema {
   return { description: row.description, attributes: [...row.keys, ...row.labels, ...row.spec, id, generation] };
 }
 
+/** On data sources: what is declared by somebody else may not be there. */
+const mayBeMissing: Attribute = { name: "may_be_missing", field: "mayBeMissing", type: { kind: "bool" }, use: "optional", description: "Where there is none, answer null in all that is read instead of failing. False unless told." };
+
 /** The schema of a kind's data source: keys are given, everything else is read. */
 export function dataSourceSchema(row: KindRow): Schema {
   const read = (attribute: Attribute): Attribute => ({ ...attribute, use: "computed", type: readOnly(attribute.type) });
-  return { description: row.description, attributes: [...row.keys, ...[...row.labels, ...row.spec].map(read), id, generation] };
+  return { description: row.description, attributes: [...row.keys, mayBeMissing, ...[...row.labels, ...row.spec].map(read), id, generation] };
 }
 
 function readOnly(type: Attribute["type"]): Attribute["type"] {

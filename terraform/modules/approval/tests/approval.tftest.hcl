@@ -69,3 +69,14 @@ run "refuses_to_approve_for_a_third_party" {
 
   expect_failures = [var.approve_as]
 }
+
+run "refuses_what_is_not_declared" {
+  command = plan
+
+  override_data {
+    target = data.atoll_relationship.this
+    values = { name = "checkout", generation = null }
+  }
+
+  expect_failures = [atoll_relationship_approval.this]
+}
