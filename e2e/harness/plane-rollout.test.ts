@@ -172,6 +172,31 @@ describe("the rollout of a write, over planes in one process", () => {
     expect(await atoll("--context", file, "wait", "tp/web/none")).toMatchObject({ code: 1, err: expect.stringContaining("there is no TrafficPolicy web/none") as string });
   }, 60_000);
 
+  it("is waited for after a deletion, whose command names who is not rid of it", async () => {
+    const file = planes.writePlaneFile(["shop-eu", "shop-us"], {});
+    const again = `${file}.policy.json`;
+    writeFileSync(again, JSON.stringify(policy(4_000)));
+    const deleted = await atoll("--context", file, "delete", "tp", "web/slow", "--wait");
+    expect(deleted).toMatchObject({ code: 0, err: "" });
+    expect(deleted.out.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
+      ["TrafficPolicy web/slow deleted at global"],
+      ["RESOURCE", "CLUSTER", "STATE", "PROXIES", "DETAIL"],
+      ["TrafficPolicy web/slow", "shop-eu", "done", "0 of 0"],
+      ["TrafficPolicy web/slow", "shop-us", "done", "1 of 1"],
+      [""],
+    ]);
+    expect(await atoll("--context", file, "apply", "-f", again, "--wait")).toMatchObject({ code: 0, err: "" });
+    planes.hub.faults = ({ from, to }) => (from === "shop-us" || to === "shop-us" ? [] : [0]);
+    const inVain = await atoll("--context", file, "-o", "json", "delete", "tp", "web/slow", "--wait", "--timeout", "5s");
+    planes.hub.faults = () => [0];
+    expect(inVain.code).toBe(1);
+    expect(inVain.err).toMatch(/^error ATOLL_ROLLOUT_INCOMPLETE: after 5 s 1 of 2 clusters are rid of TrafficPolicy web\/slow: shop-us: /);
+    expect(JSON.parse(inVain.out)).toMatchObject([{ kind: "TrafficPolicy", id: "web/slow", plane: "global", outcome: "deleted", deleted: true, done: false, clusters: [{ cluster: "shop-eu", state: "done" }, { cluster: "shop-us" }] }]);
+    expect(await atoll("--context", file, "wait", "tp/web/slow", "--deleted")).toMatchObject({ code: 0, err: "" });
+    // The tests after this one go on with it.
+    expect(await atoll("--context", file, "apply", "-f", again, "--wait")).toMatchObject({ code: 0, err: "" });
+  }, 60_000);
+
   it("is asked about what there is, and about a deletion once there is nothing", async () => {
     await expect(rollout({ deleted: true })).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });
     await expect(rollout({ revision: 1_000_000 })).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });

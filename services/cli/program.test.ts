@@ -44,6 +44,8 @@ describe("bad arguments", () => {
     [["wait", "region/eu-west", "--timeout", "0s"], "1s to 24h"],
     [["apply", "-f", "x.yaml", "--wait", "--dry-run"], "--dry-run"],
     [["apply", "-f", "x.yaml", "--timeout", "5s"], "--timeout is for --wait"],
+    [["delete", "region", "eu-west", "--wait", "--dry-run"], "--dry-run"],
+    [["delete", "region", "eu-west", "--timeout", "5s"], "--timeout is for --wait"],
   ])("%j end with exit code 2 and say what is wrong", (args, message) => {
     const { code, err, out } = atoll(...args);
     expect(err).toContain(message);

@@ -189,7 +189,9 @@ function addResources(program: Command, run: Run): void {
     .description("delete a resource")
     .addOption(cluster())
     .option("--dry-run", "have the planes judge it, and delete nothing", false)
-    .action((kind: string, name: string, options: ClusterOption & DryRunOption) => run((context) => runDelete(context, kind, name, options)));
+    .option("--wait", "until the clusters and their proxies are rid of it", false)
+    .addOption(timeout())
+    .action((kind: string, name: string, options: ClusterOption & DryRunOption & WaitOption) => run((context) => runDelete(context, kind, name, options)));
 }
 
 function addAudit(program: Command, run: Run): void {

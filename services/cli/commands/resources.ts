@@ -27,8 +27,7 @@ export interface DryRunOption {
 /** `atoll apply -f FILE …`. */
 export async function runApply(context: CommandContext, options: { readonly file: readonly string[] } & ClusterOption & DryRunOption & WaitOption): Promise<number> {
   const { dryRun, wait, timeout } = options;
-  if (dryRun && wait) throw new AtollError("ATOLL_USAGE", "--wait with --dry-run: a dry run writes nothing that could be waited for");
-  if (timeout !== undefined && !wait) throw new AtollError("ATOLL_USAGE", "--timeout is for --wait");
+  checkWait(options);
   const resources = readResources(options.file);
   return await withFederation(context, async ({ planes }) => {
     const results = await applyResources(planes, resources, options.cluster ?? [], context.signal, dryRun);
@@ -39,6 +38,12 @@ export async function runApply(context: CommandContext, options: { readonly file
     const writes = results.map(({ kind, id, plane, outcome, revision }) => ({ kind, path: pathFor(kind, id), plane, deleted: false, ...(revision === undefined ? {} : { revision }), outcome }));
     return await awaitRollouts(context, planes, writes, timeout);
   });
+}
+
+/** @throws {ATOLL_USAGE} where there is nothing to wait for, or no wait. */
+function checkWait({ dryRun, wait, timeout }: DryRunOption & WaitOption): void {
+  if (dryRun && wait) throw new AtollError("ATOLL_USAGE", "--wait with --dry-run: a dry run writes nothing that could be waited for");
+  if (timeout !== undefined && !wait) throw new AtollError("ATOLL_USAGE", "--timeout is for --wait");
 }
 
 function printApplied(context: CommandContext, results: readonly ApplyResult[]): void {
@@ -88,22 +93,26 @@ export async function runDescribe(context: CommandContext, kindText: string, nam
 }
 
 /** `atoll delete KIND NAME`. */
-export async function runDelete(context: CommandContext, kindText: string, name: string, options: ClusterOption & DryRunOption): Promise<number> {
+export async function runDelete(context: CommandContext, kindText: string, name: string, options: ClusterOption & DryRunOption & WaitOption): Promise<number> {
+  const { dryRun, wait, timeout } = options;
+  checkWait(options);
   const kind = parseKindName(kindText);
   const { owner } = kindInfos[kind];
   if (owner === "derived") throw new AtollError("ATOLL_USAGE", `a ${kind} is derived: delete what it comes from`);
   const path = pathFor(kind, name);
   const clusters = options.cluster ?? [];
   if (owner === "cluster" && clusters.length === 0) throw new AtollError("ATOLL_USAGE", `a ${kind} belongs to a cluster: say to which with --cluster`);
-  await withFederation(context, async ({ planes }) => {
-    const targets = owner === "global" ? ["global"] : clusters;
+  const targets = owner === "global" ? ["global"] : clusters;
+  return await withFederation(context, async ({ planes }) => {
     for (const plane of targets) {
-      await clientOf(planes, plane).remove(kind, path, { dryRun: options.dryRun }, context.signal);
-      if (context.output === "table") context.terminal.print(`${kind} ${name} ${options.dryRun ? "would be deleted" : "deleted"} at ${plane}`);
+      await clientOf(planes, plane).remove(kind, path, { dryRun }, context.signal);
+      if (context.output === "table") context.terminal.print(`${kind} ${name} ${dryRun ? "would be deleted" : "deleted"} at ${plane}`);
     }
+    // With --wait, programs are given one document, which says who is rid of it.
+    if (wait) return await awaitRollouts(context, planes, targets.map((plane) => ({ kind, path, plane, deleted: true, outcome: "deleted" })), timeout);
+    printData(context, { [dryRun ? "wouldDelete" : "deleted"]: name, kind });
+    return 0;
   });
-  printData(context, { [options.dryRun ? "wouldDelete" : "deleted"]: name, kind });
-  return 0;
 }
 
 /** The status as any kind may have it. */
