@@ -27,9 +27,14 @@ export class Planes implements Disposable {
     return plan;
   }
 
+  /** Text of the admin context that planes are asked by. */
+  get contextText(): string {
+    return this.#directory.contextText();
+  }
+
   /** The federation's own trust domain, from the admin context. */
   get federation(): string {
-    return parseAdminContext(this.#directory.contextText()).federation;
+    return parseAdminContext(this.contextText).federation;
   }
 
   get clusters(): readonly string[] {

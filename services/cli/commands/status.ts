@@ -10,6 +10,7 @@ import type { Planes } from "../planes.ts";
 import { renderTable, type Column } from "../table.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
+import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
 import { distrustProblems, storeProblems } from "./store-findings.ts";
@@ -67,6 +68,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
     ...distrustProblems(global.kind === "answer" ? global.value : undefined, known),
     ...nameProblems(names),
+    ...certificateProblems(contextsHere(planes, { dataDir, clients: topology?.plan.clients ?? [] }), terminal.clock.nowMs()),
   ];
   return {
     name: topology === undefined ? planes.federation : context.name,

@@ -1,0 +1,54 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
+import { describeAge } from "#federation/runtime/describe-age.ts";
+import { isAtollError } from "#federation/runtime/errors.ts";
+import type { Planes } from "../planes.ts";
+import { clientsFolder } from "../up/client-access.ts";
+
+/** Named so long before its end, in ms; a certificate of a short life only in the last part of it, so that it is not named all the time. */
+const namedBefore = { ms: 7 * 86_400_000, ofLifeRatio: 0.25 } as const;
+
+/**
+ * Texts of the contexts that are used here: the one of this command, and those that `atoll up` has made for the file's clients. One that
+ * cannot be read is left out: whoever uses it says why, and a federation that has not started yet has none.
+ */
+export function contextsHere(planes: Pick<Planes, "contextText">, { dataDir, clients }: { readonly dataDir: string; readonly clients: readonly { readonly name: string }[] }): readonly string[] {
+  const ofClients = clients.map(({ name }) => () => readFileSync(join(dataDir, "global", clientsFolder, `${name}.json`), "utf8"));
+  return [() => planes.contextText, ...ofClients].flatMap((read) => {
+    try {
+      return [read()];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** One finding for each caller whose certificate has ended or soon will, in words. Pure. */
+export function certificateProblems(contextTexts: readonly string[], nowMs: number): readonly string[] {
+  return [...new Set(contextTexts.flatMap((text) => problemsOf(text, nowMs)))];
+}
+
+function problemsOf(contextText: string, nowMs: number): readonly string[] {
+  const certificate = certificateOf(contextText);
+  if (certificate === undefined) return [];
+  const endMs = certificate.validToDate.getTime();
+  const leftMs = endMs - nowMs;
+  const lifeMs = endMs - certificate.validFromDate.getTime();
+  if (leftMs > Math.min(namedBefore.ms, lifeMs * namedBefore.ofLifeRatio)) return [];
+  const owner = /URI:(spiffe:\/\/[^\s,]+)/.exec(certificate.subjectAltName ?? "")?.[1] ?? certificate.subject;
+  const end = leftMs > 0 ? `ends in ${describeAge(leftMs)}` : `ended ${describeAge(-leftMs)} ago`;
+  return [`the certificate of ${owner} ${end}: ${owner.includes("/atoll/admin/") ? "the global plane makes another when it starts" : "`atoll up` makes another, elsewhere the global plane's `init --client`"}`];
+}
+
+/** Undefined for callers by token, and where there is nothing that could be read. */
+function certificateOf(contextText: string): X509Certificate | undefined {
+  try {
+    const context = parseAdminContext(contextText);
+    return "certificatePem" in context ? new X509Certificate(context.certificatePem) : undefined;
+  } catch (error) {
+    if (isAtollError(error, "ATOLL_CONFIG_INVALID") || (error instanceof Error && "code" in error && String(error.code).startsWith("ERR_OSSL"))) return undefined;
+    throw error;
+  }
+}
