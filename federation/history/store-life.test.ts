@@ -15,6 +15,9 @@ import type { Store, StoreEntry } from "#federation/store/store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { StoreLife, witnessIntervalMs } from "./store-life.ts";
 
+/** Of a store that is new when the clock begins. */
+const firstEpoch = new VirtualClock().nowMs() / 1_000;
+
 describe("the life of a store", () => {
   const { signal } = new AbortController();
   const random = createSeededRandom(11);
@@ -31,7 +34,7 @@ describe("the life of a store", () => {
     const life: StoreLife = await StoreLife.open({ catalog: catalog(), instance, witnessFile, writtenAt: () => guard.writtenAt, clock, random, logger: silentLogger }, signal);
     return { life, guarded: catalog(guard) };
   };
-  const position = { publisher: "global", epoch: 1, term: 1, stream: "s", seq: 1, floorEpoch: 1, floorRevision: 1, appliedAtMs: 1 };
+  const position = { publisher: "global", epoch: 9, term: 1, stream: "s", seq: 1, floorEpoch: 9, floorRevision: 1, appliedAtMs: 1 };
   const write = async (to: Catalog, times: number): Promise<void> => {
     for (let turn = 0; turn < times; turn++) await to.positions.put("global", { ...position, seq: turn + 1 }, {}, signal);
   };
@@ -62,15 +65,15 @@ describe("the life of a store", () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  it("begins with epoch 1, and goes on over restarts", async () => {
+  it("begins with an epoch above those of all lives before, and goes on over restarts", async () => {
     const first = await begin();
-    expect(first.life.standing.current).toEqual({ state: "sound", epoch: 1 });
+    expect(first.life.standing.current).toEqual({ state: "sound", epoch: firstEpoch });
     await write(first.guarded, 3);
     await look(first.life);
     const second = await begin();
-    expect(second.life.standing.current).toEqual({ state: "sound", epoch: 1 });
+    expect(second.life.standing.current).toEqual({ state: "sound", epoch: firstEpoch });
     await write(second.guarded, 3);
-    expect(await look(second.life)).toEqual({ state: "sound", epoch: 1 });
+    expect(await look(second.life)).toEqual({ state: "sound", epoch: firstEpoch });
   });
 
   it("does not go on by itself over a store that was lost, and does by a decision", async () => {
@@ -79,13 +82,13 @@ describe("the life of a store", () => {
     await look(life);
     await putBack([], 0);
     const again = await begin();
-    expect(again.life.standing.current).toMatchObject({ state: "behind", reason: "epoch", witness: "this plane", witnessed: { epoch: 1 }, found: { epoch: 0 } });
+    expect(again.life.standing.current).toMatchObject({ state: "behind", reason: "epoch", witness: "this plane", witnessed: { epoch: firstEpoch }, found: { epoch: 0 } });
     await expect(write(again.guarded, 1)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
-    expect(await again.life.beginEpoch(0, signal)).toBe(2);
-    expect(again.life.standing.current).toEqual({ state: "sound", epoch: 2 });
+    expect(await again.life.beginEpoch(0, signal)).toBe(firstEpoch + 1);
+    expect(again.life.standing.current).toEqual({ state: "sound", epoch: firstEpoch + 1 });
     await write(again.guarded, 1);
-    expect(await look(again.life)).toEqual({ state: "sound", epoch: 2 });
-    expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: 2 });
+    expect(await look(again.life)).toEqual({ state: "sound", epoch: firstEpoch + 1 });
+    expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: firstEpoch + 1 });
   });
 
   it("knows a store that was put back by its position, and still when it has grown past that", async () => {
@@ -124,15 +127,15 @@ describe("the life of a store", () => {
 
   it("believes another plane that has seen more, until a decision goes above that", async () => {
     const { life } = await begin();
-    const shown = { witnessed: { epoch: 4, revision: 9 }, witness: "shop-us" };
-    life.outdone({ ...shown, present: () => ({ epoch: 4, revision: 9 }) });
-    expect(await look(life)).toEqual({ state: "sound", epoch: 1 });
-    life.outdone({ ...shown, present: () => ({ epoch: 1, revision: 2 }) });
+    const shown = { witnessed: { epoch: firstEpoch + 3, revision: 9 }, witness: "shop-us" };
+    life.outdone({ ...shown, present: () => ({ epoch: firstEpoch + 3, revision: 9 }) });
+    expect(await look(life)).toEqual({ state: "sound", epoch: firstEpoch });
+    life.outdone({ ...shown, present: () => ({ epoch: firstEpoch, revision: 2 }) });
     expect(await look(life)).toMatchObject({ state: "behind", reason: "peer" });
     const again = await begin();
-    expect(again.life.standing.current).toMatchObject({ state: "behind", reason: "peer", witness: "shop-us", witnessed: { epoch: 4, revision: 9 } });
-    expect(await again.life.beginEpoch(0, signal)).toBe(5);
-    expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: 5 });
+    expect(again.life.standing.current).toMatchObject({ state: "behind", reason: "peer", witness: "shop-us", witnessed: { epoch: firstEpoch + 3, revision: 9 } });
+    expect(await again.life.beginEpoch(0, signal)).toBe(firstEpoch + 4);
+    expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: firstEpoch + 4 });
   });
 
   it("writes no mark for what others do in the same engine, nor for its own mark", async () => {
@@ -154,9 +157,9 @@ describe("the life of a store", () => {
     witnessFile = join(directory, "other.json");
     const second = await begin("b");
     await write(second.guarded, 1);
-    expect(await look(second.life)).toEqual({ state: "sound", epoch: 1 });
+    expect(await look(second.life)).toEqual({ state: "sound", epoch: firstEpoch });
     witnessFile = join(directory, "witness.json");
-    expect((await begin("a")).life.standing.current).toEqual({ state: "sound", epoch: 1 });
+    expect((await begin("a")).life.standing.current).toEqual({ state: "sound", epoch: firstEpoch });
   });
 
   it("does not end over a store that is away, nor over a witness that cannot be read", async () => {
@@ -165,10 +168,10 @@ describe("the life of a store", () => {
     await look(life);
     const before = readFileSync(witnessFile, "utf8");
     await store[Symbol.asyncDispose]();
-    expect(await look(life)).toEqual({ state: "sound", epoch: 1 });
+    expect(await look(life)).toEqual({ state: "sound", epoch: firstEpoch });
     expect(readFileSync(witnessFile, "utf8")).toBe(before);
     store = new ExchangedStore(await newStore());
     writeFileSync(witnessFile, "{");
-    expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: 1 });
+    expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: Math.floor(clock.nowMs() / 1_000) });
   });
 });

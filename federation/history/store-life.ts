@@ -36,7 +36,7 @@ export interface ShownPosition {
 export const witnessIntervalMs = 2_000;
 
 /**
- * The life of a plane's store, as the plane that leads remembers it. It begins with epoch 1 and goes on for as long as the store holds
+ * The life of a plane's store, as the plane that leads remembers it. An epoch of it goes on for as long as the store holds
  * what was witnessed of it. A store that does not is behind, and stays so, whatever is written there meanwhile, until an operator's
  * decision begins the next epoch: revisions of the one before may have been given out a second time.
  */
@@ -54,13 +54,19 @@ export class StoreLife {
     this.#standing = new WatchedValue(standing);
   }
 
-  /** Holds the store against the witness, and begins the first epoch of a new one. @throws {ATOLL_STORE_UNAVAILABLE} */
+  /**
+   * Holds the store against the witness, and begins the first epoch of a new one: the wall clock's seconds, so that a plane that was made
+   * anew under its name is above all that the one before it had said. @throws {ATOLL_STORE_UNAVAILABLE}
+   */
   static async open(options: StoreLifeOptions, signal: AbortSignal): Promise<StoreLife> {
     const { catalog, clock, logger } = options;
     const witness = readWitness(options.witnessFile, logger);
     const facts = await readFacts(options, signal);
-    const life = new StoreLife(options, witness, { state: "sound", epoch: Math.max(1, facts.epoch) });
-    if (facts.epoch === 0 && witness.epoch === 0) await catalog.setEpoch({ epoch: 1, startedAtMs: Math.floor(clock.nowMs()) }, signal);
+    const isNew = facts.epoch === 0 && witness.epoch === 0;
+    const startedAtMs = Math.floor(clock.nowMs());
+    const epoch = isNew ? Math.max(1, Math.floor(startedAtMs / 1_000)) : facts.epoch;
+    const life = new StoreLife(options, witness, { state: "sound", epoch });
+    if (isNew) await catalog.setEpoch({ epoch, startedAtMs }, signal);
     else life.#judge(facts);
     return life;
   }
