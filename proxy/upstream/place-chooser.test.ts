@@ -84,6 +84,35 @@ describe("the place chooser", () => {
     expect(spread(chooser, 100)).toEqual({ here: 100 });
   });
 
+  test("gives a place that returns no more than it says it has room for, while another has some", async () => {
+    const { chooser, clock, pools } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
+    const say = (port: number, headroom: number): void => {
+      const pool = pools.pools().find(({ target }) => target.port === port);
+      // No request is written here, so what its far side says is put there.
+      Object.assign(pool as object, { report: { queueDelayMs: 0, utilizationRatio: 1, headroom }, reports: (pool?.reports ?? 0) + 1, reportedAtMs: clock.monotonicMs() });
+    };
+    const half = async (): Promise<void> => {
+      for (let count = 0; count < 5; count++) one(chooser, "connectFailure");
+      await clock.advance(34_000);
+      spread(chooser, 1);
+      // The hold-down of 5 s begins when the end of the ejection is seen; then the ramp, of which all but the end is left.
+      await clock.advance(9_000);
+      spread(chooser, 1);
+    };
+    await half();
+    say(10, 3);
+    say(12, 1_000);
+    expect(spread(chooser, 200)["here"]).toBe(3);
+    say(10, 2);
+    say(12, 0);
+    // Where nobody has room it is as it would be.
+    expect(spread(chooser, 200)["here"]).toBeGreaterThan(50);
+    await clock.advance(20_000);
+    say(10, 0);
+    say(12, 1_000);
+    expect(spread(chooser, 200)).toEqual({ here: 200 });
+  });
+
   test("never leaves the only place for slowness, whatever it is", async () => {
     const { chooser, clock } = setUp([localAt(10)]);
     for (let moment = 0; moment < 40; moment++) {

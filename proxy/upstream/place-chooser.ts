@@ -62,6 +62,8 @@ export class PlaceChooser implements Chooser {
   /** Places in the order of `#order`. */
   #ordered: readonly PlaceTargets[];
   #shares: PlaceShares;
+  /** Of the places in that order: traffic returns to them step by step. */
+  #isReturning: readonly boolean[] = [];
   readonly #policy: PlaceVerdictPolicy;
   #refreshAtMs = 0;
   #version: number;
@@ -118,6 +120,8 @@ export class PlaceChooser implements Chooser {
         target.throttled(nowMs);
         return this.chooseWithRoom(tries) ?? throttled;
       }
+      // What has just come back is cold: beyond what it says it has room for, requests go on where they went before.
+      if (this.#isReturning[index] === true && target.pool.report !== undefined && !target.hasRoom(nowMs)) return this.chooseWithRoom(tries) ?? this.#take(target, tries, nowMs);
       return this.#take(target, tries, nowMs);
     }
     return undefined;
@@ -279,12 +283,11 @@ export class PlaceChooser implements Chooser {
 
   #share(): PlaceShares {
     const { board, view } = this.#options;
-    return shareLoad(
-      this.#order,
-      this.#order.places.map((ranked, at) => {
-        const condition = board.conditionOf(view, ranked.place);
-        return this.#ordered[at]?.isUnreachable === true ? unreached(condition) : condition;
-      }),
-    );
+    const conditions = this.#order.places.map((ranked, at) => {
+      const condition = board.conditionOf(view, ranked.place);
+      return this.#ordered[at]?.isUnreachable === true ? unreached(condition) : condition;
+    });
+    this.#isReturning = conditions.map(({ rampRatio }) => rampRatio > 0 && rampRatio < 1);
+    return shareLoad(this.#order, conditions);
   }
 }
