@@ -174,6 +174,11 @@ export function unreached(condition: PlaceCondition): PlaceCondition {
   return { verdict: "suspect", lowered: false, rampRatio: condition.rampRatio, probeRatio: 1, reason: "no connection to it answers: requests go elsewhere until one does" };
 }
 
+/** A place is reached again after it was away for long: it has proved itself by that, and is cold, so that its traffic returns step by step. */
+export function recordReturn(evidence: PlaceEvidence, policy: PlaceVerdictPolicy, nowMs: number): void {
+  evidence.returnedAtMs = nowMs - policy.holdDownMs;
+}
+
 /** Slow, and not lowered: because the fault is shared, or nobody knows yet, or it has not lasted. */
 function slowCondition(evidence: PlaceEvidence, others: readonly PlaceEvidence[], judging: Judging): PlaceCondition {
   const { policy, nowMs } = judging;

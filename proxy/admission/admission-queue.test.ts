@@ -87,6 +87,26 @@ describe("AdmissionQueue", () => {
     expect(queue.isOverloaded).toBe(true);
   });
 
+  it("blames nobody for a queue that a probe of the limit makes, and is judged an interval after it", () => {
+    const queue = createQueue();
+    for (let nowMs = 0; nowMs < 500; nowMs += 10) {
+      queue.offer(ticketOf(), nowMs);
+      queue.excuse(nowMs, 2);
+      expect(queue.expired(nowMs, 2)).toBeUndefined();
+    }
+    expect(queue.isOverloaded).toBe(false);
+    let nowMs = 500;
+    for (; !queue.isOverloaded; nowMs += 10) {
+      expect(nowMs).toBeLessThan(700);
+      queue.offer(ticketOf(), nowMs);
+      queue.expired(nowMs, 8);
+    }
+    expect(nowMs).toBeGreaterThan(590);
+    // Overload that there is already is none of the probe's doing.
+    queue.excuse(nowMs, 8);
+    expect(queue.isOverloaded).toBe(true);
+  });
+
   it("is overloaded an interval after a burst is not worked off any more", () => {
     const queue = createQueue();
     for (let at = 0; at < 60; at++) queue.offer(ticketOf(), 0);

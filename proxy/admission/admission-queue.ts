@@ -137,6 +137,14 @@ export class AdmissionQueue {
     return this.#lists[ticket.priority]?.first ?? ticket;
   }
 
+  /** That there is a queue is our own doing, while fewer are let in to learn from it: it is judged from now on. */
+  excuse(nowMs: number, inUse: number): void {
+    if (this.#isOverloaded) return;
+    this.#judgedMs = nowMs;
+    this.#peak = this.#length + inUse;
+    this.#peakMs = nowMs;
+  }
+
   /** Takes out the ticket whose turn it is. Ask `expired` first. */
   take(): Ticket | undefined {
     for (const list of this.#lists) {

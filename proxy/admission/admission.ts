@@ -260,6 +260,7 @@ export class Admission {
   #pump(nowMs: number): void {
     if (this.#isPumping || this.queue.length === 0) return;
     this.#isPumping = true;
+    if (this.limit.probing) this.queue.excuse(nowMs, this.#inUse);
     for (let late = this.queue.expired(nowMs, this.#inUse); late !== undefined; late = this.queue.expired(nowMs, this.#inUse)) {
       const reason = this.queue.reasonOf(late, nowMs);
       this.#wait(nowMs - late.sinceMs);

@@ -84,6 +84,29 @@ describe("the place chooser", () => {
     expect(spread(chooser, 100)).toEqual({ here: 100 });
   });
 
+  test("gives a place traffic again step by step that could not be reached for longer than a process may stand still, and at once after less", async () => {
+    const { chooser, clock, pools } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
+    const reach = async (isUnreachable: boolean): Promise<void> => {
+      // No connection is made here, so whether one comes about is put there.
+      Object.assign(pools.pools().find(({ target }) => target.port === 10) as object, { isUnreachable });
+      await clock.advance(300);
+    };
+    await reach(true);
+    expect(spread(chooser, 100)).toEqual({ near: 100 });
+    await clock.advance(1_000);
+    await reach(false);
+    expect(spread(chooser, 100)).toEqual({ here: 100 });
+    await reach(true);
+    expect(spread(chooser, 100)).toEqual({ near: 100 });
+    await clock.advance(4_000);
+    await reach(false);
+    const returning = spread(chooser, 1_000);
+    expect(returning["here"]).toBeGreaterThan(50);
+    expect(returning["near"]).toBeGreaterThan(600);
+    await clock.advance(12_000);
+    expect(spread(chooser, 100)).toEqual({ here: 100 });
+  });
+
   test("gives a place that returns no more than it says it has room for, while another has some", async () => {
     const { chooser, clock, pools } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
     const say = (port: number, headroom: number): void => {

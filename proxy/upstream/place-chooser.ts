@@ -1,5 +1,5 @@
 import { eject, isEjected, recordFailure, recordSuccess } from "#federation/health/outlier-ejection.ts";
-import { recordPlaceFailure, recordPlaceSlowEnd, recordPlaceSuccess, unreached } from "#federation/health/place-verdict.ts";
+import { recordPlaceFailure, recordPlaceSlowEnd, recordPlaceSuccess, recordReturn, unreached } from "#federation/health/place-verdict.ts";
 import type { PlaceEvidence, PlaceVerdictPolicy } from "#federation/health/place-verdict.ts";
 import { believedRatio, compareSlowness, forgetSlowness, isSlow, recordAnswer, recordSlowEnd } from "#federation/health/slowness.ts";
 import type { ClusterId } from "#federation/model/names.ts";
@@ -255,7 +255,10 @@ export class PlaceChooser implements Chooser {
       this.#order = orderPlaces(view.places, view.policy.locality, this.#viewpoint);
       this.#ordered = this.#inOrder();
     }
-    for (const place of this.#places) place.refresh(nowMs);
+    for (const place of this.#places) {
+      place.refresh(nowMs);
+      if (place.cameBack(nowMs)) recordReturn(board.evidenceOf(view, place.cluster), this.#policy, nowMs);
+    }
     this.#shares = this.#share();
     this.#emptyLeaving();
     // Asked only while requests come, so services that nobody calls hold no connections.

@@ -17,6 +17,9 @@ const roomDoubtMs = 500;
 /** A target that said longer ago that it had no room, and was sent nothing since, is asked by one request: it may be idle the moment after. Ms. */
 const oldWordMs = 1_000;
 
+/** A place that could not be reached for so long has been started anew: a session outlives a shorter silence. Ms. */
+const awayMsMin = 3_000;
+
 /** One address of a place. */
 export class Target implements Candidate {
   readonly pool: UpstreamPool;
@@ -107,6 +110,8 @@ export class PlaceTargets implements EndpointLoads {
   usableCount = 0;
   readonly #ready: readonly boolean[];
   readonly inFlight: Int32Array;
+  /** Since when nothing reaches it; undefined while something does. */
+  #awaySinceMs: number | undefined = undefined;
 
   constructor(place: Place, claim: (address: string, port: number) => UpstreamPool) {
     this.cluster = place.cluster;
@@ -145,6 +150,17 @@ export class PlaceTargets implements EndpointLoads {
       if (this.targets[this.usable[at] ?? 0]?.pool.isUnreachable === false) return false;
     }
     return this.usableCount > 0;
+  }
+
+  /** True once when it is reached again after it was away for long. */
+  cameBack(nowMs: number): boolean {
+    if (this.isUnreachable) {
+      this.#awaySinceMs ??= nowMs;
+      return false;
+    }
+    const awayMs = this.#awaySinceMs === undefined ? 0 : nowMs - this.#awaySinceMs;
+    this.#awaySinceMs = undefined;
+    return awayMs >= awayMsMin;
   }
 
   /** What its other targets, those that are used, have shown. */

@@ -7,7 +7,7 @@ import { contentHash } from "./digest-table.ts";
 import type { RefusalReason } from "./refusal-reason.ts";
 import { RefusedObjects } from "./refused-objects.ts";
 import { ReplicaRecords } from "./replica-records.ts";
-import { compareTerms, type ReplicaChange, type ReplicaCursor, type ReplicaState, type SeenBehind, type Witness } from "./replica-state.ts";
+import { compareTerms, type ReplicaChange, type ReplicaCursor, type ReplicaState, type GivenUp, type Witness } from "./replica-state.ts";
 import { RollbackGuard, type HeardHeartbeat } from "./rollback-guard.ts";
 
 /** Who a receiver listens to, and what it takes. */
@@ -95,7 +95,7 @@ export class ReceiverCore {
   }
 
   /** Present when that is beyond doubt: it ends with an answer of a higher epoch, which begins by an operator's decision alone. */
-  get behind(): SeenBehind | undefined {
+  get behind(): GivenUp | undefined {
     return this.#guard.behind;
   }
 

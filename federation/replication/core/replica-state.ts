@@ -12,7 +12,7 @@ export interface Witness extends StreamPosition, Generation {
 }
 
 /** A publisher's store was seen behind what it had told us. */
-export interface SeenBehind {
+export interface GivenUp {
   /** Nothing of this epoch, or of one before it, is applied any more. */
   readonly epoch: number;
   /** Wall-clock ms. */
@@ -29,7 +29,7 @@ export interface ReplicaCursor {
   /** Position in the publisher's own store that the last whole comparison reflected: an unknown key of its own at or below it is old news. */
   readonly floor: Generation;
   /** Absent while the publisher is believed. */
-  readonly behind?: SeenBehind;
+  readonly behind?: GivenUp;
   /** Of the highest position that was heard, some seconds ago at most; absent when the publisher's version says none. */
   readonly witness?: Witness;
 }

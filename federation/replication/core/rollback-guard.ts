@@ -1,7 +1,7 @@
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { Heartbeat, StreamPosition } from "#federation/model/replication-messages.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
-import { compareTerms, type ReplicaCursor, type SeenBehind, type Witness } from "./replica-state.ts";
+import { compareTerms, type ReplicaCursor, type GivenUp, type Witness } from "./replica-state.ts";
 
 /** How a heartbeat came in. */
 export interface HeardHeartbeat {
@@ -45,7 +45,7 @@ const seenMin: Readonly<Record<Exclude<Order, "late">, number>> = { later: 1, su
  */
 export class RollbackGuard {
   #witness: Witness | undefined;
-  #behind: SeenBehind | undefined;
+  #behind: GivenUp | undefined;
   #isSuspected = false;
   #evidence: { readonly stream: string; readonly beat: number; readonly seen: number } | undefined;
 
@@ -60,7 +60,7 @@ export class RollbackGuard {
   }
 
   /** Since the publisher was seen behind beyond doubt. */
-  get behind(): SeenBehind | undefined {
+  get behind(): GivenUp | undefined {
     return this.#behind;
   }
 
