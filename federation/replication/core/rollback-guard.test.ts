@@ -49,6 +49,15 @@ describe("a publisher's store", () => {
     expect(hear(new RollbackGuard({}), [beat()], { known: { epoch: 1, revision: 100 } })).toBe("sound");
   });
 
+  it("is not behind for a late heartbeat of an earlier leader, when its successor's objects are held already", () => {
+    const guard = new RollbackGuard({});
+    const followed = { at: { ...cursor, term: 4, stream: "r" } };
+    expect(hear(guard, [beat({ term: 4, stream: "r", beat: 29, revision: 90 })], followed)).toBe("sound");
+    const known = { epoch: 1, revision: 100 };
+    expect(hear(guard, [earlier(0), earlier(1)], { known })).toBe("sound");
+    expect(hear(guard, [beat()], { known })).toBe("sound");
+  });
+
   it("is never judged by a term or an epoch that nobody has signed", () => {
     const forged = { ...cursor, epoch: 9, term: 99, stream: "forged" };
     const genuine = range(9, (index) => beat({ beat: 20 + index, revision: 100 + index }));

@@ -79,8 +79,10 @@ export class RollbackGuard {
     const { epoch, term, stream, seq, beat, sentAtMs, revision } = heartbeat;
     if (revision === undefined || this.isGivenUp(epoch)) return;
     const last = this.#witness;
-    const order = last === undefined ? orderWithout(heartbeat, cursor) : orderOf(heartbeat, last);
-    if (order === "late") return;
+    const said = last === undefined ? orderWithout(heartbeat, cursor) : orderOf(heartbeat, last);
+    if (said === "late") return;
+    // Of a leader whose successor is followed already: what is known by now may be the successor's.
+    const order = heartbeat.stream !== cursor.stream && compareTerms(heartbeat, cursor) < 0 ? "unordered" : said;
     const isBehind = (last !== undefined && compareTerms(heartbeat, last) < 0) || this.isBehind({ epoch, revision }, known);
     if (!isBehind) {
       this.#witness = { epoch, term, stream, seq, beat, sentAtMs, revision, heartbeat: heard.encoded };
