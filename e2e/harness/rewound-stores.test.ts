@@ -200,6 +200,21 @@ describe("stores that go backwards, over planes in one process", () => {
     await eventually("all is as before", async () => (await policies("shop-us")).includes("afterwards 5000"));
   }, 180_000);
 
+  it("can be kept when nobody can be asked, and lose nothing by that", async () => {
+    await apply("shop-us", { apiVersion, kind: "Service", metadata: { namespace: "web", name: "edge" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["edge"] } }, { apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name: "edge" }, spec: {} });
+    const before = await planes.copyStore("shop-us");
+    await apply("shop-us", { apiVersion, kind: "Service", metadata: { namespace: "web", name: "lost" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["lost"] } });
+    await planes.witnessed("shop-us");
+    await planes.putBack("shop-us", before);
+    await eventually("its plane has noticed", () => isBehind("shop-us"));
+    expect((await atoll("reconcile", "shop-us", "--take-newer", "--without", "global")).err).toMatch(/nobody is left to take from/);
+    const kept = await atoll("reconcile", "shop-us", "--keep", "--without", "global");
+    expect([kept.code, kept.out]).toEqual([0, expect.not.stringMatching(/dropped/)]);
+    expect(kept.err).toMatch(/Nobody was asked/);
+    await eventually("its plane serves again", async () => !(await isBehind("shop-us")));
+    expect((await at("shop-us", (admin) => admin.list("ServiceExport", {}, signal))).map(({ metadata }) => metadata.name)).toEqual(["edge"]);
+  }, 180_000);
+
   it("of which nothing is wrong have nothing to decide, and a decision without a holder says how to go on", async () => {
     const sound = await atoll("reconcile", "--keep");
     expect(sound.code).not.toBe(0);

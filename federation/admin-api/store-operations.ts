@@ -49,7 +49,7 @@ export function storeOperations(options: StoreOperationsOptions): readonly Opera
       const before = standing.current;
       // A sound store may begin anew, too, where others do not believe it; it has forgotten nothing that would have to be taken or dropped.
       if (before.state === "sound" && body.decision !== "keep") demandBehind(before);
-      const dropped = before.state === "sound" ? [] : [...(await reconciler.drop(new Set(body.held), body.decision, signal))];
+      const dropped = before.state === "sound" || body.held === undefined ? [] : [...(await reconciler.drop(new Set(body.held), body.decision, signal))];
       const epoch = await beginEpoch(body.epochAbove, signal);
       return { body: { epoch, dropped }, change: { outcome: "done", kind: "Store", id: origin, revisionBefore: epochOf(before), revisionAfter: epoch, fields: [body.decision] } };
     }),

@@ -60,7 +60,7 @@ export const storeRoutes = {
     access: "administer",
     body: z.strictObject({
       decision: z.enum(reconcileDecisions),
-      held: z.array(objectId).max(10_000).describe("Ids of this plane's objects that others hold. Of what is not among them, what gives rights is dropped, and with take-newer everything that others should hold."),
+      held: z.exactOptional(z.array(objectId).max(10_000)).describe("Ids of this plane's objects that others hold. Of what is not among them, what gives rights is dropped, and with take-newer everything that others should hold. Absent: nobody was asked, and nothing is dropped."),
       epochAbove: count.describe("The highest epoch that others know of this plane."),
     }),
     answer: z.object({ epoch: count, dropped: z.array(z.string()) }),

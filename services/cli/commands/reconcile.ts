@@ -75,6 +75,7 @@ interface Decision {
 async function decide(context: CommandContext, planes: Planes, { plane, decision, without }: Decision): Promise<number> {
   if (plane !== "global" && !planes.clusters.includes(plane)) throw unknownPlane(planes, plane);
   const holders = (plane === "global" ? planes.clusters : ["global"]).filter((name) => !without.includes(name));
+  if (holders.length === 0 && decision === "take-newer") throw new AtollError("ATOLL_USAGE", "nobody is left to take from: leave out fewer, or decide with --keep");
   const held = await Promise.all(holders.map(async (name) => await heldBy(planes, name, plane, context.signal)));
   const latest = latestOf(held);
   const target = clientOf(planes, plane);
@@ -86,8 +87,10 @@ async function decide(context: CommandContext, planes: Planes, { plane, decision
   }
   const epochAbove = Math.max(0, ...[...latest.values()].map(({ object }) => object.payload.generation.epoch));
   const isHeld = ({ object }: HeldObject): boolean => !object.payload.tombstone;
-  const { body } = await target.call(storeRoutes.reconcile, { body: { decision, held: [...latest].filter(([, one]) => isHeld(one)).map(([id]) => id), epochAbove } }, context.signal);
+  const known = holders.length === 0 ? {} : { held: [...latest].filter(([, one]) => isHeld(one)).map(([id]) => id) };
+  const { body } = await target.call(storeRoutes.reconcile, { body: { decision, ...known, epochAbove } }, context.signal);
   if (printData(context, { plane, decision, epoch: body.epoch, taken, dropped: body.dropped })) return 0;
+  if (holders.length === 0) context.terminal.note("Nobody was asked what they hold: what was revoked since the store's state may be in force again.");
   context.terminal.print(`The store of ${plane} counts again, in epoch ${body.epoch}.`);
   for (const id of taken) context.terminal.print(`taken    ${id}`);
   for (const name of body.dropped) context.terminal.print(`dropped  ${name}: nobody holds it any more`);
