@@ -48,7 +48,7 @@ export function storeOperations(options: StoreOperationsOptions): readonly Opera
     implement(storeRoutes.reconcile, async ({ body }, signal) => {
       const before = standing.current;
       // A sound store may begin anew, too, where others do not believe it; it has forgotten nothing that would have to be taken or dropped.
-      if (before.state === "sound" && body.decision !== "keep") demandBehind(before);
+      if (body.decision !== "keep") demandBehind(before);
       const dropped = before.state === "sound" || body.held === undefined ? [] : [...(await reconciler.drop(new Set(body.held), body.decision, signal))];
       const epoch = await beginEpoch(body.epochAbove, signal);
       return { body: { epoch, dropped }, change: { outcome: "done", kind: "Store", id: origin, revisionBefore: epochOf(before), revisionAfter: epoch, fields: [body.decision] } };
@@ -56,9 +56,8 @@ export function storeOperations(options: StoreOperationsOptions): readonly Opera
   ];
 }
 
-function demandBehind(standing: StoreStanding): StoreStanding {
-  if (standing.state === "behind") return standing;
-  throw new AtollError("ATOLL_REQUEST_INVALID", `this plane's store is sound, in epoch ${standing.epoch}: there is nothing to decide`);
+function demandBehind(standing: StoreStanding): void {
+  if (standing.state === "sound") throw new AtollError("ATOLL_REQUEST_INVALID", `this plane's store is sound, in epoch ${standing.epoch}: there is nothing to decide`);
 }
 
 /** @throws {ATOLL_REQUEST_INVALID} for an object of somebody else, and what `verifyObject` throws. */

@@ -4,6 +4,7 @@ import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { keepInstanceId } from "#federation/runtime/instance-id.ts";
+import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { HistoryGuard } from "./history-guard.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
@@ -46,14 +47,31 @@ export class TermStore {
   }
 
   /** Holds the store against what is known of it, and runs `work` for each standing with a catalog of its own, until `signal` aborts. */
-  async during(work: (catalog: Catalog, standing: StoreStanding, signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+  async run(work: WorkOverStore, signal: AbortSignal): Promise<void> {
     const { life } = this;
-    await life.during(async (standing, inner) => {
+    const working = async (standing: StoreStanding, inner: AbortSignal): Promise<void> => {
       const guard = new HistoryGuard(this.#options.store, { isSound: () => life.isSound, onRegress: life.regressed });
       this.#guard.current = guard;
-      await work(catalogOf(guard, this.#options), standing, inner);
-    }, signal);
+      await work({ termStore: this, catalog: catalogOf(guard, this.#options), standing }, inner);
+    };
+    await runTasks([(inner) => life.watch(inner), (inner) => life.during(working, inner)], signal);
   }
+}
+
+/** What a plane works on while its store stands as it does. */
+export interface StoreGround {
+  readonly termStore: TermStore;
+  readonly catalog: Catalog;
+  readonly standing: StoreStanding;
+}
+
+export type WorkOverStore = (ground: StoreGround, signal: AbortSignal) => Promise<void>;
+
+/** Runs `work` over the store of a term until `signal` aborts. `patiently` waits for a store that is away at first. */
+export async function runOverStore(options: TermStoreOptions, patiently: (task: Task) => Task, work: WorkOverStore, signal: AbortSignal): Promise<void> {
+  const opened: { store?: TermStore } = {};
+  await patiently(async (inner) => void (opened.store = await TermStore.open(options, inner)))(signal);
+  await opened.store?.run(work, signal);
 }
 
 function catalogOf(store: Store, { term, clock, logger }: TermStoreOptions): Catalog {

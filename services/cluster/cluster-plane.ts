@@ -1,12 +1,11 @@
-import type { Catalog } from "#federation/catalog/catalog.ts";
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
-import { TermStore } from "#federation/history/term-store.ts";
-import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts";
+import { runOverStore, type StoreGround } from "#federation/history/term-store.ts";
+import { epochOf } from "#federation/model/store-standing.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import { nameRows, type DialledName } from "#federation/runtime/dns/dialled-names.ts";
 import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
@@ -39,25 +38,12 @@ export async function runClusterPlane(options: ClusterPlaneOptions, term: Leader
   const { config, store, clock, random, logger } = options;
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
-  const opened: { store?: TermStore } = {};
-  await patiently(async (inner) => void (opened.store = await TermStore.open({ store, term, dataDir: config.dataDir, clock, random, logger }, inner)))(signal);
-  const { store: termStore } = opened;
-  if (termStore === undefined) return;
-  await runTasks(
-    [
-      (inner) => termStore.life.watch(inner),
-      (inner) => termStore.during(async (catalog, standing, deeper) => await runStanding(options, { term, termStore, catalog, standing, patiently }, deeper), inner),
-    ],
-    signal,
-  );
+  await runOverStore({ store, term, dataDir: config.dataDir, clock, random, logger }, patiently, (ground, inner) => runStanding(options, { ...ground, term, patiently }, inner), signal);
 }
 
 /** What a plane runs on while its store stands as it does. */
-interface Ground {
+interface Ground extends StoreGround {
   readonly term: LeaderTerm;
-  readonly termStore: TermStore;
-  readonly catalog: Catalog;
-  readonly standing: StoreStanding;
   readonly patiently: (task: Task) => Task;
 }
 

@@ -13,7 +13,7 @@ import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
-import { TermStore } from "#federation/history/term-store.ts";
+import { runOverStore, type TermStore } from "#federation/history/term-store.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { dialledNames, nameRows, type NameRow } from "#federation/runtime/dns/dialled-names.ts";
@@ -92,19 +92,12 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
   const dialled = [...engineNames(config, "of the global plane"), ...dialledNames([config.advertiseAddress], "the global plane")];
   using resolver = new NameResolver({ lookup: options.lookup, clock, random, onChange: (name, { problem }) => logger.info(problem === undefined ? "A name resolves again." : "A name does not resolve.", { name, ...(problem === undefined ? {} : { reason: problem }) }) });
   resolver.follow(new Set(dialled.map(({ name }) => name)));
-  const opened: { store?: TermStore } = {};
-  await patiently(async (inner) => void (opened.store = await TermStore.open({ store, term, dataDir: config.dataDir, clock, random, logger }, inner)))(signal);
-  const { store: termStore } = opened;
-  if (termStore === undefined) return;
   const names = (): readonly NameRow[] => nameRows(dialled, resolver.names.current);
-  await runTasks(
-    [
-      (inner) => termStore.life.watch(inner),
-      (inner) =>
-        termStore.during(async (catalog, standing, deeper) => {
-          await runStanding(createTerm({ options, termStore, catalog, standing, number: term.number, follow: patiently, names }), { patiently, names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut } }, deeper);
-        }, inner),
-    ],
+  const counts: NameCounts = { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut };
+  await runOverStore(
+    { store, term, dataDir: config.dataDir, clock, random, logger },
+    patiently,
+    (ground, inner) => runStanding(createTerm({ options, ...ground, number: term.number, follow: patiently, names }), { patiently, names: counts }, inner),
     signal,
   );
 }

@@ -59,7 +59,7 @@ export class CatalogReplicaStore implements ReplicaStore {
     const { witness } = cursor;
     if (witness !== undefined && witness !== this.#witness) ops.push(catalog.heartbeats.putOp(publisher, { publisher, ...witness }));
     ops.push(catalog.positions.putOp(publisher, positionOf(publisher, cursor, nowMs)));
-    for (let start = 0; start < ops.length; start += transactionOpsMax) await catalog.commit(ops.slice(start, start + transactionOpsMax), signal);
+    await commitInOrder(catalog, ops, signal);
     this.#witness = witness;
   }
 }
@@ -72,6 +72,10 @@ export async function forgetReplica({ catalog, publisher, isFrom }: Omit<Catalog
   const { items } = await catalog.objects.list(signal);
   const ops: CatalogOp[] = items.filter(({ value }) => isFrom(value)).map(({ id }) => catalog.objects.removeOp(id));
   ops.push(catalog.heartbeats.removeOp(publisher), catalog.positions.removeOp(publisher));
+  await commitInOrder(catalog, ops, signal);
+}
+
+async function commitInOrder(catalog: Catalog, ops: readonly CatalogOp[], signal: AbortSignal): Promise<void> {
   for (let start = 0; start < ops.length; start += transactionOpsMax) await catalog.commit(ops.slice(start, start + transactionOpsMax), signal);
 }
 
