@@ -172,7 +172,7 @@ export class InProcessPlanes implements AsyncDisposable {
     const next = await openMemoryStore();
     for (const { key, value } of copy.toSorted((a, b) => a.revision - b.revision)) await next.commit({ conditions: [], writes: [{ kind: "put", key, value }] }, never);
     rmSync(join(dataDir, "ready.json"), { force: true });
-    if (isMemoryLost) rmSync(join(dataDir, "witness.json"));
+    if (isMemoryLost) for (const name of ["witness.json", "trail"]) rmSync(join(dataDir, name));
     await store.exchange(next);
     await eventually(`the plane of ${name} answers again`, () => this.#readPorts(name));
   }

@@ -19,6 +19,8 @@ export const keys = {
   meta: `${root}meta/`,
   /** What each process of a plane has written there last, so that it knows its store again. */
   marks: `${root}marks/`,
+  /** Written with each write of a process of the plane, so that its revision is the position of the last one. */
+  trails: `${root}trails/`,
   /** Held with a lease by the leader among the replicas of a plane; its create revision is the fence of the leader's writes. */
   leader: `${root}leader`,
 } as const;

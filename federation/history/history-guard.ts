@@ -1,30 +1,43 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "#federation/store/store.ts";
 
-export interface HistoryGuardOptions {
+/** Who remembers a store's history for a guard. */
+export interface HistoryKeeper {
   /** Whether the store may be written now. */
-  readonly isSound: () => boolean;
+  readonly isSound: boolean;
+  /** The key that each write through a guard writes as well. */
+  readonly trailKey: string;
+  /** Position of the last of those writes that was acknowledged; 0 before the first. */
+  readonly writtenAt: number;
+  /** Hears of each of them before its writer does. */
+  written(revision: number): void;
   /** Hears of an answer from before what had been answered already. */
-  readonly onRegress: (found: number, seen: number) => void;
+  regressed(found: number, seen: number): void;
+  /** Hears that the store does not hold the last of them; `found` is the one that it holds. */
+  trailLost(found: number): void;
 }
+
+/** What a trail's key holds: nothing is read there but when it was written. */
+const trailValue = Buffer.from("{}");
 
 /**
  * A store whose history may only go on. An answer at a position that an earlier answer had passed is an error and not a
  * value: an engine was restored, or exchanged, under a process that runs. While the store is not sound nothing is written.
+ *
+ * Each write leaves a trail, a key that it writes as well, and asks for the last one: a store that has lost an acknowledged write refuses
+ * the next one by itself, wherever its positions are, before anybody has noticed.
  *
  * Positions are compared with those that were known when the question went out, since answers overtake each other; a
  * watch, which lags by nature, with its own.
  */
 export class HistoryGuard implements Store {
   readonly #store: Store;
-  readonly #options: HistoryGuardOptions;
+  readonly #keeper: HistoryKeeper;
   #seen = 0;
-  /** Position of the last write through here; 0 before the first. */
-  writtenAt = 0;
 
-  constructor(store: Store, options: HistoryGuardOptions) {
+  constructor(store: Store, keeper: HistoryKeeper) {
     this.#store = store;
-    this.#options = options;
+    this.#keeper = keeper;
   }
 
   async get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined> {
@@ -41,13 +54,16 @@ export class HistoryGuard implements Store {
   }
 
   async commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
-    if (!this.#options.isSound()) throw storeBehind("nothing is written");
+    if (!this.#keeper.isSound) throw storeBehind("nothing is written");
     const seen = this.#seen;
-    const outcome = await this.#store.commit(transaction, signal);
-    if (outcome.kind === "committed") {
-      this.#answered(outcome.revision, seen);
-      this.writtenAt = Math.max(this.writtenAt, outcome.revision);
+    const { writtenAt } = this.#keeper;
+    const outcome = await this.#store.commit(this.#withTrail(transaction, writtenAt), signal);
+    if (outcome.kind === "conflict") {
+      await this.#checkTrail(writtenAt, signal);
+      return outcome;
     }
+    this.#answered(outcome.revision, seen);
+    if (transaction.writes.length > 0) this.#keeper.written(outcome.revision);
     return outcome;
   }
 
@@ -68,9 +84,26 @@ export class HistoryGuard implements Store {
     await this.#store[Symbol.asyncDispose]();
   }
 
+  #withTrail({ conditions, writes }: StoreTransaction, writtenAt: number): StoreTransaction {
+    const key = this.#keeper.trailKey;
+    return {
+      conditions: writtenAt === 0 ? conditions : [...conditions, { kind: "revisionFrom", key, revision: writtenAt }],
+      writes: writes.length === 0 ? writes : [...writes, { kind: "put", key, value: trailValue }],
+    };
+  }
+
+  /** Whether it was the trail that a transaction failed over. */
+  async #checkTrail(writtenAt: number, signal: AbortSignal): Promise<void> {
+    if (writtenAt === 0) return;
+    const found = (await this.#store.get(this.#keeper.trailKey, signal))?.revision ?? 0;
+    if (found >= writtenAt) return;
+    this.#keeper.trailLost(found);
+    throw storeBehind(`its last write of this process is at position ${found}, and one at ${writtenAt} was acknowledged`);
+  }
+
   #answered(revision: number, seen: number): void {
     if (revision < seen) {
-      this.#options.onRegress(revision, seen);
+      this.#keeper.regressed(revision, seen);
       throw storeBehind(`it answers from position ${revision}, after ${seen}`);
     }
     this.#seen = Math.max(this.#seen, revision);

@@ -22,17 +22,17 @@ describe("the life of a store", () => {
   const { signal } = new AbortController();
   const random = createSeededRandom(11);
   let directory: string;
-  let witnessFile: string;
+  let dataDir: string;
   let store: ExchangedStore;
   let clock: VirtualClock;
 
+  const witnessFile = (): string => join(dataDir, "witness.json");
   const newStore = async (): Promise<SqliteStore> => await openSqliteStore({ path: ":memory:", clock: systemClock, logger: silentLogger });
   const catalog = (over: Store = store) => new Catalog({ store: over, clock, onFault: ({ error }) => { throw error; } });
   /** One process of a plane: its life, and the store as the rest of it sees that. */
   const begin = async (instance = "a") => {
-    const guard: HistoryGuard = new HistoryGuard(store, { isSound: () => life.isSound, onRegress: (found, seen) => life.regressed(found, seen) });
-    const life: StoreLife = await StoreLife.open({ catalog: catalog(), instance, witnessFile, writtenAt: () => guard.writtenAt, clock, random, logger: silentLogger }, signal);
-    return { life, guarded: catalog(guard) };
+    const life = await StoreLife.open({ catalog: catalog(), store, instance, dataDir, clock, random, logger: silentLogger }, signal);
+    return { life, guarded: catalog(new HistoryGuard(store, life)) };
   };
   const position = { publisher: "global", epoch: 9, term: 1, stream: "s", seq: 1, floorEpoch: 9, floorRevision: 1, appliedAtMs: 1 };
   const write = async (to: Catalog, times: number): Promise<void> => {
@@ -56,7 +56,7 @@ describe("the life of a store", () => {
 
   beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), "atoll-life-"));
-    witnessFile = join(directory, "witness.json");
+    dataDir = directory;
     clock = new VirtualClock();
     store = new ExchangedStore(await newStore());
   });
@@ -119,10 +119,38 @@ describe("the life of a store", () => {
     const before = await copy();
     await write(guarded, 5);
     await putBack(before, 0);
-    await expect(write(guarded, 1)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
+    await expect(guarded.positions.list(signal)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
     expect(life.standing.current).toMatchObject({ state: "behind", reason: "revision" });
     await write(catalog(), 50);
     expect((await begin()).life.standing.current).toMatchObject({ state: "behind", reason: "revision" });
+  });
+
+  it("lets no write into a store that lacks an acknowledged one, although its positions have grown past that and nobody has looked", async () => {
+    const { life, guarded } = await begin();
+    await write(guarded, 9);
+    const before = await copy();
+    await write(guarded, 1);
+    await putBack(before, 100);
+    const { revision } = await store.list(keys.root, signal);
+    await expect(write(guarded, 1)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
+    expect((await store.list(keys.root, signal)).revision).toBe(revision);
+    expect(life.standing.current).toMatchObject({ state: "behind", reason: "mark" });
+  });
+
+  it("knows a store that lacks a plane's very last write, also when the plane ended with it and others have written since", async () => {
+    const { guarded } = await begin();
+    await write(guarded, 9);
+    const before = await copy();
+    await write(guarded, 1);
+    await putBack(before, 100);
+    expect((await begin()).life.standing.current).toMatchObject({ state: "behind", reason: "mark", witness: "this plane" });
+  });
+
+  it("takes what only its condition kept from being written for a conflict", async () => {
+    const { life, guarded } = await begin();
+    await write(guarded, 2);
+    await expect(guarded.positions.put("global", position, { ifRevision: 1 }, signal)).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });
+    expect(life.standing.current).toEqual({ state: "sound", epoch: firstEpoch });
   });
 
   it("believes another plane that has seen more, until a decision goes above that", async () => {
@@ -147,18 +175,18 @@ describe("the life of a store", () => {
     await look(life);
     await look(life);
     expect((await catalog().marks.get("a", signal))?.revision).toBe(marked);
-    expect(JSON.parse(readFileSync(witnessFile, "utf8"))).toMatchObject({ revision: (marked ?? 0) + 3 });
+    expect(JSON.parse(readFileSync(witnessFile(), "utf8"))).toMatchObject({ revision: (marked ?? 0) + 3 });
   });
 
   it("takes two processes of a plane for two: neither looks for the other's mark", async () => {
     const first = await begin("a");
     await write(first.guarded, 1);
     await look(first.life);
-    witnessFile = join(directory, "other.json");
+    dataDir = join(directory, "other");
     const second = await begin("b");
     await write(second.guarded, 1);
     expect(await look(second.life)).toEqual({ state: "sound", epoch: firstEpoch });
-    witnessFile = join(directory, "witness.json");
+    dataDir = directory;
     expect((await begin("a")).life.standing.current).toEqual({ state: "sound", epoch: firstEpoch });
   });
 
@@ -166,12 +194,16 @@ describe("the life of a store", () => {
     const { life, guarded } = await begin();
     await write(guarded, 2);
     await look(life);
-    const before = readFileSync(witnessFile, "utf8");
+    const before = readFileSync(witnessFile(), "utf8");
     await store[Symbol.asyncDispose]();
     expect(await look(life)).toEqual({ state: "sound", epoch: firstEpoch });
-    expect(readFileSync(witnessFile, "utf8")).toBe(before);
+    expect(readFileSync(witnessFile(), "utf8")).toBe(before);
     store = new ExchangedStore(await newStore());
-    writeFileSync(witnessFile, "{");
+    writeFileSync(witnessFile(), "{");
+    expect((await begin()).life.standing.current).toMatchObject({ state: "behind", reason: "epoch" });
+    store = new ExchangedStore(await newStore());
+    writeFileSync(witnessFile(), "{");
+    writeFileSync(join(dataDir, "trail"), "");
     expect((await begin()).life.standing.current).toEqual({ state: "sound", epoch: Math.floor(clock.nowMs() / 1_000) });
   });
 });

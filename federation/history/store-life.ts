@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import { keys } from "#federation/catalog/keys.ts";
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { epochOf, ownWitness, type SeenBehind, type StoreStanding } from "#federation/model/store-standing.ts";
@@ -7,22 +9,28 @@ import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { until, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import { judgeStore, nothingWitnessed, withMark, type StoreFacts, type StoreWitness } from "./store-witness.ts";
+import type { HistoryKeeper } from "./history-guard.ts";
+import { judgeStore, nothingWitnessed, withMark, type Remembered, type StoreFacts, type StoreWitness } from "./store-witness.ts";
+import { TrailFile } from "./trail-file.ts";
 import { readWitness, writeWitness } from "./witness-file.ts";
 
 export interface StoreLifeOptions {
   /** Fenced by the term, and written whatever the store's standing. */
   readonly catalog: Catalog;
-  /** Which process of the plane this is: the key of its mark. */
+  /** What `catalog` is of. */
+  readonly store: Store;
+  /** Which process of the plane this is: the id of its mark and of its trail. */
   readonly instance: string;
-  /** Position of this process's last write of anything else than its mark; 0 before the first. */
-  readonly writtenAt: () => number;
-  readonly witnessFile: string;
+  /** Where the witness of the store is kept: `witness.json`, and `trail`. */
+  readonly dataDir: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }
+
+const witnessFileName = "witness.json";
 
 /** A position of this plane's own publications that another plane has shown. */
 export interface ShownPosition {
@@ -40,17 +48,21 @@ export const witnessIntervalMs = 2_000;
  * what was witnessed of it. A store that does not is behind, and stays so, whatever is written there meanwhile, until an operator's
  * decision begins the next epoch: revisions of the one before may have been given out a second time.
  */
-export class StoreLife {
+export class StoreLife implements HistoryKeeper {
+  readonly trailKey: string;
   readonly #options: StoreLifeOptions;
   readonly #standing: WatchedValue<StoreStanding>;
+  readonly #trail: TrailFile;
   #witness: StoreWitness;
   /** Position of the mark that was written last. */
   #markedAt = 0;
   #shown: ShownPosition | undefined;
 
-  private constructor(options: StoreLifeOptions, witness: StoreWitness, standing: StoreStanding) {
+  private constructor(options: StoreLifeOptions, remembered: { readonly witness: StoreWitness; readonly trail: TrailFile }, standing: StoreStanding) {
+    this.trailKey = trailKeyOf(options);
     this.#options = options;
-    this.#witness = witness;
+    this.#witness = remembered.witness;
+    this.#trail = remembered.trail;
     this.#standing = new WatchedValue(standing);
   }
 
@@ -59,15 +71,16 @@ export class StoreLife {
    * anew under its name is above all that the one before it had said. @throws {ATOLL_STORE_UNAVAILABLE}
    */
   static async open(options: StoreLifeOptions, signal: AbortSignal): Promise<StoreLife> {
-    const { catalog, clock, logger } = options;
-    const witness = readWitness(options.witnessFile, logger);
+    const { catalog, dataDir, clock, logger } = options;
+    const witness = readWitness(join(dataDir, witnessFileName), logger);
+    const trail = TrailFile.open(join(dataDir, "trail"), logger);
     const facts = await readFacts(options, signal);
-    const isNew = facts.epoch === 0 && witness.epoch === 0;
+    const isNew = facts.epoch === 0 && witness.epoch === 0 && trail.position.epoch === 0;
     const startedAtMs = Math.floor(clock.nowMs());
     const epoch = isNew ? Math.max(1, Math.floor(startedAtMs / 1_000)) : facts.epoch;
-    const life = new StoreLife(options, witness, { state: "sound", epoch });
+    const life = new StoreLife(options, { witness, trail }, { state: "sound", epoch });
     if (isNew) await catalog.setEpoch({ epoch, startedAtMs }, signal);
-    else life.#judge(facts);
+    else life.#judge(facts, life.#remembered());
     return life;
   }
 
@@ -79,11 +92,24 @@ export class StoreLife {
     return this.#standing.current.state === "sound";
   }
 
-  /** The store answered from a position that it had passed. */
-  readonly regressed = (found: number, seen: number): void => {
+  get writtenAt(): number {
+    const { epoch, revision } = this.#trail.position;
+    return epoch === epochOf(this.#standing.current) ? revision : 0;
+  }
+
+  written(revision: number): void {
+    this.#trail.set({ epoch: epochOf(this.#standing.current), revision: Math.max(revision, this.writtenAt) });
+  }
+
+  regressed(found: number, seen: number): void {
     const epoch = epochOf(this.#standing.current);
     this.#behind({ reason: "revision", witnessed: { epoch, revision: seen }, witness: ownWitness }, { epoch, revision: found });
-  };
+  }
+
+  trailLost(found: number): void {
+    const epoch = epochOf(this.#standing.current);
+    this.#behind({ reason: "mark", witnessed: { epoch, revision: this.writtenAt }, witness: ownWitness }, { epoch, revision: found });
+  }
 
   /**
    * Another plane shows what this one had published at a position above the present one. It is believed when this process is known to lead
@@ -97,7 +123,7 @@ export class StoreLife {
   async beginEpoch(above: number, signal: AbortSignal): Promise<number> {
     const { catalog, clock, logger } = this.#options;
     const stored = await catalog.epoch(signal);
-    const epoch = Math.max(stored?.value.epoch ?? 0, this.#witness.epoch, this.#witness.behind?.witnessed.epoch ?? 0, above) + 1;
+    const epoch = Math.max(stored?.value.epoch ?? 0, this.#remembered().witness.epoch, this.#witness.behind?.witnessed.epoch ?? 0, above) + 1;
     const revision = await catalog.setEpoch({ epoch, startedAtMs: Math.floor(clock.nowMs()) }, signal);
     this.#write({ epoch, revision, marks: [] });
     this.#markedAt = 0;
@@ -135,16 +161,17 @@ export class StoreLife {
   }
 
   async #lookAndMark(signal: AbortSignal): Promise<void> {
-    const { catalog, instance, writtenAt, clock, random } = this.#options;
+    const { catalog, instance, clock, random } = this.#options;
+    const remembered = this.#remembered();
     const facts = await readFacts(this.#options, signal);
-    this.#judge(facts);
+    this.#judge(facts, remembered);
     if (!this.isSound) return;
     const { epoch } = facts;
     const known = this.#witness.epoch === epoch ? this.#witness : { ...nothingWitnessed, epoch };
     const witness = { ...known, revision: Math.max(known.revision, facts.revision) };
     // Engines are shared: what others write there moves the position, and is nothing to be marked.
     const shown = this.#shown;
-    if (this.#markedAt > writtenAt() && shown === undefined) {
+    if (this.#markedAt > this.writtenAt && shown === undefined) {
       if (witness.revision > this.#witness.revision) this.#write(witness);
       return;
     }
@@ -160,8 +187,16 @@ export class StoreLife {
     }
   }
 
-  #judge(facts: StoreFacts): void {
-    const behind = judgeStore(facts, this.#witness);
+  #remembered(): Remembered {
+    const witness = this.#witness;
+    const { epoch, revision } = this.#trail.position;
+    // They are two files, and the process may have ended between them: the one of the later epoch counts.
+    if (epoch > witness.epoch) return { witness: { ...witness, epoch, revision, marks: [] }, writtenAt: revision };
+    return { witness, writtenAt: epoch === witness.epoch ? revision : 0 };
+  }
+
+  #judge(facts: StoreFacts, remembered: Remembered): void {
+    const behind = judgeStore(facts, remembered);
     if (behind !== undefined) this.#behind(behind, facts);
   }
 
@@ -183,17 +218,24 @@ export class StoreLife {
 
   #write(witness: StoreWitness): void {
     this.#witness = witness;
+    const file = join(this.#options.dataDir, witnessFileName);
     try {
-      writeWitness(this.#options.witnessFile, witness);
+      writeWitness(file, witness);
     } catch (error) {
       // A full disk must not end the plane; what runs remembers.
-      this.#options.logger.error("The witness of the store could not be written.", { file: this.#options.witnessFile, reason: describeError(error) });
+      this.#options.logger.error("The witness of the store could not be written.", { file, reason: describeError(error) });
     }
   }
 }
 
-async function readFacts({ catalog, instance }: StoreLifeOptions, signal: AbortSignal): Promise<StoreFacts> {
+async function readFacts(options: StoreLifeOptions, signal: AbortSignal): Promise<StoreFacts> {
+  const { catalog, store, instance } = options;
   const epoch = (await catalog.epoch(signal))?.value.epoch ?? 0;
+  const trail = (await store.get(trailKeyOf(options), signal))?.revision ?? 0;
   const { items, revision } = await catalog.marks.list(signal);
-  return { epoch, revision, mark: items.find(({ id }) => id === instance)?.value.mark };
+  return { epoch, revision, mark: items.find(({ id }) => id === instance)?.value.mark, trail };
+}
+
+function trailKeyOf({ instance }: StoreLifeOptions): string {
+  return `${keys.trails}${instance}`;
 }

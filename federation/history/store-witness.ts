@@ -13,6 +13,8 @@ export interface StoreWitness extends Generation {
 export interface StoreFacts extends Generation {
   /** The mark that this plane's process wrote there last; undefined where there is none. */
   readonly mark: string | undefined;
+  /** Position of this process's last write that it holds; 0 where there is none. */
+  readonly trail: number;
 }
 
 export const nothingWitnessed: StoreWitness = { epoch: 0, revision: 0, marks: [] };
@@ -21,19 +23,28 @@ export const nothingWitnessed: StoreWitness = { epoch: 0, revision: 0, marks: []
 export const marksMax = 4;
 
 /**
+ * What is remembered of a store: the witness, and the position of this process's last acknowledged write in the witness's epoch, 0 before
+ * the first. Both as they were when the store was asked, since writes go on meanwhile.
+ */
+export interface Remembered {
+  readonly witness: StoreWitness;
+  readonly writtenAt: number;
+}
+
+/**
  * Why `facts` cannot be those of the store that was witnessed; undefined when they can. A higher epoch than any witnessed is good,
  * whatever else is new in it: it begins by an operator's decision alone; and until then a store that was behind once stays so, since what
  * is written into it raises its positions. Pure.
  */
-export function judgeStore(facts: StoreFacts, { behind, ...witnessed }: StoreWitness): SeenBehind | undefined {
+export function judgeStore(facts: StoreFacts, { witness: { behind, epoch, marks, ...witnessed }, writtenAt }: Remembered): SeenBehind | undefined {
   if (behind !== undefined && facts.epoch <= behind.witnessed.epoch) return behind;
-  if (facts.epoch > witnessed.epoch) return undefined;
-  const { epoch, revision, marks } = witnessed;
+  if (facts.epoch > epoch) return undefined;
+  const revision = Math.max(witnessed.revision, writtenAt);
   const seen = { witnessed: { epoch, revision }, witness: ownWitness };
   if (facts.epoch < epoch) return { reason: "epoch", ...seen };
   if (facts.revision < revision) return { reason: "revision", ...seen };
   const isKnown = marks.length === 0 || (facts.mark !== undefined && marks.includes(facts.mark));
-  return isKnown ? undefined : { reason: "mark", ...seen };
+  return isKnown && facts.trail >= writtenAt ? undefined : { reason: "mark", ...seen };
 }
 
 /** `witness` with one more mark that is about to be written. */

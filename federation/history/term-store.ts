@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { Catalog } from "#federation/catalog/catalog.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -15,7 +14,7 @@ import { StoreLife } from "./store-life.ts";
 export interface TermStoreOptions {
   readonly store: Store;
   readonly term: LeaderTerm;
-  /** Where the witness of the store is kept. */
+  /** Where what is remembered of the store is kept. */
   readonly dataDir: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -28,31 +27,27 @@ export class TermStore {
   /** Written whatever the standing of the store: for deciding about it, and for nothing else. */
   readonly unguarded: Catalog;
   readonly #options: TermStoreOptions;
-  readonly #guard: { current: HistoryGuard | undefined };
 
-  private constructor(options: TermStoreOptions, parts: { readonly life: StoreLife; readonly unguarded: Catalog; readonly guard: { current: HistoryGuard | undefined } }) {
+  private constructor(options: TermStoreOptions, parts: { readonly life: StoreLife; readonly unguarded: Catalog }) {
     this.#options = options;
     this.life = parts.life;
     this.unguarded = parts.unguarded;
-    this.#guard = parts.guard;
   }
 
   /** @throws {ATOLL_STORE_UNAVAILABLE} */
   static async open(options: TermStoreOptions, signal: AbortSignal): Promise<TermStore> {
     const { store, dataDir, clock, random, logger } = options;
     const unguarded = catalogOf(store, options);
-    const guard: { current: HistoryGuard | undefined } = { current: undefined };
-    const life = await StoreLife.open({ catalog: unguarded, instance: keepInstanceId(dataDir), witnessFile: join(dataDir, "witness.json"), writtenAt: () => guard.current?.writtenAt ?? 0, clock, random, logger }, signal);
-    return new TermStore(options, { life, unguarded, guard });
+    const life = await StoreLife.open({ catalog: unguarded, store, instance: keepInstanceId(dataDir), dataDir, clock, random, logger }, signal);
+    return new TermStore(options, { life, unguarded });
   }
 
   /** Holds the store against what is known of it, and runs `work` for each standing with a catalog of its own, until `signal` aborts. */
   async run(work: WorkOverStore, signal: AbortSignal): Promise<void> {
     const { life } = this;
     const working = async (standing: StoreStanding, inner: AbortSignal): Promise<void> => {
-      const guard = new HistoryGuard(this.#options.store, { isSound: () => life.isSound, onRegress: life.regressed });
-      this.#guard.current = guard;
-      await work({ termStore: this, catalog: catalogOf(guard, this.#options), standing }, inner);
+      const catalog = catalogOf(new HistoryGuard(this.#options.store, life), this.#options);
+      await work({ termStore: this, catalog, standing }, inner);
     };
     await runTasks([(inner) => life.watch(inner), (inner) => life.during(working, inner)], signal);
   }

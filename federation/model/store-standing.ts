@@ -6,7 +6,7 @@ export type BehindReason =
   | "epoch"
   /** It is at a position that it had passed. */
   | "revision"
-  /** It does not hold the mark that this plane wrote last: it is another store, or its history has been written anew. */
+  /** It does not hold the mark that this plane wrote last, or not its last write: it is another store, or its history has been written anew. */
   | "mark"
   /** Another plane has shown this plane's own signature of a later position. */
   | "peer";

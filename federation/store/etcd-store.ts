@@ -232,10 +232,16 @@ class EtcdStore implements Store {
 
   #compare(condition: StoreCondition): object {
     const key = this.#raw(condition.key);
-    const revision = String(condition.revision);
-    return condition.kind === "revision"
-      ? { key, result: "Equal", target: "Mod", mod_revision: revision }
-      : { key, result: "Equal", target: "Create", create_revision: revision };
+    const { kind, revision } = condition;
+    switch (kind) {
+      case "revision":
+        return { key, result: "Equal", target: "Mod", mod_revision: String(revision) };
+      case "revisionFrom":
+        return { key, result: "Greater", target: "Mod", mod_revision: String(revision - 1) };
+      case "createRevision":
+      default:
+        return { key, result: "Equal", target: "Create", create_revision: String(revision) };
+    }
   }
 
   #operation(write: StoreWrite): object {

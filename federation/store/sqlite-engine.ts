@@ -122,11 +122,7 @@ export class SqliteEngine implements Disposable {
   }
 
   #commit(conditions: readonly StoreCondition[], writes: readonly EngineWrite[]): EngineReply {
-    for (const condition of conditions) {
-      const entry = this.#get(condition.key);
-      const actual = condition.kind === "revision" ? entry?.revision : entry?.createRevision;
-      if ((actual ?? 0) !== condition.revision) return { kind: "conflict" };
-    }
+    if (!conditions.every((condition) => holds(condition, this.#get(condition.key)))) return { kind: "conflict" };
     const revision = this.#revision + 1;
     const events: StoreEvent[] = [];
     for (const write of writes) {
@@ -200,6 +196,18 @@ function openSchema(database: DatabaseSync): void {
     CREATE INDEX IF NOT EXISTS entry_of_lease ON entry (lease) WHERE lease IS NOT NULL;
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
     COMMIT`);
+}
+
+function holds({ kind, revision }: StoreCondition, entry: StoreEntry | undefined): boolean {
+  switch (kind) {
+    case "revision":
+      return (entry?.revision ?? 0) === revision;
+    case "revisionFrom":
+      return (entry?.revision ?? 0) >= revision;
+    case "createRevision":
+    default:
+      return (entry?.createRevision ?? 0) === revision;
+  }
 }
 
 function prepareStatements(database: DatabaseSync): Readonly<

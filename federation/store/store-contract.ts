@@ -121,6 +121,15 @@ export function describeStoreContract(name: string, open: OpenContractStore): vo
         expect((await create("createRevision")).kind).toBe("conflict");
       });
 
+      it("take a key that was written at a revision or later, and no earlier one", async () => {
+        const revision = await put("trail", "a");
+        const from = async (key: string, least: number): Promise<StoreCommit["kind"]> =>
+          (await store.commit({ conditions: [{ kind: "revisionFrom", key, revision: least }], writes: [{ kind: "put", key: "work", value: bytes("w") }] }, signal)).kind;
+        expect([await from("trail", revision - 1), await from("trail", revision), await from("trail", revision + 1), await from("absent", 1)]).toEqual(["committed", "committed", "conflict", "conflict"]);
+        await put("trail", "b");
+        expect(await from("trail", revision + 1)).toBe("committed");
+      });
+
       it("tell a changed key from a re-created one", async () => {
         const created = await put("leader", "a");
         await put("leader", "b");

@@ -17,6 +17,8 @@ export interface StoreListing {
 /** What must hold for a transaction to be written. Revision 0 means "the key is absent". */
 export type StoreCondition =
   | { readonly kind: "revision"; readonly key: string; readonly revision: number }
+  /** The key was last written at this revision, 1 or above, or later. */
+  | { readonly kind: "revisionFrom"; readonly key: string; readonly revision: number }
   | { readonly kind: "createRevision"; readonly key: string; readonly revision: number };
 
 export type StoreWrite =
