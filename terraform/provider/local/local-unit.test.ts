@@ -42,7 +42,7 @@ describe("a unit of this machine", () => {
   });
 
   it("leaves nothing when its start fails, and says what the program complained of", async () => {
-    await expect(localUnit.create(unit("bad"), planes, never)).rejects.toMatchObject({ code: "ATOLL_PROCESS_FAILED", message: "one: start ended with 7\nno such image" });
+    await expect(localUnit.create(unit("bad"), planes, never)).rejects.toMatchObject({ code: "ATOLL_PROCESS_FAILED", message: "one: start ended with 7\nno such image", details: { attribute: "program" } });
     expect(log()).toEqual(["start bad", "stop bad"]);
     expect(existsSync(join(place, "runs"))).toBe(false);
   });

@@ -63,7 +63,7 @@ async function stopHalfStarted(unit: Unit, failure: unknown): Promise<never> {
     // By a signal of its own: what was interrupted has to be cleared away, too.
     await runUnit(unit, "stop", systemClock, new AbortController().signal);
   } catch (error) {
-    throw new AtollError("ATOLL_PROCESS_FAILED", `${describeError(failure)}\nand what it had started is still there: ${describeError(error)}`, { cause: failure });
+    throw new AtollError("ATOLL_PROCESS_FAILED", `${describeError(failure)}\nand what it had started is still there: ${describeError(error)}`, { cause: failure, details: { attribute: "program" } });
   }
   throw failure;
 }

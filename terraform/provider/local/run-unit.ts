@@ -18,6 +18,8 @@ export interface Unit {
   readonly timeoutMs: number;
 }
 
+/** The attribute that says what was run: what fails stands there in a configuration. */
+const atProgram = { attribute: "program" } as const;
 /** How much of its complaints is told. */
 const complaintMax = 4_000;
 /**
@@ -44,13 +46,13 @@ export async function runUnit({ name, program, environment, timeoutMs }: Unit, a
       const giveUp = (): void => endGroup(child.pid);
       if (bounded.signal.aborted) giveUp();
       bounded.signal.addEventListener("abort", giveUp, { once: true });
-      child.once("error", (cause) => reject(new AtollError("ATOLL_PROCESS_FAILED", `${name}: ${command} cannot be run`, { cause })));
+      child.once("error", (cause) => reject(new AtollError("ATOLL_PROCESS_FAILED", `${name}: ${command} cannot be run`, { cause, details: atProgram })));
       child.once("exit", resolve);
     });
     if (code === 0) return true;
     if (action === "status" && code === notRunning) return false;
     const how = code !== null ? `ended with ${code}` : signal.aborted ? "was stopped" : `did not end within ${timeoutMs / 1_000} s`;
-    throw new AtollError("ATOLL_PROCESS_FAILED", [`${name}: ${action} ${how}`, readFileSync(complaints, "utf8").slice(-complaintMax).trim()].filter((text) => text !== "").join("\n"));
+    throw new AtollError("ATOLL_PROCESS_FAILED", [`${name}: ${action} ${how}`, readFileSync(complaints, "utf8").slice(-complaintMax).trim()].filter((text) => text !== "").join("\n"), { details: atProgram });
   } finally {
     closeSync(fd);
     rmSync(directory, { recursive: true, force: true });
