@@ -9,6 +9,7 @@ import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
 import { apiVersion, type Cluster, type Kind, type TrafficPolicy } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
+import { TestLink } from "./test-link.ts";
 import { TestProxy } from "./test-proxy.ts";
 
 const { signal } = new AbortController();
@@ -217,18 +218,27 @@ describe("the rollout of a write, over planes in one process", () => {
   }, 40_000);
 
   it("does not forget the proxies that a cluster's plane had a moment ago, and not those of the plane before it", async () => {
-    const { generation } = await done({ revision: await write(6_000) });
-    const join = async (): Promise<TestProxy> => await TestProxy.join(await planes.clusterToken("shop-us", { kind: "workload", namespace: "web", serviceAccount: "batch" }));
-    const counts = async (): Promise<RolloutAnswer["counts"]> => (await rollout({ ...generation }, "shop-us")).counts;
-    const first = await join();
-    await eventually("both proxies have it", async () => (await counts()).done === 3);
-    await first[Symbol.asyncDispose]();
-    await eventually("one is lost", async () => (await counts()).unreachable === 1);
-    expect(await rollout({ ...generation }, "shop-us")).toMatchObject({ done: false, counts: { done: 2, unreachable: 1 } });
-    {
-      await using _again = await join();
-      expect(await done({ ...generation }, "shop-us")).toMatchObject({ counts: { done: 3, unreachable: 0 } });
-    }
+    const before = (await done({ revision: await write(6_000) })).generation;
+    await using link = await TestLink.open("127.0.0.1", shopUs.ports["discovery"] ?? 0);
+    const joined = await TestProxy.join(await planes.clusterToken("shop-us", { kind: "workload", namespace: "web", serviceAccount: "batch" }));
+    const batch = await joined.moveTo(link.port);
+    const counts = async (generation: RolloutAnswer["generation"]): Promise<RolloutAnswer["counts"]> => (await rollout({ ...generation }, "shop-us")).counts;
+    await eventually("both proxies have it", async () => (await counts(before)).done === 3);
+    link.cut();
+    await eventually("its stream is gone", () => !batch.stats.connected);
+    // It has the form that it had: what it does not have is the next one.
+    expect(await counts(before)).toEqual({ done: 3, pending: 0, unreachable: 0, refused: 0 });
+    const { generation } = await done({ revision: await write(7_000) });
+    await eventually("the others have it", async () => (await counts(generation)).done === 2);
+    const lost = await rollout({ ...generation }, "shop-us");
+    expect(lost).toMatchObject({ done: false, counts: { done: 2, unreachable: 1 } });
+    expect(lost.targets).toContainEqual(expect.objectContaining({ kind: "proxy", name: "test", state: "unreachable", heardAgeMs: expect.any(Number) as number }));
+    expect(batch.service("storefront.web.svc.shop.example")?.policy.timeouts.requestMs).toBe(6_000);
+    link.heal();
+    expect(await done({ ...generation }, "shop-us")).toMatchObject({ counts: { done: 3, unreachable: 0 } });
+    // One that ends in order takes its leave, and is missed by nobody.
+    await batch[Symbol.asyncDispose]();
+    expect(await counts(generation)).toEqual({ done: 2, pending: 0, unreachable: 0, refused: 0 });
     await shopUs.stop();
     shopUs = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
     const fresh = await eventually("it has read what it knew", async () => {

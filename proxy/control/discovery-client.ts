@@ -1,12 +1,13 @@
 import type { Client } from "@grpc/grpc-js";
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
-import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { deadlineSignal, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import type { DiscoveryNode, ReceivedDeltaResponse } from "#federation/wire/discovery-messages.ts";
+import type { DeltaRequest, DiscoveryNode, ReceivedDeltaResponse } from "#federation/wire/discovery-messages.ts";
 import type { ResourceTypeUrl } from "#federation/wire/discovery-resources.ts";
+import { presenceRequest } from "#federation/wire/discovery-presence.ts";
 import { discoveryClientMethod, openStream } from "#federation/wire/grpc-services.ts";
 import type { SnapshotBuilder } from "./snapshot-builder.ts";
 
@@ -45,12 +46,15 @@ const retryMsMin = 250;
 const retryMsMax = 15_000;
 /** At most one response of each type is on its way, so this is never reached by a correct plane. */
 const responsesWaitingMax = 64;
+/** How long the plane may take to hear that we leave; a link that has just broken holds up our end for no longer. */
+const leaveMsMax = 500;
 /** google.rpc.Code INVALID_ARGUMENT: what a refused response is answered with. */
 const invalidArgument = 3;
 
 /**
  * Keeps one delta ADS stream to the plane open and applies what comes. After a break it says which versions it holds, so
- * that only what changed is sent. A response that cannot be applied is refused, and the last good state stays.
+ * that only what changed is sent. A response that cannot be applied is refused, and the last good state stays. When `signal`
+ * aborts, which is the proxy's orderly end, it takes its leave of the plane.
  */
 export async function runDiscovery(options: DiscoveryClientOptions, signal: AbortSignal): Promise<void> {
   const answered = new Set<string>();
@@ -80,7 +84,8 @@ export async function runDiscovery(options: DiscoveryClientOptions, signal: Abor
 async function runStream(options: DiscoveryClientOptions, answered: Set<string>, signal: AbortSignal): Promise<void> {
   const { builder, stats, clock } = options;
   const ended = new AbortController();
-  const stream = openStream(options.client, discoveryClientMethod, AbortSignal.any([signal, ended.signal]));
+  const stream = openStream(options.client, discoveryClientMethod, ended.signal);
+  const over = new Promise<void>((resolve) => stream.once("status", () => resolve()));
   const responses = new AsyncQueue<ReceivedDeltaResponse>({
     capacity: responsesWaitingMax,
     onDrop: () => responses.fail(new AtollError("ATOLL_WIRE_TOO_LARGE", "the plane sends responses without waiting for answers")),
@@ -120,8 +125,17 @@ async function runStream(options: DiscoveryClientOptions, answered: Set<string>,
       });
     }
   } finally {
+    if (signal.aborted && stats.connected) await leave(stream, over, clock);
     ended.abort();
   }
+}
+
+/** Says that this proxy leaves, and waits, not for long, until the plane has heard it: it ends its side then. */
+async function leave(stream: Pick<ReturnType<typeof openStream<DeltaRequest, ReceivedDeltaResponse>>, "write" | "end">, over: Promise<void>, clock: Clock): Promise<void> {
+  stream.write(presenceRequest("leaves"));
+  stream.end();
+  using bound = deadlineSignal(clock, leaveMsMax, new AbortController().signal);
+  await Promise.race([over, new Promise<void>((resolve) => bound.signal.addEventListener("abort", () => resolve(), { once: true }))]);
 }
 
 function subscribe(options: DiscoveryClientOptions, write: (request: Parameters<typeof discoveryClientMethod.requestSerialize>[0]) => unknown): void {
@@ -136,6 +150,7 @@ function subscribe(options: DiscoveryClientOptions, write: (request: Parameters<
       responseNonce: "",
     });
   }
+  write(presenceRequest("stays"));
 }
 
 /** Applies the response; undefined when that went well, else why not. */

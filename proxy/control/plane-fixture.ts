@@ -14,6 +14,7 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { encodeResource, type DeltaRequest, type DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import { encodeBundle, encodeGatewayRoute, encodeInbound, encodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { presenceOf } from "#federation/wire/discovery-presence.ts";
 import { discoveryService, identityService, joinService, registryService } from "#federation/wire/grpc-services.ts";
 import { verifyBytes } from "#federation/wire/signed-object.ts";
 import { keyRenewalContext, type IdentityResponse, type JoinRequest, type KeyRenewalRequest, type RenewRequest, type SessionAck, type SessionReport } from "#federation/wire/workload-messages.ts";
@@ -48,6 +49,8 @@ export class TestPlane implements AsyncDisposable {
   /** So many answers to joining get lost on the way. */
   joinAnswersToLose = 0;
   renewsNobody = false;
+  /** As over a link that breaks just then: no discovery stream is ended from this side. */
+  keepsStreams = false;
   /** Of those by key, at the join port. */
   keyRenewals = 0;
   svidValidityMs = 3_600_000;
@@ -195,14 +198,14 @@ export class TestPlane implements AsyncDisposable {
     this.#streams.add(stream);
     call.on("data", (request: DeltaRequest) => {
       this.requests.push(request);
-      if (request.responseNonce !== "" || stream.sent.has(request.typeUrl)) return;
+      if (presenceOf(request) !== undefined || request.responseNonce !== "" || stream.sent.has(request.typeUrl)) return;
       stream.sent.set(request.typeUrl, new Map(Object.entries(request.initialVersions)));
       this.#push(stream, request.typeUrl, true);
     });
     const gone = (): void => void this.#streams.delete(stream);
     call.on("end", () => {
       gone();
-      call.end();
+      if (!this.keepsStreams) call.end();
     });
     call.on("cancelled", gone);
     call.on("error", gone);

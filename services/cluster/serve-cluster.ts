@@ -67,7 +67,7 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
   const { options, source, standing } = serving;
   const { config, planeSvid, clock, logger, metrics, joinPort } = options;
   // Made of a loaded state: what it lacked would be told to proxies as removed.
-  const discovery = new DiscoveryService(source.state, { logger, clock, hadProxies: serving.hadProxies, onNack: (type) => metrics.discoveryNacks.inc({ type }) });
+  const discovery = new DiscoveryService(source.state, { logger, clock, hadProxies: serving.hadProxies, identityMs: config.svidSeconds * 1_000, onNack: (type) => metrics.discoveryNacks.inc({ type }) });
   const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
   let isServing = false;
   await using proxies = standing.state === "sound" ? await openProxyPorts(serving, discovery, signal) : undefined;

@@ -136,7 +136,24 @@ describe("DeltaStream", () => {
       expect(kinds(version)).toEqual(["acknowledged"]);
     });
 
-    it("says of a refusal which versions it kept away, until their names have come in a better form", () => {
+    it("knows up to which version everything was taken", () => {
+    expect(stream.takenVersion).toBeLessThan(0);
+    stream.receive(request());
+    expect(stream.takenVersion).toBeLessThan(0);
+    stream.receive(request({ responseNonce: last().nonce }));
+    expect(stream.takenVersion).toBe(version);
+    set({ a: "1" });
+    stream.refresh();
+    expect(stream.takenVersion).toBe(version - 1);
+    stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message: "no" } }));
+    expect(stream.takenVersion).toBeLessThan(0);
+    set({ a: "2" });
+    stream.refresh();
+    stream.receive(request({ responseNonce: last().nonce }));
+    expect(stream.takenVersion).toBe(version);
+  });
+
+  it("says of a refusal which versions it kept away, until their names have come in a better form", () => {
       set({ a: "1", b: "1" });
       stream.receive(request());
       acknowledge();

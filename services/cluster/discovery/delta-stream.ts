@@ -91,6 +91,13 @@ export class DeltaStream {
     return isAnswered ? { kind: "acknowledged" } : { kind: "pending" };
   }
 
+  /** The tables' version up to which the proxy has taken all that it subscribes to; below every version while there is none, or something was refused. O(subscriptions). */
+  get takenVersion(): number {
+    const subscriptions = [...this.#subscriptions.values()];
+    if (subscriptions.length === 0 || subscriptions.some(({ refused }) => refused.size > 0)) return noVersion;
+    return Math.min(...subscriptions.map(({ answeredVersion }) => answeredVersion));
+  }
+
   /** True when every subscribed type is acknowledged and level with its table. */
   isLevel(): boolean {
     for (const [typeUrl, subscription] of this.#subscriptions) {

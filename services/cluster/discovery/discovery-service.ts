@@ -5,6 +5,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
+import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { DeltaStream, namesMax, type VersionStanding } from "./delta-stream.ts";
 import { DiscoveryTables, type Subscriber } from "./discovery-tables.ts";
@@ -27,7 +28,7 @@ export interface ConnectedProxy {
   readonly lastNack: string;
 }
 
-/** What one connected proxy has of a resource. */
+/** What one proxy has of a resource: a connected one, or one that had it when it fell silent. */
 export interface ProxyStanding {
   readonly name: string;
   readonly standing: VersionStanding;
@@ -38,7 +39,7 @@ export interface HeldBy {
   /** It is in what proxies are told. */
   readonly isHeld: boolean;
   readonly proxies: readonly ProxyStanding[];
-  /** What these have is not known. */
+  /** Those whose stream has ended before they had it: what these have is not known. */
   readonly lost: readonly LostProxy[];
   /** For so long proxies that are not known here may still come back to a plane that has just begun to serve, in ms. */
   readonly unsettledMs: number;
@@ -49,6 +50,8 @@ interface Connected {
   readonly subscriber: Subscriber;
   readonly connectedAtMs: number;
   nodeId: string;
+  /** What it said of it last; nothing where it does not know how. */
+  presence: Presence | undefined;
   nacks: number;
   lastNack: string;
 }
@@ -66,19 +69,23 @@ export class DiscoveryService {
   readonly #byKey = new Map<string, Connected>();
   readonly #logger: Logger;
   readonly #clock: Clock;
-  readonly #lost = new LostProxies();
+  /** Those that would have said that they leave, for as long as they may route. */
+  readonly #silent: LostProxies;
+  /** Those of which nobody knows whether they have left, for as long as they would have come back. */
+  readonly #returning = new LostProxies(proxyReturnMs);
   /** Monotonic ms from which on it is known who is connected. */
   readonly #settledAtMs: number;
   readonly #onNack: (typeUrl: string) => void;
 
-  /** `state` has to be a whole one: what it lacks is told to proxies as removed. `hadProxies`: those of an earlier term may come back. `onNack` hears of each refused response. */
-  constructor(state: Watched<ClusterState>, options: { readonly logger: Logger; readonly clock: Clock; readonly hadProxies: boolean; readonly onNack: (typeUrl: string) => void }) {
+  /** `state` has to be a whole one: what it lacks is told to proxies as removed. `hadProxies`: those of an earlier term may come back. `identityMs`: how long an identity of theirs holds, and so how long one that is not heard may route. `onNack` hears of each refused response. */
+  constructor(state: Watched<ClusterState>, options: { readonly logger: Logger; readonly clock: Clock; readonly hadProxies: boolean; readonly identityMs: number; readonly onNack: (typeUrl: string) => void }) {
     this.#onNack = options.onNack;
     this.#state = state;
     this.#tables = new DiscoveryTables(state.current);
     this.#held = nextHeldVersions(nothingHeld, state.current.generations, this.#tables.version);
     this.#logger = options.logger;
     this.#clock = options.clock;
+    this.#silent = new LostProxies(Math.max(options.identityMs, proxyReturnMs));
     this.#settledAtMs = options.clock.monotonicMs() + (options.hadProxies ? proxyReturnMs : 0);
   }
 
@@ -97,11 +104,15 @@ export class DiscoveryService {
   heldBy(key: string, wanted: Generation | undefined): HeldBy {
     const nowMs = this.#clock.monotonicMs();
     const version = heldSince(this.#held, key, wanted);
-    const proxies = [...this.#connected].map(({ stream, nodeId, subscriber }) => ({
+    const connected = [...this.#connected].map(({ stream, nodeId, subscriber }): ProxyStanding => ({
       name: nodeId === "" ? subscriber.identity : nodeId,
-      standing: version === undefined ? ({ kind: "pending" } as const) : stream.standing(version),
+      standing: version === undefined ? { kind: "pending" } : stream.standing(version),
     }));
-    return { isHeld: version !== undefined, proxies, lost: this.#lost.at(nowMs), unsettledMs: Math.max(0, this.#settledAtMs - nowMs) };
+    const away = [...this.#silent.at(nowMs), ...this.#returning.at(nowMs)];
+    const has = ({ takenVersion }: LostProxy): boolean => version !== undefined && takenVersion >= version;
+    // Whoever falls silent after taking it has it all the same.
+    const proxies = [...connected, ...away.filter(has).map(({ name }): ProxyStanding => ({ name, standing: { kind: "acknowledged" } }))];
+    return { isHeld: version !== undefined, proxies, lost: away.filter((proxy) => !has(proxy)), unsettledMs: Math.max(0, this.#settledAtMs - nowMs) };
   }
 
   /** Pushes every new state. */
@@ -140,6 +151,7 @@ export class DiscoveryService {
       subscriber,
       connectedAtMs: this.#clock.nowMs(),
       nodeId: "",
+      presence: undefined,
       nacks: 0,
       lastNack: "",
     };
@@ -149,7 +161,12 @@ export class DiscoveryService {
       if (request.node !== undefined && connected.nodeId === "" && request.node.id !== "") {
         connected.nodeId = request.node.id;
         this.#byKey.set(keyOf(connected), connected);
-        this.#lost.find(keyOf(connected));
+        for (const lost of [this.#silent, this.#returning]) lost.find(keyOf(connected));
+      }
+      const presence = presenceOf(request);
+      if (presence !== undefined) {
+        connected.presence = presence;
+        return;
       }
       const outcome = connected.stream.receive(request);
       if (outcome.kind === "overflow") {
@@ -172,7 +189,9 @@ export class DiscoveryService {
       // One that has opened a stream anew before the old one was given up is not away.
       if (this.#byKey.get(keyOf(connected)) !== connected) return;
       this.#byKey.delete(keyOf(connected));
-      this.#lost.lose(keyOf(connected), connected.nodeId, this.#clock.monotonicMs());
+      if (connected.presence === "leaves") return;
+      const lost = connected.presence === "stays" ? this.#silent : this.#returning;
+      lost.lose(keyOf(connected), { name: connected.nodeId, takenVersion: connected.stream.takenVersion }, this.#clock.monotonicMs());
     };
     call.on("end", () => {
       forget();

@@ -2,10 +2,10 @@ import { expect, it } from "vitest";
 import { LostProxies, lostProxiesMax, proxyReturnMs } from "./lost-proxies.ts";
 
 it("remembers who was lost for as long as it may come back, and forgets who has", () => {
-  const lost = new LostProxies();
-  lost.lose("a", "sidecar-a", 1_000);
-  lost.lose("b", "sidecar-b", 2_000);
-  expect(lost.at(3_000)).toEqual([{ name: "sidecar-a", ageMs: 2_000 }, { name: "sidecar-b", ageMs: 1_000 }]);
+  const lost = new LostProxies(proxyReturnMs);
+  lost.lose("a", { name: "sidecar-a", takenVersion: 1 }, 1_000);
+  lost.lose("b", { name: "sidecar-b", takenVersion: 1 }, 2_000);
+  expect(lost.at(3_000)).toEqual([{ name: "sidecar-a", takenVersion: 1, ageMs: 2_000 }, { name: "sidecar-b", takenVersion: 1, ageMs: 1_000 }]);
   lost.find("b");
   expect(lost.at(3_000)).toHaveLength(1);
   expect(lost.at(1_000 + proxyReturnMs - 1)).toHaveLength(1);
@@ -13,12 +13,12 @@ it("remembers who was lost for as long as it may come back, and forgets who has"
 });
 
 it("counts from the last loss, and keeps no more than it may", () => {
-  const lost = new LostProxies();
-  lost.lose("a", "sidecar-a", 0);
-  lost.lose("b", "sidecar-b", 5_000);
-  lost.lose("a", "sidecar-a", 10_000);
+  const lost = new LostProxies(proxyReturnMs);
+  lost.lose("a", { name: "sidecar-a", takenVersion: 1 }, 0);
+  lost.lose("b", { name: "sidecar-b", takenVersion: 1 }, 5_000);
+  lost.lose("a", { name: "sidecar-a", takenVersion: 1 }, 10_000);
   expect(lost.at(proxyReturnMs + 4_999)).toMatchObject([{ name: "sidecar-b" }, { name: "sidecar-a" }]);
-  expect(lost.at(proxyReturnMs + 5_000)).toEqual([{ name: "sidecar-a", ageMs: proxyReturnMs - 5_000 }]);
-  for (let index = 0; index < lostProxiesMax; index++) lost.lose(`k${index}`, `k${index}`, 10_000);
+  expect(lost.at(proxyReturnMs + 5_000)).toEqual([{ name: "sidecar-a", takenVersion: 1, ageMs: proxyReturnMs - 5_000 }]);
+  for (let index = 0; index < lostProxiesMax; index++) lost.lose(`k${index}`, { name: `k${index}`, takenVersion: 1 }, 10_000);
   expect(lost.at(10_000)).toHaveLength(lostProxiesMax);
 });

@@ -1,0 +1,92 @@
+import type { Client } from "@grpc/grpc-js";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { systemClock, type Clock } from "#federation/runtime/clock.ts";
+import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
+import { systemRandom } from "#federation/runtime/random.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
+import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { createTestTrustDomain } from "../tls/identity-fixture.ts";
+import { createDiscoveryStats, runDiscovery } from "./discovery-client.ts";
+import { createPlaneClient } from "./plane-link.ts";
+import { TestPlane } from "./plane-fixture.ts";
+import { emptyHeldState, SnapshotBuilder } from "./snapshot-builder.ts";
+
+const shop = createTestTrustDomain("shop.example");
+const svid = shop.svid("/ns/web/sa/catalog");
+
+async function settle(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe("runDiscovery", () => {
+  let plane: TestPlane;
+  let client: Client;
+  let stop: AbortController;
+  const stats = createDiscoveryStats();
+  const said = (): readonly Presence[] => plane.requests.flatMap((request) => presenceOf(request) ?? []);
+  const run = (clock: Clock): Promise<void> =>
+    runDiscovery(
+      {
+        client,
+        node: { id: "catalog-0", cluster: "", region: "eu-west", zone: "" },
+        subscriptions: [{ typeUrl: resourceTypeUrls.bundle, names: "all" }],
+        builder: new SnapshotBuilder(emptyHeldState, clock),
+        stats,
+        onLevel: () => {},
+        clock,
+        random: systemRandom,
+        logger: silentLogger,
+      },
+      stop.signal,
+    );
+
+  beforeEach(async () => {
+    plane = new TestPlane("shop-eu", shop);
+    await plane.open();
+    client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: "spiffe://demo.atoll/atoll/plane/cluster/shop-eu" as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
+    stop = new AbortController();
+  });
+  afterEach(async () => {
+    client.close();
+    await plane[Symbol.asyncDispose]();
+  });
+
+  it("says on each stream that it will take its leave, after who it is, and takes it in the end", async () => {
+    const ended = run(systemClock);
+    await settle(() => stats.connected && said().length === 1);
+    expect(plane.requests[0]?.node?.id).toBe("catalog-0");
+    await plane.close();
+    await settle(() => !stats.connected);
+    await plane.reopen();
+    await settle(() => stats.connected && said().length === 2);
+    expect(said()).toEqual(["stays", "stays"]);
+    stop.abort();
+    await ended;
+    expect(said()).toEqual(["stays", "stays", "leaves"]);
+  });
+
+  it("waits for a plane that does not let it go no longer than it may", async () => {
+    plane.keepsStreams = true;
+    const clock = new VirtualClock();
+    let hasEnded = false;
+    const ended = run(clock).then(() => (hasEnded = true));
+    await settle(() => stats.connected && said().length === 1);
+    stop.abort();
+    await settle(() => said().at(-1) === "leaves");
+    await clock.advance(499);
+    expect(hasEnded).toBe(false);
+    await clock.advance(1);
+    await ended;
+  });
+
+  it("has nobody to take its leave of while the plane is away", async () => {
+    await plane.close();
+    const ended = run(new VirtualClock());
+    await settle(() => stats.streams > 0);
+    stop.abort();
+    await ended;
+    expect(said()).toEqual([]);
+  });
+});
