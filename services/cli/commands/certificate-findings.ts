@@ -1,9 +1,7 @@
-import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
 import { describeAge } from "#federation/runtime/describe-age.ts";
-import { isAtollError } from "#federation/runtime/errors.ts";
+import { contextCertificate } from "../context-certificate.ts";
 import type { Planes } from "../planes.ts";
 import { clientsFolder } from "../up/client-access.ts";
 
@@ -31,7 +29,7 @@ export function certificateProblems(contextTexts: readonly string[], nowMs: numb
 }
 
 function problemsOf(contextText: string, nowMs: number): readonly string[] {
-  const certificate = certificateOf(contextText);
+  const certificate = contextCertificate(contextText)?.certificate;
   if (certificate === undefined) return [];
   const endMs = certificate.validToDate.getTime();
   const leftMs = endMs - nowMs;
@@ -40,15 +38,4 @@ function problemsOf(contextText: string, nowMs: number): readonly string[] {
   const owner = /URI:(spiffe:\/\/[^\s,]+)/.exec(certificate.subjectAltName ?? "")?.[1] ?? certificate.subject;
   const end = leftMs > 0 ? `ends in ${describeAge(leftMs)}` : `ended ${describeAge(-leftMs)} ago`;
   return [`the certificate of ${owner} ${end}: ${owner.includes("/atoll/admin/") ? "the global plane makes another when it starts" : "`atoll up` makes another, elsewhere the global plane's `init --client`"}`];
-}
-
-/** Undefined for callers by token, and where there is nothing that could be read. */
-function certificateOf(contextText: string): X509Certificate | undefined {
-  try {
-    const context = parseAdminContext(contextText);
-    return "certificatePem" in context ? new X509Certificate(context.certificatePem) : undefined;
-  } catch (error) {
-    if (isAtollError(error, "ATOLL_CONFIG_INVALID") || (error instanceof Error && "code" in error && String(error.code).startsWith("ERR_OSSL"))) return undefined;
-    throw error;
-  }
 }

@@ -10,6 +10,6 @@ export function accessOf(federation: string, clients: readonly ClientPlan[]): { 
 }
 
 /** Words of the `init` command that make a certificate for each of them, in contexts that lead to the global plane at `server`. Pure. */
-export function clientArguments(clients: readonly ClientPlan[], server: string): readonly string[] {
+export function clientArguments(clients: readonly Pick<ClientPlan, "name">[], server: string): readonly string[] {
   return clients.length === 0 ? [] : ["--server", server, ...clients.flatMap(({ name }) => ["--client", name])];
 }

@@ -1,7 +1,6 @@
-import { execFile } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import { isAtollError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { parseClusterId } from "#federation/model/names.ts";
 import type { CommandContext } from "../context.ts";
@@ -17,6 +16,7 @@ import type { ProcessChange, ResourceChange } from "./plan-change.ts";
 import type { PlannedProcess, Stage, TokenNeed } from "./planned-process.ts";
 import { checkPort } from "./port-block.ts";
 import { approveForSide, pinnedRelationships } from "./relate.ts";
+import { runInit } from "./run-init.ts";
 import { placeFiles, resourcesDir, serviceFiles, writeResourceFile, type ResourceFile } from "./resource-files.ts";
 import { sidecarsWarm } from "./sidecars-warm.ts";
 import type { SupervisorClient } from "./supervisor-client.ts";
@@ -80,7 +80,7 @@ export class StartUp {
     return waitingFor;
   }
 
-  /** The federation's keys, those of engines that are new, and certificates for clients: each start gives them 30 days anew. */
+  /** The federation's keys, those of engines that are new, and certificates for clients: each start gives them 30 days anew, and the supervisor at half of that (`keepClients`). */
   async #makeKeys(): Promise<void> {
     const { context, file, topology, progress } = this.#parts;
     const isNew = !existsSync(join(context.dataDir, "global", "federation-root.pem"));
@@ -89,16 +89,8 @@ export class StartUp {
     const clients = clientArguments(topology.plan.clients ?? [], serverIn(topology, "global"));
     if (!isNew && engines.length === 0 && clients.length === 0) return;
     progress.step(isNew ? "making the federation's root" : "making certificates for engines and clients");
-    const { node, home, dataDir, env } = context;
-    const args = [join(home, "services/global/main.ts"), "init", "--data", join(dataDir, "global"), ...(isNew ? ["--federation", topology.plan.federation] : [])];
-    for (const engine of engines) args.push("--engine", engine);
-    args.push(...clients);
-    await new Promise<void>((resolve, reject) => {
-      execFile(node, args, { cwd: home, env: { ...env } }, (error, _stdout, stderr) => {
-        if (error === null) resolve();
-        else reject(new AtollError("ATOLL_PROCESS_FAILED", `the federation's keys could not be made: ${stderr.trim() || error.message}`));
-      });
-    });
+    const words = [...(isNew ? ["--federation", topology.plan.federation] : []), ...engines.flatMap((engine) => ["--engine", engine]), ...clients];
+    await runInit(context, context.dataDir, words, context.signal);
   }
 
   /** What is not wanted any more, or runs otherwise from now on; what an edit left that came to nothing is among it. */

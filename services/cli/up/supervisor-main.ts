@@ -4,7 +4,10 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { objectField, readConfigFile, stringField } from "#federation/runtime/config.ts";
 import { openControlServer } from "#federation/runtime/control-socket.ts";
 import { describeError } from "#federation/runtime/errors.ts";
+import { clientArguments } from "./client-access.ts";
+import { keepClients, type DueClient } from "./client-renewal.ts";
 import type { ProcessSpec } from "./process-spec.ts";
+import { runInit } from "./run-init.ts";
 import { processesFileName, Supervisor, supervisorSocketName, type Selection } from "./supervisor.ts";
 
 const configField = objectField({ name: stringField({ max: 128 }), dataDir: stringField() });
@@ -16,10 +19,15 @@ async function main(args: readonly string[]): Promise<void> {
   const { dataDir } = readConfigFile(path, configField);
   const log = (message: string): void => void process.stderr.write(`${new Date(systemClock.nowMs()).toISOString()} ${message}\n`);
   const supervisor = new Supervisor({ dataDir, clock: systemClock, env: process.env, log });
+  const installation = { node: process.execPath, home: join(import.meta.dirname, "..", "..", ".."), env: process.env };
+  const renewing = new AbortController();
+  let renewal = Promise.resolve();
   let isEnding = false;
   const end = async (): Promise<void> => {
     if (isEnding) return;
     isEnding = true;
+    renewing.abort();
+    await renewal;
     await supervisor.stopAll();
     log("everything has ended");
     rmSync(join(dataDir, processesFileName), { force: true });
@@ -38,6 +46,9 @@ async function main(args: readonly string[]): Promise<void> {
     stopAll: () => end(),
     ping: () => ({ pid: process.pid }),
   });
+  const renew = ({ name, server }: DueClient, signal: AbortSignal): Promise<void> => runInit(installation, dataDir, clientArguments([{ name }], server), signal);
+  // Whatever it meets, the federation goes on.
+  if (!isEnding) renewal = keepClients({ dataDir, renew, clock: systemClock, log }, renewing.signal).catch((error: unknown) => log(`certificates of clients are not looked after any more: ${describeError(error)}`));
   process.on("SIGTERM", () => void end());
   process.on("SIGINT", () => void end());
   // A terminal that closes is no reason to end: the federation goes on until `atoll down`.

@@ -1,0 +1,48 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { contextCertificate, type ContextCertificate } from "#services/cli/context-certificate.ts";
+import { FederationKeys, initFederation, planeValidityMs } from "#services/global/federation-keys.ts";
+import { eventually } from "./eventually.ts";
+import { home } from "./test-federation.ts";
+
+let dataDir: string;
+beforeEach(() => (dataDir = mkdtempSync(join(tmpdir(), "atoll-renewal-"))));
+afterEach(() => rmSync(dataDir, { recursive: true }));
+
+/** What the context of a client holds now. */
+function held(name: string): ContextCertificate {
+  const found = contextCertificate(readFileSync(join(dataDir, "global", "clients", `${name}.json`), "utf8"));
+  if (found === undefined) throw new Error(`the context of ${name} cannot be read`);
+  return found;
+}
+
+it("the supervisor renews the certificate of a client that has lived for half of its life, and no other", async () => {
+  const nowMs = systemClock.nowMs();
+  const longAgoMs = nowMs - planeValidityMs * 0.6;
+  const server = "127.0.0.1:7400";
+  initFederation(join(dataDir, "global"), "shop.atoll", longAgoMs);
+  const keys = FederationKeys.load(join(dataDir, "global"));
+  for (const [name, atMs] of [["aged", longAgoMs], ["fresh", nowMs], ["dropped", longAgoMs]] as const) keys.writeClientContext(name, atMs, server);
+  mkdirSync(join(dataDir, "clients"));
+  for (const name of ["aged", "fresh"]) writeFileSync(join(dataDir, "clients", `${name}.json`), "{}");
+  const [aged, fresh, dropped] = ["aged", "fresh", "dropped"].map(held);
+  writeFileSync(join(dataDir, "supervisor.json"), JSON.stringify({ name: "shop", dataDir }));
+  const supervisor = spawn(process.execPath, [join(home, "services/cli/up/supervisor-main.ts"), "--config", join(dataDir, "supervisor.json")], { stdio: "ignore" });
+  try {
+    await eventually("the certificate is a new one", () => held("aged").certificate.serialNumber !== aged?.certificate.serialNumber);
+    const { certificate, server: led } = held("aged");
+    expect(certificate.subjectAltName).toBe(aged?.certificate.subjectAltName);
+    expect(certificate.validToDate.getTime()).toBeGreaterThan(nowMs + planeValidityMs * 0.9);
+    expect(led).toBe(server);
+    expect(held("fresh").certificate.serialNumber).toBe(fresh?.certificate.serialNumber);
+    expect(held("dropped").certificate.serialNumber).toBe(dropped?.certificate.serialNumber);
+  } finally {
+    supervisor.kill("SIGTERM");
+    await once(supervisor, "exit");
+  }
+});
