@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -63,11 +65,11 @@ describe.skipIf(program === undefined)("Terraform beside another one, and before
     return (await admin.get("Region", { name }, signal)).spec.displayName;
   };
   /** What an apply complains of whose context is the administrator's but for `change`, and what it leaves in its state. */
-  const appliedBy = async (name: string, change: (admin: PlaneAddress) => object): Promise<{ readonly complaints: TerraformResult["diagnostics"]; readonly kept: string }> => {
+  const appliedBy = async (name: string, change: (admin: PlaneAddress) => object, more = ""): Promise<{ readonly complaints: TerraformResult["diagnostics"]; readonly kept: string }> => {
     const { admin } = JSON.parse(readFileSync(context, "utf8")) as { readonly admin: string };
     writeFileSync(join(directory, `${name}-admin.json`), JSON.stringify(change(JSON.parse(readFileSync(admin, "utf8")) as PlaneAddress)));
     writeFileSync(join(directory, `${name}.json`), JSON.stringify({ admin: `${name}-admin.json`, planes: {} }));
-    using run = await open(join(directory, `${name}.json`), region("one-more", "One more"));
+    using run = await open(join(directory, `${name}.json`), more, region("one-more", "One more"));
     const { diagnostics } = await run.run("apply", "-json", "-auto-approve", "-input=false");
     return { complaints: diagnostics, kept: (await run.mustRun("state", "list")).out };
   };
@@ -130,6 +132,16 @@ describe.skipIf(program === undefined)("Terraform beside another one, and before
     expect(kept).toBe("");
     using admin = planes.admin();
     expect((await admin.list("Region", {}, signal)).map(({ metadata }) => metadata.name)).not.toContain("one-more");
+  });
+
+  it("waits for a plane that is silent no longer than it may, and says so once", async () => {
+    const silent = createServer(() => {}).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const { port } = silent.address() as AddressInfo;
+    const { complaints, kept } = await appliedBy("silent", (admin) => ({ ...admin, server: `127.0.0.1:${port}` }), 'provider "atoll" {\n  timeout_seconds = 1\n}\n');
+    silent.close();
+    expect(complaints).toMatchObject([{ severity: "error", where: 'resource "atoll_region" "r" {', detail: expect.stringContaining("(ATOLL_TIMEOUT)") as string }]);
+    expect(kept).toBe("");
   });
 
   it("says of an image that is missing one thing, at the program that wanted it, and leaves no half-started unit", async () => {
