@@ -8,7 +8,7 @@ import type { RolloutAnswer } from "./rollout-route.ts";
 export interface RolloutRow {
   readonly cluster: string;
   readonly state: RolloutState;
-  /** Connected ones; absent where nobody could say. */
+  /** Those that are connected, and silent ones for as long as they are counted on; absent where nobody could say. */
   readonly proxies?: { readonly done: number; readonly total: number };
   /** What is missing, or why something is not known; empty when there is nothing to say. */
   readonly detail: string;

@@ -169,7 +169,7 @@ function addResources(program: Command, run: Run): void {
     .action((options: { file: readonly string[] } & ClusterOption & DryRunOption & WaitOption) => run((context) => runApply(context, options)));
   program
     .command("wait <kind/name>")
-    .description("until the clusters, and the proxies that are connected to them, have a resource as it is now")
+    .description("until the clusters, and their proxies, have a resource as it is now")
     .addOption(cluster())
     .addOption(timeout())
     .option("--deleted", "until nobody has it any more", false)

@@ -25,7 +25,7 @@ function given(name: string, type: AttributeType, use: Attribute["use"], descrip
 export const rollout: ReadSource = {
   schema: {
     description:
-      "Whether the clusters, and the proxies that are connected to them, have a resource as it is now: as `atoll wait`. It waits for that, and fails when the time is over and somebody has not got it; whatever depends on it is not applied then, and what was written stays. Give it the resource's `generation`, so that it is read after the resource is written.",
+      "Whether the clusters, and their proxies, have a resource as it is now: as `atoll wait`. It waits for that, and fails when the time is over and somebody has not got it; whatever depends on it is not applied then, and what was written stays. Give it the resource's `generation`, so that it is read after the resource is written.",
     attributes: [
       given("kind", text, "required", `One of ${writtenKinds.join(", ")}.`),
       given("cluster", text, "optional", "The cluster whose plane keeps it, for the kinds that clusters keep."),
@@ -39,7 +39,7 @@ export const rollout: ReadSource = {
         "clusters",
         {
           kind: "objectList",
-          attributes: [read("name", text, ""), read("state", text, "`done`, `pending`, `unreachable` or `refused`."), read("proxies_done", number, "Connected ones that have it; null where nobody could say."), read("proxies_total", number, ""), read("detail", text, "Who is missing, or why something is not known.")],
+          attributes: [read("name", text, ""), read("state", text, "`done`, `pending`, `unreachable` or `refused`."), read("proxies_done", number, "Those that have it; null where nobody could say."), read("proxies_total", number, ""), read("detail", text, "Who is missing, or why something is not known.")],
         },
         "Those that the resource concerns.",
       ),
