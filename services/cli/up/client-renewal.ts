@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
+import { isAged } from "../certificate-age.ts";
 import { contextCertificate } from "../context-certificate.ts";
 import { clientsFolder } from "./client-access.ts";
 
@@ -22,8 +23,6 @@ export interface ClientRenewal {
 
 /** How often certificates are looked at, and a renewal that failed is tried again, in ms. They are read anew each time, so that a machine that slept makes up for it as soon. */
 const lookMs = 600_000;
-/** As those of planes and proxies: what is left then is long enough for whatever stands in the way. */
-const renewedAfterRatio = 0.5;
 
 /** Renews the certificates of the clients of the federation in `dataDir` until `signal` aborts: those that its last start has laid out. */
 export async function keepClients(options: ClientRenewal, signal: AbortSignal): Promise<void> {
@@ -55,10 +54,7 @@ export function dueClients(dataDir: string, nowMs: number): readonly DueClient[]
   return clientNames(dataDir).flatMap((name) => {
     const found = contextCertificate(textOf(join(dataDir, "global", clientsFolder, `${name}.json`)));
     if (found === undefined) return [];
-    const { certificate, server } = found;
-    const fromMs = certificate.validFromDate.getTime();
-    const lifeMs = certificate.validToDate.getTime() - fromMs;
-    return nowMs >= fromMs + lifeMs * renewedAfterRatio ? [{ name, server }] : [];
+    return isAged(found.certificate, nowMs) ? [{ name, server: found.server }] : [];
   });
 }
 

@@ -10,6 +10,7 @@ import type { Progress } from "../terminal.ts";
 import { appsAnswer } from "./app-answers.ts";
 import { applyResources, readResources } from "./apply.ts";
 import { clientArguments, clientsFolder } from "./client-access.ts";
+import { dueEngines } from "./engine-certificates.ts";
 import { engineCertificates } from "./engine-plan.ts";
 import { writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import type { ProcessChange, ResourceChange } from "./plan-change.ts";
@@ -80,12 +81,11 @@ export class StartUp {
     return waitingFor;
   }
 
-  /** The federation's keys, those of engines that are new, and certificates for clients: each start gives them 30 days anew, and the supervisor at half of that (`keepClients`). */
+  /** The federation's keys, those of engines that are new or in the second half of their lives, and certificates for clients: each start gives them 30 days anew, and the supervisor at half of that (`keepClients`). */
   async #makeKeys(): Promise<void> {
     const { context, file, topology, progress } = this.#parts;
     const isNew = !existsSync(join(context.dataDir, "global", "federation-root.pem"));
-    const wanted = file.engines === undefined ? [] : engineCertificates(topology.plan);
-    const engines = wanted.filter((engine) => !existsSync(join(context.dataDir, "global", "engines", `${engine.slice(0, engine.indexOf(":"))}.pem`)));
+    const engines = file.engines === undefined ? [] : dueEngines(context.dataDir, engineCertificates(topology.plan), context.terminal.clock.nowMs());
     const clients = clientArguments(topology.plan.clients ?? [], serverIn(topology, "global"));
     if (!isNew && engines.length === 0 && clients.length === 0) return;
     progress.step(isNew ? "making the federation's root" : "making certificates for engines and clients");
