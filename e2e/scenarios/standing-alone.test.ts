@@ -55,6 +55,13 @@ interface Stats {
   readonly discovery?: { readonly connected: boolean };
 }
 
+/** Writes a policy for the storefront with this time limit into a file; answers its path. */
+function writePolicy(requestMs: number): string {
+  const file = join(federation.place.directory, "slow.json");
+  writeFileSync(file, JSON.stringify({ apiVersion: "atoll.dev/v1alpha1", kind: "TrafficPolicy", metadata: { namespace: "web", name: "patient" }, spec: { targetRef: { namespace: "web", name: "storefront" }, timeouts: { requestMs } } }));
+  return file;
+}
+
 async function proxies(): Promise<readonly string[]> {
   return (await federation.list()).filter(({ kind }) => kind === "sidecar" || kind === "gateway").map(({ name }) => name);
 }
@@ -150,15 +157,13 @@ describe("a federation whose planes die one after the other", () => {
 
   it("says of a write which cluster has not got it, and when it and its proxies have", async () => {
     const { place } = federation;
-    const file = join(place.directory, "slow.json");
-    const policy = (requestMs: number) => ({ apiVersion: "atoll.dev/v1alpha1", kind: "TrafficPolicy", metadata: { namespace: "web", name: "patient" }, spec: { targetRef: { namespace: "web", name: "storefront" }, timeouts: { requestMs } } });
-    writeFileSync(file, JSON.stringify(policy(14_000)));
+    const file = writePolicy(14_000);
     const whole = await place.atoll("apply", "-f", file, "--wait");
     expect(whole.code, whole.stderr).toBe(0);
     for (const cluster of ["shop-eu", "pay-eu-1", "shop-us"]) expect(whole.stdout).toMatch(new RegExp(`^TrafficPolicy web/patient +${cluster} +done +([1-9][0-9]*) of \\1$`, "m"));
 
     await federation.kill("shop-us-plane");
-    writeFileSync(file, JSON.stringify(policy(13_000)));
+    writePolicy(13_000);
     const partly = await place.atoll("apply", "-f", file, "--wait", "--timeout", "6s");
     expect(partly.code).toBe(1);
     expect(partly.stderr).toMatch(/^error ATOLL_ROLLOUT_INCOMPLETE: after 6 s 2 of 3 clusters have TrafficPolicy web\/patient: shop-us: not heard for \d+ s$/m);
@@ -172,5 +177,21 @@ describe("a federation whose planes die one after the other", () => {
     // The proxies that the killed plane had are counted, all of them, though they come back one after the other.
     const before = /^TrafficPolicy web\/patient +shop-us +done +([0-9]+) of/m.exec(whole.stdout)?.[1];
     expect(clusters[2]?.proxies).toEqual({ done: Number(before), total: Number(before) });
+  });
+
+  it("waits with a write for a sidecar that was killed, and for none that was shut down", async () => {
+    const { place } = federation;
+    await federation.stop("newcomer");
+    const without = await place.atoll("apply", "-f", writePolicy(12_000), "--wait", "--timeout", "10s");
+    expect(without.code, without.stderr).toBe(0);
+    await federation.start("newcomer");
+    await eventually("the newcomer is with its plane again", () => isConnected("newcomer"), 45_000);
+    await federation.kill("newcomer");
+    const partly = await place.atoll("apply", "-f", writePolicy(11_000), "--wait", "--timeout", "6s");
+    expect(partly.code).toBe(1);
+    expect(partly.stderr).toMatch(/^error ATOLL_ROLLOUT_INCOMPLETE: after 6 s 2 of 3 clusters have TrafficPolicy web\/patient: shop-us: proxy newcomer: not heard for \d+ s$/m);
+    await federation.start("newcomer");
+    const healed = await place.atoll("wait", "tp/web/patient");
+    expect(healed.code, healed.stderr).toBe(0);
   });
 });
