@@ -42,7 +42,7 @@ export interface ReadableCollection<T> {
   list(signal: AbortSignal): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }>;
   /** Follows the collection until `signal` aborts. A put whose value cannot be read leaves the earlier value standing. */
   changes(signal: AbortSignal): AsyncIterable<ChangeBatch<T>>;
-  /** Costs O(entries) per batch of changes, so it is for small collections; large ones are followed by `changes`. */
+  /** Its states share what did not change: a batch costs O(changes log entries), and `changedKeys` tells them apart at the same price. */
   view(): CollectionView<T>;
 }
 

@@ -1,5 +1,6 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Task } from "#federation/runtime/lifecycle.ts";
+import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import type { StoreBatch, StoreEntry } from "#federation/store/store.ts";
 import type { CatalogAccess } from "./catalog-access.ts";
@@ -44,7 +45,7 @@ export class StoreCollection<T> implements Collection<T> {
   }
 
   view(): CollectionView<T> {
-    const state = new WatchedValue<CollectionState<T>>({ loaded: false, items: new Map(), revision: 0 });
+    const state = new WatchedValue<ViewState<T>>({ loaded: false, items: OrderedMap.of(), revision: 0 });
     const run: Task = async (signal) => {
       for await (const batch of this.changes(signal)) state.set(applyBatch(state.current, batch));
     };
@@ -112,10 +113,15 @@ export class StoreCollection<T> implements Collection<T> {
   }
 }
 
-function applyBatch<T>(state: CollectionState<T>, batch: ChangeBatch<T>): CollectionState<T> {
+/** A state whose successor shares with it what did not change. */
+interface ViewState<T> extends CollectionState<T> {
+  readonly items: OrderedMap<Stored<T>>;
+}
+
+function applyBatch<T>(state: ViewState<T>, batch: ChangeBatch<T>): ViewState<T> {
   if (!batch.initial && batch.puts.length === 0 && batch.deletes.length === 0) return state;
-  const items = new Map(batch.initial ? [] : state.items);
-  for (const item of batch.puts) items.set(item.id, item);
-  for (const id of batch.deletes) items.delete(id);
+  let items = batch.initial ? OrderedMap.of<Stored<T>>() : state.items;
+  for (const item of batch.puts) items = items.with(item.id, item);
+  for (const id of batch.deletes) items = items.without(id);
   return { loaded: true, items, revision: batch.revision };
 }
