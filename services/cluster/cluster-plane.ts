@@ -18,7 +18,7 @@ import { clusterNames } from "./cluster-names.ts";
 import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
 import type { ClusterSelf, ClusterState } from "./cluster-state.ts";
 import { ClusterStateSource, type OwnTrust } from "./cluster-state-source.ts";
-import { exportContents } from "./exports/export-contents.ts";
+import { ExportContents } from "./exports/export-contents.ts";
 import { OwnObjects } from "./exports/own-objects.ts";
 import { trustDomainContent } from "./exports/trust-domain-content.ts";
 import { waitForFirstSync } from "./first-sync.ts";
@@ -100,9 +100,9 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     lags,
     streams: () => 0,
     rolloutWaiters: () => 0,
-    endpoints: () => registry.state.current.length,
-    sessions: () => registry.state.current.filter((endpoint) => endpoint.attached).length,
-    imports: () => source.state.current.imports.length,
+    endpoints: () => registry.state.current.size,
+    sessions: () => [...registry.state.current.values()].filter((endpoint) => endpoint.attached).length,
+    imports: () => source.state.current.imports.size,
     relationships: () => source.state.current.relationships.length,
     names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
   };
@@ -135,10 +135,11 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     }),
     patiently(async (inner) => {
       await loaded(inner);
+      const contents = new ExportContents();
       // Until the global plane has said which namespaces this cluster may export, nothing is known that could be withdrawn.
       for await (const state of source.state.changes(inner)) {
         if (!state.clusters.has(cluster)) continue;
-        await own.replaceKind("ServiceExport", exportContents(state), inner);
+        await own.replaceKind("ServiceExport", contents.next(state), inner);
         exported.set(state);
       }
     }),

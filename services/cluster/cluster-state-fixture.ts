@@ -1,22 +1,35 @@
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import type { ClusterId, RegionId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Cluster, type Service, type ServiceExport, type ServiceImport, type ServiceImportSpec } from "#federation/model/resource.ts";
+import { apiVersion, importMetadata, resourceId, type Cluster, type Service, type ServiceExport, type ServiceImport, type ServiceImportSpec, type TrafficPolicy } from "#federation/model/resource.ts";
+import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import type { ClusterState, EndpointState } from "./cluster-state.ts";
+import { policiesByTarget } from "./policies-by-target.ts";
+import { ServiceInstances } from "./registry/instances-by-service.ts";
+
+/** A state's parts as tests write them down. */
+interface StateParts extends Partial<Omit<ClusterState, "endpoints" | "endpointsOf" | "imports" | "policies">> {
+  readonly endpoints?: readonly EndpointState[];
+  readonly imports?: readonly ServiceImport[];
+  readonly policies?: readonly TrafficPolicy[];
+}
 
 /** A small cluster for tests: shop-eu in eu-west with web/storefront, and whatever a test adds. */
-export function clusterState(over: Partial<ClusterState> = {}): ClusterState {
+export function clusterState(over: StateParts = {}): ClusterState {
+  const { endpoints = [endpoint("storefront-0", "web", "storefront")], imports = [], policies = [], ...rest } = over;
+  const instances = OrderedMap.of(endpoints.map((one) => [one.record.instanceId, one]));
   return {
     self: { federation: "demo.atoll", cluster: "shop-eu" as ClusterId, region: "eu-west" as RegionId, trustDomain: "shop.example" as TrustDomainName },
     services: new Map([["web/storefront", service("web", "storefront")]]),
     exports: new Map(),
-    endpoints: [endpoint("storefront-0", "web", "storefront")],
-    imports: [],
-    policies: [],
+    endpoints: instances,
+    endpointsOf: new ServiceInstances().next(instances),
+    imports: OrderedMap.of(imports.map((imported) => [resourceId(importMetadata(imported.spec)), imported])),
+    policies: policiesByTarget(policies, "shop.example" as TrustDomainName),
     clusters: new Map([["shop-eu", clusterResource()]]),
     bundles: new Map(),
     relationships: [],
     generations: new Map(),
-    ...over,
+    ...rest,
   };
 }
 

@@ -68,7 +68,7 @@ describe("ClusterStateSource", () => {
   let inputs: {
     readonly services: WatchedValue<CollectionState<Service>>;
     readonly exports: WatchedValue<CollectionState<ServiceExport>>;
-    readonly endpoints: WatchedValue<readonly EndpointState[]>;
+    readonly endpoints: WatchedValue<ReadonlyMap<string, EndpointState>>;
     readonly endpointsLoaded: WatchedValue<boolean>;
     readonly replicated: WatchedValue<ReplicatedState>;
     readonly replicatedLoaded: WatchedValue<boolean>;
@@ -82,13 +82,13 @@ describe("ClusterStateSource", () => {
     inputs.replicated.set({ ...inputs.replicated.current, ...over });
     await settled(clock);
   };
-  const imported = (): readonly string[] => source.state.current.imports.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  const imported = (): readonly string[] => [...source.state.current.imports.values()].map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
 
   beforeEach(() => {
     inputs = {
       services: new WatchedValue(collection<Service>(new Map(), false)),
       exports: new WatchedValue(collection<ServiceExport>(new Map())),
-      endpoints: new WatchedValue<readonly EndpointState[]>([]),
+      endpoints: new WatchedValue<ReadonlyMap<string, EndpointState>>(new Map()),
       endpointsLoaded: new WatchedValue(true),
       replicated: new WatchedValue(emptyReplicatedState),
       replicatedLoaded: new WatchedValue(true),

@@ -1,16 +1,22 @@
-import type { CollectionState } from "#federation/catalog/collection.ts";
-import { apiVersion, resourceId, resourceKey, type Cluster, type ExportedService, type Kind, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
+import type { CollectionState, Stored } from "#federation/catalog/collection.ts";
+import { apiVersion, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
-import type { Generation } from "#federation/model/snapshot.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { acceptBundle } from "#federation/identity/accept-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
+import { DerivedMap } from "#federation/runtime/derived-map.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { changedKeys } from "#federation/runtime/ordered-map.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { ClusterSelf, ClusterState, EndpointState } from "./cluster-state.ts";
-import type { ReceivedExport, ReplicatedState } from "./replicated/replicated-view.ts";
-import { isBundleGenuine, judgeRelationship, withdrawnVerdict, type EffectiveRelationship, type RelationshipVerdict } from "./trust/effective-relationships.ts";
+import { Generations } from "./generations.ts";
+import { policiesByTarget } from "./policies-by-target.ts";
+import { VisibleImports } from "./replicated/visible-imports.ts";
+import { ServiceInstances } from "./registry/instances-by-service.ts";
+import type { ReplicatedState } from "./replicated/replicated-view.ts";
+import { withdrawnVerdict, type EffectiveRelationship, type RelationshipVerdict } from "./trust/effective-relationships.ts";
+import { JudgedRelationships } from "./trust/judged-relationships.ts";
 
 /** What a cluster knows of its own trust domain without asking anybody. */
 export interface OwnTrust {
@@ -24,7 +30,8 @@ export interface ClusterStateInputs {
   readonly epoch: number;
   readonly services: Watched<CollectionState<Service>>;
   readonly exports: Watched<CollectionState<ServiceExport>>;
-  readonly endpoints: Watched<readonly EndpointState[]>;
+  /** By instance id. */
+  readonly endpoints: Watched<ReadonlyMap<string, EndpointState>>;
   readonly endpointsLoaded: Watched<boolean>;
   readonly replicated: Watched<ReplicatedState>;
   readonly replicatedLoaded: Watched<boolean>;
@@ -46,10 +53,21 @@ export class ClusterStateSource {
   readonly #loaded = new WatchedValue(false);
   /** By trust domain the newest good foreign bundle: one that is broken, older or empty never takes its place. */
   readonly #accepted = new Map<TrustDomainName, TrustBundle>();
-  #signature = "";
+  readonly #judged = new JudgedRelationships();
+  readonly #imports: VisibleImports;
+  readonly #generations: Generations;
+  readonly #services = new DerivedMap<Stored<Service>, Service>(({ value }) => value);
+  readonly #exports = new DerivedMap<Stored<ServiceExport>, ServiceExport>(({ value }) => value);
+  readonly #instances = new ServiceInstances();
+  #own: { readonly trust: OwnTrust; readonly trustDomain: TrustDomain } | undefined;
+  #policies: { readonly policies: ReadonlyMap<string, TrafficPolicy>; readonly byTarget: ReadonlyMap<string, TrafficPolicy> } | undefined;
+  #relationships: readonly EffectiveRelationship[] = [];
+  #bundles: ReadonlyMap<TrustDomainName, TrustBundle> = new Map();
 
   constructor(inputs: ClusterStateInputs) {
     this.#inputs = inputs;
+    this.#imports = new VisibleImports(inputs.self);
+    this.#generations = new Generations(inputs.epoch);
     this.#state = new WatchedValue(this.#join());
   }
 
@@ -64,7 +82,7 @@ export class ClusterStateSource {
 
   /** What this cluster has learned of others' services, by `namespace/<service>.<origin cluster>`. */
   get imports(): Watched<ReadonlyMap<string, ServiceImport>> {
-    return mapWatched(this.#state, ({ imports }) => new Map(imports.map((imported) => [resourceId(imported.metadata), imported])));
+    return mapWatched(this.#state, ({ imports }) => imports);
   }
 
   async follow(signal: AbortSignal): Promise<void> {
@@ -88,7 +106,17 @@ export class ClusterStateSource {
 
   /** Why each known relationship has effect here, or has none. */
   verdicts(): ReadonlyMap<string, RelationshipVerdict> {
-    return judgeAll(this.#inputs);
+    const { self, replicated, withdrawn, clock } = this.#inputs;
+    const known = new Map<string, TrustDomain>(replicated.current.trustDomains);
+    // Of one's own authority one believes one's own files, never what was sent.
+    known.set(self.trustDomain, this.#ownTrustDomain());
+    const concerning = [...replicated.current.relationships.values()].filter((relationship) => concerns(relationship, self));
+    return new Map(
+      concerning.map((relationship) => {
+        const { name } = relationship.metadata;
+        return [name, withdrawn.current.has(name) ? withdrawnVerdict(relationship, self.trustDomain) : this.#judged.judge(relationship, known, clock.nowMs())];
+      }),
+    );
   }
 
   #publish(): void {
@@ -99,46 +127,65 @@ export class ClusterStateSource {
   }
 
   #join(): ClusterState {
-    const { self, epoch, services, exports, endpoints, replicated, ownTrust } = this.#inputs;
-    const relationships = effectiveOf(judgeAll(this.#inputs));
-    this.#signature = relationships.map((relationship) => relationship.name).join("\0");
-    const imports = importsOf(replicated.current, self, relationships);
+    const { self, services, exports, endpoints, replicated, ownTrust } = this.#inputs;
+    const relationships = this.#effective();
+    this.#relationships = relationships;
+    const imports = this.#imports.next({ ...replicated.current, relationships });
     return {
       self,
-      services: valuesOf(services.current),
-      exports: valuesOf(exports.current),
+      services: this.#services.next(services.current.items),
+      exports: this.#exports.next(exports.current.items),
       endpoints: endpoints.current,
+      endpointsOf: this.#instances.next(endpoints.current),
       imports,
-      policies: [...replicated.current.policies.values()],
+      policies: this.#policiesOf(replicated.current.policies),
       clusters: replicated.current.clusters,
-      bundles: this.#bundles(relationships, ownTrust.current),
+      bundles: this.#bundlesOf(relationships, ownTrust.current),
       relationships,
-      generations: new Map([
-        ...replicated.current.generations,
-        ...generationsIn("Service", services.current, epoch),
-        ...generationsIn("ServiceExport", exports.current, epoch),
-        ...imports.map(({ kind, metadata, spec }) => [resourceKey(kind, resourceId(metadata)), spec.origin] as const),
-      ]),
+      generations: this.#generations.next({ services: services.current.items, exports: exports.current.items, imports, replicated: replicated.current.generations }),
     };
   }
 
   #relationshipsMoved(): boolean {
-    const now = effectiveOf(judgeAll(this.#inputs)).map((relationship) => relationship.name);
-    return now.join("\0") !== this.#signature;
+    return this.#effective() !== this.#relationships;
+  }
+
+  /** The same list for as long as it has the same members. O(relationships). */
+  #effective(): readonly EffectiveRelationship[] {
+    const now = [...this.verdicts().values()].flatMap((verdict) => (verdict.kind === "effective" ? [verdict.relationship] : []));
+    const before = this.#relationships;
+    return now.length === before.length && now.every((relationship, at) => relationship === before[at]) ? before : now;
   }
 
   /** Foreign bundles count only under an effective relationship and with their own authority's signature. */
-  #bundles(relationships: readonly EffectiveRelationship[], own: OwnTrust): ReadonlyMap<TrustDomainName, TrustBundle> {
+  #bundlesOf(relationships: readonly EffectiveRelationship[], own: OwnTrust): ReadonlyMap<TrustDomainName, TrustBundle> {
     const { self, replicated } = this.#inputs;
     const bundles = new Map([[self.trustDomain, own.bundle]]);
     for (const relationship of relationships) {
       const foreign = relationship.callerTrustDomain === self.trustDomain ? relationship.calleeTrustDomain : relationship.callerTrustDomain;
       const document = replicated.current.trustDomains.get(foreign);
       if (document === undefined || bundles.has(foreign)) continue;
-      const bundle = isBundleGenuine(document) ? this.#accept(foreign, document.spec.bundle) : this.#accepted.get(foreign);
+      const bundle = this.#judged.isGenuine(document) ? this.#accept(foreign, document.spec.bundle) : this.#accepted.get(foreign);
       if (bundle !== undefined) bundles.set(foreign, bundle);
     }
-    return bundles;
+    // The same map for as long as it holds the same.
+    if (changedKeys(this.#bundles, bundles).length > 0) this.#bundles = bundles;
+    return this.#bundles;
+  }
+
+  #policiesOf(policies: ReadonlyMap<string, TrafficPolicy>): ReadonlyMap<string, TrafficPolicy> {
+    if (this.#policies?.policies !== policies) this.#policies = { policies, byTarget: policiesByTarget(policies.values(), this.#inputs.self.trustDomain) };
+    return this.#policies.byTarget;
+  }
+
+  #ownTrustDomain(): TrustDomain {
+    const { self, ownTrust } = this.#inputs;
+    const trust = ownTrust.current;
+    if (this.#own?.trust !== trust) {
+      const { authorityCertificatePem } = trust;
+      this.#own = { trust, trustDomain: { apiVersion, kind: "TrustDomain", metadata: { name: self.trustDomain }, spec: { authorityCertificatePem, bundle: "", bundleSignature: "" } } };
+    }
+    return this.#own.trustDomain;
   }
 
   #accept(trustDomain: TrustDomainName, document: string): TrustBundle | undefined {
@@ -155,64 +202,6 @@ export class ClusterStateSource {
   }
 }
 
-function judgeAll(inputs: ClusterStateInputs): ReadonlyMap<string, RelationshipVerdict> {
-  const { self, replicated, ownTrust, withdrawn, clock } = inputs;
-  const known = new Map<string, TrustDomain>(replicated.current.trustDomains);
-  // Of one's own authority one believes one's own files, never what was sent.
-  known.set(self.trustDomain, {
-    apiVersion,
-    kind: "TrustDomain",
-    metadata: { name: self.trustDomain },
-    spec: { authorityCertificatePem: ownTrust.current.authorityCertificatePem, bundle: "", bundleSignature: "" },
-  });
-  const concerning = [...replicated.current.relationships.values()].filter((relationship) => concerns(relationship, self));
-  return new Map(concerning.map((relationship) => [relationship.metadata.name, withdrawn.current.has(relationship.metadata.name) ? withdrawnVerdict(relationship, self.trustDomain) : judgeRelationship(relationship, known, clock.nowMs())]));
-}
-
 function concerns(relationship: Relationship, self: ClusterSelf): boolean {
   return relationship.spec.caller.trustDomain === self.trustDomain || relationship.spec.callee.trustDomain === self.trustDomain;
-}
-
-function effectiveOf(verdicts: ReadonlyMap<string, RelationshipVerdict>): readonly EffectiveRelationship[] {
-  return [...verdicts.values()].flatMap((verdict) => (verdict.kind === "effective" ? [verdict.relationship] : []));
-}
-
-/** A foreign service is seen only through a relationship in which we are the caller and that names it. */
-function importsOf(replicated: ReplicatedState, self: ClusterSelf, relationships: readonly EffectiveRelationship[]): readonly ServiceImport[] {
-  return [...replicated.exports.values()]
-    .filter(({ value }) => value.cluster !== self.cluster && isAllowedToExport(value, replicated.clusters.get(value.cluster)) && mayCall(value.trustDomain, `${value.namespace}/${value.name}`, self, relationships))
-    .map((received) => importOf(received))
-    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
-}
-
-/** What a cluster may say is read from its resource at each use: a namespace that is taken from it ends its imports at once. */
-export function isAllowedToExport(value: ExportedService, cluster: Cluster | undefined): boolean {
-  if (cluster === undefined) return false;
-  const { trustDomain, region, exportNamespaces } = cluster.spec;
-  return trustDomain === value.trustDomain && region === value.region && exportNamespaces.includes(value.namespace);
-}
-
-function mayCall(trustDomain: TrustDomainName, service: string, self: ClusterSelf, relationships: readonly EffectiveRelationship[]): boolean {
-  if (trustDomain === self.trustDomain) return true;
-  return relationships.some(
-    (relationship) =>
-      relationship.callerTrustDomain === self.trustDomain && relationship.calleeTrustDomain === trustDomain && relationship.services.includes(service),
-  );
-}
-
-function importOf({ value, epoch, revision, appliedAtMs }: ReceivedExport): ServiceImport {
-  return {
-    apiVersion,
-    kind: "ServiceImport",
-    metadata: { namespace: value.namespace, name: `${value.name}.${value.cluster}` },
-    spec: { ...value, origin: { epoch, revision }, appliedAtMs },
-  };
-}
-
-function valuesOf<T>(state: CollectionState<T>): ReadonlyMap<string, T> {
-  return new Map([...state.items].map(([id, stored]) => [id, stored.value]));
-}
-
-function generationsIn(kind: Kind, { items }: CollectionState<unknown>, epoch: number): readonly (readonly [string, Generation])[] {
-  return [...items].map(([id, { revision }]) => [resourceKey(kind, id), { epoch, revision }]);
 }

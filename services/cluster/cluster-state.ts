@@ -3,6 +3,7 @@ import type { ClusterId, RegionId, TrustDomainName } from "#federation/model/nam
 import type { Cluster, Service, ServiceExport, ServiceImport, TrafficPolicy } from "#federation/model/resource.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import type { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import type { EffectiveRelationship } from "./trust/effective-relationships.ts";
 
 /** Who this cluster is; given by the global plane at joining and fixed from then on. */
@@ -20,15 +21,25 @@ export interface EndpointState {
   readonly attached: boolean;
 }
 
-/** Everything that discovery and exports are derived from: one immutable view, replaced whole. */
+/** The instances that back each service, by `namespace/name`; of each service by their id and in its order. */
+export type InstancesByService = ReadonlyMap<string, OrderedMap<EndpointState>>;
+
+/**
+ * Everything that discovery and exports are derived from: one immutable view, replaced whole. What did not change is the same object in
+ * the next one, and the large maps share what they have in common, so that `changedKeys` tells two states apart for what the change costs.
+ */
 export interface ClusterState {
   readonly self: ClusterSelf;
   /** Keyed `namespace/name`, like exports. */
   readonly services: ReadonlyMap<string, Service>;
   readonly exports: ReadonlyMap<string, ServiceExport>;
-  readonly endpoints: readonly EndpointState[];
-  readonly imports: readonly ServiceImport[];
-  readonly policies: readonly TrafficPolicy[];
+  /** By instance id. */
+  readonly endpoints: ReadonlyMap<string, EndpointState>;
+  readonly endpointsOf: InstancesByService;
+  /** By `namespace/<service>.<origin cluster>`. */
+  readonly imports: ReadonlyMap<string, ServiceImport>;
+  /** By `targetKey` of the service that each targets. */
+  readonly policies: ReadonlyMap<string, TrafficPolicy>;
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** Own trust domain's and those of effective relationships; nothing else is ever pushed. */
   readonly bundles: ReadonlyMap<TrustDomainName, TrustBundle>;

@@ -29,7 +29,8 @@ const connectedAgeMsMax = 3_500;
 
 /** This cluster as its own plane sees it: complete without anybody else. Pure. */
 export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, nowMs: number): ClusterStatus {
-  const { self, endpoints } = state;
+  const { self } = state;
+  const endpoints = [...state.endpoints.values()];
   const { heardAgeMs } = facts;
   return {
     cluster: self.cluster,

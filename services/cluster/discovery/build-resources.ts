@@ -1,20 +1,30 @@
 import type { ServiceHost, SpiffeId } from "#federation/model/names.ts";
-import type { Service, ServiceImport, TrafficPolicy } from "#federation/model/resource.ts";
+import type { Service, ServiceImport } from "#federation/model/resource.ts";
 import { serviceHost, serviceSni, type ServiceRef } from "#federation/model/service.ts";
 import type { CallerRule, EndpointView, GatewayAddress, GatewayRoute, InboundPort, Place, ServiceView } from "#federation/model/snapshot.ts";
 import { defaultTrafficPolicy, fillTrafficPolicy, type TrafficPolicySpec } from "#federation/model/traffic-policy.ts";
+import { entriesWithPrefix } from "#federation/runtime/ordered-map.ts";
 import type { ClusterState, EndpointState } from "../cluster-state.ts";
+import { targetKey } from "../policies-by-target.ts";
 import { gatewaysForRegion } from "../gateways-for-region.ts";
 import { endpointsOf, identitiesOf, namespaceOf, refOf } from "../exports/derive-exports.ts";
 
 /** The services that workloads of this cluster may call, with every place that serves them. Pure. */
 export function buildServices(state: ClusterState): ReadonlyMap<ServiceHost, ServiceView> {
+  const names = new Set([...state.services.keys(), ...[...state.imports.values()].map(({ spec }) => `${spec.namespace}/${spec.name}`)]);
+  return new Map([...names].flatMap((name) => [...buildServicesNamed(state, name)]));
+}
+
+/** Those of them whose `namespace/name` is `name`: one of our own, and one for each other trust domain that has it. Pure, O(places, instances). */
+export function buildServicesNamed(state: ClusterState, name: string): ReadonlyMap<ServiceHost, ServiceView> {
   const views = new Map<ServiceHost, ServiceView>();
-  for (const service of state.services.values()) {
+  const service = state.services.get(name);
+  if (service !== undefined) {
     const view = localView(state, service);
     views.set(view.host, view);
   }
-  for (const imported of state.imports) {
+  for (const [, imported] of entriesWithPrefix(state.imports, `${name}.`)) {
+    if (`${imported.spec.namespace}/${imported.spec.name}` !== name) continue;
     const view = views.get(serviceHost(imported.spec)) ?? importedView(state, imported);
     views.set(view.host, withImport(state, view, imported));
   }
@@ -102,17 +112,9 @@ function aliasesOf(state: ClusterState, ref: ServiceRef): readonly string[] {
   return [`${ref.name}.${ref.namespace}`, `${ref.name}.${ref.namespace}.svc.clusterset.local`];
 }
 
-/** The policy that targets a service; by the order of their names the first, should several do. */
 function policyFor(state: ClusterState, ref: ServiceRef): TrafficPolicySpec {
-  const found = state.policies
-    .filter((policy) => targets(policy, ref, state))
-    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))[0];
+  const found = state.policies.get(targetKey(ref));
   return found === undefined ? defaultTrafficPolicy : fillTrafficPolicy(found.spec);
-}
-
-function targets(policy: TrafficPolicy, ref: ServiceRef, state: ClusterState): boolean {
-  const target = policy.spec.targetRef;
-  return target.name === ref.name && target.namespace === ref.namespace && (target.trustDomain ?? state.self.trustDomain) === ref.trustDomain;
 }
 
 /**
@@ -120,14 +122,16 @@ function targets(policy: TrafficPolicy, ref: ServiceRef, state: ClusterState): b
  * trust domain, and what an effective relationship names. Pure.
  */
 export function buildInbound(state: ClusterState, identity: SpiffeId): ReadonlyMap<string, InboundPort> {
-  const inbound = new Map<string, InboundPort>();
-  for (const service of state.services.values()) {
-    if (!identitiesOf(state, service).includes(identity)) continue;
-    const ref = refOf(state, service);
-    const callers = callersOf(state, ref);
-    for (const port of service.spec.ports) inbound.set(serviceSni(serviceHost(ref), port.port), { ref, port, callers });
-  }
-  return inbound;
+  return new Map([...state.services.keys()].flatMap((name) => [...buildInboundOf(state, name, identity)]));
+}
+
+/** Those of them that are of the service `name`. Pure, O(ports, relationships). */
+export function buildInboundOf(state: ClusterState, name: string, identity: SpiffeId): ReadonlyMap<string, InboundPort> {
+  const service = state.services.get(name);
+  if (service === undefined || !identitiesOf(state, service).includes(identity)) return new Map();
+  const ref = refOf(state, service);
+  const callers = callersOf(state, ref);
+  return new Map(service.spec.ports.map((port) => [serviceSni(serviceHost(ref), port.port), { ref, port, callers }]));
 }
 
 function callersOf(state: ClusterState, ref: ServiceRef): readonly CallerRule[] {
@@ -140,17 +144,20 @@ function callersOf(state: ClusterState, ref: ServiceRef): readonly CallerRule[] 
 
 /** What this cluster's gateways pass on, by SNI: the exported services, nothing else. Pure. */
 export function buildGatewayRoutes(state: ClusterState): ReadonlyMap<string, GatewayRoute> {
-  const routes = new Map<string, GatewayRoute>();
+  return new Map([...state.exports.keys()].flatMap((name) => [...buildGatewayRoutesOf(state, name)]));
+}
+
+/** Those of them that are of the service `name`. Pure, O(ports, instances). */
+export function buildGatewayRoutesOf(state: ClusterState, name: string): ReadonlyMap<string, GatewayRoute> {
   const cluster = state.clusters.get(state.self.cluster);
-  for (const key of state.exports.keys()) {
-    const service = state.services.get(key);
-    if (service === undefined || cluster?.spec.exportNamespaces.includes(namespaceOf(service)) !== true) continue;
-    const host = serviceHost(refOf(state, service));
-    const endpoints = endpointsOf(state, service).map((endpoint) => endpointView(state, endpoint));
-    for (const port of service.spec.ports) {
+  const service = state.services.get(name);
+  if (!state.exports.has(name) || service === undefined || cluster?.spec.exportNamespaces.includes(namespaceOf(service)) !== true) return new Map();
+  const host = serviceHost(refOf(state, service));
+  const endpoints = endpointsOf(state, service).map((endpoint) => endpointView(state, endpoint));
+  return new Map(
+    service.spec.ports.map((port) => {
       const sni = serviceSni(host, port.port);
-      routes.set(sni, { sni, host, endpoints });
-    }
-  }
-  return routes;
+      return [sni, { sni, host, endpoints }];
+    }),
+  );
 }

@@ -19,7 +19,7 @@ describe("DeltaStream", () => {
   let stream: DeltaStream;
   let version: number;
   const set = (values: Record<string, string>): void => {
-    table = nextTable(typeUrl, table, new Map(Object.entries(values)), (value) => Buffer.from(value));
+    table = nextTable({ typeUrl, encode: (value: string) => Buffer.from(value) }, table, new Map(Object.entries(values)));
     version++;
   };
   const last = (): { names: string[]; removed: readonly string[]; nonce: string } => {

@@ -1,5 +1,5 @@
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
-import { absentVersion, tableDelta, type ResourceTable } from "./resource-table.ts";
+import { absentVersion, emptyTable, tableDelta, tableDeltaSince, type ResourceTable, type TableDelta } from "./resource-table.ts";
 
 /** What became of a response, for metrics and `proxy status`. */
 export type DeltaOutcome =
@@ -34,6 +34,8 @@ interface Subscription {
   /** Undefined: everything of the type. */
   wanted: Set<string> | undefined;
   readonly sent: Map<string, string>;
+  /** The table that `sent` was level with, as far as is wanted; undefined while more may be missing than what changed since. */
+  level: ResourceTable | undefined;
   pending: Pending | undefined;
   answered: boolean;
   /** The tables' version up to which the proxy has answered everything of the type; before its first answer there is none. */
@@ -102,7 +104,7 @@ export class DeltaStream {
   isLevel(): boolean {
     for (const [typeUrl, subscription] of this.#subscriptions) {
       if (subscription.pending !== undefined) return false;
-      const delta = tableDelta(this.#tableOf(typeUrl) ?? new Map(), subscription.sent, subscription.wanted);
+      const delta = deltaOf(subscription, this.#tableOf(typeUrl) ?? emptyTable);
       if (delta.changed.length + delta.removed.length > 0) return false;
     }
     return true;
@@ -113,6 +115,7 @@ export class DeltaStream {
     const subscription: Subscription = {
       wanted: isWildcard ? undefined : new Set(request.subscribe),
       sent: new Map(Object.entries(request.initialVersions)),
+      level: undefined,
       pending: undefined,
       answered: false,
       answeredVersion: noVersion,
@@ -125,7 +128,8 @@ export class DeltaStream {
   #flush(typeUrl: string, subscription: Subscription): void {
     const table = this.#tableOf(typeUrl);
     if (table === undefined || subscription.pending !== undefined) return;
-    const { changed, removed } = tableDelta(table, subscription.sent, subscription.wanted);
+    const { changed, removed } = deltaOf(subscription, table);
+    subscription.level = table;
     const version = this.#version();
     // The first answer goes out even when it is empty: it tells the proxy that it knows all there is.
     if (changed.length + removed.length === 0 && subscription.answered) {
@@ -144,7 +148,12 @@ export class DeltaStream {
   }
 }
 
+function deltaOf({ level, sent, wanted }: Subscription, table: ResourceTable): TableDelta {
+  return level === undefined ? tableDelta(table, sent, wanted) : tableDeltaSince(level, table, sent, wanted);
+}
+
 function changeNames(subscription: Subscription, request: DeltaRequest): void {
+  if (request.subscribe.length + request.unsubscribe.length > 0) subscription.level = undefined;
   for (const name of request.subscribe) {
     if (name === "*") subscription.wanted = undefined;
     else subscription.wanted?.add(name);

@@ -1,27 +1,38 @@
 import { encodeBundle, encodeGatewayRoute, encodeInbound, encodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
-import type { SpiffeId } from "#federation/model/names.ts";
+import type { ServiceHost, SpiffeId } from "#federation/model/names.ts";
+import type { ServiceView } from "#federation/model/snapshot.ts";
+import { changedKeys } from "#federation/runtime/ordered-map.ts";
 import type { ClusterState } from "../cluster-state.ts";
-import { buildGatewayRoutes, buildInbound, buildServices } from "./build-resources.ts";
-import { emptyTable, nextTable, type ResourceTable } from "./resource-table.ts";
+import { identitiesOf } from "../exports/derive-exports.ts";
+import { buildGatewayRoutesOf, buildInbound, buildInboundOf, buildServicesNamed } from "./build-resources.ts";
+import { emptyTable, nextTable, withResource, type ResourceTable, type ResourceType } from "./resource-table.ts";
 
 /** Who asks: what it may see follows from its identity, never from what it says of itself. */
 export type Subscriber = { readonly kind: "workload"; readonly identity: SpiffeId } | { readonly kind: "gateway"; readonly identity: SpiffeId };
 
+const types = {
+  service: { typeUrl: resourceTypeUrls.service, encode: encodeService },
+  bundle: { typeUrl: resourceTypeUrls.bundle, encode: encodeBundle },
+  inbound: { typeUrl: resourceTypeUrls.inbound, encode: encodeInbound },
+  gatewayRoute: { typeUrl: resourceTypeUrls.gatewayRoute, encode: encodeGatewayRoute },
+} as const;
+
 /**
- * The tables that all streams of this cluster share, derived anew from each state. Whatever did not change keeps its
- * encoded bytes; inbound tables exist once for each identity that has asked.
+ * The tables that all streams of this cluster share, followed through its states: of each new one only the services are built and
+ * encoded that something changed for. Inbound tables exist once for each identity that has asked.
  */
 export class DiscoveryTables {
   #state: ClusterState;
   #services = emptyTable;
   #bundles = emptyTable;
   #gatewayRoutes = emptyTable;
-  #inbound = new Map<SpiffeId, ResourceTable>();
-  #version = 0;
+  readonly #inbound = new Map<SpiffeId, ResourceTable>();
+  #version = 1;
+  #built = 0;
 
   constructor(state: ClusterState) {
     this.#state = state;
-    this.#derive();
+    this.#derive(undefined);
   }
 
   /** Grows whenever any table changes; the first one is 1. */
@@ -29,10 +40,18 @@ export class DiscoveryTables {
     return this.#version;
   }
 
-  /** Takes over `state`; true when any table changed. */
+  /** How many resources were built and encoded, changed or not. */
+  get built(): number {
+    return this.#built;
+  }
+
+  /** Takes over `state`; true when any table changed. O(what changed), except that relationships concern every inbound table, and the cluster's own resource all its routes. */
   update(state: ClusterState): boolean {
+    const before = this.#state;
     this.#state = state;
-    return this.#derive();
+    const isChanged = this.#derive(before);
+    if (isChanged) this.#version++;
+    return isChanged;
   }
 
   /** What `subscriber` sees of a type; undefined where it has no business. */
@@ -51,24 +70,78 @@ export class DiscoveryTables {
     }
   }
 
-  #derive(): boolean {
-    const before = [this.#services, this.#bundles, this.#gatewayRoutes, ...this.#inbound.values()];
-    this.#services = nextTable(resourceTypeUrls.service, this.#services, buildServices(this.#state), encodeService);
-    this.#bundles = nextTable(resourceTypeUrls.bundle, this.#bundles, this.#state.bundles, encodeBundle);
-    this.#gatewayRoutes = nextTable(resourceTypeUrls.gatewayRoute, this.#gatewayRoutes, buildGatewayRoutes(this.#state), encodeGatewayRoute);
-    for (const [identity, table] of this.#inbound) this.#inbound.set(identity, nextTable(resourceTypeUrls.inbound, table, buildInbound(this.#state, identity), encodeInbound));
-    const after = [this.#services, this.#bundles, this.#gatewayRoutes, ...this.#inbound.values()];
-    const isChanged = after.some((table, index) => table !== before[index]);
-    if (isChanged || this.#version === 0) this.#version++;
+  #derive(before: ClusterState | undefined): boolean {
+    const state = this.#state;
+    const names = changedNames(before, state);
+    const services = this.#rebuilt(types.service, this.#services, names.services, (of, name): ReadonlyMap<ServiceHost, ServiceView> => buildServicesNamed(of, name), before);
+    const gatewayRoutes = this.#rebuilt(types.gatewayRoute, this.#gatewayRoutes, names.routes, buildGatewayRoutesOf, before);
+    const bundles = before?.bundles === state.bundles ? this.#bundles : nextTable(types.bundle, this.#bundles, state.bundles);
+    const isInboundChanged = this.#deriveInbound(before);
+    const isChanged = isInboundChanged || services !== this.#services || gatewayRoutes !== this.#gatewayRoutes || bundles !== this.#bundles;
+    this.#services = services;
+    this.#gatewayRoutes = gatewayRoutes;
+    this.#bundles = bundles;
     return isChanged;
+  }
+
+  #deriveInbound(before: ClusterState | undefined): boolean {
+    if (before === undefined) return false;
+    const state = this.#state;
+    const isWhole = before.relationships !== state.relationships;
+    let isChanged = false;
+    const put = (identity: SpiffeId, make: (table: ResourceTable) => ResourceTable): void => {
+      const table = this.#inbound.get(identity);
+      const next = table === undefined ? undefined : make(table);
+      if (next === undefined || next === table) return;
+      this.#inbound.set(identity, next);
+      isChanged = true;
+    };
+    if (isWhole) for (const identity of this.#inbound.keys()) put(identity, (table) => nextTable(types.inbound, table, buildInbound(state, identity)));
+    if (isWhole) return isChanged;
+    for (const name of changedKeys(before.services, state.services)) {
+      const identities = [before, state].flatMap((of) => {
+        const service = of.services.get(name);
+        return service === undefined ? [] : identitiesOf(of, service);
+      });
+      for (const identity of new Set(identities)) put(identity, (table) => this.#rebuilt(types.inbound, table, [name], (of, at) => buildInboundOf(of, at, identity), before));
+    }
+    return isChanged;
+  }
+
+  /** `table` with the resources of some services built anew, and without those of theirs that are gone. */
+  #rebuilt<T>(type: ResourceType<T>, table: ResourceTable, names: Iterable<string>, build: (state: ClusterState, name: string) => ReadonlyMap<string, T>, before: ClusterState | undefined): ResourceTable {
+    let next = table;
+    for (const name of names) {
+      const resources = build(this.#state, name);
+      if (before !== undefined) for (const gone of build(before, name).keys()) if (!resources.has(gone)) next = next.without(gone);
+      for (const [resource, value] of resources) next = withResource(type, next, resource, value);
+      this.#built += resources.size;
+    }
+    return next;
   }
 
   #inboundFor(identity: SpiffeId): ResourceTable {
     let table = this.#inbound.get(identity);
     if (table === undefined) {
-      table = nextTable(resourceTypeUrls.inbound, emptyTable, buildInbound(this.#state, identity), encodeInbound);
+      table = nextTable(types.inbound, emptyTable, buildInbound(this.#state, identity));
       this.#inbound.set(identity, table);
     }
     return table;
   }
+}
+
+/** Of which services, by `namespace/name`, the views and the gateway's routes may have changed. */
+function changedNames(before: ClusterState | undefined, state: ClusterState): { readonly services: ReadonlySet<string>; readonly routes: ReadonlySet<string> } {
+  if (before === undefined) return { services: new Set([...state.services.keys(), ...namesOf(state.imports.values())]), routes: new Set(state.exports.keys()) };
+  const own = [...changedKeys(before.services, state.services), ...changedKeys(before.endpointsOf, state.endpointsOf)];
+  const imported = changedKeys(before.imports, state.imports).flatMap((id) => namesOf([before.imports.get(id), state.imports.get(id)]));
+  const targeted = changedKeys(before.policies, state.policies).map((target) => target.split("/").slice(0, 2).join("/"));
+  const { cluster } = state.self;
+  const isOtherCluster = before.clusters.get(cluster) !== state.clusters.get(cluster);
+  const routes = isOtherCluster ? [...before.exports.keys(), ...state.exports.keys()] : changedKeys(before.exports, state.exports);
+  return { services: new Set([...own, ...imported, ...targeted]), routes: new Set([...own, ...routes]) };
+}
+
+function namesOf(imports: Iterable<{ readonly spec: { readonly namespace: string; readonly name: string } } | undefined>): string[] {
+  return [...imports].flatMap((imported) => (imported === undefined ? [] : `${imported.spec.namespace}/${imported.spec.name}`));
 }

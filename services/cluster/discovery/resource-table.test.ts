@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { absentVersion, emptyTable, nextTable, tableDelta } from "./resource-table.ts";
 
 const encode = (value: string): Uint8Array => Buffer.from(value);
-const tableOf = (values: Record<string, string>, previous = emptyTable) => nextTable("type.example/T", previous, new Map(Object.entries(values)), encode);
+const tableOf = (values: Record<string, string>, previous = emptyTable) => nextTable({ typeUrl: "type.example/T", encode }, previous, new Map(Object.entries(values)));
 
 describe("nextTable", () => {
   it("keeps the table itself when nothing changed, and each unchanged resource when something did", () => {

@@ -1,33 +1,38 @@
 import { createHash } from "node:crypto";
+import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { encodeResource, type EncodedResource } from "#federation/wire/discovery-messages.ts";
 
 /**
  * The resources of one type by name: encoded once for each version, shared by all streams. Replaced whole; a resource
- * that did not change stays the same object.
+ * that did not change stays the same object, and tables share what they have in common.
  */
-export type ResourceTable = ReadonlyMap<string, EncodedResource>;
+export type ResourceTable = OrderedMap<EncodedResource>;
 
-export const emptyTable: ResourceTable = new Map();
+export const emptyTable: ResourceTable = OrderedMap.of<EncodedResource>();
+
+/** How the resources of one type are written. */
+export interface ResourceType<T> {
+  readonly typeUrl: string;
+  readonly encode: (value: T) => Uint8Array;
+}
+
+/** `table` with a resource of another value, or without one. A version is a hash of the content, so that a proxy that reconnects is sent nothing it already has. */
+export function withResource<T>({ typeUrl, encode }: ResourceType<T>, table: ResourceTable, name: string, value: T | undefined): ResourceTable {
+  if (value === undefined) return table.without(name);
+  const payload = encode(value);
+  const version = createHash("sha256").update(payload).digest("hex").slice(0, 32);
+  return table.get(name)?.version === version ? table : table.with(name, encodeResource({ name, version, typeUrl, value: payload }));
+}
 
 /**
  * `next` encoded as a table that shares every unchanged resource with `previous`; `previous` itself when nothing
- * changed. A version is a hash of the content, so that a proxy that reconnects is sent nothing it already has.
+ * changed. O(resources): for small tables.
  */
-export function nextTable<T>(typeUrl: string, previous: ResourceTable, next: ReadonlyMap<string, T>, encode: (value: T) => Uint8Array): ResourceTable {
-  const table = new Map<string, EncodedResource>();
-  let changed = previous.size !== next.size;
-  for (const [name, value] of next) {
-    const payload = encode(value);
-    const version = createHash("sha256").update(payload).digest("hex").slice(0, 32);
-    const before = previous.get(name);
-    if (before?.version === version) {
-      table.set(name, before);
-      continue;
-    }
-    changed = true;
-    table.set(name, encodeResource({ name, version, typeUrl, value: payload }));
-  }
-  return changed ? table : previous;
+export function nextTable<T>(type: ResourceType<T>, previous: ResourceTable, next: ReadonlyMap<string, T>): ResourceTable {
+  let table = previous;
+  for (const name of previous.keys()) if (!next.has(name)) table = table.without(name);
+  for (const [name, value] of next) table = withResource(type, table, name, value);
+  return table;
 }
 
 /** What a stream that has `sent` must be told to be level with `table`, as far as it subscribes. */
@@ -51,6 +56,20 @@ export function tableDelta(table: ResourceTable, sent: ReadonlyMap<string, strin
   }
   for (const name of wanted ?? []) {
     if (!table.has(name) && !sent.has(name)) removed.push(name);
+  }
+  return { changed, removed };
+}
+
+/** As `tableDelta`, for a stream that was level with `before`. O(changes log n). */
+export function tableDeltaSince(before: ResourceTable, table: ResourceTable, sent: ReadonlyMap<string, string>, wanted: ReadonlySet<string> | undefined): TableDelta {
+  const changed: EncodedResource[] = [];
+  const removed: string[] = [];
+  for (const name of changedKeys(before, table)) {
+    const resource = table.get(name);
+    const version = sent.get(name);
+    if (resource === undefined) {
+      if (version !== undefined && version !== absentVersion) removed.push(name);
+    } else if ((wanted === undefined || wanted.has(name)) && version !== resource.version) changed.push(resource);
   }
   return { changed, removed };
 }

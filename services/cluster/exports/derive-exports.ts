@@ -9,34 +9,35 @@ export interface DerivedExport {
   readonly consumers: readonly Consumer[];
 }
 
-/**
- * What this cluster exports now, by host. An export without its Service, or outside the namespaces that the
- * cluster may export, offers nothing: nothing is visible until it is exported on purpose. Pure.
- */
+/** What this cluster exports now, by host. Pure. */
 export function deriveExports(state: ClusterState): ReadonlyMap<ServiceHost, DerivedExport> {
+  const derived = [...state.exports.keys()].flatMap((key) => deriveExport(state, key) ?? []);
+  return new Map(derived.map((one) => [serviceHost(one.value), one]));
+}
+
+/**
+ * What this cluster exports as `key`, `namespace/name`, now. An export without its Service, or outside the namespaces that the
+ * cluster may export, offers nothing: nothing is visible until it is exported on purpose. Pure, O(instances of the service).
+ */
+export function deriveExport(state: ClusterState, key: string): DerivedExport | undefined {
   const cluster = state.clusters.get(state.self.cluster);
-  const derived = new Map<ServiceHost, DerivedExport>();
-  if (cluster === undefined) return derived;
-  for (const serviceExport of state.exports.values()) {
-    const service = state.services.get(resourceId(serviceExport.metadata));
-    if (service === undefined || !cluster.spec.exportNamespaces.includes(namespaceOf(service))) continue;
-    const ref = refOf(state, service);
-    const endpoints = endpointsOf(state, service);
-    derived.set(serviceHost(ref), {
-      value: {
-        ...ref,
-        cluster: state.self.cluster,
-        region: state.self.region,
-        ports: service.spec.ports,
-        serverIdentities: identitiesOf(state, service),
-        gateways: cluster.spec.gateways,
-        endpointsReady: endpoints.filter(countsAsReady).length,
-        endpointsTotal: endpoints.length,
-      },
-      consumers: serviceExport.spec.consumers ?? [{ trustDomain: state.self.trustDomain }],
-    });
-  }
-  return derived;
+  const serviceExport = state.exports.get(key);
+  const service = state.services.get(key);
+  if (cluster === undefined || serviceExport === undefined || service === undefined || !cluster.spec.exportNamespaces.includes(namespaceOf(service))) return undefined;
+  const endpoints = endpointsOf(state, service);
+  return {
+    value: {
+      ...refOf(state, service),
+      cluster: state.self.cluster,
+      region: state.self.region,
+      ports: service.spec.ports,
+      serverIdentities: identitiesOf(state, service),
+      gateways: cluster.spec.gateways,
+      endpointsReady: endpoints.filter(countsAsReady).length,
+      endpointsTotal: endpoints.length,
+    },
+    consumers: serviceExport.spec.consumers ?? [{ trustDomain: state.self.trustDomain }],
+  };
 }
 
 /** The service's name in the whole federation. */
@@ -51,10 +52,7 @@ export function identitiesOf(state: ClusterState, service: Service): ReturnType<
 
 /** The registered instances that back a service, in order of their id. */
 export function endpointsOf(state: ClusterState, service: Service): readonly EndpointState[] {
-  const namespace = namespaceOf(service);
-  return state.endpoints
-    .filter(({ record }) => record.ports.some((port) => port.namespace === namespace && port.service === service.metadata.name))
-    .toSorted((a, b) => (a.record.instanceId < b.record.instanceId ? -1 : 1));
+  return [...(state.endpointsOf.get(resourceId(service.metadata))?.values() ?? [])];
 }
 
 /** Services always live in a namespace; their parser refuses one without. */

@@ -18,7 +18,7 @@ const report = (over: Partial<SessionReport> = {}): SessionReport => ({
   ...over,
 });
 const judge = (over: Partial<SessionReport> = {}, rest: { readonly identity?: SpiffeId; readonly existing?: ReturnType<typeof endpoint>["record"] } = {}) =>
-  judgeReport({ report: report(over), identity: rest.identity ?? storefront, self: state.self, services: state.services, existing: rest.existing, nowMs: 7 });
+  judgeReport({ report: report(over), identity: rest.identity ?? storefront, self: state.self, serviceOf: (name) => state.services.get(name), existing: rest.existing, nowMs: 7 });
 const reasonOf = (judged: ReturnType<typeof judgeReport>): string => (judged.kind === "refused" ? judged.reason : "accepted");
 
 describe("judgeReport", () => {

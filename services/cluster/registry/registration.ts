@@ -21,11 +21,12 @@ export function judgeReport(options: {
   readonly report: SessionReport;
   readonly identity: SpiffeId;
   readonly self: ClusterSelf;
-  readonly services: ReadonlyMap<string, Service>;
+  /** By `namespace/name`. */
+  readonly serviceOf: (name: string) => Service | undefined;
   readonly existing: EndpointRecord | undefined;
   readonly nowMs: number;
 }): Registration {
-  const { report, identity, self, services, existing, nowMs } = options;
+  const { report, identity, self, serviceOf, existing, nowMs } = options;
   if (!labelPattern.test(report.instanceId)) return refused("the instance id is not a lower-case DNS label");
   if (existing !== undefined && existing.identity !== identity) return refused(`the instance id ${report.instanceId} belongs to another identity`);
   // Whoever leaves need not prove again what it was: its Service may be gone before it.
@@ -35,7 +36,7 @@ export function judgeReport(options: {
   if (report.weight < 1 || report.weight > 65_535) return refused("the weight is not between 1 and 65535");
   for (const port of report.ports) {
     const name = `${port.namespace}/${port.service}`;
-    const service = services.get(name);
+    const service = serviceOf(name);
     if (service === undefined) return refused(`there is no Service ${name} in cluster ${self.cluster}`);
     const accounts = service.spec.serviceAccounts.map((account) => workloadId(self.trustDomain, port.namespace, account));
     if (!accounts.includes(identity)) return refused(`${identity} may not back ${name}: its serviceAccounts do not name it`);

@@ -39,7 +39,7 @@ describe("Registry", () => {
     expect(registry.loaded.current).toBe(true);
     return registry;
   }
-  const seen = (registry: Registry): readonly string[] => registry.state.current.map(({ record, attached }) => `${record.instanceId} ${attached ? "attached" : "unknown"}`);
+  const seen = (registry: Registry): readonly string[] => [...registry.state.current.values()].map(({ record, attached }) => `${record.instanceId} ${attached ? "attached" : "unknown"}`);
   const end = async (): Promise<void> => {
     stop.abort();
     await running;

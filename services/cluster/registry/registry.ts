@@ -6,6 +6,7 @@ import type { SpiffeId } from "#federation/model/names.ts";
 import type { Service } from "#federation/model/resource.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { passingFaults } from "#federation/runtime/retry.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -45,7 +46,7 @@ const lookOverMs = 1_000;
 export class Registry {
   readonly #options: RegistryOptions;
   readonly #sessions: SessionTable;
-  readonly #state = new WatchedValue<readonly EndpointState[]>([]);
+  readonly #state = new WatchedValue(OrderedMap.of<EndpointState>());
   readonly #loaded = new WatchedValue(false);
   #records = new Map<string, EndpointRecord>();
   #streams = 0;
@@ -55,8 +56,8 @@ export class Registry {
     this.#sessions = new SessionTable(options.limits);
   }
 
-  /** All known instances, in order of their id. */
-  get state(): Watched<readonly EndpointState[]> {
+  /** All known instances, by their id and in its order. */
+  get state(): Watched<OrderedMap<EndpointState>> {
     return this.#state;
   }
 
@@ -84,7 +85,7 @@ export class Registry {
       end: () => {
         if (instanceId === undefined) return;
         this.#sessions.end(instanceId, streamId, this.#options.clock.monotonicMs());
-        this.#publish();
+        this.#publish([instanceId]);
       },
     };
   }
@@ -101,7 +102,7 @@ export class Registry {
         this.#records.delete(id);
         this.#sessions.forget(id);
       }
-      this.#publish();
+      this.#publish(batch.initial ? [...this.#records.keys(), ...this.#state.current.keys()] : [...batch.puts.map(({ id }) => id), ...batch.deletes]);
       this.#loaded.set(true);
     }
   }
@@ -110,8 +111,9 @@ export class Registry {
     const { clock, logger, endpoints } = this.#options;
     for (;;) {
       await sleep(clock, lookOverMs, signal);
-      if (this.#sessions.expire(clock.monotonicMs())) this.#publish();
+      this.#publish(this.#sessions.expire(clock.monotonicMs()));
       const candidates = this.#sessions.sweepable(clock.monotonicMs()).filter((id) => this.#records.has(id));
+      if (candidates.length === 0) continue;
       for (const instanceId of releasedByBrake(candidates, [...this.#records.values()])) {
         // It may have come back while others were being removed.
         if (this.#sessions.isAttached(instanceId)) continue;
@@ -129,8 +131,8 @@ export class Registry {
   async #report(report: SessionReport, identity: SpiffeId, streamId: number, signal: AbortSignal): Promise<SessionAck> {
     const { self, services, endpoints, clock } = this.#options;
     const existing = this.#records.get(report.instanceId);
-    const known = new Map([...services.current.items].map(([id, stored]) => [id, stored.value]));
-    const registration = judgeReport({ report, identity, self, services: known, existing, nowMs: clock.nowMs() });
+    const serviceOf = (name: string): Service | undefined => services.current.items.get(name)?.value;
+    const registration = judgeReport({ report, identity, self, serviceOf, existing, nowMs: clock.nowMs() });
     if (registration.kind === "refused") return this.#refusal(registration.reason);
     if (existing === undefined && !report.draining && this.#records.size >= instancesMax) return this.#refusal(`this cluster has ${instancesMax} instances already`);
     try {
@@ -150,7 +152,7 @@ export class Registry {
       if (!isAtollError(error, ...passingFaults)) throw error;
       return this.#refusal(`the registration could not be stored: ${error.message}`);
     }
-    this.#publish();
+    this.#publish([report.instanceId]);
     return { ttlMs: this.#options.limits.ttlMs, refused: "" };
   }
 
@@ -158,11 +160,15 @@ export class Registry {
     return { ttlMs: this.#options.limits.ttlMs, refused: reason };
   }
 
-  /** A state equal to the last one is not published: reports come every few seconds and mostly say the same. */
-  #publish(): void {
-    const next = [...this.#records.values()]
-      .toSorted((a, b) => (a.instanceId < b.instanceId ? -1 : 1))
-      .map((record): EndpointState => ({ record, attached: this.#sessions.isAttached(record.instanceId) }));
-    if (!isDeepStrictEqual(next, this.#state.current)) this.#state.set(next);
+  /** Publishes what became of `changed` instances. Reports come every few seconds and mostly say the same: then there is no new state. */
+  #publish(changed: readonly string[]): void {
+    let next = this.#state.current;
+    for (const instanceId of changed) {
+      const record = this.#records.get(instanceId);
+      const state = record === undefined ? undefined : { record, attached: this.#sessions.isAttached(instanceId) };
+      if (state === undefined) next = next.without(instanceId);
+      else if (!isDeepStrictEqual(state, next.get(instanceId))) next = next.with(instanceId, state);
+    }
+    this.#state.set(next);
   }
 }

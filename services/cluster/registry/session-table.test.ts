@@ -11,9 +11,9 @@ describe("SessionTable", () => {
     const table = new SessionTable(limits);
     table.report("a", 1, 0);
     table.report("a", 1, 8_000);
-    expect(table.expire(16_999)).toBe(false);
+    expect(table.expire(16_999)).toEqual([]);
     expect(table.isAttached("a")).toBe(true);
-    expect(table.expire(17_000)).toBe(true);
+    expect(table.expire(17_000)).toEqual(["a"]);
     expect(table.isAttached("a")).toBe(false);
   });
 

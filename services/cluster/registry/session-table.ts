@@ -61,15 +61,15 @@ export class SessionTable {
     return [...this.#sessions].toSorted(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, session]) => session.overloads);
   }
 
-  /** Detaches sessions whose reports have stopped; true when there were any. */
-  expire(nowMs: number): boolean {
-    let expired = false;
-    for (const session of this.#sessions.values()) {
+  /** Detaches sessions whose reports have stopped, and answers whose they were. */
+  expire(nowMs: number): readonly string[] {
+    const expired: string[] = [];
+    for (const [instanceId, session] of this.#sessions) {
       if (session.streamId === undefined || nowMs - session.sinceMs < this.#limits.ttlMs) continue;
       session.streamId = undefined;
       session.overloads = [];
       session.sinceMs = nowMs;
-      expired = true;
+      expired.push(instanceId);
     }
     return expired;
   }

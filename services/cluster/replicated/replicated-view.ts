@@ -2,8 +2,10 @@ import type { ReadableCollection } from "#federation/catalog/collection.ts";
 import type { ObjectRecord } from "#federation/catalog/records.ts";
 import { resourceKey, type Cluster, type ExportedService, type Region, type Relationship, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import { parseExportedService, readPeerResource } from "#federation/model/parse/parse-resource.ts";
+import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { describeError } from "#federation/runtime/errors.ts";
+import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { decodeSignedObject, openObject } from "#federation/wire/signed-object.ts";
@@ -29,26 +31,25 @@ export interface ReplicatedState {
   readonly generations: ReadonlyMap<string, Generation>;
 }
 
-export const emptyReplicatedState: ReplicatedState = {
-  regions: new Map(),
-  clusters: new Map(),
-  trustDomains: new Map(),
-  relationships: new Map(),
-  policies: new Map(),
-  exports: new Map(),
-  generations: new Map(),
-};
+export const emptyReplicatedState = {
+  regions: OrderedMap.of<Region>(),
+  clusters: OrderedMap.of<Cluster>(),
+  trustDomains: OrderedMap.of<TrustDomain>(),
+  relationships: OrderedMap.of<Relationship>(),
+  policies: OrderedMap.of<TrafficPolicy>(),
+  exports: OrderedMap.of<ReceivedExport>(),
+  generations: OrderedMap.of<Generation>(),
+} satisfies ReplicatedState;
 
-/** The stored objects of others, decoded once each and kept by kind. */
+/** A state that shares with the next one what did not change. */
+type OrderedState = typeof emptyReplicatedState;
+
+/** The stored objects of others, decoded once each and kept by kind. What a batch of the store does not touch is not looked at again. */
 export class ReplicatedView {
   readonly #objects: ReadableCollection<ObjectRecord>;
   readonly #logger: Logger;
-  readonly #state = new WatchedValue<ReplicatedState>(emptyReplicatedState);
+  readonly #state = new WatchedValue(emptyReplicatedState);
   readonly #loaded = new WatchedValue(false);
-  /** Decoding is remembered by record: a record never changes, a new one takes its place. */
-  readonly #decoded = new WeakMap<ObjectRecord, DecodedValue>();
-  #records = new Map<string, ObjectRecord>();
-
   constructor(objects: ReadableCollection<ObjectRecord>, logger: Logger) {
     this.#objects = objects;
     this.#logger = logger;
@@ -70,54 +71,61 @@ export class ReplicatedView {
 
   async follow(signal: AbortSignal): Promise<void> {
     for await (const batch of this.#objects.changes(signal)) {
-      if (batch.initial) this.#records = new Map();
-      for (const { id, value } of batch.puts) this.#records.set(id, value);
-      for (const id of batch.deletes) this.#records.delete(id);
-      this.#state.set(this.#decodeAll());
+      let next = batch.initial ? emptyReplicatedState : this.#state.current;
+      for (const { id, value } of batch.puts) next = value.tombstone ? without(next, id) : this.#with(next, id, value);
+      for (const id of batch.deletes) next = without(next, id);
+      this.#state.set(next);
       this.#loaded.set(true);
     }
   }
 
-  #decodeAll(): ReplicatedState {
-    const regions = new Map<string, Region>();
-    const clusters = new Map<string, Cluster>();
-    const trustDomains = new Map<string, TrustDomain>();
-    const relationships = new Map<string, Relationship>();
-    const policies = new Map<string, TrafficPolicy>();
-    const exports = new Map<string, ReceivedExport>();
-    const generations = new Map<string, Generation>();
-    for (const [id, record] of this.#records) {
-      if (record.tombstone) continue;
-      try {
-        const value = this.#valueOf(record);
-        if (value.kind === "export") {
-          const { epoch, revision, appliedAtMs } = record;
-          exports.set(`${record.origin}/${record.key}`, { value: value.service, epoch, revision, appliedAtMs });
-          continue;
-        }
-        if (value.kind === "unknown") continue;
-        const { epoch, revision } = record;
-        generations.set(resourceKey(value.kind, record.key), { epoch, revision });
-        if (value.kind === "Region") regions.set(record.key, value.resource);
-        else if (value.kind === "Cluster") clusters.set(record.key, value.resource);
-        else if (value.kind === "TrustDomain") trustDomains.set(record.key, value.resource);
-        else if (value.kind === "Relationship") relationships.set(record.key, value.resource);
-        else policies.set(record.key, value.resource);
-      } catch (error) {
-        this.#logger.warn("A received object could not be read and is left out.", { id, reason: describeError(error) });
-      }
+  #with(state: OrderedState, id: string, record: ObjectRecord): OrderedState {
+    try {
+      return withValue(state, record, decodeValue(record));
+    } catch (error) {
+      this.#logger.warn("A received object could not be read and is left out.", { id, reason: describeError(error) });
+      return without(state, id);
     }
-    return { regions, clusters, trustDomains, relationships, policies, exports, generations };
-  }
-
-  #valueOf(record: ObjectRecord): DecodedValue {
-    const known = this.#decoded.get(record);
-    if (known !== undefined) return known;
-    const value = decodeValue(record);
-    this.#decoded.set(record, value);
-    return value;
   }
 }
+
+function withValue(state: OrderedState, record: ObjectRecord, value: DecodedValue): OrderedState {
+  const { origin, key, epoch, revision, appliedAtMs } = record;
+  if (value.kind === "unknown") return state;
+  if (value.kind === "export") return { ...state, exports: state.exports.with(`${origin}/${key}`, { value: value.service, epoch, revision, appliedAtMs }) };
+  const generations = state.generations.with(resourceKey(value.kind, key), { epoch, revision });
+  switch (value.kind) {
+    case "Region":
+      return { ...state, generations, regions: state.regions.with(key, value.resource) };
+    case "Cluster":
+      return { ...state, generations, clusters: state.clusters.with(key, value.resource) };
+    case "TrustDomain":
+      return { ...state, generations, trustDomains: state.trustDomains.with(key, value.resource) };
+    case "Relationship":
+      return { ...state, generations, relationships: state.relationships.with(key, value.resource) };
+    case "TrafficPolicy":
+    default:
+      return { ...state, generations, policies: state.policies.with(key, value.resource) };
+  }
+}
+
+/** Without what the object `id`, `origin/kind/key`, stated. */
+function without(state: OrderedState, id: string): OrderedState {
+  const [origin = "", kind = "", ...rest] = id.split("/");
+  const key = rest.join("/");
+  if (kind === "ServiceExport") return { ...state, exports: state.exports.without(`${origin}/${key}`) };
+  const part = origin === globalOrigin ? partOf[kind] : undefined;
+  if (part === undefined) return state;
+  return { ...state, generations: state.generations.without(`${kind}/${key}`), [part]: state[part].without(key) };
+}
+
+const partOf: Readonly<Record<string, "regions" | "clusters" | "trustDomains" | "relationships" | "policies">> = {
+  Region: "regions",
+  Cluster: "clusters",
+  TrustDomain: "trustDomains",
+  Relationship: "relationships",
+  TrafficPolicy: "policies",
+};
 
 type DecodedValue =
   | { readonly kind: "export"; readonly service: ExportedService }
@@ -128,9 +136,11 @@ type DecodedValue =
   | { readonly kind: "TrafficPolicy"; readonly resource: TrafficPolicy }
   | { readonly kind: "unknown" };
 
+/** What others than the global plane say of its kinds is not for here: a signer keeps its own TrustDomain beside the one that was received. */
 function decodeValue(record: ObjectRecord): DecodedValue {
   const bytes = openObject(decodeSignedObject(record.signed)).payload.value;
   if (record.kind === "ServiceExport") return { kind: "export", service: parseExportedService(bytes) };
+  if (record.origin !== globalOrigin) return { kind: "unknown" };
   switch (record.kind) {
     case "Region":
       return { kind: "Region", resource: readPeerResource("Region", bytes) };

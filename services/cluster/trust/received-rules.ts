@@ -4,7 +4,7 @@ import { parseExportedService } from "#federation/model/parse/parse-resource.ts"
 import type { ExportedService } from "#federation/model/resource.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
-import { isAllowedToExport } from "../cluster-state-source.ts";
+import { isAllowedToExport } from "../replicated/visible-imports.ts";
 import type { ReplicatedState } from "../replicated/replicated-view.ts";
 
 /** Kinds that only the global plane says. */
