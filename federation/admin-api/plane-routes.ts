@@ -7,6 +7,7 @@ import { provisioningRoutes } from "./provisioning-routes.ts";
 import { resourceRoutes } from "./resource-routes.ts";
 import { rolloutRoute } from "./rollout-route.ts";
 import { storeRoutes } from "./store-routes.ts";
+import { withdrawalRoutes } from "./withdrawal-routes.ts";
 import { auditEntrySchema } from "./audit.ts";
 import { defineRoute, dryRunQuery, type AnyRoute } from "./route.ts";
 import { clusterStatusSchema, explanationSchema, federationStatusSchema, simulationSchema } from "./status.ts";
@@ -67,6 +68,7 @@ const serviceQuestion = {
 export const globalRoutes = {
   createJoinToken,
   ...storeRoutes,
+  ...withdrawalRoutes,
   ...provisioningRoutes,
   audit,
   status: defineRoute({
@@ -108,6 +110,7 @@ export const globalRoutes = {
 export const clusterRoutes = {
   createJoinToken,
   ...storeRoutes,
+  ...withdrawalRoutes,
   ...provisioningRoutes,
   audit,
   status: defineRoute({

@@ -7,6 +7,8 @@ import { clusterIdSchema, hostSchema, labelSchema, portSchema, regionIdSchema, s
 const count = z.int().min(0);
 const ms = z.number().min(0);
 
+const withdrawalsHeld = count.optional().describe("Objects that it has withdrawn without a signed deletion, more at once than is believed: they are held until that is explained or let go. Absent: none.");
+
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
   cluster: clusterIdSchema,
@@ -36,6 +38,7 @@ export const clusterRowSchema = z.object({
   lagMs: ms.describe("Age of the oldest frame that it has not acknowledged; 0 when there is none."),
   refusesUs: z.boolean().optional().describe("It applies nothing of this plane any more, whose store was seen behind what it had told."),
   behindSinceMs: count.optional().describe("Wall-clock ms since when its own store is known to be behind what it had told; nothing of it is applied."),
+  withdrawalsHeld,
   servicesExported: count,
   gateways: z.array(z.object({ address: hostSchema, port: portSchema })),
 });
@@ -101,7 +104,7 @@ export const clusterStatusSchema = z.object({
   federation: trustDomainSchema,
   asOfMs: count,
   generation: z.object({ epoch: count, revision: count }),
-  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional() }),
+  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional(), withdrawalsHeld }),
   identity: z.object({ intermediateNotAfterMs: count, signer: z.enum(["own", "remote"]) }),
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),

@@ -66,6 +66,7 @@ const positionSchema: z.ZodType<AppliedPosition> = z.object({
   appliedAtMs: count,
   behindEpoch: z.exactOptional(count),
   behindSinceMs: z.exactOptional(count),
+  isHoldingBack: z.exactOptional(z.literal(true)),
 });
 
 const heartbeatSchema = z.object({

@@ -71,6 +71,8 @@ export interface AppliedPosition {
   readonly behindEpoch?: number;
   /** Wall-clock ms; present with `behindEpoch`. */
   readonly behindSinceMs?: number;
+  /** Present while objects are held that the publisher offers no longer: it has withdrawn more than is believed without a reason. */
+  readonly isHoldingBack?: true;
 }
 
 /** A publisher's own signed word of how far its store had come: what it can be shown when it has fallen behind that. */

@@ -52,6 +52,11 @@ export class Planes implements Disposable {
     return this.#clients.of("global");
   }
 
+  /** The client of "global" or of a cluster's plane. @throws {ATOLL_USAGE | ATOLL_FEDERATION_NOT_RUNNING} */
+  plane(name: string): AdminClient {
+    return name === "global" ? this.global() : this.cluster(name);
+  }
+
   /** The client of a cluster's own plane. @throws {ATOLL_USAGE} when there is no such cluster. */
   cluster(name: string): AdminClient {
     if (!this.clusters.includes(name)) throw new AtollError("ATOLL_USAGE", `there is no cluster ${name}; there are ${this.clusters.join(", ")}`);

@@ -10,6 +10,7 @@ import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
 import { runWait, waitSecondsUsual, type WaitCommandOptions, type WaitOption } from "./commands/wait.ts";
 import { runReconcile, type ReconcileOptions } from "./commands/reconcile.ts";
+import { runWithdrawals, type WithdrawalsOptions } from "./commands/withdrawals.ts";
 import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
 import { runApprove, runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
@@ -153,6 +154,12 @@ function addLifecycle(program: Command, run: Run): void {
     .option("--take-newer", "read back what other planes hold of it", false)
     .option("--without <plane>", "do not ask this plane what it holds; may be given several times", collect)
     .action((plane: string | undefined, options: ReconcileOptions) => run((context) => runReconcile(context, plane, options)));
+  program
+    .command("withdrawals [plane]")
+    .description("what planes (global, or a cluster) hold although it was withdrawn, because too much went at once without a signed deletion")
+    .option("--of <publisher>", "only what this plane has withdrawn")
+    .option("--let-go", "remove it where it is held", false)
+    .action((plane: string | undefined, options: WithdrawalsOptions) => run((context) => runWithdrawals(context, plane, options)));
 }
 
 function addResources(program: Command, run: Run): void {

@@ -2,6 +2,7 @@ import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
+import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
 import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { runOverStore, type StoreGround } from "#federation/history/term-store.ts";
@@ -28,7 +29,7 @@ import { ReplicatedView } from "./replicated/replicated-view.ts";
 import { serveCluster } from "./serve-cluster.ts";
 import { authorityPin } from "./trust/effective-relationships.ts";
 import { withdrawnRelationships } from "./trust/own-approvals.ts";
-import { admitsReceived } from "./trust/received-rules.ts";
+import { admitsReceived, receivedBrake } from "./trust/received-rules.ts";
 
 /**
  * Runs a cluster's plane for one term of leadership over its store, until `signal` aborts. A store or a bus that is away
@@ -91,6 +92,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
   const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
   const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
   const standings = new Map<string, StandingOf>();
+  const withdrawals = new Map<string, HeldWithdrawals>();
   const exported = new WatchedValue<ClusterState | undefined>(undefined);
   const common = { bus, clock, logger };
   const loaded: Task = async (inner) => void (await until(source.loaded, (isLoaded) => isLoaded, inner));
@@ -125,7 +127,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     async (inner) => {
       await loaded(inner);
       if (isNewStore && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serveCluster({ options, self, termStore, standing, catalog, registry, source, own, verifyChain, statuses, lags, standings, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
+      await serveCluster({ options, self, termStore, standing, catalog, registry, source, own, verifyChain, statuses, lags, standings, withdrawals, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
   const writing: readonly Task[] = [
@@ -175,9 +177,11 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
           origins: "any",
           audienceNames: [trustDomain, `cluster:${cluster}`],
           admits: admitsReceived(self, () => replicated.state.current),
+          brake: receivedBrake,
           verifyChain,
           store: new CatalogReplicaStore({ catalog, publisher: globalOrigin, isFrom: (record) => record.origin !== cluster, clock }),
           statuses,
+          withdrawals,
         },
         inner,
       ),

@@ -6,6 +6,7 @@ import { openGrpcListener, peerOfCall } from "#federation/identity/grpc-listener
 import { acceptTrustDomain, createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import type { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
+import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
 import type { TermStore } from "#federation/history/term-store.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
@@ -46,6 +47,8 @@ export interface Serving {
   readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
   /** What the global plane has acknowledged of an object, by its name. */
   readonly standings: ReadonlyMap<string, StandingOf>;
+  /** What is held back of what a publisher has withdrawn, by its name. */
+  readonly withdrawals: ReadonlyMap<string, HeldWithdrawals>;
   /** The state that the published exports were made of; undefined before the first time. */
   readonly exported: Watched<ClusterState | undefined>;
   readonly epoch: number;

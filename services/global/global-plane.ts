@@ -224,6 +224,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
         reconciler: globalReconciler(termStore.unguarded, term.epoch),
         beginEpoch: async (above, inner) => await termStore.life.beginEpoch(above, inner),
       },
+      withdrawals: term.links.withdrawals,
       audit,
       clock,
     }),
@@ -309,6 +310,7 @@ function linkStates(links: ClusterLinks, clock: Clock): ReadonlyMap<string, Link
       lagMs: lag?.behindMs ?? 0,
       refusesUs: lag?.needsReconcile === true,
       behindSinceMs: links.statuses.current.get(id)?.needsReconcileSinceMs,
+      withdrawalsHeld: links.statuses.current.get(id)?.heldBack ?? 0,
     });
   }
   return states;

@@ -7,6 +7,7 @@ import { openObject, signObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { batchWindowMs, PublisherCore } from "./publisher.ts";
 import type { PublishedState } from "./publisher.ts";
+import { heldBackReason, refusedNamedMax } from "./refused-objects.ts";
 
 const origins = new TestOrigins();
 const names = { federation: "demo.atoll", publisher: "shop-eu", audience: "global" };
@@ -181,6 +182,17 @@ describe("a publisher", () => {
       expect(core.standing(id)).toMatchObject({ isAcknowledged: false });
       core.acknowledge(ack(0, "s", { refusedKinds: ["Drill"] }));
       expect(core.standing(id)).toEqual({ generation: a1.payload.generation, isWithdrawn: false, isAcknowledged: true });
+    });
+
+    it("does not take a withdrawal for done that the receiver holds back, or may hold back without naming it", () => {
+      const core = publisherOf(stateOf(a1, b2));
+      core.update(stateOf());
+      core.flush(0);
+      core.acknowledge(ack(1, "s", { refused: [{ id, reason: heldBackReason }] }));
+      expect(core.standing(id)).toEqual({ generation: undefined, isWithdrawn: true, isAcknowledged: true, refusal: heldBackReason });
+      expect(core.standing(objectId(b2.payload))).toEqual({ generation: undefined, isWithdrawn: true, isAcknowledged: true });
+      core.acknowledge(ack(1, "s", { refused: Array.from({ length: refusedNamedMax }, (_, index) => ({ id: `shop-eu/Note/k${index}`, reason: heldBackReason })) }));
+      expect(core.standing(id)).toMatchObject({ isAcknowledged: false });
     });
 
     it("takes nothing for done of a receiver that applies nothing until somebody decides", () => {

@@ -1,5 +1,6 @@
 import { bucketOf, contentHash, isSameHash, ObjectDigests, type Hash } from "./digest-table.ts";
 import { FramePacker, type Packet } from "./frame-packer.ts";
+import { heldBackReason, refusedNamedMax } from "./refused-objects.ts";
 import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
@@ -37,7 +38,7 @@ export interface ObjectStanding {
   readonly isWithdrawn: boolean;
   /** Whether the receiver has acknowledged that frame, or that of the withdrawal; for what was so from the beginning, the stream itself. */
   readonly isAcknowledged: boolean;
-  /** Why the receiver does not hold it though it has acknowledged it. */
+  /** Why the receiver does not hold it though it has acknowledged it; of one that is withdrawn, that it is held all the same. */
   readonly refusal?: string;
 }
 
@@ -216,9 +217,13 @@ export class PublisherCore {
     const withdrawalSeq = this.#withdrawals.get(id);
     const seq = offered?.seq ?? withdrawalSeq ?? this.#forgottenSeq;
     const acknowledged = this.#acknowledged;
-    const refusal = offered === undefined ? undefined : acknowledged?.refused.find((refused) => refused.id === id)?.reason;
-    // Where more may be refused than is named, an acknowledgement says nothing for sure of what it does not name.
-    const mayBeRefused = offered !== undefined && (acknowledged?.mayRefuseMore === true || acknowledged?.refusedKinds.includes(offered.object.payload.kind) === true);
+    const said = acknowledged?.refused.find((refused) => refused.id === id)?.reason;
+    const refusal = offered !== undefined || said === heldBackReason ? said : undefined;
+    // Where more may be refused or held back than is named, an acknowledgement says nothing for sure of what it does not name.
+    const mayBeRefused =
+      offered === undefined
+        ? isFullOfHeldBack(acknowledged)
+        : acknowledged?.mayRefuseMore === true || acknowledged?.refusedKinds.includes(offered.object.payload.kind) === true;
     const isSure = acknowledged !== undefined && !this.#needsReconcile && (refusal !== undefined || !mayBeRefused);
     return {
       generation: offered?.object.payload.generation,
@@ -290,6 +295,10 @@ export class PublisherCore {
     if (last !== undefined && this.#sentMarks.length >= sentMarksMax) last.seq = this.#seq;
     else this.#sentMarks.push({ seq: this.#seq, atMs: nowMs });
   }
+}
+
+function isFullOfHeldBack(acknowledged: Acknowledgement | undefined): boolean {
+  return acknowledged !== undefined && acknowledged.refused.length >= refusedNamedMax && acknowledged.refused.every(({ reason }) => reason === heldBackReason);
 }
 
 /** The same generation may have another content: of a newer program, or of a store that was rolled back. */

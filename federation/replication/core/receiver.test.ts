@@ -6,7 +6,7 @@ import { openObject, signObject, verifyObject } from "#federation/wire/signed-ob
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { bucketOf, contentHash } from "./digest-table.ts";
 import { ReceiverCore } from "./receiver.ts";
-import type { ReceiverRules } from "./receiver.ts";
+import type { ReceiverRules } from "./receiver-rules.ts";
 import type { RefusalReason } from "./refusal-reason.ts";
 import { refusedNamedMax } from "./refused-objects.ts";
 import { emptyReplicaState } from "./replica-state.ts";

@@ -1,29 +1,16 @@
 import { answerGeneration } from "#federation/model/replication-messages.ts";
 import type { FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
 import { compareGenerations, isInAudience, objectId } from "#federation/model/replicated-object.ts";
-import type { ObjectPayload, OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
+import type { ObjectPayload, SignedObject } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { contentHash } from "./digest-table.ts";
+import type { ReceiverRules } from "./receiver-rules.ts";
 import type { RefusalReason } from "./refusal-reason.ts";
 import { RefusedObjects } from "./refused-objects.ts";
 import { ReplicaRecords } from "./replica-records.ts";
-import { compareTerms, type ReplicaChange, type ReplicaCursor, type ReplicaState, type GivenUp, type Witness } from "./replica-state.ts";
+import { compareTerms, type HeldObject, type ReplicaChange, type ReplicaCursor, type ReplicaState, type GivenUp, type Witness } from "./replica-state.ts";
 import { RollbackGuard, type HeardHeartbeat } from "./rollback-guard.ts";
-
-/** Who a receiver listens to, and what it takes. */
-export interface ReceiverRules {
-  readonly names: LinkNames;
-  /** `publisher`: only objects whose origin is the publisher itself; `any`: it relays. */
-  readonly origins: "publisher" | "any";
-  /** Names by which we are meant in an object's audience; absent: every audience is passed on. */
-  readonly audienceNames?: readonly string[];
-  /** A further condition, e.g. the namespaces a cluster may export. */
-  readonly admits?: (payload: ObjectPayload) => boolean;
-  /** Reads the header without trusting it; undefined when it cannot be read. */
-  readonly open: (signed: SignedObject) => OpenedObject | undefined;
-  /** True when the object is what its origin signed. Asked only of objects that would change something. */
-  readonly isAuthentic: (object: OpenedObject) => boolean;
-}
+import { WithdrawalBrake } from "./withdrawal-brake.ts";
 
 /** What must be made durable before anything is acknowledged. */
 export interface ReceiverStep {
@@ -71,6 +58,9 @@ export class ReceiverCore {
   #fetchNotBeforeMs = Number.NEGATIVE_INFINITY;
   #backoffMs: number = fetchBackoffMs[0];
   readonly #guard: RollbackGuard;
+  readonly #brake: WithdrawalBrake;
+  /** When the last question was asked: nothing else comes in before its answer. */
+  #askedMs = Number.NEGATIVE_INFINITY;
   /** Highest generation of the publisher's own objects that was ever held. */
   #known: Generation;
   #witnessKeptMs = Number.NEGATIVE_INFINITY;
@@ -81,6 +71,7 @@ export class ReceiverCore {
     this.#cursor = state.cursor;
     this.#records = new ReplicaRecords(state);
     this.#guard = new RollbackGuard(state.cursor);
+    this.#brake = new WithdrawalBrake(rules.brake, { publisher: rules.names.publisher, records: this.#records, wasHolding: state.cursor.isHoldingBack === true });
     this.#known = { epoch: 0, revision: 0 };
     for (const [id, { generation }] of state.live) this.#know(id, generation);
   }
@@ -107,6 +98,11 @@ export class ReceiverCore {
   /** How many objects were taken anew at the generation that was held, with another content. */
   get rewritten(): number {
     return this.#rewritten;
+  }
+
+  /** By id, what the publisher has withdrawn and is held all the same, until it is explained or let go. */
+  get heldBack(): ReadonlyMap<string, HeldObject> {
+    return this.#records.heldBack;
   }
 
   /** True while something is known to be missing. */
@@ -145,7 +141,7 @@ export class ReceiverCore {
         this.#suspect();
         break;
       }
-      changes.push(...this.#applyFrame(next));
+      changes.push(...this.#applyFrame(next, nowMs));
     }
     this.#gapSinceMs = this.#held.size === 0 ? undefined : nowMs;
     return { changes, cursor: this.#cursor };
@@ -171,6 +167,8 @@ export class ReceiverCore {
     this.#isFetchWanted = false;
     this.#backoffMs = fetchBackoffMs[0];
     this.#refusedObjects.clear();
+    this.#brake.answered();
+    this.#markHolding();
     return "equal";
   }
 
@@ -187,6 +185,7 @@ export class ReceiverCore {
     // Each try waits longer than the last, until one brings something or a heartbeat finds us equal.
     this.#fetchNotBeforeMs = nowMs + this.#backoffMs;
     this.#backoffMs = Math.min(this.#backoffMs * 2, fetchBackoffMs[1]);
+    this.#askedMs = nowMs;
     return { kind: "differing", ...this.#records.digests.bytes() };
   }
 
@@ -211,23 +210,29 @@ export class ReceiverCore {
     const isProgress = changes.length > 0 || first.stream !== this.#cursor.stream || first.seq > this.#cursor.seq;
     if (isProgress) this.#backoffMs = fetchBackoffMs[0];
     this.#cursor = { epoch: first.epoch, term: first.term, stream: first.stream, seq: first.seq, floor: upTo, ...witnessOf(this.#cursor) };
+    this.#markHolding();
     this.#records.forget(this.#rules.names.publisher, upTo);
     for (const seq of this.#held.keys()) if (seq <= first.seq) this.#held.delete(seq);
     return { changes, cursor: this.#cursor };
   }
 
-  #applyFrame(frame: Frame): readonly ReplicaChange[] {
+  /** An operator's word: what is held back goes, and so does what the first answers of epochs up to `epoch` do not hold. */
+  letGo(epoch?: number): ReceiverStep {
+    const changes = this.#brake.letGo(epoch);
+    this.#markHolding();
+    return { changes, cursor: this.#cursor };
+  }
+
+  #applyFrame(frame: Frame, nowMs: number): readonly ReplicaChange[] {
     const changes: ReplicaChange[] = [];
     for (const signed of frame.entries) {
       const { change } = this.#admit(signed, "frame");
       if (change !== undefined) changes.push(change);
     }
-    for (const id of frame.withdrawn) {
-      this.#refusedObjects.delete(id);
-      const change = this.#records.remove(id, "withdrawn");
-      if (change !== undefined) changes.push(change);
-    }
+    for (const id of frame.withdrawn) this.#refusedObjects.delete(id);
+    changes.push(...this.#brake.remove(frame.withdrawn.map((id) => ({ id, reason: "withdrawn" })), { nowMs }));
     this.#cursor = { ...this.#cursor, seq: frame.seq };
+    this.#markHolding();
     return changes;
   }
 
@@ -242,12 +247,17 @@ export class ReceiverCore {
       if (id !== undefined) offered.add(id);
       if (change !== undefined) changes.push(change);
     }
-    for (const { id } of this.#records.inBuckets(first.buckets)) {
-      if (offered.has(id)) continue;
-      const change = this.#records.remove(id, this.#isOwn(id) ? "swept" : "withdrawn");
-      if (change !== undefined) changes.push(change);
-    }
+    const gone = this.#records.inBuckets(first.buckets).filter(({ id }) => !offered.has(id));
+    const newEpoch = first.epoch > this.#cursor.epoch ? first.epoch : undefined;
+    changes.push(...this.#brake.remove(gone.map(({ id }) => ({ id, reason: this.#isOwn(id) ? "swept" : "withdrawn" })), { nowMs: this.#askedMs, newEpoch }));
+    this.#brake.answered();
     return changes;
+  }
+
+  /** So that a restart finds held what is held back now. */
+  #markHolding(): void {
+    const { isHoldingBack, ...rest } = this.#cursor;
+    if (this.#brake.isHolding !== (isHoldingBack === true)) this.#cursor = this.#brake.isHolding ? { ...rest, isHoldingBack: true } : rest;
   }
 
   /**
@@ -270,6 +280,7 @@ export class ReceiverCore {
     const content = contentHash(signed);
     const verdict = this.#records.judge(id, { generation: payload.generation, content });
     if (verdict === "held") {
+      this.#records.retake(id);
       this.#refusedObjects.delete(id);
       return { id };
     }

@@ -56,3 +56,13 @@ export class RefusedObjects {
     this.#mayBeMore = false;
   }
 }
+
+/** As reason of an object that is not offered any more and is held all the same: the receiver's brake holds it back. */
+export const heldBackReason = "heldBack";
+
+/** What an acknowledgement says of both: what is held back, and after that what is refused. */
+export function acknowledgedRefusals({ named, kinds, mayBeMore }: Pick<RefusedObjects, "named" | "kinds" | "mayBeMore">, heldBack: ReadonlyMap<string, unknown>): { readonly refused: readonly RefusedObject[]; readonly refusedKinds: readonly string[]; readonly mayRefuseMore: boolean } {
+  const held = [...heldBack.keys()].filter((id) => id.length <= refusedIdLengthMax).slice(0, refusedNamedMax);
+  const refused = [...held.map((id) => ({ id, reason: heldBackReason })), ...named];
+  return { refused: refused.slice(0, refusedNamedMax), refusedKinds: kinds, mayRefuseMore: mayBeMore || (refused.length > refusedNamedMax && named.length > 0) };
+}

@@ -11,6 +11,8 @@ export const deadRecordsMax = 100_000;
 export class ReplicaRecords {
   readonly digests = new ObjectDigests();
   readonly #live = new Map<string, DigestedObject>();
+  /** Held though the publisher does not offer them any more: outside the digests, which speak of its offer. */
+  readonly #heldBack = new Map<string, HeldObject>();
   readonly #dead: Map<string, DeadRecord>;
 
   constructor(state: ReplicaState) {
@@ -18,9 +20,26 @@ export class ReplicaRecords {
     for (const [id, held] of state.live) this.#hold(id, held);
   }
 
+  /** The keys that are held though the publisher does not offer them any more. */
+  get heldBack(): ReadonlyMap<string, HeldObject> {
+    return this.#heldBack;
+  }
+
+  /** True for a key that is held and offered. */
+  isOffered(id: string): boolean {
+    return this.#live.has(id);
+  }
+
+  /** Of the keys that are held and offered, how many `counts`. O(keys). */
+  count(counts: (id: string) => boolean): number {
+    let count = 0;
+    for (const id of this.#live.keys()) if (counts(id)) count++;
+    return count;
+  }
+
   /** What a statement about `id` is to us: `changed` says something else at the generation that is held. */
   judge(id: string, { generation, content }: HeldObject): "newer" | "held" | "changed" | "old" | "unknown" {
-    const live = this.#live.get(id);
+    const live = this.#live.get(id) ?? this.#heldBack.get(id);
     if (live !== undefined) {
       const order = compareGenerations(generation, live.generation);
       if (order !== 0) return order > 0 ? "newer" : "old";
@@ -36,6 +55,7 @@ export class ReplicaRecords {
 
   put(id: string, object: OpenedObject, content: Hash): ReplicaChange {
     this.#release(id);
+    this.#heldBack.delete(id);
     this.#dead.delete(id);
     this.#hold(id, { generation: object.payload.generation, content });
     return { kind: "put", id, object };
@@ -43,7 +63,7 @@ export class ReplicaRecords {
 
   /** Takes note of a signed deletion; a change only when the key is held. */
   bury(id: string, generation: Generation): ReplicaChange | undefined {
-    const wasHeld = this.#release(id) !== undefined;
+    const wasHeld = this.#release(id) !== undefined || this.#heldBack.delete(id);
     const record: DeadRecord = { generation, reason: "deleted" };
     this.#remember(id, record);
     return wasHeld ? { kind: "remove", id, ...record } : undefined;
@@ -51,14 +71,29 @@ export class ReplicaRecords {
 
   /** Removes a key that is held, at the generation that is held. */
   remove(id: string, reason: RemovalReason): ReplicaChange | undefined {
-    const live = this.#release(id);
+    const live = this.#release(id) ?? this.#heldBack.get(id);
     if (live === undefined) return undefined;
+    this.#heldBack.delete(id);
     const record: DeadRecord = { generation: live.generation, reason };
     this.#remember(id, record);
     return { kind: "remove", id, ...record };
   }
 
-  /** The held keys that fall into `buckets`. */
+  /** Goes on holding a key that is not offered any more. */
+  holdBack(id: string): void {
+    const live = this.#release(id);
+    if (live !== undefined) this.#heldBack.set(id, { generation: live.generation, content: live.content });
+  }
+
+  /** A key that was held back is offered again as it was. */
+  retake(id: string): void {
+    const held = this.#heldBack.get(id);
+    if (held === undefined) return;
+    this.#heldBack.delete(id);
+    this.#hold(id, held);
+  }
+
+  /** The held and offered keys that fall into `buckets`. */
   inBuckets(buckets: Uint8Array): readonly { readonly id: string; readonly generation: Generation }[] {
     const wanted = new Set(buckets);
     return [...this.#live].filter(([, live]) => wanted.has(live.bucket)).map(([id, { generation }]) => ({ id, generation }));

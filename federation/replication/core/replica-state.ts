@@ -30,6 +30,8 @@ export interface ReplicaCursor {
   readonly floor: Generation;
   /** Absent while the publisher is believed. */
   readonly behind?: GivenUp;
+  /** Present while withdrawals are held back. */
+  readonly isHoldingBack?: true;
   /** Of the highest position that was heard, some seconds ago at most; absent when the publisher's version says none. */
   readonly witness?: Witness;
 }

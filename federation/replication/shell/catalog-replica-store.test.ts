@@ -41,6 +41,13 @@ describe("CatalogReplicaStore", () => {
     expect(items[0]?.value).toMatchObject({ origin: "shop-eu", kind: "Note", key: "web/a" });
   });
 
+  it("remembers that withdrawals are held back", async () => {
+    await open().commit([], { ...cursor, isHoldingBack: true }, signal);
+    expect((await open().load(signal)).cursor).toEqual({ ...cursor, isHoldingBack: true });
+    await open().commit([], cursor, signal);
+    expect((await open().load(signal)).cursor).toEqual(cursor);
+  });
+
   it("remembers that a publisher was seen behind, and the heartbeat that shows it, which is written only when it is another", async () => {
     const witness = { epoch: 2, term: 3, stream: "abc", seq: 4, beat: 9, revision: 12, sentAtMs: 1_000, heartbeat: Uint8Array.of(1, 2, 3) };
     const behind = { epoch: 2, sinceMs: 77 };

@@ -103,14 +103,14 @@ function contentOf({ signed }: ObjectRecord): Hash {
   }
 }
 
-function cursorOf({ epoch, term, stream, seq, floorEpoch, floorRevision, behindEpoch, behindSinceMs }: AppliedPosition): ReplicaCursor {
+function cursorOf({ epoch, term, stream, seq, floorEpoch, floorRevision, behindEpoch, behindSinceMs, isHoldingBack }: AppliedPosition): ReplicaCursor {
   const behind = behindEpoch === undefined ? {} : { behind: { epoch: behindEpoch, sinceMs: behindSinceMs ?? 0 } };
-  return { epoch, term, stream, seq, floor: { epoch: floorEpoch, revision: floorRevision }, ...behind };
+  return { epoch, term, stream, seq, floor: { epoch: floorEpoch, revision: floorRevision }, ...behind, ...(isHoldingBack === true ? { isHoldingBack } : {}) };
 }
 
-function positionOf(publisher: string, { epoch, term, stream, seq, floor, behind }: ReplicaCursor, appliedAtMs: number): AppliedPosition {
+function positionOf(publisher: string, { epoch, term, stream, seq, floor, behind, isHoldingBack }: ReplicaCursor, appliedAtMs: number): AppliedPosition {
   const seen = behind === undefined ? {} : { behindEpoch: behind.epoch, behindSinceMs: behind.sinceMs };
-  return { publisher, epoch, term, stream, seq, floorEpoch: floor.epoch, floorRevision: floor.revision, appliedAtMs, ...seen };
+  return { publisher, epoch, term, stream, seq, floorEpoch: floor.epoch, floorRevision: floor.revision, appliedAtMs, ...seen, ...(isHoldingBack === true ? { isHoldingBack } : {}) };
 }
 
 function witnessOf({ publisher: _, ...witness }: HeartbeatRecord): Witness {

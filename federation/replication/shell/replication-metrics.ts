@@ -55,6 +55,7 @@ export function addReplicationMetrics(registry: Registry, current: () => Replica
   publishers("atoll_replication_heard_age_seconds", "Since the last fresh heartbeat of a publisher.", (status) => ageSeconds(status.heardAtMonotonicMs));
   publishers("atoll_replication_whole_age_seconds", "Since what is held of a publisher was last seen to be all of it.", (status) => ageSeconds(status.wholeAtMonotonicMs));
   publishers("atoll_replication_needs_reconcile", "1 while nothing is applied of a publisher, since its store was seen behind what it had told us.", (status) => (status.needsReconcile ? 1 : 0));
+  publishers("atoll_replication_withdrawals_held", "Objects that a publisher has withdrawn without a signed deletion, more at once than is believed: held until that is explained or let go by `atoll withdrawals`.", (status) => status.heldBack ?? 0);
   const rewritten: Counter<"publisher"> = new Counter({
     name: "atoll_replication_rewritten_total",
     help: "Objects taken anew at the generation that was held, with another content, by publisher: after a change of versions, or of a store that was rolled back.",

@@ -15,6 +15,8 @@ import { payloadSha256, signObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import type { PublishedState, ReceiverLag } from "../core/publisher.ts";
 import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
+import type { BrakeRules } from "../core/withdrawal-brake.ts";
+import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import { MemoryReplicaStore } from "./memory-replica-store.ts";
 import { linkSubjects, runPublisher, type ShownBehind } from "./run-publisher.ts";
 import { runReceiver } from "./run-receiver.ts";
@@ -24,6 +26,7 @@ type Op =
   | { readonly kind: "put" | "delete" | "tombstone"; readonly key: number }
   | { readonly kind: "restartPublisher" | "restartReceiver" | "failStore" | "cut" | "join" }
   | { readonly kind: "restore"; readonly writes: number }
+  | { readonly kind: "wipe" }
   | { readonly kind: "wait"; readonly ms: number };
 
 const op: fc.Arbitrary<Op> = fc.oneof(
@@ -34,6 +37,15 @@ const op: fc.Arbitrary<Op> = fc.oneof(
 
 /** With an older store now and then, a number of writes ago, under the running publisher. */
 const rolledBackOp: fc.Arbitrary<Op> = fc.oneof({ weight: 8, arbitrary: op }, { weight: 1, arbitrary: fc.record({ kind: fc.constant("restore" as const), writes: fc.integer({ min: 1, max: 6 }) }) });
+
+/** Whatever happens to those who talk, and nothing that is said. */
+const disturbance: fc.Arbitrary<Op> = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("restartPublisher", "restartReceiver", "failStore", "cut", "join") }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("wait" as const), ms: fc.integer({ min: 1, max: 2500 }) }) },
+);
+
+/** With a store that is emptied now and then, and begins a life of its own. */
+const wipedOp: fc.Arbitrary<Op> = fc.oneof({ weight: 10, arbitrary: op }, { weight: 1, arbitrary: fc.record({ kind: fc.constant("wipe" as const) }) });
 
 const origins = new TestOrigins();
 const names = { federation: "demo.atoll", publisher: "shop-eu", audience: "global" };
@@ -85,6 +97,8 @@ class World {
   readonly #subjects = linkSubjects("up", "shop-eu");
   /** What receivers have shown the publisher of its own past. */
   readonly shown: ShownBehind[] = [];
+  readonly withdrawals = new Map<string, HeldWithdrawals>();
+  readonly #brake: BrakeRules | undefined;
   #past: PublishedState[] = [];
   #writes = 0;
   #epoch = 1;
@@ -92,7 +106,8 @@ class World {
   #publisher: Side;
   #receiver: Side;
 
-  constructor(seed: number) {
+  constructor(seed: number, brake?: BrakeRules) {
+    this.#brake = brake;
     this.#random = createSeededRandom(seed);
     this.#hub.faults = () => this.#fate();
     this.#publisher = this.#startPublisher();
@@ -108,6 +123,12 @@ class World {
         return;
       case "restore":
         this.#restore(next.writes);
+        return;
+      case "wipe":
+        await this.#publisher.stop();
+        this.#epoch++;
+        this.#state.set({ revision: 0, objects: new Map() });
+        this.#publisher = this.#startPublisher();
         return;
       case "restartPublisher":
         await this.#publisher.stop();
@@ -149,6 +170,13 @@ class World {
     this.#publisher = this.#startPublisher();
   }
 
+  /** An operator's word. */
+  async letGo(): Promise<void> {
+    const done = this.withdrawals.get("shop-eu")?.letGo(undefined);
+    await this.clock.advance(1_000);
+    await done;
+  }
+
   async stop(): Promise<void> {
     await this.#publisher.stop();
     await this.#receiver.stop();
@@ -157,6 +185,11 @@ class World {
 
   get expected(): readonly string[] {
     return shown([...this.#state.current.objects].filter(([, { payload }]) => !payload.tombstone));
+  }
+
+  /** Ids of what the origin says is deleted. */
+  get deleted(): readonly string[] {
+    return [...this.#state.current.objects].filter(([, { payload }]) => payload.tombstone).map(([id]) => id);
   }
 
   get actual(): readonly string[] {
@@ -206,7 +239,7 @@ class World {
   #startReceiver(): Side {
     const bus = this.#hub.open("receiver");
     const common = { clock: this.clock, logger: silentLogger, names, publisherTrustDomain: "shop-eu.example", subjects: this.#subjects };
-    const options = { ...common, bus, origins: "publisher" as const, verifyChain: origins.verifyChain, store: this.store, statuses: this.statuses };
+    const options = { ...common, bus, origins: "publisher" as const, verifyChain: origins.verifyChain, store: this.store, statuses: this.statuses, withdrawals: this.withdrawals, ...(this.#brake === undefined ? {} : { brake: this.#brake }) };
     return this.#start(bus, (signal) => runReceiver(options, signal));
   }
 
@@ -277,6 +310,55 @@ describe("replication over a bus that loses, repeats and reorders", () => {
           await world.heal();
           expect(world.actual).toEqual(world.expected);
           expect(world.statuses.current.get("shop-eu")).toMatchObject({ isBehind: false, needsReconcile: false, needsReconcileSinceMs: undefined });
+        } finally {
+          await world.stop();
+        }
+      }),
+      { numRuns: 40 },
+    );
+  }, 60_000);
+
+  it("with a brake holds all that is offered and nothing that is deleted, and what it holds besides goes at an operator's word (fast-check prints the seed)", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), fc.array(wipedOp, { minLength: 5, maxLength: 40 }), async (seed, ops) => {
+        const world = new World(seed, { rightsKinds: [], freeMax: 0 });
+        try {
+          for (const next of ops) await world.apply(next);
+          await world.heal();
+          expect(world.actual).toEqual(expect.arrayContaining([...world.expected]));
+          for (const id of world.deleted) expect(world.store.objects.has(id)).toBe(false);
+          const heldBack = world.withdrawals.get("shop-eu")?.ids() ?? [];
+          expect(heldBack.length).toBe(world.actual.length - world.expected.length);
+          expect(world.statuses.current.get("shop-eu")).toMatchObject({ isBehind: false, needsReconcile: false, heldBack: heldBack.length });
+          await world.letGo();
+          expect(world.actual).toEqual(world.expected);
+          await world.heal();
+          expect(world.actual).toEqual(world.expected);
+        } finally {
+          await world.stop();
+        }
+      }),
+      { numRuns: 40 },
+    );
+  }, 60_000);
+
+  it("with a brake loses nothing to a store that was emptied, whoever restarts, and is whole again when it is told anew (fast-check prints the seed)", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), fc.uniqueArray(fc.nat(11), { minLength: 1 }), fc.array(disturbance, { maxLength: 20 }), async (seed, keys, ops) => {
+        const world = new World(seed, { rightsKinds: [], freeMax: 0 });
+        try {
+          for (const key of keys) await world.apply({ kind: "put", key });
+          await world.heal();
+          const before = world.actual;
+          await world.apply({ kind: "wipe" });
+          for (const next of ops) await world.apply(next);
+          await world.heal();
+          expect(world.actual).toEqual(before);
+          expect(world.statuses.current.get("shop-eu")).toMatchObject({ heldBack: keys.length });
+          for (const key of keys) await world.apply({ kind: "put", key });
+          await world.heal();
+          expect(world.actual).toEqual(world.expected);
+          expect(world.statuses.current.get("shop-eu")).toMatchObject({ heldBack: 0 });
         } finally {
           await world.stop();
         }

@@ -19,11 +19,13 @@ import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
 import type { WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { HeartbeatOrder } from "../core/heartbeat-order.ts";
-import { ReceiverCore } from "../core/receiver.ts";
-import type { ReceiverRules } from "../core/receiver.ts";
+import { ReceiverCore, type ReceiverStep } from "../core/receiver.ts";
+import type { ReceiverRules } from "../core/receiver-rules.ts";
 import type { RefusalReason } from "../core/refusal-reason.ts";
+import { acknowledgedRefusals } from "../core/refused-objects.ts";
 import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
 import type { ReplicaStore } from "./replica-store.ts";
+import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import type { LinkSubjects } from "./run-publisher.ts";
 
 /** What is known of one publisher. */
@@ -43,6 +45,8 @@ export interface ReceiverStatus {
   readonly refused: ReadonlyMap<RefusalReason, number>;
   /** Objects that were taken anew at the generation that was held, with another content: after a change of versions, or of a store that was rolled back. */
   readonly rewritten?: number;
+  /** Objects that the publisher has withdrawn and that are held all the same, until that is explained or let go. */
+  readonly heldBack?: number;
 }
 
 export interface ReceiverOptions extends Omit<ReceiverRules, "open" | "isAuthentic"> {
@@ -58,6 +62,8 @@ export interface ReceiverOptions extends Omit<ReceiverRules, "open" | "isAuthent
   readonly store: ReplicaStore;
   /** This link's entry (key: `names.publisher`) is kept current; several receivers share the map. */
   readonly statuses: WatchedValue<ReadonlyMap<string, ReceiverStatus>>;
+  /** Has this link's entry (key: `names.publisher`) while it runs; several receivers share the map. */
+  readonly withdrawals?: Map<string, HeldWithdrawals>;
 }
 
 /** Messages waiting while a commit or a fetch is under way; what does not fit is lost and found again as a gap. */
@@ -74,7 +80,13 @@ const answerPartsMax = 1024;
 /** Before the store is tried again, in ms. */
 const storeRetryMs = 1000;
 
-type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array } | { readonly kind: "wake" };
+type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array } | { readonly kind: "wake" } | { readonly kind: "letGo"; readonly word: Word };
+
+/** An operator's word that waits for its turn. */
+interface Word {
+  readonly epoch: number | undefined;
+  readonly done: PromiseWithResolvers<number>;
+}
 
 /**
  * Applies what one publisher offers until `signal` aborts. A store that fails is tried again from what it really
@@ -127,6 +139,10 @@ class Session {
   readonly #order = new HeartbeatOrder();
   #heardAtMonotonicMs: number | undefined;
   #wholeAtMonotonicMs: number | undefined;
+  /** Words that are not durable yet. */
+  readonly #words = new Set<Word>();
+  /** Of them, those that were taken, and how many objects went by each. */
+  #taken: { readonly word: Word; readonly count: number }[] = [];
 
   constructor(core: ReceiverCore, options: ReceiverOptions) {
     this.#core = core;
@@ -134,6 +150,8 @@ class Session {
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    const { names, withdrawals } = this.#options;
+    withdrawals?.set(names.publisher, { ids: () => [...this.#core.heldBack.keys()], letGo: async (epoch) => await this.#letGo(epoch) });
     try {
       this.#reportStatus();
       for await (const input of this.inbox.drain(signal)) {
@@ -146,16 +164,31 @@ class Session {
         this.#reportStatus();
       }
     } finally {
+      withdrawals?.delete(names.publisher);
+      for (const { done } of this.#words) done.reject(new AtollError("ATOLL_STORE_UNAVAILABLE", "receiving was interrupted: try again"));
       this.#wake?.[Symbol.dispose]();
     }
   }
 
+  async #letGo(epoch: number | undefined): Promise<number> {
+    const word: Word = { epoch, done: Promise.withResolvers<number>() };
+    if (!this.inbox.push({ kind: "letGo", word })) throw new AtollError("ATOLL_STORE_UNAVAILABLE", "too much is waiting to be received: try again");
+    this.#words.add(word);
+    return await word.done.promise;
+  }
+
   #take(input: Input): void {
     if (input.kind === "wake") return;
+    if (input.kind === "letGo") {
+      const step = this.#core.letGo(input.word.epoch);
+      this.#taken.push({ word: input.word, count: step.changes.length });
+      this.#keep(step);
+      return;
+    }
     const { logger, names } = this.#options;
     try {
       if (input.kind === "heartbeat") this.#takeHeartbeat(input.payload);
-      else this.#keep(this.#core.onFrame(decodeFrame(input.payload), this.#nowMs()));
+      else this.#hold(() => this.#core.onFrame(decodeFrame(input.payload), this.#nowMs()));
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.warn("a message of the bus was refused", { code: error.code, error: describeError(error), publisher: names.publisher });
@@ -190,7 +223,17 @@ class Session {
     });
   }
 
-  #keep({ changes, cursor }: { readonly changes: readonly ReplicaChange[]; readonly cursor?: ReplicaCursor }): void {
+  /** Takes a step that may withdraw, and says so when more is withdrawn than goes. */
+  #hold(step: () => ReceiverStep): void {
+    const wasHolding = this.#core.heldBack.size > 0;
+    this.#keep(step());
+    const { heldBack } = this.#core;
+    if (wasHolding || heldBack.size === 0) return;
+    const { logger, names } = this.#options;
+    logger.error("More was withdrawn at once than is believed without a signed deletion: it is held until it is offered again or an operator lets it go.", { publisher: names.publisher, objects: heldBack.size, first: [...heldBack.keys()].slice(0, 5) });
+  }
+
+  #keep({ changes, cursor }: ReceiverStep): void {
     this.#changes.push(...changes);
     if (cursor !== undefined) this.#cursor = cursor;
   }
@@ -205,6 +248,11 @@ class Session {
       await this.#options.store.commit(changes, cursor, signal);
       this.#committed = cursor;
     }
+    for (const { word, count } of this.#taken) {
+      word.done.resolve(count);
+      this.#words.delete(word);
+    }
+    this.#taken = [];
     this.#acknowledge(cursor);
   }
 
@@ -212,9 +260,8 @@ class Session {
     if (stream === "") return;
     const { bus, clock, logger, names, subjects } = this.#options;
     try {
-      const { named, kinds, mayBeMore } = this.#core.refusedObjects;
-      const { needsReconcile } = this.#core;
-      const applied = { receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()), refused: named, refusedKinds: kinds, mayRefuseMore: mayBeMore };
+      const { needsReconcile, refusedObjects, heldBack } = this.#core;
+      const applied = { receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()), ...acknowledgedRefusals(refusedObjects, heldBack) };
       bus.publish(subjects.ack, encodeAcknowledgement({ ...applied, needsReconcile, ...this.#witness() }));
     } catch (error) {
       if (!isAtollError(error)) throw error;
@@ -241,7 +288,7 @@ class Session {
       logger.info("a fetch got no answer", { code: error.code, error: describeError(error), publisher: names.publisher });
       return;
     }
-    this.#keep(this.#core.onAnswer(parts));
+    this.#hold(() => this.#core.onAnswer(parts));
     await this.#commit(signal);
   }
 
@@ -276,6 +323,7 @@ class Session {
       heardAtMonotonicMs: this.#heardAtMonotonicMs,
       refused: new Map(this.#core.refused),
       rewritten: this.#core.rewritten,
+      heldBack: this.#core.heldBack.size,
     };
     statuses.set(new Map([...statuses.current, [names.publisher, status]]));
   }

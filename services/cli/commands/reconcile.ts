@@ -1,8 +1,8 @@
-import type { AdminClient } from "#federation/admin-api/client.ts";
 import { inCalls, latestOf, readHeldObjects, type HeldObject } from "#federation/admin-api/held-objects.ts";
 import { storeRoutes, type StoreStandingView } from "#federation/admin-api/store-routes.ts";
+import { withdrawalRoutes } from "#federation/admin-api/withdrawal-routes.ts";
 import { behindWords, type ReconcileDecision } from "#federation/model/store-standing.ts";
-import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { printData, printRows } from "../output.ts";
 import type { Planes } from "../planes.ts";
@@ -30,12 +30,8 @@ type PlaneStore = readonly [plane: string, asked: Asked<StoreStandingView>];
 
 async function askStores(context: CommandContext, planes: Planes): Promise<readonly PlaneStore[]> {
   using patience = new Patience(context.terminal.clock, context.signal);
-  const ask = async (plane: string): Promise<PlaneStore> => [plane, await patience.ask(async (inner) => (await clientOf(planes, plane).call(storeRoutes.store, {}, inner)).body)];
+  const ask = async (plane: string): Promise<PlaneStore> => [plane, await patience.ask(async (inner) => (await planes.plane(plane).call(storeRoutes.store, {}, inner)).body)];
   return await Promise.all(["global", ...planes.clusters].map(ask));
-}
-
-function clientOf(planes: Planes, plane: string): AdminClient {
-  return plane === "global" ? planes.global() : planes.cluster(plane);
 }
 
 async function show(context: CommandContext, planes: Planes, plane: string | undefined): Promise<number> {
@@ -78,7 +74,7 @@ async function decide(context: CommandContext, planes: Planes, { plane, decision
   if (holders.length === 0 && decision === "take-newer") throw new AtollError("ATOLL_USAGE", "nobody is left to take from: leave out fewer, or decide with --keep");
   const held = await Promise.all(holders.map(async (name) => await heldBy(planes, name, plane, context.signal)));
   const latest = latestOf(held);
-  const target = clientOf(planes, plane);
+  const target = planes.plane(plane);
   const isSound = (await target.call(storeRoutes.store, {}, context.signal)).body.state === "sound";
   const taken: string[] = [];
   for (const objects of isSound ? [] : inCalls(latest.values())) {
@@ -89,19 +85,37 @@ async function decide(context: CommandContext, planes: Planes, { plane, decision
   const isHeld = ({ object }: HeldObject): boolean => !object.payload.tombstone;
   const known = holders.length === 0 ? {} : { held: [...latest].filter(([, one]) => isHeld(one)).map(([id]) => id) };
   const { body } = await target.call(storeRoutes.reconcile, { body: { decision, ...known, epochAbove } }, context.signal);
-  if (printData(context, { plane, decision, epoch: body.epoch, taken, dropped: body.dropped })) return 0;
+  const undecided = await decideAt(planes, holders, { publisher: plane, epoch: body.epoch }, context.signal);
+  if (printData(context, { plane, decision, epoch: body.epoch, taken, dropped: body.dropped, undecided })) return 0;
   if (holders.length === 0) context.terminal.note("Nobody was asked what they hold: what was revoked since the store's state may be in force again.");
   context.terminal.print(`The store of ${plane} counts again, in epoch ${body.epoch}.`);
   for (const id of taken) context.terminal.print(`taken    ${id}`);
   for (const name of body.dropped) context.terminal.print(`dropped  ${name}: nobody holds it any more`);
+  for (const holder of undecided) context.terminal.note(`${holder} could not be told of the decision, and may hold what ${plane} does not offer any more: \`atoll withdrawals ${holder}\``);
   return 0;
+}
+
+/** Tells those who hold something of the plane that what the new epoch lacks is decided. Answers whom it could not tell. */
+async function decideAt(planes: Planes, holders: readonly string[], body: { readonly publisher: string; readonly epoch: number }, signal: AbortSignal): Promise<readonly string[]> {
+  const told = await Promise.all(
+    holders.map(async (holder) => {
+      try {
+        await planes.plane(holder).call(withdrawalRoutes.letGo, { body }, signal);
+        return [];
+      } catch (error) {
+        if (!isAtollError(error) || signal.aborted) throw error;
+        return [holder];
+      }
+    }),
+  );
+  return told.flat();
 }
 
 /** @throws {ATOLL_ADMIN_UNAVAILABLE} naming what to do without it. */
 async function heldBy(planes: Planes, holder: string, origin: string, signal: AbortSignal): Promise<readonly HeldObject[]> {
   const advice = `bring it back first, or decide without what it holds: --without ${holder}`;
   try {
-    const client = clientOf(planes, holder);
+    const client = planes.plane(holder);
     const { body: standing } = await client.call(storeRoutes.store, {}, signal);
     if (standing.state === "behind") throw new AtollError("ATOLL_STORE_BEHIND", `the store of ${holder} is behind too, and may hold what was revoked: ${advice}`);
     return await readHeldObjects(client, origin, signal);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
-import { distrustProblems, storeProblems } from "./store-findings.ts";
+import { distrustProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
 
 const behind = { state: "behind", reason: "mark", witness: "this plane", witnessed: { epoch: 1, revision: 9 }, found: { epoch: 1, revision: 40 }, sinceMs: 1 } as const;
 const row = (id: string, more: object = {}) => ({ id, ...more });
@@ -23,5 +23,13 @@ describe("what check says of stores", () => {
     expect(distrustProblems(federation([row("shop-us", { refusesUs: true })], behind), [])).toEqual([]);
     expect(distrustProblems(federation([row("shop-us", { behindSinceMs: 5 })]), [["shop-us", cluster({ refusesUs: true })]])).toHaveLength(1);
     expect(distrustProblems(federation([row("shop-us")]), [["shop-us", cluster({})]])).toEqual([]);
+  });
+
+  it("names who goes on with what another has withdrawn, and what to do", () => {
+    expect(withdrawalProblems(federation([row("shop-us", { withdrawalsHeld: 3 }), row("shop-eu")]), [["shop-eu", cluster({ withdrawalsHeld: 1 })]])).toEqual([
+      "global goes on with 3 objects that shop-us offers no longer: shop-us has not signed that they are deleted, and so much at once is the sign of a lost store; make them again at shop-us, or let them go with `atoll withdrawals global --of shop-us --let-go`",
+      "shop-eu goes on with 1 object that global offers no longer: global has not signed that they are deleted, and so much at once is the sign of a lost store; make them again at global, or let them go with `atoll withdrawals shop-eu --of global --let-go`",
+    ]);
+    expect(withdrawalProblems(undefined, [])).toEqual([]);
   });
 });

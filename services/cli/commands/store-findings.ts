@@ -25,6 +25,21 @@ export function distrustProblems(federation: FederationStatus | undefined, clust
   return [...new Set(words)];
 }
 
+/** Planes that hold what another has withdrawn, and what to do. */
+export function withdrawalProblems(federation: FederationStatus | undefined, clusters: readonly (readonly [string, ClusterStatus])[]): readonly string[] {
+  const held = [
+    ...(federation?.clusters ?? []).map(({ id, withdrawalsHeld }) => ({ who: "global", whom: id as string, withdrawalsHeld })),
+    ...clusters.map(([name, { globalPlane }]) => ({ who: name, whom: "global", withdrawalsHeld: globalPlane.withdrawalsHeld })),
+  ];
+  return held.flatMap(({ who, whom, withdrawalsHeld = 0 }) =>
+    withdrawalsHeld === 0
+      ? []
+      : [
+          `${who} goes on with ${withdrawalsHeld} object${withdrawalsHeld === 1 ? "" : "s"} that ${whom} offers no longer: ${whom} has not signed that they are deleted, and so much at once is the sign of a lost store; make them again at ${whom}, or let them go with \`atoll withdrawals ${who} --of ${whom} --let-go\``,
+        ],
+  );
+}
+
 /** Seen by whom at which epoch and revision, and found at which. */
 export function describeBehind({ reason, witness, witnessed, found }: Extract<StoreStanding, { readonly state: "behind" }>): string {
   return `${behindWords[reason]} (${witness} saw epoch ${witnessed.epoch}, revision ${witnessed.revision}; it is at epoch ${found.epoch}, revision ${found.revision})`;

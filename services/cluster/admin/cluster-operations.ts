@@ -10,6 +10,7 @@ import { implement, type Operation } from "#federation/admin-api/route.ts";
 import { storeOperations } from "#federation/admin-api/store-operations.ts";
 import type { ClusterStatus } from "#federation/admin-api/status.ts";
 import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
+import { withdrawalOperations, type HeldBack } from "#federation/admin-api/withdrawal-operations.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
 import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
@@ -63,6 +64,7 @@ export interface ClusterOperationsOptions {
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
   readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
   readonly standings: ReadonlyMap<string, StandingOf>;
+  readonly withdrawals: ReadonlyMap<string, HeldBack>;
   readonly exported: Watched<ClusterState | undefined>;
   readonly waits: RolloutWaits;
   readonly epoch: number;
@@ -99,6 +101,7 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
       reconciler: clusterReconciler(parts.self.cluster, parts.termStore.unguarded, clock),
       beginEpoch: async (above, inner) => await parts.termStore.life.beginEpoch(above, inner),
     }),
+    ...withdrawalOperations(parts.withdrawals),
     ...joinTokenOperations({
       single: catalog.joinTokens,
       many: catalog.provisioningTokens,
@@ -180,6 +183,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       heardAgeMs: globalHeardAgeMs(parts),
       refusesUs: parts.lags.current.get(globalOrigin)?.needsReconcile === true,
       behindSinceMs: parts.statuses.current.get(globalOrigin)?.needsReconcileSinceMs,
+      withdrawalsHeld: parts.statuses.current.get(globalOrigin)?.heldBack ?? 0,
       intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
       signer: options.signer === undefined ? "remote" : "own",
       proxies: discovery.proxies,

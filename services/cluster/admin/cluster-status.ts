@@ -16,6 +16,8 @@ export interface ClusterStatusFacts {
   readonly refusesUs: boolean;
   /** Wall-clock ms since when the global plane's store is known to be behind what it had told. */
   readonly behindSinceMs: number | undefined;
+  /** Objects that the global plane has withdrawn and that are held all the same. */
+  readonly withdrawalsHeld: number;
   readonly intermediateNotAfterMs: number;
   readonly signer: "own" | "remote";
   readonly proxies: readonly ConnectedProxy[];
@@ -44,6 +46,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
       ...(heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(heardAgeMs) }),
       ...(facts.refusesUs ? { refusesUs: true } : {}),
       ...(facts.behindSinceMs === undefined ? {} : { behindSinceMs: facts.behindSinceMs }),
+      ...(facts.withdrawalsHeld === 0 ? {} : { withdrawalsHeld: facts.withdrawalsHeld }),
     },
     identity: { intermediateNotAfterMs: Math.floor(facts.intermediateNotAfterMs), signer: facts.signer },
     endpoints: {

@@ -1,7 +1,5 @@
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
-
-/** Inferred removals may take at most this share of a service's endpoints, and never its last one. */
-export const removalRatioMax = 0.2;
+import { removalRatioMax } from "#federation/model/removal-bounds.ts";
 
 /**
  * Which of `candidates` may be removed though nobody asked for it (their sessions just stopped). What is held back

@@ -1,4 +1,5 @@
 import type { ReceiverOptions } from "#federation/replication/shell/run-receiver.ts";
+import { unsignedWithdrawalsMax } from "#federation/model/removal-bounds.ts";
 import { globalOrigin, type ObjectPayload } from "#federation/model/replicated-object.ts";
 import { parseExportedService } from "#federation/model/parse/parse-resource.ts";
 import type { ExportedService } from "#federation/model/resource.ts";
@@ -9,6 +10,9 @@ import type { ReplicatedState } from "../replicated/replicated-view.ts";
 
 /** Kinds that only the global plane says. */
 const globalKinds = new Set(["Region", "Cluster", "TrustDomain", "Relationship", "TrafficPolicy"]);
+
+/** Whoever was given a right by the global plane loses it at its word. Planes of an earlier version sign no deletions. */
+export const receivedBrake: NonNullable<ReceiverOptions["brake"]> = { rightsKinds: ["TrustDomain", "Relationship"], freeMax: unsignedWithdrawalsMax };
 
 /**
  * Whether a verified object is one that its origin may say: the global plane its own kinds, another cluster the exports of

@@ -11,6 +11,7 @@ import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
 import { storeOperations, type StoreOperationsOptions } from "#federation/admin-api/store-operations.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
+import { withdrawalOperations, type HeldBack } from "#federation/admin-api/withdrawal-operations.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
@@ -29,6 +30,8 @@ export interface GlobalOperationsOptions {
   readonly joining: JoinClusterOptions;
   readonly onRenewed: () => void;
   readonly store: StoreOperationsOptions;
+  /** What is held back of what a cluster has withdrawn, by its id. */
+  readonly withdrawals: ReadonlyMap<string, HeldBack>;
   readonly audit: AuditTrail;
   readonly clock: Clock;
 }
@@ -64,6 +67,7 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
     ...globalKinds.map((kind) => rolloutOperation(kind, rolloutSource(kind, options), { waits: rollout.waits, clock })),
     auditOperation(globalRoutes.audit, audit),
     ...storeOperations(options.store),
+    ...withdrawalOperations(options.withdrawals),
     ...joinTokenOperations({
       single: catalog.joinTokens,
       many: catalog.provisioningTokens,

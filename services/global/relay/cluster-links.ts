@@ -3,7 +3,9 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { Cluster } from "#federation/model/resource.ts";
 import { globalOrigin, objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
+import type { BrakeRules } from "#federation/replication/core/withdrawal-brake.ts";
 import { CatalogReplicaStore, forgetReplica } from "#federation/replication/shell/catalog-replica-store.ts";
+import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
 import { linkSubjects, runPublisher, type ShownBehind, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -40,6 +42,9 @@ export interface ClusterLinksOptions {
 /** Objects that one cluster may have kept here: exports, and a few of its trust domain. */
 export const clusterObjectsMax = 5_000;
 
+/** What a trust domain's authority said of rights ends at its cluster's word. Clusters sign their deletions, so nothing goes for being little. */
+const clusterBrake: BrakeRules = { rightsKinds: ["TrustDomain", "RelationshipApproval"], freeMax: 0 };
+
 interface OpenLink {
   readonly life: string;
   readonly stop: AbortController;
@@ -52,6 +57,8 @@ export class ClusterLinks {
   readonly statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
   /** What each cluster has acknowledged of an object, by the cluster's id. */
   readonly standings = new Map<string, StandingOf>();
+  /** What is held back of what each cluster has withdrawn, by the cluster's id. */
+  readonly withdrawals = new Map<string, HeldWithdrawals>();
   readonly #options: ClusterLinksOptions;
 
   constructor(options: ClusterLinksOptions) {
@@ -121,9 +128,11 @@ export class ClusterLinks {
               subjects: linkSubjects("up", id),
               origins: "publisher",
               admits: (payload) => this.#admits(id, payload),
+              brake: clusterBrake,
               verifyChain,
               store: new CatalogReplicaStore({ catalog, publisher: id, isFrom: (record) => record.origin === id, clock }),
               statuses: this.statuses,
+              withdrawals: this.withdrawals,
             },
             inner,
           ),

@@ -37,19 +37,19 @@ const view: FederationView = {
   isActive: ({ metadata }) => metadata.name === "on",
   exports: [exported("z", "a"), exported("y", "b"), exported("y", "a")],
   links: new Map([
-    ["a", { heardAgeMs: 10.5, sentSeq: 5, acknowledgedSeq: 4, lagMs: 20.7, refusesUs: true, behindSinceMs: undefined }],
-    ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0, refusesUs: false, behindSinceMs: 7 }],
+    ["a", { heardAgeMs: 10.5, sentSeq: 5, acknowledgedSeq: 4, lagMs: 20.7, refusesUs: true, behindSinceMs: undefined, withdrawalsHeld: 0 }],
+    ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0, refusesUs: false, behindSinceMs: 7, withdrawalsHeld: 3 }],
   ]),
   names: [],
   store: { state: "sound", epoch: 1 },
 };
 
-it("shows who is heard, who is behind, and who never was heard of", () => {
+it("shows who is heard, who is behind, who never was heard of, and whose withdrawals are held back", () => {
   const { clusters } = federationStatus(view, 1_000);
-  expect(clusters.map(({ id, connected, heardAgeMs, lagMs, servicesExported }) => [id, connected, heardAgeMs, lagMs, servicesExported])).toEqual([
-    ["a", true, 10, 20, 2],
-    ["b", false, connectedAgeMsMax + 1, 0, 1],
-    ["c", false, undefined, 0, 0],
+  expect(clusters.map(({ id, connected, heardAgeMs, lagMs, servicesExported, withdrawalsHeld }) => [id, connected, heardAgeMs, lagMs, servicesExported, withdrawalsHeld])).toEqual([
+    ["a", true, 10, 20, 2, undefined],
+    ["b", false, connectedAgeMsMax + 1, 0, 1, 3],
+    ["c", false, undefined, 0, 0, undefined],
   ]);
 });
 

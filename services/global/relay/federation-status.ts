@@ -15,6 +15,8 @@ export interface LinkState {
   readonly refusesUs: boolean;
   /** Wall-clock ms since when its own store is known to be behind what it had told; undefined while it is not. */
   readonly behindSinceMs: number | undefined;
+  /** Objects that it has withdrawn and that are held all the same. */
+  readonly withdrawalsHeld: number;
 }
 
 export interface FederationView {
@@ -63,6 +65,7 @@ function clusterRow(cluster: Cluster, view: FederationView): FederationStatus["c
     lagMs: Math.floor(link?.lagMs ?? 0),
     ...(link?.refusesUs === true ? { refusesUs: true } : {}),
     ...(link?.behindSinceMs === undefined ? {} : { behindSinceMs: link.behindSinceMs }),
+    ...(link === undefined || link.withdrawalsHeld === 0 ? {} : { withdrawalsHeld: link.withdrawalsHeld }),
     servicesExported: view.exports.filter((exported) => exported.cluster === id).length,
     gateways: cluster.spec.gateways.map(({ address, port }) => ({ address, port })),
   };

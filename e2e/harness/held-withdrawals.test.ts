@@ -1,0 +1,99 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { AdminClient } from "#federation/admin-api/client.ts";
+import { unsignedWithdrawalsMax } from "#federation/model/removal-bounds.ts";
+import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
+import { apiVersion, type Cluster, type Resource, type TrafficPolicy } from "#federation/model/resource.ts";
+import { eventually } from "./eventually.ts";
+import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
+
+const { signal } = new AbortController();
+const main = fileURLToPath(new URL("../../services/cli/main.ts", import.meta.url));
+const shop = "shop.example" as TrustDomainName;
+
+const cluster = (name: string): Cluster => ({
+  apiVersion,
+  kind: "Cluster",
+  metadata: { name },
+  spec: { region: "eu-west" as RegionId, trustDomain: shop, exportNamespaces: ["web"], gateways: [{ address: "127.0.0.1", port: 15_443 }] },
+});
+const exported = (name: string): readonly Resource[] => [
+  { apiVersion, kind: "Service", metadata: { namespace: "web", name }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: [name] } },
+  { apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name }, spec: {} },
+];
+const policy = (name: string): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name }, spec: { targetRef: { namespace: "web", name }, timeouts: { requestMs: 1_000 } } });
+
+describe("withdrawals that nothing explains, over planes in one process", () => {
+  let planes: InProcessPlanes;
+  let global: RunningPlane;
+
+  const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => {
+    using admin = planes.admin(where);
+    return await act(admin);
+  };
+  const apply = async (where: string | undefined, resources: readonly Resource[]): Promise<void> =>
+    await at(where, async (admin) => {
+      for (const resource of resources) await admin.apply(resource, {}, signal);
+    });
+  /** Names of what a cluster has learned of another. */
+  const imports = async (where: string): Promise<string> => (await at(where, (admin) => admin.list("ServiceImport", {}, signal))).map(({ metadata }) => metadata.name).toSorted().join(" ");
+  const atoll = async (...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> => {
+    const context = planes.writePlaneFile(["shop-eu", "shop-us"], { [shop]: "shop-eu" });
+    return await new Promise((resolve) => {
+      execFile(process.execPath, [main, ...args, "--context", context], { env: { ...process.env, NO_COLOR: "1" } }, (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }));
+    });
+  };
+
+  beforeAll(async () => {
+    planes = await InProcessPlanes.create();
+    global = await planes.startGlobal();
+    await apply(undefined, [{ apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} }, cluster("shop-eu"), cluster("shop-us")]);
+    await planes.startCluster("shop-eu", { signer: shop });
+    await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
+  }, 90_000);
+
+  afterAll(async () => await planes[Symbol.asyncDispose](), 30_000);
+
+  it("are held back of a cluster that has lost its store and its memory of it, over a restart of who holds them, until somebody lets them go", async () => {
+    await apply("shop-us", [...exported("cart"), ...exported("catalog")]);
+    await eventually("the other cluster has learned of both", async () => (await imports("shop-eu")) === "cart.shop-us catalog.shop-us");
+    await planes.putBack("shop-us", [], { isMemoryLost: true });
+    await eventually("`atoll check` says so", async () => (await atoll("check")).out.includes("global goes on with 2 objects that shop-us offers no longer"));
+    expect(await global.metrics()).toMatch(/atoll_replication_withdrawals_held\{publisher="shop-us",plane="global"\} 2/);
+    await planes.loseLeadership("global");
+    await eventually("it says so after a restart", async () => (await atoll("check")).out.includes("`atoll withdrawals global --of shop-us --let-go`"));
+    expect(await imports("shop-eu")).toBe("cart.shop-us catalog.shop-us");
+
+    await apply("shop-us", exported("cart"));
+    await eventually("what is exported again is held back no longer", async () => (await atoll("withdrawals")).out.match(/global +shop-us +1 +shop-us\/ServiceExport\/web\/catalog/) !== null);
+    const gone = await atoll("withdrawals", "global", "--of", "shop-us", "--let-go");
+    expect([gone.code, gone.out, gone.err]).toEqual([0, "global has removed 1 object of shop-us.\n", ""]);
+    await eventually("the other cluster has let it go", async () => (await imports("shop-eu")) === "cart.shop-us");
+    expect((await atoll("withdrawals")).code).toBe(0);
+    expect((await atoll("withdrawals", "--let-go")).err).toMatch(/there is nothing to let go/);
+  }, 180_000);
+
+  it("are not those that an owner makes: a deletion of everything that a cluster exports goes at once", async () => {
+    await apply("shop-us", [...exported("cart"), ...exported("catalog")]);
+    await eventually("the other cluster has learned of both", async () => (await imports("shop-eu")) === "cart.shop-us catalog.shop-us");
+    for (const name of ["cart", "catalog"]) await at("shop-us", (admin) => admin.remove("ServiceExport", { namespace: "web", name }, {}, signal));
+    await eventually("it has let both go", async () => (await imports("shop-eu")) === "");
+    expect((await atoll("check")).out).not.toMatch(/offers no longer/);
+  }, 60_000);
+
+  it("are held back of a global plane that was made anew with less, until it says again what it lacks", async () => {
+    const many = Array.from({ length: unsignedWithdrawalsMax + 2 }, (_, index) => policy(`p${index}`));
+    const policies = async (where: string): Promise<number> => (await at(where, (admin) => admin.list("TrafficPolicy", {}, signal))).length;
+    await apply(undefined, many);
+    await eventually("a cluster has all of them", async () => (await policies("shop-eu")) === many.length);
+    const copy = await planes.copyStore("global");
+    await planes.putBack("global", copy.filter(({ key }) => !key.includes("/meta/") && !key.includes("/TrafficPolicy/")), { isMemoryLost: true });
+    for (const where of ["shop-eu", "shop-us"]) await eventually(`${where} holds them back`, async () => (await atoll("check")).out.includes(`${where} goes on with ${many.length} objects that global offers no longer`));
+    expect(await policies("shop-eu")).toBe(many.length);
+    await apply(undefined, many.slice(1));
+    await eventually("what is said again is held back no longer", async () => (await atoll("withdrawals", "shop-eu")).out.match(/shop-eu +global +1 +global\/TrafficPolicy\/web\/p0/) !== null);
+    expect((await atoll("withdrawals", "--let-go")).out).toBe("shop-eu has removed 1 object of global.\nshop-us has removed 1 object of global.\n");
+    expect(await policies("shop-eu")).toBe(many.length - 1);
+  }, 180_000);
+});
