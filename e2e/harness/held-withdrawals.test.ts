@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AdminClient } from "#federation/admin-api/client.ts";
+import { rolloutRoute } from "#federation/admin-api/rollout-route.ts";
 import { unsignedWithdrawalsMax } from "#federation/model/removal-bounds.ts";
 import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
 import { apiVersion, type Cluster, type Resource, type TrafficPolicy } from "#federation/model/resource.ts";
@@ -95,5 +96,11 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
     await eventually("what is said again is held back no longer", async () => (await atoll("withdrawals", "shop-eu")).out.match(/shop-eu +global +1 +global\/TrafficPolicy\/web\/p0/) !== null);
     expect((await atoll("withdrawals", "--let-go")).out).toBe("shop-eu has removed 1 object of global.\nshop-us has removed 1 object of global.\n");
     expect(await policies("shop-eu")).toBe(many.length - 1);
+
+    for (const { metadata } of many.slice(1)) await at(undefined, (admin) => admin.remove("TrafficPolicy", { namespace: "web", name: metadata.name }, {}, signal));
+    for (const where of ["shop-eu", "shop-us"]) await eventually(`${where} has let go of what was deleted`, async () => (await policies(where)) === 0);
+    expect((await atoll("check")).out).not.toMatch(/offers no longer/);
+    const { body } = await at(undefined, (admin) => admin.call(rolloutRoute("TrafficPolicy"), { params: { namespace: "web", name: "p1" }, query: { deleted: true } }, signal));
+    expect(body).toMatchObject({ done: true, counts: { done: 2, refused: 0 } });
   }, 180_000);
 });

@@ -8,7 +8,7 @@ import { JoinTokens } from "./join-tokens.ts";
 import { keys } from "./keys.ts";
 import { ProvisioningTokens } from "./provisioning-tokens.ts";
 import { recordCodecs } from "./record-codecs.ts";
-import type { AppliedPosition, EpochRecord, HeartbeatRecord, MarkRecord, ObjectRecord } from "./records.ts";
+import type { AppliedPosition, DeletionRecord, EpochRecord, HeartbeatRecord, MarkRecord, ObjectRecord } from "./records.ts";
 import { ResourceCollection } from "./resource-collection.ts";
 import { StoreCollection } from "./store-collection.ts";
 
@@ -25,6 +25,8 @@ export class Catalog {
   readonly heartbeats: Collection<HeartbeatRecord>;
   /** Applied positions by publisher. */
   readonly positions: Collection<AppliedPosition>;
+  /** Resources that somebody has deleted, by `Kind/id`; see `DeletionRecord`. */
+  readonly deletions: Collection<DeletionRecord>;
   /** What each process of the plane wrote last of all, by its instance id. */
   readonly marks: Collection<MarkRecord>;
   readonly joinTokens: JoinTokens;
@@ -42,6 +44,7 @@ export class Catalog {
     this.objects = new StoreCollection(access, keys.objects, recordCodecs.object);
     this.heartbeats = new StoreCollection(access, keys.heartbeats, recordCodecs.heartbeat);
     this.positions = new StoreCollection(access, keys.positions, recordCodecs.position);
+    this.deletions = new StoreCollection(access, keys.deletions, recordCodecs.deletion);
     this.marks = new StoreCollection(access, keys.marks, recordCodecs.mark);
     this.#epochs = new StoreCollection(access, keys.meta, recordCodecs.epoch);
     this.joinTokens = new JoinTokens(access);

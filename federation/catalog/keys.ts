@@ -17,6 +17,8 @@ export const keys = {
   provisioningIndex: `${root}provisioning-index/`,
   attestations: `${root}attestations/`,
   meta: `${root}meta/`,
+  /** What somebody has deleted, by kind and id. */
+  deletions: `${root}deletions/`,
   /** What each process of a plane has written there last, so that it knows its store again. */
   marks: `${root}marks/`,
   /** Written with each write of a process of the plane, so that its revision is the position of the last one. */

@@ -5,7 +5,7 @@ import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
-import type { AppliedPosition, AttestationRecord, EpochRecord, HeartbeatRecord, JoinTokenRecord, MarkRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord } from "./records.ts";
+import type { AppliedPosition, AttestationRecord, DeletionRecord, EpochRecord, HeartbeatRecord, JoinTokenRecord, MarkRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -97,6 +97,8 @@ const epochSchema: z.ZodType<EpochRecord> = z.object({ epoch: count, startedAtMs
 
 const markSchema: z.ZodType<MarkRecord> = z.object({ mark: z.string().max(64), writtenAtMs: count });
 
+const deletionSchema: z.ZodType<DeletionRecord> = z.object({ kind: z.string().min(1).max(63), id: z.string().min(1).max(512), deletedAtMs: count });
+
 const signedObjects = jsonCodec("a signed object", objectSchema);
 const heartbeats = jsonCodec("a heartbeat", heartbeatSchema);
 
@@ -110,6 +112,7 @@ export const recordCodecs = {
   position: jsonCodec("an applied position", positionSchema),
   epoch: jsonCodec("an epoch", epochSchema),
   mark: jsonCodec("a mark", markSchema),
+  deletion: jsonCodec("a deletion", deletionSchema),
   object: {
     encode: (record) => signedObjects.encode({ ...record, audience: [...record.audience], signed: Buffer.from(record.signed).toString("base64") }),
     decode(bytes, id, revision) {

@@ -109,6 +109,15 @@ export interface ObjectRecord {
   readonly appliedAtMs: number;
 }
 
+/** That somebody has deleted a resource: what the plane signs so that others need not infer it. */
+export interface DeletionRecord {
+  readonly kind: string;
+  /** `namespace/name`, or `name`. */
+  readonly id: string;
+  /** Wall-clock ms. */
+  readonly deletedAtMs: number;
+}
+
 /** Written now and then by a process of a plane, which remembers it outside: a store that holds another was put in its place. */
 export interface MarkRecord {
   readonly mark: string;

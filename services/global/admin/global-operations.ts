@@ -18,6 +18,7 @@ import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { FederationKeys } from "../federation-keys.ts";
 import { clusterOfPlane, renewCluster, type JoinClusterOptions } from "../join/join-cluster.ts";
+import { recordedDeletions } from "../store/recorded-deletions.ts";
 import { clusterAdmission, regionAdmission, relationshipAdmission, trustDomainAdmission } from "./admissions.ts";
 import { endApproval, recordApproval } from "./approvals.ts";
 
@@ -59,11 +60,11 @@ const statusIntervalMs = 1_000;
 export function globalOperations(options: GlobalOperationsOptions): readonly Operation[] {
   const { keys, catalog, status, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
   return [
-    ...resourceOperations("Region", catalog.resources("Region"), { admission: regionAdmission(catalog) }),
-    ...resourceOperations("Cluster", catalog.resources("Cluster"), { admission: clusterAdmission(catalog) }),
-    ...resourceOperations("TrustDomain", catalog.resources("TrustDomain"), { admission: trustDomainAdmission }),
-    ...resourceOperations("Relationship", catalog.resources("Relationship"), { admission: relationshipAdmission }),
-    ...resourceOperations("TrafficPolicy", catalog.resources("TrafficPolicy")),
+    ...resourceOperations("Region", recordedDeletions("Region", catalog, clock), { admission: regionAdmission(catalog) }),
+    ...resourceOperations("Cluster", recordedDeletions("Cluster", catalog, clock), { admission: clusterAdmission(catalog) }),
+    ...resourceOperations("TrustDomain", recordedDeletions("TrustDomain", catalog, clock), { admission: trustDomainAdmission }),
+    ...resourceOperations("Relationship", recordedDeletions("Relationship", catalog, clock), { admission: relationshipAdmission }),
+    ...resourceOperations("TrafficPolicy", recordedDeletions("TrafficPolicy", catalog, clock)),
     ...globalKinds.map((kind) => rolloutOperation(kind, rolloutSource(kind, options), { waits: rollout.waits, clock })),
     auditOperation(globalRoutes.audit, audit),
     ...storeOperations(options.store),

@@ -12,6 +12,7 @@ import { openSqliteStore, type SqliteStore } from "#federation/store/sqlite-stor
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { signObject, type ObjectSigner } from "#federation/wire/signed-object.ts";
 import { FederationState } from "./federation-state.ts";
+import { recordedDeletions } from "../store/recorded-deletions.ts";
 import { GlobalObjects } from "./global-objects.ts";
 
 const shop = "shop.example" as TrustDomainName;
@@ -42,7 +43,7 @@ describe("FederationState", () => {
   function start(late = 0): FederationState {
     let views = 0;
     const follow = (task: Task): Task => {
-      const isLate = views++ >= 6 - late;
+      const isLate = views++ >= 7 - late;
       return async (signal) => {
         if (isLate) await new Promise<void>((resolve) => held.push(resolve));
         await task(signal);
@@ -116,6 +117,33 @@ describe("FederationState", () => {
     await catalog.resources("Cluster").remove("shop-eu", {}, stop.signal);
     await settled();
     expect(published(state)).toEqual([]);
+  });
+
+  it("signs that a resource is deleted, at the place of its deletion, until it is there again, and also after a restart", async () => {
+    const regions = recordedDeletions("Region", catalog, clock);
+    const region = { apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} } as const;
+    await regions.apply(region, {}, stop.signal);
+    const state = start();
+    await settled();
+    const object = () => state.publication.current.objects.get("global/Region/eu-west");
+    const written = object()?.payload.generation.revision ?? 0;
+    expect(await regions.remove("eu-west", {}, stop.signal)).toBe(true);
+    await settled();
+    expect(object()?.payload).toMatchObject({ tombstone: true, audience: ["*"], value: new Uint8Array(), generation: { epoch: 1, revision: written + 1 } });
+    expect(state.publication.current.revision).toBeGreaterThan(written);
+    const signed = object();
+    state.publish();
+    expect(object()).toBe(signed);
+    await regions.apply(region, {}, stop.signal);
+    await settled();
+    expect(object()?.payload).toMatchObject({ tombstone: false, generation: { revision: written + 2 } });
+    expect(await regions.remove("eu-west", { ifRevision: written + 2 }, stop.signal)).toBe(true);
+    stop.abort();
+    await running;
+    stop = new AbortController();
+    const again = start();
+    await settled();
+    expect(again.publication.current.objects.get("global/Region/eu-west")?.payload).toMatchObject({ tombstone: true, generation: { revision: written + 3 } });
   });
 
   it("signs its own objects once for each revision, and again at the same place under a new key", async () => {

@@ -1,6 +1,6 @@
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { CollectionState, CollectionView } from "#federation/catalog/collection.ts";
-import type { ObjectRecord } from "#federation/catalog/records.ts";
+import type { DeletionRecord, ObjectRecord } from "#federation/catalog/records.ts";
 import type { Cluster, ExportedService, Relationship, TrustDomain } from "#federation/model/resource.ts";
 import { parseExportedService } from "#federation/model/parse/parse-resource.ts";
 import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
@@ -41,6 +41,7 @@ export class FederationState {
   readonly #options: FederationStateOptions;
   readonly #views: readonly CollectionView<unknown>[];
   readonly #received: Watched<CollectionState<ObjectRecord>>;
+  readonly #deletions: Watched<CollectionState<DeletionRecord>>;
   readonly #approved = new ApprovedRelationships();
   /** A record never changes, a new one takes its place; undefined is one that cannot be read. */
   readonly #opened = new WeakMap<ObjectRecord, { readonly object: OpenedObject | undefined }>();
@@ -60,8 +61,10 @@ export class FederationState {
       policies: catalog.resources("TrafficPolicy").view(),
     };
     const received = catalog.objects.view();
-    this.#views = [...Object.values(views), received];
+    const deletions = catalog.deletions.view();
+    this.#views = [...Object.values(views), deletions, received];
     this.#received = received.state;
+    this.#deletions = deletions.state;
     this.resources = {
       regions: views.regions.state,
       clusters: views.clusters.state,
@@ -107,7 +110,7 @@ export class FederationState {
 
   /** Follows the store until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const states = [...Object.values(this.resources), this.#received] as readonly Watched<unknown>[];
+    const states = [...Object.values(this.resources), this.#deletions, this.#received] as readonly Watched<unknown>[];
     await runTasks(
       [
         ...this.#views.map((view) => this.#options.follow(view.run)),
@@ -121,11 +124,11 @@ export class FederationState {
 
   /** Publishes the present state; also called when the signing key is new. */
   publish(): void {
-    const parts = [...Object.values(this.resources), this.#received] as readonly Watched<{ readonly loaded: boolean }>[];
+    const parts = [...Object.values(this.resources), this.#deletions, this.#received] as readonly Watched<{ readonly loaded: boolean }>[];
     if (!parts.every((state) => state.current.loaded)) return;
     const { resources } = this;
     const clusters = new Map([...resources.clusters.current.items].map(([id, stored]) => [id, stored.value]));
-    const objects = new Map(this.#options.own.of(resources));
+    const objects = new Map(this.#options.own.of(resources, this.#deletions.current));
     const brought = new Map<string, OpenedObject[]>();
     for (const { value } of this.#received.current.items.values()) {
       const object = this.#open(value);
@@ -137,7 +140,7 @@ export class FederationState {
     }
     this.#brought = brought;
     this.#ids = new Set(objects.keys());
-    this.publication.set({ revision: Math.max(revisionOf(resources), this.#received.current.revision), objects });
+    this.publication.set({ revision: Math.max(revisionOf(resources), this.#deletions.current.revision, this.#received.current.revision), objects });
     this.clusters.set(clusters);
     this.#ready.set(true);
   }

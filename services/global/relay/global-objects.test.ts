@@ -6,6 +6,7 @@ import { WatchedValue } from "#federation/runtime/watched.ts";
 import { GlobalObjects, type GlobalResources } from "./global-objects.ts";
 
 const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+const noDeletions = { loaded: true, revision: 0, items: new Map() };
 const signer = { privateKey, chain: [Uint8Array.of(1)] };
 
 function stateOf<T extends Resource>(...values: readonly T[]): WatchedValue<CollectionState<T>> {
@@ -17,10 +18,10 @@ it("signs what a restored store holds at a revision that was signed before", () 
   const regions = stateOf(region({ tier: "one" }));
   const resources: GlobalResources = { regions, clusters: stateOf(), trustDomains: stateOf(), relationships: stateOf(), policies: stateOf() };
   const own = new GlobalObjects({ federation: "demo.atoll", epoch: 1, signer: () => signer });
-  const [before] = own.of(resources).values();
-  expect([...own.of(resources).values()]).toEqual([before]);
+  const [before] = own.of(resources, noDeletions).values();
+  expect([...own.of(resources, noDeletions).values()]).toEqual([before]);
   regions.set(stateOf(region({ tier: "two" })).current);
-  const [after] = own.of(resources).values();
+  const [after] = own.of(resources, noDeletions).values();
   expect(after?.payload.generation).toEqual(before?.payload.generation);
   expect(after?.payload.value).not.toEqual(before?.payload.value);
 });

@@ -1,3 +1,4 @@
+import type { DeletionRecord } from "#federation/catalog/records.ts";
 import type { CollectionState } from "#federation/catalog/collection.ts";
 import { resourceId, type Cluster, type Region, type Relationship, type Resource, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import { encodePeerResource } from "#federation/model/parse/parse-resource.ts";
@@ -15,7 +16,7 @@ export interface GlobalResources {
 }
 
 interface Signed {
-  readonly value: Resource;
+  readonly value: Resource | DeletionRecord;
   readonly object: OpenedObject;
 }
 
@@ -39,9 +40,10 @@ export class GlobalObjects {
   /**
    * The objects of the present resources, by object id. A new signing key signs all of them anew at their old positions:
    * whoever has them keeps them, and whoever comes later finds a signature that is still valid. A resource that was read anew is signed
-   * anew, since a store that was restored gives a revision to another value.
+   * anew, since a store that was restored gives a revision to another value. A recorded deletion is a tombstone, unless the resource is
+   * there again.
    */
-  of(resources: GlobalResources): ReadonlyMap<string, OpenedObject> {
+  of(resources: GlobalResources, deletions: CollectionState<DeletionRecord>): ReadonlyMap<string, OpenedObject> {
     if (this.#signedBy !== this.#signer()) this.#signed = new Map();
     this.#signedBy = this.#signer();
     const next = new Map<string, Signed>();
@@ -50,25 +52,32 @@ export class GlobalObjects {
         const key = resourceId(value.metadata);
         const id = objectId({ origin: globalOrigin, kind: value.kind, key });
         const before = this.#signed.get(id);
-        next.set(id, before?.value === value ? before : { value, object: this.#sign(value, key, revision) });
+        next.set(id, before?.value === value ? before : { value, object: this.#sign(value.kind, key, revision, value) });
       }
+    }
+    for (const { value, revision } of deletions.items.values()) {
+      const id = objectId({ origin: globalOrigin, kind: value.kind, key: value.id });
+      if (next.has(id)) continue;
+      const before = this.#signed.get(id);
+      next.set(id, before?.value === value ? before : { value, object: this.#sign(value.kind, value.id, revision) });
     }
     this.#signed = next;
     return new Map([...next].map(([id, { object }]) => [id, object]));
   }
 
-  #sign(resource: Resource, key: string, revision: number): OpenedObject {
+  /** Without a resource: that it is deleted. */
+  #sign(kind: string, key: string, revision: number, resource?: Resource): OpenedObject {
     return signObject(
       {
         federation: this.#federation,
         origin: globalOrigin,
         originTrustDomain: this.#federation,
-        kind: resource.kind,
+        kind,
         key,
         generation: { epoch: this.#epoch, revision },
         audience: [everyone],
-        tombstone: false,
-        value: encodePeerResource(resource),
+        tombstone: resource === undefined,
+        value: resource === undefined ? new Uint8Array() : encodePeerResource(resource),
       },
       this.#signer(),
     );

@@ -45,6 +45,15 @@ describe("the rollout of a write at the global plane", () => {
     expect(withB(standing(undefined, { isWithdrawn: true })).targets).toMatchObject([{ name: "a", state: "done" }]);
   });
 
+  it("is done for a deletion that is signed when each cluster that is offered it has acknowledged that", () => {
+    const gone = { kind: "Relationship", id: "r", generation: undefined } as const;
+    const tombstone = new TestOrigins().object("global", "r", 6, { kind: "Relationship", tombstone: true });
+    const withA = (a: () => ObjectStanding) => globalRollout(view(tombstone, { standings: new Map([["a", a], ["b", standing(undefined)]]) }), gone);
+    expect(withA(standing(5))).toMatchObject({ done: false, targets: [{ name: "b", state: "done" }, { name: "a", state: "pending" }].toReversed() });
+    expect(withA(standing(6, { isAcknowledged: false })).done).toBe(false);
+    expect(withA(standing(6)).done).toBe(true);
+  });
+
   it("is done for a deletion when no cluster holds the resource any more", () => {
     const gone = { kind: "Relationship", id: "r", generation: undefined } as const;
     const b = standing(undefined);

@@ -31,6 +31,8 @@ function targetOf(view: GlobalRolloutView, { name, cluster, id }: { readonly nam
   const link = view.links.get(name);
   const evidence = { kind: "cluster", name, standing, heardAgeMs: link?.heardAgeMs, behindMs: link?.lagMs ?? 0 } as const;
   const published = view.objects.get(id)?.payload;
+  // A deletion that is signed is something to have.
+  if (generation === undefined && published?.tombstone === true && view.offers(cluster, published)) return receiverTarget(evidence, published.generation);
   // Until the write is published, nobody can say whom it concerns, and nobody has it.
   const isKnown = generation !== undefined && published !== undefined && compareGenerations(published.generation, generation) >= 0;
   if (!isKnown || view.offers(cluster, published)) return receiverTarget(evidence, generation);

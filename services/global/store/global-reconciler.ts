@@ -18,7 +18,7 @@ export function globalReconciler(catalog: Catalog, epoch: number): StoreReconcil
   return {
     async take({ payload }, decision, signal) {
       const kind = globalKinds.find((one) => one === payload.kind);
-      // It signs no deletions: what it does not offer any more is gone.
+      // A deletion needs no taking: what nobody holds is dropped.
       if (kind === undefined || payload.tombstone || (decision === "keep" && !rightsKinds.includes(kind))) return false;
       const collection = catalog.resources(kind);
       const resource = readPeerResource(kind, payload.value);
