@@ -9,6 +9,8 @@ const ms = z.number().min(0);
 
 const withdrawalsHeld = count.optional().describe("Objects that it has withdrawn without a signed deletion, more at once than is believed: they are held until that is explained or let go. Absent: none.");
 
+const refused = z.array(z.object({ id: z.string(), reason: z.string() })).optional().describe("Objects of this plane that it is sent and goes on refusing, at most 16 of them. Absent: none.");
+
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
   cluster: clusterIdSchema,
@@ -39,6 +41,7 @@ export const clusterRowSchema = z.object({
   refusesUs: z.boolean().optional().describe("It applies nothing of this plane any more, whose store was seen behind what it had told."),
   behindSinceMs: count.optional().describe("Wall-clock ms since when its own store is known to be behind what it had told; nothing of it is applied."),
   withdrawalsHeld,
+  refused,
   servicesExported: count,
   gateways: z.array(z.object({ address: hostSchema, port: portSchema })),
 });
@@ -104,7 +107,7 @@ export const clusterStatusSchema = z.object({
   federation: trustDomainSchema,
   asOfMs: count,
   generation: z.object({ epoch: count, revision: count }),
-  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional(), withdrawalsHeld }),
+  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional(), withdrawalsHeld, refused }),
   identity: z.object({ intermediateNotAfterMs: count, signer: z.enum(["own", "remote"]) }),
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),

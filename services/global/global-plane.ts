@@ -311,6 +311,7 @@ function linkStates(links: ClusterLinks, clock: Clock): ReadonlyMap<string, Link
       refusesUs: lag?.needsReconcile === true,
       behindSinceMs: links.statuses.current.get(id)?.needsReconcileSinceMs,
       withdrawalsHeld: links.statuses.current.get(id)?.heldBack ?? 0,
+      refused: lag?.refused ?? [],
     });
   }
   return states;

@@ -128,24 +128,24 @@ describe("a publisher", () => {
   it("knows since when its receiver is behind", () => {
     const core = publisherOf(stateOf());
     expect(core.lag(10)).toMatchObject({ acknowledgedSeq: undefined, behindMs: 10 });
-    core.acknowledge(ack(0));
+    core.acknowledge(ack(0), 0);
     expect(core.lag(20)).toMatchObject({ acknowledgedSeq: 0, behindMs: 0 });
     core.update(stateOf(a1));
     core.flush(100);
     core.update(stateOf(a1, b2));
     core.flush(200);
     expect(core.lag(250)).toMatchObject({ publishedSeq: 2, acknowledgedSeq: 0, behindMs: 150 });
-    expect(core.acknowledge(ack(1))).toBe(true);
+    expect(core.acknowledge(ack(1), 0)).toBe(true);
     expect(core.lag(250).behindMs).toBe(50);
-    expect(core.acknowledge(ack(2, "another"))).toBe(false);
-    expect(core.acknowledge(ack(99))).toBe(false);
-    core.acknowledge(ack(2));
+    expect(core.acknowledge(ack(2, "another"), 0)).toBe(false);
+    expect(core.acknowledge(ack(99), 0)).toBe(false);
+    core.acknowledge(ack(2), 0);
     expect(core.lag(900).behindMs).toBe(0);
   });
 
   describe("asked what its receiver has of an object", () => {
     const id = objectId(a1.payload);
-    const acknowledge = (core: PublisherCore, seq: number): boolean => core.acknowledge(ack(seq));
+    const acknowledge = (core: PublisherCore, seq: number): boolean => core.acknowledge(ack(seq), 0);
 
     it("counts what was there from the beginning once the stream itself is acknowledged", () => {
       const core = publisherOf(stateOf(a1));
@@ -172,15 +172,15 @@ describe("a publisher", () => {
 
     it("does not take the acknowledgement of a frame for an object that the receiver refuses, or may refuse without naming it", () => {
       const core = publisherOf(stateOf(a1, b2));
-      core.acknowledge(ack(0, "s", { refused: [{ id, reason: "signature" }] }));
+      core.acknowledge(ack(0, "s", { refused: [{ id, reason: "signature" }] }), 0);
       expect(core.standing(id)).toMatchObject({ isAcknowledged: true, refusal: "signature" });
       expect(core.standing(objectId(b2.payload))).toEqual({ generation: b2.payload.generation, isWithdrawn: false, isAcknowledged: true });
-      core.acknowledge(ack(0, "s", { refused: [{ id, reason: "signature" }], mayRefuseMore: true }));
+      core.acknowledge(ack(0, "s", { refused: [{ id, reason: "signature" }], mayRefuseMore: true }), 0);
       expect(core.standing(objectId(b2.payload))).toMatchObject({ isAcknowledged: false });
       expect(core.standing(id)).toMatchObject({ isAcknowledged: true, refusal: "signature" });
-      core.acknowledge(ack(0, "s", { refusedKinds: ["Note"] }));
+      core.acknowledge(ack(0, "s", { refusedKinds: ["Note"] }), 0);
       expect(core.standing(id)).toMatchObject({ isAcknowledged: false });
-      core.acknowledge(ack(0, "s", { refusedKinds: ["Drill"] }));
+      core.acknowledge(ack(0, "s", { refusedKinds: ["Drill"] }), 0);
       expect(core.standing(id)).toEqual({ generation: a1.payload.generation, isWithdrawn: false, isAcknowledged: true });
     });
 
@@ -188,20 +188,20 @@ describe("a publisher", () => {
       const core = publisherOf(stateOf(a1, b2));
       core.update(stateOf());
       core.flush(0);
-      core.acknowledge(ack(1, "s", { refused: [{ id, reason: heldBackReason }] }));
+      core.acknowledge(ack(1, "s", { refused: [{ id, reason: heldBackReason }] }), 0);
       expect(core.standing(id)).toEqual({ generation: undefined, isWithdrawn: true, isAcknowledged: true, refusal: heldBackReason });
       expect(core.standing(objectId(b2.payload))).toEqual({ generation: undefined, isWithdrawn: true, isAcknowledged: true });
-      core.acknowledge(ack(1, "s", { refused: Array.from({ length: refusedNamedMax }, (_, index) => ({ id: `shop-eu/Note/k${index}`, reason: heldBackReason })) }));
+      core.acknowledge(ack(1, "s", { refused: Array.from({ length: refusedNamedMax }, (_, index) => ({ id: `shop-eu/Note/k${index}`, reason: heldBackReason })) }), 0);
       expect(core.standing(id)).toMatchObject({ isAcknowledged: false });
     });
 
     it("takes nothing for done of a receiver that applies nothing until somebody decides", () => {
       const core = publisherOf(stateOf(a1));
       acknowledge(core, 0);
-      core.acknowledge(ack(0, "s", { needsReconcile: true }));
+      core.acknowledge(ack(0, "s", { needsReconcile: true }), 0);
       expect(core.standing(id)).toMatchObject({ isAcknowledged: false });
       expect(core.lag(0)).toMatchObject({ needsReconcile: true });
-      core.acknowledge(ack(7, "of an earlier life", { needsReconcile: true }));
+      core.acknowledge(ack(7, "of an earlier life", { needsReconcile: true }), 0);
       expect(core.lag(0)).toMatchObject({ needsReconcile: true });
       acknowledge(core, 0);
       expect(core.standing(id)).toMatchObject({ isAcknowledged: true });

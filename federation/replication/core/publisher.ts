@@ -1,6 +1,7 @@
 import { bucketOf, contentHash, isSameHash, ObjectDigests, type Hash } from "./digest-table.ts";
 import { FramePacker, type Packet } from "./frame-packer.ts";
-import { heldBackReason, refusedNamedMax } from "./refused-objects.ts";
+import { heldBackReason, refusedNamedMax, type RefusedObject } from "./refused-objects.ts";
+import { StandingRefusals } from "./standing-refusals.ts";
 import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
@@ -28,6 +29,8 @@ export interface ReceiverLag {
   readonly needsReconcile: boolean;
   /** What it showed of our own past and was not that, or nothing new. */
   readonly witnessesRefused: number;
+  /** Objects that it goes on refusing, as many of them as it names. */
+  readonly refused: readonly RefusedObject[];
 }
 
 /** Where one object stands with the receiver. */
@@ -91,6 +94,7 @@ export class PublisherCore {
   #acknowledged: Acknowledgement | undefined;
   #needsReconcile = false;
   #witnessesRefused = 0;
+  readonly #refusals = new StandingRefusals();
 
   /** The first state needs no frames: a receiver of a new stream compares digests. */
   constructor(names: LinkNames, start: Omit<StreamPosition, "seq">, initial: PublishedState, nowMs: number) {
@@ -186,12 +190,13 @@ export class PublisherCore {
   }
 
   /** False when it is about another stream, or tells nothing new. */
-  acknowledge(acknowledgement: Acknowledgement): boolean {
-    const { stream, seq } = acknowledgement;
+  acknowledge(acknowledgement: Acknowledgement, nowMs: number): boolean {
+    const { stream, seq, refused } = acknowledgement;
     // Whoever needs an operator's decision applies no stream at all, and speaks of the last that it did.
     this.#needsReconcile = acknowledgement.needsReconcile;
     if (stream !== this.#start.stream || seq > this.#seq || seq < (this.#acknowledged?.seq ?? 0)) return false;
     this.#acknowledged = acknowledgement;
+    this.#refusals.take(refused, nowMs);
     this.#sentMarks = this.#sentMarks.filter((mark) => mark.seq > seq);
     return true;
   }
@@ -208,6 +213,7 @@ export class PublisherCore {
       appliedAtMs: acknowledged?.appliedAtMs,
       needsReconcile: this.#needsReconcile,
       witnessesRefused: this.#witnessesRefused,
+      refused: this.#refusals.at(nowMs),
     };
   }
 

@@ -10,6 +10,7 @@ import { signObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import type { PublishedState, ReceiverLag } from "../core/publisher.ts";
 import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
+import { refusalStandsMs } from "../core/standing-refusals.ts";
 import { MemoryReplicaStore } from "./memory-replica-store.ts";
 import { linkSubjects, runPublisher, type StandingOf } from "./run-publisher.ts";
 import { runReceiver } from "./run-receiver.ts";
@@ -86,10 +87,12 @@ it("a publisher hears which of its objects are refused, by word or after a resta
   const stateOf = (...objects: readonly OpenedObject[]): PublishedState => ({ revision: 9, objects: new Map(objects.map((object) => [objectId(object.payload), object])) });
   const objects = new WatchedValue(stateOf(good));
   const standings = new Map<string, StandingOf>();
+  const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
+  const refused = (): unknown => lags.current.get("global")?.refused;
   const standing = (object: OpenedObject): unknown => standings.get("global")?.(objectId(object.payload));
   const store = new MemoryReplicaStore();
   const publishing = new AbortController();
-  const published = runPublisher({ ...common, ...link, bus: hub.open("shop-eu"), epoch: 1, term: 1, objects, signer: () => origins.signer("shop-eu"), lags: new WatchedValue(new Map()), standings }, publishing.signal);
+  const published = runPublisher({ ...common, ...link, bus: hub.open("shop-eu"), epoch: 1, term: 1, objects, signer: () => origins.signer("shop-eu"), lags, standings }, publishing.signal);
   const receive = (signal: AbortSignal): Promise<void> => runReceiver({ ...common, ...link, bus: hub.open("global"), origins: "publisher", verifyChain: origins.verifyChain, store, statuses: new WatchedValue(new Map()) }, signal);
   const first = new AbortController();
   const received = receive(first.signal);
@@ -100,6 +103,9 @@ it("a publisher hears which of its objects are refused, by word or after a resta
   await clock.advance(3_000);
   expect(standing(good)).toEqual({ generation: good.payload.generation, isWithdrawn: false, isAcknowledged: true });
   expect(standing(forged)).toEqual({ generation: forged.payload.generation, isWithdrawn: false, isAcknowledged: true, refusal: "signature" });
+  expect(refused()).toEqual([]);
+  await clock.advance(refusalStandsMs);
+  expect(refused()).toEqual([{ id: objectId(forged.payload), reason: "signature" }]);
 
   first.abort();
   await received;
@@ -111,6 +117,7 @@ it("a publisher hears which of its objects are refused, by word or after a resta
   objects.set(stateOf(good, better));
   await clock.advance(3_000);
   expect(standing(better)).toEqual({ generation: better.payload.generation, isWithdrawn: false, isAcknowledged: true });
+  expect(refused()).toEqual([]);
 
   second.abort();
   publishing.abort();

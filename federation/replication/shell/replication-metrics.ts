@@ -86,6 +86,16 @@ export function addReplicationMetrics(registry: Registry, current: () => Replica
       for (const [receiver, { needsReconcile }] of current()?.lags.current ?? []) unbelieving.set({ receiver }, needsReconcile ? 1 : 0);
     },
   });
+  const refusing: Gauge<"receiver"> = new Gauge({
+    name: "atoll_replication_receiver_refused",
+    help: "Objects of this plane that a receiver is sent and goes on refusing, at most 16 of them.",
+    labelNames: ["receiver"],
+    registers: [registry],
+    collect() {
+      refusing.reset();
+      for (const [receiver, lagging] of current()?.lags.current ?? []) refusing.set({ receiver }, lagging.refused.length);
+    },
+  });
   const lag: Gauge<"receiver"> = new Gauge({
     name: "atoll_replication_lag_seconds",
     help: "Age of the oldest frame that a receiver has not acknowledged; 0 when it has all.",

@@ -159,7 +159,7 @@ async function readAcknowledgements(core: PublisherCore, options: PublisherOptio
       const acknowledgement = decodeAcknowledgement(message.payload);
       if (acknowledgement.receiver !== names.audience) continue;
       look(acknowledgement);
-      if (core.acknowledge(acknowledgement)) reportLag(core, options);
+      if (core.acknowledge(acknowledgement, options.clock.monotonicMs())) reportLag(core, options);
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.warn("an acknowledgement was refused", { code: error.code, error: describeError(error), audience: names.audience });

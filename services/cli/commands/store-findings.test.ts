@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
-import { distrustProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
+import { distrustProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
 
 const behind = { state: "behind", reason: "mark", witness: "this plane", witnessed: { epoch: 1, revision: 9 }, found: { epoch: 1, revision: 40 }, sinceMs: 1 } as const;
 const row = (id: string, more: object = {}) => ({ id, ...more });
@@ -31,5 +31,14 @@ describe("what check says of stores", () => {
       "shop-eu goes on with 1 object that global offers no longer: global has not signed that they are deleted, and so much at once is the sign of a lost store; make them again at global, or let them go with `atoll withdrawals shop-eu --of global --let-go`",
     ]);
     expect(withdrawalProblems(undefined, [])).toEqual([]);
+  });
+
+  it("names what is sent and not taken, by whom and why, a few of many", () => {
+    const refused = ["a", "b", "c", "d"].map((name) => ({ id: `shop-eu/ServiceExport/web/${name}`, reason: "origin" }));
+    expect(refusalProblems(federation([row("shop-us", { refused: [{ id: "global/Region/x", reason: "signature" }] }), row("shop-eu")]), [["shop-eu", cluster({ refused })], ["shop-us", cluster({})]])).toEqual([
+      "shop-us is sent 1 object of global that it does not take: global/Region/x (its signature is not valid there); nobody behind shop-us knows of them",
+      "global is sent 4 objects of shop-eu that it does not take: shop-eu/ServiceExport/web/a (its origin may not say that, or says too much), shop-eu/ServiceExport/web/b (its origin may not say that, or says too much), shop-eu/ServiceExport/web/c (its origin may not say that, or says too much) and 1 more; nobody behind global knows of them",
+    ]);
+    expect(refusalProblems(undefined, [])).toEqual([]);
   });
 });

@@ -40,6 +40,30 @@ export function withdrawalProblems(federation: FederationStatus | undefined, clu
   );
 }
 
+/** Objects that a plane is sent and does not take, by whom and why. */
+export function refusalProblems(federation: FederationStatus | undefined, clusters: readonly (readonly [string, ClusterStatus])[]): readonly string[] {
+  const refusals = [
+    ...(federation?.clusters ?? []).map(({ id, refused }) => ({ who: id as string, whom: "global", refused })),
+    ...clusters.map(([name, { globalPlane }]) => ({ who: "global", whom: name, refused: globalPlane.refused })),
+  ];
+  return refusals.flatMap(({ who, whom, refused = [] }) => {
+    if (refused.length === 0) return [];
+    const named = refused.slice(0, refusedShownMax).map(({ id, reason }) => `${id} (${refusalWords[reason] ?? reason})`).join(", ");
+    const more = refused.length > refusedShownMax ? ` and ${refused.length - refusedShownMax} more` : "";
+    return [`${who} is sent ${refused.length} object${refused.length === 1 ? "" : "s"} of ${whom} that it does not take: ${named}${more}; nobody behind ${who} knows of them`];
+  });
+}
+
+const refusalWords: Readonly<Record<string, string>> = {
+  origin: "its origin may not say that, or says too much",
+  audience: "it is not meant for it",
+  signature: "its signature is not valid there",
+  revision: "older than what it holds",
+};
+
+/** Named in one line. */
+const refusedShownMax = 3;
+
 /** Seen by whom at which epoch and revision, and found at which. */
 export function describeBehind({ reason, witness, witnessed, found }: Extract<StoreStanding, { readonly state: "behind" }>): string {
   return `${behindWords[reason]} (${witness} saw epoch ${witnessed.epoch}, revision ${witnessed.revision}; it is at epoch ${found.epoch}, revision ${found.revision})`;

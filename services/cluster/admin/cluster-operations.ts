@@ -39,6 +39,7 @@ import type { ReplicatedView } from "../replicated/replicated-view.ts";
 import { clusterReconciler } from "../store/cluster-reconciler.ts";
 import { approvalOperations } from "./approval-operations.ts";
 import { clusterRollout } from "./cluster-rollout.ts";
+import { exportAdmission } from "./export-admission.ts";
 import { clusterStatus } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
 import { simulateService } from "./simulate.ts";
@@ -83,7 +84,7 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
   const { clock } = options;
   return [
     ...resourceOperations("Service", catalog.resources("Service"), { trustDomain: parts.self.trustDomain }),
-    ...resourceOperations("ServiceExport", catalog.resources("ServiceExport"), { trustDomain: parts.self.trustDomain }),
+    ...resourceOperations("ServiceExport", catalog.resources("ServiceExport"), { trustDomain: parts.self.trustDomain, admission: exportAdmission(() => source.state.current.exports) }),
     ...readOnlyOperations("ServiceImport", createWatchedBackend(source.imports)),
     ...readOnlyOperations("TrafficPolicy", createWatchedBackend(replicated.part("policies"))),
     ...readOnlyOperations("TrustDomain", createWatchedBackend(replicated.part("trustDomains"))),
@@ -184,6 +185,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       refusesUs: parts.lags.current.get(globalOrigin)?.needsReconcile === true,
       behindSinceMs: parts.statuses.current.get(globalOrigin)?.needsReconcileSinceMs,
       withdrawalsHeld: parts.statuses.current.get(globalOrigin)?.heldBack ?? 0,
+      refused: parts.lags.current.get(globalOrigin)?.refused ?? [],
       intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
       signer: options.signer === undefined ? "remote" : "own",
       proxies: discovery.proxies,

@@ -18,6 +18,8 @@ export interface ClusterStatusFacts {
   readonly behindSinceMs: number | undefined;
   /** Objects that the global plane has withdrawn and that are held all the same. */
   readonly withdrawalsHeld: number;
+  /** Objects of ours that the global plane goes on refusing. */
+  readonly refused: readonly { readonly id: string; readonly reason: string }[];
   readonly intermediateNotAfterMs: number;
   readonly signer: "own" | "remote";
   readonly proxies: readonly ConnectedProxy[];
@@ -47,6 +49,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
       ...(facts.refusesUs ? { refusesUs: true } : {}),
       ...(facts.behindSinceMs === undefined ? {} : { behindSinceMs: facts.behindSinceMs }),
       ...(facts.withdrawalsHeld === 0 ? {} : { withdrawalsHeld: facts.withdrawalsHeld }),
+      ...(facts.refused.length === 0 ? {} : { refused: [...facts.refused] }),
     },
     identity: { intermediateNotAfterMs: Math.floor(facts.intermediateNotAfterMs), signer: facts.signer },
     endpoints: {

@@ -1,5 +1,6 @@
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import { clusterObjectsMax } from "#federation/model/cluster-limits.ts";
 import type { Cluster } from "#federation/model/resource.ts";
 import { globalOrigin, objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
@@ -38,9 +39,6 @@ export interface ClusterLinksOptions {
   /** Told when a cluster shows what this plane had published and does not know any more: see `PublisherOptions`. */
   readonly onBehind?: (behind: ShownBehind) => void;
 }
-
-/** Objects that one cluster may have kept here: exports, and a few of its trust domain. */
-export const clusterObjectsMax = 5_000;
 
 /** What a trust domain's authority said of rights ends at its cluster's word. Clusters sign their deletions, so nothing goes for being little. */
 const clusterBrake: BrakeRules = { rightsKinds: ["TrustDomain", "RelationshipApproval"], freeMax: 0 };

@@ -37,8 +37,8 @@ const view: FederationView = {
   isActive: ({ metadata }) => metadata.name === "on",
   exports: [exported("z", "a"), exported("y", "b"), exported("y", "a")],
   links: new Map([
-    ["a", { heardAgeMs: 10.5, sentSeq: 5, acknowledgedSeq: 4, lagMs: 20.7, refusesUs: true, behindSinceMs: undefined, withdrawalsHeld: 0 }],
-    ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0, refusesUs: false, behindSinceMs: 7, withdrawalsHeld: 3 }],
+    ["a", { heardAgeMs: 10.5, sentSeq: 5, acknowledgedSeq: 4, lagMs: 20.7, refusesUs: true, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [{ id: "global/Region/x", reason: "origin" }] }],
+    ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0, refusesUs: false, behindSinceMs: 7, withdrawalsHeld: 3, refused: [] }],
   ]),
   names: [],
   store: { state: "sound", epoch: 1 },
@@ -51,6 +51,10 @@ it("shows who is heard, who is behind, who never was heard of, and whose withdra
     ["b", false, connectedAgeMsMax + 1, 0, 1, 3],
     ["c", false, undefined, 0, 0, undefined],
   ]);
+});
+
+it("names what a cluster goes on refusing", () => {
+  expect(federationStatus(view, 1_000).clusters.map(({ refused }) => refused)).toEqual([[{ id: "global/Region/x", reason: "origin" }], undefined, undefined]);
 });
 
 it("joins the places of a service, in an order that does not depend on when they came", () => {

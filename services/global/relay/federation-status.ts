@@ -17,6 +17,8 @@ export interface LinkState {
   readonly behindSinceMs: number | undefined;
   /** Objects that it has withdrawn and that are held all the same. */
   readonly withdrawalsHeld: number;
+  /** Objects that it is sent and goes on refusing. */
+  readonly refused: readonly { readonly id: string; readonly reason: string }[];
 }
 
 export interface FederationView {
@@ -66,6 +68,7 @@ function clusterRow(cluster: Cluster, view: FederationView): FederationStatus["c
     ...(link?.refusesUs === true ? { refusesUs: true } : {}),
     ...(link?.behindSinceMs === undefined ? {} : { behindSinceMs: link.behindSinceMs }),
     ...(link === undefined || link.withdrawalsHeld === 0 ? {} : { withdrawalsHeld: link.withdrawalsHeld }),
+    ...(link === undefined || link.refused.length === 0 ? {} : { refused: [...link.refused] }),
     servicesExported: view.exports.filter((exported) => exported.cluster === id).length,
     gateways: cluster.spec.gateways.map(({ address, port }) => ({ address, port })),
   };

@@ -20,7 +20,7 @@ const view = (object: OpenedObject | undefined, over: Partial<GlobalRolloutView>
   objects: object === undefined ? new Map() : new Map([[objectId(object.payload), object]]),
   offers: ({ metadata }) => metadata.name === "a",
   standings: new Map(),
-  links: new Map(["a", "b"].map((name) => [name, { heardAgeMs: 3, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0 }])),
+  links: new Map(["a", "b"].map((name) => [name, { heardAgeMs: 3, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [] }])),
   ...over,
 });
 
