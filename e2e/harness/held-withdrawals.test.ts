@@ -1,5 +1,3 @@
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { rolloutRoute } from "#federation/admin-api/rollout-route.ts";
@@ -10,7 +8,6 @@ import { eventually } from "./eventually.ts";
 import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
 
 const { signal } = new AbortController();
-const main = fileURLToPath(new URL("../../services/cli/main.ts", import.meta.url));
 const shop = "shop.example" as TrustDomainName;
 
 const cluster = (name: string): Cluster => ({
@@ -29,22 +26,14 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
   let planes: InProcessPlanes;
   let global: RunningPlane;
 
-  const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => {
-    using admin = planes.admin(where);
-    return await act(admin);
-  };
+  const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => await planes.at(where, act);
   const apply = async (where: string | undefined, resources: readonly Resource[]): Promise<void> =>
     await at(where, async (admin) => {
       for (const resource of resources) await admin.apply(resource, {}, signal);
     });
   /** Names of what a cluster has learned of another. */
   const imports = async (where: string): Promise<string> => (await at(where, (admin) => admin.list("ServiceImport", {}, signal))).map(({ metadata }) => metadata.name).toSorted().join(" ");
-  const atoll = async (...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> => {
-    const context = planes.writePlaneFile(["shop-eu", "shop-us"], { [shop]: "shop-eu" });
-    return await new Promise((resolve) => {
-      execFile(process.execPath, [main, ...args, "--context", context], { env: { ...process.env, NO_COLOR: "1" } }, (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }));
-    });
-  };
+  const atoll = async (...args: readonly string[]) => await planes.atoll(planes.writePlaneFile(["shop-eu", "shop-us"], { [shop]: "shop-eu" }), ...args);
 
   beforeAll(async () => {
     planes = await InProcessPlanes.create();

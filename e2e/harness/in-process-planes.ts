@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { AccessConfig } from "#federation/admin-api/access-config.ts";
 import { openAuditFile, type AuditFile } from "#federation/admin-api/audit-file.ts";
 import { parseAdminContext, type AdminContext } from "#federation/admin-api/admin-context.ts";
@@ -37,6 +39,8 @@ import { FederationKeys, initFederation } from "#services/global/federation-keys
 import { leadFederation } from "#services/global/global-plane.ts";
 import { createGlobalMetrics } from "#services/global/metrics.ts";
 import { eventually } from "./eventually.ts";
+
+const cliMain = fileURLToPath(new URL("../../services/cli/main.ts", import.meta.url));
 
 const never = new AbortController().signal;
 const leaderKey = "/leader";
@@ -180,6 +184,19 @@ export class InProcessPlanes implements AsyncDisposable {
   /** An administrator's client of the global plane, or of a cluster's. */
   admin(cluster?: string): AdminClient {
     return this.client(parseAdminContext(readFileSync(join(this.#dataDir("global"), "admin-context.json"), "utf8")), cluster);
+  }
+
+  /** What an administrator's client does at the global plane, or at a cluster's. */
+  async at<T>(cluster: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> {
+    using admin = this.admin(cluster);
+    return await act(admin);
+  }
+
+  /** Runs `atoll` over the context file `context`. Not synchronous: the planes that it asks are in this process. */
+  async atoll(context: string, ...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+    return await new Promise((resolve) => {
+      execFile(process.execPath, [cliMain, ...args, "--context", context], { env: { ...process.env, NO_COLOR: "1" } }, (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }));
+    });
   }
 
   /** Writes what `atoll --context` and the Terraform provider read; the signers by trust domain. Answers its path. */

@@ -33,10 +33,7 @@ describe("planes of a federation in one process", () => {
   const apply = async (admin: AdminClient, ...resources: readonly Resource[]): Promise<void> => {
     for (const resource of resources) await admin.apply(resource, {}, signal);
   };
-  const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => {
-    using admin = planes.admin(where);
-    return await act(admin);
-  };
+  const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => await planes.at(where, act);
   const exportService = async (where: string, namespace: string, name: string, consumers?: readonly TrustDomainName[]): Promise<void> =>
     await at(where, (admin) =>
       apply(

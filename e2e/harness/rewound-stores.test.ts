@@ -1,6 +1,4 @@
-import { execFile } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
@@ -12,7 +10,6 @@ import { InProcessPlanes } from "./in-process-planes.ts";
 import { TestProxy } from "./test-proxy.ts";
 
 const { signal } = new AbortController();
-const main = fileURLToPath(new URL("../../services/cli/main.ts", import.meta.url));
 const shop = "shop.example" as TrustDomainName;
 const pay = "pay.example" as TrustDomainName;
 const storefront = "storefront.web.svc.shop.example";
@@ -30,10 +27,7 @@ describe("stores that go backwards, over planes in one process", () => {
   let planes: InProcessPlanes;
   let proxy: TestProxy;
 
-  const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => {
-    using admin = planes.admin(where);
-    return await act(admin);
-  };
+  const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => await planes.at(where, act);
   const apply = async (where: string | undefined, ...resources: readonly Resource[]): Promise<void> =>
     await at(where, async (admin) => {
       for (const resource of resources) await admin.apply(resource, {}, signal);
@@ -59,13 +53,8 @@ describe("stores that go backwards, over planes in one process", () => {
     await eventually("both approvals are known everywhere", async () => (await at("shop-us", (admin) => admin.get("Relationship", { name: relationship }, signal))).status?.approvals?.length === 2);
   };
   const isBehind = async (where?: string): Promise<boolean> => (await standing(where)).state === "behind";
-  /** Not synchronous: the planes that it asks are in this process. Their ports are others after each start. */
-  const atoll = async (...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> => {
-    const context = planes.writePlaneFile(["shop-eu", "shop-us", "pay-eu"], { [shop]: "shop-eu", [pay]: "pay-eu" });
-    return await new Promise((resolve) => {
-      execFile(process.execPath, [main, ...args, "--context", context], { env: { ...process.env, NO_COLOR: "1" } }, (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }));
-    });
-  };
+  /** Ports are others after each start. */
+  const atoll = async (...args: readonly string[]) => await planes.atoll(planes.writePlaneFile(["shop-eu", "shop-us", "pay-eu"], { [shop]: "shop-eu", [pay]: "pay-eu" }), ...args);
 
   beforeAll(async () => {
     planes = await InProcessPlanes.create();

@@ -18,14 +18,13 @@ import type { LeaderTerm } from "#federation/store/leader.ts";
 import { clusterNames } from "./cluster-names.ts";
 import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
 import type { ClusterSelf, ClusterState } from "./cluster-state.ts";
-import { ClusterStateSource, type OwnTrust } from "./cluster-state-source.ts";
+import type { OwnTrust } from "./cluster-state-source.ts";
+import { ClusterViews } from "./cluster-views.ts";
 import { ExportContents } from "./exports/export-contents.ts";
 import { OwnObjects } from "./exports/own-objects.ts";
 import { trustDomainContent } from "./exports/trust-domain-content.ts";
 import { waitForFirstSync } from "./first-sync.ts";
-import { Registry } from "./registry/registry.ts";
-import { defaultSessionLimits } from "./registry/session-table.ts";
-import { ReplicatedView } from "./replicated/replicated-view.ts";
+import type { ReplicatedView } from "./replicated/replicated-view.ts";
 import { serveCluster } from "./serve-cluster.ts";
 import { authorityPin } from "./trust/effective-relationships.ts";
 import { withdrawnRelationships } from "./trust/own-approvals.ts";
@@ -66,26 +65,10 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
   const { own, isNewStore } = started;
   if (own === undefined) return;
 
-  const services = catalog.resources("Service").view();
-  const exports = catalog.resources("ServiceExport").view();
-  const replicated = new ReplicatedView(catalog.objects, logger);
-  const registry = new Registry({ self, endpoints: catalog.endpoints, services: services.state, limits: defaultSessionLimits, clock, logger });
   const ownTrust = new WatchedValue<OwnTrust>(ownTrustOf(options));
   const withdrawn = new WatchedValue(withdrawnRelationships(own.publication.current));
-  const source = new ClusterStateSource({
-    self,
-    epoch,
-    services: services.state,
-    exports: exports.state,
-    endpoints: registry.state,
-    endpointsLoaded: registry.loaded,
-    replicated: replicated.state,
-    replicatedLoaded: replicated.loaded,
-    ownTrust,
-    withdrawn,
-    parseBundle,
-    clock,
-  });
+  const views = new ClusterViews({ catalog, self, epoch, ownTrust, withdrawn, parseBundle, clock, logger });
+  const { replicated, registry, source } = views;
   const dialled = (): readonly DialledName[] => clusterNames({ config, self, globalAddresses: membership.facts.apiAddresses, clusters: source.state.current.clusters });
   using resolver = new NameResolver({ lookup, clock, random, onChange: (name, { problem }) => logger.info(problem === undefined ? "A name resolves again." : "A name does not resolve.", { name, ...(problem === undefined ? {} : { reason: problem }) }) });
   const verifyChain = createChainVerifier({ federation, clock, authorityOf: (name) => authorityFor(name, options, replicated) });
@@ -110,11 +93,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
   };
 
   const following: readonly Task[] = [
-    patiently(services.run),
-    patiently(exports.run),
-    patiently((inner) => replicated.follow(inner)),
-    patiently((inner) => registry.follow(inner)),
-    (inner) => source.follow(inner),
+    ...views.following(patiently),
     async (inner) => {
       for await (const publication of own.publication.changes(inner)) withdrawn.set(keptIfEqual(withdrawn.current, withdrawnRelationships(publication)));
     },

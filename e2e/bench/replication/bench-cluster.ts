@@ -12,13 +12,11 @@ import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Store } from "#federation/store/store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import type { ClusterSelf } from "#services/cluster/cluster-state.ts";
-import { ClusterStateSource, type OwnTrust } from "#services/cluster/cluster-state-source.ts";
+import type { ClusterStateSource, OwnTrust } from "#services/cluster/cluster-state-source.ts";
+import { ClusterViews } from "#services/cluster/cluster-views.ts";
 import { DiscoveryService } from "#services/cluster/discovery/discovery-service.ts";
 import { ExportContents } from "#services/cluster/exports/export-contents.ts";
 import { OwnObjects } from "#services/cluster/exports/own-objects.ts";
-import { Registry } from "#services/cluster/registry/registry.ts";
-import { defaultSessionLimits } from "#services/cluster/registry/session-table.ts";
-import { ReplicatedView } from "#services/cluster/replicated/replicated-view.ts";
 import { admitsReceived } from "#services/cluster/trust/received-rules.ts";
 import type { BenchOrigins } from "./bench-origins.ts";
 import { benchCluster, benchFederation, benchRegion, benchTrustDomain } from "./bench-resources.ts";
@@ -49,34 +47,23 @@ export async function openBenchCluster(
     return origins.signer(cluster);
   };
   const own = await OwnObjects.open({ self, epoch: 1, objects: catalog.objects, signer, clock, mayWrite: true }, signal);
-  const services = catalog.resources("Service").view();
-  const exports = catalog.resources("ServiceExport").view();
-  const replicated = new ReplicatedView(catalog.objects, logger);
-  const registry = new Registry({ self, endpoints: catalog.endpoints, services: services.state, limits: defaultSessionLimits, clock, logger });
-  const source = new ClusterStateSource({
+  const views = new ClusterViews({
+    catalog,
     self,
     epoch: 1,
-    services: services.state,
-    exports: exports.state,
-    endpoints: registry.state,
-    endpointsLoaded: registry.loaded,
-    replicated: replicated.state,
-    replicatedLoaded: replicated.loaded,
     ownTrust: new WatchedValue<OwnTrust>({ bundle: { trustDomain: benchTrustDomain, sequence: 1, refreshHintSeconds: 60, x509Authorities: [], jwtAuthorities: [] } as unknown as OwnTrust["bundle"], authorityCertificatePem: "" }),
     withdrawn: new WatchedValue<ReadonlySet<string>>(new Set()),
     parseBundle: () => { throw new Error("no foreign trust domain is here"); },
     clock,
+    logger,
   });
+  const { replicated, source } = views;
   const proxies = Array.from({ length: proxyCount }, (_, at) => new BenchProxy(at));
   const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
   const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
   const common = { bus, clock, logger };
   const tasks: readonly Task[] = [
-    services.run,
-    exports.run,
-    (inner) => replicated.follow(inner),
-    (inner) => registry.follow(inner),
-    (inner) => source.follow(inner),
+    ...views.following((task) => task),
     async (inner) => {
       await until(source.loaded, (isLoaded) => isLoaded, inner);
       const contents = new ExportContents();

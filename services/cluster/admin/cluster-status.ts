@@ -3,6 +3,7 @@ import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { Place } from "#federation/model/snapshot.ts";
+import type { RefusedObject } from "#federation/replication/core/refused-objects.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { buildServices } from "../discovery/build-resources.ts";
 import type { ConnectedProxy } from "../discovery/discovery-service.ts";
@@ -19,7 +20,7 @@ export interface ClusterStatusFacts {
   /** Objects that the global plane has withdrawn and that are held all the same. */
   readonly withdrawalsHeld: number;
   /** Objects of ours that the global plane goes on refusing. */
-  readonly refused: readonly { readonly id: string; readonly reason: string }[];
+  readonly refused: readonly RefusedObject[];
   readonly intermediateNotAfterMs: number;
   readonly signer: "own" | "remote";
   readonly proxies: readonly ConnectedProxy[];

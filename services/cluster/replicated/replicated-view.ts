@@ -50,6 +50,7 @@ export class ReplicatedView {
   readonly #logger: Logger;
   readonly #state = new WatchedValue(emptyReplicatedState);
   readonly #loaded = new WatchedValue(false);
+
   constructor(objects: ReadableCollection<ObjectRecord>, logger: Logger) {
     this.#objects = objects;
     this.#logger = logger;

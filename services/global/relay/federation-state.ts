@@ -110,7 +110,7 @@ export class FederationState {
 
   /** Follows the store until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const states = [...Object.values(this.resources), this.#deletions, this.#received] as readonly Watched<unknown>[];
+    const states: readonly Watched<unknown>[] = this.#parts();
     await runTasks(
       [
         ...this.#views.map((view) => this.#options.follow(view.run)),
@@ -122,10 +122,14 @@ export class FederationState {
     );
   }
 
+  /** All that a publication is made of. */
+  #parts(): readonly Watched<{ readonly loaded: boolean }>[] {
+    return [...Object.values(this.resources), this.#deletions, this.#received];
+  }
+
   /** Publishes the present state; also called when the signing key is new. */
   publish(): void {
-    const parts = [...Object.values(this.resources), this.#deletions, this.#received] as readonly Watched<{ readonly loaded: boolean }>[];
-    if (!parts.every((state) => state.current.loaded)) return;
+    if (!this.#parts().every((state) => state.current.loaded)) return;
     const { resources } = this;
     const clusters = new Map([...resources.clusters.current.items].map(([id, stored]) => [id, stored.value]));
     const objects = new Map(this.#options.own.of(resources, this.#deletions.current));

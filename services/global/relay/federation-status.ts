@@ -3,6 +3,7 @@ import type { Cluster, ExportedService, Relationship } from "#federation/model/r
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import type { RefusedObject } from "#federation/replication/core/refused-objects.ts";
 
 /** What is known of the link to one cluster. */
 export interface LinkState {
@@ -18,7 +19,7 @@ export interface LinkState {
   /** Objects that it has withdrawn and that are held all the same. */
   readonly withdrawalsHeld: number;
   /** Objects that it is sent and goes on refusing. */
-  readonly refused: readonly { readonly id: string; readonly reason: string }[];
+  readonly refused: readonly RefusedObject[];
 }
 
 export interface FederationView {
