@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const load = createRequire(import.meta.url);
 const { ensureInstalled } = load("../../bin/ensure-installed.cjs") as { readonly ensureInstalled: (root: string, install: (root: string) => void) => string };
-const { readCounts } = load("../../bin/run-tests.cjs") as { readonly readCounts: (project: string, file: string, status: number) => { passed: number; failed: number; left: readonly string[] } };
+const { readCounts } = load("../../bin/run-tests.cjs") as { readonly readCounts: (project: string, file: string, status: number) => { passed: number; failed: number; failures: readonly string[]; left: readonly string[] } };
 
 let root = "";
 let installs = 0;
@@ -62,25 +62,40 @@ describe("ensure-installed", () => {
 });
 
 describe("run-tests", () => {
-  const report = (files: readonly object[], counts: object): string => {
-    const file = join(mkdtempSync(join(tmpdir(), "atoll-report-")), "r.json");
-    writeFileSync(file, JSON.stringify({ testResults: files, ...counts }));
+  let directory = "";
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "atoll-report-"));
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  const report = (files: readonly object[], passed: number): string => {
+    const file = join(directory, "r.json");
+    writeFileSync(file, JSON.stringify({ testResults: files, numPassedTests: passed }));
     return file;
   };
-  const test = (status: string, title = "engines"): object => ({ status, title: "t", ancestorTitles: [title] });
+  const test = (status: string, title = "engines", failureMessages: readonly string[] = []): object => ({ status, title: "t", ancestorTitles: [title], failureMessages });
 
   it("counts tests, and names suites that were left out", () => {
-    const file = report([{ name: "/x/a.test.ts", status: "passed", assertionResults: [test("passed"), test("skipped", "etcd is not there")] }], { numPassedTests: 1, numFailedTests: 0 });
+    const file = report([{ name: "/x/a.test.ts", status: "passed", assertionResults: [test("passed"), test("skipped", "etcd is not there")] }], 1);
     const counts = readCounts("unit", file, 0);
-    expect(counts).toMatchObject({ passed: 1, failed: 0 });
+    expect(counts).toMatchObject({ passed: 1, failed: 0, failures: [] });
     expect(counts.left[0]).toContain("1 not run (etcd is not there)");
   });
 
+  it("names each test that failed, with the first line of why and without colours", () => {
+    const file = report([{ name: "/x/a.test.ts", status: "failed", assertionResults: [test("passed"), test("failed", "a store", ["\u001B[31mError: gone\u001B[39m\n    at x"])] }], 1);
+    const counts = readCounts("unit", file, 1);
+    expect(counts).toMatchObject({ passed: 1, failed: 1 });
+    expect(counts.failures[0]).toMatch(/a\.test\.ts > a store > t: Error: gone$/);
+  });
+
   it("counts a file that could not be loaded, an error outside any test, and a run without a report as failures", () => {
-    const broken = report([{ name: "/x/a.test.ts", status: "failed", assertionResults: [] }], { numPassedTests: 3, numFailedTests: 0 });
-    expect(readCounts("unit", broken, 1)).toMatchObject({ passed: 3, failed: 1 });
-    const unhandled = report([], { numPassedTests: 3, numFailedTests: 0 });
-    expect(readCounts("unit", unhandled, 1)).toMatchObject({ failed: 1 });
-    expect(readCounts("unit", "/nowhere.json", 1)).toMatchObject({ passed: 0, failed: 1 });
+    const broken = report([{ name: "/x/a.test.ts", status: "failed", message: "SyntaxError: no\nmore", assertionResults: [] }], 3);
+    const counts = readCounts("unit", broken, 1);
+    expect(counts).toMatchObject({ passed: 3, failed: 1 });
+    expect(counts.failures[0]).toMatch(/a\.test\.ts: SyntaxError: no$/);
+    const unhandled = report([], 3);
+    expect(readCounts("unit", unhandled, 1)).toMatchObject({ failed: 1, failures: ["unit: an error outside its tests (exit code 1)"] });
+    expect(readCounts("unit", join(directory, "nowhere.json"), 1)).toMatchObject({ passed: 0, failed: 1 });
   });
 });

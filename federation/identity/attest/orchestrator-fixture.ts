@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll } from "vitest";
 import type { AttestationRule } from "#federation/model/attestation.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { createTestIssuer } from "../jwt-fixture.ts";
@@ -16,10 +17,10 @@ export interface TestOrchestrator {
   showKeys(): void;
 }
 
-/** Made for a whole file of tests or for one; its directory goes with the process's temporary files. */
+/** Made in a `describe`, for all of its tests; its directory goes after the last of them. */
 export function createTestOrchestrator(rules: readonly AttestationRule[]): TestOrchestrator {
   const directory = mkdtempSync(join(tmpdir(), "atoll-pods-"));
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
   const keysFile = join(directory, "keys.json");
   const signer = createTestIssuer("RS256");
   const issuer = "https://cluster.example";
