@@ -19,12 +19,15 @@ function createQueue(limit = 8): AdmissionQueue {
   return queue;
 }
 
+/** Callers of a second: an interval is as much as they bear. */
+const hastyMs = 1_000;
+
 /** Offers one ticket a ms until the queue is overloaded; when that was, and those that still wait. */
 function overload(queue: AdmissionQueue): { readonly nowMs: number; readonly waiting: Ticket[] } {
   const waiting: Ticket[] = [];
   let nowMs = 0;
   while (!queue.isOverloaded) {
-    const ticket = ticketOf();
+    const ticket = ticketOf(1, nowMs + hastyMs);
     queue.offer(ticket, nowMs);
     waiting.push(ticket);
     if (queue.length > 20) waiting.splice(waiting.indexOf(queue.take() as Ticket), 1);
@@ -76,21 +79,40 @@ describe("AdmissionQueue", () => {
     expect(queue.isOverloaded).toBe(false);
   });
 
-  it.each([["nobody is taken from", 1_000, Number.POSITIVE_INFINITY], ["will take too long for its callers", 20, 1_000], ["will take two seconds and more", 20, Number.POSITIVE_INFINITY]] as const)("is overloaded after an interval by a burst that %s", (_what, everyMs, deadlineMs) => {
+  it.each([["nobody is taken from", 150, 10_000, hastyMs, 100], ["will take too long for its callers", 150, 20, hastyMs, 100], ["will take two seconds and more", 300, 20, Number.POSITIVE_INFINITY, 1_000]] as const)("is overloaded by a burst that %s, as soon as it has stood for what they bear", (_what, length, everyMs, deadlineMs, standMs) => {
     const queue = createQueue(30);
-    for (let at = 0; at < 150; at++) queue.offer(ticketOf(1, deadlineMs), 0);
-    for (let nowMs = 10; nowMs < 100; nowMs += 10) {
+    for (let at = 0; at < length; at++) queue.offer(ticketOf(1, deadlineMs), 0);
+    for (let nowMs = 10; nowMs < standMs; nowMs += 10) {
       expect(queue.expired(nowMs, 8)).toBeUndefined();
       if (nowMs % everyMs === 0) queue.take();
     }
-    expect(queue.expired(100, 8)).toBeDefined();
+    expect(queue.expired(standMs, 8)).toBeDefined();
+    expect(queue.isOverloaded).toBe(true);
+  });
+
+  it.each([
+    ["has no deadline", 10, Number.POSITIVE_INFINITY, 1_000],
+    ["waits for three seconds", 10, 3_000, 200],
+    ["waits for half a second", 10, 500, 100],
+    ["waits for three seconds, and of whose application nothing is known", 0, 3_000, 750],
+    ["has no deadline, and of whose application nothing is known", 0, Number.POSITIVE_INFINITY, 2_000],
+  ] as const)("bears a delay for long enough before it is overload, where a caller %s", (_who, serviceMs, deadlineMs, standMs) => {
+    const queue = new AdmissionQueue();
+    queue.tune({ serviceMs, leastMs: 0, limit: 8, grainMs: 5 });
+    for (let nowMs = 0; nowMs < 2_500 && !queue.isOverloaded; nowMs += 5) {
+      queue.offer(ticketOf(1, nowMs + deadlineMs), nowMs);
+      if (nowMs >= 50) queue.take();
+      if (nowMs >= standMs + 25) expect(queue.isOverloaded).toBe(true);
+      queue.expired(nowMs, 8);
+      if (nowMs < standMs) expect(queue.isOverloaded).toBe(false);
+    }
     expect(queue.isOverloaded).toBe(true);
   });
 
   it("blames nobody for a queue that a probe of the limit makes, and is judged an interval after it", () => {
     const queue = createQueue();
     for (let nowMs = 0; nowMs < 500; nowMs += 10) {
-      queue.offer(ticketOf(), nowMs);
+      queue.offer(ticketOf(1, nowMs + hastyMs), nowMs);
       queue.excuse(nowMs, 2);
       expect(queue.expired(nowMs, 2)).toBeUndefined();
     }
@@ -98,7 +120,7 @@ describe("AdmissionQueue", () => {
     let nowMs = 500;
     for (; !queue.isOverloaded; nowMs += 10) {
       expect(nowMs).toBeLessThan(700);
-      queue.offer(ticketOf(), nowMs);
+      queue.offer(ticketOf(1, nowMs + hastyMs), nowMs);
       queue.expired(nowMs, 8);
     }
     expect(nowMs).toBeGreaterThan(590);
@@ -115,7 +137,7 @@ describe("AdmissionQueue", () => {
       queue.take();
     }
     for (let nowMs = 310; !queue.isOverloaded; nowMs += 10) {
-      expect(nowMs).toBeLessThan(1_000);
+      expect(nowMs).toBeLessThan(1_300);
       queue.offer(ticketOf(), nowMs);
       queue.offer(ticketOf(), nowMs);
       queue.expired(nowMs, 8);
@@ -127,10 +149,10 @@ describe("AdmissionQueue", () => {
     const { nowMs } = overload(queue);
     while (queue.expired(nowMs + 50, 8) !== undefined);
     while (queue.take() !== undefined);
-    queue.offer(ticketOf(), nowMs + 60);
+    queue.offer(ticketOf(1, nowMs + 60 + hastyMs), nowMs + 60);
     expect(queue.isOverloaded).toBe(true);
     queue.take();
-    queue.offer(ticketOf(), nowMs + 200);
+    queue.offer(ticketOf(1, nowMs + 200 + hastyMs), nowMs + 200);
     expect(queue.isOverloaded).toBe(false);
   });
 

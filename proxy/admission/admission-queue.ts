@@ -17,9 +17,12 @@ const burstMsMax = 2_000;
 /** A queue in which the oldest waits no longer than this share of a request's own time is no delay. */
 const targetRatio = 0.5;
 const targetMsMax = 100;
-/** The delay must have been above target for this many targets without a break, and not less than CoDel's 100 ms. */
+/** The delay must have been above target for this many targets without a break, and not less than CoDel's 100 ms … */
 const intervalTargets = 10;
 const intervalMsMin = 100;
+/** … nor than this share of its callers' time, up to so much: who waits for seconds bears a busy moment, and an error ends his request. */
+const standRatio = 1 / 15;
+const standMsMax = 1_000;
 /** Under overload nobody waits longer than this many targets … */
 const overloadTargets = 3;
 /** … or turns of a late loop, in which nothing could be decided. */
@@ -27,6 +30,7 @@ const overloadGrains = 4;
 
 /** What a queue follows. */
 export interface QueueTuning {
+  /** 0 while unknown. */
   readonly serviceMs: number;
   readonly leastMs: number;
   readonly limit: number;
@@ -38,9 +42,9 @@ const classCount = priorityClasses.length;
 
 /**
  * The short queue before an application. While calm it serves in order. When the oldest has waited longer than the target all
- * through an interval, that is CoDel's standing queue, unless those who are here become fewer so fast that all will be
- * served within a quarter of their callers' time: that is a burst, such as the users of a region that died, and is judged
- * anew each interval. Under overload it serves the newest first, whose callers have waited least, and lets nobody wait longer
+ * through an interval, and a fifteenth of its caller's time, that is CoDel's standing queue, unless those who are here become
+ * fewer so fast that all will be served within a quarter of that time: that is a burst, such as the users of a region that
+ * died, and is judged anew each interval. Under overload it serves the newest first, whose callers have waited least, and lets nobody wait longer
  * than three targets, or four turns of a late loop. Higher classes go first; when it is full the lowest class leaves first,
  * and of that the oldest.
  *
@@ -53,6 +57,7 @@ export class AdmissionQueue {
   #length = 0;
   /** While nothing is known of the application, time alone bounds the queue. */
   #lengthMax = queueLengthMax;
+  #isServiceKnown = false;
   #targetMs = grainMsMin;
   #grainMs = grainMsMin;
   #leastMs = 0;
@@ -102,6 +107,7 @@ export class AdmissionQueue {
 
   /** Follows the application: how long it takes, how long at least, and how many it takes at once; and the event loop: how coarsely it sees times. */
   tune({ serviceMs, leastMs, limit, grainMs }: QueueTuning): void {
+    this.#isServiceKnown = serviceMs > 0;
     this.#targetMs = Math.min(targetMsMax, Math.max(grainMs, serviceMs * targetRatio));
     this.#grainMs = grainMs;
     this.#leastMs = leastMs;
@@ -140,6 +146,7 @@ export class AdmissionQueue {
   /** That there is a queue is our own doing, while fewer are let in to learn from it: it is judged from now on. */
   excuse(nowMs: number, inUse: number): void {
     if (this.#isOverloaded) return;
+    this.#calmMs = nowMs;
     this.#judgedMs = nowMs;
     this.#peak = this.#length + inUse;
     this.#peakMs = nowMs;
@@ -186,20 +193,29 @@ export class AdmissionQueue {
   }
 
   /**
-   * The delay stands. When it has for an interval it is a burst if those who are `present` have become so much fewer since they
+   * The delay stands. When it has for long enough it is a burst if those who are `present` have become so much fewer since they
    * were most that the queue will soon be gone, and overload otherwise.
    */
   #judge(nowMs: number, present: number, { sinceMs, deadlineMs }: Ticket): void {
-    if (nowMs - this.#judgedMs < this.intervalMs) {
-      if (this.#judgedMs > this.#calmMs || present < this.#peak) return;
+    const isFirst = this.#judgedMs <= this.#calmMs;
+    const callerMs = deadlineMs - sinceMs;
+    if (nowMs - this.#judgedMs < (isFirst ? this.#standMs(callerMs) : this.intervalMs)) {
+      if (!isFirst || present < this.#peak) return;
       this.#peak = present;
       this.#peakMs = nowMs;
       return;
     }
     this.#judgedMs = nowMs;
     const gone = this.#peak - present;
-    const patienceMs = Math.min(burstMsMax, (deadlineMs - sinceMs) * burstRatio);
+    const patienceMs = Math.min(burstMsMax, callerMs * burstRatio);
     this.#isOverloaded = gone <= 0 || (this.#length * (nowMs - this.#peakMs)) / gone > patienceMs;
+  }
+
+  /** How long a delay stands before it is judged, where callers wait for `callerMs`. */
+  #standMs(callerMs: number): number {
+    // Of an application that has said nothing yet it is not even known what a delay is.
+    const [ratio, msMax] = this.#isServiceKnown ? [standRatio, standMsMax] : [burstRatio, burstMsMax];
+    return Math.max(this.intervalMs, Math.min(msMax, callerMs * ratio));
   }
 
   /** The queue is short now; overload is over once nobody had to leave for an interval. */

@@ -127,6 +127,39 @@ describe("an application behind admission", () => {
     expect(refused / (20 * 2 * burst)).toBeLessThan(0.03);
   });
 
+  it("that is short of its processor for a second, as the users of a region that died come, refuses few of them, and soon nobody", () => {
+    // The probe far below what it could take lasted for three seconds after the second was over, and refused four fifths meanwhile.
+    let refused = 0;
+    let refusedLate = 0;
+    let all = 0;
+    for (let seed = 1; seed <= 20; seed++) {
+      const { seen } = simulate({
+        seed,
+        workers: 8,
+        service: (random, nowMs) => exponential(nowMs >= 5_000 && nowMs < 6_000 ? 120 : 30)(random, nowMs),
+        rate: (nowMs) => (nowMs < 5_000 ? 43 : 215),
+        durationMs: 12_000,
+        deadlineMs: 15_000,
+      });
+      for (const { atMs, outcome } of seen) {
+        if (atMs >= 5_000) all++;
+        if (outcome !== "refused") continue;
+        refused++;
+        if (atMs >= 8_000) refusedLate++;
+      }
+    }
+    expect(refused / all).toBeLessThan(0.15);
+    expect(refusedLate / all).toBeLessThan(0.01);
+  });
+
+  it("that is slow at first is not overloaded for that, where its callers have the time", () => {
+    // Those who come home to a region that has just started: all of the guess is in use before anything is known of it.
+    for (let seed = 1; seed <= 20; seed++) {
+      const { seen } = simulate({ seed, workers: 1_000, service: (random, nowMs) => exponential(nowMs < 2_000 ? 300 : 60)(random, nowMs), rate: () => 450, durationMs: 10_000, deadlineMs: 15_000 });
+      expect(seen.filter(({ outcome }) => outcome === "refused")).toEqual([]);
+    }
+  });
+
   it("alone would answer nobody in time", () => {
     const [app] = apps as readonly [App, ...App[]];
     expect(goodput(run(app, 1.5, { isOpen: true }), 4_000, 9_000)).toBeLessThan(5);

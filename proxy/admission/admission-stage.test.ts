@@ -97,7 +97,7 @@ describe("AdmissionStage", () => {
   it("refuses what waits too long although nothing else happens, and says when to ask again", async () => {
     const bench = new Bench();
     for (let at = 0; at < 2; at++) bench.ask();
-    const waiting = bench.ask();
+    const waiting = bench.ask({ deadlineAtMs: bench.clock.monotonicMs() + 400 });
     await bench.clock.advance(200);
     expect(bench.replies).toEqual([waiting]);
     expect(waiting).toMatchObject({ status: 503, flag: "UO", reason: "queue_timeout", retryAfterMs: 100 });

@@ -48,7 +48,10 @@ describe("Admission", () => {
   it("refuses who waits longer than an interval, and tells it why", () => {
     const admission = new Admission(bounds);
     const callers = Array.from({ length: 3 }, () => new Caller());
-    for (const { ticket } of callers) admission.enter(ticket, 0);
+    for (const { ticket } of callers) {
+      ticket.deadlineMs = 400;
+      admission.enter(ticket, 0);
+    }
     admission.refresh(99);
     expect(callers[2]?.heard).toEqual([]);
     admission.refresh(101);
@@ -95,8 +98,10 @@ describe("Admission", () => {
     const admission = new Admission(bounds);
     const polls = [new Caller(), new Caller()];
     for (const { ticket } of polls) admission.enter(ticket, 0);
-    expect(admission.enter(new Caller().ticket, 900)).toBe(Waits);
-    expect(admission.enter(new Caller().ticket, 1_100)).toBe(Admitted);
+    const waiting = new Caller();
+    expect(admission.enter(waiting.ticket, 900)).toBe(Waits);
+    expect(admission.enter(new Caller().ticket, 1_100)).toBe(Waits);
+    expect(waiting.heard).toEqual(["admitted"]);
     expect([polls[0]?.ticket.state, polls[1]?.ticket.state]).toEqual([ticketStreaming, ticketWorking]);
   });
 

@@ -1,3 +1,4 @@
+import { DrainRate } from "./drain-rate.ts";
 import { SampleWindow } from "./sample-window.ts";
 
 /** Bounds of an adaptive limit, in requests at once. */
@@ -55,8 +56,10 @@ const growthRatio = 1.5;
 const usedRatio = 0.9;
 /** A window ends when its mean is known this well (standard error ÷ mean), judged by the variation of the last ones, too … */
 const errorRatioMax = 0.08;
-/** … and in a probe, which costs throughput, less well. */
+/** … and in a probe, which costs throughput, less well … */
 const probeErrorRatioMax = 0.12;
+/** … and hardly in one that is clearly below the knee already, or looks far below a guess: the error is less than the headroom that follows. */
+const coarseErrorRatioMax = 0.2;
 /** Until windows have said otherwise, times vary this much (standard deviation ÷ mean): 64 samples. */
 const variationFirst = 0.64;
 /** Weight of the newest window in the remembered variation when it is smaller. */
@@ -123,6 +126,7 @@ export class ConcurrencyLimit {
   /** Of a search below a guess, until its first window has ended: the limit and the time before it. */
   #guess = 0;
   #guessMs = 0;
+  readonly #drain = new DrainRate();
   #throughput = 0;
   #windows = 0;
   /** What the latest probe found. */
@@ -172,6 +176,7 @@ export class ConcurrencyLimit {
 
   /** A request's caller asks elsewhere, being used to quicker answers: its time will not be known. */
   miss(): void {
+    this.#drain.spoil();
     this.#window.miss();
   }
 
@@ -186,7 +191,11 @@ export class ConcurrencyLimit {
    * may have changed.
    */
   sample(nowMs: number, latencyMs: number, inUse: number, among: number, isAnswered: boolean): boolean {
-    if (this.#settling && !this.#settled(nowMs, inUse)) return false;
+    if (this.#settling && !this.#settled(nowMs, inUse)) {
+      if (isAnswered) this.#drain.sample(nowMs, inUse, this.#grainMs);
+      else this.#drain.spoil();
+      return false;
+    }
     // Admitted before the first probe: it has waited behind others.
     if (this.#guess > 0 && among > Math.ceil(this.#limit)) return false;
     if (!this.#isBegun) this.#window.begin(nowMs);
@@ -202,10 +211,17 @@ export class ConcurrencyLimit {
     }
     if (!window.hasEnough) return false;
     const isGuessTooHigh = this.#isGuessTooHigh(nowMs);
-    if (!isGuessTooHigh && !window.isKnown(nowMs, this.#probing ? probeErrorRatioMax : errorRatioMax, this.#variation)) return false;
+    if (!isGuessTooHigh && !window.isKnown(nowMs, this.#errorRatioMax, this.#variation)) return false;
     this.#close(nowMs, isGuessTooHigh);
     window.begin(nowMs);
     return true;
+  }
+
+  /** How well the mean of the window under way must be known. */
+  get #errorRatioMax(): number {
+    if (!this.#probing) return errorRatioMax;
+    const isClear = this.#window.throughput * (1 + 2 * coarseErrorRatioMax) < this.#throughput * throughputShareMin;
+    return isClear || this.#guess > 0 ? coarseErrorRatioMax : probeErrorRatioMax;
   }
 
   /** After the limit fell: first what was in use beyond it ends, then what waited behind that. */
@@ -277,6 +293,7 @@ export class ConcurrencyLimit {
   #searchBelowGuess(nowMs: number, inUse: number): void {
     this.#guess = this.#limit;
     this.#guessMs = this.#latencyMs;
+    this.#drain.begin();
     this.#search(nowMs, 0, inUse, Math.min(probeRatioMin, (this.#window.among * firstProbeRatio) / inUse));
   }
 
@@ -308,8 +325,11 @@ export class ConcurrencyLimit {
       this.#keepGuess(nowMs);
       return;
     }
+    const drained = this.#guess > 0 ? this.#drain.perMs : 0;
     this.#guess = 0;
-    if (throughput < this.#throughput * throughputShareMin) {
+    // What all workers did while those before it were worked off: no second probe is needed, which would cost far more than the first.
+    if (drained > 0) this.#throughput = Math.max(drained, throughput);
+    if (drained > 0 || throughput < this.#throughput * throughputShareMin) {
       this.#finish(nowMs);
       return;
     }

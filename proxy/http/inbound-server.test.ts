@@ -241,7 +241,7 @@ describe("the time of a request on the inbound side", () => {
     expect(await first).toMatch(/^HTTP\/1\.1 200 .*one$/s);
     await eventually(() => held.length === 2);
     expect(bodies).toEqual(["", "hello"]);
-    const third = inbound.fetch(get("/3"));
+    const third = inbound.fetch(get("/3", "x-atoll-timeout-ms: 400\r\n"));
     await eventually(() => admission.queue.length === 1);
     await inbound.clock.advance(200);
     expect(await third).toMatch(/^HTTP\/1\.1 503 .*x-atoll-reason: queue_timeout/s);
