@@ -97,6 +97,7 @@ async function recoverTwoSidecars(sidecars: TwoSidecars, overload: OverloadResul
     name: "application and sidecars started cold",
     requestsPerSecond: 2 * overload.kneeRps,
     happen: () => sidecars.restart(),
+    describe: () => sidecars.describe(),
     normal: { goodputMin: coldGoodputRatio * overload.kneeGoodput, p99MsMax: coldP99Ratio * (overload.p99Ms.get(0.5) ?? Number.NaN) },
   };
   return { stall5s, coldStart2x: await measureRecovery(path, coldStart, context) };

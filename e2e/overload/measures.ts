@@ -67,6 +67,8 @@ export interface Trigger {
   readonly happen: () => Promise<void>;
   /** By default nearly all answered, at hardly more than twice the latency that the path had when it was well. */
   readonly normal?: Normal;
+  /** What the processes say of themselves, asked at the end of the observation while the load still runs; shown when it was not normal by then. */
+  readonly describe?: () => Promise<readonly string[]>;
 }
 
 /** How long after the trigger's end a whole second is normal again; the whole observation when none is. */
@@ -74,12 +76,12 @@ export async function measureRecovery(path: LoadedPath, trigger: Trigger, { sett
   const before = trigger.normal === undefined ? await path.measureWell(trigger.requestsPerSecond) : undefined;
   await path.quiet();
   const load = path.start([{ requestsPerSecond: trigger.requestsPerSecond, seconds: 600 }]);
-  const endMs = await untilStopped(load, async () => {
+  const { endMs, state } = await untilStopped(load, async () => {
     await pause(settings.beforeSeconds * 1_000, settings.signal);
     await trigger.happen();
     const atMs = systemClock.nowMs();
     await pause(settings.observeSeconds * 1_000, settings.signal);
-    return atMs;
+    return { endMs: atMs, state: (await trigger.describe?.()) ?? [] };
   });
   const result = await load.result;
   const normal = trigger.normal ?? { goodputMin: 0.95 * trigger.requestsPerSecond, p99MsMax: 2 * (before?.p99Ms ?? Number.NaN) + 20 };
@@ -91,6 +93,7 @@ export async function measureRecovery(path: LoadedPath, trigger: Trigger, { sett
     onProgress(`    ${second} s after: ${describeSummary(summarizePart(result, Math.ceil(from * 1_000 / windowMs) * windowMs / 1_000, 1))}`);
   }
   onProgress(`  ${trigger.name}: ${recoveredMs === undefined ? `not normal within ${settings.observeSeconds} s` : `normal after ${recoveredMs.toFixed(0)} ms`}`);
+  if (recoveredMs === undefined) for (const line of state) onProgress(`    ${line}`);
   return recoveredMs ?? settings.observeSeconds * 1_000;
 }
 

@@ -73,6 +73,16 @@ export class TwoSidecars implements AsyncDisposable {
     return handshakesOf(await this.#federation.metrics(callerProxy), "outbound");
   }
 
+  /** What both sidecars measure of themselves and is not zero, histograms left out. */
+  async describe(): Promise<readonly string[]> {
+    const lines: string[] = [];
+    for (const name of [callerProxy, calleeProxy]) {
+      const metrics = await this.#federation.metrics(name);
+      lines.push(`${name}:`, ...metrics.split("\n").filter((line) => /^atoll_/.test(line) && !/_(bucket|sum|count)[{ ]| 0$/.test(line)));
+    }
+    return lines;
+  }
+
   /** Stops the callee's sidecar for a while, as a host does that is short of something. */
   async stallCallee(pauseFor: () => Promise<void>): Promise<void> {
     const { pid } = await this.#federation.view(calleeProxy);
