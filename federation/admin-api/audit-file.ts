@@ -1,8 +1,9 @@
 import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { AuditLines, isMissing } from "./audit-lines.ts";
 import { auditRequestSchema, auditResultSchema, type AuditEntry, type AuditRequest, type AuditResult, type AuditTicket, type AuditTrail } from "./audit.ts";
 
 /** Bounds of a trail on disk: eight files of 16 MiB hold some 300,000 mutations. */
@@ -48,49 +49,27 @@ type Line = ({ readonly stage: "begin" } & AuditRequest) | ({ readonly stage: "e
 export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
   const { path, fileBytes = auditFileLimits.fileBytes, files = auditFileLimits.files, onFailure } = options;
   const paths = Array.from({ length: files }, (_, index) => (index === 0 ? path : `${path}.${index}`));
-  let sequence: number;
-  let handle: FileHandle;
-  let isTorn = false;
+  let lines: AuditLines;
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    sequence = await lastSequence(paths);
-    handle = await open(path, "a", 0o600);
-    isTorn = await endsTorn(path);
+    const sequence = await lastSequence(paths);
+    lines = await AuditLines.open({ paths, fileBytes, sequence, isTorn: await endsTorn(path) });
   } catch (cause) {
     throw unavailable(cause);
   }
-
-  const write = async (line: Line, isDurable: boolean): Promise<number> => {
-    if ((await handle.stat()).size >= fileBytes) handle = await rotate(handle, paths);
-    const number = sequence + 1;
-    const text = `${isTorn ? "\n" : ""}${JSON.stringify({ sequence: number, ...line })}\n`;
-    // Until it is known to have succeeded, the line is taken for torn: a disk that is full keeps the first half of it.
-    isTorn = true;
-    await handle.appendFile(text);
-    if (isDurable) await handle.sync();
-    isTorn = false;
-    sequence = number;
-    return number;
-  };
-  // One line after the other, however many mutations come together.
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = async <T>(job: () => Promise<T>): Promise<T> => {
-    const turn = last.then(job);
-    last = turn.catch(() => undefined);
-    return await turn;
-  };
+  const write = (line: Line, isDurable: boolean): Promise<number> => lines.write(line, isDurable);
 
   return {
     async begin(request): Promise<AuditTicket> {
       let begins: number;
       try {
-        begins = await inTurn(() => write({ stage: "begin", ...request }, true));
+        begins = await write({ stage: "begin", ...request }, true);
       } catch (cause) {
         onFailure(cause);
         throw unavailable(cause);
       }
       // Not waited for on the disk: an end that a power cut takes away leaves an entry that says so.
-      return { end: async (result) => void (await inTurn(() => write({ stage: "end", begins, ...result }, false)).catch(onFailure)) };
+      return { end: async (result) => void (await write({ stage: "end", begins, ...result }, false).catch(onFailure)) };
     },
     async read({ limit, before = Number.POSITIVE_INFINITY }) {
       try {
@@ -100,22 +79,9 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
       }
     },
     async [Symbol.asyncDispose]() {
-      await inTurn(() => handle.close());
+      await lines[Symbol.asyncDispose]();
     },
   };
-}
-
-/** Moves each file one further, drops the oldest, begins a new one. */
-async function rotate(handle: FileHandle, paths: readonly string[]): Promise<FileHandle> {
-  await rm(paths.at(-1) ?? "", { force: true });
-  for (let at = paths.length - 2; at >= 0; at--) {
-    await rename(paths[at] ?? "", paths[at + 1] ?? "").catch((error: unknown) => {
-      if (!isMissing(error)) throw error;
-    });
-  }
-  const next = await open(paths[0] ?? "", "a", 0o600);
-  await handle.close();
-  return next;
 }
 
 async function readPage(paths: readonly string[], limit: number, before: number): Promise<{ readonly entries: readonly AuditEntry[]; readonly hasMore: boolean }> {
@@ -173,15 +139,11 @@ async function lastSequence(paths: readonly string[]): Promise<number> {
 }
 
 async function endsTorn(path: string): Promise<boolean> {
-  await using file = await open(path, "r");
+  await using file = await open(path, "a+", 0o600);
   const { size } = await file.stat();
   if (size === 0) return false;
   const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
   return buffer[0] !== 0x0a;
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 function unavailable(cause: unknown): AtollError {

@@ -52,6 +52,8 @@ export interface WriteOptions {
 
 /** Longest answer that is read. */
 const answerBytesMax = 64 * 1024 * 1024;
+/** Connections to the plane at once; further calls wait for one of them, since a handshake costs a plane more than most calls do. */
+const connectionsMax = 64;
 
 /**
  * A client of one plane's admin API over mutual TLS. Every failure to reach the server, or to find there whom the
@@ -76,6 +78,7 @@ export class AdminClient implements Disposable {
       minVersion: "TLSv1.3",
       maxCachedSessions: 0,
       keepAlive: true,
+      maxSockets: connectionsMax,
       // The chain is verified by then; names of hosts mean nothing here, the identity means everything.
       checkServerIdentity: (_host, certificate) => checkServer(certificate, serverId),
     });
