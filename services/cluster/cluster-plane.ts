@@ -60,7 +60,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
   const started: { own?: OwnObjects; isNewStore: boolean } = { isNewStore: false };
   await patiently(async (inner) => {
     started.isNewStore = (await catalog.positions.get(globalOrigin, inner)) === undefined;
-    started.own = await OwnObjects.open({ self, epoch, objects: catalog.objects, signer: () => keySource.keys.current.signer, clock, mayWrite: isSound }, inner);
+    started.own = await OwnObjects.open({ self, epoch, catalog, signer: () => keySource.keys.current.signer, clock, mayWrite: isSound }, inner);
   })(signal);
   const { own, isNewStore } = started;
   if (own === undefined) return;

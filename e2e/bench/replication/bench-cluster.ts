@@ -46,7 +46,7 @@ export async function openBenchCluster(
     signed++;
     return origins.signer(cluster);
   };
-  const own = await OwnObjects.open({ self, epoch: 1, objects: catalog.objects, signer, clock, mayWrite: true }, signal);
+  const own = await OwnObjects.open({ self, epoch: 1, catalog, signer, clock, mayWrite: true }, signal);
   const views = new ClusterViews({
     catalog,
     self,

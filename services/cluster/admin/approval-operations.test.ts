@@ -44,7 +44,7 @@ describe("approving, and taking that back", () => {
   let own: OwnObjects;
   let known: Relationship | undefined;
 
-  const open = (): Promise<OwnObjects> => OwnObjects.open({ self, epoch: 1, objects: test.catalog.objects, signer: newSigner, clock, mayWrite: true }, signal);
+  const open = (): Promise<OwnObjects> => OwnObjects.open({ self, epoch: 1, catalog: test.catalog, signer: newSigner, clock, mayWrite: true }, signal);
   const call = async <T>(route: { readonly operationId: string }, query: object = {}): Promise<T> => {
     const signer = TrustDomainSigner.open(self.trustDomain, directory, clock.nowMs());
     const operation = approvalOperations({ self, signer, relationship: (asked) => (asked === name ? known : undefined), own, clock }).find((one) => one.route.operationId === route.operationId);

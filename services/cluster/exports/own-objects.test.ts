@@ -26,7 +26,7 @@ describe("OwnObjects", () => {
   let test: TestCatalog;
   let signer: ObjectSigner;
   const clock = new VirtualClock();
-  const open = (epoch = 1): Promise<OwnObjects> => OwnObjects.open({ self, epoch, objects: test.catalog.objects, signer: () => signer, clock, mayWrite: true }, signal);
+  const open = (epoch = 1): Promise<OwnObjects> => OwnObjects.open({ self, epoch, catalog: test.catalog, signer: () => signer, clock, mayWrite: true }, signal);
   const said = (own: OwnObjects): readonly string[] =>
     [...own.publication.current.objects.values()].map(({ payload }) => `${payload.key}@${payload.generation.epoch}.${payload.generation.revision}${payload.tombstone ? " gone" : ""}`);
 
@@ -94,8 +94,8 @@ describe("OwnObjects", () => {
   it("publishes no position above the ones that a restart finds: not one whose write failed, nor one whose tombstone was dropped", async () => {
     let isFailing = false;
     const fence: () => readonly StoreCondition[] = () => (isFailing ? [{ kind: "createRevision", key: "/leader", revision: 42 }] : []);
-    const { objects } = new Catalog({ store: test.store, clock, fence, onFault: ({ error }) => { throw error; } });
-    const own = await OwnObjects.open({ self, epoch: 1, objects, signer: () => signer, clock, mayWrite: true }, signal);
+    const catalog = new Catalog({ store: test.store, clock, fence, onFault: ({ error }) => { throw error; } });
+    const own = await OwnObjects.open({ self, epoch: 1, catalog, signer: () => signer, clock, mayWrite: true }, signal);
     const one = new Map([["web/a", content("a")]]);
     await own.replaceKind("ServiceExport", one, signal);
     isFailing = true;
@@ -106,6 +106,38 @@ describe("OwnObjects", () => {
     await own.replaceKind("ServiceExport", new Map(Array.from({ length: tombstonesMax + 2 }, (_, index) => [`web/s${index}`, content(`s${index}`)])), signal);
     await own.replaceKind("ServiceExport", new Map(), signal);
     expect(own.publication.current.revision).toBe((await open()).publication.current.revision);
+  });
+
+  it("stores what it says at the same time together, and knows of what was stored before a write that failed", async () => {
+    let commits = 0;
+    let failing = Number.POSITIVE_INFINITY;
+    const own = await OwnObjects.open(
+      {
+        self,
+        epoch: 1,
+        catalog: {
+          objects: test.catalog.objects,
+          commit: async (ops, inner) => {
+            if (++commits === failing) throw new Error("no answer");
+            return await test.catalog.commit(ops, inner);
+          },
+        },
+        signer: () => signer,
+        clock,
+        mayWrite: true,
+      },
+      signal,
+    );
+    const all = (text: string): ReadonlyMap<string, OwnContent> => new Map(Array.from({ length: 60 }, (_, index) => [`web/s${String(index).padStart(2, "0")}`, content(text)]));
+    await own.replaceKind("ServiceExport", all("a"), signal);
+    expect(commits).toBe(2);
+    failing = commits + 2;
+    await expect(own.replaceKind("ServiceExport", all("b"), signal)).rejects.toThrow("no answer");
+    // Half of them say "b" by now, and would go on saying so if the earlier word were still taken for theirs.
+    await own.replaceKind("ServiceExport", all("a"), signal);
+    const texts = [...own.publication.current.objects.values()].map(({ payload }) => (JSON.parse(Buffer.from(payload.value).toString()) as { readonly text: string }).text);
+    expect(new Set(texts)).toEqual(new Set(["a"]));
+    expect(said(await open())).toEqual(said(own));
   });
 
   it("keeps a bounded number of tombstones, the newest", async () => {

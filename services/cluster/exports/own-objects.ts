@@ -1,5 +1,6 @@
-import type { Collection } from "#federation/catalog/collection.ts";
-import type { ObjectRecord } from "#federation/catalog/records.ts";
+import { transactionOpsMax } from "#federation/catalog/catalog-access.ts";
+import type { Catalog } from "#federation/catalog/catalog.ts";
+import type { CatalogOp } from "#federation/catalog/collection.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { recordOf } from "#federation/replication/shell/catalog-replica-store.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
@@ -26,19 +27,27 @@ export interface OwnPublication {
 export interface OwnObjectsOptions {
   readonly self: ClusterSelf;
   readonly epoch: number;
-  readonly objects: Collection<ObjectRecord>;
+  readonly catalog: Pick<Catalog, "objects" | "commit">;
   readonly signer: () => ObjectSigner;
   readonly clock: Clock;
   /** False over a store that is behind: what is there is shown, and nothing is said. */
   readonly mayWrite: boolean;
 }
 
+/** Objects that are stored together: so many signatures are a few ms, in which nothing else goes on. */
+const storedTogetherMax = Math.min(32, transactionOpsMax);
+/** Bytes of their values together: a transaction's bound is more than twice that. */
+const bytesTogetherMax = 512 * 1024;
+
 /** Tombstones kept so that a deletion reaches those who were away; older ones go first. */
 export const tombstonesMax = 1_000;
 
+/** What one object is to say; without a fingerprint it says what it has said before, or that it is gone. */
+type Said = Pick<ObjectPayload, "kind" | "key" | "audience" | "tombstone" | "value"> & { readonly fingerprint?: string };
+
 /**
  * The objects that this cluster says itself: signed once, stored before they are published, with positions that only
- * grow over restarts, because receivers refuse one that does not.
+ * grow over restarts, because receivers refuse one that does not. What is said at the same time is stored together.
  */
 export class OwnObjects {
   readonly #options: OwnObjectsOptions;
@@ -58,7 +67,7 @@ export class OwnObjects {
   /** Takes up what was published before; in a new epoch everything is said again, because its old positions mean nothing any more. */
   static async open(options: OwnObjectsOptions, signal: AbortSignal): Promise<OwnObjects> {
     const own = new OwnObjects(options);
-    const { items } = await options.objects.list(signal);
+    const { items } = await options.catalog.objects.list(signal);
     for (const { value: record } of items) {
       if (record.origin !== options.self.cluster) continue;
       own.#records.set(`${record.kind}/${record.key}`, openObject(decodeSignedObject(record.signed)));
@@ -83,10 +92,9 @@ export class OwnObjects {
   /** Makes the objects of `kind` exactly `contents` (by key): new and changed ones are signed, others get a tombstone. */
   async replaceKind(kind: string, contents: ReadonlyMap<string, OwnContent>, signal: AbortSignal): Promise<void> {
     await this.#inTurn(async () => {
-      for (const [key, content] of contents) await this.#say(kind, key, content, signal);
-      for (const { payload } of [...this.#records.values()]) {
-        if (payload.kind === kind && !payload.tombstone && !contents.has(payload.key)) await this.#say(kind, payload.key, undefined, signal);
-      }
+      const changed = [...contents].filter(([key, content]) => this.#isNew(kind, key, content)).map(([key, content]) => this.#saying(kind, key, content));
+      const gone = [...this.#records.values()].filter(({ payload }) => payload.kind === kind && !payload.tombstone && !contents.has(payload.key));
+      await this.#store([...changed, ...gone.map(({ payload }) => buried(payload))], signal);
       await this.#dropOldTombstones(signal);
       this.#publish();
     });
@@ -95,7 +103,7 @@ export class OwnObjects {
   /** Says one object and leaves the others of its kind alone. */
   async put(kind: string, key: string, content: OwnContent, signal: AbortSignal): Promise<void> {
     await this.#inTurn(async () => {
-      await this.#say(kind, key, content, signal);
+      if (this.#isNew(kind, key, content)) await this.#store([this.#saying(kind, key, content)], signal);
       this.#publish();
     });
   }
@@ -113,40 +121,53 @@ export class OwnObjects {
   }
 
   async #sayAgain(isOld: (opened: OpenedObject) => boolean, signal: AbortSignal): Promise<void> {
-    for (const [id, opened] of [...this.#records]) if (isOld(opened)) await this.#store(id, opened.payload, signal);
+    await this.#store([...this.#records.values()].filter(isOld).map(({ payload }) => payload), signal);
   }
 
-  async #say(kind: string, key: string, content: OwnContent | undefined, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
-    const id = `${kind}/${key}`;
+  #isNew(kind: string, key: string, content: OwnContent): boolean {
+    const id = idOf({ kind, key });
     const before = this.#records.get(id)?.payload;
-    if (content !== undefined && before?.tombstone === false && this.#isSaid(id, before.value, content)) return;
-    await this.#store(
-      id,
-      {
-        kind,
-        key,
-        audience: content?.audience ?? before?.audience ?? [],
-        tombstone: content === undefined,
-        value: content?.encode(clock.nowMs()) ?? new Uint8Array(),
-      },
-      signal,
-    );
-    if (content === undefined) this.#fingerprints.delete(id);
-    else this.#fingerprints.set(id, content.fingerprint);
+    return before?.tombstone !== false || !this.#isSaid(id, before.value, content);
   }
 
-  /** Signs at the next position and makes it durable. */
-  async #store(id: string, said: Pick<ObjectPayload, "kind" | "key" | "audience" | "tombstone" | "value">, signal: AbortSignal): Promise<void> {
-    const { self, epoch, objects, signer, clock } = this.#options;
-    const { kind, key, audience, tombstone, value } = said;
+  #saying(kind: string, key: string, content: OwnContent): Said {
+    return { kind, key, audience: content.audience, tombstone: false, value: content.encode(this.#options.clock.nowMs()), fingerprint: content.fingerprint };
+  }
+
+  /** Signs each at the next position, and makes them durable in as many transactions as the bounds ask for. */
+  async #store(all: readonly Said[], signal: AbortSignal): Promise<void> {
+    const { catalog, clock } = this.#options;
+    for (let start = 0; start < all.length; ) {
+      const together: { readonly said: Said; readonly opened: OpenedObject }[] = [];
+      const ops: CatalogOp[] = [];
+      for (let bytes = 0; start < all.length && together.length < storedTogetherMax && bytes < bytesTogetherMax; start++) {
+        const said = all[start] as Said;
+        const opened = this.#sign(said);
+        const op = catalog.objects.putOp(objectId(opened.payload), recordOf(opened, clock.nowMs()));
+        together.push({ said, opened });
+        ops.push(op);
+        bytes += op.value?.length ?? 0;
+      }
+      await catalog.commit(ops, signal);
+      for (const { said, opened } of together) this.#stored(said, opened);
+    }
+  }
+
+  #stored({ fingerprint }: Said, opened: OpenedObject): void {
+    const { payload } = opened;
+    const id = idOf(payload);
+    this.#records.set(id, opened);
+    this.#storedRevision = payload.generation.revision;
+    if (fingerprint !== undefined) this.#fingerprints.set(id, fingerprint);
+    else if (payload.tombstone) this.#fingerprints.delete(id);
+  }
+
+  #sign({ kind, key, audience, tombstone, value }: Said): OpenedObject {
+    const { self, epoch, signer } = this.#options;
     // Taken before the write: one whose outcome is unknown may be stored, and a position is never used twice.
     const revision = ++this.#revision;
     const header = { federation: self.federation, origin: self.cluster, originTrustDomain: self.trustDomain };
-    const opened = signObject({ ...header, kind, key, generation: { epoch, revision }, audience, tombstone, value }, signer());
-    await objects.put(objectId(opened.payload), recordOf(opened, clock.nowMs()), {}, signal);
-    this.#storedRevision = revision;
-    this.#records.set(id, opened);
+    return signObject({ ...header, kind, key, generation: { epoch, revision }, audience, tombstone, value }, signer());
   }
 
   /** After a restart the fingerprint is not known; then the stored value, stamped alike, says whether it is the same. */
@@ -162,7 +183,7 @@ export class OwnObjects {
     const dead = [...this.#records.entries()].filter(([, opened]) => opened.payload.tombstone);
     dead.sort(([, a], [, b]) => a.payload.generation.revision - b.payload.generation.revision);
     for (const [id, { payload }] of dead.slice(0, Math.max(0, dead.length - tombstonesMax))) {
-      await this.#options.objects.remove(objectId(payload), {}, signal);
+      await this.#options.catalog.objects.remove(objectId(payload), {}, signal);
       this.#records.delete(id);
     }
   }
@@ -178,6 +199,14 @@ export class OwnObjects {
     this.#writes = turn.catch(() => undefined);
     return turn;
   }
+}
+
+function idOf({ kind, key }: Pick<ObjectPayload, "kind" | "key">): string {
+  return `${kind}/${key}`;
+}
+
+function buried({ kind, key, audience }: ObjectPayload): Said {
+  return { kind, key, audience, tombstone: true, value: new Uint8Array() };
 }
 
 /** JSON text with the time at which it was said taken out. */
