@@ -78,7 +78,7 @@ export class TwoSidecars implements AsyncDisposable {
     const lines: string[] = [];
     for (const name of [callerProxy, calleeProxy]) {
       const metrics = await this.#federation.metrics(name);
-      lines.push(`${name}:`, ...metrics.split("\n").filter((line) => /^atoll_/.test(line) && !/_(bucket|sum|count)[{ ]| 0$/.test(line)));
+      lines.push(`${name}:`, ...metrics.split("\n").filter((line) => line.startsWith("atoll_") && !/_(bucket|sum|count)[{ ]| 0$/.test(line)));
     }
     return lines;
   }
