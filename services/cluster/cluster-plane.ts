@@ -26,7 +26,6 @@ import { trustDomainContent } from "./exports/trust-domain-content.ts";
 import { waitForFirstSync } from "./first-sync.ts";
 import type { ReplicatedView } from "./replicated/replicated-view.ts";
 import { serveCluster } from "./serve-cluster.ts";
-import { authorityPin } from "./trust/effective-relationships.ts";
 import { withdrawnRelationships } from "./trust/own-approvals.ts";
 import { admitsReceived, receivedBrake } from "./trust/received-rules.ts";
 
@@ -185,8 +184,7 @@ function ownTrustOf({ keySource }: ClusterPlaneOptions): OwnTrust {
 /** Whose authority is believed: the federation's and one's own by their files, others as their TrustDomain says; what they may do then follows from relationships. */
 function authorityFor(trustDomain: string, { membership, keySource }: ClusterPlaneOptions, replicated: ReplicatedView): string | undefined {
   const { facts } = membership;
-  if (trustDomain === facts.federation) return authorityPin(facts.federationAuthorityPem);
-  if (trustDomain === facts.trustDomain) return authorityPin(keySource.keys.current.authorityCertificatePem);
-  const foreign = replicated.state.current.trustDomains.get(trustDomain);
-  return foreign === undefined ? undefined : authorityPin(foreign.spec.authorityCertificatePem);
+  if (trustDomain === facts.federation) return facts.federationAuthorityPem;
+  if (trustDomain === facts.trustDomain) return keySource.keys.current.authorityCertificatePem;
+  return replicated.state.current.trustDomains.get(trustDomain)?.spec.authorityCertificatePem;
 }

@@ -44,7 +44,6 @@ import { federationStatus, type LinkState } from "./relay/federation-status.ts";
 import { GlobalObjects } from "./relay/global-objects.ts";
 import { globalRollout } from "./relay/global-rollout.ts";
 import { globalReconciler } from "./store/global-reconciler.ts";
-import { authorityPinOf } from "./trust/judge-trust-domain.ts";
 
 export interface GlobalPlaneOptions {
   readonly config: GlobalConfig;
@@ -141,14 +140,9 @@ function createTerm(parts: Pick<Term, "options" | "termStore" | "catalog" | "sta
   const signer = new WatchedValue(keys.issueSigner(clock.nowMs()));
   const own = new GlobalObjects({ federation: keys.trustDomain, epoch, signer: () => signer.current });
   const state = new FederationState({ catalog, own, clock, logger, follow });
-  const authority = authorityPinOf(keys.authorityPem);
   const verifyChain = createChainVerifier({
     federation: keys.trustDomain,
-    authorityOf: (trustDomain) => {
-      if (trustDomain === keys.trustDomain) return authority;
-      const present = state.trustDomain(trustDomain);
-      return present === undefined ? undefined : authorityPinOf(present.spec.authorityCertificatePem);
-    },
+    authorityOf: (trustDomain) => (trustDomain === keys.trustDomain ? keys.authorityPem : state.trustDomain(trustDomain)?.spec.authorityCertificatePem),
     clock,
   });
   const links = new ClusterLinks({
@@ -173,7 +167,13 @@ function createTerm(parts: Pick<Term, "options" | "termStore" | "catalog" | "sta
 
 /** Applies approvals and bundles as clusters bring them, and looks again whenever what they speak of changes. */
 async function takeBrought({ options, catalog, state }: Term, signal: AbortSignal): Promise<void> {
-  for await (const _ of state.publication.changes(signal)) await applyBrought(changesBrought(state.brought), catalog, options.logger, signal);
+  let seen: readonly unknown[] = [];
+  for await (const _ of state.publication.changes(signal)) {
+    const basis = state.broughtBasis;
+    if (basis.every((part, at) => part === seen[at])) continue;
+    seen = basis;
+    await applyBrought(changesBrought(state.brought), catalog, options.logger, signal);
+  }
 }
 
 /** Opens the ports of the plane and keeps their certificates current. */

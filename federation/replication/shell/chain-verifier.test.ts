@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createAuthority, createIssuer } from "#federation/identity/authority.ts";
-import { createKeyPair, spkiSha256 } from "#federation/identity/key-pair.ts";
+import { createKeyPair } from "#federation/identity/key-pair.ts";
 import { issueSigningCertificate } from "#federation/identity/leaf.ts";
-import { parseX509 } from "#federation/identity/authority.ts";
 import { createSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { createChainVerifier } from "./chain-verifier.ts";
@@ -19,15 +18,15 @@ function party(name: string, origin: string, nowMs: number) {
     validityMs: 30 * dayMs,
     nowMs,
   });
-  return { trustDomain: name, origin, publicKey, chain, pin: spkiSha256(parseX509(authority.certificateDer).publicKey) };
+  return { trustDomain: name, origin, publicKey, chain, authorityPem: authority.certificatePem };
 }
 
 describe("createChainVerifier", () => {
   const clock = new VirtualClock();
   const shop = party("shop.example", "shop-eu", clock.nowMs());
   const global = party("demo.atoll", "global", clock.nowMs());
-  const pins = new Map([shop, global].map((one) => [one.trustDomain, one.pin]));
-  const verify = createChainVerifier({ federation: "demo.atoll", authorityOf: (name) => pins.get(name), clock });
+  const authorities = new Map([shop, global].map((one) => [one.trustDomain, one.authorityPem]));
+  const verify = createChainVerifier({ federation: "demo.atoll", authorityOf: (name) => authorities.get(name), clock });
   const originOf = ({ origin, trustDomain }: { readonly origin: string; readonly trustDomain: string }) => ({ federation: "demo.atoll", origin, trustDomain });
   const refusal = expect.objectContaining({ code: "ATOLL_SIGNATURE_INVALID" });
 
@@ -48,9 +47,9 @@ describe("createChainVerifier", () => {
   });
 
   it("forgets what it judged when the authority changes, and at the end of the certificate", async () => {
-    pins.set("shop.example", global.pin);
+    authorities.set("shop.example", global.authorityPem);
     expect(() => verify(shop.chain, originOf(shop))).toThrow(refusal);
-    pins.set("shop.example", shop.pin);
+    authorities.set("shop.example", shop.authorityPem);
     expect(verify(shop.chain, originOf(shop)).equals(shop.publicKey)).toBe(true);
     await clock.advance(31 * dayMs);
     expect(() => verify(shop.chain, originOf(shop))).toThrow(refusal);

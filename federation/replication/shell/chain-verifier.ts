@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 import { verifySigningChain } from "#federation/identity/signing-chain.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { createSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
@@ -8,7 +9,7 @@ import type { SigningOrigin, VerifyChain } from "#federation/wire/signed-object.
 
 export interface ChainVerifierOptions {
   readonly federation: string;
-  /** SHA-256 of the SPKI of the authority that is believed for `trustDomain`, or undefined for one that is not known here. */
+  /** Certificate (PEM) of the authority that is believed for `trustDomain`, or undefined for one that is not known here. */
   readonly authorityOf: (trustDomain: string) => string | undefined;
   readonly clock: Clock;
 }
@@ -19,7 +20,7 @@ interface Remembered {
   readonly notAfterMs: number;
 }
 
-/** Chains remembered; a federation has one per cluster and a few more while keys are renewed. */
+/** Chains remembered, and authorities' pins: a certificate is slow to read, and each object is held against one. A federation has one per cluster and a few more while keys are renewed. */
 const rememberedMax = 1_024;
 
 /**
@@ -28,8 +29,12 @@ const rememberedMax = 1_024;
  */
 export function createChainVerifier(options: ChainVerifierOptions): VerifyChain {
   const remembered = new Map<string, Remembered>();
+  const pins = new Map<string, string>();
   return (chain, origin) => {
-    const authoritySha256 = pinOf(options, origin);
+    const authorityPem = authorityFor(options, origin);
+    const authoritySha256 = pins.get(authorityPem) ?? authorityPinOf(authorityPem);
+    if (pins.size >= rememberedMax) pins.clear();
+    pins.set(authorityPem, authoritySha256);
     const key = `${origin.trustDomain}/${origin.origin}/${chain.map((der) => Buffer.from(der).toString("base64")).join(".")}`;
     const nowMs = options.clock.nowMs();
     const known = remembered.get(key);
@@ -43,13 +48,13 @@ export function createChainVerifier(options: ChainVerifierOptions): VerifyChain 
   };
 }
 
-function pinOf({ federation, authorityOf }: ChainVerifierOptions, origin: SigningOrigin): string {
+function authorityFor({ federation, authorityOf }: ChainVerifierOptions, origin: SigningOrigin): string {
   if (origin.federation !== federation) throw new AtollError("ATOLL_SIGNATURE_INVALID", `an object of another federation: ${origin.federation}`);
   // Only the global plane speaks for the federation's own trust domain, and it for no other.
   if ((origin.origin === globalOrigin) !== (origin.trustDomain === federation)) {
     throw new AtollError("ATOLL_SIGNATURE_INVALID", `${origin.origin} does not speak for ${origin.trustDomain}`);
   }
-  const pin = authorityOf(origin.trustDomain);
-  if (pin === undefined) throw new AtollError("ATOLL_SIGNATURE_INVALID", `the authority of ${origin.trustDomain} is not known here`);
-  return pin;
+  const authorityPem = authorityOf(origin.trustDomain);
+  if (authorityPem === undefined) throw new AtollError("ATOLL_SIGNATURE_INVALID", `the authority of ${origin.trustDomain} is not known here`);
+  return authorityPem;
 }

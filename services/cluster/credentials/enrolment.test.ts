@@ -23,7 +23,6 @@ import { silentLogger } from "#federation/telemetry/logger.ts";
 import { signerService } from "#federation/wire/grpc-services.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import { openTestCatalog, type TestCatalog } from "../catalog-fixture.ts";
-import { authorityPin } from "../trust/effective-relationships.ts";
 import type { Certify } from "./cluster-credentials.ts";
 import { remoteCertify, signerHandlers } from "./enrolment.ts";
 import { TrustDomainSigner } from "./signer.ts";
@@ -63,7 +62,7 @@ describe("enrolment over gRPC", () => {
     members = new Set(["shop-us"]);
     refusals = [];
     guardClock = new VirtualClock();
-    const verifyChain = createChainVerifier({ federation: "demo.atoll", clock: systemClock, authorityOf: (name) => (name === shop ? authorityPin(signer.authorityCertificatePem) : undefined) });
+    const verifyChain = createChainVerifier({ federation: "demo.atoll", clock: systemClock, authorityOf: (name) => (name === shop ? signer.authorityCertificatePem : undefined) });
     server = new Server();
     const handlers = signerHandlers({
       signer,

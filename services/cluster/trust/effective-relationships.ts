@@ -1,4 +1,5 @@
-import { createHash, verify, X509Certificate } from "node:crypto";
+import { verify, X509Certificate } from "node:crypto";
+import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 import type { SpiffeId, TrustDomainName } from "#federation/model/names.ts";
 import type { Relationship, RelationshipApproval, RelationshipSide, TrustDomain } from "#federation/model/resource.ts";
 import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
@@ -80,10 +81,7 @@ export function isBundleGenuine(trustDomain: TrustDomain): boolean {
 /** SHA-256 of the certificate's SPKI, lower-case hex: how an authority is pinned. */
 export function authorityPin(certificatePem: string): string | undefined {
   try {
-    const { publicKey } = new X509Certificate(certificatePem);
-    return createHash("sha256")
-      .update(publicKey.export({ type: "spki", format: "der" }))
-      .digest("hex");
+    return authorityPinOf(certificatePem);
   } catch {
     // A certificate that cannot be read pins nothing; the caller says which one.
     return undefined;

@@ -8,7 +8,8 @@ import { apiVersion, type Cluster, type Relationship, type RelationshipApproval,
 import type { ObjectPayload } from "#federation/model/replicated-object.ts";
 import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
 import { ApprovedRelationships } from "../trust/approved-relationships.ts";
-import { authorityPinOf, judgeTrustDomain } from "../trust/judge-trust-domain.ts";
+import { authorityPinOf } from "#federation/identity/authority-pin.ts";
+import { judgeTrustDomain } from "../trust/judge-trust-domain.ts";
 import { changesBrought, mayBring, type BroughtView } from "./brought-objects.ts";
 
 const nowMs = Date.UTC(2026, 5, 1);

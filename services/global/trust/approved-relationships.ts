@@ -1,6 +1,6 @@
 import type { Relationship, RelationshipSide, TrustDomain } from "#federation/model/resource.ts";
 import { isApprovalGenuine } from "./authority-signature.ts";
-import { authorityPinOf } from "./judge-trust-domain.ts";
+import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 
 interface Judged {
   readonly caller: TrustDomain | undefined;

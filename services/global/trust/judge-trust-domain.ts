@@ -1,7 +1,7 @@
 import { acceptBundle } from "#federation/identity/accept-bundle.ts";
-import { trustDomainOfAuthority, parseX509 } from "#federation/identity/authority.ts";
+import { trustDomainOfAuthority } from "#federation/identity/authority.ts";
+import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
-import { spkiSha256 } from "#federation/identity/key-pair.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustDomainSpec } from "#federation/model/resource.ts";
@@ -32,12 +32,6 @@ export function judgeTrustDomain(trustDomain: TrustDomainName, present: TrustDom
   } catch (error) {
     return refused(`what was brought of ${trustDomain} cannot be read: ${describeError(error)}`);
   }
-}
-
-/** How an authority is pinned: SHA-256 of its public key, lower-case hex. @throws {ATOLL_CERTIFICATE_INVALID} */
-export function authorityPinOf(authorityCertificatePem: string): string {
-  const [der = new Uint8Array()] = parseChainPem(authorityCertificatePem);
-  return spkiSha256(parseX509(der).publicKey);
 }
 
 function refused(reason: string): TrustDomainVerdict {
