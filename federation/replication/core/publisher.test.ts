@@ -1,8 +1,10 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { objectId } from "#federation/model/replicated-object.ts";
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
 import { digestsBytes, frameBytesMax, type Acknowledgement } from "#federation/model/replication-messages.ts";
 import { encodeFetchAnswer, encodeFrame } from "#federation/wire/frames.ts";
+import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { openObject, signObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { batchWindowMs, PublisherCore } from "./publisher.ts";
@@ -41,6 +43,42 @@ describe("a publisher", () => {
     const frames = core.flush(1000 + batchWindowMs);
     expect(frames.map(({ seq, entries }) => [seq, entries.length])).toEqual([[2, 2]]);
     expect(core.flushDelayMs(2000)).toBeUndefined();
+  });
+
+  it("brings a receiver to the newest state with each flush, whatever came between, from maps of either kind", () => {
+    const keys = ["a", "b", "c"];
+    const versions = keys.map((key) => Array.from({ length: 4 }, (_, at) => origins.object("shop-eu", key, at + 1, { tombstone: at === 3 })));
+    const step = fc.record({ act: fc.constantFrom("set", "remove", "flush", "newest"), key: fc.nat(keys.length - 1), version: fc.nat(3) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), (steps, isOrdered) => {
+        let objects: ReadonlyMap<string, OpenedObject> = isOrdered ? OrderedMap.of() : new Map();
+        const received = new Map<string, OpenedObject>();
+        const core = publisherOf({ revision: 0, objects });
+        const flush = (): void => {
+          for (const { entries, withdrawn } of core.flush(0)) {
+            for (const id of withdrawn) received.delete(id);
+            for (const entry of entries) received.set(objectId(openObject(entry).payload), openObject(entry));
+          }
+          // Nobody is told that a tombstone is let go.
+          const texts = (map: ReadonlyMap<string, OpenedObject>): readonly string[] => [...map].filter(([, { payload }]) => !payload.tombstone).map(([id, { payload }]) => `${id} ${payload.generation.revision}`).toSorted();
+          expect(texts(received)).toEqual(texts(objects));
+          expect(core.flushDelayMs(0)).toBeUndefined();
+        };
+        for (const { act, key, version } of steps) {
+          const object = versions[key]?.[version] as OpenedObject;
+          const next = new Map(objects);
+          if (act === "flush") flush();
+          if (act === "set") next.set(objectId(object.payload), object);
+          if (act === "remove") next.delete(objectId(object.payload));
+          // The ordered one shares what did not change; the other one is made anew.
+          if (!(objects instanceof OrderedMap)) objects = next;
+          else if (act === "set") objects = objects.with(objectId(object.payload), object);
+          else if (act === "remove") objects = objects.without(objectId(object.payload));
+          if (act !== "flush") core.update({ revision: 1, objects });
+        }
+        flush();
+      }),
+    );
   });
 
   it("never lets a withdrawal or a deletion wait", () => {

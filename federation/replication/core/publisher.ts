@@ -6,6 +6,7 @@ import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, Heartbeat, Link
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
+import { changedKeys } from "#federation/runtime/ordered-map.ts";
 
 /** What a publisher offers at one moment. */
 export interface PublishedState {
@@ -83,6 +84,8 @@ export class PublisherCore {
   readonly #withdrawals = new Map<string, number>();
   /** The last frame of which a withdrawal may have been forgotten. */
   #forgottenSeq = 0;
+  /** The state that was taken last. */
+  #newest: ReadonlyMap<string, OpenedObject>;
   /** By id; undefined means withdrawn. */
   #pending = new Map<string, OpenedObject | undefined>();
   #isUrgent = false;
@@ -103,6 +106,7 @@ export class PublisherCore {
     this.#startMs = nowMs;
     this.#revision = initial.revision;
     this.#pendingRevision = initial.revision;
+    this.#newest = initial.objects;
     for (const [id, object] of initial.objects) this.#offer(id, object);
   }
 
@@ -116,28 +120,34 @@ export class PublisherCore {
     return { ...this.#digests.bytes(), revision: this.#revision };
   }
 
-  /** Takes the newest state. O(objects). */
+  /** Takes the newest state. O(changes) where states share what they have in common, O(objects) otherwise. */
   update(state: PublishedState): void {
-    this.#pending = new Map();
-    this.#isUrgent = false;
+    const before = this.#newest;
+    this.#newest = state.objects;
     this.#pendingRevision = state.revision;
-    for (const [id, object] of state.objects) {
-      const before = this.#offered.get(id);
-      if (before !== undefined && isSame(before, object)) {
-        // By another key perhaps, whose certificate is good for longer: no news, but the form to answer with from now on.
-        if (before.object !== object) this.#offered.set(id, { ...before, object });
-        continue;
-      }
+    for (const id of changedKeys(before, state.objects)) this.#compare(id, state.objects.get(id));
+    if (this.#pending.size > 0) return;
+    this.#isUrgent = false;
+    this.#revision = state.revision;
+  }
+
+  /** What is pending is what differs between the newest state and what is offered, whatever came between. */
+  #compare(id: string, object: OpenedObject | undefined): void {
+    const before = this.#offered.get(id);
+    if (object !== undefined && (before === undefined || !isSame(before, object))) {
       this.#pending.set(id, object);
       this.#isUrgent ||= object.payload.tombstone;
+      return;
     }
-    for (const [id, { object }] of this.#offered) {
-      if (state.objects.has(id)) continue;
+    if (object === undefined && before !== undefined) {
       this.#pending.set(id, undefined);
       // A tombstone that its owner lets go is no news to anybody.
-      this.#isUrgent ||= !object.payload.tombstone;
+      this.#isUrgent ||= !before.object.payload.tombstone;
+      return;
     }
-    if (this.#pending.size === 0) this.#revision = state.revision;
+    this.#pending.delete(id);
+    // By another key perhaps, whose certificate is good for longer: no news, but the form to answer with from now on.
+    if (object !== undefined && before !== undefined && before.object !== object) this.#offered.set(id, { ...before, object });
   }
 
   /** How long `flush` may still wait, in ms; undefined when there is nothing to send. */

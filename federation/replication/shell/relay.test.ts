@@ -12,6 +12,7 @@ import type { PublishedState, ReceiverLag } from "../core/publisher.ts";
 import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
 import { refusalStandsMs } from "../core/standing-refusals.ts";
 import { MemoryReplicaStore } from "./memory-replica-store.ts";
+import type { OfferRule } from "./offered-objects.ts";
 import { linkSubjects, runPublisher, type StandingOf } from "./run-publisher.ts";
 import { runReceiver } from "./run-receiver.ts";
 import type { ReceiverStatus } from "./run-receiver.ts";
@@ -47,9 +48,9 @@ it("an export goes up to the global plane and down to its audience, with its ori
   for (const cluster of ["pay-eu", "pay-us"] as const) {
     const audienceNames = [`cluster:${cluster}`];
     const down = { names: { federation: "demo.atoll", publisher: "global", audience: cluster }, publisherTrustDomain: "demo.atoll", subjects: linkSubjects("down", cluster) };
-    const offers = ({ audience }: OpenedObject["payload"]): boolean => isInAudience(audience, audienceNames);
+    const offer: OfferRule = { offers: ({ audience }) => isInAudience(audience, audienceNames), basis: () => [] };
     tasks.push(
-      runPublisher({ ...common, ...down, bus: globalBus, epoch: 1, term: 1, objects: relay.offer, offers, signer: () => origins.signer("global"), lags, standings: new Map() }, controller.signal),
+      runPublisher({ ...common, ...down, bus: globalBus, epoch: 1, term: 1, objects: relay.offer, offer, signer: () => origins.signer("global"), lags, standings: new Map() }, controller.signal),
       runReceiver(
         { ...common, ...down, bus: hub.open(cluster), origins: "any", audienceNames, verifyChain: origins.verifyChain, store: stores[cluster], statuses: new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map()) },
         controller.signal,

@@ -1,6 +1,5 @@
 import { decodeAcknowledgement, decodeFetchRequest, encodeFetchAnswer, encodeFrame, encodeHeartbeat } from "#federation/wire/frames.ts";
 import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
-import type { ObjectPayload } from "#federation/model/replicated-object.ts";
 import type { Acknowledgement, LinkNames } from "#federation/model/replication-messages.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -13,6 +12,7 @@ import type { Watched, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { PublisherCore } from "../core/publisher.ts";
 import type { ObjectStanding, PublishedState, ReceiverLag } from "../core/publisher.ts";
+import { OfferedObjects, type OfferRule } from "./offered-objects.ts";
 import { ShownWitness } from "./shown-witness.ts";
 
 /** The four subjects of one link: the publisher sends on the first two, its receiver on the other two. */
@@ -60,8 +60,8 @@ export interface PublisherOptions {
   /** Must be higher at each start within an epoch, e.g. the create revision of the leader's key: an older one's frames are refused. */
   readonly term: number;
   readonly objects: Watched<PublishedState>;
-  /** Which objects this audience may see; evaluated again whenever `objects` changes. */
-  readonly offers?: (payload: ObjectPayload) => boolean;
+  /** Which objects this audience may see, all of them without one; looked at again whenever `objects` changes. */
+  readonly offer?: OfferRule;
   /** Asked at each heartbeat, since the signing key is renewed within 30 days. */
   readonly signer: () => ObjectSigner;
   /** This link's entry (key: `names.audience`) is kept current; several publishers share the map. */
@@ -87,12 +87,17 @@ export const heartbeatIntervalMs = 1000;
 export async function runPublisher(options: PublisherOptions, signal: AbortSignal): Promise<void> {
   const { clock, names, epoch, term } = options;
   const stream = Buffer.from(options.random.bytes(8)).toString("hex");
-  const core = new PublisherCore(names, { epoch, term, stream }, visible(options, options.objects.current), clock.monotonicMs());
+  const offered = new OfferedObjects(options.offer);
+  const core = new PublisherCore(names, { epoch, term, stream }, offered.next(options.objects.current), clock.monotonicMs());
   options.standings.set(names.audience, (id) => core.standing(id));
-  const tasks = [serveFetches, readAcknowledgements, followObjects, sendHeartbeats];
   try {
     await runTasks(
-      tasks.map((task) => (taskSignal: AbortSignal) => task(core, options, taskSignal)),
+      [
+        (inner) => serveFetches(core, options, inner),
+        (inner) => readAcknowledgements(core, options, inner),
+        (inner) => followObjects(core, offered, options, inner),
+        (inner) => sendHeartbeats(core, options, inner),
+      ],
       signal,
     );
   } finally {
@@ -101,7 +106,7 @@ export async function runPublisher(options: PublisherOptions, signal: AbortSigna
   }
 }
 
-async function followObjects(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
+async function followObjects(core: PublisherCore, offered: OfferedObjects, options: PublisherOptions, signal: AbortSignal): Promise<void> {
   const { clock, objects } = options;
   let timer: Disposable | undefined;
   const flushWhenDue = (): void => {
@@ -117,7 +122,7 @@ async function followObjects(core: PublisherCore, options: PublisherOptions, sig
   };
   try {
     for await (const state of objects.changes(signal)) {
-      core.update(visible(options, state));
+      core.update(offered.next(state));
       flushWhenDue();
     }
   } finally {
@@ -198,9 +203,4 @@ function publish({ bus, logger, names }: PublisherOptions, subject: string, enco
 function reportLag(core: PublisherCore, { clock, lags, names }: PublisherOptions): void {
   const lag = core.lag(clock.monotonicMs());
   lags.set(new Map([...lags.current, [names.audience, lag]]));
-}
-
-function visible({ offers }: PublisherOptions, state: PublishedState): PublishedState {
-  if (offers === undefined) return state;
-  return { revision: state.revision, objects: new Map([...state.objects].filter(([, object]) => offers(object.payload))) };
 }

@@ -3,6 +3,7 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { CatalogOp } from "#federation/catalog/collection.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { recordOf } from "#federation/replication/shell/catalog-replica-store.ts";
+import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { decodeSignedObject, openObject, signObject, type ObjectSigner } from "#federation/wire/signed-object.ts";
 import { objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
@@ -53,7 +54,11 @@ export class OwnObjects {
   readonly #options: OwnObjectsOptions;
   readonly #publication = new WatchedValue<OwnPublication>({ revision: 0, objects: new Map() });
   readonly #fingerprints = new Map<string, string>();
-  readonly #records = new Map<string, OpenedObject>();
+  /** By object id, what is stored; tombstones too. */
+  #objects = OrderedMap.of<OpenedObject>();
+  #tombstones = 0;
+  /** By kind, the contents that were said last, all of them. */
+  readonly #said = new Map<string, ReadonlyMap<string, OwnContent>>();
   /** The highest position that was given out, stored or not. */
   #revision = 0;
   /** The highest position that is known to be stored. Tombstones are dropped from the lowest on, so it stays readable. */
@@ -70,7 +75,7 @@ export class OwnObjects {
     const { items } = await options.catalog.objects.list(signal);
     for (const { value: record } of items) {
       if (record.origin !== options.self.cluster) continue;
-      own.#records.set(`${record.kind}/${record.key}`, openObject(decodeSignedObject(record.signed)));
+      own.#keep(openObject(decodeSignedObject(record.signed)));
       own.#storedRevision = Math.max(own.#storedRevision, record.revision);
     }
     own.#revision = own.#storedRevision;
@@ -85,16 +90,22 @@ export class OwnObjects {
 
   /** The published, not deleted object of a kind and key. */
   get(kind: string, key: string): OpenedObject | undefined {
-    const found = this.#records.get(`${kind}/${key}`);
+    const found = this.#objects.get(this.#idOf(kind, key));
     return found?.payload.tombstone === false ? found : undefined;
   }
 
-  /** Makes the objects of `kind` exactly `contents` (by key): new and changed ones are signed, others get a tombstone. */
+  /**
+   * Makes the objects of `kind` exactly `contents` (by key): new and changed ones are signed, others get a tombstone. O(changes) where
+   * these contents and the last ones share what they have in common.
+   */
   async replaceKind(kind: string, contents: ReadonlyMap<string, OwnContent>, signal: AbortSignal): Promise<void> {
     await this.#inTurn(async () => {
-      const changed = [...contents].filter(([key, content]) => this.#isNew(kind, key, content)).map(([key, content]) => this.#saying(kind, key, content));
-      const gone = [...this.#records.values()].filter(({ payload }) => payload.kind === kind && !payload.tombstone && !contents.has(payload.key));
-      await this.#store([...changed, ...gone.map(({ payload }) => buried(payload))], signal);
+      const before = this.#said.get(kind);
+      // Until all is stored it is not known what has been said.
+      this.#said.delete(kind);
+      const keys = before === undefined ? new Set([...this.#keysOf(kind), ...contents.keys()]) : changedKeys(before, contents);
+      await this.#store([...keys].flatMap((key) => this.#saying(kind, key, contents.get(key)) ?? []), signal);
+      this.#said.set(kind, contents);
       await this.#dropOldTombstones(signal);
       this.#publish();
     });
@@ -103,7 +114,9 @@ export class OwnObjects {
   /** Says one object and leaves the others of its kind alone. */
   async put(kind: string, key: string, content: OwnContent, signal: AbortSignal): Promise<void> {
     await this.#inTurn(async () => {
-      if (this.#isNew(kind, key, content)) await this.#store([this.#saying(kind, key, content)], signal);
+      this.#said.delete(kind);
+      const saying = this.#saying(kind, key, content);
+      if (saying !== undefined) await this.#store([saying], signal);
       this.#publish();
     });
   }
@@ -121,17 +134,23 @@ export class OwnObjects {
   }
 
   async #sayAgain(isOld: (opened: OpenedObject) => boolean, signal: AbortSignal): Promise<void> {
-    await this.#store([...this.#records.values()].filter(isOld).map(({ payload }) => payload), signal);
+    await this.#store([...this.#objects.values()].filter(isOld).map(({ payload }) => payload), signal);
   }
 
-  #isNew(kind: string, key: string, content: OwnContent): boolean {
-    const id = idOf({ kind, key });
-    const before = this.#records.get(id)?.payload;
-    return before?.tombstone !== false || !this.#isSaid(id, before.value, content);
-  }
-
-  #saying(kind: string, key: string, content: OwnContent): Said {
+  /** What is to be said of a key now: nothing where it has been. */
+  #saying(kind: string, key: string, content: OwnContent | undefined): Said | undefined {
+    const before = this.get(kind, key)?.payload;
+    if (content === undefined) return before && { kind, key, audience: before.audience, tombstone: true, value: new Uint8Array() };
+    if (before !== undefined && this.#isSaid(before, content)) return undefined;
     return { kind, key, audience: content.audience, tombstone: false, value: content.encode(this.#options.clock.nowMs()), fingerprint: content.fingerprint };
+  }
+
+  #keysOf(kind: string): readonly string[] {
+    return [...this.#objects.withPrefix(this.#idOf(kind, ""))].map(([, { payload }]) => payload.key);
+  }
+
+  #idOf(kind: string, key: string): string {
+    return objectId({ origin: this.#options.self.cluster, kind, key });
   }
 
   /** Signs each at the next position, and makes them durable in as many transactions as the bounds ask for. */
@@ -155,11 +174,23 @@ export class OwnObjects {
 
   #stored({ fingerprint }: Said, opened: OpenedObject): void {
     const { payload } = opened;
-    const id = idOf(payload);
-    this.#records.set(id, opened);
+    this.#keep(opened);
     this.#storedRevision = payload.generation.revision;
+    const id = objectId(payload);
     if (fingerprint !== undefined) this.#fingerprints.set(id, fingerprint);
     else if (payload.tombstone) this.#fingerprints.delete(id);
+  }
+
+  #keep(opened: OpenedObject): void {
+    const id = objectId(opened.payload);
+    this.#forget(id);
+    this.#objects = this.#objects.with(id, opened);
+    if (opened.payload.tombstone) this.#tombstones++;
+  }
+
+  #forget(id: string): void {
+    if (this.#objects.get(id)?.payload.tombstone === true) this.#tombstones--;
+    this.#objects = this.#objects.without(id);
   }
 
   #sign({ kind, key, audience, tombstone, value }: Said): OpenedObject {
@@ -171,26 +202,27 @@ export class OwnObjects {
   }
 
   /** After a restart the fingerprint is not known; then the stored value, stamped alike, says whether it is the same. */
-  #isSaid(id: string, value: Uint8Array, content: OwnContent): boolean {
+  #isSaid(payload: ObjectPayload, content: OwnContent): boolean {
+    const id = objectId(payload);
     const known = this.#fingerprints.get(id);
     if (known !== undefined) return known === content.fingerprint;
-    const same = Buffer.compare(withoutStamp(value), withoutStamp(content.encode(0))) === 0;
+    const same = Buffer.compare(withoutStamp(payload.value), withoutStamp(content.encode(0))) === 0;
     if (same) this.#fingerprints.set(id, content.fingerprint);
     return same;
   }
 
   async #dropOldTombstones(signal: AbortSignal): Promise<void> {
-    const dead = [...this.#records.entries()].filter(([, opened]) => opened.payload.tombstone);
+    if (this.#tombstones <= tombstonesMax) return;
+    const dead = [...this.#objects].filter(([, { payload }]) => payload.tombstone);
     dead.sort(([, a], [, b]) => a.payload.generation.revision - b.payload.generation.revision);
-    for (const [id, { payload }] of dead.slice(0, Math.max(0, dead.length - tombstonesMax))) {
-      await this.#options.catalog.objects.remove(objectId(payload), {}, signal);
-      this.#records.delete(id);
+    for (const [id] of dead.slice(0, dead.length - tombstonesMax)) {
+      await this.#options.catalog.objects.remove(id, {}, signal);
+      this.#forget(id);
     }
   }
 
   #publish(): void {
-    const objects = new Map([...this.#records.values()].map((opened) => [objectId(opened.payload), opened]));
-    this.#publication.set({ revision: this.#storedRevision, objects });
+    this.#publication.set({ revision: this.#storedRevision, objects: this.#objects });
   }
 
   /** Positions are handed out one after the other, so changes wait for each other. */
@@ -199,14 +231,6 @@ export class OwnObjects {
     this.#writes = turn.catch(() => undefined);
     return turn;
   }
-}
-
-function idOf({ kind, key }: Pick<ObjectPayload, "kind" | "key">): string {
-  return `${kind}/${key}`;
-}
-
-function buried({ kind, key, audience }: ObjectPayload): Said {
-  return { kind, key, audience, tombstone: true, value: new Uint8Array() };
 }
 
 /** JSON text with the time at which it was said taken out. */

@@ -102,6 +102,12 @@ export class ClusterLinks {
     return cluster !== undefined && isOfferedTo(cluster, payload, this.#options.offerContext());
   }
 
+  /** What an object's offer to a cluster depends on, besides the object: the cluster, and which relationships there are and hold. */
+  #basisOf(id: string): readonly unknown[] {
+    const { relationships, isActive } = this.#options.offerContext();
+    return [this.#options.clusters.current.get(id), ...relationships, ...relationships.map(isActive)];
+  }
+
   async #forget(id: string, signal: AbortSignal): Promise<void> {
     const { catalog, logger } = this.#options;
     try {
@@ -145,7 +151,7 @@ export class ClusterLinks {
               epoch,
               term,
               objects,
-              offers: (payload) => this.offers(id, payload),
+              offer: { offers: (payload) => this.offers(id, payload), basis: () => this.#basisOf(id) },
               signer,
               lags: this.lags,
               standings: this.standings,

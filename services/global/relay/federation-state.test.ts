@@ -119,6 +119,31 @@ describe("FederationState", () => {
     expect(published(state)).toEqual([]);
   });
 
+  it("is after any changes what one that has just read the store is", async () => {
+    const state = start();
+    await settled();
+    await bring("shop-eu", "web");
+    await settled();
+    await catalog.resources("Cluster").apply(cluster("shop-us", ["web"]), {}, stop.signal);
+    await bring("shop-us", "web");
+    await settled();
+    await bring("shop-us", "web", Buffer.from("{"));
+    await bring("shop-eu", "core");
+    await settled();
+    await catalog.resources("Cluster").apply(cluster("shop-eu", ["core"]), {}, stop.signal);
+    await catalog.objects.remove("shop-eu/ServiceExport/web/a", {}, stop.signal);
+    await settled();
+    const counts = (of: FederationState): readonly number[] => ["shop-eu", "shop-us"].map((origin) => of.objectsOf(origin).count);
+    const before = [published(state), counts(state), state.exports];
+    expect(before.slice(0, 2)).toEqual([["global/Cluster/shop-eu", "global/Cluster/shop-us", "shop-eu/ServiceExport/core/a"], [1, 0]]);
+    stop.abort();
+    await running;
+    stop = new AbortController();
+    const again = start();
+    await settled();
+    expect([published(again), counts(again), again.exports]).toEqual(before);
+  });
+
   it("signs that a resource is deleted, at the place of its deletion, until it is there again, and also after a restart", async () => {
     const regions = recordedDeletions("Region", catalog, clock);
     const region = { apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} } as const;

@@ -7,6 +7,7 @@ import { objectId, type OpenedObject } from "#federation/model/replicated-object
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
+import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { decodeSignedObject, openObject } from "#federation/wire/signed-object.ts";
@@ -29,6 +30,12 @@ export interface FederationStateOptions {
   readonly follow: (task: Task) => Task;
 }
 
+/** A map that was made of another. */
+interface Derived<V> {
+  readonly of: unknown;
+  readonly all: ReadonlyMap<string, V>;
+}
+
 /**
  * The store of the leading global plane as one state in memory. Nothing is published before every part of it has been
  * read: a part that is still empty would look like withdrawals.
@@ -47,8 +54,15 @@ export class FederationState {
   readonly #opened = new WeakMap<ObjectRecord, { readonly object: OpenedObject | undefined }>();
   readonly #judged = new WeakMap<OpenedObject, { readonly cluster: Cluster; readonly may: boolean }>();
   readonly #services = new WeakMap<OpenedObject, { readonly service: ExportedService | undefined }>();
-  #brought: ReadonlyMap<string, readonly OpenedObject[]> = new Map();
-  #ids: ReadonlySet<string> = new Set();
+  /** As of the latest publication. */
+  #clusters: Derived<Cluster> = { of: undefined, all: new Map() };
+  #relationships: { readonly of: unknown; readonly all: readonly Relationship[] } = { of: undefined, all: [] };
+  #own: ReadonlyMap<string, OpenedObject> = new Map();
+  #receivedItems: CollectionState<ObjectRecord>["items"] = OrderedMap.of();
+  #objects = OrderedMap.of<OpenedObject>();
+  /** Those of them that are no exports: what clusters say for the global plane to act on. */
+  #statements = OrderedMap.of<OpenedObject>();
+  readonly #counts = new Map<string, number>();
 
   constructor(options: FederationStateOptions) {
     this.#options = options;
@@ -80,7 +94,9 @@ export class FederationState {
   }
 
   get relationships(): readonly Relationship[] {
-    return [...this.resources.relationships.current.items.values()].map((stored) => stored.value);
+    const { items } = this.resources.relationships.current;
+    if (this.#relationships.of !== items) this.#relationships = { of: items, all: [...items.values()].map((stored) => stored.value) };
+    return this.#relationships.all;
   }
 
   /** True when both authorities have signed the present form and its date has not passed. */
@@ -90,17 +106,22 @@ export class FederationState {
     return this.resources.trustDomains.current.items.get(name)?.value;
   }
 
-  /** What clusters have brought, for `changesBrought`. */
+  /** What clusters have brought, for `changesBrought`; exports, which change nothing there, are left out. */
   get brought(): BroughtView {
     return {
-      objects: [...this.#brought.values()].flat().map((object) => object.payload),
+      objects: [...this.#statements.values()].map((object) => object.payload),
       relationship: (name) => this.resources.relationships.current.items.get(name)?.value,
       trustDomain: (name) => this.trustDomain(name),
     };
   }
 
+  /** As long as each of these is the same, so is what `brought` changes. */
+  get broughtBasis(): readonly unknown[] {
+    return [this.#statements, this.resources.relationships.current.items, this.resources.trustDomains.current.items];
+  }
+
   objectsOf(origin: string): { readonly count: number; readonly has: (id: string) => boolean } {
-    return { count: this.#brought.get(origin)?.length ?? 0, has: (id) => this.#ids.has(id) };
+    return { count: this.#counts.get(origin) ?? 0, has: (id) => this.#objects.has(id) };
   }
 
   /** Everything that registered clusters export. */
@@ -127,26 +148,44 @@ export class FederationState {
     return [...Object.values(this.resources), this.#deletions, this.#received];
   }
 
-  /** Publishes the present state; also called when the signing key is new. */
+  /** Publishes the present state; also called when the signing key is new. O(changes), and all that clusters said when a Cluster has changed. */
   publish(): void {
     if (!this.#parts().every((state) => state.current.loaded)) return;
     const { resources } = this;
-    const clusters = new Map([...resources.clusters.current.items].map(([id, stored]) => [id, stored.value]));
-    const objects = new Map(this.#options.own.of(resources, this.#deletions.current));
-    const brought = new Map<string, OpenedObject[]>();
-    for (const { value } of this.#received.current.items.values()) {
-      const object = this.#open(value);
-      if (object === undefined || !this.#isBringable(object, clusters.get(value.origin))) continue;
-      const list = brought.get(value.origin) ?? [];
-      list.push(object);
-      brought.set(value.origin, list);
-      objects.set(objectId(object.payload), object);
-    }
-    this.#brought = brought;
-    this.#ids = new Set(objects.keys());
-    this.publication.set({ revision: Math.max(revisionOf(resources), this.#deletions.current.revision, this.#received.current.revision), objects });
-    this.clusters.set(clusters);
+    const own = this.#options.own.of(resources, this.#deletions.current);
+    for (const id of changedKeys(this.#own, own)) this.#set(id, own.get(id));
+    this.#own = own;
+    this.#takeReceived(this.#received.current.items);
+    this.publication.set({ revision: Math.max(revisionOf(resources), this.#deletions.current.revision, this.#received.current.revision), objects: this.#objects });
+    if (this.clusters.current !== this.#clusters.all) this.clusters.set(this.#clusters.all);
     this.#ready.set(true);
+  }
+
+  #takeReceived(items: CollectionState<ObjectRecord>["items"]): void {
+    const clusters = this.resources.clusters.current.items;
+    const isSame = this.#clusters.of === clusters;
+    if (!isSame) this.#clusters = { of: clusters, all: new Map([...clusters].map(([id, stored]) => [id, stored.value])) };
+    for (const id of isSame ? changedKeys(this.#receivedItems, items) : new Set([...this.#receivedItems.keys(), ...items.keys()])) {
+      const record = items.get(id)?.value;
+      const object = record === undefined ? undefined : this.#open(record);
+      const isPublished = record !== undefined && object !== undefined && this.#isBringable(object, this.#clusters.all.get(record.origin));
+      this.#count(id, isPublished ? object : undefined);
+      this.#set(id, isPublished ? object : undefined);
+    }
+    this.#receivedItems = items;
+  }
+
+  #count(id: string, object: OpenedObject | undefined): void {
+    const before = this.#objects.get(id)?.payload;
+    if (before !== undefined) this.#counts.set(before.origin, (this.#counts.get(before.origin) ?? 0) - 1);
+    const after = object?.payload;
+    if (after !== undefined) this.#counts.set(after.origin, (this.#counts.get(after.origin) ?? 0) + 1);
+    if (object !== undefined && after?.kind !== "ServiceExport") this.#statements = this.#statements.with(id, object);
+    else this.#statements = this.#statements.without(id);
+  }
+
+  #set(id: string, object: OpenedObject | undefined): void {
+    this.#objects = object === undefined ? this.#objects.without(id) : this.#objects.with(id, object);
   }
 
   /** What a deleted cluster said is not passed on, nor what its Cluster no longer allows it to say. */

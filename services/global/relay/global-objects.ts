@@ -29,6 +29,8 @@ export class GlobalObjects {
   readonly #epoch: number;
   readonly #signer: () => ObjectSigner;
   #signed = new Map<string, Signed>();
+  /** What the latest answer was made of, and the answer. */
+  #latest: { readonly of: readonly unknown[]; readonly objects: ReadonlyMap<string, OpenedObject> } = { of: [], objects: new Map() };
   #signedBy: ObjectSigner | undefined;
 
   constructor(options: { readonly federation: string; readonly epoch: number; readonly signer: () => ObjectSigner }) {
@@ -41,9 +43,11 @@ export class GlobalObjects {
    * The objects of the present resources, by object id. A new signing key signs all of them anew at their old positions:
    * whoever has them keeps them, and whoever comes later finds a signature that is still valid. A resource that was read anew is signed
    * anew, since a store that was restored gives a revision to another value. A recorded deletion is a tombstone, unless the resource is
-   * there again.
+   * there again. The same map as before when nothing has changed.
    */
   of(resources: GlobalResources, deletions: CollectionState<DeletionRecord>): ReadonlyMap<string, OpenedObject> {
+    const parts = [this.#signer(), deletions.items, ...Object.values(resources).map((state: Watched<CollectionState<Resource>>) => state.current.items)];
+    if (parts.every((part, at) => part === this.#latest.of[at])) return this.#latest.objects;
     if (this.#signedBy !== this.#signer()) this.#signed = new Map();
     this.#signedBy = this.#signer();
     const next = new Map<string, Signed>();
@@ -62,7 +66,8 @@ export class GlobalObjects {
       next.set(id, before?.value === value ? before : { value, object: this.#sign(value.kind, value.id, revision) });
     }
     this.#signed = next;
-    return new Map([...next].map(([id, { object }]) => [id, object]));
+    this.#latest = { of: parts, objects: new Map([...next].map(([id, { object }]) => [id, object])) };
+    return this.#latest.objects;
   }
 
   /** Without a resource: that it is deleted. */
