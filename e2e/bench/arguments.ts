@@ -18,7 +18,7 @@ export interface BenchArguments {
 const concurrencyDefault: readonly number[] = [1, 8, 32, 128, 512];
 const concurrencyQuick: readonly number[] = [1, 32];
 
-export const usage = `npm run bench -- [options]
+export const usage = `npm run bench -- [options], or npm run bench -- replication [options]
   --quick              one round of half-second runs: shows that the bench works, not how fast anything is
   --shapes LIST        of ${shapes.join(",")} (all)
   --subjects LIST      of atoll,haproxy,nginx (all); ratios need haproxy, and there is no pair of nginx

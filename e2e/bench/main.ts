@@ -5,11 +5,12 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { parseArguments, usage } from "./arguments.ts";
 import type { BenchArguments } from "./arguments.ts";
 import { compileCache } from "../harness/compile-cache.ts";
-import { stopSignal } from "../harness/run-measure.ts";
+import { keepAlive, stopSignal } from "../harness/run-measure.ts";
 import { createAtollSubject } from "./atoll-subject.ts";
 import { createCertificates } from "./certificates.ts";
 import { haproxySubject, nginxSubject } from "./peer-subjects.ts";
 import { renderProfile } from "./cpu-profile.ts";
+import { measureReplication } from "./replication/live/measure-replication.ts";
 import { findPins } from "./pins.ts";
 import { profileShape } from "./profile-shape.ts";
 import { describeMachine, renderPair, renderShape } from "./report.ts";
@@ -34,6 +35,8 @@ const loadBeforeMax = 0.5;
 let logDirectory: string | undefined;
 
 async function main(signal: AbortSignal): Promise<void> {
+  const [first, ...others] = process.argv.slice(2);
+  if (first === "replication") return await keepAlive(() => measureReplication(others, signal));
   const parsed = parseArguments(process.argv.slice(2));
   if (parsed.help) {
     console.log(usage);

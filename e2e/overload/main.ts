@@ -1,12 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { pause } from "../harness/eventually.ts";
+import { renderLine } from "../harness/render-line.ts";
 import { keepAlive, reportProgress, stopSignal } from "../harness/run-measure.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { describeMachine } from "../bench/report.ts";
 import { findPins } from "../bench/pins.ts";
 import { parseArguments, usage, type OverloadSettings, type Part } from "./arguments.ts";
 import { burn, countLowered, measureAmplification, measureOverload, measureRecovery, type MeasureContext, type OverloadResult } from "./measures.ts";
-import { renderLine, type OverloadLine } from "./overload-line.ts";
+import type { OverloadLine } from "./overload-line.ts";
 import { ThreeHops } from "./three-hops.ts";
 import { TwoSidecars } from "./two-sidecars.ts";
 

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, expect, it } from "vitest";
 import { z } from "zod";
 import { findTools } from "../bench/tools.ts";
-import { findOrLeaveOut } from "../contract/test-engines.ts";
+import { findOrLeaveOut, findTestEngine } from "../contract/test-engines.ts";
 
 const run = promisify(execFile);
 const directory = mkdtempSync(join(tmpdir(), "atoll-bench-test-"));
@@ -41,4 +41,21 @@ it.skipIf(missing)(`the bench measures a sidecar beside HAProxy in every shape${
       for (const value of [cpuMicrosPerRequest.median, cpuRatio.median, requestsPerSecond.median, residentMegabytes]) expect(value).toBeGreaterThan(0);
     }
   }
+});
+
+const quantiles = z.object({ p50Ms: z.number(), p99Ms: z.number() });
+const replicationSchema = z.object({
+  services: z.number(),
+  idle: z.object({ hop: quantiles, wrote: quantiles, arrived: quantiles }),
+  idleRatio: z.number(),
+  loaded: z.array(z.object({ rate: z.number(), asked: z.number(), failed: z.number(), missing: z.number(), takenPerSecond: z.number(), arrived: quantiles, ratio: z.number() })),
+});
+
+const hasEngines = [await findTestEngine("etcd"), await findTestEngine("nats-server")].every((engine) => engine !== undefined);
+
+it.skipIf(!hasEngines)(`the bench of replication has every change arrive in the other region${hasEngines ? "" : " (its engines are not to be had here)"}`, { timeout: 240_000 }, async () => {
+  const file = join(directory, "replication.json");
+  await run(process.execPath, [join(import.meta.dirname, "../bench/main.ts"), "replication", "--quick", "--json", file]);
+  const line = replicationSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+  expect(line.loaded).toMatchObject([{ asked: 20, failed: 0, missing: 0 }]);
 });
