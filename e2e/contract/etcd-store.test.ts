@@ -2,6 +2,7 @@ import { Etcd3 } from "etcd3";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
+import { until } from "#federation/runtime/watched.ts";
 import { openEtcdStore } from "#federation/store/etcd-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
 import type { Store, StoreLease } from "#federation/store/store.ts";
@@ -137,24 +138,40 @@ describe.skipIf(program === undefined)("a real etcd", () => {
     expect(summary(await batches.events(1))).toEqual(["put w/live=z"]);
   });
 
-  it("loses a lease while it does not answer: its holder hears of it, and a new one can be had", async () => {
+  it("leaves a lease uncertain while it does not answer, and says when it is back whether it has kept it", async () => {
     await using store = openStore();
     const lease = await store.grantLease(2_000, signal);
     await put(store, "l/mine", "x", lease);
+    etcd.process.signal("SIGSTOP");
+    await until(lease.certain, (isCertain) => !isCertain, signal);
+    expect(lease.lost.aborted).toBe(false);
+    etcd.process.signal("SIGCONT");
+    // etcd extends leases that it could not watch over, as after a start; but it may just have let this one end.
     const lost = new Promise((resolve) => {
       lease.lost.addEventListener("abort", resolve, { once: true });
     });
-    etcd.process.signal("SIGSTOP");
-    await lost;
-    etcd.process.signal("SIGCONT");
-    await expect(put(store, "l/late", "x", lease)).rejects.toMatchObject({ code: "ATOLL_STORE_LEASE_LOST" });
-    const batches = new BatchReader(store.watch("l/", signal));
-    const state = new Set((await batches.next()).events.map((event) => (event.kind === "put" ? event.entry.key : event.key)));
-    // etcd extends leases that it could not watch over, so the key may outlive its lease, but not for ever.
-    if (state.has("l/mine")) expect(summary(await batches.events(1))).toEqual(["delete l/mine"]);
+    await Promise.race([until(lease.certain, (isCertain) => isCertain, signal), lost]);
+    const isKept = !lease.lost.aborted;
+    expect((await store.get("l/mine", signal)) !== undefined).toBe(isKept);
+    if (isKept) await put(store, "l/mine", "still", lease);
+    else await expect(put(store, "l/late", "x", lease)).rejects.toMatchObject({ code: "ATOLL_STORE_LEASE_LOST" });
     await using next = await store.grantLease(2_000, signal);
     await put(store, "l/mine", "again", next);
-    expect(next.lost.aborted).toBe(false);
+    expect([next.lost.aborted, next.certain.current]).toEqual([false, true]);
+  });
+
+  it("keeps a leader's term through its own end, for longer than the leader's lease", async () => {
+    await using store = openStore();
+    const terms: number[] = [];
+    await runAsLeader(store, { key: "leader", id: "candidate-1", ttlMs: 2_000, clock: systemClock, random: systemRandom, logger: silentLogger }, async ({ number, fence, certain }, termSignal) => {
+      terms.push(number);
+      await etcd.kill();
+      await until(certain, (isCertain) => !isCertain, termSignal);
+      await etcd.start();
+      await until(certain, (isCertain) => isCertain, termSignal);
+      expect((await store.commit({ conditions: [fence], writes: [] }, signal)).kind).toBe("committed");
+    }, signal);
+    expect(terms).toHaveLength(1);
   });
 
   it("hears of a lease that was revoked behind its back", async () => {

@@ -12,7 +12,7 @@ import { peerSpiffeId } from "./peer.ts";
 import { AdminApiError, problemContentType, problemSchema } from "./problem.ts";
 import type { ResourcePath } from "./resource-path.ts";
 import { resourceRoutes, type WatchEvent } from "./resource-routes.ts";
-import { outcomeHeader, type Route } from "./route.ts";
+import { outcomeHeader, staleHeader, type Route } from "./route.ts";
 
 /** Where and how to call. */
 export interface AdminClientOptions {
@@ -23,6 +23,8 @@ export interface AdminClientOptions {
   /** Bound of one call, and of the beginning of a watch. 30 s unless told. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
+  /** Hears of answers of a plane whose store is away: they are as of `since` (RFC 3339). Must not throw. */
+  readonly onStale?: (since: string) => void;
 }
 
 /** The parts of a request, as its route's schemas take them. */
@@ -42,6 +44,8 @@ export interface CallAnswer<Answer> {
   readonly revision?: number;
   /** What became of the subject, of a server that says so. */
   readonly outcome?: string;
+  /** The plane's store is away, and this is as of then (RFC 3339). */
+  readonly staleSince?: string;
 }
 
 /** How a resource is written: only over what was read, and whether at all. */
@@ -98,7 +102,9 @@ export class AdminClient implements Disposable {
     const revision = /^"(\d{1,15})"$/.exec(response.headers.etag ?? "")?.[1];
     const body = this.#read(() => route.parseAnswer(JSON.parse(text) as unknown));
     const outcome = response.headers[outcomeHeader];
-    return { body, status, ...(revision === undefined ? {} : { revision: Number(revision) }), ...(typeof outcome === "string" ? { outcome } : {}) };
+    const staleSince = response.headers[staleHeader];
+    if (typeof staleSince === "string") this.#options.onStale?.(staleSince);
+    return { body, status, ...(revision === undefined ? {} : { revision: Number(revision) }), ...(typeof outcome === "string" ? { outcome } : {}), ...(typeof staleSince === "string" ? { staleSince } : {}) };
   }
 
   /** Follows `route` until `signal` aborts or the server ends the stream; begins with the present state. The caller watches anew. */

@@ -11,6 +11,8 @@ export interface PlaneClientsOptions {
   readonly serverOf: (owner: string) => string | undefined;
   readonly clock?: Clock;
   readonly timeoutMs?: number;
+  /** Hears which plane answers as of when, since its store is away. Must not throw. */
+  readonly onStale?: (owner: string, since: string) => void;
 }
 
 /** The admin APIs of a federation's planes; clients are made when they are first asked for. */
@@ -38,7 +40,7 @@ export class PlaneClients implements Disposable {
   }
 
   #connect(owner: string): AdminClient {
-    const { contextText, serverOf, clock, timeoutMs } = this.#options;
+    const { contextText, serverOf, clock, timeoutMs, onStale } = this.#options;
     const context = parseAdminContext(contextText());
     const server = serverOf(owner);
     return new AdminClient({
@@ -47,6 +49,7 @@ export class PlaneClients implements Disposable {
       ...(owner === "global" ? {} : { serverId: createSpiffeId(context.federation, "atoll", "plane", "cluster", owner) }),
       ...(clock === undefined ? {} : { clock }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(onStale === undefined ? {} : { onStale: (since) => onStale(owner, since) }),
     });
   }
 }

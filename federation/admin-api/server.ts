@@ -13,7 +13,7 @@ import { sendEvents } from "./event-stream.ts";
 import { createOpenApi, type OpenApiInfo } from "./openapi.ts";
 import { createProblem, problemContentType, problemOf } from "./problem.ts";
 import { readParts } from "./request-parts.ts";
-import { outcomeHeader, type AdminAnswer, type AdminRequest, type AnyRoute, type Operation } from "./route.ts";
+import { outcomeHeader, staleHeader, type AdminAnswer, type AdminRequest, type AnyRoute, type Operation } from "./route.ts";
 
 /** What the server shows, and whom it lets in: `caPem` holds constrained anchors only. */
 export interface AdminTls {
@@ -41,6 +41,8 @@ export interface AdminServerOptions {
   readonly audit: AuditTrail;
   /** For /readyz. */
   readonly isReady: () => boolean;
+  /** Wall-clock ms of the last answer of a store that is away now: what is read is as of then, and says so. */
+  readonly staleSinceMs?: () => number | undefined;
   /** Hears of failures that are the server's own; the client is told nothing of them. Must not throw. */
   readonly onError: (error: unknown, operationId: string) => void;
   /** Hears of callers that were refused for who they are. Must not throw. */
@@ -169,6 +171,8 @@ function createHandler(operation: Operation, options: AdminServerOptions, stoppi
     const facts = { operationId, caller, grants, address: incoming.ip, path: pathOf(incoming), dryRun: isTrue(incoming.query, "dryRun"), hadPrecondition: hasPrecondition(incoming) };
     const answer = route.method === "GET" || access === "read" ? await handle() : await audited({ ...facts, access }, options.audit, options.clock, handle);
     if (answer.revision !== undefined) void reply.header("etag", `"${answer.revision}"`);
+    const staleSinceMs = route.method === "GET" ? options.staleSinceMs?.() : undefined;
+    if (staleSinceMs !== undefined) void reply.header(staleHeader, new Date(staleSinceMs).toISOString());
     if (answer.change !== undefined) void reply.header(outcomeHeader, answer.change.outcome);
     return await reply.code(answer.status ?? 200).header("cache-control", "no-store").send(answer.body);
   };

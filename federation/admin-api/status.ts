@@ -64,6 +64,8 @@ export const nameRowSchema = z.object({
 
 const store = storeStandingSchema.optional().describe("Of this plane's own store; an older plane says nothing.");
 
+const storeAwaySinceMs = count.optional().describe("Wall-clock ms of the last answer of this plane's own store, which is away now: all that is said here is as of then. Absent: it answers.");
+
 const names = z.array(nameRowSchema).optional().describe("Names that are dialled here; an older plane says nothing.");
 
 /** What the global plane knows of the whole federation. */
@@ -77,6 +79,7 @@ export const federationStatusSchema = z.object({
   relationships: z.array(relationshipRowSchema),
   names,
   store,
+  storeAwaySinceMs,
 });
 
 /** A proxy that is, or lately was, connected to its cluster's plane. */
@@ -114,6 +117,7 @@ export const clusterStatusSchema = z.object({
   proxies: z.array(proxyRowSchema),
   names,
   store,
+  storeAwaySinceMs,
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 

@@ -1,14 +1,17 @@
 import { Catalog } from "#federation/catalog/catalog.ts";
+import { keys } from "#federation/catalog/keys.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { keepInstanceId } from "#federation/runtime/instance-id.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
-import { HistoryGuard } from "./history-guard.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
+import { ContactedStore, type StoreAway } from "#federation/store/contacted-store.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { HistoryGuard } from "./history-guard.ts";
 import { StoreLife } from "./store-life.ts";
 
 export interface TermStoreOptions {
@@ -27,29 +30,50 @@ export class TermStore {
   /** Written whatever the standing of the store: for deciding about it, and for nothing else. */
   readonly unguarded: Catalog;
   readonly #options: TermStoreOptions;
+  readonly #store: ContactedStore;
 
-  private constructor(options: TermStoreOptions, parts: { readonly life: StoreLife; readonly unguarded: Catalog }) {
+  private constructor(options: TermStoreOptions, parts: { readonly life: StoreLife; readonly unguarded: Catalog; readonly store: ContactedStore }) {
     this.#options = options;
+    this.#store = parts.store;
     this.life = parts.life;
     this.unguarded = parts.unguarded;
   }
 
   /** @throws {ATOLL_STORE_UNAVAILABLE} */
   static async open(options: TermStoreOptions, signal: AbortSignal): Promise<TermStore> {
-    const { store, dataDir, clock, random, logger } = options;
+    const { dataDir, clock, random, logger } = options;
+    const store = new ContactedStore(options.store, clock);
     const unguarded = catalogOf(store, options);
     const life = await StoreLife.open({ catalog: unguarded, store, instance: keepInstanceId(dataDir), dataDir, clock, random, logger }, signal);
-    return new TermStore(options, { life, unguarded });
+    return new TermStore(options, { life, unguarded, store });
+  }
+
+  /** Undefined while the store answers. */
+  get away(): Watched<StoreAway | undefined> {
+    return this.#store.away;
   }
 
   /** Holds the store against what is known of it, and runs `work` for each standing with a catalog of its own, until `signal` aborts. */
   async run(work: WorkOverStore, signal: AbortSignal): Promise<void> {
     const { life } = this;
     const working = async (standing: StoreStanding, inner: AbortSignal): Promise<void> => {
-      const catalog = catalogOf(new HistoryGuard(this.#options.store, life), this.#options);
+      const catalog = catalogOf(new HistoryGuard(this.#store, life), this.#options);
       await work({ termStore: this, catalog, standing }, inner);
     };
-    await runTasks([(inner) => life.watch(inner), (inner) => life.during(working, inner)], signal);
+    await runTasks([(inner) => life.watch(inner), (inner) => this.#look(inner), (inner) => life.during(working, inner)], signal);
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    const { logger } = this.#options;
+    const saying = async (inner: AbortSignal): Promise<void> => {
+      let before: StoreAway | undefined;
+      for await (const away of this.away.changes(inner)) {
+        if (away !== undefined) logger.warn("The store does not answer: what is known is shown as of then, and nothing is written.", { since: new Date(away.sinceMs).toISOString() });
+        else if (before !== undefined) logger.info("The store answers again.");
+        before = away;
+      }
+    };
+    await runTasks([(inner) => this.#store.look(keys.leader, inner), saying], signal);
   }
 }
 

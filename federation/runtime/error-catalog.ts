@@ -187,7 +187,7 @@ export const errorCatalog = {
   },
   ATOLL_STORE_UNAVAILABLE: {
     meaning: "The store did not answer within its bound.",
-    action: "Check the etcd members or the disk; nothing was acknowledged.",
+    action: "Check the etcd members or the disk; nothing was acknowledged. Reads go on from what the plane knew when its store answered last, and say so.",
   },
   ATOLL_TIMEOUT: {
     meaning: "An operation did not finish within its bound.",

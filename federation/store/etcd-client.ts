@@ -49,7 +49,8 @@ const channelOptions: ChannelOptions = {
   "grpc.keepalive_permit_without_calls": 1,
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.min_reconnect_backoff_ms": 100,
-  "grpc.max_reconnect_backoff_ms": 1_000,
+  // Planes are few, and wait for nothing as much as for their store's return.
+  "grpc.max_reconnect_backoff_ms": 400,
   // An endpoint may be a name: each lost connection has it looked up again, not only every 30 s.
   "grpc.dns_min_time_between_resolutions_ms": 1_000,
   // Above etcd's own bound for one request (1.5 MiB), with many keys in one page or fragment.

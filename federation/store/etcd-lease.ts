@@ -1,5 +1,6 @@
 import type { Etcd3 } from "etcd3";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { StoreLease } from "./store.ts";
 
@@ -14,14 +15,18 @@ export interface EtcdLeaseKeeper {
 }
 
 /**
- * A lease that counts on this side, by monotonic time: it is lost when no renewal that was *sent* within the TTL has
+ * A lease that counts on this side, by monotonic time: it is uncertain when no renewal that was *sent* within the TTL has
  * been answered, which is before etcd can let it expire. etcd3's own lease waits twice the TTL, by the wall clock.
+ *
+ * It is asked for until etcd answers: an etcd that was away gives its leases their whole TTL again when it is back, and only its word that
+ * there is no such lease ends this one.
  */
 export class EtcdLease implements StoreLease {
   readonly id: string;
   readonly #ttlMs: number;
   readonly #keeper: EtcdLeaseKeeper;
   readonly #lost = new AbortController();
+  readonly #certain = new WatchedValue(true);
   #expiry: Disposable;
   #renewal: Disposable;
   #ended: Promise<void> | undefined;
@@ -39,6 +44,10 @@ export class EtcdLease implements StoreLease {
     return this.#lost.signal;
   }
 
+  get certain(): Watched<boolean> {
+    return this.#certain;
+  }
+
   /** Gives the lease up; its keys are gone when this resolves, or, if etcd cannot be reached, once the TTL is over. */
   [Symbol.asyncDispose](): Promise<void> {
     const wasLost = this.lost.aborted;
@@ -53,7 +62,7 @@ export class EtcdLease implements StoreLease {
 
   #scheduleExpiry(sentMs: number): Disposable {
     const { clock } = this.#keeper;
-    return clock.schedule(sentMs + this.#ttlMs - clock.monotonicMs(), () => this.#lose());
+    return clock.schedule(sentMs + this.#ttlMs - clock.monotonicMs(), () => this.#certain.set(false));
   }
 
   #scheduleRenewal(delayMs: number): Disposable {
@@ -71,9 +80,10 @@ export class EtcdLease implements StoreLease {
       }
       this.#expiry[Symbol.dispose]();
       this.#expiry = this.#scheduleExpiry(sentMs);
+      this.#certain.set(true);
       this.#renewal = this.#scheduleRenewal(this.#ttlMs / 3);
     } catch {
-      // How long this may go on is the expiry's business; a failed renewal only means: soon again.
+      // How long the lease is certain is the expiry's business; a failed renewal only means: soon again.
       if (!this.lost.aborted) this.#renewal = this.#scheduleRenewal(this.#ttlMs / 10);
     }
   }
@@ -82,6 +92,7 @@ export class EtcdLease implements StoreLease {
     this.#expiry[Symbol.dispose]();
     this.#renewal[Symbol.dispose]();
     this.#keeper.forget(this.id);
+    this.#certain.set(false);
     this.#lost.abort();
   }
 }

@@ -32,7 +32,8 @@ const listAttemptsMax = 3;
 /** Calls under way at once; more would only wait for each other beyond their bound. */
 const callsMax = 2_048;
 const watchRetryMsMin = 100;
-const watchRetryMsMax = 2_000;
+/** What is known of the store is behind for as long after its return. */
+const watchRetryMsMax = 500;
 /** etcd's answer to a read of a revision that is no longer kept. */
 const compactedMessage = /required revision has been compacted/;
 

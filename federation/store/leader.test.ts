@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { runAsLeader, type LeaderTask, type LeaderTerm } from "./leader.ts";
 import { openSqliteStore, type SqliteStore } from "./sqlite-store.ts";
+import type { Store } from "./store.ts";
 
 const key = "leader/publisher";
 
@@ -79,6 +81,32 @@ describe("runAsLeader", () => {
     });
     await clock.advance(10 * 60_000);
     expect(terms).toBe(1);
+    stop.abort();
+    await run;
+  });
+
+  it("goes on in the same term when its lease was uncertain for a while, and says so meanwhile", async () => {
+    const certain = new WatchedValue(true);
+    const uncertain: Store = {
+      get: (...args) => store.get(...args),
+      list: (...args) => store.list(...args),
+      commit: ({ conditions, writes }, inner) => store.commit({ conditions, writes: writes.map((write) => (write.kind === "put" ? { kind: "put", key: write.key, value: write.value } : write)) }, inner),
+      watch: (...args) => store.watch(...args),
+      grantLease: () => Promise.resolve({ id: "l", lost: new AbortController().signal, certain, [Symbol.asyncDispose]: () => Promise.resolve() }),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    const terms: LeaderTerm[] = [];
+    const run = runAsLeader(uncertain, { key, id: "a", clock, random: createSeededRandom(1), logger: silentLogger }, async (term, signal) => {
+      terms.push(term);
+      await untilAborted(signal);
+    }, stop.signal);
+    await clock.advance(1_000);
+    certain.set(false);
+    await clock.advance(60_000);
+    expect(terms.map((term) => term.certain.current)).toEqual([false]);
+    certain.set(true);
+    await clock.advance(1_000);
+    expect(terms.map((term) => term.certain.current)).toEqual([true]);
     stop.abort();
     await run;
   });

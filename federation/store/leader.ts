@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { Store, StoreCondition, StoreLease } from "./store.ts";
 
@@ -24,6 +25,11 @@ export interface LeaderTerm {
   readonly number: number;
   /** Belongs into every transaction of the leader: it fails once another term has begun. */
   readonly fence: StoreCondition;
+  /**
+   * False while the store has not confirmed the leader's place for longer than it keeps it: another may lead by now, and what is said to others
+   * in the leader's name has to wait. The term goes on; if the store, once it answers, has kept the place, the term is certain again.
+   */
+  readonly certain: Watched<boolean>;
 }
 
 /** A piece of work that only one process may do at a time; its signal aborts when the term ends. */
@@ -36,7 +42,9 @@ const retryMs = 500;
  * Campaigns for `options.key` until `signal` aborts, and runs `task` during each term. Being told to stop is not
  * being stopped: a paused process may go on for a moment after its term, which is why its writes carry the fence.
  *
- *   waiting --key free or our own, created--> leading --lease lost or key gone--> waiting
+ *   waiting --key free or our own, created--> leading --the store says: no such lease, or key gone--> waiting
+ *
+ * A store that is away ends no term: nobody takes a key from it meanwhile, or somebody does, and then it says so when it is back.
  *
  * A key of a term of this process is not waited for, since that term is over; nor, in the first campaign, one of an earlier process of the
  * same `id`, which has crashed. Should that one live after all, as a second process of one data directory, its term ends, and it waits
@@ -52,8 +60,11 @@ export async function runAsLeader(store: Store, options: LeaderOptions, task: Le
     try {
       await waitUntilFree(store, options.key, isOver, signal);
       if (signal.aborted) return;
+      const startedMs = options.clock.monotonicMs();
       const isDone = await runTerm(store, { ...options, life, onTerm: () => (hasLed = true) }, task, signal);
       if (isDone) return;
+      // Who has led for a while goes on at once: its ports are closed.
+      if (options.clock.monotonicMs() - startedMs >= retryMs) continue;
     } catch (error) {
       if (error instanceof TaskFailed) throw error.cause;
       if (signal.aborted) return;
@@ -106,7 +117,7 @@ async function takeKey(store: Store, key: string, life: string, lease: StoreLeas
     signal,
   );
   if (commit.kind === "conflict") return undefined;
-  return { number: commit.revision, fence: { kind: "createRevision", key, revision: commit.revision } };
+  return { number: commit.revision, fence: { kind: "createRevision", key, revision: commit.revision }, certain: lease.certain };
 }
 
 /** Resolves when nobody holds `key`, or deletes it where its holder's term is over. */

@@ -1,4 +1,5 @@
 import type { Clock } from "#federation/runtime/clock.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { StoreLease } from "./store.ts";
 
 /** What a lease asks of its store. */
@@ -11,14 +12,15 @@ export interface LeaseKeeper {
 }
 
 /**
- * A lease of a store that one process owns. It lives while the engine answers: a renewal that stays unanswered for
- * the whole TTL loses it. A stalled event loop does not, since nobody else could have taken the keys meanwhile.
+ * A lease of a store that one process owns. It lives as long as that process has it: a renewal that stays unanswered for the whole TTL makes it
+ * uncertain until one is answered. A stalled event loop does not, since nobody else could have taken the keys meanwhile.
  */
 export class SqliteLease implements StoreLease {
   readonly id: string;
   readonly #keeper: LeaseKeeper;
   readonly #ttlMs: number;
   readonly #lost = new AbortController();
+  readonly #certain = new WatchedValue(true);
   #timer: Disposable | undefined;
   #expired: Promise<void> | undefined;
 
@@ -31,6 +33,10 @@ export class SqliteLease implements StoreLease {
 
   get lost(): AbortSignal {
     return this.#lost.signal;
+  }
+
+  get certain(): Watched<boolean> {
+    return this.#certain;
   }
 
   /** Gives the lease up: its keys are deleted before this resolves, and `lost` aborts. */
@@ -46,17 +52,20 @@ export class SqliteLease implements StoreLease {
     const sentMs = unansweredSinceMs ?? this.#keeper.clock.monotonicMs();
     try {
       await this.#keeper.renew();
-      if (!this.lost.aborted) this.#scheduleRenewal(this.#ttlMs / 3);
+      if (this.lost.aborted) return;
+      this.#certain.set(true);
+      this.#scheduleRenewal(this.#ttlMs / 3);
     } catch {
       // The failed operation is counted by the store; here only how long it goes on matters.
       if (this.lost.aborted) return;
-      if (this.#keeper.clock.monotonicMs() - sentMs >= this.#ttlMs) await this.#end();
-      else this.#scheduleRenewal(this.#ttlMs / 10, sentMs);
+      if (this.#keeper.clock.monotonicMs() - sentMs >= this.#ttlMs) this.#certain.set(false);
+      this.#scheduleRenewal(this.#ttlMs / 10, sentMs);
     }
   }
 
   #end(): Promise<void> {
     this.#timer?.[Symbol.dispose]();
+    this.#certain.set(false);
     this.#lost.abort();
     this.#expired ??= this.#keeper.expire(this.id);
     return this.#expired;

@@ -1,3 +1,5 @@
+import type { Watched } from "#federation/runtime/watched.ts";
+
 /** One stored key. Revisions are positions in the store's whole history and only grow. */
 export interface StoreEntry {
   readonly key: string;
@@ -50,8 +52,13 @@ export interface StoreBatch {
 /** Keys written with a lease vanish when its holder stops renewing it. Renewal is the adapter's work. */
 export interface StoreLease extends AsyncDisposable {
   readonly id: string;
-  /** Aborts when the lease is lost; whoever holds it must then act as if its keys were gone. */
+  /** Aborts when the lease has ended: the store has said so, or it was given up. Its keys are gone. */
   readonly lost: AbortSignal;
+  /**
+   * False while no renewal that was sent within the TTL has been answered: the keys may be gone, and another may have taken their place. True
+   * again once the store has confirmed the lease, with which its keys have lived through.
+   */
+  readonly certain: Watched<boolean>;
 }
 
 /**

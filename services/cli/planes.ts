@@ -15,9 +15,19 @@ export class Planes implements Disposable {
   readonly #directory: PlaneDirectory;
   readonly #clients: PlaneClients;
 
-  constructor(directory: PlaneDirectory, clock: Clock) {
+  /** `onStale` hears once of each plane whose store is away, and since when (RFC 3339). */
+  constructor(directory: PlaneDirectory, clock: Clock, onStale: (owner: string, since: string) => void = () => undefined) {
+    const stale = new Set<string>();
     this.#directory = directory;
-    this.#clients = new PlaneClients({ contextText: () => directory.contextText(), serverOf: (owner) => directory.serverOf(owner), clock });
+    this.#clients = new PlaneClients({
+      contextText: () => directory.contextText(),
+      serverOf: (owner) => directory.serverOf(owner),
+      clock,
+      onStale: (owner, since) => {
+        if (!stale.has(owner)) onStale(owner, since);
+        stale.add(owner);
+      },
+    });
   }
 
   /** Where everything lies. @throws {ATOLL_USAGE} for a federation that `up` did not lay out. */

@@ -13,6 +13,7 @@ import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import { retried } from "#federation/runtime/retry.ts";
+import { runWhile } from "#federation/runtime/run-while.ts";
 import { mapWatched, until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
 import { clusterNames } from "./cluster-names.ts";
@@ -31,7 +32,8 @@ import { admitsReceived, receivedBrake } from "./trust/received-rules.ts";
 
 /**
  * Runs a cluster's plane for one term of leadership over its store, until `signal` aborts. A store or a bus that is away
- * for a while is waited for.
+ * for a while is waited for: the ports go on answering from what is known, and while another may lead by now, nothing is said in the
+ * plane's name.
  */
 export async function runClusterPlane(options: ClusterPlaneOptions, term: LeaderTerm, signal: AbortSignal): Promise<void> {
   const { config, store, clock, random, logger } = options;
@@ -80,6 +82,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
   const loaded: Task = async (inner) => void (await until(source.loaded, (isLoaded) => isLoaded, inner));
   metrics.reports = {
     standing: () => standing,
+    storeAway: () => termStore.away.current,
     statuses,
     lags,
     streams: () => 0,
@@ -105,11 +108,10 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     async (inner) => {
       await loaded(inner);
       if (isNewStore && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serveCluster({ options, self, termStore, standing, catalog, registry, source, own, verifyChain, statuses, lags, standings, withdrawals, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
+      await serveCluster({ options, self, termStore, standing, catalog, registry, source, stored: views.stored, own, verifyChain, statuses, lags, standings, withdrawals, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
   const writing: readonly Task[] = [
-    patiently((inner) => registry.lookOver(inner)),
     patiently(async (inner) => {
       for await (const _ of keySource.keys.changes(inner)) await own.renewSignatures(inner);
     }),
@@ -165,7 +167,9 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
       ),
   ];
   try {
-    await runTasks(isSound ? [...following, ...writing] : following, signal);
+    // Who is silent is unknown whether the store is there or not.
+    const standingBy = [...following, patiently((inner: AbortSignal) => registry.lookOver(inner))];
+    await runTasks(isSound ? [...standingBy, runWhile(term.certain, (inner) => runTasks(writing, inner))] : following, signal);
   } finally {
     metrics.reports = undefined;
   }

@@ -1,7 +1,8 @@
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import type { CollectionView } from "#federation/catalog/collection.ts";
+import type { CollectionState, CollectionView } from "#federation/catalog/collection.ts";
 import type { Service, ServiceExport } from "#federation/model/resource.ts";
 import type { Task } from "#federation/runtime/lifecycle.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { ClusterStateSource, type ClusterStateInputs } from "./cluster-state-source.ts";
 import { Registry } from "./registry/registry.ts";
@@ -11,6 +12,12 @@ import { ReplicatedView } from "./replicated/replicated-view.ts";
 export interface ClusterViewsOptions extends Pick<ClusterStateInputs, "self" | "epoch" | "ownTrust" | "withdrawn" | "parseBundle" | "clock"> {
   readonly catalog: Catalog;
   readonly logger: Logger;
+}
+
+/** By kind. */
+export interface StoredResources {
+  readonly Service: Watched<CollectionState<Service>>;
+  readonly ServiceExport: Watched<CollectionState<ServiceExport>>;
 }
 
 /** What a cluster's plane follows in its store, and the state that it joins of it. */
@@ -36,6 +43,11 @@ export class ClusterViews {
       replicated: this.replicated.state,
       replicatedLoaded: this.replicated.loaded,
     });
+  }
+
+  /** The cluster's own resources as they were read last. */
+  get stored(): StoredResources {
+    return { Service: this.#services.state, ServiceExport: this.#exports.state };
   }
 
   /** Keeps all of it current. `patiently` begins again what the store has interrupted. */

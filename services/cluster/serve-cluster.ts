@@ -22,6 +22,7 @@ import { clusterOperations } from "./admin/cluster-operations.ts";
 import type { ClusterSelf, ClusterState } from "./cluster-state.ts";
 import type { ClusterStateSource } from "./cluster-state-source.ts";
 import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
+import type { StoredResources } from "./cluster-views.ts";
 import { signerHandlers } from "./credentials/enrolment.ts";
 import { workloadIssuer } from "./credentials/workload-issuer.ts";
 import { DiscoveryService } from "./discovery/discovery-service.ts";
@@ -41,6 +42,7 @@ export interface Serving {
   readonly catalog: Catalog;
   readonly registry: Registry;
   readonly source: ClusterStateSource;
+  readonly stored: StoredResources;
   readonly own: OwnObjects;
   readonly verifyChain: ReturnType<typeof createChainVerifier>;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
@@ -161,6 +163,7 @@ async function openOperatorPort(serving: Serving, { discovery, waits, isServing 
     isPlane: () => false,
     audit: options.audit,
     isReady: isServing,
+    staleSinceMs: () => serving.termStore.away.current?.sinceMs,
     onError: (error, operationId) => logger.error("An operation failed.", { operationId, reason: describeError(error) }),
     onRefused: (code) => metrics.adminRefused.inc({ code }),
     clock,

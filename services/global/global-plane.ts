@@ -25,13 +25,14 @@ import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { retried } from "#federation/runtime/retry.ts";
+import { runWhile } from "#federation/runtime/run-while.ts";
 import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { NameCounts } from "#federation/telemetry/name-metrics.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
-import { globalOperations, isClusterPlane } from "./admin/global-operations.ts";
+import { globalOperations, isClusterPlane, storedResources } from "./admin/global-operations.ts";
 import type { GlobalConfig } from "./config.ts";
 import { planeValidityMs, type FederationKeys } from "./federation-keys.ts";
 import { joinCluster, type JoinClusterOptions } from "./join/join-cluster.ts";
@@ -81,8 +82,8 @@ interface Term {
 
 /**
  * Leads the federation for one term: the admin API, the join port, and a link to each cluster, all over one fenced
- * catalog. A store or a bus that is away for a while is waited for; the term ends with the leadership. While the store is
- * behind what was witnessed of it, the ports answer, and nothing is written or published.
+ * catalog. A store or a bus that is away for a while is waited for; the term ends with the leadership. While the store is away for longer
+ * than it keeps the leader's place, or is behind what was witnessed of it, the ports answer, and nothing is written or published.
  */
 export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTerm, signal: AbortSignal): Promise<void> {
   const { config, store, clock, random, logger } = options;
@@ -96,17 +97,25 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
   await runOverStore(
     { store, term, dataDir: config.dataDir, clock, random, logger },
     patiently,
-    (ground, inner) => runStanding(createTerm({ options, ...ground, number: term.number, follow: patiently, names }), { patiently, names: counts }, inner),
+    (ground, inner) => runStanding(createTerm({ options, ...ground, number: term.number, follow: patiently, names }), { patiently, names: counts, term }, inner),
     signal,
   );
 }
 
+/** What a standing is run with. */
+interface Around {
+  readonly patiently: (task: Task) => Task;
+  readonly names: NameCounts;
+  readonly term: LeaderTerm;
+}
+
 /** The plane for as long as its store stands as it does now. */
-async function runStanding(parts: Term, { patiently, names }: { readonly patiently: (task: Task) => Task; readonly names: NameCounts }, signal: AbortSignal): Promise<void> {
+async function runStanding(parts: Term, { patiently, names, term }: Around, signal: AbortSignal): Promise<void> {
   const { options, standing, state, links, material } = parts;
   const { metrics } = options;
   metrics.reports = {
     standing: () => standing,
+    storeAway: () => parts.termStore.away.current,
     statuses: links.statuses,
     lags: links.lags,
     clusterCount: () => state.clusters.current.size,
@@ -114,14 +123,14 @@ async function runStanding(parts: Term, { patiently, names }: { readonly patient
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
     names,
   };
-  const publishing: readonly Task[] = standing.state === "sound" ? [(inner) => links.run(inner), patiently((inner) => takeBrought(parts, inner))] : [];
+  const publishing: Task = runWhile(term.certain, (inner) => runTasks([(deeper) => links.run(deeper), patiently((deeper) => takeBrought(parts, deeper))], inner));
   try {
     await runTasks(
       [
         (inner) => state.run(inner),
         async (inner) => {
           await until(state.ready, (isReady) => isReady, inner);
-          await runTasks([...publishing, (deeper) => serve(parts, deeper)], inner);
+          await runTasks([...(standing.state === "sound" ? [publishing] : []), (deeper) => serve(parts, deeper)], inner);
         },
         (inner) => renewKeys(parts, inner),
       ],
@@ -211,6 +220,8 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
     operations: globalOperations({
       keys,
       catalog,
+      stored: storedResources(term.state.resources),
+      isAway: () => termStore.away.current !== undefined,
       status: () => statusOf(term),
       rollout: { epoch: term.epoch, waits, look: (subject) => rolloutIn(term, subject) },
       joinAddress: hostPort(config.advertiseAddress, joinServer.port),
@@ -233,6 +244,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
     isPlane: isClusterPlane,
     audit,
     isReady: () => isServing && !signal.aborted,
+    staleSinceMs: () => termStore.away.current?.sinceMs,
     onError: (error, operationId) => logger.error("An operation failed.", { operationId, reason: describeError(error) }),
     onRefused: (code) => metrics.adminRefused.inc({ code }),
     clock,
@@ -266,7 +278,7 @@ async function renewKeys({ options, material, signer, state }: Term, signal: Abo
   }
 }
 
-function statusOf({ options, epoch, standing, state, links, names }: Term): FederationStatus {
+function statusOf({ options, termStore, epoch, standing, state, links, names }: Term): FederationStatus {
   const { keys, clock } = options;
   return federationStatus(
     {
@@ -280,6 +292,7 @@ function statusOf({ options, epoch, standing, state, links, names }: Term): Fede
       links: linkStates(links, clock),
       names: names(),
       store: standing,
+      storeAwaySinceMs: termStore.away.current?.sinceMs,
     },
     clock.nowMs(),
   );

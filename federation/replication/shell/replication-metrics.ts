@@ -9,6 +9,8 @@ import type { ReceiverStatus } from "./run-receiver.ts";
 /** What the links of a plane report of themselves. */
 export interface ReplicationReports {
   readonly standing: () => StoreStanding;
+  /** Wall-clock ms of the last answer of a store that is away; undefined while it answers. */
+  readonly storeAway: () => { readonly sinceMs: number } | undefined;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
   readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
 }
@@ -22,6 +24,16 @@ export function addReplicationMetrics(registry: Registry, current: () => Replica
     read: (add) => {
       const standing = current()?.standing();
       if (standing !== undefined) for (const reason of behindReasons) add({ reason }, standing.state === "behind" && standing.reason === reason ? 1 : 0);
+    },
+  });
+  addGauge(registry, {
+    name: "atoll_store_away_seconds",
+    help: "Since this plane's store has not answered; 0 while it does. Reads are answered as of then, writes are refused.",
+    read: (add) => {
+      const reports = current();
+      if (reports === undefined) return;
+      const away = reports.storeAway();
+      add({}, away === undefined ? 0 : Math.max(0, clock.nowMs() - away.sinceMs) / 1_000);
     },
   });
   const refused: Counter<"publisher" | "reason"> = new Counter({

@@ -16,13 +16,15 @@ export interface OpenFederation {
 
 /** Runs `command` with the planes of the context's federation. @throws {ATOLL_FEDERATION_NOT_RUNNING} when it was never started. */
 export async function withFederation<T>(context: CommandContext, command: (federation: OpenFederation) => Promise<T>): Promise<T> {
-  const { clock } = context.terminal;
+  const { terminal } = context;
+  const { clock } = terminal;
+  const onStale = (owner: string, since: string): void => terminal.note(`${terminal.paint.warn("stale")}  the store of ${owner} has not answered since ${since}: what its plane says is as of then`);
   if (context.contextFile !== undefined) {
-    using planes = new Planes(readDirectory(context.contextFile), clock);
+    using planes = new Planes(readDirectory(context.contextFile), clock, onStale);
     return await command({ planes });
   }
   const topology = topologyOf(requireFederationFile(context.dataDir), context);
-  using planes = new Planes(localDirectory(context.dataDir, topology), clock);
+  using planes = new Planes(localDirectory(context.dataDir, topology), clock, onStale);
   return await command({ topology, planes });
 }
 

@@ -13,7 +13,7 @@ import type { ProcessView } from "../up/process-spec.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
-import { distrustProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
+import { awayProblems, distrustProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
 
@@ -64,7 +64,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
     ...planeProblems("the global plane", global),
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
-    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...federationProblems(global.value)] : []),
+    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...federationProblems(global.value)] : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
     ...distrustProblems(global.kind === "answer" ? global.value : undefined, known),
     ...refusalProblems(global.kind === "answer" ? global.value : undefined, known),
@@ -118,6 +118,7 @@ const relationshipWords = { active: "active", waitingForApproval: "waiting for a
 export function clusterProblems(name: string, status: ClusterStatus): readonly string[] {
   return [
     ...storeProblems(name, status),
+    ...awayProblems(name, status),
     ...(status.globalPlane.connected || status.store?.state === "behind" ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
-import { distrustProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
+import { awayProblems, distrustProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
 
 const behind = { state: "behind", reason: "mark", witness: "this plane", witnessed: { epoch: 1, revision: 9 }, found: { epoch: 1, revision: 40 }, sinceMs: 1 } as const;
 const row = (id: string, more: object = {}) => ({ id, ...more });
@@ -14,6 +14,11 @@ describe("what check says of stores", () => {
     ]);
     expect(storeProblems("shop-eu", { store: { state: "sound", epoch: 3 } })).toEqual([]);
     expect(storeProblems("shop-eu", {})).toEqual([]);
+  });
+
+  it("names one that is away, and for how long", () => {
+    expect(awayProblems("shop-eu", { asOfMs: 95_000, storeAwaySinceMs: 5_000 })).toEqual(["the store of shop-eu has not answered for 90 s; the plane of shop-eu answers from what it knew then and takes no writes until the store is back"]);
+    expect(awayProblems("global", { asOfMs: 95_000 })).toEqual([]);
   });
 
   it("names who does not believe whom, once, from either side, and not what the other says itself", () => {

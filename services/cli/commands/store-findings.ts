@@ -1,4 +1,5 @@
 import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
+import { describeAge } from "#federation/runtime/describe-age.ts";
 import { behindWords, type StoreStanding } from "#federation/model/store-standing.ts";
 
 /** That a plane's store is behind, and what to do; nothing for a sound one, nor of a plane that does not say. */
@@ -6,6 +7,13 @@ export function storeProblems(plane: string, { store }: Pick<ClusterStatus | Fed
   if (store?.state !== "behind") return [];
   const what = plane === "global" ? "the global plane writes and publishes" : `the plane of ${plane} writes and publishes`;
   return [`the store of ${plane} ${describeBehind(store)}; ${what} nothing until you decide: \`atoll reconcile ${plane}\``];
+}
+
+/** That a plane's store is away, and what that comes to; nothing of one that answers. */
+export function awayProblems(plane: string, { storeAwaySinceMs, asOfMs }: Pick<ClusterStatus | FederationStatus, "storeAwaySinceMs" | "asOfMs">): readonly string[] {
+  if (storeAwaySinceMs === undefined) return [];
+  const what = plane === "global" ? "the global plane" : `the plane of ${plane}`;
+  return [`the store of ${plane} has not answered for ${describeAge(Math.max(0, asOfMs - storeAwaySinceMs))}; ${what} answers from what it knew then and takes no writes until the store is back`];
 }
 
 /** Planes that do not believe another any more, though that one says nothing of its store being behind. */

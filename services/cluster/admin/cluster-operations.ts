@@ -1,6 +1,7 @@
 import type { Scope } from "#federation/admin-api/access.ts";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
+import { withLastKnown } from "#federation/admin-api/last-known-backend.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
 import { clusterKinds, clusterReadOnlyKinds, clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
@@ -29,6 +30,7 @@ import type { Watched } from "#federation/runtime/watched.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { ClusterSelf, ClusterState } from "../cluster-state.ts";
 import type { ClusterStateSource } from "../cluster-state-source.ts";
+import type { StoredResources } from "../cluster-views.ts";
 import type { ClusterKeySource } from "../credentials/cluster-credentials.ts";
 import type { PlaneMembership } from "../credentials/plane-membership.ts";
 import type { TrustDomainSigner } from "../credentials/signer.ts";
@@ -60,6 +62,7 @@ export interface ClusterOperationsOptions {
   readonly catalog: Catalog;
   readonly registry: Registry;
   readonly source: ClusterStateSource;
+  readonly stored: StoredResources;
   readonly discovery: DiscoveryService;
   readonly own: OwnObjects;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
@@ -82,16 +85,21 @@ const statusIntervalMs = 1_000;
 export function clusterOperations(parts: ClusterOperationsOptions): readonly Operation[] {
   const { options, catalog, source, replicated } = parts;
   const { clock } = options;
+  const isAway = (): boolean => parts.termStore.away.current !== undefined;
+  const own = {
+    Service: withLastKnown<"Service">(catalog.resources("Service"), { isAway, state: parts.stored.Service }),
+    ServiceExport: withLastKnown<"ServiceExport">(catalog.resources("ServiceExport"), { isAway, state: parts.stored.ServiceExport }),
+  };
   return [
-    ...resourceOperations("Service", catalog.resources("Service"), { trustDomain: parts.self.trustDomain }),
-    ...resourceOperations("ServiceExport", catalog.resources("ServiceExport"), { trustDomain: parts.self.trustDomain, admission: exportAdmission(() => source.state.current.exports) }),
+    ...resourceOperations("Service", own.Service, { trustDomain: parts.self.trustDomain }),
+    ...resourceOperations("ServiceExport", own.ServiceExport, { trustDomain: parts.self.trustDomain, admission: exportAdmission(() => source.state.current.exports) }),
     ...readOnlyOperations("ServiceImport", createWatchedBackend(source.imports)),
     ...readOnlyOperations("TrafficPolicy", createWatchedBackend(replicated.part("policies"))),
     ...readOnlyOperations("TrustDomain", createWatchedBackend(replicated.part("trustDomains"))),
     ...readOnlyOperations("Relationship", createWatchedBackend(replicated.part("relationships"))),
     ...readOnlyOperations("Cluster", createWatchedBackend(replicated.part("clusters"))),
     ...readOnlyOperations("Region", createWatchedBackend(replicated.part("regions"))),
-    ...clusterKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: true, generationOf: storedGeneration(parts, kind) }, { waits: parts.waits, clock })),
+    ...clusterKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: true, generationOf: storedGeneration(own[kind], parts.epoch) }, { waits: parts.waits, clock })),
     ...clusterReadOnlyKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: false, generationOf: async (id) => source.state.current.generations.get(resourceKey(kind, id)) }, { waits: parts.waits, clock })),
     auditOperation(clusterRoutes.audit, options.audit),
     ...storeOperations({
@@ -161,9 +169,9 @@ function rolloutSource(parts: ClusterOperationsOptions): Pick<RolloutSource, "ep
   };
 }
 
-function storedGeneration({ catalog, epoch }: ClusterOperationsOptions, kind: (typeof clusterKinds)[number]): RolloutSource["generationOf"] {
+function storedGeneration(own: { get(id: string, signal: AbortSignal): Promise<{ readonly revision: number } | undefined> }, epoch: number): RolloutSource["generationOf"] {
   return async (id, signal) => {
-    const stored = await catalog.resources(kind).get(id, signal);
+    const stored = await own.get(id, signal);
     return stored === undefined ? undefined : { epoch, revision: stored.revision };
   };
 }
@@ -192,6 +200,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       overloads: parts.registry.overloads,
       names: parts.names(),
       store: parts.standing,
+      storeAwaySinceMs: parts.termStore.away.current?.sinceMs,
     },
     clock.nowMs(),
   );

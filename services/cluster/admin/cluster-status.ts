@@ -27,6 +27,8 @@ export interface ClusterStatusFacts {
   readonly overloads: readonly InstanceOverload[];
   readonly names: readonly NameRow[];
   readonly store: StoreStanding;
+  /** Wall-clock ms of the last answer of a store that is away. */
+  readonly storeAwaySinceMs: number | undefined;
 }
 
 /** Three missed heartbeats of the global plane. */
@@ -62,6 +64,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     proxies: facts.proxies.map((proxy) => proxyRow(proxy, facts.generation.revision)),
     names: facts.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: facts.store,
+    ...(facts.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: facts.storeAwaySinceMs }),
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };
 }

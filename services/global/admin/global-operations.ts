@@ -3,9 +3,10 @@ import { administratorsAlone } from "#federation/admin-api/access.ts";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import type { Caller } from "#federation/admin-api/caller.ts";
+import { withLastKnown } from "#federation/admin-api/last-known-backend.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
 import { globalKinds, globalRoutes } from "#federation/admin-api/plane-routes.ts";
-import { resourceOperations } from "#federation/admin-api/resource-routes.ts";
+import { resourceOperations, type ResourceBackend } from "#federation/admin-api/resource-routes.ts";
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
@@ -13,18 +14,35 @@ import { storeOperations, type StoreOperationsOptions } from "#federation/admin-
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import { withdrawalOperations, type HeldBack } from "#federation/admin-api/withdrawal-operations.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import type { CollectionState } from "#federation/catalog/collection.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
+import type { ResourceKinds } from "#federation/model/resource.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import type { Watched } from "#federation/runtime/watched.ts";
 import type { FederationKeys } from "../federation-keys.ts";
 import { clusterOfPlane, renewCluster, type JoinClusterOptions } from "../join/join-cluster.ts";
+import type { GlobalResources } from "../relay/global-objects.ts";
 import { recordedDeletions } from "../store/recorded-deletions.ts";
 import { clusterAdmission, regionAdmission, relationshipAdmission, trustDomainAdmission } from "./admissions.ts";
 import { endApproval, recordApproval } from "./approvals.ts";
 
+type GlobalKind = (typeof globalKinds)[number];
+
+/** By kind. */
+export type StoredResources = { readonly [K in GlobalKind]: Watched<CollectionState<ResourceKinds[K]>> };
+
+export function storedResources({ regions, clusters, trustDomains, relationships, policies }: GlobalResources): StoredResources {
+  return { Region: regions, Cluster: clusters, TrustDomain: trustDomains, Relationship: relationships, TrafficPolicy: policies };
+}
+
 export interface GlobalOperationsOptions {
   readonly keys: FederationKeys;
   readonly catalog: Catalog;
+  /** As they were read last. */
+  readonly stored: StoredResources;
+  /** The store is known not to answer. */
+  readonly isAway: () => boolean;
   readonly status: () => FederationStatus;
   readonly rollout: { readonly epoch: number; readonly waits: RolloutWaits; readonly look: RolloutSource["look"] };
   readonly joinAddress: string;
@@ -58,13 +76,14 @@ const statusIntervalMs = 1_000;
 
 /** The global plane's admin API. */
 export function globalOperations(options: GlobalOperationsOptions): readonly Operation[] {
-  const { keys, catalog, status, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
+  const { keys, catalog, stored, isAway, status, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
+  const backend = <K extends GlobalKind>(kind: K, state: Watched<CollectionState<ResourceKinds[K]>>): ResourceBackend<K> => withLastKnown(recordedDeletions(kind, catalog, clock), { isAway, state });
   return [
-    ...resourceOperations("Region", recordedDeletions("Region", catalog, clock), { admission: regionAdmission(catalog) }),
-    ...resourceOperations("Cluster", recordedDeletions("Cluster", catalog, clock), { admission: clusterAdmission(catalog) }),
-    ...resourceOperations("TrustDomain", recordedDeletions("TrustDomain", catalog, clock), { admission: trustDomainAdmission }),
-    ...resourceOperations("Relationship", recordedDeletions("Relationship", catalog, clock), { admission: relationshipAdmission }),
-    ...resourceOperations("TrafficPolicy", recordedDeletions("TrafficPolicy", catalog, clock)),
+    ...resourceOperations("Region", backend("Region", stored.Region), { admission: regionAdmission(catalog) }),
+    ...resourceOperations("Cluster", backend("Cluster", stored.Cluster), { admission: clusterAdmission(catalog) }),
+    ...resourceOperations("TrustDomain", backend("TrustDomain", stored.TrustDomain), { admission: trustDomainAdmission }),
+    ...resourceOperations("Relationship", backend("Relationship", stored.Relationship), { admission: relationshipAdmission }),
+    ...resourceOperations("TrafficPolicy", backend("TrafficPolicy", stored.TrafficPolicy)),
     ...globalKinds.map((kind) => rolloutOperation(kind, rolloutSource(kind, options), { waits: rollout.waits, clock })),
     auditOperation(globalRoutes.audit, audit),
     ...storeOperations(options.store),
@@ -128,14 +147,14 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
   ];
 }
 
-function rolloutSource(kind: (typeof globalKinds)[number], { catalog, rollout: { epoch, look } }: GlobalOperationsOptions): RolloutSource {
+function rolloutSource(kind: GlobalKind, { catalog, stored, isAway, rollout: { epoch, look } }: GlobalOperationsOptions): RolloutSource {
   return {
     epoch,
     isOwner: true,
     look,
     generationOf: async (id, signal) => {
-      const stored = await catalog.resources(kind).get(id, signal);
-      return stored === undefined ? undefined : { epoch, revision: stored.revision };
+      const known = isAway() ? stored[kind].current.items.get(id) : await catalog.resources(kind).get(id, signal);
+      return known === undefined ? undefined : { epoch, revision: known.revision };
     },
   };
 }

@@ -34,6 +34,8 @@ export interface FederationView {
   readonly links: ReadonlyMap<string, LinkState>;
   readonly names: readonly NameRow[];
   readonly store: StoreStanding;
+  /** Wall-clock ms of the last answer of a store that is away. */
+  readonly storeAwaySinceMs: number | undefined;
 }
 
 /** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
@@ -51,6 +53,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     relationships: view.relationships.map((relationship) => relationshipRow(relationship, view.isActive(relationship), nowMs)),
     names: view.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: view.store,
+    ...(view.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: view.storeAwaySinceMs }),
   };
 }
 
