@@ -29,7 +29,7 @@ export const importTable: readonly ImportRule[] = [
     from: "federation/replication/",
     may: [...core, "federation/catalog/", "federation/bus/bus.ts", "federation/identity/", "federation/wire/", "federation/health/", "federation/telemetry/"],
   },
-  { from: "federation/history/", may: [...core, "federation/catalog/", "federation/store/", "federation/telemetry/"] },
+  { from: "federation/history/", may: [...core, "federation/catalog/", "federation/store/", "federation/telemetry/", "federation/wire/"] },
   { from: "services/global/", may: ["federation/"] },
   { from: "services/cluster/", may: ["federation/"] },
   { from: "services/bus/", may: ["federation/"] },

@@ -3,6 +3,7 @@ import { epochOf, type ReconcileDecision, type StoreStanding } from "#federation
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import { decodeSignedObject, verifyObject, type VerifyChain } from "#federation/wire/signed-object.ts";
+import { backupOperation, type BackupSource } from "./backup-operation.ts";
 import { implement, type Operation } from "./route.ts";
 import { heldObjectsMax, storeRoutes } from "./store-routes.ts";
 
@@ -23,6 +24,7 @@ export interface StoreOperationsOptions {
   readonly verifyChain: VerifyChain;
   readonly reconciler: StoreReconciler;
   readonly beginEpoch: (above: number, signal: AbortSignal) => Promise<number>;
+  readonly backup: BackupSource;
 }
 
 /** What every plane answers about its own store, and an operator's decision about one that is behind. */
@@ -30,6 +32,7 @@ export function storeOperations(options: StoreOperationsOptions): readonly Opera
   const { origin, standing, objects, reconciler, beginEpoch } = options;
   return [
     implement(storeRoutes.store, async () => ({ body: standing.current })),
+    backupOperation(options.backup, standing),
     implement(storeRoutes.heldObjects, async ({ query }, signal) => {
       const { items } = await objects.list(signal);
       const held = items.filter(({ id, value }) => value.origin === query.origin && (query.after === undefined || id > query.after)).toSorted((a, b) => (a.id < b.id ? -1 : 1));

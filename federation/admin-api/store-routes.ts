@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 import { behindReasons, reconcileDecisions } from "#federation/model/store-standing.ts";
 import { defineRoute } from "./route.ts";
 
@@ -24,6 +25,20 @@ export const heldObjectsMax = 200;
 const objects = z.array(z.base64().max(512 * 1024)).max(heldObjectsMax).describe("Signed objects as frames carry them.");
 const objectId = z.string().min(1).max(1_024);
 
+const backupHead = z.object({
+  federation: trustDomainSchema,
+  plane: z.string().min(1).max(63).describe("global, or a cluster's name"),
+  epoch: count,
+  revision: count.describe("All entries are as of this one."),
+  madeAtMs: count,
+});
+
+/** Parts of a backup: its entries in the order of their writes, then once its end. */
+const backupEvent = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("entries"), entries: z.array(z.object({ key: z.string().min(1), revision: count, value: z.base64() })) }),
+  z.object({ type: z.literal("end"), head: backupHead, entries: count.describe("How many there were.") }),
+]);
+
 /** About a plane's own store; both kinds of planes answer them, also while the store is behind. */
 export const storeRoutes = {
   store: defineRoute({
@@ -33,6 +48,17 @@ export const storeRoutes = {
     summary: "Whether this plane's store holds what is known of it",
     access: "read",
     answer: storeStandingSchema,
+  }),
+  backup: defineRoute({
+    operationId: "getStoreBackup",
+    method: "GET",
+    path: "/api/v1/store/backup",
+    summary: "What a backup of this plane's store would hold, or with ?watch=true the backup itself: everything but tokens and what is of one process alone",
+    access: "administer",
+    query: z.strictObject({ watch: z.exactOptional(z.enum(["true", "false"]).transform((text) => text === "true")) }),
+    answer: z.object({ head: backupHead, entries: count, bytes: count.describe("Of keys and values.") }),
+    event: backupEvent,
+    parseEvent: (input) => backupEvent.parse(input),
   }),
   heldObjects: defineRoute({
     operationId: "listHeldObjects",
@@ -67,4 +93,5 @@ export const storeRoutes = {
   }),
 } as const;
 
+export type BackupEvent = z.infer<typeof backupEvent>;
 export type StoreStandingView = z.infer<typeof storeStandingSchema>;

@@ -8,7 +8,7 @@ import { JoinTokens } from "./join-tokens.ts";
 import { keys } from "./keys.ts";
 import { ProvisioningTokens } from "./provisioning-tokens.ts";
 import { recordCodecs } from "./record-codecs.ts";
-import type { AppliedPosition, DeletionRecord, EpochRecord, HeartbeatRecord, MarkRecord, ObjectRecord } from "./records.ts";
+import type { AppliedPosition, DeletionRecord, EpochRecord, HeartbeatRecord, MarkRecord, ObjectRecord, RestoredRecord } from "./records.ts";
 import { ResourceCollection } from "./resource-collection.ts";
 import { StoreCollection } from "./store-collection.ts";
 
@@ -29,6 +29,8 @@ export class Catalog {
   readonly deletions: Collection<DeletionRecord>;
   /** What each process of the plane wrote last of all, by its instance id. */
   readonly marks: Collection<MarkRecord>;
+  /** Positions of resources in the store that a restored backup was made of, by `Kind/id`; see `RestoredRecord`. */
+  readonly restored: Collection<RestoredRecord>;
   readonly joinTokens: JoinTokens;
   readonly provisioningTokens: ProvisioningTokens;
   readonly attestations: Attestations;
@@ -46,6 +48,7 @@ export class Catalog {
     this.positions = new StoreCollection(access, keys.positions, recordCodecs.position);
     this.deletions = new StoreCollection(access, keys.deletions, recordCodecs.deletion);
     this.marks = new StoreCollection(access, keys.marks, recordCodecs.mark);
+    this.restored = new StoreCollection(access, keys.restored, recordCodecs.restored);
     this.#epochs = new StoreCollection(access, keys.meta, recordCodecs.epoch);
     this.joinTokens = new JoinTokens(access);
     this.provisioningTokens = new ProvisioningTokens(access);

@@ -7,6 +7,7 @@ const root = "/atoll/v1/";
 export const keys = {
   /** All that a plane keeps. */
   root,
+  allResources: `${root}resources/`,
   resources: (kind: Kind): string => `${root}resources/${kind}/`,
   endpoints: `${root}endpoints/`,
   objects: `${root}objects/`,
@@ -17,6 +18,8 @@ export const keys = {
   provisioningIndex: `${root}provisioning-index/`,
   attestations: `${root}attestations/`,
   meta: `${root}meta/`,
+  /** Where resources of a restored backup stood in the store that it was made of, by kind and id. */
+  restored: `${root}restored/`,
   /** What somebody has deleted, by kind and id. */
   deletions: `${root}deletions/`,
   /** What each process of a plane has written there last, so that it knows its store again. */

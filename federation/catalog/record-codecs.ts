@@ -5,7 +5,7 @@ import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
-import type { AppliedPosition, AttestationRecord, DeletionRecord, EpochRecord, HeartbeatRecord, JoinTokenRecord, MarkRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord } from "./records.ts";
+import type { AppliedPosition, AttestationRecord, DeletionRecord, EpochRecord, HeartbeatRecord, JoinTokenRecord, MarkRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord, RestoredRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -93,7 +93,9 @@ const objectSchema = z.object({
   appliedAtMs: count,
 });
 
-const epochSchema: z.ZodType<EpochRecord> = z.object({ epoch: count, startedAtMs: count });
+const epochSchema: z.ZodType<EpochRecord> = z.object({ epoch: count, startedAtMs: count, restoredFromMs: z.exactOptional(count) });
+
+const restoredSchema: z.ZodType<RestoredRecord> = z.object({ epoch: count, revision: count });
 
 const markSchema: z.ZodType<MarkRecord> = z.object({ mark: z.string().max(64), writtenAtMs: count });
 
@@ -111,6 +113,7 @@ export const recordCodecs = {
   attestation: jsonCodec("the use of an attested document", attestationSchema),
   position: jsonCodec("an applied position", positionSchema),
   epoch: jsonCodec("an epoch", epochSchema),
+  restored: jsonCodec("a restored position", restoredSchema),
   mark: jsonCodec("a mark", markSchema),
   deletion: jsonCodec("a deletion", deletionSchema),
   object: {

@@ -130,4 +130,15 @@ export interface EpochRecord {
   /** Ordered: the next one is above every one ever witnessed. */
   readonly epoch: number;
   readonly startedAtMs: number;
+  /** The store was filled from a backup that was made then (wall-clock ms), and nobody has decided about it yet. */
+  readonly restoredFromMs?: number;
+}
+
+/**
+ * Where a resource stood in the store that a backup was made of: its position in the restored store says nothing of what is newer. It counts
+ * for as long as both were written last in one transaction, the restore's, and the store's epoch is this one.
+ */
+export interface RestoredRecord {
+  readonly epoch: number;
+  readonly revision: number;
 }

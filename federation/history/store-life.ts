@@ -230,10 +230,10 @@ export class StoreLife implements HistoryKeeper {
 
 async function readFacts(options: StoreLifeOptions, signal: AbortSignal): Promise<StoreFacts> {
   const { catalog, store, instance } = options;
-  const epoch = (await catalog.epoch(signal))?.value.epoch ?? 0;
+  const { epoch = 0, restoredFromMs } = (await catalog.epoch(signal))?.value ?? {};
   const trail = (await store.get(trailKeyOf(options), signal))?.revision ?? 0;
   const { items, revision } = await catalog.marks.list(signal);
-  return { epoch, revision, mark: items.find(({ id }) => id === instance)?.value.mark, trail };
+  return { epoch, revision, restoredFromMs, mark: items.find(({ id }) => id === instance)?.value.mark, trail };
 }
 
 function trailKeyOf({ instance }: StoreLifeOptions): string {

@@ -11,6 +11,8 @@ export interface StoreWitness extends Generation {
 
 /** What a store says of itself now. */
 export interface StoreFacts extends Generation {
+  /** It was filled from a backup made then (wall-clock ms), and nobody has decided about it. */
+  readonly restoredFromMs?: number | undefined;
   /** The mark that this plane's process wrote there last; undefined where there is none. */
   readonly mark: string | undefined;
   /** Position of this process's last write that it holds; 0 where there is none. */
@@ -38,6 +40,10 @@ export interface Remembered {
  */
 export function judgeStore(facts: StoreFacts, { witness: { behind, epoch, marks, ...witnessed }, writtenAt }: Remembered): SeenBehind | undefined {
   if (behind !== undefined && facts.epoch <= behind.witnessed.epoch) return behind;
+  if (facts.restoredFromMs !== undefined) {
+    const latest = facts.epoch > epoch ? { epoch: facts.epoch, revision: facts.revision } : { epoch, revision: Math.max(witnessed.revision, writtenAt) };
+    return { reason: "mark", witnessed: latest, witness: `whoever made the backup of ${new Date(facts.restoredFromMs).toISOString()}, which was restored,` };
+  }
   if (facts.epoch > epoch) return undefined;
   const revision = Math.max(witnessed.revision, writtenAt);
   const seen = { witnessed: { epoch, revision }, witness: ownWitness };

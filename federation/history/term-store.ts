@@ -12,6 +12,7 @@ import type { LeaderTerm } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { HistoryGuard } from "./history-guard.ts";
+import { copyStore, type StoreCopy } from "./store-copy.ts";
 import { StoreLife } from "./store-life.ts";
 
 export interface TermStoreOptions {
@@ -51,6 +52,11 @@ export class TermStore {
   /** Undefined while the store answers. */
   get away(): Watched<StoreAway | undefined> {
     return this.#store.away;
+  }
+
+  /** What a backup holds. @throws {ATOLL_STORE_UNAVAILABLE} */
+  async copy(signal: AbortSignal): Promise<StoreCopy> {
+    return await copyStore(this.#store, signal);
   }
 
   /** Holds the store against what is known of it, and runs `work` for each standing with a catalog of its own, until `signal` aborts. */

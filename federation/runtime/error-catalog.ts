@@ -33,6 +33,10 @@ export const errorCatalog = {
     meaning: "The audit trail cannot be written, and nothing is changed that it would not show.",
     action: "Look at the plane's data directory: space, permissions, and the plane's log. Reads and traffic go on.",
   },
+  ATOLL_BACKUP_INVALID: {
+    meaning: "A file is no backup of a plane's store that can be used: damaged, of another version, or encrypted with another passphrase.",
+    action: "The message says what is wrong with it; use another backup, or the passphrase that it was made with. Nothing was changed.",
+  },
   ATOLL_BUNDLE_INVALID: {
     meaning: "A trust bundle document cannot be used.",
     action: "The message names the entry; correct the bundle at its source. The last good bundle stays in use.",
@@ -144,6 +148,10 @@ export const errorCatalog = {
   ATOLL_RESOURCE_INVALID: {
     meaning: "A resource does not have the form that its kind asks for.",
     action: "The faults name each place, what was found there and what was expected.",
+  },
+  ATOLL_RESTORE_REFUSED: {
+    meaning: "A backup is not restored here: it is of another plane or another federation, or the plane runs.",
+    action: "Take the backup of this very plane; stop the plane and its replicas first. Nothing was changed.",
   },
   ATOLL_ROLLOUT_INCOMPLETE: {
     meaning: "A write is stored, and not everybody whom it concerns has it.",

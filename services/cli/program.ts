@@ -9,6 +9,8 @@ import { completionScript, completionTable } from "./commands/completion.ts";
 import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap.ts";
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
 import { runWait, waitSecondsUsual, type WaitCommandOptions, type WaitOption } from "./commands/wait.ts";
+import { runBackup, type BackupOptions } from "./commands/backup.ts";
+import { runRestore, type RestoreOptions } from "./commands/restore.ts";
 import { runReconcile, type ReconcileOptions } from "./commands/reconcile.ts";
 import { runWithdrawals, type WithdrawalsOptions } from "./commands/withdrawals.ts";
 import { runExplain } from "./commands/explain.ts";
@@ -147,6 +149,18 @@ function addLifecycle(program: Command, run: Run): void {
     .command("check")
     .description("only what is wrong; exit code 1 when anything is")
     .action(() => run(runCheck));
+  program
+    .command("backup <plane>")
+    .description("write what a plane's store (global, or a cluster's) holds to a file, as of one revision and without its keys and tokens")
+    .requiredOption("--to <file>", "where to; it must not be there yet")
+    .option("--passphrase-file <file>", "encrypt it with what this file holds, 16 characters at least")
+    .action((plane: string, options: BackupOptions) => run((context) => runBackup(context, plane, options)));
+  program
+    .command("restore <plane>")
+    .description("fill the store of a plane on this machine from a backup; it then waits for `reconcile`")
+    .requiredOption("--from <file>", "the backup")
+    .option("--passphrase-file <file>", "what it was encrypted with")
+    .action((plane: string, options: RestoreOptions) => run((context) => runRestore(context, plane, options)));
   program
     .command("reconcile [plane]")
     .description("which planes' stores are behind what was witnessed of them; with a decision, what to do about one (global, or a cluster)")

@@ -3,6 +3,8 @@ import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
+import { printRestored, restoreArguments, restoreArgumentsOf, type RestoreArguments } from "#federation/history/restore-arguments.ts";
+import { restoreFile } from "#federation/history/restore-file.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { isJoinable, openVoucher, type JoinSource } from "#federation/identity/join-voucher.ts";
@@ -18,9 +20,10 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
-import type { Watched } from "#federation/runtime/watched.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { openConfiguredStore } from "#federation/store/configured-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
+import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
@@ -34,21 +37,29 @@ import { TrustDomainSigner } from "./credentials/signer.ts";
 import { JoinPort } from "./join-port.ts";
 import { createClusterMetrics } from "./metrics.ts";
 
-const usage = "usage: main.ts join --config FILE | main.ts run --config FILE";
+const usage = "usage: main.ts join --config FILE | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
 
 runProcess(async (signal) => {
-  const { command, config } = readArguments();
+  const { command, config, restore } = readArguments();
   const logger = createPinoLogger({ level: config.logLevel, fields: { service: "atoll-cluster", clusterId: config.cluster } });
   const signer = config.signer.kind === "own" ? TrustDomainSigner.open(config.signer.trustDomain, config.dataDir, systemClock.nowMs()) : undefined;
   const membership = await ensureMembership(config, signer, logger, signal);
   if (command === "run") await run({ config, signer, membership, logger }, signal);
+  if (command === "restore") await runRestore({ config, membership, logger, restore }, signal);
 });
 
-function readArguments(): { readonly command: "join" | "run"; readonly config: ClusterConfig } {
+interface Arguments {
+  readonly command: "join" | "run" | "restore";
+  readonly config: ClusterConfig;
+  readonly restore: RestoreArguments;
+}
+
+function readArguments(): Arguments {
   try {
-    const { positionals, values } = parseArgs({ allowPositionals: true, options: { config: { type: "string" } } });
+    const { positionals, values } = parseArgs({ allowPositionals: true, options: { config: { type: "string" }, ...restoreArguments } });
     const [command] = positionals;
-    if ((command === "join" || command === "run") && values.config !== undefined) return { command, config: readConfigFile(values.config, clusterConfigField) };
+    const isKnown = command === "join" || command === "run" || (command === "restore" && values.from !== undefined);
+    if (isKnown && values.config !== undefined) return { command, config: readConfigFile(values.config, clusterConfigField), restore: restoreArgumentsOf(values) };
   } catch (error) {
     if (error instanceof AtollError) throw error;
     throw new AtollError("ATOLL_CONFIG_INVALID", usage, { cause: error });
@@ -135,6 +146,14 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
     ],
     signal,
   );
+}
+
+async function runRestore({ config, membership, logger, restore }: Pick<Running, "config" | "membership" | "logger"> & Pick<Arguments, "restore">, signal: AbortSignal): Promise<void> {
+  const { federation } = membership.facts;
+  const common = { clock: systemClock, random: systemRandom, logger };
+  const tls = engineTlsOf(new WatchedValue(membership.svid), membership.federationBundle);
+  const openStore = async (): Promise<Store> => await openConfiguredStore({ ...common, tls, config: config.store, dataDir: config.dataDir, keyPrefix: `/atoll/cluster/${config.cluster}` });
+  printRestored(await restoreFile({ ...common, ...restore, federation, plane: config.cluster, dataDir: config.dataDir, openStore }, signal));
 }
 
 /** What engines are shown. The same object until the certificate rotates: adapters connect anew when it is another. */

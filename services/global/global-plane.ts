@@ -234,6 +234,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
         verifyChain: term.verifyChain,
         reconciler: globalReconciler(termStore.unguarded, term.epoch),
         beginEpoch: async (above, inner) => await termStore.life.beginEpoch(above, inner),
+        backup: { federation: keys.trustDomain, plane: globalOrigin, copy: async (inner) => await termStore.copy(inner), clock },
       },
       withdrawals: term.links.withdrawals,
       audit,

@@ -3,10 +3,13 @@ import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
+import { printRestored, restoreArguments, restoreArgumentsOf, type RestoreArguments } from "#federation/history/restore-arguments.ts";
+import { restoreFile } from "#federation/history/restore-file.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
+import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
@@ -17,6 +20,8 @@ import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { openConfiguredStore } from "#federation/store/configured-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
+import type { Store } from "#federation/store/store.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
 import { globalConfigField, type GlobalConfig } from "./config.ts";
@@ -24,12 +29,13 @@ import { FederationKeys, initFederation, planeValidityMs } from "./federation-ke
 import { leadFederation } from "./global-plane.ts";
 import { createGlobalMetrics } from "./metrics.ts";
 
-const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE";
+const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
 
 runProcess(async (signal) => {
   const { positionals, values } = readArguments();
   if (positionals[0] === "init" && values.data !== undefined) init(values.data, values);
   else if (positionals[0] === "run" && values.config !== undefined) await run(readConfigFile(values.config, globalConfigField), signal);
+  else if (positionals[0] === "restore" && values.config !== undefined && values.from !== undefined) await restore(readConfigFile(values.config, globalConfigField), restoreArgumentsOf(values), signal);
   else throw new AtollError("ATOLL_CONFIG_INVALID", usage);
 });
 
@@ -37,7 +43,7 @@ function readArguments() {
   try {
     return parseArgs({
       allowPositionals: true,
-      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true }, client: { type: "string", multiple: true }, server: { type: "string" } },
+      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true }, client: { type: "string", multiple: true }, server: { type: "string" }, ...restoreArguments },
     });
   } catch (error) {
     throw new AtollError("ATOLL_CONFIG_INVALID", usage, { cause: error });
@@ -67,17 +73,35 @@ function init(dataDir: string, { federation, engine: engines = [], client: clien
   for (const name of clients) keys.writeClientContext(name, nowMs, server);
 }
 
-async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
-  const logger = createPinoLogger({ level: config.logLevel, fields: { service: "atoll-global", federation: config.federation } });
+function loadKeys(config: GlobalConfig): FederationKeys {
   const keys = FederationKeys.load(config.dataDir);
-  if (keys.trustDomain !== config.federation) {
-    throw new AtollError("ATOLL_CONFIG_INVALID", `federation: the data directory is that of ${keys.trustDomain}, not of ${config.federation}`);
-  }
+  if (keys.trustDomain === config.federation) return keys;
+  throw new AtollError("ATOLL_CONFIG_INVALID", `federation: the data directory is that of ${keys.trustDomain}, not of ${config.federation}`);
+}
+
+/** What engines are shown: a certificate of their own, made anew with each renewal. */
+function engineTlsOf(keys: FederationKeys, config: GlobalConfig): { readonly caPem: string; readonly certificatePem: string; readonly privateKeyPem: string } {
+  const { anchors, svid } = createTlsMaterial(keys.issuePlane(config.advertiseAddress, systemClock.nowMs()), [keys.bundle]);
+  return { caPem: anchors.join(""), certificatePem: svid.certificateChainPem, privateKeyPem: svid.privateKeyPem };
+}
+
+function loggerOf(config: GlobalConfig): Logger {
+  return createPinoLogger({ level: config.logLevel, fields: { service: "atoll-global", federation: config.federation } });
+}
+
+async function restore(config: GlobalConfig, asked: RestoreArguments, signal: AbortSignal): Promise<void> {
+  const { dataDir, federation } = config;
+  const engineTls = engineTlsOf(loadKeys(config), config);
+  const common = { clock: systemClock, random: systemRandom, logger: loggerOf(config) };
+  const openStore = async (): Promise<Store> => await openConfiguredStore({ ...common, tls: () => engineTls, config: config.store, dataDir, keyPrefix: "/atoll/global" });
+  printRestored(await restoreFile({ ...common, ...asked, federation, plane: globalOrigin, dataDir, openStore }, signal));
+}
+
+async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
+  const logger = loggerOf(config);
+  const keys = loadKeys(config);
   const clock = systemClock;
-  // Engines are spoken to under a certificate of their own, made anew with each renewal.
-  let material = createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]);
-  const toEngine = () => ({ caPem: material.anchors.join(""), certificatePem: material.svid.certificateChainPem, privateKeyPem: material.svid.privateKeyPem });
-  let engineTls = toEngine();
+  let engineTls = engineTlsOf(keys, config);
   const metrics = createGlobalMetrics(clock);
   const joinGuard = new JoinGuard(clock);
   const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
@@ -104,8 +128,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
       async (inner) => {
         for (;;) {
           await sleep(clock, planeValidityMs / 2, inner);
-          material = createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]);
-          engineTls = toEngine();
+          engineTls = engineTlsOf(keys, config);
         }
       },
     ],

@@ -109,6 +109,7 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
       verifyChain: parts.verifyChain,
       reconciler: clusterReconciler(parts.self.cluster, parts.termStore.unguarded, clock),
       beginEpoch: async (above, inner) => await parts.termStore.life.beginEpoch(above, inner),
+      backup: { federation: parts.self.federation, plane: parts.self.cluster, copy: async (inner) => await parts.termStore.copy(inner), clock },
     }),
     ...withdrawalOperations(parts.withdrawals),
     ...joinTokenOperations({

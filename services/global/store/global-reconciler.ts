@@ -15,6 +15,11 @@ const rightsKinds: readonly GlobalKind[] = ["TrustDomain", "Cluster", "Relations
  * which the revisions of its resources belong; `catalog` writes whatever the store's standing.
  */
 export function globalReconciler(catalog: Catalog, epoch: number): StoreReconciler {
+  /** The position in the store that a restored backup was made of, where the resource is still the restored one. */
+  const stoodAt = async (revision: number, id: string, signal: AbortSignal): Promise<number> => {
+    const restored = await catalog.restored.get(id, signal);
+    return restored?.revision === revision && restored.value.epoch === epoch ? restored.value.revision : revision;
+  };
   return {
     async take({ payload }, decision, signal) {
       const kind = globalKinds.find((one) => one === payload.kind);
@@ -23,7 +28,7 @@ export function globalReconciler(catalog: Catalog, epoch: number): StoreReconcil
       const collection = catalog.resources(kind);
       const resource = readPeerResource(kind, payload.value);
       const stored = await collection.get(resourceId(resource.metadata), signal);
-      if (stored !== undefined && compareGenerations(payload.generation, { epoch, revision: stored.revision }) <= 0) return false;
+      if (stored !== undefined && compareGenerations(payload.generation, { epoch, revision: await stoodAt(stored.revision, `${kind}/${stored.id}`, signal) }) <= 0) return false;
       await catalog.commit([collection.putOp(resource, { ifRevision: stored?.revision ?? 0 })], signal);
       return true;
     },

@@ -1,0 +1,23 @@
+import type { Restored } from "./restore-file.ts";
+
+/** What a plane's program takes behind `restore`, for `parseArgs`. */
+export const restoreArguments = { from: { type: "string" }, "passphrase-file": { type: "string" }, check: { type: "boolean" } } as const;
+
+/** The same as `restoreFile` takes it. */
+export interface RestoreArguments {
+  readonly file: string;
+  readonly passphraseFile: string | undefined;
+  readonly checkOnly: boolean;
+}
+
+export function restoreArgumentsOf(values: { readonly from?: string | undefined; readonly "passphrase-file"?: string | undefined; readonly check?: boolean | undefined }): RestoreArguments {
+  return { file: values.from ?? "", passphraseFile: values["passphrase-file"], checkOnly: values.check ?? false };
+}
+
+/** One line on standard output, for whoever has started the program; logs go elsewhere. */
+export function printRestored(restored: Restored): void {
+  process.stdout.write(`${restoredPrefix}${JSON.stringify(restored)}\n`);
+}
+
+/** Begins that line. */
+const restoredPrefix = "restored ";
