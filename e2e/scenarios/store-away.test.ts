@@ -1,11 +1,15 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { apiVersion, type Service, type TrafficPolicy } from "#federation/model/resource.ts";
 import { findTestEngine } from "../contract/test-engines.ts";
 import { eventually, pause } from "../harness/eventually.ts";
+import { call } from "../harness/http-call.ts";
 import { oneCluster } from "../harness/plans.ts";
 import { TestFederation } from "../harness/test-federation.ts";
+import { TestLink } from "../harness/test-link.ts";
 
 const hasEngines = (await findTestEngine("etcd")) !== undefined && (await findTestEngine("nats-server")) !== undefined;
 const { signal } = new AbortController();
@@ -67,6 +71,7 @@ describe.skipIf(!hasEngines)("planes whose stores are away for longer than the l
   }, 60_000);
 
   const heldBy = async (cluster: string): Promise<number | undefined> => (await federation.planes.cluster(cluster).get("TrafficPolicy", { namespace: "web", name: "catalog" }, signal)).spec.timeouts?.requestMs;
+  const metricsPort = (): number => (JSON.parse(readFileSync(join(federation.directoryOf(plane), "config.json"), "utf8")) as { readonly listen: { readonly metricsPort: number } }).listen.metricsPort;
   const timesIn = async (processName: string, words: string): Promise<number> => (await federation.log(processName)).split(words).length - 1;
 
   it("answer from what they knew, marked as of then, refuse writes, and go on in the same term when the stores are back", async () => {
@@ -77,7 +82,6 @@ describe.skipIf(!hasEngines)("planes whose stores are away for longer than the l
       join: await federation.port(plane, "join"),
       api: await federation.port("global", "api"),
     });
-    const metrics = await federation.port(plane, "metrics").catch(() => undefined);
     await federation.kill(...stores);
     const clusterStatus = async () => (await planes.cluster(shopEu).call(clusterRoutes.status, {}, signal)).body;
     const globalStatus = async () => (await planes.global().call(globalRoutes.status, {}, signal)).body;
@@ -89,15 +93,15 @@ describe.skipIf(!hasEngines)("planes whose stores are away for longer than the l
     expect(staleSince).toBe(new Date((await clusterStatus()).storeAwaySinceMs ?? 0).toISOString());
     expect((await planes.cluster(shopEu).get("Service", { namespace: "web", name: "before" }, signal)).spec.serviceAccounts).toEqual(["before"]);
     expect((await planes.global().list("Cluster", {}, signal)).map(({ metadata }) => metadata.name)).toEqual([shopEu]);
-    for (const write of [planes.cluster(shopEu).apply(service("during"), {}, signal), planes.global().apply(policy(2_000), {}, signal)]) {
-      await expect(write).rejects.toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE", message: expect.stringMatching(/has not answered since .*: nothing is written until it does/) });
+    for (const write of [() => planes.cluster(shopEu).apply(service("during"), {}, signal), () => planes.global().apply(policy(2_000), {}, signal)]) {
+      await expect(write()).rejects.toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE", message: expect.stringMatching(/has not answered since .*: nothing is written until it does/) });
     }
     const check = await federation.place.atoll("check");
     expect([check.code, check.stdout]).toEqual([1, expect.stringMatching(/the store of global has not answered for .*the store of shop-eu has not answered for /s)]);
     const services = await federation.place.atoll("get", "services", "--cluster", shopEu);
     expect([services.code, services.stdout, services.stderr]).toEqual([0, expect.stringContaining("before"), expect.stringContaining("the store of shop-eu has not answered since")]);
     expect((await federation.callThrough("probe", "catalog.web", "/")).status).toBe(200);
-    if (metrics !== undefined) expect(await federation.metrics(plane)).toMatch(/^atoll_store_away_seconds\{.*\} [1-9]/m);
+    expect((await call(metricsPort(), { path: "/metrics" })).body).toMatch(/^atoll_store_away_seconds\{.*\} [1-9]/m);
 
     await federation.start(...stores);
     await eventually("the cluster's plane takes writes", async () => (await planes.cluster(shopEu).apply(service("after"), {}, signal), true));
@@ -105,5 +109,29 @@ describe.skipIf(!hasEngines)("planes whose stores are away for longer than the l
     await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
     expect((await planes.cluster(shopEu).call(clusterRoutes.status, {}, signal)).staleSince).toBeUndefined();
     expect([knocking.refused, await timesIn(plane, "became leader"), await timesIn("global", "became leader")]).toEqual([[], 1, 1]);
+  });
+
+  it("answer while they are cut from a store that lives, and begin another term over it once the cut is healed", async () => {
+    const { planes } = federation;
+    const configFile = join(federation.directoryOf(plane), "config.json");
+    const config = JSON.parse(readFileSync(configFile, "utf8")) as { readonly store: { readonly endpoints: readonly string[] } };
+    const { hostname, port } = new URL(config.store.endpoints[0] ?? "");
+    await using link = await TestLink.open(hostname, Number(port));
+    writeFileSync(configFile, JSON.stringify({ ...config, store: { ...config.store, endpoints: [`https://127.0.0.1:${link.port}`] } }));
+    await federation.kill(plane);
+    await federation.start(plane);
+    await eventually("the plane takes writes", async () => (await planes.cluster(shopEu).apply(service("linked"), {}, signal), true));
+    const termsBefore = await timesIn(plane, "became leader");
+    link.cut();
+    // The store has let the plane's place go by then: it keeps it for as long as the plane is certain of it.
+    await eventually("the plane is no longer certain to lead", async () => /^atoll_leader\{.*\} 0$/m.test((await call(metricsPort(), { path: "/metrics" })).body), 60_000);
+    const { staleSince } = await planes.cluster(shopEu).call(clusterRoutes.status, {}, signal);
+    expect(staleSince).toBeDefined();
+    expect((await planes.cluster(shopEu).get("Service", { namespace: "web", name: "linked" }, signal)).spec.serviceAccounts).toEqual(["linked"]);
+    expect((await federation.callThrough("probe", "catalog.web", "/")).status).toBe(200);
+    link.heal();
+    await eventually("the plane takes writes again", async () => (await planes.cluster(shopEu).apply(service("healed"), {}, signal), true));
+    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+    expect(await timesIn(plane, "became leader")).toBeLessThanOrEqual(termsBefore + 1);
   });
 });

@@ -82,6 +82,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
   const loaded: Task = async (inner) => void (await until(source.loaded, (isLoaded) => isLoaded, inner));
   metrics.reports = {
     standing: () => standing,
+    isCertain: () => term.certain.current,
     storeAway: () => termStore.away.current,
     statuses,
     lags,

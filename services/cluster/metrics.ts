@@ -46,7 +46,7 @@ export function createClusterMetrics(
     reports: undefined,
   };
   addReplicationMetrics(registry, () => metrics.reports, clock);
-  addGauge(registry, "atoll_leader", "1 while this replica leads its cluster.", () => (metrics.reports === undefined ? 0 : 1));
+  addGauge(registry, "atoll_leader", "1 while this replica leads its cluster, and its store has confirmed that lately.", () => (metrics.reports?.isCertain() === true ? 1 : 0));
   addGauge(registry, "atoll_discovery_streams", "Proxies that follow this plane.", () => metrics.reports?.streams() ?? 0);
   addGauge(registry, "atoll_endpoints", "Instances that the registry knows.", () => metrics.reports?.endpoints() ?? 0);
   addGauge(registry, "atoll_sessions", "Instances with a live session.", () => metrics.reports?.sessions() ?? 0);

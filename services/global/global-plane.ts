@@ -67,6 +67,7 @@ export interface GlobalPlaneOptions {
 /** What one term of leadership is made of. */
 interface Term {
   readonly options: GlobalPlaneOptions;
+  readonly leader: LeaderTerm;
   readonly termStore: TermStore;
   readonly catalog: Catalog;
   readonly standing: StoreStanding;
@@ -97,24 +98,18 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
   await runOverStore(
     { store, term, dataDir: config.dataDir, clock, random, logger },
     patiently,
-    (ground, inner) => runStanding(createTerm({ options, ...ground, number: term.number, follow: patiently, names }), { patiently, names: counts, term }, inner),
+    (ground, inner) => runStanding(createTerm({ options, ...ground, leader: term, follow: patiently, names }), { patiently, names: counts }, inner),
     signal,
   );
 }
 
-/** What a standing is run with. */
-interface Around {
-  readonly patiently: (task: Task) => Task;
-  readonly names: NameCounts;
-  readonly term: LeaderTerm;
-}
-
 /** The plane for as long as its store stands as it does now. */
-async function runStanding(parts: Term, { patiently, names, term }: Around, signal: AbortSignal): Promise<void> {
-  const { options, standing, state, links, material } = parts;
+async function runStanding(parts: Term, { patiently, names }: { readonly patiently: (task: Task) => Task; readonly names: NameCounts }, signal: AbortSignal): Promise<void> {
+  const { options, leader, standing, state, links, material } = parts;
   const { metrics } = options;
   metrics.reports = {
     standing: () => standing,
+    isCertain: () => leader.certain.current,
     storeAway: () => parts.termStore.away.current,
     statuses: links.statuses,
     lags: links.lags,
@@ -123,7 +118,7 @@ async function runStanding(parts: Term, { patiently, names, term }: Around, sign
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
     names,
   };
-  const publishing: Task = runWhile(term.certain, (inner) => runTasks([(deeper) => links.run(deeper), patiently((deeper) => takeBrought(parts, deeper))], inner));
+  const publishing: Task = runWhile(leader.certain, (inner) => runTasks([(deeper) => links.run(deeper), patiently((deeper) => takeBrought(parts, deeper))], inner));
   try {
     await runTasks(
       [
@@ -141,8 +136,8 @@ async function runStanding(parts: Term, { patiently, names, term }: Around, sign
   }
 }
 
-function createTerm(parts: Pick<Term, "options" | "termStore" | "catalog" | "standing" | "names"> & { readonly number: number; readonly follow: (task: Task) => Task }): Term {
-  const { options, termStore, catalog, standing, number, follow, names } = parts;
+function createTerm(parts: Pick<Term, "options" | "leader" | "termStore" | "catalog" | "standing" | "names"> & { readonly follow: (task: Task) => Task }): Term {
+  const { options, leader, termStore, catalog, standing, follow, names } = parts;
   const epoch = epochOf(standing);
   const { config, keys, bus, clock, random, logger } = options;
   const material = new WatchedValue(createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]));
@@ -157,7 +152,7 @@ function createTerm(parts: Pick<Term, "options" | "termStore" | "catalog" | "sta
   const links = new ClusterLinks({
     federation: keys.trustDomain,
     epoch,
-    term: number,
+    term: leader.number,
     bus,
     catalog,
     clusters: state.clusters,
@@ -171,7 +166,7 @@ function createTerm(parts: Pick<Term, "options" | "termStore" | "catalog" | "sta
     random,
     logger,
   });
-  return { options, termStore, catalog, standing, epoch, verifyChain, state, links, material, signer, names };
+  return { options, leader, termStore, catalog, standing, epoch, verifyChain, state, links, material, signer, names };
 }
 
 /** Applies approvals and bundles as clusters bring them, and looks again whenever what they speak of changes. */
@@ -279,13 +274,13 @@ async function renewKeys({ options, material, signer, state }: Term, signal: Abo
   }
 }
 
-function statusOf({ options, termStore, epoch, standing, state, links, names }: Term): FederationStatus {
+function statusOf({ options, leader, termStore, epoch, standing, state, links, names }: Term): FederationStatus {
   const { keys, clock } = options;
   return federationStatus(
     {
       federation: keys.trustDomain,
       epoch,
-      isLeader: true,
+      isLeader: leader.certain.current,
       clusters: [...state.clusters.current.values()],
       relationships: state.relationships,
       isActive: state.isActive,

@@ -33,7 +33,7 @@ export function createGlobalMetrics(clock: Clock): GlobalMetrics {
     reports: undefined,
   };
   addReplicationMetrics(registry, () => metrics.reports, clock);
-  addGauge(registry, "atoll_leader", "1 while this replica leads.", () => (metrics.reports === undefined ? 0 : 1));
+  addGauge(registry, "atoll_leader", "1 while this replica leads, and its store has confirmed that lately.", () => (metrics.reports?.isCertain() === true ? 1 : 0));
   addGauge(registry, "atoll_clusters", "Registered clusters.", () => metrics.reports?.clusterCount() ?? 0);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => (metrics.reports?.certificateNotAfterMs() ?? 0) / 1_000);
   addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);

@@ -9,6 +9,8 @@ import type { ReceiverStatus } from "./run-receiver.ts";
 /** What the links of a plane report of themselves. */
 export interface ReplicationReports {
   readonly standing: () => StoreStanding;
+  /** The store has confirmed the leader's place lately; else another may lead. */
+  readonly isCertain: () => boolean;
   /** Wall-clock ms of the last answer of a store that is away; undefined while it answers. */
   readonly storeAway: () => { readonly sinceMs: number } | undefined;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;

@@ -8,7 +8,7 @@ import type { ProcessSpec, ProcessState, ProcessView } from "./process-spec.ts";
 
 const backoffFirstMs = 250;
 const backoffMaxMs = 10_000;
-/** A process that lived this long is a sound one: the next crash starts at the first step again. */
+/** A process that lived this long is a sound one: it is started again at once, and only what follows waits. */
 const steadyAfterMs = 30_000;
 const readyPollMs = 25;
 /** A log larger than this is moved to `.1` at the next start. */
@@ -172,13 +172,13 @@ export class ManagedProcess {
       return;
     }
     this.#lastEnd = how;
-    if (livedMs >= steadyAfterMs) this.#backoffMs = backoffFirstMs;
+    if (livedMs >= steadyAfterMs) this.#backoffMs = 0;
     this.#clearTimer();
     this.#timer = this.#clock.schedule(this.#backoffMs, () => {
       this.#restarts++;
       this.start();
     });
-    this.#backoffMs = Math.min(this.#backoffMs * 2, backoffMaxMs);
+    this.#backoffMs = Math.min(Math.max(this.#backoffMs * 2, backoffFirstMs), backoffMaxMs);
     this.#become("backoff");
     this.#events.crashed(this, how, wasReady);
   }
