@@ -15,7 +15,7 @@ export interface FetchedBackup {
  * Has a plane back its store up, and makes the file of it, encrypted where there is a passphrase.
  * @throws {ATOLL_ADMIN_UNAVAILABLE} when the backup breaks off. @throws {ATOLL_BACKUP_INVALID} beyond the bounds of a backup.
  */
-export async function fetchBackup(plane: AdminClient, passphrase: string | undefined, signal: AbortSignal): Promise<FetchedBackup> {
+export async function fetchBackup(plane: Pick<AdminClient, "call" | "watch">, passphrase: string | undefined, signal: AbortSignal): Promise<FetchedBackup> {
   // What is wrong with the store, or with the caller's rights, is said here; a stream could only break off.
   await plane.call(storeRoutes.backup, {}, signal);
   const entries: BackupEntry[] = [];

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { StoreBackup } from "#federation/model/store-backup.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
@@ -46,6 +48,18 @@ describe("the file of a backup", () => {
   it("is refused by its version where that is another", () => {
     const file = Buffer.from(encodeBackup(backup)).toString("latin1").replace('"version":1', '"version":2');
     expect(() => decodeBackup(Buffer.from(file, "latin1"))).toThrow(invalid("version 2, and this program reads version 1"));
+  });
+
+  it.each([
+    ["no compressed content", Buffer.from("not compressed")],
+    ["an entry that is cut off", gzipSync(Buffer.from([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9, 65]))],
+    ["a position beyond all", gzipSync(Buffer.alloc(16, 0xff))],
+    ["fewer entries than it says", gzipSync(Buffer.alloc(0))],
+  ])("is refused where somebody has sealed %s", (_what, content) => {
+    const good = Buffer.from(encodeBackup(backup));
+    const line = good.subarray(0, good.indexOf("\n") + 1);
+    const digest = createHash("sha256").update(line).update(content).digest();
+    expect(() => decodeBackup(Buffer.concat([line, content, digest]))).toThrow(expect.objectContaining({ code: "ATOLL_BACKUP_INVALID" }) as Error);
   });
 
   it("throws nothing but its own error for other files", () => {

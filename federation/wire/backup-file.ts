@@ -151,6 +151,7 @@ function splitEntries(content: Buffer): readonly BackupEntry[] {
   };
   while (at < content.length) {
     const revision = Number(content.readBigUInt64BE(at));
+    if (!Number.isSafeInteger(revision)) throw new RangeError("a position is larger than any");
     at += 8;
     entries.push({ revision, key: next().toString("utf8"), value: new Uint8Array(next()) });
   }

@@ -3,6 +3,7 @@ import { isAtollError } from "#federation/runtime/errors.ts";
 import type { ErrorCode } from "#federation/runtime/error-catalog.ts";
 import { createSeededRandom, systemRandom } from "#federation/runtime/random.ts";
 import type { Random } from "#federation/runtime/random.ts";
+import { decodeBackup, encodeBackup } from "./backup-file.ts";
 import { decodeDeltaRequest, decodeDeltaResponse, encodeDeltaRequest, encodeDeltaResponse, encodeResource } from "./discovery-messages.ts";
 import { decodeBundle, decodeGatewayRoute, decodeInbound, decodeService, encodeBundle } from "./discovery-resources.ts";
 import {
@@ -24,7 +25,7 @@ import { identityResponseCodec, joinRequestCodec, keyRenewalRequestCodec, renewR
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 
 /** The codes that a decoder may throw; anything else is a fault. */
-const declared: readonly ErrorCode[] = ["ATOLL_WIRE_INVALID", "ATOLL_WIRE_TOO_LARGE", "ATOLL_WIRE_VERSION", "ATOLL_SIGNATURE_INVALID"];
+const declared: readonly ErrorCode[] = ["ATOLL_WIRE_INVALID", "ATOLL_WIRE_TOO_LARGE", "ATOLL_WIRE_VERSION", "ATOLL_SIGNATURE_INVALID", "ATOLL_BACKUP_INVALID"];
 
 const origins = new TestOrigins();
 const object = origins.object("shop-eu", "web/catalog", 3);
@@ -34,6 +35,7 @@ const bytes = Uint8Array.of(1, 2, 3);
 
 /** Good messages, from which damaged ones are made. */
 const seeds: readonly Uint8Array[] = [
+  encodeBackup({ head: { federation: "demo.atoll", plane: "global", epoch: 1, revision: 1, madeAtMs: 1 }, entries: [{ key: "k", revision: 1, value: bytes }] }),
   encodeSignedObject(object.signed),
   object.signed.payload,
   encodeFrame({ ...link, revision: 3, entries: [object.signed], withdrawn: ["a/b/c"] }),
@@ -51,6 +53,7 @@ const seeds: readonly Uint8Array[] = [
 ];
 
 const decoders: Readonly<Record<string, (input: Uint8Array) => unknown>> = {
+  decodeBackup,
   decodeSignedObject,
   openObject: (input) => openObject({ payload: input, signature: bytes, chain: [bytes] }),
   decodeFrame,
