@@ -85,6 +85,20 @@ describe("a store that is filled from a backup", () => {
     expect((await begin(directory())).standing.current).toEqual({ state: "sound", epoch: next });
   });
 
+  it("can be filled again, from the same backup and from what was kept aside", async () => {
+    const life = await begin(directory());
+    await apply("kept", 1_000);
+    const backup = await backUp(life.standing.current);
+    await apply("kept", 2_000);
+    await apply("added", 1_000);
+    await restore(backup);
+    await restore(backup);
+    expect(await policies()).toEqual(["web/kept 1000"]);
+    const [first] = aside;
+    await restore({ head: { ...backup.head, epoch: first?.epoch ?? 0 }, entries: first?.entries ?? [] });
+    expect(await policies()).toEqual(["web/added 1000", "web/kept 2000"]);
+  });
+
   it("fills a store that is new, with nothing to keep aside", async () => {
     const life = await begin(directory());
     await apply("kept", 1_000);

@@ -63,12 +63,12 @@ async function replace({ store, backup: { head, entries }, setAside, clock, logg
   const epoch = Math.max(1, head.epoch);
   await catalog.setEpoch({ epoch, startedAtMs: Math.floor(clock.nowMs()), restoredFromMs: head.madeAtMs }, signal);
   const isKept = (key: string): boolean => key === keys.leader || key.startsWith(keys.meta);
-  const wanted = entries.filter(({ key }) => !isKept(key));
-  const written = new Set(wanted.map(({ key }) => key));
+  const wanted = entries.filter(({ key }) => !isKept(key)).map((entry) => writesOf(entry, epoch, catalog));
+  const written = new Set(wanted.flat().map(({ key }) => key));
   // Tokens go too: what is in force of them now was not when the backup was made.
   const { entries: found } = await store.list(keys.root, signal);
   const removed = found.filter(({ key }) => !isKept(key) && !written.has(key)).map(({ key }): readonly StoreWrite[] => [{ kind: "delete", key }]);
-  for (const writes of inTransactions([...removed, ...wanted.map((entry) => writesOf(entry, epoch, catalog))])) {
+  for (const writes of inTransactions([...removed, ...wanted])) {
     const outcome = await store.commit({ conditions: [fence], writes }, signal);
     if (outcome.kind === "conflict") throw new AtollError("ATOLL_STORE_CONFLICT", "another process of the plane leads: stop it, and restore again");
   }

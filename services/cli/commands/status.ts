@@ -105,8 +105,8 @@ function planeProblems(what: string, asked: Asked<unknown>): readonly string[] {
 
 function federationProblems(status: FederationStatus): readonly string[] {
   return [
-    // Over a store that is behind it hears nobody.
-    ...(status.store?.state === "behind" ? [] : status.clusters).filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
+    // Over a store that is behind, or away, it hears nobody.
+    ...(status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : status.clusters).filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
     ...status.relationships.filter((row) => row.state !== "active").map((row) => `relationship ${row.name} is ${relationshipWords[row.state]}`),
     ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
   ];
@@ -119,7 +119,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
   return [
     ...storeProblems(name, status),
     ...awayProblems(name, status),
-    ...(status.globalPlane.connected || status.store?.state === "behind" ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
+    ...(status.globalPlane.connected || status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
