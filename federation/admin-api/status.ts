@@ -11,6 +11,19 @@ const withdrawalsHeld = count.optional().describe("Objects that it has withdrawn
 
 const refused = z.array(z.object({ id: z.string(), reason: z.string() })).optional().describe("Objects of this plane that it is sent and goes on refusing, at most 16 of them. Absent: none.");
 
+const doubled = z
+  .object({ incarnations: z.array(z.string()), sinceMs: count.describe("Wall-clock ms.") })
+  .optional()
+  .describe("Two processes speak under its name, and nothing is taken up of either: until one is silent for a minute, or one is named by a reconciliation.");
+
+const incarnation = z
+  .object({
+    id: z.string().describe("The machine's name, and digits that are new for each time that a plane publishes."),
+    rival: z.object({ id: z.string(), witness: z.string().describe("The plane that hears both."), sinceMs: count.describe("Wall-clock ms.") }).optional().describe("Another process of this plane's name that is alive beside it: neither takes writes or publishes."),
+  })
+  .optional()
+  .describe("Which process of its name answers; absent while it publishes nothing, and of an older plane.");
+
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
   cluster: clusterIdSchema,
@@ -40,6 +53,7 @@ export const clusterRowSchema = z.object({
   lagMs: ms.describe("Age of the oldest frame that it has not acknowledged; 0 when there is none."),
   refusesUs: z.boolean().optional().describe("It applies nothing of this plane any more, whose store was seen behind what it had told."),
   behindSinceMs: count.optional().describe("Wall-clock ms since when its own store is known to be behind what it had told; nothing of it is applied."),
+  doubled,
   withdrawalsHeld,
   refused,
   servicesExported: count,
@@ -77,6 +91,7 @@ export const federationStatusSchema = z.object({
   relationships: z.array(relationshipRowSchema),
   names,
   store,
+  incarnation,
 });
 
 /** A proxy that is, or lately was, connected to its cluster's plane. */
@@ -107,13 +122,14 @@ export const clusterStatusSchema = z.object({
   federation: trustDomainSchema,
   asOfMs: count,
   generation: z.object({ epoch: count, revision: count }),
-  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional(), withdrawalsHeld, refused }),
+  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional(), doubled, withdrawalsHeld, refused }),
   identity: z.object({ intermediateNotAfterMs: count, signer: z.enum(["own", "remote"]) }),
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),
   proxies: z.array(proxyRowSchema),
   names,
   store,
+  incarnation,
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 

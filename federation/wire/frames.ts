@@ -64,6 +64,7 @@ export function decodeHeartbeat(bytes: Uint8Array, verifyChain: VerifyChain): He
     nonce: copied(raw.nonce),
     sentAtMs: exactNumber(raw.sentAtMs, "the time of a heartbeat"),
     beat: exactNumber(raw.beat, "the number of a heartbeat"),
+    ...incarnationOf(raw),
   };
   const { federation, publisher, publisherTrustDomain } = heartbeat;
   const chain = certificateList(signed.chain, certificatesMax, "certificates of a signing chain");
@@ -122,7 +123,8 @@ export function decodeAcknowledgement(bytes: Uint8Array): Acknowledgement {
     refusedKinds: boundedList(raw.refusedKinds, refusedObjectsMax, "refused kinds").map((kind) => boundedText(kind, "a kind")),
     mayRefuseMore: raw.mayRefuseMore,
     needsReconcile: raw.needsReconcile,
-    ...witnessOf(raw.witness),
+    ...shownHeartbeat("witness", raw.witness),
+    ...shownHeartbeat("rival", raw.rival),
   };
 }
 
@@ -162,10 +164,14 @@ function revisionOf(revision: number | undefined): { readonly revision?: number 
   return revision === undefined ? {} : { revision: exactNumber(revision, "a revision") };
 }
 
-function witnessOf(bytes: Uint8Array | undefined): { readonly witness?: Uint8Array } {
+function shownHeartbeat<Field extends string>(field: Field, bytes: Uint8Array | undefined): { readonly [field in Field]?: Uint8Array } {
   if (bytes === undefined || bytes.length === 0) return {};
-  if (bytes.length > witnessBytesMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `a witness of ${bytes.length} bytes, at most ${witnessBytesMax} are read`);
-  return { witness: copied(bytes) };
+  if (bytes.length > witnessBytesMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `a ${field} of ${bytes.length} bytes, at most ${witnessBytesMax} are read`);
+  return { [field]: copied(bytes) } as { readonly [field in Field]?: Uint8Array };
+}
+
+function incarnationOf({ incarnation = "", echo = new Uint8Array(0) }: Heartbeat): Pick<Heartbeat, "incarnation" | "echo"> {
+  return { ...(incarnation === "" ? {} : { incarnation: boundedText(incarnation, "the incarnation") }), ...(echo.length === 0 ? {} : { echo: copied(echo) }) };
 }
 
 function withinFrame(bytes: Uint8Array, what: string): Uint8Array {

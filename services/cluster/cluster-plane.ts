@@ -3,6 +3,7 @@ import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
+import { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { runOverStore, type StoreGround } from "#federation/history/term-store.ts";
@@ -75,6 +76,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
   const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
   const standings = new Map<string, StandingOf>();
   const withdrawals = new Map<string, HeldWithdrawals>();
+  const incarnation = new Incarnation({ clock, random, logger });
   const exported = new WatchedValue<ClusterState | undefined>(undefined);
   const common = { bus, clock, logger };
   const loaded: Task = async (inner) => void (await until(source.loaded, (isLoaded) => isLoaded, inner));
@@ -82,6 +84,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     standing: () => standing,
     statuses,
     lags,
+    hasRival: () => incarnation.met !== undefined,
     streams: () => 0,
     rolloutWaiters: () => 0,
     endpoints: () => registry.state.current.size,
@@ -105,7 +108,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     async (inner) => {
       await loaded(inner);
       if (isNewStore && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serveCluster({ options, self, termStore, standing, catalog, registry, source, own, verifyChain, statuses, lags, standings, withdrawals, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
+      await serveCluster({ options, self, termStore, standing, catalog, registry, source, own, verifyChain, statuses, lags, standings, withdrawals, incarnation, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
   const writing: readonly Task[] = [
@@ -140,6 +143,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
           signer: () => keySource.keys.current.signer,
           lags,
           standings,
+          incarnation,
           verifyChain,
           onBehind: ({ witness, ...witnessed }) => termStore.life.outdone({ witnessed, witness, present: () => ({ epoch, revision: own.publication.current.revision }) }),
         },

@@ -13,7 +13,7 @@ import type { ProcessView } from "../up/process-spec.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
-import { distrustProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
+import { distrustProblems, doubleProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
 
@@ -67,6 +67,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...federationProblems(global.value)] : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
     ...distrustProblems(global.kind === "answer" ? global.value : undefined, known),
+    ...doubleProblems(global.kind === "answer" ? global.value : undefined, known),
     ...refusalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...withdrawalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...nameProblems(names),

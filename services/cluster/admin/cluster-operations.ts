@@ -17,6 +17,9 @@ import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { resourceKey } from "#federation/model/resource.ts";
+import { planeIncarnation } from "#federation/admin-api/plane-incarnation.ts";
+import { whileSole } from "#federation/admin-api/sole-operations.ts";
+import type { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import type { TermStore } from "#federation/history/term-store.ts";
@@ -66,6 +69,7 @@ export interface ClusterOperationsOptions {
   readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
   readonly standings: ReadonlyMap<string, StandingOf>;
   readonly withdrawals: ReadonlyMap<string, HeldBack>;
+  readonly incarnation: Incarnation;
   readonly exported: Watched<ClusterState | undefined>;
   readonly waits: RolloutWaits;
   readonly epoch: number;
@@ -80,6 +84,23 @@ const statusIntervalMs = 1_000;
 
 /** The local admin API of a cluster: nothing that an operator needs in an outage dies with the global plane. */
 export function clusterOperations(parts: ClusterOperationsOptions): readonly Operation[] {
+  return [...whileSole(ownOperations(parts), () => parts.incarnation.met), ...storeOperationsOf(parts), ...withdrawalOperations(parts.withdrawals)];
+}
+
+function storeOperationsOf(parts: ClusterOperationsOptions): readonly Operation[] {
+  const { catalog, options } = parts;
+  return storeOperations({
+    origin: parts.self.cluster,
+    standing: parts.termStore.life.standing,
+    objects: catalog.objects,
+    verifyChain: parts.verifyChain,
+    reconciler: clusterReconciler(parts.self.cluster, parts.termStore.unguarded, options.clock),
+    beginEpoch: async (above, inner) => await parts.termStore.life.beginEpoch(above, inner),
+  });
+}
+
+/** What is asked of the plane about its cluster, and none of it of its store. */
+function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
   const { options, catalog, source, replicated } = parts;
   const { clock } = options;
   return [
@@ -94,15 +115,6 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
     ...clusterKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: true, generationOf: storedGeneration(parts, kind) }, { waits: parts.waits, clock })),
     ...clusterReadOnlyKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: false, generationOf: async (id) => source.state.current.generations.get(resourceKey(kind, id)) }, { waits: parts.waits, clock })),
     auditOperation(clusterRoutes.audit, options.audit),
-    ...storeOperations({
-      origin: parts.self.cluster,
-      standing: parts.termStore.life.standing,
-      objects: catalog.objects,
-      verifyChain: parts.verifyChain,
-      reconciler: clusterReconciler(parts.self.cluster, parts.termStore.unguarded, clock),
-      beginEpoch: async (above, inner) => await parts.termStore.life.beginEpoch(above, inner),
-    }),
-    ...withdrawalOperations(parts.withdrawals),
     ...joinTokenOperations({
       single: catalog.joinTokens,
       many: catalog.provisioningTokens,
@@ -184,6 +196,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       heardAgeMs: globalHeardAgeMs(parts),
       refusesUs: parts.lags.current.get(globalOrigin)?.needsReconcile === true,
       behindSinceMs: parts.statuses.current.get(globalOrigin)?.needsReconcileSinceMs,
+      doubled: parts.statuses.current.get(globalOrigin)?.doubled,
       withdrawalsHeld: parts.statuses.current.get(globalOrigin)?.heldBack ?? 0,
       refused: parts.lags.current.get(globalOrigin)?.refused ?? [],
       intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
@@ -192,6 +205,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       overloads: parts.registry.overloads,
       names: parts.names(),
       store: parts.standing,
+      ...(parts.standing.state === "sound" ? { incarnation: planeIncarnation(parts.incarnation) } : {}),
     },
     clock.nowMs(),
   );

@@ -3,6 +3,8 @@ import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { Place } from "#federation/model/snapshot.ts";
+import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
+import type { Doubled } from "#federation/replication/core/incarnations.ts";
 import type { RefusedObject } from "#federation/replication/core/refused-objects.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { buildServices } from "../discovery/build-resources.ts";
@@ -17,6 +19,8 @@ export interface ClusterStatusFacts {
   readonly refusesUs: boolean;
   /** Wall-clock ms since when the global plane's store is known to be behind what it had told. */
   readonly behindSinceMs: number | undefined;
+  /** Present while two processes speak as the global plane. */
+  readonly doubled?: Doubled | undefined;
   /** Objects that the global plane has withdrawn and that are held all the same. */
   readonly withdrawalsHeld: number;
   /** Objects of ours that the global plane goes on refusing. */
@@ -27,6 +31,7 @@ export interface ClusterStatusFacts {
   readonly overloads: readonly InstanceOverload[];
   readonly names: readonly NameRow[];
   readonly store: StoreStanding;
+  readonly incarnation?: PlaneIncarnation | undefined;
 }
 
 /** Three missed heartbeats of the global plane. */
@@ -49,6 +54,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
       ...(heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(heardAgeMs) }),
       ...(facts.refusesUs ? { refusesUs: true } : {}),
       ...(facts.behindSinceMs === undefined ? {} : { behindSinceMs: facts.behindSinceMs }),
+      ...doubledField(facts.doubled),
       ...(facts.withdrawalsHeld === 0 ? {} : { withdrawalsHeld: facts.withdrawalsHeld }),
       ...(facts.refused.length === 0 ? {} : { refused: [...facts.refused] }),
     },
@@ -62,6 +68,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     proxies: facts.proxies.map((proxy) => proxyRow(proxy, facts.generation.revision)),
     names: facts.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: facts.store,
+    ...(facts.incarnation === undefined ? {} : { incarnation: facts.incarnation }),
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };
 }

@@ -7,7 +7,9 @@ import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import type { BrakeRules } from "#federation/replication/core/withdrawal-brake.ts";
 import { CatalogReplicaStore, forgetReplica } from "#federation/replication/shell/catalog-replica-store.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
-import { linkSubjects, runPublisher, type ShownBehind, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
+import type { Incarnation } from "#federation/replication/shell/incarnation.ts";
+import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
+import type { ShownBehind } from "#federation/replication/shell/shown-witness.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
@@ -36,6 +38,8 @@ export interface ClusterLinksOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** What this plane is told from another of its name by. */
+  readonly incarnation?: Incarnation;
   /** Told when a cluster shows what this plane had published and does not know any more: see `PublisherOptions`. */
   readonly onBehind?: (behind: ShownBehind) => void;
 }
@@ -119,7 +123,7 @@ export class ClusterLinks {
   }
 
   async #runLink(id: string, trustDomain: string, signal: AbortSignal): Promise<void> {
-    const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger, onBehind } = this.#options;
+    const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger, incarnation, onBehind } = this.#options;
     const common = { bus, clock, logger: logger.child({ clusterId: id }) };
     await runTasks(
       [
@@ -155,6 +159,7 @@ export class ClusterLinks {
               signer,
               lags: this.lags,
               standings: this.standings,
+              ...(incarnation === undefined ? {} : { incarnation }),
               verifyChain,
               ...(onBehind === undefined ? {} : { onBehind }),
             },

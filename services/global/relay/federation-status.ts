@@ -3,6 +3,8 @@ import type { Cluster, ExportedService, Relationship } from "#federation/model/r
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
+import type { Doubled } from "#federation/replication/core/incarnations.ts";
 import type { RefusedObject } from "#federation/replication/core/refused-objects.ts";
 
 /** What is known of the link to one cluster. */
@@ -16,6 +18,8 @@ export interface LinkState {
   readonly refusesUs: boolean;
   /** Wall-clock ms since when its own store is known to be behind what it had told; undefined while it is not. */
   readonly behindSinceMs: number | undefined;
+  /** Present while two processes speak under its name. */
+  readonly doubled?: Doubled | undefined;
   /** Objects that it has withdrawn and that are held all the same. */
   readonly withdrawalsHeld: number;
   /** Objects that it is sent and goes on refusing. */
@@ -34,6 +38,7 @@ export interface FederationView {
   readonly links: ReadonlyMap<string, LinkState>;
   readonly names: readonly NameRow[];
   readonly store: StoreStanding;
+  readonly incarnation?: PlaneIncarnation | undefined;
 }
 
 /** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
@@ -51,6 +56,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     relationships: view.relationships.map((relationship) => relationshipRow(relationship, view.isActive(relationship), nowMs)),
     names: view.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: view.store,
+    ...(view.incarnation === undefined ? {} : { incarnation: view.incarnation }),
   };
 }
 
@@ -68,6 +74,7 @@ function clusterRow(cluster: Cluster, view: FederationView): FederationStatus["c
     lagMs: Math.floor(link?.lagMs ?? 0),
     ...(link?.refusesUs === true ? { refusesUs: true } : {}),
     ...(link?.behindSinceMs === undefined ? {} : { behindSinceMs: link.behindSinceMs }),
+    ...doubledField(link?.doubled),
     ...(link === undefined || link.withdrawalsHeld === 0 ? {} : { withdrawalsHeld: link.withdrawalsHeld }),
     ...(link === undefined || link.refused.length === 0 ? {} : { refused: [...link.refused] }),
     servicesExported: view.exports.filter((exported) => exported.cluster === id).length,
