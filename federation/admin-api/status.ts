@@ -28,9 +28,11 @@ const incarnation = z
 export const servicePlaceSchema = z.object({
   cluster: clusterIdSchema,
   region: regionIdSchema,
-  endpointsReady: count,
+  endpointsReady: count.describe("Instances that are heard and ready."),
+  endpointsUnknown: count.optional().describe("Instances that were ready and are not heard any more; they are asked for all the same. An older plane counts them among the ready ones."),
   endpointsTotal: count,
-  ageMs: ms.describe("How old the statement is."),
+  ageMs: ms.describe("How old the knowledge is: since it was last confirmed that this is what the place's own plane says; where nobody confirms it, since it was said."),
+  changedAgeMs: ms.optional().describe("Since its own plane said it: a place where nothing changes says nothing new. Absent: one's own cluster, or an older plane."),
 });
 
 /** One row of the matrix services × regions. */
@@ -170,6 +172,7 @@ export const simulationSchema = z.object({
       region: regionIdSchema,
       lost: z.boolean(),
       endpointsReady: count,
+      endpointsUnknown: count.optional(),
       endpointsTotal: count,
       loadShareBefore: z.number().min(0).max(1).describe("Of the requests of these callers."),
       loadShareAfter: z.number().min(0).max(1),

@@ -1,4 +1,5 @@
 import type { SignedObject } from "./replicated-object.ts";
+import type { StaleOrigins } from "./stale-origins.ts";
 import type { Generation } from "./snapshot.ts";
 
 /** Largest message on the bus between planes, in bytes: well under NATS's default of 1 MiB. */
@@ -58,6 +59,8 @@ export interface Heartbeat extends LinkNames, StreamPosition {
   readonly incarnation?: string | undefined;
   /** The nonce of the last heartbeat of another incarnation that was shown to the publisher. */
   readonly echo?: Uint8Array | undefined;
+  /** Of a relay: of which origins what it relays may be out of date. Absent: of none, or of an older version. */
+  readonly staleOrigins?: StaleOrigins | undefined;
 }
 
 export type FetchRequest =

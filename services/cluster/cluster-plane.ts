@@ -5,7 +5,7 @@ import { createChainVerifier } from "#federation/replication/shell/chain-verifie
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
 import { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
-import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
+import { heldAgeMs, runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { runOverStore, type StoreGround } from "#federation/history/term-store.ts";
 import { epochOf } from "#federation/model/store-standing.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
@@ -13,6 +13,7 @@ import { nameRows, type DialledName } from "#federation/runtime/dns/dialled-name
 import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
 import { retried } from "#federation/runtime/retry.ts";
 import { mapWatched, until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
@@ -89,7 +90,9 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     rolloutWaiters: () => 0,
     endpoints: () => registry.state.current.size,
     sessions: () => [...registry.state.current.values()].filter((endpoint) => endpoint.attached).length,
+    unknownEndpoints: () => [...registry.state.current.values()].filter((endpoint) => !endpoint.attached && endpoint.record.ready).length,
     imports: () => source.state.current.imports.size,
+    originAgesMs: () => originAges(statuses.current.get(globalOrigin), source.state.current, clock),
     relationships: () => source.state.current.relationships.length,
     names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
   };
@@ -178,6 +181,15 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
 /** `before` where `next` has the same members, so that nothing is derived anew for it. */
 function keptIfEqual(before: ReadonlySet<string>, next: ReadonlySet<string>): ReadonlySet<string> {
   return next.size === before.size && [...next].every((name) => before.has(name)) ? before : next;
+}
+
+/** Of the other clusters that are known here. */
+function originAges(status: ReceiverStatus | undefined, { self, clusters }: ClusterState, clock: Clock): readonly (readonly [string, number])[] {
+  if (status === undefined) return [];
+  return [...clusters.keys()].flatMap((origin) => {
+    const ageMs = origin === self.cluster ? undefined : heldAgeMs(status, origin, clock.monotonicMs());
+    return ageMs === undefined ? [] : [[origin, ageMs] as const];
+  });
 }
 
 function ownTrustOf({ keySource }: ClusterPlaneOptions): OwnTrust {

@@ -313,6 +313,7 @@ function linkStates(links: ClusterLinks, clock: Clock): ReadonlyMap<string, Link
     const heardAt = links.statuses.current.get(id)?.heardAtMonotonicMs;
     states.set(id, {
       heardAgeMs: heardAt === undefined ? undefined : clock.monotonicMs() - heardAt,
+      wholeAgeMs: links.wholeAgeMs(id),
       sentSeq: lag?.publishedSeq ?? 0,
       acknowledgedSeq: lag?.acknowledgedSeq ?? 0,
       lagMs: lag?.behindMs ?? 0,

@@ -1,6 +1,7 @@
 import { decodeAcknowledgement, decodeFetchRequest, encodeFetchAnswer, encodeFrame, encodeHeartbeat } from "#federation/wire/frames.ts";
 import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
 import type { Acknowledgement, LinkNames } from "#federation/model/replication-messages.ts";
+import type { StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { sleep } from "#federation/runtime/clock.ts";
@@ -53,6 +54,8 @@ export interface PublisherOptions {
   /** Must be higher at each start within an epoch, e.g. the create revision of the leader's key: an older one's frames are refused. */
   readonly term: number;
   readonly objects: Watched<PublishedState>;
+  /** Of a relay, asked at each heartbeat. */
+  readonly staleOrigins?: () => StaleOrigins;
   /** Which objects this audience may see, all of them without one; looked at again whenever `objects` changes. */
   readonly offer?: OfferRule;
   /** Asked at each heartbeat, since the signing key is renewed within 30 days. */
@@ -134,12 +137,13 @@ interface LinkWithRivals {
 }
 
 async function sendHeartbeats(core: PublisherCore, { options, rivals }: LinkWithRivals, signal: AbortSignal): Promise<void> {
-  const { clock, random, names, publisherTrustDomain, subjects, signer, incarnation } = options;
+  const { clock, random, names, publisherTrustDomain, subjects, signer, incarnation, staleOrigins } = options;
   for (let beat = 1; ; beat++) {
     incarnation?.look();
     const nonce = random.bytes(16);
+    const relayed = staleOrigins === undefined ? {} : { staleOrigins: staleOrigins() };
     publish(options, subjects.heartbeat, () =>
-      encodeHeartbeat({ ...names, ...core.position, ...core.summary(), publisherTrustDomain, nonce, sentAtMs: Math.floor(clock.nowMs()), beat, ...rivals?.next(nonce) }, signer()),
+      encodeHeartbeat({ ...names, ...core.position, ...core.summary(), publisherTrustDomain, nonce, sentAtMs: Math.floor(clock.nowMs()), beat, ...relayed, ...rivals?.next(nonce) }, signer()),
     );
     reportLag(core, options);
     await sleep(clock, jittered(random, heartbeatIntervalMs, 0.1), signal);

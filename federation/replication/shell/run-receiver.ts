@@ -10,6 +10,7 @@ import { openObject, verifyObject } from "#federation/wire/signed-object.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
 import type { FetchAnswer, FetchRequest, Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
+import { noStaleOrigins, originAgeMs, type StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
 import { sleep } from "#federation/runtime/clock.ts";
@@ -29,6 +30,11 @@ import type { ReplicaStore } from "./replica-store.ts";
 import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import type { LinkSubjects } from "./run-publisher.ts";
 
+/** How old what is held of an origin is, by the word of who relays it; undefined when nobody knows. The wall clock of neither matters. */
+export function heldAgeMs({ wholeAtMonotonicMs, staleOrigins = noStaleOrigins }: Pick<ReceiverStatus, "wholeAtMonotonicMs" | "staleOrigins">, origin: string, nowMs: number): number | undefined {
+  return wholeAtMonotonicMs === undefined ? undefined : originAgeMs(staleOrigins, origin, nowMs - wholeAtMonotonicMs);
+}
+
 /** What is known of one publisher. */
 export interface ReceiverStatus {
   readonly publisher: string;
@@ -43,6 +49,8 @@ export interface ReceiverStatus {
   readonly doubled?: Doubled | undefined;
   /** Monotonic ms of our clock at the last heartbeat whose digests were ours: our copy was whole then. Its age is the age of what we know. */
   readonly wholeAtMonotonicMs: number | undefined;
+  /** What the publisher said then of those whom it relays. */
+  readonly staleOrigins?: StaleOrigins;
   /** Monotonic ms of our clock at the last fresh heartbeat. */
   readonly heardAtMonotonicMs: number | undefined;
   readonly refused: ReadonlyMap<RefusalReason, number>;
@@ -147,6 +155,7 @@ class Session {
   #rival: Uint8Array | undefined;
   #heardAtMonotonicMs: number | undefined;
   #wholeAtMonotonicMs: number | undefined;
+  #staleOrigins = noStaleOrigins;
   /** Words that are not durable yet. */
   readonly #words = new Set<Word>();
   /** Of them, those that were taken, and how many objects went by each. */
@@ -217,7 +226,10 @@ class Session {
     this.#rival = this.#core.rivalOf(heartbeat, this.#nowMs());
     if (outcome !== "ignored" && this.#order.isNews(heartbeat)) {
       this.#heardAtMonotonicMs = this.#nowMs();
-      if (outcome === "equal") this.#wholeAtMonotonicMs = this.#nowMs();
+      if (outcome === "equal") {
+        this.#wholeAtMonotonicMs = this.#nowMs();
+        this.#staleOrigins = heartbeat.staleOrigins ?? noStaleOrigins;
+      }
     }
     // Acknowledgements may be lost like everything else, so each heartbeat asks for the last one again.
     this.#cursor ??= this.#core.cursor;
@@ -339,6 +351,7 @@ class Session {
       needsReconcileSinceMs: this.#core.behind?.sinceMs,
       doubled: this.#core.doubled,
       wholeAtMonotonicMs: this.#wholeAtMonotonicMs,
+      staleOrigins: this.#staleOrigins,
       heardAtMonotonicMs: this.#heardAtMonotonicMs,
       refused: new Map(this.#core.refused),
       rewritten: this.#core.rewritten,

@@ -13,6 +13,7 @@ import type { ProcessView } from "../up/process-spec.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
+import { instanceWords } from "./instance-words.ts";
 import { distrustProblems, doubleProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
@@ -109,7 +110,7 @@ function federationProblems(status: FederationStatus): readonly string[] {
     // Over a store that is behind it hears nobody.
     ...(status.store?.state === "behind" ? [] : status.clusters).filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
     ...status.relationships.filter((row) => row.state !== "active").map((row) => `relationship ${row.name} is ${relationshipWords[row.state]}`),
-    ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
+    ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0 && (place.endpointsUnknown ?? 0) === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
   ];
 }
 
@@ -120,6 +121,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
   return [
     ...storeProblems(name, status),
     ...(status.globalPlane.connected || status.store?.state === "behind" ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
+    ...status.services.flatMap((row) => row.places.filter((place) => place.cluster === status.cluster && (place.endpointsUnknown ?? 0) > 0).map((place) => `the plane of ${name} does not hear ${place.endpointsUnknown} of the ${place.endpointsTotal} instances of ${row.namespace}/${row.name} there: their sidecars stand still or are cut off from it; requests are sent to them all the same`)),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
@@ -138,7 +140,7 @@ const clusterColumns: readonly Column<ClusterRow>[] = [
 const serviceColumns: readonly Column<ServiceRow>[] = [
   { title: "SERVICE", value: (row) => `${row.namespace}/${row.name}` },
   { title: "TRUST DOMAIN", value: (row) => row.trustDomain },
-  { title: "READY IN", value: (row) => row.places.map((place) => `${place.cluster} ${place.endpointsReady}/${place.endpointsTotal}`).join(", ") || "nowhere" },
+  { title: "READY IN", value: (row) => row.places.map((place) => `${place.cluster} ${instanceWords(place)}`).join(", ") || "nowhere" },
 ];
 
 const relationshipColumns: readonly Column<RelationshipRow>[] = [

@@ -24,7 +24,7 @@ import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import type { TermStore } from "#federation/history/term-store.ts";
 import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
-import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
+import { heldAgeMs, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
@@ -43,7 +43,7 @@ import { clusterReconciler } from "../store/cluster-reconciler.ts";
 import { approvalOperations } from "./approval-operations.ts";
 import { clusterRollout } from "./cluster-rollout.ts";
 import { exportAdmission } from "./export-admission.ts";
-import { clusterStatus } from "./cluster-status.ts";
+import { clusterStatus, type HeldAge } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
 import { simulateService } from "./simulate.ts";
 
@@ -133,7 +133,7 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
         }
       },
     ),
-    implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads }, query, clock.nowMs()) })),
+    implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads, heldAgeMs: heldAgeOf(parts) }, query, clock.nowMs()) })),
     implement(clusterRoutes.simulate, async ({ query }) => {
       const { lostRegions, lostClusters, ...asked } = query;
       const loss = { regions: (lostRegions?.split(",") ?? []).map(parseRegionId), clusters: (lostClusters?.split(",") ?? []).map(parseClusterId) };
@@ -186,6 +186,12 @@ function globalHeardAgeMs({ options, statuses }: ClusterOperationsOptions): numb
   return heardAt === undefined ? undefined : options.clock.monotonicMs() - heardAt;
 }
 
+/** As the global plane, through which all that is known of other clusters comes, says it of them. */
+function heldAgeOf({ options, statuses }: ClusterOperationsOptions): HeldAge {
+  const status = statuses.current.get(globalOrigin);
+  return (cluster) => (status === undefined ? undefined : heldAgeMs(status, cluster, options.clock.monotonicMs()));
+}
+
 function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
   const { options, source, discovery, epoch } = parts;
   const { clock } = options;
@@ -194,6 +200,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
     {
       generation: { epoch, revision: parts.own.publication.current.revision },
       heardAgeMs: globalHeardAgeMs(parts),
+      heldAgeMs: heldAgeOf(parts),
       refusesUs: parts.lags.current.get(globalOrigin)?.needsReconcile === true,
       behindSinceMs: parts.statuses.current.get(globalOrigin)?.needsReconcileSinceMs,
       doubled: parts.statuses.current.get(globalOrigin)?.doubled,

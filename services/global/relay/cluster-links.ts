@@ -1,6 +1,7 @@
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { clusterObjectsMax } from "#federation/model/cluster-limits.ts";
+import { noStaleOrigins, staleOriginsOf, type StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Cluster } from "#federation/model/resource.ts";
 import { globalOrigin, objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
@@ -47,6 +48,9 @@ export interface ClusterLinksOptions {
 /** What a trust domain's authority said of rights ends at its cluster's word. Clusters sign their deletions, so nothing goes for being little. */
 const clusterBrake: BrakeRules = { rightsKinds: ["TrustDomain", "RelationshipApproval"], freeMax: 0 };
 
+/** How long it counts as known which clusters are stale, in ms: one look serves the heartbeats of all links. */
+const staleKeptMs = 500;
+
 interface OpenLink {
   readonly life: string;
   readonly stop: AbortController;
@@ -62,6 +66,8 @@ export class ClusterLinks {
   /** What is held back of what each cluster has withdrawn, by the cluster's id. */
   readonly withdrawals = new Map<string, HeldWithdrawals>();
   readonly #options: ClusterLinksOptions;
+  #stale: StaleOrigins = noStaleOrigins;
+  #staleAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ClusterLinksOptions) {
     this.#options = options;
@@ -98,6 +104,22 @@ export class ClusterLinks {
       await Promise.all([...open.values()].map((link) => link.done));
     }
     if (failure.signal.aborted) throw failure.signal.reason;
+  }
+
+  /** Since what is held of a cluster was last known to be all of it, in ms; undefined while that has not been known. */
+  wholeAgeMs(id: string): number | undefined {
+    const wholeAt = this.statuses.current.get(id)?.wholeAtMonotonicMs;
+    return wholeAt === undefined ? undefined : this.#options.clock.monotonicMs() - wholeAt;
+  }
+
+  /** Each cluster is told it with each heartbeat. */
+  #staleOrigins(): StaleOrigins {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#staleAtMs >= staleKeptMs) {
+      this.#staleAtMs = nowMs;
+      this.#stale = staleOriginsOf(Array.from(this.#options.clusters.current.keys(), (id) => [id, this.wholeAgeMs(id)]));
+    }
+    return this.#stale;
   }
 
   /** Whether a cluster is to be told of an object. */
@@ -155,6 +177,7 @@ export class ClusterLinks {
               epoch,
               term,
               objects,
+              staleOrigins: () => this.#staleOrigins(),
               offer: { offers: (payload) => this.offers(id, payload), basis: () => this.#basisOf(id) },
               signer,
               lags: this.lags,

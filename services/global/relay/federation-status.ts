@@ -3,6 +3,7 @@ import type { Cluster, ExportedService, Relationship } from "#federation/model/r
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
 import type { RefusedObject } from "#federation/replication/core/refused-objects.ts";
@@ -11,6 +12,8 @@ import type { RefusedObject } from "#federation/replication/core/refused-objects
 export interface LinkState {
   /** Since its last heartbeat; undefined when there never was one. */
   readonly heardAgeMs: number | undefined;
+  /** Since what is held of it was last known to be all of it; undefined while that has not been known. */
+  readonly wholeAgeMs?: number | undefined;
   readonly sentSeq: number;
   readonly acknowledgedSeq: number;
   readonly lagMs: number;
@@ -52,7 +55,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     epoch: view.epoch,
     leader: view.isLeader,
     clusters: view.clusters.map((cluster) => clusterRow(cluster, view)),
-    services: serviceRows(view.exports, nowMs),
+    services: serviceRows(view, nowMs),
     relationships: view.relationships.map((relationship) => relationshipRow(relationship, view.isActive(relationship), nowMs)),
     names: view.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: view.store,
@@ -83,13 +86,13 @@ function clusterRow(cluster: Cluster, view: FederationView): FederationStatus["c
 }
 
 /** Services by trust domain, namespace and name, with the places that export them. */
-export function serviceRows(exports: readonly ExportedService[], nowMs: number): ServiceRow[] {
+export function serviceRows({ exports, links }: Pick<FederationView, "exports" | "links">, nowMs: number): ServiceRow[] {
   const rows = new Map<string, ServiceRow>();
   for (const exported of exports.toSorted((a, b) => (a.cluster < b.cluster ? -1 : 1))) {
-    const { trustDomain, namespace, name, cluster, region, endpointsReady, endpointsTotal, asOfMs } = exported;
+    const { trustDomain, namespace, name, cluster, region, endpointsReady, endpointsUnknown = 0, endpointsTotal, asOfMs } = exported;
     const key = `${trustDomain}/${namespace}/${name}`;
     const row = rows.get(key) ?? { trustDomain, namespace, name, places: [] };
-    row.places.push({ cluster, region, endpointsReady, endpointsTotal, ageMs: Math.max(0, nowMs - asOfMs) });
+    row.places.push({ cluster, region, endpointsReady, endpointsUnknown, endpointsTotal, ...placeAges({ changedAgeMs: nowMs - asOfMs, heldAgeMs: links.get(cluster)?.wholeAgeMs }) });
     rows.set(key, row);
   }
   return [...rows.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
