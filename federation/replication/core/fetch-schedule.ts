@@ -8,6 +8,7 @@ const backoffMs = [200, 30_000] as const;
 export class FetchSchedule {
   #gapSinceMs: number | undefined;
   #isWanted = false;
+  #isReviewDue = false;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
   #backoffMs: number = backoffMs[0];
 
@@ -18,6 +19,11 @@ export class FetchSchedule {
 
   want(): void {
     this.#isWanted = true;
+  }
+
+  /** Nothing is missing, and something may have been said all the same that nobody repeats. */
+  review(): void {
+    this.#isReviewDue = true;
   }
 
   /** A later frame than the next is known of. */
@@ -34,6 +40,7 @@ export class FetchSchedule {
   clear(): void {
     this.#gapSinceMs = undefined;
     this.#isWanted = false;
+    this.#isReviewDue = false;
   }
 
   /** The publisher has said something new, or nothing that we do not hold. */
@@ -44,8 +51,9 @@ export class FetchSchedule {
   /** In how many ms to ask; undefined when nothing is missing. */
   delayMs(nowMs: number): number | undefined {
     const gapEndsMs = this.#gapSinceMs === undefined ? undefined : this.#gapSinceMs + gapGraceMs;
-    if (!this.#isWanted && gapEndsMs === undefined) return undefined;
-    const dueMs = this.#isWanted ? nowMs : (gapEndsMs ?? nowMs);
+    const isDue = this.#isWanted || this.#isReviewDue;
+    if (!isDue && gapEndsMs === undefined) return undefined;
+    const dueMs = isDue ? nowMs : (gapEndsMs ?? nowMs);
     return Math.max(0, Math.max(dueMs, this.#notBeforeMs) - nowMs);
   }
 

@@ -178,7 +178,8 @@ export class ReceiverCore {
       return "differs";
     }
     this.#fetches.clear();
-    this.#fetches.progressed();
+    if (this.#records.heldBack.size > 0) this.#fetches.review();
+    else this.#fetches.progressed();
     this.#refusedObjects.clear();
     this.#brake.answered();
     this.#markHolding();
@@ -194,7 +195,7 @@ export class ReceiverCore {
   fetch(nowMs: number): FetchRequest {
     this.#fetches.asked(nowMs);
     this.#askedMs = nowMs;
-    return { kind: "differing", ...this.#records.digests.bytes() };
+    return { kind: "differing", ...this.#records.asked() };
   }
 
   /** All parts of the answer to `fetch`, in order. */
