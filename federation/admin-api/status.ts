@@ -103,7 +103,7 @@ export const proxyRowSchema = z.object({
   mode: z.enum(["sidecar", "gateway", "other"]),
   connected: z.boolean(),
   acknowledgedRevision: count.describe("Of the snapshot that it applied last."),
-  lagMs: ms.describe("Since there has been a newer snapshot than that; 0 when there is none."),
+  lagMs: ms.describe("Since it was sent something that it has not answered; 0 when there is nothing."),
   rejections: count.describe("Snapshots that it refused."),
   lastRejection: z.string().optional(),
 });

@@ -116,6 +116,9 @@ function federationProblems(status: FederationStatus): readonly string[] {
 
 const relationshipWords = { active: "active", waitingForApproval: "waiting for approval: `atoll relationship approve`", expired: "expired", invalid: "invalid" } as const;
 
+/** A proxy that is well answers within a second; a busy one within some, in ms. */
+const unansweredMsMax = 10_000;
+
 /** What is not as it should be in one cluster, in words. */
 export function clusterProblems(name: string, status: ClusterStatus): readonly string[] {
   return [
@@ -123,6 +126,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...(status.globalPlane.connected || status.store?.state === "behind" ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
     ...status.services.flatMap((row) => row.places.filter((place) => place.cluster === status.cluster && (place.endpointsUnknown ?? 0) > 0).map((place) => `the plane of ${name} does not hear ${place.endpointsUnknown} of the ${place.endpointsTotal} instances of ${row.namespace}/${row.name} there: their sidecars stand still or are cut off from it; requests are sent to them all the same`)),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
+    ...status.proxies.filter((row) => row.connected && row.lagMs > unansweredMsMax).map((row) => `proxy ${row.name} has not answered the plane of ${name} for ${describeAge(row.lagMs)}: it stands still or is cut off, and routes by what it had`),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
 }

@@ -100,7 +100,7 @@ function proxyRow(proxy: ConnectedProxy, revision: number): ProxyRow {
     mode: proxy.kind === "gateway" ? "gateway" : "sidecar",
     connected: true,
     acknowledgedRevision: proxy.isLevel ? revision : 0,
-    lagMs: 0,
+    lagMs: Math.floor(proxy.unansweredMs),
     rejections: proxy.nacks,
     ...(proxy.lastNack === "" ? {} : { lastRejection: proxy.lastNack }),
   };
