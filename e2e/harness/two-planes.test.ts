@@ -10,6 +10,9 @@ import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
 const { signal } = new AbortController();
 const shop = "shop.example" as TrustDomainName;
 
+/** Two planes know of each other after ten of each other's heartbeats; a busy host takes longer. */
+const findingMs = 90_000;
+
 const cluster = (name: string): Cluster => ({
   apiVersion,
   kind: "Cluster",
@@ -63,8 +66,8 @@ describe("a data directory that was copied, over planes in one process", () => {
     };
     await atCopy((admin) => apply(admin, ...exported("copied")));
     const statusOf = async (admin: AdminClient) => (await admin.call(clusterRoutes.status, {}, signal)).body;
-    await eventually("both know that they are two", async () => (await atCopy(statusOf)).incarnation?.rival !== undefined && (await at("shop-us", statusOf)).incarnation?.rival !== undefined);
-    await eventually("so does the global plane", async () => (await at(undefined, async (admin) => (await admin.call(globalRoutes.status, {}, signal)).body)).clusters.find(({ id }) => id === "shop-us")?.doubled !== undefined);
+    await eventually("both know that they are two", async () => (await atCopy(statusOf)).incarnation?.rival !== undefined && (await at("shop-us", statusOf)).incarnation?.rival !== undefined, findingMs);
+    await eventually("so does the global plane", async () => (await at(undefined, async (admin) => (await admin.call(globalRoutes.status, {}, signal)).body)).clusters.find(({ id }) => id === "shop-us")?.doubled !== undefined, findingMs);
     expect(await names("shop-eu", "ServiceImport")).toEqual(["kept.shop-us", "later.shop-us"]);
     await expect(atCopy((admin) => apply(admin, ...exported("refused")))).rejects.toMatchObject({ code: "ATOLL_PLANE_DOUBLED" });
     await expect(at("shop-us", (admin) => apply(admin, ...exported("refused")))).rejects.toMatchObject({ code: "ATOLL_PLANE_DOUBLED" });
@@ -84,7 +87,7 @@ describe("a data directory that was copied, over planes in one process", () => {
     await expect(atCopy((admin) => apply(admin, ...exported("refused")))).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
     expect((await atoll("check")).out).not.toMatch(/speak as/);
     await copied.stop();
-  }, 180_000);
+  }, 300_000);
 
   it("of the global plane: every cluster hears two, keeps what it has, and follows the one that is named", async () => {
     await at(undefined, (admin) => apply(admin, policy("kept")));
@@ -100,8 +103,8 @@ describe("a data directory that was copied, over planes in one process", () => {
     };
     await atCopy((admin) => apply(admin, policy("copied")));
     const heardTwice = async (where: string): Promise<boolean> => (await at(where, async (admin) => (await admin.call(clusterRoutes.status, {}, signal)).body)).globalPlane.doubled !== undefined;
-    for (const where of ["shop-eu", "shop-us"]) await eventually(`${where} hears two`, async () => await heardTwice(where));
-    await eventually("both know it", async () => /^atoll_plane_doubled\{.*\} 1$/m.test(await original.metrics()));
+    for (const where of ["shop-eu", "shop-us"]) await eventually(`${where} hears two`, async () => await heardTwice(where), findingMs);
+    await eventually("both know it", async () => /^atoll_plane_doubled\{.*\} 1$/m.test(await original.metrics()), findingMs);
     await expect(at(undefined, (admin) => apply(admin, policy("refused")))).rejects.toMatchObject({ code: "ATOLL_PLANE_DOUBLED" });
     expect((await atoll("check")).out).toMatch(/two processes speak as global: .*`atoll reconcile global --keep`/);
 
@@ -116,5 +119,5 @@ describe("a data directory that was copied, over planes in one process", () => {
       return body.state === "behind" && body.reason === "peer";
     });
     await copied.stop();
-  }, 180_000);
+  }, 300_000);
 });

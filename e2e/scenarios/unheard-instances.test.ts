@@ -42,6 +42,20 @@ describe("what is known of a cluster in which nothing happens", () => {
   }, 120_000);
 });
 
+describe("what is known of a cluster whose plane stands still", () => {
+  it("grows old for everybody who has it, and is fresh again when the plane goes on", async () => {
+    const { pid } = await federation.view("shop-us-plane");
+    if (pid === undefined) throw new Error("the plane runs");
+    process.kill(pid, "SIGSTOP");
+    try {
+      for (const plane of ["global", "shop-eu"] as const) await eventually(`it is old at ${plane}`, async () => (await catalogIn(plane)).ageMs > 8_000, 60_000);
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+    for (const plane of ["global", "shop-eu"] as const) await eventually(`it is fresh at ${plane}`, async () => (await catalogIn(plane)).ageMs < 4_000, 60_000);
+  }, 180_000);
+});
+
 describe("an instance whose sidecar stands still", () => {
   it("is unknown and not ready, everywhere and by name, until it goes on", async () => {
     const { pid } = await federation.view(frozen);

@@ -256,7 +256,7 @@ function unloweredVerdict(
   // Its gateway answers for itself alone.
   if (isUnheard) return { verdict: "unknown", reason: "its plane does not hear its instances" };
   if (nowMs - evidence.lastPongMs <= policy.evidenceAgeMs) return { verdict: "healthy", reason: "its gateway answers pings" };
-  if (!reportCounts) return { verdict: "unknown", reason: "its last report is old and nothing was sent to it lately" };
+  if (!reportCounts) return { verdict: "unknown", reason: "nothing was sent to it lately, and nothing has changed there that it would have reported" };
   return { verdict: "healthy", reason: "its instances are reported ready" };
 }
 

@@ -27,7 +27,7 @@ export function explainService(known: KnownServices & { readonly heldAgeMs: Held
         cluster: place.cluster,
         region: place.region,
         ...endpointsOf(service, place.cluster),
-        ...(place.ageMs === undefined ? { ageMs: 0 } : placeAges({ changedAgeMs: place.ageMs, heldAgeMs: known.heldAgeMs(place.cluster) })),
+        ...(place.changedAgeMs === undefined ? { ageMs: 0 } : placeAges({ changedAgeMs: place.changedAgeMs, heldAgeMs: known.heldAgeMs(place.cluster) })),
         kind: source?.kind ?? "remote",
         order,
         verdict: place.verdict,
