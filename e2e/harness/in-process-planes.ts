@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -71,24 +71,27 @@ interface Kept {
 export class InProcessPlanes implements AsyncDisposable {
   readonly hub = new MemoryHub(systemClock);
   readonly #lookup: NameLookup;
+  readonly #stores: "memory" | "files";
   readonly #directory = mkdtempSync(join(tmpdir(), "atoll-planes-"));
   readonly #kept = new Map<string, Kept>();
   readonly #running = new Set<RunningPlane>();
 
-  private constructor(lookup: NameLookup) {
+  private constructor(lookup: NameLookup, stores: "memory" | "files") {
     this.#lookup = lookup;
+    this.#stores = stores;
   }
 
-  /** Makes the federation's keys. `lookup` is how planes look names up. */
-  static async create(lookup: NameLookup = createDnsLookup()): Promise<InProcessPlanes> {
-    const planes = new InProcessPlanes(lookup);
+  /** Makes the federation's keys. `lookup` is how planes look names up; with stores in files a plane's directory is all that there is of it. */
+  static async create(lookup: NameLookup = createDnsLookup(), { stores = "memory" }: { readonly stores?: "memory" | "files" } = {}): Promise<InProcessPlanes> {
+    const planes = new InProcessPlanes(lookup, stores);
     const { dataDir } = await planes.#keep("global");
     initFederation(dataDir, federation, systemClock.nowMs());
     return planes;
   }
 
-  async startGlobal(access: AccessConfig = { bindings: [] }): Promise<RunningPlane> {
-    const { dataDir, store, audit } = await this.#keep("global");
+  /** `place`: the name of the directory; another than the plane's for one that was copied. */
+  async startGlobal(access: AccessConfig = { bindings: [] }, place = "global"): Promise<RunningPlane> {
+    const { dataDir, store, audit } = await this.#keep(place);
     const metrics = createGlobalMetrics(systemClock);
     const config = {
       federation,
@@ -102,7 +105,7 @@ export class InProcessPlanes implements AsyncDisposable {
       logLevel: "info",
     } as const;
     const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
-    return await this.#run("global", (term, signal) => leadFederation(options, term, signal), () => metrics.registry.metrics());
+    return await this.#run(place, (term, signal) => leadFederation(options, term, signal), () => metrics.registry.metrics());
   }
 
   /** Joins first where it has not. `signer`: this plane holds its trust domain's keys; otherwise it enrols with the plane named. */
@@ -110,8 +113,9 @@ export class InProcessPlanes implements AsyncDisposable {
     cluster: string,
     role: { readonly signer: TrustDomainName } | { readonly enrolsAt: string },
     access: AccessConfig = { bindings: [] },
+    place = cluster,
   ): Promise<RunningPlane> {
-    const { dataDir, store, audit } = await this.#keep(cluster);
+    const { dataDir, store, audit } = await this.#keep(place);
     const signer = "signer" in role ? TrustDomainSigner.open(role.signer, dataDir, systemClock.nowMs()) : undefined;
     const membership =
       (await loadMembership(dataDir)) ??
@@ -147,7 +151,7 @@ export class InProcessPlanes implements AsyncDisposable {
     const planeSvid = new WatchedValue(membership.svid);
     const joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, ...common }, never);
     const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinPort, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
-    return await this.#run(cluster, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics(), joinPort);
+    return await this.#run(place, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics(), joinPort);
   }
 
   /** Takes the leadership from a running plane, which may campaign again at once; resolves when it serves again. */
@@ -156,6 +160,15 @@ export class InProcessPlanes implements AsyncDisposable {
     rmSync(join(dataDir, "ready.json"), { force: true });
     await store.commit({ conditions: [], writes: [{ kind: "delete", key: leaderKey }] }, never);
     await eventually(`the plane of ${name} serves again`, () => this.#readPorts(name));
+  }
+
+  /** Copies the directory of a plane that is stopped, and that was created with stores in files. */
+  async copyDirectory(name: string, place: string): Promise<void> {
+    const { dataDir, store, audit } = await this.#keep(name);
+    await store[Symbol.asyncDispose]();
+    await audit[Symbol.asyncDispose]();
+    this.#kept.delete(name);
+    cpSync(dataDir, this.#dataDir(place), { recursive: true });
   }
 
   async copyStore(name: string): Promise<StoreCopy> {
@@ -183,7 +196,12 @@ export class InProcessPlanes implements AsyncDisposable {
 
   /** An administrator's client of the global plane, or of a cluster's. */
   admin(cluster?: string): AdminClient {
-    return this.client(parseAdminContext(readFileSync(join(this.#dataDir("global"), "admin-context.json"), "utf8")), cluster);
+    return this.client(this.#adminContext("global"), cluster);
+  }
+
+  /** One of what runs in a copied directory: of the global plane, or of a cluster's. */
+  adminOfCopy(place: string, cluster?: string): AdminClient {
+    return cluster === undefined ? this.client(this.#adminContext(place)) : this.client(this.#adminContext("global"), cluster, place);
   }
 
   /** What an administrator's client does at the global plane, or at a cluster's. */
@@ -215,13 +233,13 @@ export class InProcessPlanes implements AsyncDisposable {
 
   /** A client by a token in `tokenFile`. */
   bearer(tokenFile: string, cluster?: string): AdminClient {
-    const { server, federation: name, caPem } = parseAdminContext(readFileSync(join(this.#dataDir("global"), "admin-context.json"), "utf8"));
+    const { server, federation: name, caPem } = this.#adminContext("global");
     return this.client({ server, federation: name, caPem, tokenFile }, cluster);
   }
 
-  client(context: AdminContext, cluster?: string): AdminClient {
-    if (cluster === undefined) return new AdminClient({ context });
-    const { admin = 0 } = this.#readPorts(cluster) ?? {};
+  client(context: AdminContext, cluster?: string, place = cluster): AdminClient {
+    if (cluster === undefined || place === undefined) return new AdminClient({ context });
+    const { admin = 0 } = this.#readPorts(place) ?? {};
     return new AdminClient({ context, server: `${address}:${admin}`, serverId: createSpiffeId(federation, "atoll", "plane", "cluster", cluster) });
   }
 
@@ -288,7 +306,7 @@ export class InProcessPlanes implements AsyncDisposable {
       const dataDir = this.#dataDir(name);
       kept = {
         dataDir,
-        store: new ExchangedStore(await openMemoryStore()),
+        store: new ExchangedStore(this.#stores === "memory" ? await openMemoryStore() : await openSqliteStore({ path: join(dataDir, "store.db"), clock: systemClock, logger: silentLogger })),
         audit: await openAuditFile({
           path: join(dataDir, "audit", "audit.jsonl"),
           onFailure: (error) => {
@@ -299,6 +317,10 @@ export class InProcessPlanes implements AsyncDisposable {
       this.#kept.set(name, kept);
     }
     return kept;
+  }
+
+  #adminContext(place: string): AdminContext {
+    return parseAdminContext(readFileSync(join(this.#dataDir(place), "admin-context.json"), "utf8"));
   }
 
   #dataDir(name: string): string {

@@ -11,13 +11,28 @@ const withdrawalsHeld = count.optional().describe("Objects that it has withdrawn
 
 const refused = z.array(z.object({ id: z.string(), reason: z.string() })).optional().describe("Objects of this plane that it is sent and goes on refusing, at most 16 of them. Absent: none.");
 
+const doubled = z
+  .object({ incarnations: z.array(z.string()), sinceMs: count.describe("Wall-clock ms.") })
+  .optional()
+  .describe("Two processes speak under its name, and nothing is taken up of either: until one is silent for a minute, or one is named by a reconciliation.");
+
+const incarnation = z
+  .object({
+    id: z.string().describe("The machine's name, and digits that are new for each time that a plane publishes."),
+    rival: z.object({ id: z.string(), witness: z.string().describe("The plane that hears both."), sinceMs: count.describe("Wall-clock ms.") }).optional().describe("Another process of this plane's name that is alive beside it: neither takes writes or publishes."),
+  })
+  .optional()
+  .describe("Which process of its name answers; absent while it publishes nothing, and of an older plane.");
+
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
   cluster: clusterIdSchema,
   region: regionIdSchema,
-  endpointsReady: count,
+  endpointsReady: count.describe("Instances that are heard and ready."),
+  endpointsUnknown: count.optional().describe("Instances that were ready and are not heard any more; they are asked for all the same. An older plane counts them among the ready ones."),
   endpointsTotal: count,
-  ageMs: ms.describe("How old the statement is."),
+  ageMs: ms.describe("How old the knowledge is: since it was last confirmed that this is what the place's own plane says; where nobody confirms it, since it was said."),
+  changedAgeMs: ms.optional().describe("Since its own plane said it: a place where nothing changes says nothing new. Absent: one's own cluster, or an older plane."),
 });
 
 /** One row of the matrix services × regions. */
@@ -40,6 +55,7 @@ export const clusterRowSchema = z.object({
   lagMs: ms.describe("Age of the oldest frame that it has not acknowledged; 0 when there is none."),
   refusesUs: z.boolean().optional().describe("It applies nothing of this plane any more, whose store was seen behind what it had told."),
   behindSinceMs: count.optional().describe("Wall-clock ms since when its own store is known to be behind what it had told; nothing of it is applied."),
+  doubled,
   withdrawalsHeld,
   refused,
   servicesExported: count,
@@ -80,6 +96,7 @@ export const federationStatusSchema = z.object({
   names,
   store,
   storeAwaySinceMs,
+  incarnation,
 });
 
 /** A proxy that is, or lately was, connected to its cluster's plane. */
@@ -89,7 +106,7 @@ export const proxyRowSchema = z.object({
   mode: z.enum(["sidecar", "gateway", "other"]),
   connected: z.boolean(),
   acknowledgedRevision: count.describe("Of the snapshot that it applied last."),
-  lagMs: ms.describe("Since there has been a newer snapshot than that; 0 when there is none."),
+  lagMs: ms.describe("Since it was sent something that it has not answered; 0 when there is nothing."),
   rejections: count.describe("Snapshots that it refused."),
   lastRejection: z.string().optional(),
 });
@@ -110,7 +127,7 @@ export const clusterStatusSchema = z.object({
   federation: trustDomainSchema,
   asOfMs: count,
   generation: z.object({ epoch: count, revision: count }),
-  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional(), withdrawalsHeld, refused }),
+  globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional(), doubled, withdrawalsHeld, refused }),
   identity: z.object({ intermediateNotAfterMs: count, signer: z.enum(["own", "remote"]) }),
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),
@@ -118,6 +135,7 @@ export const clusterStatusSchema = z.object({
   names,
   store,
   storeAwaySinceMs,
+  incarnation,
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 
@@ -158,6 +176,7 @@ export const simulationSchema = z.object({
       region: regionIdSchema,
       lost: z.boolean(),
       endpointsReady: count,
+      endpointsUnknown: count.optional(),
       endpointsTotal: count,
       loadShareBefore: z.number().min(0).max(1).describe("Of the requests of these callers."),
       loadShareAfter: z.number().min(0).max(1),

@@ -35,6 +35,16 @@ describe("without data-path evidence", () => {
     expect(alone(createPlaceEvidence(), old, 5)).toMatchObject({ verdict: "unknown", lowered: false, rampRatio: 1 });
   });
 
+  test("instances that are not heard make it unknown, whatever its gateway says of itself, until a request is answered", () => {
+    const unheard = { ...fresh, endpointsReady: 0, endpointsUnknown: 2 };
+    const evidence = createPlaceEvidence();
+    recordPong(evidence, 5);
+    expect(alone(evidence, unheard, 5)).toMatchObject({ verdict: "unknown", lowered: false, rampRatio: 1 });
+    expect(alone(evidence, { ...unheard, endpointsReady: 1 }, 5)).toMatchObject({ verdict: "healthy" });
+    recordPlaceSuccess(evidence, 6);
+    expect(alone(evidence, unheard, 7)).toMatchObject({ verdict: "healthy" });
+  });
+
   test("no ready instance makes it suspect, never lowered", () => {
     expect(alone(createPlaceEvidence(), { ...fresh, endpointsReady: 0 }, 5)).toMatchObject({ verdict: "suspect", lowered: false });
   });

@@ -63,6 +63,8 @@ export interface PlaceEvidence {
 /** What the place's owner reports of it; a label that never lowers a place by itself. */
 export interface PlaceReport {
   readonly endpointsReady: number;
+  /** Were ready and are not heard any more. */
+  readonly endpointsUnknown?: number;
   readonly endpointsTotal: number;
   /** How old the report is; 0 for one's own cluster. */
   readonly ageMs: number;
@@ -246,12 +248,15 @@ function unloweredVerdict(
   }
   if (evidence.unansweredPings > 0) return { verdict: "suspect", reason: "its gateway left a ping unanswered" };
   const reportCounts = report.ageMs <= policy.evidenceAgeMs;
-  if (reportCounts && report.endpointsReady === 0) {
+  const isUnheard = reportCounts && report.endpointsReady === 0 && (report.endpointsUnknown ?? 0) > 0;
+  if (reportCounts && report.endpointsReady === 0 && !isUnheard) {
     return { verdict: "suspect", reason: report.endpointsTotal === 0 ? "no instance is registered" : "no instance is ready" };
   }
   if (nowMs - requests.lastSuccessMs <= policy.evidenceAgeMs) return { verdict: "healthy", reason: "it answers requests" };
+  // Its gateway answers for itself alone.
+  if (isUnheard) return { verdict: "unknown", reason: "its plane does not hear its instances" };
   if (nowMs - evidence.lastPongMs <= policy.evidenceAgeMs) return { verdict: "healthy", reason: "its gateway answers pings" };
-  if (!reportCounts) return { verdict: "unknown", reason: "its last report is old and nothing was sent to it lately" };
+  if (!reportCounts) return { verdict: "unknown", reason: "nothing was sent to it lately, and nothing has changed there that it would have reported" };
   return { verdict: "healthy", reason: "its instances are reported ready" };
 }
 

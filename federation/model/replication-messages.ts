@@ -1,4 +1,5 @@
 import type { SignedObject } from "./replicated-object.ts";
+import type { StaleOrigins } from "./stale-origins.ts";
 import type { Generation } from "./snapshot.ts";
 
 /** Largest message on the bus between planes, in bytes: well under NATS's default of 1 MiB. */
@@ -54,6 +55,12 @@ export interface Heartbeat extends LinkNames, StreamPosition {
   readonly sentAtMs: number;
   /** Counts the heartbeats of the stream, from 1; 0 of a publisher that does not count. */
   readonly beat: number;
+  /** New for each time that a plane publishes, and the same for all its audiences. Absent in heartbeats of an older version. */
+  readonly incarnation?: string | undefined;
+  /** The nonce of the last heartbeat of another incarnation that was shown to the publisher. */
+  readonly echo?: Uint8Array | undefined;
+  /** Of a relay: of which origins what it relays may be out of date. Absent: of none, or of an older version. */
+  readonly staleOrigins?: StaleOrigins | undefined;
 }
 
 export type FetchRequest =
@@ -90,9 +97,17 @@ export interface Acknowledgement {
   readonly needsReconcile: boolean;
   /** Then the encoded heartbeat that shows it: the publisher's own, signed, at a position that it does not know any more. */
   readonly witness?: Uint8Array | undefined;
+  /** The encoded heartbeat of another incarnation of the publisher, heard beside the present one. */
+  readonly rival?: Uint8Array | undefined;
 }
 
 /** The generation that an answer reflects in the publisher's own store. */
 export function answerGeneration(answer: FetchAnswer): Generation {
   return { epoch: answer.epoch, revision: answer.revision };
+}
+
+/** Whether `parts` are all parts of one answer, in order. */
+export function isWholeAnswer(parts: readonly FetchAnswer[]): boolean {
+  const first = parts[0];
+  return first !== undefined && parts.every((part, index) => part.parts === parts.length && part.part === index && part.answer === first.answer && part.stream === first.stream && part.seq === first.seq);
 }

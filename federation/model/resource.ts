@@ -155,9 +155,12 @@ export interface ExportedService {
   /** Exactly these identities may answer for it. */
   readonly serverIdentities: readonly SpiffeId[];
   readonly gateways: readonly GatewayListing[];
+  /** Instances that are heard and say that they are ready. */
   readonly endpointsReady: number;
+  /** Instances that said so and are not heard any more. Absent: none, or of a version that counts them among the ready ones. */
+  readonly endpointsUnknown?: number;
   readonly endpointsTotal: number;
-  /** Wall-clock ms at which the origin said so. */
+  /** Wall-clock ms at which the origin said so: it says it anew when something changes, and not before. */
   readonly asOfMs: number;
 }
 

@@ -49,6 +49,8 @@ export interface RemotePlace {
   /** The cluster's own trust domain names its gateway: `spiffe://<td>/atoll/gateway/<cluster>`. */
   readonly gatewayIdentity: SpiffeId;
   readonly endpointsReady: number;
+  /** Instances that were ready and are not heard any more; unknown is not down. Absent: none. */
+  readonly endpointsUnknown?: number;
   readonly endpointsTotal: number;
   /** Wall-clock ms at which the origin said so; a label, never a reason to drop the place. */
   readonly asOfMs: number;

@@ -21,10 +21,10 @@ test("says where traffic goes and why, place by place", () => {
   expect(renderExplanation(explainChoice(question({}, 2)))).toBe(
     [
       "catalog.web.svc.shop.example from shop-eu (eu-west), locality nearest",
-      "LEVEL  CLUSTER  REGION    VERDICT  READY       RTT       AGE    SHARE   WHY",
-      "0      shop-eu  eu-west   healthy  50 % of 4   0.0 ms    -      70.0 %  own cluster; it cannot carry all traffic",
-      "1      shop-us  us-east   healthy  100 % of 4  80.0 ms   2.5 s  30.0 %  takes what nearer places cannot carry",
-      "2      shop-ap  ap-south  healthy  100 % of 4  180.0 ms  2.5 s  0.0 %   nearer places carry all traffic",
+      "LEVEL  CLUSTER  REGION    VERDICT  READY       RTT       CHANGED  SHARE   WHY",
+      "0      shop-eu  eu-west   healthy  50 % of 4   0.0 ms    -        70.0 %  own cluster; it cannot carry all traffic",
+      "1      shop-us  us-east   healthy  100 % of 4  80.0 ms   2.5 s    30.0 %  takes what nearer places cannot carry",
+      "2      shop-ap  ap-south  healthy  100 % of 4  180.0 ms  2.5 s    0.0 %   nearer places carry all traffic",
       "=> goes to shop-eu: own cluster; it cannot carry all traffic",
     ].join("\n"),
   );

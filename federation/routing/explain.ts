@@ -18,8 +18,8 @@ export interface ExplainedPlace {
   readonly readyRatio: number;
   readonly capacity: number;
   readonly roundTripMs?: number;
-  /** Age in ms of what is known of it; absent for one's own cluster. */
-  readonly ageMs?: number;
+  /** Since its origin said what is known of it, in ms: how long nothing has changed there, and no measure of freshness. Absent for one's own cluster. */
+  readonly changedAgeMs?: number;
   /** Where its gateways are, with the names that their addresses were resolved from; absent for one's own cluster. */
   readonly gateways?: readonly GatewayAddress[];
   /** Share of the traffic in [0, 1]. */
@@ -124,7 +124,7 @@ function explainPlace(ranked: RankedPlace, facts: PlaceFacts): ExplainedPlace {
     readyRatio: ranked.readyRatio,
     capacity: ranked.capacity,
     ...(ranked.roundTripMs === undefined ? {} : { roundTripMs: ranked.roundTripMs }),
-    ...(place.kind === "local" ? {} : { ageMs: Math.max(0, facts.nowMs - place.asOfMs), gateways: place.gateways }),
+    ...(place.kind === "local" ? {} : { changedAgeMs: Math.max(0, facts.nowMs - place.asOfMs), gateways: place.gateways }),
     share: facts.load.shares[facts.index] ?? 0,
     because: [
       ...(place.kind === "remote" && place.gateways.length === 0 ? ["passed over: no address of a gateway is known"] : []),
@@ -169,11 +169,11 @@ export function renderExplanation(explanation: Explanation): string {
     place.lowered ? `${place.verdict} (lowered)` : place.verdict,
     `${Math.round(place.readyRatio * 100)} % of ${place.capacity}`,
     place.roundTripMs === undefined ? "-" : `${place.roundTripMs.toFixed(1)} ms`,
-    place.ageMs === undefined ? "-" : `${(place.ageMs / 1000).toFixed(1)} s`,
+    place.changedAgeMs === undefined ? "-" : `${(place.changedAgeMs / 1000).toFixed(1)} s`,
     `${(place.share * 100).toFixed(1)} %`,
     place.because,
   ]);
-  const table = alignColumns([["LEVEL", "CLUSTER", "REGION", "VERDICT", "READY", "RTT", "AGE", "SHARE", "WHY"], ...rows]);
+  const table = alignColumns([["LEVEL", "CLUSTER", "REGION", "VERDICT", "READY", "RTT", "CHANGED", "SHARE", "WHY"], ...rows]);
   return [head, ...(rows.length === 0 ? [] : table), `=> ${chosen}: ${explanation.because}`].join("\n");
 }
 

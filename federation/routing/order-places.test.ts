@@ -58,6 +58,11 @@ test("an endpoint of unknown readiness counts as usable, an unready one does not
   expect(ranked).toMatchObject({ capacity: 3, readyRatio: 2 / 3, own: true, roundTripMs: 0 });
 });
 
+test("instances of another cluster that are not heard carry as much as before: unknown is not down", () => {
+  const order = orderPlaces([{ ...remotePlace("shop-us", us, 1, 3), endpointsUnknown: 1 }], { mode: "nearest" }, fromEu);
+  expect(order.places.map((ranked) => [ranked.capacity, ranked.readyRatio])).toEqual([[3, 2 / 3]]);
+});
+
 test("a place without any endpoint has no capacity and is no division by zero", () => {
   const order = orderPlaces([remotePlace("shop-us", us, 0), localPlace("shop-eu", eu, 0)], { mode: "nearest" }, fromEu);
   expect(order.places.map((ranked) => [ranked.capacity, ranked.readyRatio])).toEqual([[0, 0], [0, 0]]);

@@ -117,7 +117,9 @@ function weightOf(policy: LocalityPolicy, region: RegionId): number {
 function capacityOf(place: Place): { readonly capacity: number; readonly readyRatio: number } {
   if (place.kind === "remote") {
     const capacity = Math.max(0, place.endpointsTotal);
-    return { capacity, readyRatio: capacity === 0 ? 0 : Math.min(1, Math.max(0, place.endpointsReady) / capacity) };
+    // Unknown is not down, as among the endpoints of a place of our own.
+    const usable = place.endpointsReady + (place.endpointsUnknown ?? 0);
+    return { capacity, readyRatio: capacity === 0 ? 0 : Math.min(1, Math.max(0, usable) / capacity) };
   }
   let capacity = 0;
   let usable = 0;

@@ -133,6 +133,10 @@ export const errorCatalog = {
     meaning: "The other side of a TLS connection is not who it should be.",
     action: "Compare the identity in the message with the expected one; check the trust bundle of its trust domain.",
   },
+  ATOLL_PLANE_DOUBLED: {
+    meaning: "Two processes speak under one plane's name: its data directory was copied, and both run.",
+    action: "Neither is written to or believed until one is left. Stop the copy, and the other goes on a minute later; or name the one that counts with `atoll reconcile PLANE --keep`, which decides at the one that answers at the plane's address.",
+  },
   ATOLL_PORT_TAKEN: {
     meaning: "A listening port is in use by another process.",
     action: "Stop the process that the message names, or choose another port (for `atoll up`: --port-base).",

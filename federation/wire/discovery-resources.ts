@@ -54,6 +54,7 @@ interface RawPlace {
     readonly gatewayNames: readonly RawGateway[];
     readonly gatewayIdentity: string;
     readonly endpointsReady: number;
+    readonly endpointsUnknown?: number;
     readonly endpointsTotal: number;
     readonly asOfMs: number;
   } | null;
@@ -241,10 +242,12 @@ function gatewayOf(addressOf: (text: string) => string): (raw: RawGateway) => Ga
 function placeFields(place: Place): RawPlace {
   const { cluster, region } = place;
   if (place.kind === "local") return { cluster, region, local: { endpoints: place.endpoints.map(endpointFields) } };
-  const { gateways, gatewayIdentity, endpointsReady, endpointsTotal, asOfMs } = place;
+  const { gateways, gatewayIdentity, endpointsUnknown = 0, endpointsTotal, asOfMs } = place;
+  // Proxies of the version before know two numbers, and unknown is not down.
+  const endpointsReady = place.endpointsReady + endpointsUnknown;
   const isLiteral = ({ address }: RawGateway): boolean => isIP(address) !== 0;
   const gatewayNames = gateways.filter((gateway) => !isLiteral(gateway));
-  return { cluster, region, remote: { gateways: gateways.filter(isLiteral), gatewayNames, gatewayIdentity, endpointsReady, endpointsTotal, asOfMs } };
+  return { cluster, region, remote: { gateways: gateways.filter(isLiteral), gatewayNames, gatewayIdentity, endpointsReady, endpointsUnknown, endpointsTotal, asOfMs } };
 }
 
 function placeOf(raw: RawPlace): Place {
@@ -258,7 +261,8 @@ function placeOf(raw: RawPlace): Place {
     region,
     gateways: [...list(remote.gateways, "gateways").map(gatewayOf(literalAddress)), ...list(remote.gatewayNames, "names of gateways").map(gatewayOf(dnsName))],
     gatewayIdentity: parseSpiffeId(remote.gatewayIdentity),
-    endpointsReady: remote.endpointsReady,
+    endpointsReady: Math.max(0, remote.endpointsReady - (remote.endpointsUnknown ?? 0)),
+    ...(remote.endpointsUnknown === undefined || remote.endpointsUnknown === 0 ? {} : { endpointsUnknown: remote.endpointsUnknown }),
     endpointsTotal: remote.endpointsTotal,
     asOfMs: exactNumber(remote.asOfMs, "the time of a place"),
   };

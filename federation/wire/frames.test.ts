@@ -96,11 +96,11 @@ describe("fields that older versions do not write", () => {
     const contentDigests = new Uint8Array(2048).fill(7);
     const request = { kind: "differing", digests: new Uint8Array(2048), contentDigests } as const;
     expect(decodeFetchRequest(encodeFetchRequest(request))).toEqual(request);
-    const whole: Heartbeat = { ...heartbeat, contentDigests, revision: 0 };
+    const whole: Heartbeat = { ...heartbeat, contentDigests, revision: 0, incarnation: "host-1a2b3c4d", echo: Uint8Array.of(3, 4), staleOrigins: { named: new Map([["shop-us", 90_000], ["pay-eu", undefined]]), unnamedAgeMs: 5 } };
     expect(decodeHeartbeat(encodeHeartbeat(whole, origins.signer("shop-eu")), origins.verifyChain)).toEqual(whole);
     const plain = decodeHeartbeat(encodeHeartbeat(heartbeat, origins.signer("shop-eu")), origins.verifyChain);
     expect(plain).not.toHaveProperty("revision");
-    expect(plain).not.toHaveProperty("contentDigests");
+    for (const field of ["contentDigests", "incarnation", "echo", "staleOrigins"]) expect(plain).not.toHaveProperty(field);
     const frame: Frame = { ...link, revision: 12, entries: [], withdrawn: ["shop-eu/Note/web/b"] };
     expect(decodeFrame(encodeFrame(frame))).toEqual(frame);
   });
@@ -111,6 +111,8 @@ describe("fields that older versions do not write", () => {
     const ack = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [], refusedKinds: [], mayRefuseMore: false, needsReconcile: true };
     const witness = new Uint8Array(9);
     expect(decodeAcknowledgement(encodeAcknowledgement({ ...ack, witness }))).toEqual({ ...ack, witness });
+    expect(decodeAcknowledgement(encodeAcknowledgement({ ...ack, rival: witness }))).toEqual({ ...ack, rival: witness });
+    expect(() => decodeAcknowledgement(encodeAcknowledgement({ ...ack, rival: new Uint8Array(15 * 1024) }))).toThrowError(expect.objectContaining({ code: "ATOLL_WIRE_TOO_LARGE" }));
     expect(() => decodeAcknowledgement(encodeAcknowledgement({ ...ack, witness: new Uint8Array(15 * 1024) }))).toThrowError(expect.objectContaining({ code: "ATOLL_WIRE_TOO_LARGE" }));
   });
 });

@@ -2,6 +2,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import type { SignedObject } from "#federation/model/replicated-object.ts";
 import { bucketCount, digestsBytes, frameBytesMax, frameEntriesMax } from "#federation/model/replication-messages.ts";
 import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
+import { noStaleOrigins, staleOriginsMax, type StaleOrigins } from "#federation/model/stale-origins.ts";
 import { certificatesMax, controlMessageBytesMax, refusedObjectsMax, witnessBytesMax } from "./limits.ts";
 import { boundedList, boundedText, certificateList, copied, exactNumber, messageCodec } from "./schema.ts";
 import { mapSignedObject, signBytes, verifyBytes } from "./signed-object.ts";
@@ -16,7 +17,11 @@ interface Versioned {
 
 const frameCodec = messageCodec<Frame & Versioned>("atoll.frame.v1.Frame", frameBytesMax);
 const heartbeatCodec = messageCodec<SignedObject>("atoll.frame.v1.Heartbeat", controlMessageBytesMax);
-const heartbeatPayloadCodec = messageCodec<Heartbeat & Versioned>("atoll.frame.v1.HeartbeatPayload", controlMessageBytesMax);
+const heartbeatPayloadCodec = messageCodec<RawHeartbeat & Versioned>("atoll.frame.v1.HeartbeatPayload", controlMessageBytesMax);
+interface RawHeartbeat extends Omit<Heartbeat, "staleOrigins"> {
+  readonly staleOrigins: readonly { readonly origin: string; readonly ageMs?: number }[];
+  readonly unnamedAgeMs: number;
+}
 const fetchRequestCodec = messageCodec<{ digests: Uint8Array; contentDigests?: Uint8Array | undefined; answer: string; part: number } & Versioned>(
   "atoll.frame.v1.FetchRequest",
   controlMessageBytesMax,
@@ -46,7 +51,7 @@ const heartbeatContext = "atoll-heartbeat-v1";
 
 /** Signs and encodes a heartbeat. */
 export function encodeHeartbeat(heartbeat: Heartbeat, signer: ObjectSigner): Uint8Array {
-  const payload = heartbeatPayloadCodec.encode({ version: frameVersion, ...heartbeat });
+  const payload = heartbeatPayloadCodec.encode({ version: frameVersion, ...heartbeat, ...staleFields(heartbeat.staleOrigins ?? noStaleOrigins) });
   return heartbeatCodec.encode({ payload, signature: signBytes(heartbeatContext, payload, signer.privateKey), chain: signer.chain });
 }
 
@@ -64,6 +69,8 @@ export function decodeHeartbeat(bytes: Uint8Array, verifyChain: VerifyChain): He
     nonce: copied(raw.nonce),
     sentAtMs: exactNumber(raw.sentAtMs, "the time of a heartbeat"),
     beat: exactNumber(raw.beat, "the number of a heartbeat"),
+    ...incarnationOf(raw),
+    ...staleOriginsIn(raw),
   };
   const { federation, publisher, publisherTrustDomain } = heartbeat;
   const chain = certificateList(signed.chain, certificatesMax, "certificates of a signing chain");
@@ -122,7 +129,8 @@ export function decodeAcknowledgement(bytes: Uint8Array): Acknowledgement {
     refusedKinds: boundedList(raw.refusedKinds, refusedObjectsMax, "refused kinds").map((kind) => boundedText(kind, "a kind")),
     mayRefuseMore: raw.mayRefuseMore,
     needsReconcile: raw.needsReconcile,
-    ...witnessOf(raw.witness),
+    ...shownHeartbeat("witness", raw.witness),
+    ...shownHeartbeat("rival", raw.rival),
   };
 }
 
@@ -162,10 +170,24 @@ function revisionOf(revision: number | undefined): { readonly revision?: number 
   return revision === undefined ? {} : { revision: exactNumber(revision, "a revision") };
 }
 
-function witnessOf(bytes: Uint8Array | undefined): { readonly witness?: Uint8Array } {
+function shownHeartbeat<Field extends string>(field: Field, bytes: Uint8Array | undefined): { readonly [field in Field]?: Uint8Array } {
   if (bytes === undefined || bytes.length === 0) return {};
-  if (bytes.length > witnessBytesMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `a witness of ${bytes.length} bytes, at most ${witnessBytesMax} are read`);
-  return { witness: copied(bytes) };
+  if (bytes.length > witnessBytesMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `a ${field} of ${bytes.length} bytes, at most ${witnessBytesMax} are read`);
+  return { [field]: copied(bytes) } as { readonly [field in Field]?: Uint8Array };
+}
+
+function staleFields({ named, unnamedAgeMs }: StaleOrigins): Pick<RawHeartbeat, "staleOrigins" | "unnamedAgeMs"> {
+  return { staleOrigins: Array.from(named, ([origin, ageMs]) => ({ origin, ...(ageMs === undefined ? {} : { ageMs: Math.floor(ageMs) }) })), unnamedAgeMs: Math.floor(unnamedAgeMs) };
+}
+
+function staleOriginsIn({ staleOrigins, unnamedAgeMs }: RawHeartbeat): Pick<Heartbeat, "staleOrigins"> {
+  if (staleOrigins.length === 0) return {};
+  const named = boundedList(staleOrigins, staleOriginsMax, "stale origins").map(({ origin, ageMs }) => [boundedText(origin, "an origin"), ageMs === undefined ? undefined : exactNumber(ageMs, "the age of an origin")] as const);
+  return { staleOrigins: { named: new Map(named), unnamedAgeMs: exactNumber(unnamedAgeMs, "the age of origins") } };
+}
+
+function incarnationOf({ incarnation = "", echo = new Uint8Array(0) }: RawHeartbeat): Pick<Heartbeat, "incarnation" | "echo"> {
+  return { ...(incarnation === "" ? {} : { incarnation: boundedText(incarnation, "the incarnation") }), ...(echo.length === 0 ? {} : { echo: copied(echo) }) };
 }
 
 function withinFrame(bytes: Uint8Array, what: string): Uint8Array {

@@ -1,7 +1,7 @@
 import { createPlaceEvidence, placeCondition, recordPingTimeout, recordPong } from "#federation/health/place-verdict.ts";
-import type { PlaceEvidence } from "#federation/health/place-verdict.ts";
+import type { PlaceEvidence, PlaceReport } from "#federation/health/place-verdict.ts";
 import type { ClusterId, ServiceHost } from "#federation/model/names.ts";
-import type { Place, ServiceView } from "#federation/model/snapshot.ts";
+import type { EndpointView, Place, ServiceView } from "#federation/model/snapshot.ts";
 import type { PlaceCondition } from "#federation/model/verdict.ts";
 import type { Viewpoint } from "#federation/routing/order-places.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -121,12 +121,12 @@ export class PlaceHealth implements PlaceBoard {
     }
   }
 
-  #reportOf(place: Place): { endpointsReady: number; endpointsTotal: number; ageMs: number } {
+  #reportOf(place: Place): PlaceReport {
     if (place.kind === "remote") {
-      return { endpointsReady: place.endpointsReady, endpointsTotal: place.endpointsTotal, ageMs: Math.max(0, this.#clock.nowMs() - place.asOfMs) };
+      return { endpointsReady: place.endpointsReady, endpointsUnknown: place.endpointsUnknown ?? 0, endpointsTotal: place.endpointsTotal, ageMs: Math.max(0, this.#clock.nowMs() - place.asOfMs) };
     }
-    const ready = place.endpoints.filter((endpoint) => endpoint.readiness === "ready").length;
-    return { endpointsReady: ready, endpointsTotal: place.endpoints.length, ageMs: 0 };
+    const count = (readiness: EndpointView["readiness"]): number => place.endpoints.filter((endpoint) => endpoint.readiness === readiness).length;
+    return { endpointsReady: count("ready"), endpointsUnknown: count("unknown"), endpointsTotal: place.endpoints.length, ageMs: 0 };
   }
 }
 

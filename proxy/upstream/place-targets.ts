@@ -117,7 +117,7 @@ export class PlaceTargets implements EndpointLoads {
     this.cluster = place.cluster;
     this.region = place.region;
     const addresses = place.kind === "local" ? place.endpoints : place.gateways;
-    const instances = place.kind === "local" ? 1 : Math.max(1, place.endpointsReady);
+    const instances = place.kind === "local" ? 1 : Math.max(1, place.endpointsReady + (place.endpointsUnknown ?? 0));
     this.targets = addresses.map(({ address, port }, index) => {
       const pool = claim(address, port);
       pool.instances = instances;

@@ -3,8 +3,9 @@ import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
+import { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
-import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
+import { heldAgeMs, runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { runOverStore, type StoreGround } from "#federation/history/term-store.ts";
 import { epochOf } from "#federation/model/store-standing.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
@@ -12,6 +13,7 @@ import { nameRows, type DialledName } from "#federation/runtime/dns/dialled-name
 import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
 import { retried } from "#federation/runtime/retry.ts";
 import { runWhile } from "#federation/runtime/run-while.ts";
 import { mapWatched, until, WatchedValue } from "#federation/runtime/watched.ts";
@@ -77,6 +79,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
   const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
   const standings = new Map<string, StandingOf>();
   const withdrawals = new Map<string, HeldWithdrawals>();
+  const incarnation = new Incarnation({ clock, random, logger });
   const exported = new WatchedValue<ClusterState | undefined>(undefined);
   const common = { bus, clock, logger };
   const loaded: Task = async (inner) => void (await until(source.loaded, (isLoaded) => isLoaded, inner));
@@ -86,11 +89,14 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     storeAway: () => termStore.away.current,
     statuses,
     lags,
+    hasRival: () => incarnation.met !== undefined,
     streams: () => 0,
     rolloutWaiters: () => 0,
     endpoints: () => registry.state.current.size,
     sessions: () => [...registry.state.current.values()].filter((endpoint) => endpoint.attached).length,
+    unknownEndpoints: () => [...registry.state.current.values()].filter((endpoint) => !endpoint.attached && endpoint.record.ready).length,
     imports: () => source.state.current.imports.size,
+    originAgesMs: () => originAges(statuses.current.get(globalOrigin), source.state.current, clock),
     relationships: () => source.state.current.relationships.length,
     names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
   };
@@ -109,7 +115,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     async (inner) => {
       await loaded(inner);
       if (isNewStore && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serveCluster({ options, self, termStore, standing, catalog, registry, source, stored: views.stored, own, verifyChain, statuses, lags, standings, withdrawals, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
+      await serveCluster({ options, self, termStore, standing, catalog, registry, source, stored: views.stored, own, verifyChain, statuses, lags, standings, withdrawals, incarnation, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
   const writing: readonly Task[] = [
@@ -143,6 +149,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
           signer: () => keySource.keys.current.signer,
           lags,
           standings,
+          incarnation,
           verifyChain,
           onBehind: ({ witness, ...witnessed }) => termStore.life.outdone({ witnessed, witness, present: () => ({ epoch, revision: own.publication.current.revision }) }),
         },
@@ -179,6 +186,15 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
 /** `before` where `next` has the same members, so that nothing is derived anew for it. */
 function keptIfEqual(before: ReadonlySet<string>, next: ReadonlySet<string>): ReadonlySet<string> {
   return next.size === before.size && [...next].every((name) => before.has(name)) ? before : next;
+}
+
+/** Of the other clusters that are known here. */
+function originAges(status: ReceiverStatus | undefined, { self, clusters }: ClusterState, clock: Clock): readonly (readonly [string, number])[] {
+  if (status === undefined) return [];
+  return [...clusters.keys()].flatMap((origin) => {
+    const ageMs = origin === self.cluster ? undefined : heldAgeMs(status, origin, clock.monotonicMs());
+    return ageMs === undefined ? [] : [[origin, ageMs] as const];
+  });
 }
 
 function ownTrustOf({ keySource }: ClusterPlaneOptions): OwnTrust {

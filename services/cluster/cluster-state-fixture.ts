@@ -46,10 +46,11 @@ export function serviceExport(namespace: string, name: string, spec: ServiceExpo
   return { apiVersion, kind: "ServiceExport", metadata: { namespace, name }, spec };
 }
 
-export function endpoint(instanceId: string, namespace: string, name: string, over: Partial<EndpointRecord> & { readonly attached?: boolean } = {}): EndpointState {
-  const { attached = true, ...rest } = over;
+export function endpoint(instanceId: string, namespace: string, name: string, over: Partial<EndpointRecord> & { readonly attached?: boolean; readonly isMissed?: boolean } = {}): EndpointState {
+  const { attached = true, isMissed = false, ...rest } = over;
   return {
     attached,
+    isMissed,
     record: {
       instanceId,
       identity: `spiffe://shop.example/ns/${namespace}/sa/${name}` as SpiffeId,

@@ -1,7 +1,7 @@
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import type { ClusterId, RegionId, TrustDomainName } from "#federation/model/names.ts";
 import type { Cluster, Service, ServiceExport, ServiceImport, TrafficPolicy } from "#federation/model/resource.ts";
-import type { Generation } from "#federation/model/snapshot.ts";
+import type { EndpointView, Generation } from "#federation/model/snapshot.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import type { EffectiveRelationship } from "./trust/effective-relationships.ts";
@@ -19,6 +19,8 @@ export interface EndpointState {
   readonly record: EndpointRecord;
   /** False after the plane's restart or a broken session: then readiness is what was last reported. */
   readonly attached: boolean;
+  /** True once it has been away for longer than a proxy takes to come back: a plane's restart makes nothing of it. */
+  readonly isMissed: boolean;
 }
 
 /** The instances that back each service, by `namespace/name`; of each service by their id and in its order. */
@@ -48,7 +50,8 @@ export interface ClusterState {
   readonly generations: ReadonlyMap<string, Generation>;
 }
 
-/** What an endpoint counts as for routing: unknown is not down. */
-export function countsAsReady(endpoint: EndpointState): boolean {
-  return endpoint.record.ready;
+/** What an instance counts as for other clusters. Unknown is not down, and it is not ready. */
+export function readinessOf({ record, isMissed }: EndpointState): EndpointView["readiness"] {
+  if (!record.ready) return "notReady";
+  return isMissed ? "unknown" : "ready";
 }

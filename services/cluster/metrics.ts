@@ -2,6 +2,7 @@ import { Counter } from "prom-client";
 import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
+import { addGauge as addReadGauge } from "#federation/telemetry/read-metrics.ts";
 import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 
 /** What the leading plane of a cluster shows while its term lasts. */
@@ -9,7 +10,10 @@ export interface ClusterReports extends ReplicationReports {
   readonly streams: () => number;
   readonly endpoints: () => number;
   readonly sessions: () => number;
+  readonly unknownEndpoints: () => number;
   readonly imports: () => number;
+  /** Since what is held of each other cluster was last known to be all of it, in ms, as far as anybody knows. */
+  readonly originAgesMs: () => Iterable<readonly [origin: string, ageMs: number]>;
   readonly relationships: () => number;
   /** Questions about rollouts that wait now. */
   readonly rolloutWaiters: () => number;
@@ -49,8 +53,17 @@ export function createClusterMetrics(
   addGauge(registry, "atoll_leader", "1 while this replica leads its cluster, and its store has confirmed that lately.", () => (metrics.reports?.isCertain() === true ? 1 : 0));
   addGauge(registry, "atoll_discovery_streams", "Proxies that follow this plane.", () => metrics.reports?.streams() ?? 0);
   addGauge(registry, "atoll_endpoints", "Instances that the registry knows.", () => metrics.reports?.endpoints() ?? 0);
+  addGauge(registry, "atoll_endpoints_unknown", "Instances without a live session that were ready when they were heard last.", () => metrics.reports?.unknownEndpoints() ?? 0);
   addGauge(registry, "atoll_sessions", "Instances with a live session.", () => metrics.reports?.sessions() ?? 0);
   addGauge(registry, "atoll_imports", "Services of other clusters that are visible here.", () => metrics.reports?.imports() ?? 0);
+  addReadGauge(registry, {
+    name: "atoll_origin_age_seconds",
+    help: "Since what is held of another cluster was last known to be all that it says; no value while nobody knows.",
+    labels: ["origin"],
+    read: (add) => {
+      for (const [origin, ageMs] of metrics.reports?.originAgesMs() ?? []) add({ origin }, ageMs / 1_000);
+    },
+  });
   addGauge(registry, "atoll_relationships", "Relationships that have effect here.", () => metrics.reports?.relationships() ?? 0);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => expiries.planeCertificateMs() / 1_000);
   addGauge(registry, "atoll_intermediate_expiry_timestamp_seconds", "When this cluster's intermediate ends, and with it the issue of SVIDs.", () => expiries.intermediateMs() / 1_000);

@@ -8,6 +8,7 @@ import type { createChainVerifier } from "#federation/replication/shell/chain-ve
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
 import type { TermStore } from "#federation/history/term-store.ts";
+import type { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
@@ -51,6 +52,7 @@ export interface Serving {
   readonly standings: ReadonlyMap<string, StandingOf>;
   /** What is held back of what a publisher has withdrawn, by its name. */
   readonly withdrawals: ReadonlyMap<string, HeldWithdrawals>;
+  readonly incarnation: Incarnation;
   /** The state that the published exports were made of; undefined before the first time. */
   readonly exported: Watched<ClusterState | undefined>;
   readonly epoch: number;

@@ -1,5 +1,6 @@
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
+import { planeIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { openAdminServer } from "#federation/admin-api/server.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
@@ -13,6 +14,7 @@ import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
+import { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import { runOverStore, type TermStore } from "#federation/history/term-store.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
@@ -75,6 +77,7 @@ interface Term {
   readonly verifyChain: VerifyChain;
   readonly state: FederationState;
   readonly links: ClusterLinks;
+  readonly incarnation: Incarnation;
   readonly material: WatchedValue<TlsMaterial>;
   readonly signer: WatchedValue<ReturnType<FederationKeys["issueSigner"]>>;
   /** The names that are dialled here, as they resolve now. */
@@ -105,7 +108,7 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
 
 /** The plane for as long as its store stands as it does now. */
 async function runStanding(parts: Term, { patiently, names }: { readonly patiently: (task: Task) => Task; readonly names: NameCounts }, signal: AbortSignal): Promise<void> {
-  const { options, leader, standing, state, links, material } = parts;
+  const { options, leader, standing, state, links, incarnation, material } = parts;
   const { metrics } = options;
   metrics.reports = {
     standing: () => standing,
@@ -113,6 +116,7 @@ async function runStanding(parts: Term, { patiently, names }: { readonly patient
     storeAway: () => parts.termStore.away.current,
     statuses: links.statuses,
     lags: links.lags,
+    hasRival: () => incarnation.met !== undefined,
     clusterCount: () => state.clusters.current.size,
     rolloutWaiters: () => 0,
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
@@ -149,7 +153,9 @@ function createTerm(parts: Pick<Term, "options" | "leader" | "termStore" | "cata
     authorityOf: (trustDomain) => (trustDomain === keys.trustDomain ? keys.authorityPem : state.trustDomain(trustDomain)?.spec.authorityCertificatePem),
     clock,
   });
+  const incarnation = new Incarnation({ clock, random, logger });
   const links = new ClusterLinks({
+    incarnation,
     federation: keys.trustDomain,
     epoch,
     term: leader.number,
@@ -166,7 +172,7 @@ function createTerm(parts: Pick<Term, "options" | "leader" | "termStore" | "cata
     random,
     logger,
   });
-  return { options, leader, termStore, catalog, standing, epoch, verifyChain, state, links, material, signer, names };
+  return { options, leader, termStore, catalog, standing, epoch, verifyChain, state, links, incarnation, material, signer, names };
 }
 
 /** Applies approvals and bundles as clusters bring them, and looks again whenever what they speak of changes. */
@@ -232,6 +238,7 @@ async function serve(term: Term, signal: AbortSignal): Promise<void> {
         backup: { federation: keys.trustDomain, plane: globalOrigin, copy: async (inner) => await termStore.copy(inner), clock },
       },
       withdrawals: term.links.withdrawals,
+      rival: () => term.incarnation.met,
       audit,
       clock,
     }),
@@ -274,7 +281,7 @@ async function renewKeys({ options, material, signer, state }: Term, signal: Abo
   }
 }
 
-function statusOf({ options, leader, termStore, epoch, standing, state, links, names }: Term): FederationStatus {
+function statusOf({ options, leader, termStore, epoch, standing, state, links, incarnation, names }: Term): FederationStatus {
   const { keys, clock } = options;
   return federationStatus(
     {
@@ -289,6 +296,7 @@ function statusOf({ options, leader, termStore, epoch, standing, state, links, n
       names: names(),
       store: standing,
       storeAwaySinceMs: termStore.away.current?.sinceMs,
+      ...(standing.state === "sound" ? { incarnation: planeIncarnation(incarnation) } : {}),
     },
     clock.nowMs(),
   );
@@ -314,11 +322,13 @@ function linkStates(links: ClusterLinks, clock: Clock): ReadonlyMap<string, Link
     const heardAt = links.statuses.current.get(id)?.heardAtMonotonicMs;
     states.set(id, {
       heardAgeMs: heardAt === undefined ? undefined : clock.monotonicMs() - heardAt,
+      wholeAgeMs: links.wholeAgeMs(id),
       sentSeq: lag?.publishedSeq ?? 0,
       acknowledgedSeq: lag?.acknowledgedSeq ?? 0,
       lagMs: lag?.behindMs ?? 0,
       refusesUs: lag?.needsReconcile === true,
       behindSinceMs: links.statuses.current.get(id)?.needsReconcileSinceMs,
+      doubled: links.statuses.current.get(id)?.doubled,
       withdrawalsHeld: links.statuses.current.get(id)?.heldBack ?? 0,
       refused: lag?.refused ?? [],
     });

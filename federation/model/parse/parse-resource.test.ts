@@ -121,6 +121,14 @@ describe("an exported service", () => {
     );
   });
 
+  it("of which instances are not heard counts them among the ready ones for planes that know two numbers", () => {
+    const [service] = fc.sample(resourceArbitrary("ServiceImport"), { numRuns: 1, seed: 7 });
+    if (service?.kind !== "ServiceImport") throw new Error("another kind");
+    const bytes = encodeExportedService({ ...service.spec, endpointsReady: 2, endpointsUnknown: 3, endpointsTotal: 6 });
+    expect(JSON.parse(new TextDecoder().decode(bytes))).toMatchObject({ endpointsReady: 5, endpointsTotal: 6 });
+    expect(parseExportedService(bytes)).toMatchObject({ endpointsReady: 2, endpointsUnknown: 3, endpointsTotal: 6 });
+  });
+
   it("is refused when it is anything else", () => {
     for (const bytes of [new Uint8Array(), Uint8Array.of(0xff), new TextEncoder().encode("{}"), new TextEncoder().encode("[".repeat(1_000))]) {
       expect(() => parseExportedService(bytes)).toThrow(expect.objectContaining({ code: "ATOLL_RESOURCE_INVALID" }));

@@ -2,6 +2,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { apiVersion, isKind, kinds, type ExportedService, type Kind, type Resource, type ResourceKinds } from "../resource.ts";
 import { describeValue, faultsOf, formatFault, type Fault } from "./fault.ts";
 import { withNamesApart, withNamesTogether } from "./gateway-names.ts";
+import { withUnheardApart, withUnheardAsReady } from "./unheard-instances.ts";
 import { exportedServiceSchema, resourceSchemas } from "./resource-schemas.ts";
 
 /** A parsed input, or everything that is wrong with it. */
@@ -48,7 +49,7 @@ export function readStoredResource<K extends Kind>(kind: K, input: unknown): Res
  * @throws {ATOLL_RESOURCE_INVALID}
  */
 export function parseExportedService(bytes: Uint8Array): ExportedService {
-  const input = withNamesTogether(parseJson(bytes));
+  const input = withUnheardApart(withNamesTogether(parseJson(bytes)));
   const result = exportedServiceSchema.safeParse(input);
   if (result.success) return result.data;
   throw resourceInvalid("an exported service", faultsOf(result.error, input));
@@ -56,7 +57,7 @@ export function parseExportedService(bytes: Uint8Array): ExportedService {
 
 /** The bytes that `parseExportedService` reads. */
 export function encodeExportedService(service: ExportedService): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(withNamesApart(service)));
+  return new TextEncoder().encode(JSON.stringify(withUnheardAsReady(withNamesApart(service))));
 }
 
 /** The bytes of a resource as it goes to other planes; they read it by `readPeerResource`. */

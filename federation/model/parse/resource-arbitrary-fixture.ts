@@ -83,6 +83,7 @@ function importSpec(namespace: string, name: string, cluster: ClusterId) {
     serverIdentities: list(label).map((names) => names.map((account) => createWorkloadId(parseTrustDomainName("pay.example"), namespace, account))),
     gateways,
     endpointsReady: whole,
+    endpointsUnknown: whole,
     endpointsTotal: whole,
     asOfMs: whole,
     origin: record({ epoch: whole, revision: whole }),

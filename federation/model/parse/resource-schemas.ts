@@ -142,6 +142,7 @@ const exportedServiceShape = {
   serverIdentities: distinctList(spiffeIdSchema, listMax.accounts),
   gateways: z.array(gatewayListingSchema).max(listMax.gateways),
   endpointsReady: z.int().min(0),
+  endpointsUnknown: z.exactOptional(z.int().min(0)),
   endpointsTotal: z.int().min(0),
   asOfMs: z.int().min(0),
 };

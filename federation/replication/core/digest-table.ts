@@ -43,9 +43,11 @@ export class ObjectDigests {
     return contentDigests === undefined ? this.generations.differing(digests) : this.contents.differing(contentDigests);
   }
 
-  /** As messages carry them. */
-  bytes(): { readonly digests: Uint8Array; readonly contentDigests: Uint8Array } {
-    return { digests: this.generations.bytes(), contentDigests: this.contents.bytes() };
+  /** As messages carry them; those of `asked` as they are not, so that whoever compares them answers with these buckets. */
+  bytes(asked: Iterable<number> = []): { readonly digests: Uint8Array; readonly contentDigests: Uint8Array } {
+    const said = { digests: this.generations.bytes(), contentDigests: this.contents.bytes() };
+    for (const bucket of new Set(asked)) for (const bytes of Object.values(said)) bytes[bucket * 8] = 0xff ^ (bytes[bucket * 8] ?? 0);
+    return said;
   }
 }
 

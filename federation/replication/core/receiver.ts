@@ -1,9 +1,11 @@
-import { answerGeneration } from "#federation/model/replication-messages.ts";
+import { answerGeneration, isWholeAnswer } from "#federation/model/replication-messages.ts";
 import type { FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
 import { compareGenerations, isInAudience, objectId } from "#federation/model/replicated-object.ts";
 import type { ObjectPayload, SignedObject } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { contentHash } from "./digest-table.ts";
+import { FetchSchedule } from "./fetch-schedule.ts";
+import { Incarnations, type Doubled } from "./incarnations.ts";
 import type { ReceiverRules } from "./receiver-rules.ts";
 import type { RefusalReason } from "./refusal-reason.ts";
 import { RefusedObjects } from "./refused-objects.ts";
@@ -19,14 +21,8 @@ export interface ReceiverStep {
   readonly cursor?: ReplicaCursor;
 }
 
-/** How long a missing frame may still be on its way, in ms. */
-export const gapGraceMs = 200;
-
 /** Frames kept while an earlier one is missing. Each is at most 256 KiB. */
 const heldFramesMax = 64;
-
-/** Between two fetches that change nothing, in ms: from, to. */
-const fetchBackoffMs = [200, 30_000] as const;
 
 /** Between two times that a newer witness is made durable by itself, in ms: one of a higher position, and one that is only signed later. It has 6 KB, too much for each commit. */
 const witnessKeepMs = { higher: 10_000, later: 3_600_000 } as const;
@@ -53,11 +49,9 @@ export class ReceiverCore {
   readonly #refused = new Map<RefusalReason, number>();
   readonly #refusedObjects = new RefusedObjects();
   #cursor: ReplicaCursor;
-  #gapSinceMs: number | undefined;
-  #isFetchWanted = false;
-  #fetchNotBeforeMs = Number.NEGATIVE_INFINITY;
-  #backoffMs: number = fetchBackoffMs[0];
+  readonly #fetches = new FetchSchedule();
   readonly #guard: RollbackGuard;
+  readonly #incarnations: Incarnations;
   readonly #brake: WithdrawalBrake;
   /** When the last question was asked: nothing else comes in before its answer. */
   #askedMs = Number.NEGATIVE_INFINITY;
@@ -71,6 +65,7 @@ export class ReceiverCore {
     this.#cursor = state.cursor;
     this.#records = new ReplicaRecords(state);
     this.#guard = new RollbackGuard(state.cursor);
+    this.#incarnations = new Incarnations(state.cursor.epoch);
     this.#brake = new WithdrawalBrake(rules.brake, { publisher: rules.names.publisher, records: this.#records, wasHolding: state.cursor.isHoldingBack === true });
     this.#known = { epoch: 0, revision: 0 };
     for (const [id, { generation }] of state.live) this.#know(id, generation);
@@ -90,6 +85,16 @@ export class ReceiverCore {
     return this.#guard.behind;
   }
 
+  /** Present while the publisher is two processes, of which none is believed: until one is silent, or a higher epoch begins. */
+  get doubled(): Doubled | undefined {
+    return this.#incarnations.doubled;
+  }
+
+  /** What another incarnation than that of `heartbeat` has said last. */
+  rivalOf(heartbeat: Heartbeat, nowMs: number): Uint8Array | undefined {
+    return this.#incarnations.rivalOf(heartbeat, nowMs);
+  }
+
   /** What the publisher has to be shown then. */
   get witness(): Witness | undefined {
     return this.#guard.witness;
@@ -107,7 +112,7 @@ export class ReceiverCore {
 
   /** True while something is known to be missing. */
   get isBehind(): boolean {
-    return this.#guard.isStopping || this.#isFetchWanted || this.#gapSinceMs !== undefined || this.#cursor.stream === "";
+    return this.#guard.isStopping || this.#incarnations.isStopping || this.#fetches.isMissing || this.#cursor.stream === "";
   }
 
   /** How often each reason was met since the start. */
@@ -121,7 +126,9 @@ export class ReceiverCore {
   }
 
   onFrame(frame: Frame, nowMs: number): ReceiverStep {
-    if (!this.#isOurLink(frame) || !this.#isCurrentStream(frame)) return nothing;
+    if (!this.#isOurLink(frame)) return nothing;
+    if (this.#incarnations.isStopping) return this.#askNothing("doubled");
+    if (!this.#isCurrentStream(frame, nowMs)) return nothing;
     if (this.#guard.isStopping) {
       this.#refuse("rollback");
       return nothing;
@@ -143,29 +150,36 @@ export class ReceiverCore {
       }
       changes.push(...this.#applyFrame(next, nowMs));
     }
-    this.#gapSinceMs = this.#held.size === 0 ? undefined : nowMs;
+    this.#fetches.followed(this.#held.size > 0, nowMs);
     return { changes, cursor: this.#cursor };
   }
 
   /** Digests are compared only at the very seq that we have applied. */
-  onHeartbeat(heartbeat: Heartbeat, heard: HeardHeartbeat): "equal" | "ahead" | "differs" | "behind" | "ignored" {
+  onHeartbeat(heartbeat: Heartbeat, heard: HeardHeartbeat): "equal" | "ahead" | "differs" | "behind" | "doubled" | "ignored" {
     if (!this.#isOurLink(heartbeat)) return "ignored";
-    this.#judge(heartbeat, heard);
-    if (!this.#isCurrentStream(heartbeat)) return "ignored";
-    if (this.#guard.isStopping) return "behind";
     const { nowMs } = heard;
+    const verdict = this.#incarnations.hear(heartbeat, heard);
+    // The one of two says nothing of the other's store.
+    if (verdict === "over" ? !this.#incarnations.isSpeaking(nowMs) : verdict === "sole" && !this.#incarnations.isHeldUp(heartbeat, nowMs)) this.#judge(heartbeat, heard);
+    if (this.#incarnations.isStopping) {
+      this.#askNothing("doubled");
+      return "doubled";
+    }
+    if (!this.#isCurrentStream(heartbeat, nowMs)) return "ignored";
+    if (this.#guard.isStopping) return "behind";
     if (heartbeat.seq < this.#cursor.seq) return "ignored";
     if (heartbeat.seq > this.#cursor.seq) {
-      this.#gapSinceMs ??= nowMs;
+      this.#fetches.gap(nowMs);
       return "ahead";
     }
-    this.#gapSinceMs = undefined;
+    this.#fetches.followed(false, nowMs);
     if (this.#records.digests.differing(heartbeat).length > 0) {
-      this.#isFetchWanted = true;
+      this.#fetches.want();
       return "differs";
     }
-    this.#isFetchWanted = false;
-    this.#backoffMs = fetchBackoffMs[0];
+    this.#fetches.clear();
+    if (this.#records.heldBack.size > 0) this.#fetches.review();
+    else this.#fetches.progressed();
     this.#refusedObjects.clear();
     this.#brake.answered();
     this.#markHolding();
@@ -174,41 +188,37 @@ export class ReceiverCore {
 
   /** In how many ms `fetch` has something to say; undefined when nothing is missing. */
   fetchDelayMs(nowMs: number): number | undefined {
-    const gapEndsMs = this.#gapSinceMs === undefined ? undefined : this.#gapSinceMs + gapGraceMs;
-    if (!this.#isFetchWanted && gapEndsMs === undefined) return undefined;
-    const dueMs = this.#isFetchWanted ? nowMs : (gapEndsMs ?? nowMs);
-    return Math.max(0, Math.max(dueMs, this.#fetchNotBeforeMs) - nowMs);
+    return this.#fetches.delayMs(nowMs);
   }
 
   /** The question to ask now. Until its answer is in, nothing else may be given to this core. */
   fetch(nowMs: number): FetchRequest {
-    // Each try waits longer than the last, until one brings something or a heartbeat finds us equal.
-    this.#fetchNotBeforeMs = nowMs + this.#backoffMs;
-    this.#backoffMs = Math.min(this.#backoffMs * 2, fetchBackoffMs[1]);
+    this.#fetches.asked(nowMs);
     this.#askedMs = nowMs;
-    return { kind: "differing", ...this.#records.digests.bytes() };
+    return { kind: "differing", ...this.#records.asked() };
   }
 
   /** All parts of the answer to `fetch`, in order. */
   onAnswer(parts: readonly FetchAnswer[]): ReceiverStep {
     const first = parts[0];
-    if (first === undefined || !parts.every((part, index) => isPartOf(part, index, first, parts.length))) return this.#refuseAnswer("staleAnswer");
+    if (first === undefined || !isWholeAnswer(parts)) return this.#refuseAnswer("staleAnswer");
     if (!this.#isOurLink(first)) return nothing;
+    if (this.#incarnations.isStopping) return this.#askNothing("doubled");
+    if (first.stream !== this.#cursor.stream && this.#incarnations.isHeldUp(first, this.#askedMs)) return this.#refuseAnswer("staleAnswer");
     const age = compareTerms(first, this.#cursor);
     if (age < 0 || (first.stream === this.#cursor.stream && first.seq < this.#cursor.seq)) return this.#refuseAnswer("staleAnswer");
     const upTo = answerGeneration(first);
-    if (this.#guard.isGivenUp(upTo.epoch)) return this.#giveUp();
+    if (this.#guard.isGivenUp(upTo.epoch)) return this.#askNothing("rollback");
     if (compareGenerations(upTo, this.#cursor.floor) < 0 || this.#guard.isBehind(upTo, this.#known)) {
       this.#guard.suspect();
       return this.#refuseAnswer("rollback");
     }
     this.#guard.trust(upTo.epoch);
-    this.#isFetchWanted = false;
-    this.#gapSinceMs = undefined;
+    this.#fetches.clear();
     if (first.stream !== this.#cursor.stream) this.#held.clear();
     const changes = this.#applyAnswer(parts, first);
     const isProgress = changes.length > 0 || first.stream !== this.#cursor.stream || first.seq > this.#cursor.seq;
-    if (isProgress) this.#backoffMs = fetchBackoffMs[0];
+    if (isProgress) this.#fetches.progressed();
     this.#cursor = { epoch: first.epoch, term: first.term, stream: first.stream, seq: first.seq, floor: upTo, ...witnessOf(this.#cursor) };
     this.#markHolding();
     this.#records.forget(this.#rules.names.publisher, upTo);
@@ -288,7 +298,7 @@ export class ReceiverCore {
     const isUnderFloor = isOwn && verdict === "unknown" && compareGenerations(payload.generation, this.#cursor.floor) <= 0;
     // A frame is in order, but only an answer shows by its position that it is not from behind: it is asked for, and brings the content again.
     if (verdict === "changed" && source === "frame") {
-      this.#isFetchWanted = true;
+      this.#fetches.want();
       return { id, ...this.#refuseObject("content", id, payload) };
     }
     // An answer says what there is; a frame under the floor can only be an echo.
@@ -308,12 +318,12 @@ export class ReceiverCore {
     return isOurs;
   }
 
-  #isCurrentStream(position: StreamPosition): boolean {
+  #isCurrentStream(position: StreamPosition, nowMs: number): boolean {
     // A stream may go on for a moment after an operator has begun another epoch.
     const isOver = position.epoch < (this.#guard.witness?.epoch ?? 0);
     if (position.stream === this.#cursor.stream && !isOver) return true;
     if (isOver || compareTerms(position, this.#cursor) < 0) this.#refuse("staleStream");
-    else if (!this.#guard.isGivenUp(position.epoch)) this.#isFetchWanted = true;
+    else if (!this.#guard.isGivenUp(position.epoch) && !this.#incarnations.isHeldUp(position, nowMs)) this.#fetches.want();
     return false;
   }
 
@@ -331,7 +341,7 @@ export class ReceiverCore {
     }
     const kept = this.#cursor.witness;
     if (behind !== undefined && this.#cursor.behind === undefined) {
-      this.#giveUp();
+      this.#askNothing("rollback");
       this.#cursor = { ...this.#cursor, behind, ...(witness === undefined ? {} : { witness }) };
     } else if (witness !== undefined && witness !== kept) {
       const isHigher = kept === undefined || compareGenerations(witness, kept) > 0;
@@ -346,15 +356,14 @@ export class ReceiverCore {
     this.#refuse("rollback");
     this.#guard.suspect();
     this.#held.clear();
-    this.#isFetchWanted = true;
+    this.#fetches.want();
   }
 
-  /** Nothing of this epoch is asked for any more. */
-  #giveUp(): ReceiverStep {
-    this.#refuse("rollback");
+  /** Until another epoch begins, or one of the publisher's incarnations is left. */
+  #askNothing(reason: RefusalReason): ReceiverStep {
+    this.#refuse(reason);
     this.#held.clear();
-    this.#gapSinceMs = undefined;
-    this.#isFetchWanted = false;
+    this.#fetches.clear();
     return nothing;
   }
 
@@ -367,9 +376,9 @@ export class ReceiverCore {
   }
 
   #hold(frame: Frame, nowMs: number): void {
-    this.#gapSinceMs ??= nowMs;
+    this.#fetches.gap(nowMs);
     if (this.#held.size < heldFramesMax) this.#held.set(frame.seq, frame);
-    else this.#isFetchWanted = true;
+    else this.#fetches.want();
   }
 
   #refuse(reason: RefusalReason): Record<string, never> {
@@ -385,13 +394,9 @@ export class ReceiverCore {
   #refuseAnswer(reason: RefusalReason): ReceiverStep {
     this.#refuse(reason);
     // Asked again after the backoff: the publisher may have been replaced in the meantime.
-    this.#isFetchWanted = true;
+    this.#fetches.want();
     return nothing;
   }
-}
-
-function isPartOf(part: FetchAnswer, index: number, first: FetchAnswer, count: number): boolean {
-  return part.parts === count && part.part === index && part.answer === first.answer && part.stream === first.stream && part.seq === first.seq;
 }
 
 function witnessOf({ witness }: ReplicaCursor): Pick<ReplicaCursor, "witness"> {

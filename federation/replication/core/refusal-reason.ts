@@ -20,5 +20,7 @@ export type RefusalReason =
   | "content"
   /** What reflects less of the publisher's store than we already had from it, or comes after that was seen: it was rolled back. */
   | "rollback"
+  /** Whatever comes while two incarnations of the publisher are heard. */
+  | "doubled"
   /** An answer that does not fit the question or is older than what we have. */
   | "staleAnswer";

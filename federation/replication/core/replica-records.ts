@@ -25,6 +25,11 @@ export class ReplicaRecords {
     return this.#heldBack;
   }
 
+  /** What of the publisher's offer is ours, for it to compare; of the keys that are held back it is asked in any case, since nothing else shows that one is deleted. */
+  asked(): ReturnType<ObjectDigests["bytes"]> {
+    return this.digests.bytes([...this.#heldBack.keys()].map(bucketOf));
+  }
+
   /** True for a key that is held and offered. */
   isOffered(id: string): boolean {
     return this.#live.has(id);

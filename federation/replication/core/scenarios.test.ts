@@ -79,7 +79,9 @@ const scenarios: Readonly<Record<string, string>> = {
     heartbeat       => ignored, fetch in 0 ms
     fetch           => put a@1, put b@2; seq 2
     restart without b => term 2
-    heartbeat       => ignored, fetch in 200 ms
+    heartbeat       => ignored
+    wait 1500       => nothing
+    heartbeat       => ignored, fetch in 0 ms
     wait 200        => fetch in 0 ms
     fetch           => remove b swept; seq 0
     heartbeat       => equal
@@ -90,7 +92,9 @@ const scenarios: Readonly<Record<string, string>> = {
     heartbeat       => ignored, fetch in 0 ms
     fetch           => put a@1, put b@2; seq 2
     rollback to 1   => term 2
-    heartbeat       => ignored, fetch in 200 ms
+    heartbeat       => ignored
+    wait 1500       => nothing
+    heartbeat       => ignored, fetch in 0 ms
     wait 200        => fetch in 0 ms
     fetch           => needs reconcile, fetch in 200 ms
     fetch           => needs reconcile, fetch in 400 ms`,
@@ -142,7 +146,9 @@ const scenarios: Readonly<Record<string, string>> = {
     fetch           => put a@1, put b@2; seq 2
     heartbeat       => equal
     rollback to 1   => term 2
-    heartbeat       => ignored, fetch in 200 ms
+    heartbeat       => ignored
+    wait 1500       => nothing
+    heartbeat       => ignored, fetch in 0 ms
     heartbeat       => ignored
     put c@2         => frame 1: c@2
     put c@9         => frame 2: c@9
@@ -160,7 +166,9 @@ const scenarios: Readonly<Record<string, string>> = {
     fetch           => put a@1, put b@2; seq 2
     heartbeat       => equal
     rollback to 1   => term 2
-    heartbeat       => ignored, fetch in 200 ms
+    heartbeat       => ignored
+    wait 1500       => nothing
+    heartbeat       => ignored, fetch in 0 ms
     wait 200        => fetch in 0 ms
     fetch           => needs reconcile, fetch in 200 ms
     put b@2         => frame 1: b@2
@@ -207,7 +215,7 @@ class World {
         return [this.#heartbeat(), ...this.#fetchNote()].join(", ");
       case "wait":
         this.#nowMs += Number(subject);
-        return this.#fetchNote().join("");
+        return this.#fetchNote()[0] ?? "nothing";
       case "fetch":
         return this.#shown(this.#receiver.onAnswer([this.#publisher.answer(this.#receiver.fetch(this.#nowMs))]));
       case "reload": {

@@ -57,6 +57,29 @@ describe("withdrawals that nothing explains", () => {
     expect(one.heldBack.size).toBe(1);
   });
 
+  it("are asked for again, since a signed deletion that was lost stands outside the digests", () => {
+    const objects = notes(3);
+    const [gone, ...left] = objects;
+    if (gone === undefined) throw new Error("there are notes");
+    const core = receiverOf(objects);
+    expect(withdraw(core, [idOf(gone.payload)])).toEqual([]);
+    const heard = { nowMs: 1_000, wallMs: 1_000, encoded: new Uint8Array(0) };
+    expect(core.onHeartbeat(heartbeatOf(left, 11), heard)).toBe("equal");
+    expect([core.isBehind, core.fetchDelayMs(1_000)]).toEqual([false, 0]);
+    // What the publisher holds besides is the tombstone.
+    const request = core.fetch(1_000);
+    if (request.kind !== "differing") throw new Error("all is asked for");
+    const published = heartbeatOf(left, 11);
+    const isAsked = (bucket: number): boolean => Buffer.compare(request.digests.subarray(bucket * 8, bucket * 8 + 8), published.digests.subarray(bucket * 8, bucket * 8 + 8)) !== 0;
+    const buckets = Uint8Array.from({ length: 256 }, (_, bucket) => bucket).filter(isAsked);
+    expect([...buckets]).toEqual([bucketOf(idOf(gone.payload))]);
+    const tombstone = origins.object("global", gone.payload.key, 400, { tombstone: true });
+    expect(answer(core, [tombstone], { buckets })).toEqual([`remove ${idOf(gone.payload)}`]);
+    expect(core.heldBack.size).toBe(0);
+    expect(core.onHeartbeat({ ...heartbeatOf(left, 11), beat: 2 }, { ...heard, nowMs: 2_000 })).toBe("equal");
+    expect(core.fetchDelayMs(2_000)).toBeUndefined();
+  });
+
   it("are counted within a minute, so that many small ones are no way around", () => {
     const slow = receiverOf(notes(10));
     for (let index = 0; index < 4; index++) expect(withdraw(slow, [`global/Note/k${index}`], index * brakeWindowMs)).toHaveLength(1);

@@ -13,6 +13,8 @@ export interface ReplicationReports {
   readonly isCertain: () => boolean;
   /** Wall-clock ms of the last answer of a store that is away; undefined while it answers. */
   readonly storeAway: () => { readonly sinceMs: number } | undefined;
+  /** Whether another process speaks under this plane's name. */
+  readonly hasRival: () => boolean;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
   readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
 }
@@ -37,6 +39,11 @@ export function addReplicationMetrics(registry: Registry, current: () => Replica
       const away = reports.storeAway();
       add({}, away === undefined ? 0 : Math.max(0, clock.nowMs() - away.sinceMs) / 1_000);
     },
+  });
+  addGauge(registry, {
+    name: "atoll_plane_doubled",
+    help: "1 while another process speaks under this plane's name: writes are refused and nothing is published.",
+    read: (add) => add({}, current()?.hasRival() === true ? 1 : 0),
   });
   const refused: Counter<"publisher" | "reason"> = new Counter({
     name: "atoll_replication_refused_total",
@@ -69,6 +76,7 @@ export function addReplicationMetrics(registry: Registry, current: () => Replica
   publishers("atoll_replication_heard_age_seconds", "Since the last fresh heartbeat of a publisher.", (status) => ageSeconds(status.heardAtMonotonicMs));
   publishers("atoll_replication_whole_age_seconds", "Since what is held of a publisher was last seen to be all of it.", (status) => ageSeconds(status.wholeAtMonotonicMs));
   publishers("atoll_replication_needs_reconcile", "1 while nothing is applied of a publisher, since its store was seen behind what it had told us.", (status) => (status.needsReconcile ? 1 : 0));
+  publishers("atoll_replication_doubled", "1 while two processes speak under a publisher's name, and nothing is applied of either.", (status) => (status.doubled === undefined ? 0 : 1));
   publishers("atoll_replication_withdrawals_held", "Objects that a publisher has withdrawn without a signed deletion, more at once than is believed: held until that is explained or let go by `atoll withdrawals`.", (status) => status.heldBack ?? 0);
   const rewritten: Counter<"publisher"> = new Counter({
     name: "atoll_replication_rewritten_total",

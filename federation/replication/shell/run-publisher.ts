@@ -1,10 +1,11 @@
 import { decodeAcknowledgement, decodeFetchRequest, encodeFetchAnswer, encodeFrame, encodeHeartbeat } from "#federation/wire/frames.ts";
 import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
 import type { Acknowledgement, LinkNames } from "#federation/model/replication-messages.ts";
+import type { StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { sleep } from "#federation/runtime/clock.ts";
-import { describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { describeError, isAtollError, type AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { jittered } from "#federation/runtime/random.ts";
 import type { Random } from "#federation/runtime/random.ts";
@@ -12,8 +13,10 @@ import type { Watched, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { PublisherCore } from "../core/publisher.ts";
 import type { ObjectStanding, PublishedState, ReceiverLag } from "../core/publisher.ts";
+import type { Incarnation } from "./incarnation.ts";
 import { OfferedObjects, type OfferRule } from "./offered-objects.ts";
-import { ShownWitness } from "./shown-witness.ts";
+import { RivalReader } from "./rival-reader.ts";
+import { ShownWitness, type ShownBehind } from "./shown-witness.ts";
 
 /** The four subjects of one link: the publisher sends on the first two, its receiver on the other two. */
 export interface LinkSubjects {
@@ -37,15 +40,6 @@ export function linkSubjects(direction: "up" | "down", cluster: string): LinkSub
 /** What a running publisher knows of one object, by the object's id. */
 export type StandingOf = (objectId: string) => ObjectStanding;
 
-/** What a receiver has shown by our own signature: our store had come further than it is now. */
-export interface ShownBehind {
-  readonly epoch: number;
-  /** The position that was published. */
-  readonly revision: number;
-  /** The receiver's name. */
-  readonly witness: string;
-}
-
 export interface PublisherOptions {
   readonly bus: Bus;
   readonly clock: Clock;
@@ -60,6 +54,8 @@ export interface PublisherOptions {
   /** Must be higher at each start within an epoch, e.g. the create revision of the leader's key: an older one's frames are refused. */
   readonly term: number;
   readonly objects: Watched<PublishedState>;
+  /** Of a relay, asked at each heartbeat. */
+  readonly staleOrigins?: () => StaleOrigins;
   /** Which objects this audience may see, all of them without one; looked at again whenever `objects` changes. */
   readonly offer?: OfferRule;
   /** Asked at each heartbeat, since the signing key is renewed within 30 days. */
@@ -68,7 +64,9 @@ export interface PublisherOptions {
   readonly lags: WatchedValue<ReadonlyMap<string, ReceiverLag>>;
   /** Has this link's entry (key: `names.audience`) while it runs; several publishers share the map. */
   readonly standings: Map<string, StandingOf>;
-  /** With `onBehind`: must accept our own signing chains, those of the last weeks too. */
+  /** What this plane is told from another of its name by; all links of the plane share it. Absent: it is not. */
+  readonly incarnation?: Incarnation;
+  /** With `onBehind` and `incarnation`: must accept our own signing chains, those of the last weeks too. */
   readonly verifyChain?: VerifyChain;
   /**
    * Told each second, for as long as a receiver shows a position above that of `objects`. Whoever is told holds it against the store itself
@@ -90,13 +88,14 @@ export async function runPublisher(options: PublisherOptions, signal: AbortSigna
   const offered = new OfferedObjects(options.offer);
   const core = new PublisherCore(names, { epoch, term, stream }, offered.next(options.objects.current), clock.monotonicMs());
   options.standings.set(names.audience, (id) => core.standing(id));
+  const rivals = rivalReader(core, options);
   try {
     await runTasks(
       [
         (inner) => serveFetches(core, options, inner),
-        (inner) => readAcknowledgements(core, options, inner),
+        (inner) => readAcknowledgements(core, { options, rivals }, inner),
         (inner) => followObjects(core, offered, options, inner),
-        (inner) => sendHeartbeats(core, options, inner),
+        (inner) => sendHeartbeats(core, { options, rivals }, inner),
       ],
       signal,
     );
@@ -113,8 +112,9 @@ async function followObjects(core: PublisherCore, offered: OfferedObjects, optio
     timer?.[Symbol.dispose]();
     const delayMs = core.flushDelayMs(clock.monotonicMs());
     if (delayMs === undefined) return;
-    if (delayMs > 0) {
-      timer = clock.schedule(delayMs, flushWhenDue);
+    const waitMs = isMuted(options) ? heartbeatIntervalMs : delayMs;
+    if (waitMs > 0) {
+      timer = clock.schedule(waitMs, flushWhenDue);
       return;
     }
     for (const frame of core.flush(clock.monotonicMs())) publish(options, options.subjects.frame, () => encodeFrame(frame));
@@ -130,14 +130,20 @@ async function followObjects(core: PublisherCore, offered: OfferedObjects, optio
   }
 }
 
-async function sendHeartbeats(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
-  const { clock, random, names, publisherTrustDomain, subjects, signer } = options;
+/** A link, and what it hears of another process of the publisher's name. */
+interface LinkWithRivals {
+  readonly options: PublisherOptions;
+  readonly rivals: RivalReader | undefined;
+}
+
+async function sendHeartbeats(core: PublisherCore, { options, rivals }: LinkWithRivals, signal: AbortSignal): Promise<void> {
+  const { clock, random, names, publisherTrustDomain, subjects, signer, incarnation, staleOrigins } = options;
   for (let beat = 1; ; beat++) {
+    incarnation?.look();
+    const nonce = random.bytes(16);
+    const relayed = staleOrigins === undefined ? {} : { staleOrigins: staleOrigins() };
     publish(options, subjects.heartbeat, () =>
-      encodeHeartbeat(
-        { ...names, ...core.position, ...core.summary(), publisherTrustDomain, nonce: random.bytes(16), sentAtMs: Math.floor(clock.nowMs()), beat },
-        signer(),
-      ),
+      encodeHeartbeat({ ...names, ...core.position, ...core.summary(), publisherTrustDomain, nonce, sentAtMs: Math.floor(clock.nowMs()), beat, ...relayed, ...rivals?.next(nonce) }, signer()),
     );
     reportLag(core, options);
     await sleep(clock, jittered(random, heartbeatIntervalMs, 0.1), signal);
@@ -147,6 +153,7 @@ async function sendHeartbeats(core: PublisherCore, options: PublisherOptions, si
 async function serveFetches(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
   const { bus, subjects, logger } = options;
   for await (const message of bus.subscribe(subjects.fetch, signal)) {
+    if (isMuted(options)) continue;
     try {
       message.reply(encodeFetchAnswer(core.answer(decodeFetchRequest(message.payload))));
     } catch (error) {
@@ -156,7 +163,7 @@ async function serveFetches(core: PublisherCore, options: PublisherOptions, sign
   }
 }
 
-async function readAcknowledgements(core: PublisherCore, options: PublisherOptions, signal: AbortSignal): Promise<void> {
+async function readAcknowledgements(core: PublisherCore, { options, rivals }: LinkWithRivals, signal: AbortSignal): Promise<void> {
   const { bus, subjects, logger, names } = options;
   const look = witnessReader(core, options);
   for await (const message of bus.subscribe(subjects.ack, signal)) {
@@ -164,6 +171,7 @@ async function readAcknowledgements(core: PublisherCore, options: PublisherOptio
       const acknowledgement = decodeAcknowledgement(message.payload);
       if (acknowledgement.receiver !== names.audience) continue;
       look(acknowledgement);
+      if (acknowledgement.rival !== undefined) rivals?.look(acknowledgement.rival);
       if (core.acknowledge(acknowledgement, options.clock.monotonicMs())) reportLag(core, options);
     } catch (error) {
       if (!isAtollError(error)) throw error;
@@ -173,22 +181,44 @@ async function readAcknowledgements(core: PublisherCore, options: PublisherOptio
 }
 
 function witnessReader(core: PublisherCore, options: PublisherOptions): (acknowledgement: Acknowledgement) => void {
-  const { names, publisherTrustDomain, epoch, objects, verifyChain, onBehind, logger } = options;
+  const { names, publisherTrustDomain, epoch, objects, verifyChain, onBehind } = options;
   if (verifyChain === undefined || onBehind === undefined) return () => undefined;
   const shown = new ShownWitness({
     names,
     publisherTrustDomain,
     verifyChain,
-    onRefused: (error) => {
-      core.refuseWitness();
-      reportLag(core, options);
-      logger.warn("what a receiver showed of our own past was refused", { code: error.code, error: describeError(error), audience: names.audience });
-    },
+    onRefused: (error) => refuseShown(core, options, error),
   });
   return ({ witness }) => {
     const position = witness === undefined ? undefined : shown.judge(witness, { epoch, revision: objects.current.revision });
     if (position !== undefined) onBehind({ ...position, witness: names.audience });
   };
+}
+
+function rivalReader(core: PublisherCore, options: PublisherOptions): RivalReader | undefined {
+  const { names, publisherTrustDomain, epoch, verifyChain, onBehind, incarnation, clock } = options;
+  if (verifyChain === undefined || incarnation === undefined) return undefined;
+  return new RivalReader({
+    names,
+    publisherTrustDomain,
+    verifyChain,
+    epoch,
+    incarnation,
+    clock,
+    onNamed: (behind) => onBehind?.(behind),
+    onRefused: (error) => refuseShown(core, options, error),
+  });
+}
+
+function refuseShown(core: PublisherCore, options: PublisherOptions, error: AtollError): void {
+  core.refuseWitness();
+  reportLag(core, options);
+  options.logger.warn("what a receiver showed of our own past was refused", { code: error.code, error: describeError(error), audience: options.names.audience });
+}
+
+/** While another process speaks under our name nothing but heartbeats is said. */
+function isMuted({ incarnation }: PublisherOptions): boolean {
+  return incarnation?.met !== undefined;
 }
 
 function publish({ bus, logger, names }: PublisherOptions, subject: string, encode: () => Uint8Array): void {

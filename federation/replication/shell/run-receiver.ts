@@ -10,6 +10,7 @@ import { openObject, verifyObject } from "#federation/wire/signed-object.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
 import type { FetchAnswer, FetchRequest, Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
+import { noStaleOrigins, originAgeMs, type StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
 import { sleep } from "#federation/runtime/clock.ts";
@@ -19,6 +20,7 @@ import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
 import type { WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { HeartbeatOrder } from "../core/heartbeat-order.ts";
+import type { Doubled } from "../core/incarnations.ts";
 import { ReceiverCore, type ReceiverStep } from "../core/receiver.ts";
 import type { ReceiverRules } from "../core/receiver-rules.ts";
 import type { RefusalReason } from "../core/refusal-reason.ts";
@@ -27,6 +29,11 @@ import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
 import type { ReplicaStore } from "./replica-store.ts";
 import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import type { LinkSubjects } from "./run-publisher.ts";
+
+/** How old what is held of an origin is, by the word of who relays it; undefined when nobody knows. The wall clock of neither matters. */
+export function heldAgeMs({ wholeAtMonotonicMs, staleOrigins = noStaleOrigins }: Pick<ReceiverStatus, "wholeAtMonotonicMs" | "staleOrigins">, origin: string, nowMs: number): number | undefined {
+  return wholeAtMonotonicMs === undefined ? undefined : originAgeMs(staleOrigins, origin, nowMs - wholeAtMonotonicMs);
+}
 
 /** What is known of one publisher. */
 export interface ReceiverStatus {
@@ -38,8 +45,12 @@ export interface ReceiverStatus {
   readonly needsReconcile: boolean;
   /** Wall-clock ms since when that is beyond doubt and ends by an operator's decision alone; undefined while it is not. */
   readonly needsReconcileSinceMs?: number | undefined;
+  /** Present while two processes speak as the publisher: nothing is applied of either. */
+  readonly doubled?: Doubled | undefined;
   /** Monotonic ms of our clock at the last heartbeat whose digests were ours: our copy was whole then. Its age is the age of what we know. */
   readonly wholeAtMonotonicMs: number | undefined;
+  /** What the publisher said then of those whom it relays. */
+  readonly staleOrigins?: StaleOrigins;
   /** Monotonic ms of our clock at the last fresh heartbeat. */
   readonly heardAtMonotonicMs: number | undefined;
   readonly refused: ReadonlyMap<RefusalReason, number>;
@@ -76,6 +87,9 @@ const fetchTimeoutMs = 5000;
 
 /** Parts of one answer, each at most a frame: 256 MiB. */
 const answerPartsMax = 1024;
+
+/** In place of a stream, while none is followed and there is something to show all the same. */
+const noStream = "none";
 
 /** Before the store is tried again, in ms. */
 const storeRetryMs = 1000;
@@ -137,8 +151,11 @@ class Session {
   #committed: ReplicaCursor | undefined;
   #wake: Disposable | undefined;
   readonly #order = new HeartbeatOrder();
+  /** What another incarnation of the publisher has said last; for the next acknowledgement. */
+  #rival: Uint8Array | undefined;
   #heardAtMonotonicMs: number | undefined;
   #wholeAtMonotonicMs: number | undefined;
+  #staleOrigins = noStaleOrigins;
   /** Words that are not durable yet. */
   readonly #words = new Set<Word>();
   /** Of them, those that were taken, and how many objects went by each. */
@@ -202,11 +219,17 @@ class Session {
       throw new AtollError("ATOLL_SIGNATURE_INVALID", "a heartbeat signed in another trust domain than the publisher's");
     }
     const wasBehind = this.#core.behind !== undefined;
+    const wasDoubled = this.#core.doubled !== undefined;
     const outcome = this.#core.onHeartbeat(heartbeat, { nowMs: this.#nowMs(), wallMs: Math.floor(this.#options.clock.nowMs()), encoded: new Uint8Array(payload) });
     if (!wasBehind && this.#core.behind !== undefined) this.#logBehind(heartbeat);
+    if (wasDoubled !== (this.#core.doubled !== undefined)) this.#logDoubled();
+    this.#rival = this.#core.rivalOf(heartbeat, this.#nowMs());
     if (outcome !== "ignored" && this.#order.isNews(heartbeat)) {
       this.#heardAtMonotonicMs = this.#nowMs();
-      if (outcome === "equal") this.#wholeAtMonotonicMs = this.#nowMs();
+      if (outcome === "equal") {
+        this.#wholeAtMonotonicMs = this.#nowMs();
+        this.#staleOrigins = heartbeat.staleOrigins ?? noStaleOrigins;
+      }
     }
     // Acknowledgements may be lost like everything else, so each heartbeat asks for the last one again.
     this.#cursor ??= this.#core.cursor;
@@ -221,6 +244,13 @@ class Session {
       revision,
       ...(witness === undefined ? {} : { witnessedEpoch: witness.epoch, witnessedRevision: witness.revision }),
     });
+  }
+
+  #logDoubled(): void {
+    const { logger, names } = this.#options;
+    const { doubled } = this.#core;
+    if (doubled === undefined) logger.warn("A publisher is one process again: what it offers is applied again.", { publisher: names.publisher });
+    else logger.error("Two processes speak as one publisher: nothing of either is applied, until one is silent or an operator names the other.", { publisher: names.publisher, incarnations: doubled.incarnations });
   }
 
   /** Takes a step that may withdraw, and says so when more is withdrawn than goes. */
@@ -257,23 +287,23 @@ class Session {
   }
 
   #acknowledge({ stream, seq }: ReplicaCursor): void {
-    if (stream === "") return;
+    if (stream === "" && this.#rival === undefined) return;
     const { bus, clock, logger, names, subjects } = this.#options;
     try {
       const { needsReconcile, refusedObjects, heldBack } = this.#core;
-      const applied = { receiver: names.audience, stream, seq, appliedAtMs: Math.floor(clock.nowMs()), ...acknowledgedRefusals(refusedObjects, heldBack) };
-      bus.publish(subjects.ack, encodeAcknowledgement({ ...applied, needsReconcile, ...this.#witness() }));
+      const applied = { receiver: names.audience, stream: stream === "" ? noStream : stream, seq, appliedAtMs: Math.floor(clock.nowMs()), ...acknowledgedRefusals(refusedObjects, heldBack) };
+      bus.publish(subjects.ack, encodeAcknowledgement({ ...applied, needsReconcile, ...this.#shown() }));
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.debug("an acknowledgement was lost", { code: error.code, publisher: names.publisher });
     }
   }
 
-  /** What the publisher needs to see when it has fallen behind. */
-  #witness(): { readonly witness?: Uint8Array } {
+  /** What the publisher needs to see when it has fallen behind, or is not alone: one of the two, since an acknowledgement has room for one. */
+  #shown(): { readonly witness?: Uint8Array; readonly rival?: Uint8Array } {
     const { behind, witness } = this.#core;
-    if (behind === undefined || witness === undefined || witness.heartbeat.length > witnessBytesMax) return {};
-    return { witness: witness.heartbeat };
+    if (behind !== undefined && witness !== undefined && witness.heartbeat.length <= witnessBytesMax) return { witness: witness.heartbeat };
+    return this.#rival === undefined || this.#rival.length > witnessBytesMax ? {} : { rival: this.#rival };
   }
 
   async #fetch(signal: AbortSignal): Promise<void> {
@@ -319,7 +349,9 @@ class Session {
       isBehind: this.#core.isBehind,
       needsReconcile: this.#core.needsReconcile,
       needsReconcileSinceMs: this.#core.behind?.sinceMs,
+      doubled: this.#core.doubled,
       wholeAtMonotonicMs: this.#wholeAtMonotonicMs,
+      staleOrigins: this.#staleOrigins,
       heardAtMonotonicMs: this.#heardAtMonotonicMs,
       refused: new Map(this.#core.refused),
       rewritten: this.#core.rewritten,

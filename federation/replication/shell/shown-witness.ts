@@ -1,9 +1,18 @@
 import { compareGenerations } from "#federation/model/replicated-object.ts";
-import type { LinkNames } from "#federation/model/replication-messages.ts";
+import type { Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { decodeHeartbeat } from "#federation/wire/frames.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
+
+/** What a receiver has shown by our own signature: our store had come further than it is now. */
+export interface ShownBehind {
+  readonly epoch: number;
+  /** The position that was published. */
+  readonly revision: number;
+  /** The receiver's name. */
+  readonly witness: string;
+}
 
 export interface ShownWitnessOptions {
   readonly names: LinkNames;
@@ -11,6 +20,14 @@ export interface ShownWitnessOptions {
   readonly verifyChain: VerifyChain;
   /** Told of each witness that is refused, once for as long as the same is shown. */
   readonly onRefused: (error: AtollError) => void;
+}
+
+/** Reads a heartbeat that a receiver shows its publisher as the publisher's own of that link. @throws {ATOLL_SIGNATURE_INVALID} and what `decodeHeartbeat` throws. */
+export function openShown(bytes: Uint8Array, { names, publisherTrustDomain, verifyChain }: Pick<ShownWitnessOptions, "names" | "publisherTrustDomain" | "verifyChain">): Heartbeat {
+  const said = decodeHeartbeat(bytes, verifyChain);
+  const isOwn = said.publisher === names.publisher && said.federation === names.federation && said.audience === names.audience && said.publisherTrustDomain === publisherTrustDomain;
+  if (!isOwn) throw new AtollError("ATOLL_SIGNATURE_INVALID", "the heartbeat that was shown is not of this link");
+  return said;
 }
 
 /**
@@ -34,11 +51,10 @@ export class ShownWitness {
   }
 
   #read(bytes: Uint8Array, present: Generation): Generation | undefined {
-    const { names, publisherTrustDomain, verifyChain, onRefused } = this.#options;
+    const { onRefused } = this.#options;
     try {
-      const { epoch, revision, ...said } = decodeHeartbeat(bytes, verifyChain);
-      const isOwn = said.publisher === names.publisher && said.federation === names.federation && said.audience === names.audience && said.publisherTrustDomain === publisherTrustDomain;
-      if (!isOwn || revision === undefined) throw new AtollError("ATOLL_SIGNATURE_INVALID", "the heartbeat that was shown is not of this link");
+      const { epoch, revision } = openShown(bytes, this.#options);
+      if (revision === undefined) throw new AtollError("ATOLL_SIGNATURE_INVALID", "the heartbeat that was shown tells no position");
       if (compareGenerations({ epoch, revision }, present) <= 0) throw new AtollError("ATOLL_SIGNATURE_INVALID", "the heartbeat that was shown is of no higher position than the present one");
       return { epoch, revision };
     } catch (error) {

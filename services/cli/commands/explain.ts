@@ -9,6 +9,7 @@ import { printData } from "../output.ts";
 import { renderTable, type Column } from "../table.ts";
 import type { FederationPlan } from "../up/federation-plan.ts";
 import type { Planes } from "../planes.ts";
+import { instanceWords } from "./instance-words.ts";
 import { withFederation } from "./federation.ts";
 import { Patience } from "./patience.ts";
 
@@ -19,7 +20,7 @@ const columns: readonly Column<ExplainedPlace>[] = [
   { title: "CLUSTER", value: (row) => row.cluster },
   { title: "REGION", value: (row) => row.region },
   { title: "VERDICT", value: (row) => row.verdict },
-  { title: "READY", value: (row) => `${row.endpointsReady}/${row.endpointsTotal}`, align: "right" },
+  { title: "READY", value: instanceWords, align: "right" },
   { title: "SHARE", value: (row) => `${Math.round(row.loadShare * 100)} %`, align: "right" },
   { title: "RTT", value: (row) => (row.roundTripMs === undefined ? "-" : `${Math.round(row.roundTripMs)} ms`), align: "right" },
   { title: "WHY", value: (row) => row.reason },

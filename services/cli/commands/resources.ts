@@ -10,6 +10,7 @@ import type { Planes } from "../planes.ts";
 import type { Column } from "../table.ts";
 import { applyResources, readResources, type ApplyResult } from "../up/apply.ts";
 import { withFederation } from "./federation.ts";
+import { instanceWords } from "./instance-words.ts";
 import { parseKindName, pathFor } from "./kind-names.ts";
 import { Patience } from "./patience.ts";
 import { awaitRollouts, type WaitOption } from "./wait.ts";
@@ -167,5 +168,5 @@ function describeSpec(resource: Resource): string {
     case "ServiceImport":
       break;
   }
-  return `${resource.spec.trustDomain}, from ${resource.spec.cluster} (${resource.spec.region}), ${resource.spec.endpointsReady}/${resource.spec.endpointsTotal} ready`;
+  return `${resource.spec.trustDomain}, from ${resource.spec.cluster} (${resource.spec.region}), ${instanceWords(resource.spec)} ready`;
 }

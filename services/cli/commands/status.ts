@@ -13,7 +13,8 @@ import type { ProcessView } from "../up/process-spec.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
-import { awayProblems, distrustProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
+import { instanceWords } from "./instance-words.ts";
+import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
 
@@ -67,6 +68,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...federationProblems(global.value)] : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
     ...distrustProblems(global.kind === "answer" ? global.value : undefined, known),
+    ...doubleProblems(global.kind === "answer" ? global.value : undefined, known),
     ...refusalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...withdrawalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...nameProblems(names),
@@ -108,11 +110,14 @@ function federationProblems(status: FederationStatus): readonly string[] {
     // Over a store that is behind, or away, it hears nobody.
     ...(status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : status.clusters).filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
     ...status.relationships.filter((row) => row.state !== "active").map((row) => `relationship ${row.name} is ${relationshipWords[row.state]}`),
-    ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
+    ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0 && (place.endpointsUnknown ?? 0) === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
   ];
 }
 
 const relationshipWords = { active: "active", waitingForApproval: "waiting for approval: `atoll relationship approve`", expired: "expired", invalid: "invalid" } as const;
+
+/** A proxy that is well answers within a second; a busy one within some, in ms. */
+const unansweredMsMax = 10_000;
 
 /** What is not as it should be in one cluster, in words. */
 export function clusterProblems(name: string, status: ClusterStatus): readonly string[] {
@@ -120,7 +125,9 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...storeProblems(name, status),
     ...awayProblems(name, status),
     ...(status.globalPlane.connected || status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
+    ...status.services.flatMap((row) => row.places.filter((place) => place.cluster === status.cluster && (place.endpointsUnknown ?? 0) > 0).map((place) => `the plane of ${name} does not hear ${place.endpointsUnknown} of the ${place.endpointsTotal} instances of ${row.namespace}/${row.name} there: their sidecars stand still or are cut off from it; requests are sent to them all the same`)),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
+    ...status.proxies.filter((row) => row.connected && row.lagMs > unansweredMsMax).map((row) => `proxy ${row.name} has not answered the plane of ${name} for ${describeAge(row.lagMs)}: it stands still or is cut off, and routes by what it had`),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
 }
@@ -138,7 +145,7 @@ const clusterColumns: readonly Column<ClusterRow>[] = [
 const serviceColumns: readonly Column<ServiceRow>[] = [
   { title: "SERVICE", value: (row) => `${row.namespace}/${row.name}` },
   { title: "TRUST DOMAIN", value: (row) => row.trustDomain },
-  { title: "READY IN", value: (row) => row.places.map((place) => `${place.cluster} ${place.endpointsReady}/${place.endpointsTotal}`).join(", ") || "nowhere" },
+  { title: "READY IN", value: (row) => row.places.map((place) => `${place.cluster} ${instanceWords(place)}`).join(", ") || "nowhere" },
 ];
 
 const relationshipColumns: readonly Column<RelationshipRow>[] = [

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
-import { awayProblems, distrustProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
+import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
 
 const behind = { state: "behind", reason: "mark", witness: "this plane", witnessed: { epoch: 1, revision: 9 }, found: { epoch: 1, revision: 40 }, sinceMs: 1 } as const;
 const row = (id: string, more: object = {}) => ({ id, ...more });
@@ -28,6 +28,19 @@ describe("what check says of stores", () => {
     expect(distrustProblems(federation([row("shop-us", { refusesUs: true })], behind), [])).toEqual([]);
     expect(distrustProblems(federation([row("shop-us", { behindSinceMs: 5 })]), [["shop-us", cluster({ refusesUs: true })]])).toHaveLength(1);
     expect(distrustProblems(federation([row("shop-us")]), [["shop-us", cluster({})]])).toEqual([]);
+  });
+
+  it("names a plane of which there are two, once, by its own word where it has one", () => {
+    const rival = { id: "b-2", witness: "global", sinceMs: 1 };
+    const doubled = { incarnations: ["a-1", "b-2"], sinceMs: 1 };
+    const advice = (plane: string): string => `neither is believed or written to until one is silent for a minute: stop the copy, or name the one that answers here with \`atoll reconcile ${plane} --keep\``;
+    const known = { ...cluster({}), incarnation: { id: "a-1", rival } };
+    expect(doubleProblems(federation([row("shop-us", { doubled })]), [["shop-us", known]])).toEqual([`two processes speak as shop-us: a-1, which answers here, and b-2, which global hears as well; ${advice("shop-us")}`]);
+    expect(doubleProblems(federation([row("shop-us", { doubled })]), [["shop-eu", cluster({ doubled })]])).toEqual([
+      `global hears two processes as shop-us: a-1 and b-2; ${advice("shop-us")}`,
+      `shop-eu hears two processes as global: a-1 and b-2; ${advice("global")}`,
+    ]);
+    expect(doubleProblems(federation([row("shop-us")]), [["shop-us", { ...cluster({}), incarnation: { id: "a-1" } }]])).toEqual([]);
   });
 
   it("names who goes on with what another has withdrawn, and what to do", () => {

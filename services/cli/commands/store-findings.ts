@@ -16,6 +16,19 @@ export function awayProblems(plane: string, { storeAwaySinceMs, asOfMs }: Pick<C
   return [`the store of ${plane} has not answered for ${describeAge(Math.max(0, asOfMs - storeAwaySinceMs))}; ${what} answers from what it knew then and takes no writes until the store is back`];
 }
 
+/** Planes of which there are two, what is known of them, and what to do; each once, by its own word where it has one. */
+export function doubleProblems(federation: FederationStatus | undefined, clusters: readonly (readonly [string, ClusterStatus])[]): readonly string[] {
+  const own = [...(federation === undefined ? [] : [["global", federation] as const]), ...clusters].flatMap(([plane, { incarnation }]) =>
+    incarnation?.rival === undefined ? [] : [{ plane, what: `two processes speak as ${plane}: ${incarnation.id}, which answers here, and ${incarnation.rival.id}, which ${incarnation.rival.witness} hears as well` }],
+  );
+  const isKnown = new Set(own.map(({ plane }) => plane));
+  const heard = [
+    ...(federation?.clusters ?? []).map(({ id, doubled }) => ({ plane: id as string, by: "global", doubled })),
+    ...clusters.map(([by, { globalPlane }]) => ({ plane: "global", by, doubled: globalPlane.doubled })),
+  ].flatMap(({ plane, by, doubled }) => (doubled === undefined || isKnown.has(plane) ? [] : [{ plane, what: `${by} hears two processes as ${plane}: ${doubled.incarnations.join(" and ")}` }]));
+  return [...own, ...heard].map(({ plane, what }) => `${what}; neither is believed or written to until one is silent for a minute: stop the copy, or name the one that answers here with \`atoll reconcile ${plane} --keep\``);
+}
+
 /** Planes that do not believe another any more, though that one says nothing of its store being behind. */
 export function distrustProblems(federation: FederationStatus | undefined, clusters: readonly (readonly [string, ClusterStatus])[]): readonly string[] {
   const isBehind = new Map([["global", federation?.store?.state === "behind"], ...clusters.map(([name, { store }]) => [name, store?.state === "behind"] as const)]);

@@ -18,11 +18,14 @@ import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { resourceKey } from "#federation/model/resource.ts";
+import { planeIncarnation } from "#federation/admin-api/plane-incarnation.ts";
+import { whileSole } from "#federation/admin-api/sole-operations.ts";
+import type { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import type { TermStore } from "#federation/history/term-store.ts";
 import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
-import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
+import { heldAgeMs, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
@@ -42,7 +45,7 @@ import { clusterReconciler } from "../store/cluster-reconciler.ts";
 import { approvalOperations } from "./approval-operations.ts";
 import { clusterRollout } from "./cluster-rollout.ts";
 import { exportAdmission } from "./export-admission.ts";
-import { clusterStatus } from "./cluster-status.ts";
+import { clusterStatus, type HeldAge } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
 import { simulateService } from "./simulate.ts";
 
@@ -69,6 +72,7 @@ export interface ClusterOperationsOptions {
   readonly lags: Watched<ReadonlyMap<string, ReceiverLag>>;
   readonly standings: ReadonlyMap<string, StandingOf>;
   readonly withdrawals: ReadonlyMap<string, HeldBack>;
+  readonly incarnation: Incarnation;
   readonly exported: Watched<ClusterState | undefined>;
   readonly waits: RolloutWaits;
   readonly epoch: number;
@@ -83,6 +87,24 @@ const statusIntervalMs = 1_000;
 
 /** The local admin API of a cluster: nothing that an operator needs in an outage dies with the global plane. */
 export function clusterOperations(parts: ClusterOperationsOptions): readonly Operation[] {
+  return [...whileSole(ownOperations(parts), () => parts.incarnation.met), ...storeOperationsOf(parts), ...withdrawalOperations(parts.withdrawals)];
+}
+
+function storeOperationsOf(parts: ClusterOperationsOptions): readonly Operation[] {
+  const { catalog, options } = parts;
+  return storeOperations({
+    origin: parts.self.cluster,
+    standing: parts.termStore.life.standing,
+    objects: catalog.objects,
+    verifyChain: parts.verifyChain,
+    reconciler: clusterReconciler(parts.self.cluster, parts.termStore.unguarded, options.clock),
+    beginEpoch: async (above, inner) => await parts.termStore.life.beginEpoch(above, inner),
+    backup: { federation: parts.self.federation, plane: parts.self.cluster, copy: async (inner) => await parts.termStore.copy(inner), clock: options.clock },
+  });
+}
+
+/** What is asked of the plane about its cluster, and none of it of its store. */
+function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
   const { options, catalog, source, replicated } = parts;
   const { clock } = options;
   const isAway = (): boolean => parts.termStore.away.current !== undefined;
@@ -102,16 +124,6 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
     ...clusterKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: true, generationOf: storedGeneration(own[kind], parts.epoch) }, { waits: parts.waits, clock })),
     ...clusterReadOnlyKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: false, generationOf: async (id) => source.state.current.generations.get(resourceKey(kind, id)) }, { waits: parts.waits, clock })),
     auditOperation(clusterRoutes.audit, options.audit),
-    ...storeOperations({
-      origin: parts.self.cluster,
-      standing: parts.termStore.life.standing,
-      objects: catalog.objects,
-      verifyChain: parts.verifyChain,
-      reconciler: clusterReconciler(parts.self.cluster, parts.termStore.unguarded, clock),
-      beginEpoch: async (above, inner) => await parts.termStore.life.beginEpoch(above, inner),
-      backup: { federation: parts.self.federation, plane: parts.self.cluster, copy: async (inner) => await parts.termStore.copy(inner), clock },
-    }),
-    ...withdrawalOperations(parts.withdrawals),
     ...joinTokenOperations({
       single: catalog.joinTokens,
       many: catalog.provisioningTokens,
@@ -130,7 +142,7 @@ export function clusterOperations(parts: ClusterOperationsOptions): readonly Ope
         }
       },
     ),
-    implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads }, query, clock.nowMs()) })),
+    implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads, heldAgeMs: heldAgeOf(parts) }, query, clock.nowMs()) })),
     implement(clusterRoutes.simulate, async ({ query }) => {
       const { lostRegions, lostClusters, ...asked } = query;
       const loss = { regions: (lostRegions?.split(",") ?? []).map(parseRegionId), clusters: (lostClusters?.split(",") ?? []).map(parseClusterId) };
@@ -183,6 +195,12 @@ function globalHeardAgeMs({ options, statuses }: ClusterOperationsOptions): numb
   return heardAt === undefined ? undefined : options.clock.monotonicMs() - heardAt;
 }
 
+/** As the global plane, through which all that is known of other clusters comes, says it of them. */
+function heldAgeOf({ options, statuses }: ClusterOperationsOptions): HeldAge {
+  const status = statuses.current.get(globalOrigin);
+  return (cluster) => (status === undefined ? undefined : heldAgeMs(status, cluster, options.clock.monotonicMs()));
+}
+
 function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
   const { options, source, discovery, epoch } = parts;
   const { clock } = options;
@@ -191,8 +209,10 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
     {
       generation: { epoch, revision: parts.own.publication.current.revision },
       heardAgeMs: globalHeardAgeMs(parts),
+      heldAgeMs: heldAgeOf(parts),
       refusesUs: parts.lags.current.get(globalOrigin)?.needsReconcile === true,
       behindSinceMs: parts.statuses.current.get(globalOrigin)?.needsReconcileSinceMs,
+      doubled: parts.statuses.current.get(globalOrigin)?.doubled,
       withdrawalsHeld: parts.statuses.current.get(globalOrigin)?.heldBack ?? 0,
       refused: parts.lags.current.get(globalOrigin)?.refused ?? [],
       intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
@@ -202,6 +222,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       names: parts.names(),
       store: parts.standing,
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,
+      ...(parts.standing.state === "sound" ? { incarnation: planeIncarnation(parts.incarnation) } : {}),
     },
     clock.nowMs(),
   );

@@ -3,20 +3,30 @@ import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { Place } from "#federation/model/snapshot.ts";
+import { placeAges } from "#federation/admin-api/place-ages.ts";
+import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
+import type { Doubled } from "#federation/replication/core/incarnations.ts";
 import type { RefusedObject } from "#federation/replication/core/refused-objects.ts";
 import type { ClusterState } from "../cluster-state.ts";
+import { endpointCounts } from "./routing-question.ts";
 import { buildServices } from "../discovery/build-resources.ts";
 import type { ConnectedProxy } from "../discovery/discovery-service.ts";
+
+/** Since what is held of a cluster was last known to be all of it, in ms; undefined when nobody knows. */
+export type HeldAge = (cluster: string) => number | undefined;
 
 /** What the status page of a cluster is made of, besides its state. */
 export interface ClusterStatusFacts {
   readonly generation: { readonly epoch: number; readonly revision: number };
   /** Since the global plane was last heard; undefined when it never was. */
   readonly heardAgeMs: number | undefined;
+  readonly heldAgeMs: HeldAge;
   /** It applies nothing of ours any more, since our store was seen behind what it had told. */
   readonly refusesUs: boolean;
   /** Wall-clock ms since when the global plane's store is known to be behind what it had told. */
   readonly behindSinceMs: number | undefined;
+  /** Present while two processes speak as the global plane. */
+  readonly doubled?: Doubled | undefined;
   /** Objects that the global plane has withdrawn and that are held all the same. */
   readonly withdrawalsHeld: number;
   /** Objects of ours that the global plane goes on refusing. */
@@ -29,6 +39,7 @@ export interface ClusterStatusFacts {
   readonly store: StoreStanding;
   /** Wall-clock ms of the last answer of a store that is away. */
   readonly storeAwaySinceMs: number | undefined;
+  readonly incarnation?: PlaneIncarnation | undefined;
 }
 
 /** Three missed heartbeats of the global plane. */
@@ -51,6 +62,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
       ...(heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(heardAgeMs) }),
       ...(facts.refusesUs ? { refusesUs: true } : {}),
       ...(facts.behindSinceMs === undefined ? {} : { behindSinceMs: facts.behindSinceMs }),
+      ...doubledField(facts.doubled),
       ...(facts.withdrawalsHeld === 0 ? {} : { withdrawalsHeld: facts.withdrawalsHeld }),
       ...(facts.refused.length === 0 ? {} : { refused: [...facts.refused] }),
     },
@@ -60,28 +72,28 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
       notReady: endpoints.filter((endpoint) => !endpoint.record.ready).length,
       unknown: endpoints.filter((endpoint) => !endpoint.attached && endpoint.record.ready).length,
     },
-    services: serviceRows(state, nowMs),
+    services: serviceRows(state, facts.heldAgeMs, nowMs),
     proxies: facts.proxies.map((proxy) => proxyRow(proxy, facts.generation.revision)),
     names: facts.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: facts.store,
     ...(facts.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: facts.storeAwaySinceMs }),
+    ...(facts.incarnation === undefined ? {} : { incarnation: facts.incarnation }),
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };
 }
 
-function serviceRows(state: ClusterState, nowMs: number): ServiceRow[] {
+function serviceRows(state: ClusterState, heldAgeMs: HeldAge, nowMs: number): ServiceRow[] {
   return [...buildServices(state).values()]
     .toSorted((a, b) => (a.host < b.host ? -1 : 1))
-    .map(({ ref, places }) => ({ ...ref, places: places.map((place) => placeRow(place, nowMs)) }));
+    .map(({ ref, places }) => ({ ...ref, places: places.map((place) => placeRow(place, heldAgeMs, nowMs)) }));
 }
 
-function placeRow(place: Place, nowMs: number): ServiceRow["places"][number] {
+function placeRow(place: Place, heldAgeMs: HeldAge, nowMs: number): ServiceRow["places"][number] {
   const { cluster, region } = place;
   if (place.kind === "remote") {
-    return { cluster, region, endpointsReady: place.endpointsReady, endpointsTotal: place.endpointsTotal, ageMs: Math.max(0, nowMs - place.asOfMs) };
+    return { cluster, region, ...endpointCounts(place), ...placeAges({ changedAgeMs: nowMs - place.asOfMs, heldAgeMs: heldAgeMs(cluster) }) };
   }
-  const endpointsReady = place.endpoints.filter((endpoint) => endpoint.readiness === "ready").length;
-  return { cluster, region, endpointsReady, endpointsTotal: place.endpoints.length, ageMs: 0 };
+  return { cluster, region, ...endpointCounts(place), ageMs: 0 };
 }
 
 function proxyRow(proxy: ConnectedProxy, revision: number): ProxyRow {
@@ -91,7 +103,7 @@ function proxyRow(proxy: ConnectedProxy, revision: number): ProxyRow {
     mode: proxy.kind === "gateway" ? "gateway" : "sidecar",
     connected: true,
     acknowledgedRevision: proxy.isLevel ? revision : 0,
-    lagMs: 0,
+    lagMs: Math.floor(proxy.unansweredMs),
     rejections: proxy.nacks,
     ...(proxy.lastNack === "" ? {} : { lastRejection: proxy.lastNack }),
   };

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { clusterState } from "../cluster-state-fixture.ts";
+import { clusterState, endpoint, serviceImport } from "../cluster-state-fixture.ts";
 import { clusterStatus } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
 
@@ -8,15 +8,28 @@ const overloads = [
   { instance: "storefront-1", namespace: "web", service: "storefront", admits: 10, asked: 15 },
 ];
 
+const heldAgeMs = (cluster: string): number | undefined => (cluster === "shop-us" ? 1_200 : undefined);
+
+it("a plane tells how long it was not confirmed what it holds of a place from how long nothing changed there", () => {
+  const silent = clusterState({ endpoints: [endpoint("storefront-0", "web", "storefront", { attached: false, isMissed: true })], imports: [serviceImport({ asOfMs: 5, endpointsReady: 1, endpointsUnknown: 2, endpointsTotal: 4 })] });
+  const { places } = explainService({ state: silent, overloads: [], heldAgeMs }, { service: "web/storefront" }, 74_005);
+  expect(places).toMatchObject([
+    { cluster: "shop-eu", ageMs: 0, endpointsReady: 0, endpointsUnknown: 1, endpointsTotal: 1 },
+    { cluster: "shop-us", ageMs: 1_200, changedAgeMs: 74_000, endpointsReady: 1, endpointsUnknown: 2, endpointsTotal: 4 },
+  ]);
+  const unconfirmed = explainService({ state: silent, overloads: [], heldAgeMs: () => undefined }, { service: "web/storefront" }, 74_005);
+  expect(unconfirmed.places[1]).toMatchObject({ ageMs: 74_000, changedAgeMs: 74_000 });
+});
+
 it("a plane explains that its own instances of a service are overloaded", () => {
-  const explained = explainService({ state: clusterState(), overloads }, { service: "web/storefront" }, 0);
+  const explained = explainService({ state: clusterState(), overloads, heldAgeMs }, { service: "web/storefront" }, 0);
   expect(explained.places).toMatchObject([{ cluster: "shop-eu", overload: { admits: 30, asked: 75 }, reason: expect.stringMatching(/^overloaded: admits 30 of 75 requests a second; own cluster/) as string }]);
-  const calm = explainService({ state: clusterState(), overloads: [] }, { service: "web/storefront" }, 0);
+  const calm = explainService({ state: clusterState(), overloads: [], heldAgeMs }, { service: "web/storefront" }, 0);
   expect(calm.places[0]).not.toHaveProperty("overload");
   expect(calm.places[0]?.reason).toMatch(/^own cluster/);
 });
 
 it("a plane's status names them", () => {
-  const facts = { generation: { epoch: 1, revision: 1 }, heardAgeMs: 0, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [], intermediateNotAfterMs: 1, signer: "own", proxies: [], overloads, names: [], storeAwaySinceMs: undefined, store: { state: "sound", epoch: 1 } } as const;
+  const facts = { generation: { epoch: 1, revision: 1 }, heardAgeMs: 0, heldAgeMs, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [], intermediateNotAfterMs: 1, signer: "own", proxies: [], overloads, names: [], storeAwaySinceMs: undefined, store: { state: "sound", epoch: 1 } } as const;
   expect(clusterStatus(clusterState(), facts, 0).overloads).toEqual(overloads);
 });

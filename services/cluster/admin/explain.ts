@@ -1,6 +1,8 @@
+import { placeAges } from "#federation/admin-api/place-ages.ts";
 import type { Explanation } from "#federation/admin-api/status.ts";
 import type { RegionId } from "#federation/model/names.ts";
 import { explainChoice } from "#federation/routing/explain.ts";
+import type { HeldAge } from "./cluster-status.ts";
 import { endpointsOf, routingQuestion, type KnownServices } from "./routing-question.ts";
 
 /**
@@ -8,7 +10,7 @@ import { endpointsOf, routingQuestion, type KnownServices } from "./routing-ques
  * and answers the same question on its admin port.
  * @throws {ATOLL_NOT_FOUND} when no such service is visible here.
  */
-export function explainService(known: KnownServices, asked: { readonly service: string; readonly region?: RegionId }, nowMs: number): Explanation {
+export function explainService(known: KnownServices & { readonly heldAgeMs: HeldAge }, asked: { readonly service: string; readonly region?: RegionId }, nowMs: number): Explanation {
   const { service, region, question } = routingQuestion(known, asked, nowMs);
   const explained = explainChoice(question);
   const notes = ["Seen by the control plane: it measures no round trips and sends no requests; a proxy's own admin port answers with both."];
@@ -25,7 +27,7 @@ export function explainService(known: KnownServices, asked: { readonly service: 
         cluster: place.cluster,
         region: place.region,
         ...endpointsOf(service, place.cluster),
-        ageMs: place.ageMs ?? 0,
+        ...(place.changedAgeMs === undefined ? { ageMs: 0 } : placeAges({ changedAgeMs: place.changedAgeMs, heldAgeMs: known.heldAgeMs(place.cluster) })),
         kind: source?.kind ?? "remote",
         order,
         verdict: place.verdict,

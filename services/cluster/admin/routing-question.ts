@@ -1,6 +1,6 @@
 import type { RegionId } from "#federation/model/names.ts";
 import { overloadsByService, type InstanceOverload } from "#federation/model/overload.ts";
-import type { ServiceView } from "#federation/model/snapshot.ts";
+import type { EndpointView, Place, ServiceView } from "#federation/model/snapshot.ts";
 import { unobservedCondition } from "#federation/model/verdict.ts";
 import type { RoutingQuestion } from "#federation/routing/explain.ts";
 import { buildRouteTable, matchRoute } from "#federation/routing/match-route.ts";
@@ -39,14 +39,24 @@ export function routingQuestion({ state, overloads }: KnownServices, asked: { re
 /** How many instances of a service a place has that requests are sent to: ready ones, and those of which nothing is known, since unknown is not down. */
 export function usableAt(service: ServiceView, cluster: string): number {
   const place = service.places.find((candidate) => candidate.cluster === cluster);
-  if (place?.kind === "remote") return Math.min(place.endpointsReady, place.endpointsTotal);
+  if (place?.kind === "remote") return Math.min(place.endpointsReady + (place.endpointsUnknown ?? 0), place.endpointsTotal);
   return place?.kind === "local" ? place.endpoints.filter((endpoint) => endpoint.readiness !== "notReady").length : 0;
 }
 
-/** How many instances of a service a place has, and how many of them the registry calls ready. */
-export function endpointsOf(service: ServiceView, cluster: string): { readonly endpointsReady: number; readonly endpointsTotal: number } {
+/** How many instances a place has, how many of them are ready, and of how many nothing is known. */
+export interface EndpointCounts {
+  readonly endpointsReady: number;
+  readonly endpointsUnknown: number;
+  readonly endpointsTotal: number;
+}
+
+export function endpointsOf(service: ServiceView, cluster: string): EndpointCounts {
   const place = service.places.find((candidate) => candidate.cluster === cluster);
-  if (place?.kind === "remote") return { endpointsReady: place.endpointsReady, endpointsTotal: place.endpointsTotal };
-  const local = place?.kind === "local" ? place.endpoints : [];
-  return { endpointsReady: local.filter((endpoint) => endpoint.readiness === "ready").length, endpointsTotal: local.length };
+  return place === undefined ? { endpointsReady: 0, endpointsUnknown: 0, endpointsTotal: 0 } : endpointCounts(place);
+}
+
+export function endpointCounts(place: Place): EndpointCounts {
+  if (place.kind === "remote") return { endpointsReady: place.endpointsReady, endpointsUnknown: place.endpointsUnknown ?? 0, endpointsTotal: place.endpointsTotal };
+  const count = (readiness: EndpointView["readiness"]): number => place.endpoints.filter((endpoint) => endpoint.readiness === readiness).length;
+  return { endpointsReady: count("ready"), endpointsUnknown: count("unknown"), endpointsTotal: place.endpoints.length };
 }

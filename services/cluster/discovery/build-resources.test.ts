@@ -101,11 +101,15 @@ describe("what a cluster exports", () => {
     expect(buildGatewayRoutes(fenced).size).toBe(0);
   });
 
-  it("counts an unknown instance by what it last said: a plane's restart takes no capacity away", () => {
+  it("counts an instance that is missed apart from the ready ones, and one that may come back any moment among them: a plane's restart says nothing new", () => {
     const state = clusterState({
       exports: new Map([["web/storefront", serviceExport("web", "storefront")]]),
-      endpoints: [endpoint("a", "web", "storefront", { attached: false }), endpoint("b", "web", "storefront", { ready: false })],
+      endpoints: [
+        endpoint("a", "web", "storefront", { attached: false }),
+        endpoint("b", "web", "storefront", { attached: false, isMissed: true }),
+        endpoint("c", "web", "storefront", { attached: false, isMissed: true, ready: false }),
+      ],
     });
-    expect(deriveExports(state).get(storefront)?.value).toMatchObject({ endpointsReady: 1, endpointsTotal: 2 });
+    expect(deriveExports(state).get(storefront)?.value).toMatchObject({ endpointsReady: 1, endpointsUnknown: 1, endpointsTotal: 3 });
   });
 });

@@ -74,6 +74,7 @@ function withImport(state: ClusterState, view: ServiceView, imported: ServiceImp
     gateways: gatewaysFor(state, imported),
     gatewayIdentity: `spiffe://${spec.trustDomain}/atoll/gateway/${spec.cluster}` as SpiffeId,
     endpointsReady: spec.endpointsReady,
+    ...(spec.endpointsUnknown === undefined ? {} : { endpointsUnknown: spec.endpointsUnknown }),
     endpointsTotal: spec.endpointsTotal,
     asOfMs: spec.asOfMs,
   };

@@ -18,6 +18,7 @@ describe("DeltaStream", () => {
   let sent: DeltaResponse[];
   let stream: DeltaStream;
   let version: number;
+  let nowMs: number;
   const set = (values: Record<string, string>): void => {
     table = nextTable({ typeUrl, encode: (value: string) => Buffer.from(value) }, table, new Map(Object.entries(values)));
     version++;
@@ -31,11 +32,29 @@ describe("DeltaStream", () => {
     table = emptyTable;
     sent = [];
     version = 1;
+    nowMs = 0;
     stream = new DeltaStream(
       (type) => (type === typeUrl ? table : undefined),
       (response) => sent.push(response),
-      () => version,
+      { version: () => version, monotonicMs: () => nowMs },
     );
+  });
+
+  it("knows since when its proxy owes an answer", () => {
+    stream.receive(request());
+    nowMs = 1_000;
+    stream.refresh();
+    expect(stream.unansweredSinceMs).toBe(0);
+    stream.receive(request({ responseNonce: last().nonce }));
+    expect(stream.unansweredSinceMs).toBeUndefined();
+    set({ a: "1" });
+    stream.refresh();
+    nowMs = 9_000;
+    set({ a: "2" });
+    stream.refresh();
+    expect(stream.unansweredSinceMs).toBe(1_000);
+    stream.receive(request({ responseNonce: last().nonce }));
+    expect(stream.unansweredSinceMs).toBe(9_000);
   });
 
   it("answers the first request even when there is nothing", () => {

@@ -20,6 +20,7 @@ interface Pending {
   readonly nonce: string;
   /** The tables' version that it brings its type to. */
   readonly version: number;
+  readonly sentAtMs: number;
   readonly names: readonly string[];
 }
 
@@ -28,6 +29,13 @@ interface Refused {
   readonly after: number;
   readonly upTo: number;
   readonly message: string;
+}
+
+/** What it is now. */
+export interface Present {
+  /** Of the tables. */
+  readonly version: () => number;
+  readonly monotonicMs: () => number;
 }
 
 interface Subscription {
@@ -55,15 +63,15 @@ const noVersion = -1;
 export class DeltaStream {
   readonly #tableOf: (typeUrl: string) => ResourceTable | undefined;
   readonly #send: (response: DeltaResponse) => void;
-  readonly #version: () => number;
+  readonly #present: Present;
   readonly #subscriptions = new Map<string, Subscription>();
   #nonce = 0;
 
-  /** `tableOf` answers undefined for a type that this stream may not see; such requests are ignored. `version` is the tables' present one. */
-  constructor(tableOf: (typeUrl: string) => ResourceTable | undefined, send: (response: DeltaResponse) => void, version: () => number) {
+  /** `tableOf` answers undefined for a type that this stream may not see; such requests are ignored. */
+  constructor(tableOf: (typeUrl: string) => ResourceTable | undefined, send: (response: DeltaResponse) => void, present: Present) {
     this.#tableOf = tableOf;
     this.#send = send;
-    this.#version = version;
+    this.#present = present;
   }
 
   /** Takes one request of the proxy and sends what it asks for. */
@@ -110,6 +118,13 @@ export class DeltaStream {
     return true;
   }
 
+  /** When the oldest response that the proxy has not answered was sent, by `monotonicMs`; undefined while there is none. O(subscriptions). */
+  get unansweredSinceMs(): number | undefined {
+    let oldest: number | undefined;
+    for (const { pending } of this.#subscriptions.values()) if (pending !== undefined) oldest = Math.min(oldest ?? Infinity, pending.sentAtMs);
+    return oldest;
+  }
+
   #open(request: DeltaRequest): Subscription {
     const isWildcard = request.subscribe.length === 0 || request.subscribe.includes("*");
     const subscription: Subscription = {
@@ -130,7 +145,7 @@ export class DeltaStream {
     if (table === undefined || subscription.pending !== undefined) return;
     const { changed, removed } = deltaOf(subscription, table);
     subscription.level = table;
-    const version = this.#version();
+    const version = this.#present.version();
     // The first answer goes out even when it is empty: it tells the proxy that it knows all there is.
     if (changed.length + removed.length === 0 && subscription.answered) {
       subscription.answeredVersion = version;
@@ -138,7 +153,7 @@ export class DeltaStream {
     }
     subscription.answered = true;
     const nonce = String(++this.#nonce);
-    subscription.pending = { nonce, version, names: [...changed.map(({ name }) => name), ...removed] };
+    subscription.pending = { nonce, version, sentAtMs: this.#present.monotonicMs(), names: [...changed.map(({ name }) => name), ...removed] };
     for (const resource of changed) subscription.sent.set(resource.name, resource.version);
     for (const name of removed) {
       if (subscription.wanted?.has(name) === true) subscription.sent.set(name, absentVersion);

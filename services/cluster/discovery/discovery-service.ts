@@ -23,6 +23,8 @@ export interface ConnectedProxy {
   readonly connectedAtMs: number;
   /** True when everything it subscribes to has been acknowledged. */
   readonly isLevel: boolean;
+  /** For how long it has not answered what it was sent, in ms; 0 when it has answered all. */
+  readonly unansweredMs: number;
   readonly nacks: number;
   /** What it said of the last response it refused; empty when it never did. */
   readonly lastNack: string;
@@ -90,11 +92,13 @@ export class DiscoveryService {
   }
 
   get proxies(): readonly ConnectedProxy[] {
+    const nowMs = this.#clock.monotonicMs();
     return [...this.#connected].map(({ stream, subscriber, ...rest }) => ({
       ...rest,
       identity: subscriber.identity,
       kind: subscriber.kind,
       isLevel: stream.isLevel(),
+      unansweredMs: nowMs - (stream.unansweredSinceMs ?? nowMs),
     }));
   }
 
@@ -146,7 +150,7 @@ export class DiscoveryService {
       stream: new DeltaStream(
         (typeUrl) => this.#tables.tableFor(subscriber, typeUrl),
         (response) => call.write(response),
-        () => this.#tables.version,
+        { version: () => this.#tables.version, monotonicMs: () => this.#clock.monotonicMs() },
       ),
       subscriber,
       connectedAtMs: this.#clock.nowMs(),

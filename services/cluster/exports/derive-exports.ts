@@ -1,7 +1,7 @@
 import type { ServiceHost } from "#federation/model/names.ts";
 import { resourceId, type Consumer, type ExportedService, type Service } from "#federation/model/resource.ts";
 import { serviceHost, workloadId, type ServiceRef } from "#federation/model/service.ts";
-import { countsAsReady, type ClusterState, type EndpointState } from "../cluster-state.ts";
+import { readinessOf, type ClusterState, type EndpointState } from "../cluster-state.ts";
 
 /** One service as this cluster offers it, and to whom. */
 export interface DerivedExport {
@@ -25,6 +25,8 @@ export function deriveExport(state: ClusterState, key: string): DerivedExport | 
   const service = state.services.get(key);
   if (cluster === undefined || serviceExport === undefined || service === undefined || !cluster.spec.exportNamespaces.includes(namespaceOf(service))) return undefined;
   const endpoints = endpointsOf(state, service);
+  const readiness = endpoints.map(readinessOf);
+  const endpointsUnknown = readiness.filter((one) => one === "unknown").length;
   return {
     value: {
       ...refOf(state, service),
@@ -33,7 +35,8 @@ export function deriveExport(state: ClusterState, key: string): DerivedExport | 
       ports: service.spec.ports,
       serverIdentities: identitiesOf(state, service),
       gateways: cluster.spec.gateways,
-      endpointsReady: endpoints.filter(countsAsReady).length,
+      endpointsReady: readiness.filter((one) => one === "ready").length,
+      ...(endpointsUnknown === 0 ? {} : { endpointsUnknown }),
       endpointsTotal: endpoints.length,
     },
     consumers: serviceExport.spec.consumers ?? [{ trustDomain: state.self.trustDomain }],

@@ -165,7 +165,7 @@ export class Registry {
     let next = this.#state.current;
     for (const instanceId of changed) {
       const record = this.#records.get(instanceId);
-      const state = record === undefined ? undefined : { record, attached: this.#sessions.isAttached(instanceId) };
+      const state = record === undefined ? undefined : { record, attached: this.#sessions.isAttached(instanceId), isMissed: this.#sessions.isMissed(instanceId) };
       if (state === undefined) next = next.without(instanceId);
       else if (!isDeepStrictEqual(state, next.get(instanceId))) next = next.with(instanceId, state);
     }

@@ -28,6 +28,22 @@ describe("SessionTable", () => {
     expect(table.isAttached("a")).toBe(true);
   });
 
+  it("misses an instance that nobody has reported for the TTL, and not one that comes back within it", () => {
+    const table = new SessionTable(limits);
+    table.restore("restored", 0);
+    table.report("silent", 1, 0);
+    table.report("ended", 2, 0);
+    table.end("ended", 2, 5_000);
+    expect(table.expire(8_999)).toEqual([]);
+    expect(table.expire(9_000)).toEqual(["restored", "silent"]);
+    expect(["restored", "silent", "ended"].map((id) => table.isMissed(id))).toEqual([true, true, false]);
+    table.report("ended", 3, 13_000);
+    table.report("silent", 1, 13_000);
+    expect(table.expire(14_000)).toEqual([]);
+    expect(["restored", "silent", "ended"].map((id) => table.isMissed(id))).toEqual([true, false, false]);
+    expect(table.sweepable(60_000)).toEqual(["restored"]);
+  });
+
   it("offers a detached instance to the sweep only after the re-attach window", () => {
     const table = new SessionTable(limits);
     table.restore("a", 0);

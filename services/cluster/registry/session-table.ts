@@ -14,6 +14,8 @@ interface Session {
   streamId: number | undefined;
   /** Monotonic ms of the last report, or of the loss of the stream. */
   sinceMs: number;
+  /** Nobody has been attached for the TTL. */
+  isMissed: boolean;
   /** As of the last report; what nobody reports any more is not known. */
   overloads: readonly InstanceOverload[];
 }
@@ -33,19 +35,19 @@ export class SessionTable {
 
   /** Starts the re-attach window of an instance found in the store. */
   restore(instanceId: string, nowMs: number): void {
-    if (!this.#sessions.has(instanceId)) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, overloads: [] });
+    if (!this.#sessions.has(instanceId)) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, isMissed: false, overloads: [] });
   }
 
   report(instanceId: string, streamId: number, nowMs: number, overloads: readonly InstanceOverload[] = []): void {
     const session = this.#sessions.get(instanceId);
     // Streams are numbered in order of arrival: a late word from an older one does not take the instance back.
     if (session?.streamId !== undefined && session.streamId > streamId) return;
-    this.#sessions.set(instanceId, { streamId, sinceMs: nowMs, overloads });
+    this.#sessions.set(instanceId, { streamId, sinceMs: nowMs, isMissed: false, overloads });
   }
 
   end(instanceId: string, streamId: number, nowMs: number): void {
     const session = this.#sessions.get(instanceId);
-    if (session?.streamId === streamId) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, overloads: [] });
+    if (session?.streamId === streamId) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, isMissed: false, overloads: [] });
   }
 
   forget(instanceId: string): void {
@@ -56,20 +58,27 @@ export class SessionTable {
     return this.#sessions.get(instanceId)?.streamId !== undefined;
   }
 
+  /** Whether nobody has reported for the TTL, as of the last look. */
+  isMissed(instanceId: string): boolean {
+    return this.#sessions.get(instanceId)?.isMissed === true;
+  }
+
   /** What attached instances said of their overload last, by instance. */
   overloads(): readonly InstanceOverload[] {
     return [...this.#sessions].toSorted(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, session]) => session.overloads);
   }
 
-  /** Detaches sessions whose reports have stopped, and answers whose they were. */
+  /** Detaches sessions whose reports have stopped, and misses instances that were away for as long; answers which they are. */
   expire(nowMs: number): readonly string[] {
     const expired: string[] = [];
     for (const [instanceId, session] of this.#sessions) {
-      if (session.streamId === undefined || nowMs - session.sinceMs < this.#limits.ttlMs) continue;
+      if (session.isMissed || nowMs - session.sinceMs < this.#limits.ttlMs) continue;
+      session.isMissed = true;
+      expired.push(instanceId);
+      if (session.streamId === undefined) continue;
       session.streamId = undefined;
       session.overloads = [];
       session.sinceMs = nowMs;
-      expired.push(instanceId);
     }
     return expired;
   }

@@ -10,6 +10,7 @@ import { resourceOperations, type ResourceBackend } from "#federation/admin-api/
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
+import { whileSole, type KnownRival } from "#federation/admin-api/sole-operations.ts";
 import { storeOperations, type StoreOperationsOptions } from "#federation/admin-api/store-operations.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import { withdrawalOperations, type HeldBack } from "#federation/admin-api/withdrawal-operations.ts";
@@ -51,6 +52,8 @@ export interface GlobalOperationsOptions {
   readonly store: StoreOperationsOptions;
   /** What is held back of what a cluster has withdrawn, by its id. */
   readonly withdrawals: ReadonlyMap<string, HeldBack>;
+  /** Another process of this plane's name that is alive now. */
+  readonly rival: () => KnownRival | undefined;
   readonly audit: AuditTrail;
   readonly clock: Clock;
 }
@@ -76,6 +79,11 @@ const statusIntervalMs = 1_000;
 
 /** The global plane's admin API. */
 export function globalOperations(options: GlobalOperationsOptions): readonly Operation[] {
+  return [...whileSole(ownOperations(options), options.rival), ...storeOperations(options.store), ...withdrawalOperations(options.withdrawals)];
+}
+
+/** What is asked of the global plane about the federation, and none of it of its store. */
+function ownOperations(options: GlobalOperationsOptions): readonly Operation[] {
   const { keys, catalog, stored, isAway, status, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
   const backend = <K extends GlobalKind>(kind: K, state: Watched<CollectionState<ResourceKinds[K]>>): ResourceBackend<K> => withLastKnown(recordedDeletions(kind, catalog, clock), { isAway, state });
   return [
@@ -86,8 +94,6 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
     ...resourceOperations("TrafficPolicy", backend("TrafficPolicy", stored.TrafficPolicy)),
     ...globalKinds.map((kind) => rolloutOperation(kind, rolloutSource(kind, options), { waits: rollout.waits, clock })),
     auditOperation(globalRoutes.audit, audit),
-    ...storeOperations(options.store),
-    ...withdrawalOperations(options.withdrawals),
     ...joinTokenOperations({
       single: catalog.joinTokens,
       many: catalog.provisioningTokens,

@@ -1,13 +1,16 @@
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { clusterObjectsMax } from "#federation/model/cluster-limits.ts";
+import { noStaleOrigins, staleOriginsOf, type StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Cluster } from "#federation/model/resource.ts";
 import { globalOrigin, objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import type { BrakeRules } from "#federation/replication/core/withdrawal-brake.ts";
 import { CatalogReplicaStore, forgetReplica } from "#federation/replication/shell/catalog-replica-store.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
-import { linkSubjects, runPublisher, type ShownBehind, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
+import type { Incarnation } from "#federation/replication/shell/incarnation.ts";
+import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
+import type { ShownBehind } from "#federation/replication/shell/shown-witness.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
@@ -36,12 +39,17 @@ export interface ClusterLinksOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** What this plane is told from another of its name by. */
+  readonly incarnation?: Incarnation;
   /** Told when a cluster shows what this plane had published and does not know any more: see `PublisherOptions`. */
   readonly onBehind?: (behind: ShownBehind) => void;
 }
 
 /** What a trust domain's authority said of rights ends at its cluster's word. Clusters sign their deletions, so nothing goes for being little. */
 const clusterBrake: BrakeRules = { rightsKinds: ["TrustDomain", "RelationshipApproval"], freeMax: 0 };
+
+/** How long it counts as known which clusters are stale, in ms: one look serves the heartbeats of all links. */
+const staleKeptMs = 500;
 
 interface OpenLink {
   readonly life: string;
@@ -58,6 +66,8 @@ export class ClusterLinks {
   /** What is held back of what each cluster has withdrawn, by the cluster's id. */
   readonly withdrawals = new Map<string, HeldWithdrawals>();
   readonly #options: ClusterLinksOptions;
+  #stale: StaleOrigins = noStaleOrigins;
+  #staleAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ClusterLinksOptions) {
     this.#options = options;
@@ -96,6 +106,22 @@ export class ClusterLinks {
     if (failure.signal.aborted) throw failure.signal.reason;
   }
 
+  /** Since what is held of a cluster was last known to be all of it, in ms; undefined while that has not been known. */
+  wholeAgeMs(id: string): number | undefined {
+    const wholeAt = this.statuses.current.get(id)?.wholeAtMonotonicMs;
+    return wholeAt === undefined ? undefined : this.#options.clock.monotonicMs() - wholeAt;
+  }
+
+  /** Each cluster is told it with each heartbeat. */
+  #staleOrigins(): StaleOrigins {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#staleAtMs >= staleKeptMs) {
+      this.#staleAtMs = nowMs;
+      this.#stale = staleOriginsOf(Array.from(this.#options.clusters.current.keys(), (id) => [id, this.wholeAgeMs(id)]));
+    }
+    return this.#stale;
+  }
+
   /** Whether a cluster is to be told of an object. */
   offers(id: string, payload: ObjectPayload): boolean {
     const cluster = this.#options.clusters.current.get(id);
@@ -119,7 +145,7 @@ export class ClusterLinks {
   }
 
   async #runLink(id: string, trustDomain: string, signal: AbortSignal): Promise<void> {
-    const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger, onBehind } = this.#options;
+    const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger, incarnation, onBehind } = this.#options;
     const common = { bus, clock, logger: logger.child({ clusterId: id }) };
     await runTasks(
       [
@@ -151,10 +177,12 @@ export class ClusterLinks {
               epoch,
               term,
               objects,
+              staleOrigins: () => this.#staleOrigins(),
               offer: { offers: (payload) => this.offers(id, payload), basis: () => this.#basisOf(id) },
               signer,
               lags: this.lags,
               standings: this.standings,
+              ...(incarnation === undefined ? {} : { incarnation }),
               verifyChain,
               ...(onBehind === undefined ? {} : { onBehind }),
             },

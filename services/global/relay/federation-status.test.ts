@@ -60,7 +60,14 @@ it("names what a cluster goes on refusing", () => {
 it("joins the places of a service, in an order that does not depend on when they came", () => {
   const { services } = federationStatus(view, 1_000);
   expect(services.map(({ name, places }) => [name, places.map((place) => place.cluster)])).toEqual([["y", ["a", "b"]], ["z", ["a"]]]);
-  expect(services[0]?.places[0]).toMatchObject({ ageMs: 100, endpointsReady: 1, endpointsTotal: 2 });
+  expect(services[0]?.places[0]).toMatchObject({ ageMs: 100, changedAgeMs: 100, endpointsReady: 1, endpointsTotal: 2 });
+});
+
+it("takes a place for as fresh as its cluster was confirmed last, however long nothing has changed there", () => {
+  const [link] = [...view.links.values()];
+  if (link === undefined) throw new Error("there is a link");
+  const { services } = federationStatus({ ...view, links: new Map([["a", { ...link, wholeAgeMs: 20.7 }]]) }, 74_000);
+  expect(services[0]?.places.map(({ cluster: name, ageMs, changedAgeMs }) => [name, ageMs, changedAgeMs])).toEqual([["a", 20, 73_100], ["b", 73_100, 73_100]]);
 });
 
 it("calls a relationship active only when its approvals count and its date has not passed", () => {

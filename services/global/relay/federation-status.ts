@@ -3,12 +3,17 @@ import type { Cluster, ExportedService, Relationship } from "#federation/model/r
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import { placeAges } from "#federation/admin-api/place-ages.ts";
+import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
+import type { Doubled } from "#federation/replication/core/incarnations.ts";
 import type { RefusedObject } from "#federation/replication/core/refused-objects.ts";
 
 /** What is known of the link to one cluster. */
 export interface LinkState {
   /** Since its last heartbeat; undefined when there never was one. */
   readonly heardAgeMs: number | undefined;
+  /** Since what is held of it was last known to be all of it; undefined while that has not been known. */
+  readonly wholeAgeMs?: number | undefined;
   readonly sentSeq: number;
   readonly acknowledgedSeq: number;
   readonly lagMs: number;
@@ -16,6 +21,8 @@ export interface LinkState {
   readonly refusesUs: boolean;
   /** Wall-clock ms since when its own store is known to be behind what it had told; undefined while it is not. */
   readonly behindSinceMs: number | undefined;
+  /** Present while two processes speak under its name. */
+  readonly doubled?: Doubled | undefined;
   /** Objects that it has withdrawn and that are held all the same. */
   readonly withdrawalsHeld: number;
   /** Objects that it is sent and goes on refusing. */
@@ -36,6 +43,7 @@ export interface FederationView {
   readonly store: StoreStanding;
   /** Wall-clock ms of the last answer of a store that is away. */
   readonly storeAwaySinceMs: number | undefined;
+  readonly incarnation?: PlaneIncarnation | undefined;
 }
 
 /** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
@@ -49,11 +57,12 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     epoch: view.epoch,
     leader: view.isLeader,
     clusters: view.clusters.map((cluster) => clusterRow(cluster, view)),
-    services: serviceRows(view.exports, nowMs),
+    services: serviceRows(view, nowMs),
     relationships: view.relationships.map((relationship) => relationshipRow(relationship, view.isActive(relationship), nowMs)),
     names: view.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: view.store,
     ...(view.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: view.storeAwaySinceMs }),
+    ...(view.incarnation === undefined ? {} : { incarnation: view.incarnation }),
   };
 }
 
@@ -71,6 +80,7 @@ function clusterRow(cluster: Cluster, view: FederationView): FederationStatus["c
     lagMs: Math.floor(link?.lagMs ?? 0),
     ...(link?.refusesUs === true ? { refusesUs: true } : {}),
     ...(link?.behindSinceMs === undefined ? {} : { behindSinceMs: link.behindSinceMs }),
+    ...doubledField(link?.doubled),
     ...(link === undefined || link.withdrawalsHeld === 0 ? {} : { withdrawalsHeld: link.withdrawalsHeld }),
     ...(link === undefined || link.refused.length === 0 ? {} : { refused: [...link.refused] }),
     servicesExported: view.exports.filter((exported) => exported.cluster === id).length,
@@ -79,13 +89,13 @@ function clusterRow(cluster: Cluster, view: FederationView): FederationStatus["c
 }
 
 /** Services by trust domain, namespace and name, with the places that export them. */
-export function serviceRows(exports: readonly ExportedService[], nowMs: number): ServiceRow[] {
+export function serviceRows({ exports, links }: Pick<FederationView, "exports" | "links">, nowMs: number): ServiceRow[] {
   const rows = new Map<string, ServiceRow>();
   for (const exported of exports.toSorted((a, b) => (a.cluster < b.cluster ? -1 : 1))) {
-    const { trustDomain, namespace, name, cluster, region, endpointsReady, endpointsTotal, asOfMs } = exported;
+    const { trustDomain, namespace, name, cluster, region, endpointsReady, endpointsUnknown = 0, endpointsTotal, asOfMs } = exported;
     const key = `${trustDomain}/${namespace}/${name}`;
     const row = rows.get(key) ?? { trustDomain, namespace, name, places: [] };
-    row.places.push({ cluster, region, endpointsReady, endpointsTotal, ageMs: Math.max(0, nowMs - asOfMs) });
+    row.places.push({ cluster, region, endpointsReady, endpointsUnknown, endpointsTotal, ...placeAges({ changedAgeMs: nowMs - asOfMs, heldAgeMs: links.get(cluster)?.wholeAgeMs }) });
     rows.set(key, row);
   }
   return [...rows.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);

@@ -14,7 +14,7 @@ export const placement: ReadSource = {
         "places",
         {
           kind: "objectList",
-          attributes: [read("cluster", text, ""), read("region", text, ""), read("verdict", text, ""), read("endpoints_ready", number, ""), read("endpoints_total", number, ""), read("load_share", number, "From 0 to 1."), read("reason", text, "")],
+          attributes: [read("cluster", text, ""), read("region", text, ""), read("verdict", text, ""), read("endpoints_ready", number, ""), read("endpoints_unknown", number, "Not heard; asked all the same."), read("endpoints_total", number, ""), read("load_share", number, "From 0 to 1."), read("reason", text, "")],
         },
         "In the order in which they are tried.",
       ),
@@ -34,6 +34,7 @@ export const placement: ReadSource = {
         region: place.region,
         verdict: place.verdict,
         endpoints_ready: place.endpointsReady,
+        endpoints_unknown: place.endpointsUnknown ?? 0,
         endpoints_total: place.endpointsTotal,
         load_share: place.loadShare,
         reason: place.reason,

@@ -31,7 +31,7 @@ export const simulation: ReadSource = {
         "places",
         {
           kind: "objectList",
-          attributes: [read("cluster", text, ""), read("region", text, ""), read("lost", bool, ""), read("endpoints_ready", number, ""), read("endpoints_total", number, ""), read("load_share_before", number, "From 0 to 1."), read("load_share_after", number, "From 0 to 1.")],
+          attributes: [read("cluster", text, ""), read("region", text, ""), read("lost", bool, ""), read("endpoints_ready", number, ""), read("endpoints_unknown", number, "Not heard; asked all the same."), read("endpoints_total", number, ""), read("load_share_before", number, "From 0 to 1."), read("load_share_after", number, "From 0 to 1.")],
         },
         "In the order in which they are tried now.",
       ),
@@ -56,6 +56,7 @@ export const simulation: ReadSource = {
         region: place.region,
         lost: place.lost,
         endpoints_ready: place.endpointsReady,
+        endpoints_unknown: place.endpointsUnknown ?? 0,
         endpoints_total: place.endpointsTotal,
         load_share_before: place.loadShareBefore,
         load_share_after: place.loadShareAfter,
@@ -73,7 +74,7 @@ function listed(field: "lostRegions" | "lostClusters", value: CtyObject[string] 
 function judge(config: CtyObject, { service, served, callerLost, capacityLeft, places }: SimulationAnswer): void {
   const minimum = config["capacity_left_min"];
   if (typeof minimum === "number" && (minimum < 0 || minimum > 1)) throw new AtollError("ATOLL_REQUEST_INVALID", `capacity_left_min: found ${minimum}, expected 0 to 1`, { details: { attribute: "capacity_left_min" } });
-  const left = places.filter((place) => !place.lost).map((place) => `${place.cluster} ${place.endpointsReady} of ${place.endpointsTotal} ready`);
+  const left = places.filter((place) => !place.lost).map((place) => `${place.cluster} ${place.endpointsReady} of ${place.endpointsTotal} ready${(place.endpointsUnknown ?? 0) === 0 ? "" : `, ${place.endpointsUnknown} unknown`}`);
   const words = left.length === 0 ? "no place is left" : `left: ${left.join(", ")}`;
   if (!served && config["may_be_cut_off"] !== true) {
     throw new AtollError("ATOLL_SIMULATION_REFUSED", `${service} would be cut off: ${callerLost ? "its callers are in what is lost" : words}`, { details: { attribute: "service" } });

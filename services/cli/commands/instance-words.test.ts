@@ -1,0 +1,8 @@
+import { expect, it } from "vitest";
+import { instanceWords } from "./instance-words.ts";
+
+it("tells instances that are ready from those that are not heard, and from those that say that they are not", () => {
+  expect(instanceWords({ endpointsReady: 2, endpointsTotal: 3 })).toBe("2/3");
+  expect(instanceWords({ endpointsReady: 2, endpointsUnknown: 0, endpointsTotal: 3 })).toBe("2/3");
+  expect(instanceWords({ endpointsReady: 0, endpointsUnknown: 1, endpointsTotal: 1 })).toBe("0/1 (1 unknown)");
+});
