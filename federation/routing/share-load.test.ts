@@ -91,6 +91,14 @@ describe("shareLoad", () => {
   });
 });
 
+test("the smallest weight there is is a weight", () => {
+  const policy: LocalityPolicy = { mode: "weights", weights: [{ region: "eu-west" as RegionId, weight: Number.MIN_VALUE }] };
+  const order = orderPlaces([localPlace("c0", "eu-west", 5, 10), remotePlace("c1", "us-east", 10)], policy, viewpointOf("c0", "eu-west", { c1: 10 }));
+  const { shares } = shareLoad(order, [{ ...healthyCondition, rampRatio: 0.3 }, healthyCondition]);
+  expect(shares[0]).toBeGreaterThan(0);
+  expect((shares[0] ?? 0) + (shares[1] ?? 0)).toBeCloseTo(1, 9);
+});
+
 const regions = ["eu-west", "us-east", "ap-south"];
 const world = fc
   .array(
@@ -113,7 +121,7 @@ const world = fc
         fc.constant<LocalityPolicy>({ mode: "nearest" }),
         fc.shuffledSubarray(regions).map((order): LocalityPolicy => ({ mode: "ordered", order: order as RegionId[] })),
         fc
-          .array(fc.record({ region: fc.constantFrom(...regions), weight: fc.double({ min: 0, max: 10, noNaN: true }) }), { maxLength: 3 })
+          .array(fc.record({ region: fc.constantFrom(...regions), weight: fc.double({ min: Number.MIN_VALUE, max: 10, noNaN: true }) }), { maxLength: 3 })
           .map((list): LocalityPolicy => ({ mode: "weights", weights: list as { region: RegionId; weight: number }[] })),
       ),
     }),

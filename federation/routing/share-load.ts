@@ -105,11 +105,14 @@ function spreadLevel(shares: Float64Array, members: readonly Member[], spread: S
     spreadByCapacity(shares, members, spread.load, spread.ignoreReadiness);
     return;
   }
-  const parts = regions.map((region) => {
+  const scores = regions.map((region) => {
     const reachable = region.some((member) => !member.lowered && member.ranked.capacity > 0);
-    const score = spread.ignoreReadiness ? Number(reachable) : availability(healthyRatio(region), spread.overprovisioning);
-    return (region[0]?.ranked.regionWeight ?? 0) * score;
+    return spread.ignoreReadiness ? Number(reachable) : availability(healthyRatio(region), spread.overprovisioning);
   });
+  const weights = regions.map((region, at) => ((scores[at] ?? 0) > 0 ? (region[0]?.ranked.regionWeight ?? 0) : 0));
+  // Against the largest of them: a weight that is small beside nothing must not become 0 when it is multiplied.
+  const largest = Math.max(...weights);
+  const parts = weights.map((weight, at) => (largest === 0 ? 0 : (weight / largest) * (scores[at] ?? 0)));
   const total = parts.reduce((left, right) => left + right, 0);
   for (const [at, region] of regions.entries()) {
     const part = parts[at] ?? 0;
