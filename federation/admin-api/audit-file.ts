@@ -3,7 +3,8 @@ import { mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { AuditLines, isMissing } from "./audit-lines.ts";
+import { isMissing } from "#federation/runtime/missing-file.ts";
+import { AuditLines } from "./audit-lines.ts";
 import { auditRequestSchema, auditResultSchema, type AuditEntry, type AuditRequest, type AuditResult, type AuditTicket, type AuditTrail } from "./audit.ts";
 
 /** Bounds of a trail on disk: eight files of 16 MiB hold some 300,000 mutations. */

@@ -1,4 +1,5 @@
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { isMissing } from "#federation/runtime/missing-file.ts";
 
 /** Lines of one write at most: some 100 KB. */
 const batchLinesMax = 256;
@@ -121,9 +122,4 @@ export class AuditLines implements AsyncDisposable {
     this.#size = (await next.stat()).size;
     this.#isTorn = false;
   }
-}
-
-/** Whether it is that a file is not there. */
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

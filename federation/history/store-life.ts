@@ -6,9 +6,9 @@ import type { Generation } from "#federation/model/snapshot.ts";
 import { epochOf, ownWitness, type SeenBehind, type StoreStanding } from "#federation/model/store-standing.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
-import { until, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { runUntil } from "#federation/runtime/run-while.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { HistoryKeeper } from "./history-guard.ts";
@@ -151,12 +151,7 @@ export class StoreLife implements HistoryKeeper {
   async during(work: (standing: StoreStanding, signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const { current } = this.#standing;
-      const changed = new AbortController();
-      const noticing: Task = async (inner) => {
-        await until(this.#standing, (standing) => standing !== current, inner);
-        changed.abort();
-      };
-      await runTasks([noticing, (inner) => work(current, inner)], AbortSignal.any([signal, changed.signal]));
+      await runUntil(this.#standing, (standing) => standing !== current, (inner) => work(current, inner), signal);
     }
   }
 

@@ -4,6 +4,7 @@ import { behindReasons } from "#federation/model/store-standing.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { isMissing } from "#federation/runtime/missing-file.ts";
 import { marksMax, nothingWitnessed, type StoreWitness } from "./store-witness.ts";
 
 const generation = { epoch: z.int().min(0), revision: z.int().min(0) };
@@ -22,7 +23,7 @@ export function readWitness(path: string, logger: Logger): StoreWitness {
   try {
     return schema.parse(JSON.parse(readFileSync(path, "utf8")));
   } catch (error) {
-    const isAbsent = error instanceof Error && "code" in error && error.code === "ENOENT";
+    const isAbsent = isMissing(error);
     if (!isAbsent) logger.error("The witness of the store cannot be read; the store is believed as it is.", { file: path, reason: describeError(error) });
     return nothingWitnessed;
   }

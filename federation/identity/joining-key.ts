@@ -1,5 +1,6 @@
 import { readFile, rm } from "node:fs/promises";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { isMissing } from "#federation/runtime/missing-file.ts";
 import { createKeyPair, exportPrivateKeyPem, parseKeyPair, type KeyPair } from "./key-pair.ts";
 
 /**
@@ -11,7 +12,7 @@ export async function keepJoiningKey(path: string): Promise<KeyPair> {
   try {
     return parseKeyPair(await readFile(path, "utf8"));
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    if (!isMissing(error)) throw error;
   }
   const keys = createKeyPair();
   await writePrivateFile(path, exportPrivateKeyPem(keys.privateKey));

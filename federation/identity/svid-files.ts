@@ -5,6 +5,7 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { isMissing } from "#federation/runtime/missing-file.ts";
 import { encodeBundle, parseBundle } from "./bundle-jwks.ts";
 import { createX509Svid } from "./leaf.ts";
 import { exportPrivateKeyPem, parseKeyPair } from "./key-pair.ts";
@@ -62,7 +63,7 @@ async function loadFile<T>(path: string, parse: (text: string) => T, warnings: s
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
   try {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AtollError } from "./errors.ts";
 import { writePrivateFileSync } from "./private-file.ts";
+import { isMissing } from "./missing-file.ts";
 
 const pattern = /^[0-9a-f]{16}$/;
 
@@ -17,7 +18,7 @@ export function keepInstanceId(dataDir: string): string {
   try {
     text = readFileSync(path, "utf8").trim();
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    if (!isMissing(error)) throw error;
     text = randomBytes(8).toString("hex");
     writePrivateFileSync(path, `${text}\n`);
   }

@@ -9,6 +9,7 @@ import { parseSpiffeId, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { isMissing } from "#federation/runtime/missing-file.ts";
 import type { Joined } from "./join-plane.ts";
 import { clusterOfPlane } from "./join-plane.ts";
 import type { Plane } from "./plane-link.ts";
@@ -71,7 +72,7 @@ export class IdentityStore {
     try {
       text = await readFile(path, "utf8");
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return { plane: undefined, warnings: [] };
+      if (isMissing(error)) return { plane: undefined, warnings: [] };
       throw error;
     }
     try {

@@ -10,6 +10,7 @@ import { isAbort } from "#federation/runtime/lifecycle.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { isMissing } from "#federation/runtime/missing-file.ts";
 
 /** What names stood for, as a proxy keeps it for a start without DNS; beside the last known good, which keeps the names. */
 export type KnownNames = ReadonlyMap<string, { readonly addresses: readonly string[]; readonly asOfMs: number }>;
@@ -23,7 +24,7 @@ export async function loadNames(dataDir: string, logger: Logger): Promise<KnownN
   try {
     return namesOf(JSON.parse(await readFile(join(dataDir, fileName), "utf8")));
   } catch (error) {
-    const isAbsent = error instanceof Error && "code" in error && error.code === "ENOENT";
+    const isAbsent = isMissing(error);
     if (!isAbsent) logger.warn("The addresses of names on disk could not be used.", { path: join(dataDir, fileName), reason: describeError(error) });
     return new Map();
   }

@@ -6,6 +6,7 @@ import { acceptBundle } from "#federation/identity/accept-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import { DerivedMap } from "#federation/runtime/derived-map.ts";
+import { isSameList } from "#federation/runtime/same-list.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { changedKeys } from "#federation/runtime/ordered-map.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
@@ -154,7 +155,7 @@ export class ClusterStateSource {
   #effective(): readonly EffectiveRelationship[] {
     const now = [...this.verdicts().values()].flatMap((verdict) => (verdict.kind === "effective" ? [verdict.relationship] : []));
     const before = this.#relationships;
-    return now.length === before.length && now.every((relationship, at) => relationship === before[at]) ? before : now;
+    return isSameList(now, before) ? before : now;
   }
 
   /** Foreign bundles count only under an effective relationship and with their own authority's signature. */

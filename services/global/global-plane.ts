@@ -27,6 +27,7 @@ import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { retried } from "#federation/runtime/retry.ts";
+import { isSameList } from "#federation/runtime/same-list.ts";
 import { runWhile } from "#federation/runtime/run-while.ts";
 import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
@@ -180,7 +181,7 @@ async function takeBrought({ options, catalog, state }: Term, signal: AbortSigna
   let seen: readonly unknown[] = [];
   for await (const _ of state.publication.changes(signal)) {
     const basis = state.broughtBasis;
-    if (basis.every((part, at) => part === seen[at])) continue;
+    if (isSameList(basis, seen)) continue;
     seen = basis;
     await applyBrought(changesBrought(state.brought), catalog, options.logger, signal);
   }

@@ -1,5 +1,6 @@
 import type { ObjectPayload, OpenedObject } from "#federation/model/replicated-object.ts";
-import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
+import { DerivedMap } from "#federation/runtime/derived-map.ts";
+import { isSameList } from "#federation/runtime/same-list.ts";
 import type { PublishedState } from "../core/publisher.ts";
 
 /** Who is offered what. */
@@ -12,27 +13,19 @@ export interface OfferRule {
 /** The part of a publisher's states that one audience is offered, followed through them. */
 export class OfferedObjects {
   readonly #rule: OfferRule | undefined;
+  readonly #offered: DerivedMap<OpenedObject, OpenedObject>;
   #basis: readonly unknown[] = [];
-  #all: ReadonlyMap<string, OpenedObject> = new Map();
-  #offered = OrderedMap.of<OpenedObject>();
 
   constructor(rule: OfferRule | undefined) {
     this.#rule = rule;
+    this.#offered = new DerivedMap((object) => (rule === undefined || rule.offers(object.payload) ? object : undefined));
   }
 
   /** O(changes) while the rule's basis is what it was and states share what they have in common, O(objects) otherwise. */
   next({ revision, objects }: PublishedState): PublishedState {
-    const rule = this.#rule;
-    if (rule === undefined) return { revision, objects };
-    const basis = rule.basis();
-    const isSame = basis.length === this.#basis.length && basis.every((part, at) => Object.is(part, this.#basis[at]));
-    const keys = isSame ? changedKeys(this.#all, objects) : new Set([...this.#offered.keys(), ...objects.keys()]);
-    for (const id of keys) {
-      const object = objects.get(id);
-      this.#offered = object !== undefined && rule.offers(object.payload) ? this.#offered.with(id, object) : this.#offered.without(id);
-    }
-    this.#basis = basis;
-    this.#all = objects;
-    return { revision, objects: this.#offered };
+    if (this.#rule === undefined) return { revision, objects };
+    const before = this.#basis;
+    this.#basis = this.#rule.basis();
+    return { revision, objects: isSameList(this.#basis, before) ? this.#offered.next(objects) : this.#offered.anew(objects) };
   }
 }

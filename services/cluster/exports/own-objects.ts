@@ -1,4 +1,3 @@
-import { transactionOpsMax } from "#federation/catalog/catalog-access.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { CatalogOp } from "#federation/catalog/collection.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -36,7 +35,7 @@ export interface OwnObjectsOptions {
 }
 
 /** Objects that are stored together: so many signatures are a few ms, in which nothing else goes on. */
-const storedTogetherMax = Math.min(32, transactionOpsMax);
+const storedTogetherMax = 32;
 /** Bytes of their values together: a transaction's bound is more than twice that. */
 const bytesTogetherMax = 512 * 1024;
 

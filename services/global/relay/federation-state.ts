@@ -1,5 +1,5 @@
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import type { CollectionState, CollectionView } from "#federation/catalog/collection.ts";
+import type { CollectionState, CollectionView, Stored } from "#federation/catalog/collection.ts";
 import type { DeletionRecord, ObjectRecord } from "#federation/catalog/records.ts";
 import type { Cluster, ExportedService, Relationship, TrustDomain } from "#federation/model/resource.ts";
 import { parseExportedService } from "#federation/model/parse/parse-resource.ts";
@@ -7,6 +7,7 @@ import { objectId, type OpenedObject } from "#federation/model/replicated-object
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
+import { DerivedMap } from "#federation/runtime/derived-map.ts";
 import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -30,12 +31,6 @@ export interface FederationStateOptions {
   readonly follow: (task: Task) => Task;
 }
 
-/** A map that was made of another. */
-interface Derived<V> {
-  readonly of: unknown;
-  readonly all: ReadonlyMap<string, V>;
-}
-
 /**
  * The store of the leading global plane as one state in memory. Nothing is published before every part of it has been
  * read: a part that is still empty would look like withdrawals.
@@ -54,14 +49,16 @@ export class FederationState {
   readonly #opened = new WeakMap<ObjectRecord, { readonly object: OpenedObject | undefined }>();
   readonly #judged = new WeakMap<OpenedObject, { readonly cluster: Cluster; readonly may: boolean }>();
   readonly #services = new WeakMap<OpenedObject, { readonly service: ExportedService | undefined }>();
-  /** As of the latest publication. */
-  #clusters: Derived<Cluster> = { of: undefined, all: new Map() };
+  readonly #clusters = new DerivedMap<Stored<Cluster>, Cluster>(({ value }) => value);
+  /** What clusters have brought and is passed on. */
+  readonly #brought = new DerivedMap<Stored<ObjectRecord>, OpenedObject>(({ value }) => this.#bringable(value));
   #relationships: { readonly of: unknown; readonly all: readonly Relationship[] } = { of: undefined, all: [] };
   #own: ReadonlyMap<string, OpenedObject> = new Map();
-  #receivedItems: CollectionState<ObjectRecord>["items"] = OrderedMap.of();
+  /** Our own, and what was brought; as of the latest publication, as all below. */
   #objects = OrderedMap.of<OpenedObject>();
-  /** Those of them that are no exports: what clusters say for the global plane to act on. */
+  /** What was brought and is no export: what clusters say for the global plane to act on. */
   #statements = OrderedMap.of<OpenedObject>();
+  /** By origin, how much it has brought. */
   readonly #counts = new Map<string, number>();
 
   constructor(options: FederationStateOptions) {
@@ -155,33 +152,32 @@ export class FederationState {
     const own = this.#options.own.of(resources, this.#deletions.current);
     for (const id of changedKeys(this.#own, own)) this.#set(id, own.get(id));
     this.#own = own;
-    this.#takeReceived(this.#received.current.items);
+    const clusters = this.#takeBrought();
     this.publication.set({ revision: Math.max(revisionOf(resources), this.#deletions.current.revision, this.#received.current.revision), objects: this.#objects });
-    if (this.clusters.current !== this.#clusters.all) this.clusters.set(this.#clusters.all);
+    if (this.clusters.current !== clusters) this.clusters.set(clusters);
     this.#ready.set(true);
   }
 
-  #takeReceived(items: CollectionState<ObjectRecord>["items"]): void {
-    const clusters = this.resources.clusters.current.items;
-    const isSame = this.#clusters.of === clusters;
-    if (!isSame) this.#clusters = { of: clusters, all: new Map([...clusters].map(([id, stored]) => [id, stored.value])) };
-    for (const id of isSame ? changedKeys(this.#receivedItems, items) : new Set([...this.#receivedItems.keys(), ...items.keys()])) {
-      const record = items.get(id)?.value;
-      const object = record === undefined ? undefined : this.#open(record);
-      const isPublished = record !== undefined && object !== undefined && this.#isBringable(object, this.#clusters.all.get(record.origin));
-      this.#count(id, isPublished ? object : undefined);
-      this.#set(id, isPublished ? object : undefined);
+  /** Takes up what has been brought since the latest publication; answers the clusters by which it was judged. */
+  #takeBrought(): ReadonlyMap<string, Cluster> {
+    const before = { clusters: this.#clusters.current, brought: this.#brought.current };
+    const clusters = this.#clusters.next(this.resources.clusters.current.items);
+    const { items } = this.#received.current;
+    const brought = clusters === before.clusters ? this.#brought.next(items) : this.#brought.anew(items);
+    for (const id of changedKeys(before.brought, brought)) {
+      const object = brought.get(id);
+      this.#count(before.brought.get(id), -1);
+      this.#count(object, 1);
+      this.#statements = object === undefined || object.payload.kind === "ServiceExport" ? this.#statements.without(id) : this.#statements.with(id, object);
+      this.#set(id, object);
     }
-    this.#receivedItems = items;
+    return clusters;
   }
 
-  #count(id: string, object: OpenedObject | undefined): void {
-    const before = this.#objects.get(id)?.payload;
-    if (before !== undefined) this.#counts.set(before.origin, (this.#counts.get(before.origin) ?? 0) - 1);
-    const after = object?.payload;
-    if (after !== undefined) this.#counts.set(after.origin, (this.#counts.get(after.origin) ?? 0) + 1);
-    if (object !== undefined && after?.kind !== "ServiceExport") this.#statements = this.#statements.with(id, object);
-    else this.#statements = this.#statements.without(id);
+  #count(object: OpenedObject | undefined, step: 1 | -1): void {
+    if (object === undefined) return;
+    const { origin } = object.payload;
+    this.#counts.set(origin, (this.#counts.get(origin) ?? 0) + step);
   }
 
   #set(id: string, object: OpenedObject | undefined): void {
@@ -189,13 +185,16 @@ export class FederationState {
   }
 
   /** What a deleted cluster said is not passed on, nor what its Cluster no longer allows it to say. */
-  #isBringable(object: OpenedObject, cluster: Cluster | undefined): boolean {
-    if (cluster === undefined) return false;
-    const known = this.#judged.get(object);
-    if (known?.cluster === cluster) return known.may;
-    const may = mayBring(cluster, object.payload);
-    this.#judged.set(object, { cluster, may });
-    return may;
+  #bringable(record: ObjectRecord): OpenedObject | undefined {
+    const object = this.#open(record);
+    const cluster = this.#clusters.current.get(record.origin);
+    if (object === undefined || cluster === undefined) return undefined;
+    let known = this.#judged.get(object);
+    if (known?.cluster !== cluster) {
+      known = { cluster, may: mayBring(cluster, object.payload) };
+      this.#judged.set(object, known);
+    }
+    return known.may ? object : undefined;
   }
 
   #open(record: ObjectRecord): OpenedObject | undefined {

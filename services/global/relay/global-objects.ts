@@ -2,6 +2,7 @@ import type { DeletionRecord } from "#federation/catalog/records.ts";
 import type { CollectionState } from "#federation/catalog/collection.ts";
 import { resourceId, type Cluster, type Region, type Relationship, type Resource, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import { encodePeerResource } from "#federation/model/parse/parse-resource.ts";
+import { isSameList } from "#federation/runtime/same-list.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import { signObject, type ObjectSigner } from "#federation/wire/signed-object.ts";
 import { everyone, globalOrigin, objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
@@ -47,7 +48,7 @@ export class GlobalObjects {
    */
   of(resources: GlobalResources, deletions: CollectionState<DeletionRecord>): ReadonlyMap<string, OpenedObject> {
     const parts = [this.#signer(), deletions.items, ...Object.values(resources).map((state: Watched<CollectionState<Resource>>) => state.current.items)];
-    if (parts.every((part, at) => part === this.#latest.of[at])) return this.#latest.objects;
+    if (isSameList(parts, this.#latest.of)) return this.#latest.objects;
     if (this.#signedBy !== this.#signer()) this.#signed = new Map();
     this.#signedBy = this.#signer();
     const next = new Map<string, Signed>();
