@@ -12,6 +12,7 @@ import { openSqliteStore } from "#federation/store/sqlite-store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { ClusterLinks } from "./cluster-links.ts";
+import { emptyLinks } from "./cluster-links-fixture.ts";
 
 const cluster = (name: string, createdAt: string): Cluster => ({
   apiVersion,
@@ -29,15 +30,10 @@ it("forgets what a cluster has said when it is deleted or made anew, and nothing
   const clusters = new WatchedValue<ReadonlyMap<string, Cluster>>(new Map());
   const hub = new MemoryHub(clock);
   const links = new ClusterLinks({
-    federation: "demo.atoll",
-    epoch: 1,
+    ...emptyLinks(clusters),
     term: 1,
     bus: hub.open("global"),
     catalog,
-    clusters,
-    objects: new WatchedValue({ revision: 0, objects: new Map() }),
-    offerContext: () => ({ clusters: clusters.current, relationships: [], isActive: () => false }),
-    objectsOf: () => ({ count: 0, has: () => false }),
     signer: () => origins.signer("global"),
     verifyChain: origins.verifyChain,
     clock,

@@ -14,6 +14,7 @@ import { openSqliteStore } from "#federation/store/sqlite-store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { ClusterLinks } from "./cluster-links.ts";
+import { emptyLinks } from "./cluster-links-fixture.ts";
 
 const cluster = (name: string): Cluster => ({
   apiVersion,
@@ -46,16 +47,11 @@ it("a cluster that says nothing new is as fresh as its last heartbeat at the glo
   const startGlobal = (term: number): AbortController => {
     const clusters = new WatchedValue<ReadonlyMap<string, Cluster>>(new Map(["shop-eu", "shop-us"].map((name) => [name, cluster(name)])));
     const links = new ClusterLinks({
+      ...emptyLinks(clusters),
       ...common,
-      federation: "demo.atoll",
-      epoch: 1,
       term,
       bus: hub.open("global"),
       catalog,
-      clusters,
-      objects: new WatchedValue({ revision: 0, objects: new Map() }),
-      offerContext: () => ({ clusters: clusters.current, relationships: [], isActive: () => false }),
-      objectsOf: () => ({ count: 0, has: () => false }),
       signer: () => origins.signer("global"),
     });
     return run((signal) => links.run(signal));
