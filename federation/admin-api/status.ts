@@ -99,6 +99,18 @@ export const federationStatusSchema = z.object({
   incarnation,
 });
 
+/** A policy that not every proxy of a cluster is told of. */
+export const policyTrialSchema = z.object({
+  kind: z.literal("TrafficPolicy"),
+  id: z.string(),
+  generation: z.object({ epoch: count, revision: count }).optional().describe("Position of the write that is held back."),
+  state: z.enum(["waiting", "tried", "stopped"]).describe("waiting: for a proxy that it can be tried by; tried: some proxies are told of it before the others; stopped: one of them did not bear it, and all have the one before."),
+  proxies: z.array(z.string()).describe("Those that are, or the one that was, told of it first."),
+  cause: z.string().optional().describe("Of one that is stopped: refused, ended, away, left or silent."),
+  reason: z.string().optional(),
+  stoppedAtMs: count.optional().describe("Wall-clock ms."),
+});
+
 /** A proxy that is, or lately was, connected to its cluster's plane. */
 export const proxyRowSchema = z.object({
   name: z.string(),
@@ -136,6 +148,7 @@ export const clusterStatusSchema = z.object({
   store,
   storeAwaySinceMs,
   incarnation,
+  policyTrials: z.array(policyTrialSchema).optional().describe("Policies that not every proxy is told of, at most 100 of them. Absent: none, or an older plane."),
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 
@@ -192,5 +205,6 @@ export type ClusterRow = z.infer<typeof clusterRowSchema>;
 export type RelationshipRow = z.infer<typeof relationshipRowSchema>;
 export type ProxyRow = z.infer<typeof proxyRowSchema>;
 export type FederationStatus = z.infer<typeof federationStatusSchema>;
+export type PolicyTrial = z.infer<typeof policyTrialSchema>;
 export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
 export type Explanation = z.infer<typeof explanationSchema>;

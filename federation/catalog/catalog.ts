@@ -8,7 +8,7 @@ import { JoinTokens } from "./join-tokens.ts";
 import { keys } from "./keys.ts";
 import { ProvisioningTokens } from "./provisioning-tokens.ts";
 import { recordCodecs } from "./record-codecs.ts";
-import type { AppliedPosition, DeletionRecord, EpochRecord, HeartbeatRecord, MarkRecord, ObjectRecord, RestoredRecord } from "./records.ts";
+import type { AppliedPosition, DeletionRecord, EpochRecord, HeartbeatRecord, MarkRecord, ObjectRecord, PolicyTellingRecord, RestoredRecord } from "./records.ts";
 import { ResourceCollection } from "./resource-collection.ts";
 import { StoreCollection } from "./store-collection.ts";
 
@@ -31,6 +31,8 @@ export class Catalog {
   readonly marks: Collection<MarkRecord>;
   /** Positions of resources in the store that a restored backup was made of, by `Kind/id`; see `RestoredRecord`. */
   readonly restored: Collection<RestoredRecord>;
+  /** What a cluster's proxies are told of the policy of each service, by namespace, name and trust domain of the service. */
+  readonly policyTellings: Collection<PolicyTellingRecord>;
   readonly joinTokens: JoinTokens;
   readonly provisioningTokens: ProvisioningTokens;
   readonly attestations: Attestations;
@@ -49,6 +51,7 @@ export class Catalog {
     this.deletions = new StoreCollection(access, keys.deletions, recordCodecs.deletion);
     this.marks = new StoreCollection(access, keys.marks, recordCodecs.mark);
     this.restored = new StoreCollection(access, keys.restored, recordCodecs.restored);
+    this.policyTellings = new StoreCollection(access, keys.policyTellings, recordCodecs.policyTelling);
     this.#epochs = new StoreCollection(access, keys.meta, recordCodecs.epoch);
     this.joinTokens = new JoinTokens(access);
     this.provisioningTokens = new ProvisioningTokens(access);

@@ -18,6 +18,8 @@ export const keys = {
   provisioningIndex: `${root}provisioning-index/`,
   attestations: `${root}attestations/`,
   meta: `${root}meta/`,
+  /** What a cluster's proxies are told of the policy of each service. */
+  policyTellings: `${root}policy-tellings/`,
   /** Where resources of a restored backup stood in the store that it was made of, by kind and id. */
   restored: `${root}restored/`,
   /** What somebody has deleted, by kind and id. */

@@ -3,9 +3,10 @@ import { attestationLimits } from "#federation/model/attestation.ts";
 import { isCidr } from "#federation/model/cidr.ts";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
+import { readStoredResource } from "#federation/model/parse/parse-resource.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
-import type { AppliedPosition, AttestationRecord, DeletionRecord, EpochRecord, HeartbeatRecord, JoinTokenRecord, MarkRecord, ObjectRecord, ProvisioningIndexRecord, ProvisioningTokenRecord, RestoredRecord } from "./records.ts";
+import type { AppliedPosition, AttestationRecord, DeletionRecord, EpochRecord, HeartbeatRecord, JoinTokenRecord, MarkRecord, ObjectRecord, PolicyTellingRecord, ProvisioningIndexRecord, ProvisioningTokenRecord, RestoredRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -101,6 +102,17 @@ const markSchema: z.ZodType<MarkRecord> = z.object({ mark: z.string().max(64), w
 
 const deletionSchema: z.ZodType<DeletionRecord> = z.object({ kind: z.string().min(1).max(63), id: z.string().min(1).max(512), deletedAtMs: count });
 
+const toldPolicyShape = {
+  // As the resource was stored: by a later version perhaps, with fields that this one does not know.
+  policy: z.unknown().transform((value) => readStoredResource("TrafficPolicy", value)),
+  generation: z.exactOptional(z.object({ epoch: count, revision: count })),
+};
+
+const policyTellingSchema: z.ZodType<PolicyTellingRecord> = z.object({
+  told: z.exactOptional(z.object(toldPolicyShape)),
+  stopped: z.exactOptional(z.object({ ...toldPolicyShape, proxy: z.string(), cause: z.enum(["refused", "ended", "away", "left", "silent"]), reason: z.string(), atMs: count })),
+});
+
 const signedObjects = jsonCodec("a signed object", objectSchema);
 const heartbeats = jsonCodec("a heartbeat", heartbeatSchema);
 
@@ -116,6 +128,7 @@ export const recordCodecs = {
   restored: jsonCodec("a restored position", restoredSchema),
   mark: jsonCodec("a mark", markSchema),
   deletion: jsonCodec("a deletion", deletionSchema),
+  policyTelling: jsonCodec("what proxies are told of a policy", policyTellingSchema),
   object: {
     encode: (record) => signedObjects.encode({ ...record, audience: [...record.audience], signed: Buffer.from(record.signed).toString("base64") }),
     decode(bytes, id, revision) {

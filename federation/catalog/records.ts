@@ -1,5 +1,7 @@
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { ProvisioningUse } from "#federation/model/provisioning-token.ts";
+import type { TrafficPolicy } from "#federation/model/resource.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
 
 /** A join token at rest: only the hash of its secret. */
 export interface JoinTokenRecord {
@@ -141,4 +143,24 @@ export interface EpochRecord {
 export interface RestoredRecord {
   readonly epoch: number;
   readonly revision: number;
+}
+
+/** One form of a policy, with the position of its write. */
+export interface ToldPolicy {
+  readonly policy: TrafficPolicy;
+  readonly generation?: Generation;
+}
+
+/** What all proxies of a cluster are told of the policy of one service, and the newer form that one of them did not bear. */
+export interface PolicyTellingRecord {
+  /** Absent: there is none for them. */
+  readonly told?: ToldPolicy;
+  readonly stopped?: ToldPolicy & {
+    readonly proxy: string;
+    readonly cause: "refused" | "ended" | "away" | "left" | "silent";
+    /** In words. */
+    readonly reason: string;
+    /** Wall-clock ms. */
+    readonly atMs: number;
+  };
 }

@@ -91,6 +91,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     lags,
     hasRival: () => incarnation.met !== undefined,
     streams: () => 0,
+    policyTrials: () => [],
     rolloutWaiters: () => 0,
     endpoints: () => registry.state.current.size,
     sessions: () => [...registry.state.current.values()].filter((endpoint) => endpoint.attached).length,

@@ -3,6 +3,7 @@ import { addReplicationMetrics, type ReplicationReports } from "#federation/repl
 import type { Clock } from "#federation/runtime/clock.ts";
 import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
 import { addGauge as addReadGauge } from "#federation/telemetry/read-metrics.ts";
+import type { CanaryRow } from "./discovery/canary/canary-rows.ts";
 import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 
 /** What the leading plane of a cluster shows while its term lasts. */
@@ -15,6 +16,8 @@ export interface ClusterReports extends ReplicationReports {
   /** Since what is held of each other cluster was last known to be all of it, in ms, as far as anybody knows. */
   readonly originAgesMs: () => Iterable<readonly [origin: string, ageMs: number]>;
   readonly relationships: () => number;
+  /** Policies that not every proxy is told of. */
+  readonly policyTrials: () => readonly CanaryRow[];
   /** Questions about rollouts that wait now. */
   readonly rolloutWaiters: () => number;
   /** The names that are dialled here. */
@@ -68,6 +71,17 @@ export function createClusterMetrics(
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => expiries.planeCertificateMs() / 1_000);
   addGauge(registry, "atoll_intermediate_expiry_timestamp_seconds", "When this cluster's intermediate ends, and with it the issue of SVIDs.", () => expiries.intermediateMs() / 1_000);
   addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);
+  addReadGauge(registry, {
+    name: "atoll_policy_stopped",
+    help: "1 for each policy that a proxy which was told of it first did not bear, so that the others keep the one before.",
+    labels: ["policy", "generation", "proxy", "cause"],
+    read: (add) => {
+      for (const { id, generation, state, proxies, cause = "" } of metrics.reports?.policyTrials() ?? []) {
+        if (state === "stopped") add({ policy: id, generation: generation === undefined ? "" : `${generation.epoch}.${generation.revision}`, proxy: proxies.join(","), cause }, 1);
+      }
+    },
+  });
+  addGauge(registry, "atoll_policies_held_back", "Policies that not every proxy is told of: tried, waiting for a trial, or stopped.", () => metrics.reports?.policyTrials().length ?? 0);
   addNameMetrics(registry, () => metrics.reports?.names);
   return metrics;
 }

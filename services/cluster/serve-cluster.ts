@@ -26,6 +26,7 @@ import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
 import type { StoredResources } from "./cluster-views.ts";
 import { signerHandlers } from "./credentials/enrolment.ts";
 import { workloadIssuer } from "./credentials/workload-issuer.ts";
+import { ToldPolicies } from "./discovery/canary/told-policies.ts";
 import { DiscoveryService } from "./discovery/discovery-service.ts";
 import type { OwnObjects } from "./exports/own-objects.ts";
 import type { JoinHandlers } from "./join-port.ts";
@@ -71,22 +72,33 @@ interface OperatorPort {
 
 /** Opens the ports that rest on the store, answers joiners, and keeps certificates current. `source` must have loaded. */
 export async function serveCluster(serving: Serving, signal: AbortSignal): Promise<void> {
-  const { options, source, standing } = serving;
+  const { options, source, standing, catalog } = serving;
   const { config, planeSvid, clock, logger, metrics, joinPort } = options;
   // Made of a loaded state: what it lacked would be told to proxies as removed.
-  const discovery = new DiscoveryService(source.state, { logger, clock, hadProxies: serving.hadProxies, identityMs: config.svidSeconds * 1_000, onNack: (type) => metrics.discoveryNacks.inc({ type }) });
+  const told = new ToldPolicies({ collection: catalog.policyTellings, commit: async (ops, inner) => await catalog.commit(ops, inner), clock, logger });
+  const discovery = new DiscoveryService(source.state, {
+    logger,
+    clock,
+    hadProxies: serving.hadProxies,
+    identityMs: config.svidSeconds * 1_000,
+    told: await told.load(signal),
+    onNack: (type) => metrics.discoveryNacks.inc({ type }),
+  });
+  const isSound = standing.state === "sound";
+  // Before any proxy hears of it: a plane that comes after this one takes nothing for told that was not.
+  if (isSound) await told.keep(discovery.canary.current, signal);
   const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
   let isServing = false;
-  await using proxies = standing.state === "sound" ? await openProxyPorts(serving, discovery, signal) : undefined;
+  await using proxies = isSound ? await openProxyPorts(serving, discovery, signal) : undefined;
   await using admin = await openOperatorPort(serving, { discovery, waits, isServing: () => isServing && !signal.aborted });
   isServing = true;
-  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, rolloutWaiters: () => waits.count };
+  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, policyTrials: () => discovery.policyTrials, rolloutWaiters: () => waits.count };
   writeReadyFile(config.dataDir, { discovery: proxies?.port ?? config.listen.discoveryPort, join: joinPort.port, admin: admin.port });
   if (proxies === undefined) logger.warn("The cluster plane answers operators alone.", { joinPort: joinPort.port, adminPort: admin.port });
   else logger.info("The cluster plane serves.", { discoveryPort: proxies.port, joinPort: joinPort.port, adminPort: admin.port });
   await runTasks(
     [
-      ...(proxies === undefined ? [] : [(inner: AbortSignal) => discovery.follow(inner), proxies.run]),
+      ...(proxies === undefined ? [] : [(inner: AbortSignal) => discovery.follow(inner), (inner: AbortSignal) => told.follow(discovery.canary, inner), proxies.run]),
       async (inner) => {
         for await (const _ of planeSvid.changes(inner)) admin.replaceTls(adminTls(options));
       },

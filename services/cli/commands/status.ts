@@ -15,6 +15,7 @@ import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
 import { instanceWords } from "./instance-words.ts";
 import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
+import { trialProblems } from "./trial-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
 
@@ -128,6 +129,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...status.services.flatMap((row) => row.places.filter((place) => place.cluster === status.cluster && (place.endpointsUnknown ?? 0) > 0).map((place) => `the plane of ${name} does not hear ${place.endpointsUnknown} of the ${place.endpointsTotal} instances of ${row.namespace}/${row.name} there: their sidecars stand still or are cut off from it; requests are sent to them all the same`)),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
     ...status.proxies.filter((row) => row.connected && row.lagMs > unansweredMsMax).map((row) => `proxy ${row.name} has not answered the plane of ${name} for ${describeAge(row.lagMs)}: it stands still or is cut off, and routes by what it had`),
+    ...trialProblems(name, status),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
 }

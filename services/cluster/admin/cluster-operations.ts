@@ -218,6 +218,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
       signer: options.signer === undefined ? "remote" : "own",
       proxies: discovery.proxies,
+      policyTrials: discovery.policyTrials,
       overloads: parts.registry.overloads,
       names: parts.names(),
       store: parts.standing,

@@ -24,6 +24,13 @@ const view = (over: Partial<ClusterRolloutView> = {}): ClusterRolloutView => ({
 const states = (of: ClusterRolloutView, about = subject()): readonly string[] => clusterRollout(of, about).targets.map(({ kind, name, state }) => `${kind} ${name} ${state}`);
 
 describe("the rollout of a write in a cluster", () => {
+  it("says of a policy that some proxies are told of first by whom it is tried, or who did not bear it", () => {
+    const of = (heldBack: HeldBy["heldBack"] & object) => clusterRollout(view({ heldBy: () => held({ isHeld: false, heldBack }) }), subject({ kind: "TrafficPolicy" })).targets;
+    expect(of({ state: "tried", proxies: ["a"] })).toMatchObject([{ kind: "plane", state: "pending", reason: "it is tried by a first" }]);
+    expect(of({ state: "waiting", proxies: [] })).toMatchObject([{ kind: "plane", state: "pending", reason: "it waits until a proxy can try it first" }]);
+    expect(of({ state: "stopped", proxies: ["a"], cause: "refused", reason: "no such field" })).toMatchObject([{ kind: "plane", state: "refused", reason: "proxy a was told of it first: no such field; the others keep the one before" }]);
+  });
+
   it("is that of its plane and of each connected proxy, with what a proxy says against it", () => {
     const proxies = [
       { name: "a", standing: { kind: "acknowledged" } },

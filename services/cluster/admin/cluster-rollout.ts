@@ -30,7 +30,13 @@ export function clusterRollout(view: ClusterRolloutView, subject: RolloutSubject
 }
 
 /** A plane that has just begun to serve does not know yet of whom it would have to hear. */
-function planeTarget(name: string, { isHeld, unsettledMs }: Pick<HeldBy, "isHeld" | "unsettledMs">): RolloutTarget {
+function planeTarget(name: string, { isHeld, unsettledMs, heldBack }: Pick<HeldBy, "isHeld" | "unsettledMs" | "heldBack">): RolloutTarget {
+  if (!isHeld && heldBack !== undefined) {
+    const { state, proxies, reason = "" } = heldBack;
+    if (state === "stopped") return { kind: "plane", name, state: "refused", reason: `proxy ${proxies.join(", ")} was told of it first: ${reason}; the others keep the one before` };
+    if (state === "tried") return { kind: "plane", name, state: "pending", reason: `it is tried by ${proxies.join(", ")} first` };
+    return { kind: "plane", name, state: "pending", reason: "it waits until a proxy can try it first" };
+  }
   if (!isHeld || unsettledMs === 0) return { kind: "plane", name, state: isHeld ? "done" : "pending" };
   return { kind: "plane", name, state: "pending", reason: `its plane has just begun to serve, and proxies may come back to it within ${Math.ceil(unsettledMs / 1_000)} s` };
 }

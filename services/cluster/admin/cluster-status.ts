@@ -10,6 +10,7 @@ import type { RefusedObject } from "#federation/replication/core/refused-objects
 import type { ClusterState } from "../cluster-state.ts";
 import { endpointCounts } from "./routing-question.ts";
 import { buildServices } from "../discovery/build-resources.ts";
+import type { CanaryRow } from "../discovery/canary/canary-rows.ts";
 import type { ConnectedProxy } from "../discovery/discovery-service.ts";
 
 /** Since what is held of a cluster was last known to be all of it, in ms; undefined when nobody knows. */
@@ -34,6 +35,8 @@ export interface ClusterStatusFacts {
   readonly intermediateNotAfterMs: number;
   readonly signer: "own" | "remote";
   readonly proxies: readonly ConnectedProxy[];
+  /** Policies that not every proxy is told of. */
+  readonly policyTrials: readonly CanaryRow[];
   readonly overloads: readonly InstanceOverload[];
   readonly names: readonly NameRow[];
   readonly store: StoreStanding;
@@ -41,6 +44,9 @@ export interface ClusterStatusFacts {
   readonly storeAwaySinceMs: number | undefined;
   readonly incarnation?: PlaneIncarnation | undefined;
 }
+
+/** Policies that are held back, named in one answer. */
+const policyTrialsShownMax = 100;
 
 /** Three missed heartbeats of the global plane. */
 const connectedAgeMsMax = 3_500;
@@ -78,6 +84,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     store: facts.store,
     ...(facts.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: facts.storeAwaySinceMs }),
     ...(facts.incarnation === undefined ? {} : { incarnation: facts.incarnation }),
+    ...(facts.policyTrials.length === 0 ? {} : { policyTrials: facts.policyTrials.slice(0, policyTrialsShownMax).map((row) => ({ ...row, proxies: [...row.proxies] })) }),
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };
 }

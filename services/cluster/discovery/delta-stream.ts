@@ -108,6 +108,12 @@ export class DeltaStream {
     return Math.min(...subscriptions.map(({ answeredVersion }) => answeredVersion));
   }
 
+  /** True when it has subscribed to something, and has answered all that it was sent, whatever it said of it. O(subscriptions). */
+  isAnswered(): boolean {
+    const subscriptions = [...this.#subscriptions.values()];
+    return subscriptions.length > 0 && subscriptions.every(({ pending, answeredVersion }) => pending === undefined && answeredVersion !== noVersion);
+  }
+
   /** True when every subscribed type is acknowledged and level with its table. */
   isLevel(): boolean {
     for (const [typeUrl, subscription] of this.#subscriptions) {

@@ -2,15 +2,22 @@ import { status, type handleBidiStreamingCall, type ServerDuplexStream } from "@
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { changedKeys } from "#federation/runtime/ordered-map.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { DeltaStream, namesMax, type VersionStanding } from "./delta-stream.ts";
-import { DiscoveryTables, type Subscriber } from "./discovery-tables.ts";
+import { advance, afterEvent, dueMs, untriedKeys, type CanaryState } from "./canary/canary-state.ts";
+import { CanaryTables } from "./canary/canary-tables.ts";
+import type { CanaryCandidate, TrialEvent } from "./canary/canary-trial.ts";
+import { canaryRows, heldBackOf, policyName, type CanaryRow, type HeldBack } from "./canary/canary-rows.ts";
+import type { Subscriber } from "./discovery-tables.ts";
 import { LostProxies, proxyReturnMs, type LostProxy } from "./lost-proxies.ts";
-import { heldSince, nextHeldVersions, nothingHeld, type HeldVersions } from "./held-versions.ts";
+
+/** How often a plane looks whether there is a proxy by now that a policy can be tried with. */
+const lookAgainMs = 1_000;
 
 /** Most proxies that one plane serves; a further one is told to come back later. */
 export const discoveryStreamsMax = 10_000;
@@ -45,6 +52,8 @@ export interface HeldBy {
   readonly lost: readonly LostProxy[];
   /** For so long proxies that are not known here may still come back to a plane that has just begun to serve, in ms. */
   readonly unsettledMs: number;
+  /** Why not all are told of it; absent where they are, and of kinds that never wait. */
+  readonly heldBack?: HeldBack;
 }
 
 interface Connected {
@@ -58,13 +67,25 @@ interface Connected {
   lastNack: string;
 }
 
+export interface DiscoveryServiceOptions {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Those of an earlier term may come back. */
+  readonly hadProxies: boolean;
+  /** How long an identity of theirs holds, and so how long one that is not heard may route. */
+  readonly identityMs: number;
+  /** What an earlier term told all proxies of policies; undefined where none did. */
+  readonly told?: CanaryState | undefined;
+  /** Hears of each refused response. */
+  readonly onNack: (typeUrl: string) => void;
+}
+
 /** Who a call's certificate says it is; undefined where it may not ask. */
 export type IdentifySubscriber = (call: ServerDuplexStream<DeltaRequest, DeltaResponse>) => Subscriber | undefined;
 
 /** Delta ADS for this cluster's proxies: every stream is level with the newest state, or on its way there. */
 export class DiscoveryService {
-  readonly #tables: DiscoveryTables;
-  #held: HeldVersions;
+  readonly #tables: CanaryTables;
   readonly #state: Watched<ClusterState>;
   readonly #connected = new Set<Connected>();
   /** The last stream of each proxy that has said who it is. */
@@ -78,17 +99,28 @@ export class DiscoveryService {
   /** Monotonic ms from which on it is known who is connected. */
   readonly #settledAtMs: number;
   readonly #onNack: (typeUrl: string) => void;
+  /** Looks at what is tried when that is due. */
+  #alarm: Disposable | undefined;
 
-  /** `state` has to be a whole one: what it lacks is told to proxies as removed. `hadProxies`: those of an earlier term may come back. `identityMs`: how long an identity of theirs holds, and so how long one that is not heard may route. `onNack` hears of each refused response. */
-  constructor(state: Watched<ClusterState>, options: { readonly logger: Logger; readonly clock: Clock; readonly hadProxies: boolean; readonly identityMs: number; readonly onNack: (typeUrl: string) => void }) {
+  /** `state` has to be a whole one: what it lacks is told to proxies as removed. */
+  constructor(state: Watched<ClusterState>, options: DiscoveryServiceOptions) {
     this.#onNack = options.onNack;
     this.#state = state;
-    this.#tables = new DiscoveryTables(state.current);
-    this.#held = nextHeldVersions(nothingHeld, state.current.generations, this.#tables.version);
+    this.#tables = new CanaryTables(state.current, options.told);
     this.#logger = options.logger;
     this.#clock = options.clock;
     this.#silent = new LostProxies(Math.max(options.identityMs, proxyReturnMs));
     this.#settledAtMs = options.clock.monotonicMs() + (options.hadProxies ? proxyReturnMs : 0);
+  }
+
+  /** What proxies are told of policies, and what is tried by a few of them first. */
+  get canary(): Watched<CanaryState> {
+    return this.#tables.canary;
+  }
+
+  /** The policies that not all proxies are told of, and why. */
+  get policyTrials(): readonly CanaryRow[] {
+    return canaryRows(this.#tables.canary.current);
   }
 
   get proxies(): readonly ConnectedProxy[] {
@@ -107,7 +139,7 @@ export class DiscoveryService {
    */
   heldBy(key: string, wanted: Generation | undefined): HeldBy {
     const nowMs = this.#clock.monotonicMs();
-    const version = heldSince(this.#held, key, wanted);
+    const version = this.#tables.heldSince(key, wanted);
     const connected = [...this.#connected].map(({ stream, nodeId, subscriber }): ProxyStanding => ({
       name: nodeId === "" ? subscriber.identity : nodeId,
       standing: version === undefined ? { kind: "pending" } : stream.standing(version),
@@ -116,16 +148,18 @@ export class DiscoveryService {
     const has = ({ takenVersion }: LostProxy): boolean => version !== undefined && takenVersion >= version;
     // Whoever falls silent after taking it has it all the same.
     const proxies = [...connected, ...away.filter(has).map(({ name }): ProxyStanding => ({ name, standing: { kind: "acknowledged" } }))];
-    return { isHeld: version !== undefined, proxies, lost: away.filter((proxy) => !has(proxy)), unsettledMs: Math.max(0, this.#settledAtMs - nowMs) };
+    return { isHeld: version !== undefined, proxies, lost: away.filter((proxy) => !has(proxy)), unsettledMs: Math.max(0, this.#settledAtMs - nowMs), ...(version === undefined ? heldBackOf(this.#tables.canary.current, key) : {}) };
   }
 
   /** Pushes every new state. */
   async follow(signal: AbortSignal): Promise<void> {
-    for await (const state of this.#state.changes(signal)) {
-      const isChanged = this.#tables.update(state);
-      this.#held = nextHeldVersions(this.#held, state.generations, this.#tables.version);
-      if (!isChanged) continue;
-      for (const { stream } of this.#connected) stream.refresh();
+    try {
+      for await (const state of this.#state.changes(signal)) {
+        if (this.#tables.take(state)) this.#refresh();
+        this.#look();
+      }
+    } finally {
+      this.#alarm?.[Symbol.dispose]();
     }
   }
 
@@ -148,7 +182,7 @@ export class DiscoveryService {
   #serve(call: ServerDuplexStream<DeltaRequest, DeltaResponse>, subscriber: Subscriber): void {
     const connected: Connected = {
       stream: new DeltaStream(
-        (typeUrl) => this.#tables.tableFor(subscriber, typeUrl),
+        (typeUrl) => this.#tables.tableFor(keyOf(connected), subscriber, typeUrl),
         (response) => call.write(response),
         { version: () => this.#tables.version, monotonicMs: () => this.#clock.monotonicMs() },
       ),
@@ -164,7 +198,11 @@ export class DiscoveryService {
       // Said once: a proxy that called itself by ever new names would leave them all behind.
       if (request.node !== undefined && connected.nodeId === "" && request.node.id !== "") {
         connected.nodeId = request.node.id;
-        this.#byKey.set(keyOf(connected), connected);
+        const key = keyOf(connected);
+        // The stream before is over, whether or not its end has come here yet.
+        if (this.#byKey.has(key)) this.#hear({ kind: "ended", proxy: key, nowMs: this.#clock.monotonicMs() });
+        this.#byKey.set(key, connected);
+        this.#hear({ kind: "returned", proxy: key, nowMs: this.#clock.monotonicMs() });
         for (const lost of [this.#silent, this.#returning]) lost.find(keyOf(connected));
       }
       const presence = presenceOf(request);
@@ -177,22 +215,16 @@ export class DiscoveryService {
         call.destroy(Object.assign(new Error(`a stream subscribes to at most ${namesMax} names`), { code: status.RESOURCE_EXHAUSTED }));
         return;
       }
-      if (outcome.kind !== "nack") return;
-      this.#onNack(outcome.typeUrl);
-      connected.nacks++;
-      connected.lastNack = outcome.message;
-      this.#logger.warn("A proxy refused a discovery response and keeps its last good one.", {
-        nodeId: connected.nodeId,
-        spiffeId: subscriber.identity,
-        typeUrl: outcome.typeUrl,
-        reason: outcome.message,
-      });
+      if (outcome.kind === "nack") this.#takeNack(connected, outcome);
+      if (outcome.kind !== "none") this.#look();
     });
     const forget = (): void => {
       this.#connected.delete(connected);
       // One that has opened a stream anew before the old one was given up is not away.
       if (this.#byKey.get(keyOf(connected)) !== connected) return;
       this.#byKey.delete(keyOf(connected));
+      this.#hear({ kind: connected.presence === "leaves" ? "left" : "ended", proxy: keyOf(connected), nowMs: this.#clock.monotonicMs() });
+      this.#look();
       if (connected.presence === "leaves") return;
       const lost = connected.presence === "stays" ? this.#silent : this.#returning;
       lost.lose(keyOf(connected), { name: connected.nodeId, takenVersion: connected.stream.takenVersion }, this.#clock.monotonicMs());
@@ -204,6 +236,74 @@ export class DiscoveryService {
     call.on("cancelled", forget);
     call.on("error", forget);
     call.on("close", forget);
+  }
+
+  #takeNack(connected: Connected, { typeUrl, message }: { readonly typeUrl: string; readonly message: string }): void {
+    this.#onNack(typeUrl);
+    connected.nacks++;
+    connected.lastNack = message;
+    this.#logger.warn("A proxy refused a discovery response and keeps its last good one.", {
+      nodeId: connected.nodeId,
+      spiffeId: connected.subscriber.identity,
+      typeUrl,
+      reason: message,
+    });
+  }
+
+  #refresh(): void {
+    for (const { stream } of this.#connected) stream.refresh();
+  }
+
+  #hear(event: TrialEvent): void {
+    this.#become(afterEvent(this.#tables.canary.current, event));
+  }
+
+  /** Hears of canaries what their answers say, and does what is due for the policies that not all are told of. */
+  #look(): void {
+    const { canary } = this.#tables;
+    if (canary.current.unsettled.size === 0) return;
+    const nowMs = this.#clock.monotonicMs();
+    for (let before: CanaryState | undefined; before !== canary.current; ) {
+      before = canary.current;
+      for (const event of this.#answers(nowMs)) this.#hear(event);
+      this.#become(advance(canary.current, { candidates: () => this.#candidates(), hasProxies: this.#hasWorkloads(nowMs), nowMs, wallMs: this.#clock.nowMs() }));
+    }
+    this.#alarm?.[Symbol.dispose]();
+    const isWaiting = canary.current.trial === undefined && untriedKeys(canary.current).length > 0;
+    const atMs = isWaiting ? nowMs + lookAgainMs : dueMs(canary.current, nowMs);
+    this.#alarm = atMs === undefined ? undefined : this.#clock.schedule(atMs - nowMs, () => this.#look());
+  }
+
+  #become(canary: CanaryState): void {
+    const { stopped, trial } = this.#tables.canary.current;
+    if (canary === this.#tables.canary.current) return;
+    if (this.#tables.become(canary)) this.#refresh();
+    for (const key of changedKeys(stopped, canary.stopped)) {
+      const stop = canary.stopped.get(key);
+      if (stop !== undefined) this.#logger.warn("A policy was stopped by the proxy that was told of it first; the others keep the one before.", { policy: policyName(stop.form), nodeId: stop.proxy, reason: stop.reason });
+    }
+    if (canary.trial !== undefined && canary.trial.forms !== trial?.forms) this.#logger.debug("Policies are tried by some proxies first.", { policies: canary.trial.forms.size, proxies: canary.trial.canaries.size });
+  }
+
+  /** What the canaries' streams say of what is tried. */
+  #answers(nowMs: number): readonly TrialEvent[] {
+    const proxies = [...(this.#tables.canary.current.trial?.canaries.keys() ?? [])];
+    return proxies.flatMap((proxy): readonly TrialEvent[] => {
+      const standing = this.#byKey.get(proxy)?.stream.standing(this.#tables.trialVersion);
+      if (standing?.kind === "acknowledged") return [{ kind: "took", proxy, nowMs }];
+      return standing?.kind === "refused" ? [{ kind: "refused", proxy, nowMs, reason: standing.message }] : [];
+    });
+  }
+
+  #candidates(): readonly CanaryCandidate[] {
+    return [...this.#byKey].flatMap(([key, { stream, subscriber, nodeId }]) => (subscriber.kind === "workload" && stream.isAnswered() ? [{ key, name: nodeId, identity: subscriber.identity }] : []));
+  }
+
+  /** There are workloads here, or were a moment ago, or may still come back to a plane that has just begun to serve. */
+  #hasWorkloads(nowMs: number): boolean {
+    if (nowMs < this.#settledAtMs) return true;
+    for (const { subscriber } of this.#connected) if (subscriber.kind === "workload") return true;
+    return [...this.#silent.at(nowMs), ...this.#returning.at(nowMs)].some(({ ageMs }) => ageMs < proxyReturnMs);
   }
 }
 

@@ -26,18 +26,25 @@ export class DiscoveryTables {
   #services = emptyTable;
   #bundles = emptyTable;
   #gatewayRoutes = emptyTable;
-  readonly #inbound = new Map<SpiffeId, ResourceTable>();
-  #version = 1;
+  #inbound = new Map<SpiffeId, ResourceTable>();
   #built = 0;
 
-  constructor(state: ClusterState) {
+  /** `of`: tables that hold `state` already, and go on by themselves. */
+  constructor(state: ClusterState, of?: DiscoveryTables) {
     this.#state = state;
-    this.#derive(undefined);
+    if (of === undefined) {
+      this.#derive(undefined);
+      return;
+    }
+    this.#services = of.#services;
+    this.#bundles = of.#bundles;
+    this.#gatewayRoutes = of.#gatewayRoutes;
+    this.#inbound = new Map(of.#inbound);
   }
 
-  /** Grows whenever any table changes; the first one is 1. */
-  get version(): number {
-    return this.#version;
+  /** The same tables, to be followed through other states: they share what these have in common. O(identities that have asked). */
+  branch(): DiscoveryTables {
+    return new DiscoveryTables(this.#state, this);
   }
 
   /** How many resources were built and encoded, changed or not. */
@@ -49,9 +56,7 @@ export class DiscoveryTables {
   update(state: ClusterState): boolean {
     const before = this.#state;
     this.#state = state;
-    const isChanged = this.#derive(before);
-    if (isChanged) this.#version++;
-    return isChanged;
+    return this.#derive(before);
   }
 
   /** What `subscriber` sees of a type; undefined where it has no business. */

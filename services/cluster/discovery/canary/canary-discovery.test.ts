@@ -1,0 +1,202 @@
+import { EventEmitter } from "node:events";
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { SpiffeId } from "#federation/model/names.ts";
+import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { decodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { decodeDeltaResponse, encodeDeltaResponse, type DeltaRequest, type DeltaResponse } from "#federation/wire/discovery-messages.ts";
+import { presenceRequest } from "#federation/wire/discovery-presence.ts";
+import { clusterState, endpoint } from "../../cluster-state-fixture.ts";
+import type { ClusterState } from "../../cluster-state.ts";
+import { DiscoveryService } from "../discovery-service.ts";
+import { proxyReturnMs } from "../lost-proxies.ts";
+import { canaryState, type CanaryState } from "./canary-state.ts";
+import { canaryLifeMs } from "./canary-trial.ts";
+
+const identity = "spiffe://shop.example/ns/web/sa/storefront" as SpiffeId;
+const key = "TrafficPolicy/web/slow";
+const at = (revision: number): Generation => ({ epoch: 1, revision });
+const policy = (requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name: "slow" }, spec: { targetRef: { namespace: "web", name: "storefront" }, timeouts: { requestMs } } });
+
+/** A proxy on its stream, without a transport: it knows what it was told last, and of which time limits it wants nothing. */
+class FakeProxy extends EventEmitter {
+  readonly name: string;
+  readonly toldMs: number[] = [];
+  readonly endpointCounts: number[] = [];
+  refusesMs = Infinity;
+  isSilent = false;
+
+  constructor(name: string) {
+    super();
+    this.name = name;
+  }
+
+  connect(discovery: DiscoveryService): this {
+    discovery.handler(() => ({ kind: "workload", identity }))(this as unknown as ServerDuplexStream<DeltaRequest, DeltaResponse>);
+    this.#say({ node: { id: this.name, cluster: "", region: "", zone: "" } });
+    this.emit("data", presenceRequest("stays"));
+    return this;
+  }
+
+  write(response: DeltaResponse): void {
+    if (this.isSilent) return;
+    const services = decodeDeltaResponse(encodeDeltaResponse(response)).resources.map(({ value }) => decodeService(value));
+    const isRefused = services.some((service) => service.policy.timeouts.requestMs >= this.refusesMs);
+    for (const service of services) {
+      this.toldMs.push(service.policy.timeouts.requestMs);
+      this.endpointCounts.push(service.places.flatMap((place) => (place.kind === "local" ? place.endpoints : [])).length);
+    }
+    queueMicrotask(() => this.#say({ responseNonce: response.nonce, ...(isRefused ? { fault: { code: 3, message: "no such limit" } } : {}) }));
+  }
+
+  end(): void {}
+
+  cut(): void {
+    this.emit("cancelled");
+    this.emit("close");
+    this.removeAllListeners();
+  }
+
+  #say(over: Partial<DeltaRequest>): void {
+    this.emit("data", { typeUrl: resourceTypeUrls.service, subscribe: [], unsubscribe: [], initialVersions: {}, responseNonce: "", ...over });
+  }
+}
+
+describe("policies as discovery tells them", () => {
+  let clock: VirtualClock;
+  let state: WatchedValue<ClusterState>;
+  let stop: AbortController;
+
+  const stateOf = (requestMs: number, revision = requestMs, endpoints = 1): ClusterState =>
+    clusterState({ policies: [policy(requestMs)], generations: new Map([[key, at(revision)]]), endpoints: Array.from({ length: endpoints }, (_, index) => endpoint(`storefront-${index}`, "web", "storefront")) });
+  const serve = (told?: CanaryState, hadProxies = false): DiscoveryService => {
+    const discovery = new DiscoveryService(state, { logger: silentLogger, clock, hadProxies, identityMs: 3_600_000, told, onNack: () => {} });
+    void discovery.follow(stop.signal);
+    return discovery;
+  };
+  const write = async (requestMs: number, revision = requestMs, endpoints = 1): Promise<void> => {
+    state.set(stateOf(requestMs, revision, endpoints));
+    await clock.advance(0);
+  };
+
+  beforeEach(() => {
+    stop?.abort();
+    stop = new AbortController();
+    clock = new VirtualClock();
+    state = new WatchedValue(stateOf(10));
+  });
+
+  it("go to one proxy first, and to the others once it has taken them and lives; a rollout says so meanwhile", async () => {
+    const discovery = serve();
+    const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
+    await clock.advance(0);
+    await write(20);
+    expect([first.toldMs, second.toldMs]).toEqual([[10, 20], [10]]);
+    expect(discovery.heldBy(key, at(20))).toMatchObject({ isHeld: false, heldBack: { state: "tried", proxies: ["first"] } });
+    await clock.advance(canaryLifeMs);
+    expect([first.toldMs, second.toldMs]).toEqual([[10, 20], [10, 20]]);
+    const held = discovery.heldBy(key, at(20));
+    expect([held.isHeld, held.heldBack, held.proxies.map(({ standing }) => standing.kind)]).toEqual([true, undefined, ["acknowledged", "acknowledged"]]);
+  });
+
+  it("that the first proxy refuses are never seen by the others: it is given the one before, and the next write is tried again", async () => {
+    const discovery = serve();
+    const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
+    first.refusesMs = 1_000;
+    await clock.advance(0);
+    await write(1_000, 11);
+    await clock.advance(10 * proxyReturnMs);
+    expect([first.toldMs, second.toldMs]).toEqual([[10, 1_000, 10], [10]]);
+    expect(discovery.policyTrials).toMatchObject([{ kind: "TrafficPolicy", id: "web/slow", generation: at(11), state: "stopped", proxies: ["first"], cause: "refused", reason: "no such limit" }]);
+    expect(discovery.heldBy(key, at(11))).toMatchObject({ isHeld: false, heldBack: { state: "stopped" } });
+    expect(discovery.heldBy(key, at(10)).isHeld).toBe(true);
+    await write(30, 12);
+    await clock.advance(canaryLifeMs);
+    expect(discovery.policyTrials).toEqual([]);
+    expect(second.toldMs).toEqual([10, 30]);
+  });
+
+  it("that end the first proxy are stopped when it does not come back; endpoints go to all at once all the while", async () => {
+    const discovery = serve();
+    const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
+    await clock.advance(0);
+    await write(1_000, 11);
+    first.cut();
+    await write(1_000, 11, 2);
+    expect(second.endpointCounts).toEqual([1, 2]);
+    await clock.advance(proxyReturnMs);
+    expect(second.toldMs).toEqual([10, 10]);
+    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "away", proxies: ["first"] }]);
+    const back = new FakeProxy("first").connect(discovery);
+    await clock.advance(0);
+    expect(back.toldMs).toEqual([10]);
+  });
+
+  it("are not lost on the way to a canary that comes back on another stream before its old one has ended", async () => {
+    const discovery = serve();
+    const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
+    first.isSilent = true;
+    await clock.advance(0);
+    first.isSilent = false;
+    await write(20);
+    const again = new FakeProxy("first").connect(discovery);
+    first.cut();
+    await clock.advance(canaryLifeMs);
+    expect([again.toldMs.at(-1), second.toldMs.at(-1)]).toEqual([20, 20]);
+  });
+
+  it("wait for the first proxy that comes back to a plane that has started again, and those that were stopped stay so", async () => {
+    const before = serve();
+    const first = new FakeProxy("first").connect(before);
+    first.refusesMs = 1_000;
+    await clock.advance(0);
+    await write(1_000, 11);
+    const { settled, stopped } = before.canary.current;
+    stop.abort();
+    stop = new AbortController();
+    const after = serve(canaryState(settled, stopped), true);
+    const back = new FakeProxy("first").connect(after);
+    await clock.advance(2 * proxyReturnMs);
+    expect(back.toldMs).toEqual([10]);
+    expect(after.policyTrials).toMatchObject([{ state: "stopped", reason: "no such limit" }]);
+    stop.abort();
+    stop = new AbortController();
+    // Written while nobody served.
+    state.set(stateOf(40, 12));
+    const third = serve(canaryState(settled, stopped), true);
+    await clock.advance(1);
+    const [one, other] = [new FakeProxy("one").connect(third), new FakeProxy("other").connect(third)];
+    await clock.advance(0);
+    expect([one.toldMs, other.toldMs]).toEqual([[10, 40], [10]]);
+    await clock.advance(canaryLifeMs);
+    expect(other.toldMs).toEqual([10, 40]);
+  });
+
+  it("wait when all proxies are away at one time, for as long as those would come back", async () => {
+    const discovery = serve();
+    const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
+    await clock.advance(0);
+    first.cut();
+    second.cut();
+    await write(20);
+    expect(discovery.policyTrials).toMatchObject([{ state: "waiting", proxies: [] }]);
+    const [one, other] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
+    await clock.advance(0);
+    expect([one.toldMs, other.toldMs]).toEqual([[10, 20], [10]]);
+  });
+
+  it("go to the only proxy there is, and to all at once where there is none", async () => {
+    const discovery = serve();
+    await clock.advance(0);
+    await write(20);
+    expect(discovery.policyTrials).toEqual([]);
+    const only = new FakeProxy("only").connect(discovery);
+    await clock.advance(0);
+    await write(30);
+    expect(only.toldMs).toEqual([20, 30]);
+  });
+});

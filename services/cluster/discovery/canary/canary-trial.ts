@@ -1,0 +1,154 @@
+import type { TrafficPolicy } from "#federation/model/resource.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
+import { proxyReturnMs } from "../lost-proxies.ts";
+
+/** One form of the policy that a service is called by. */
+export interface PolicyForm {
+  readonly policy: TrafficPolicy;
+  /** Position of the write in its owner's store; undefined where nobody says. */
+  readonly generation: Generation | undefined;
+}
+
+/** A proxy that may be told of a change before the others. */
+export interface CanaryCandidate {
+  readonly key: string;
+  readonly name: string;
+  readonly identity: string;
+}
+
+/** Most proxies that are told of a change before the others. */
+export const canariesMax = 3;
+
+/** Of so many proxies one is a canary. */
+export const proxiesPerCanary = 10;
+
+/** How long a canary has to live with what it has taken, in ms: what ends a process when it is put to use ends it then. */
+export const canaryLifeMs = 100;
+
+/** How long a canary may be without an answer, or away, in ms: one whose stream has broken tries again within this. */
+export const canaryPatienceMs = proxyReturnMs;
+
+/**
+ * What is known of a canary. `told` -> `took`, and after `canaryLifeMs` it has borne it. A first end of its stream leads to `away`, as a
+ * link may break, and its return to `told` again; a second one is taken for the end of its process.
+ */
+export interface CanaryStanding {
+  readonly name: string;
+  readonly state: "told" | "took" | "away" | "refused" | "ended";
+  /** Monotonic ms. */
+  readonly sinceMs: number;
+  readonly ends: number;
+  /** Of one that refused. */
+  readonly reason: string;
+}
+
+/** Changes that some proxies are told of before all others. Immutable. */
+export interface Trial {
+  readonly forms: ReadonlyMap<string, PolicyForm>;
+  /** By key of the proxy. */
+  readonly canaries: ReadonlyMap<string, CanaryStanding>;
+  /** The name of the one that left last; empty while none has. */
+  readonly left: string;
+}
+
+/** What is heard of a proxy. */
+export interface TrialEvent {
+  readonly kind: "took" | "refused" | "ended" | "returned" | "left";
+  readonly proxy: string;
+  /** Monotonic. */
+  readonly nowMs: number;
+  /** In the words of one that refused. */
+  readonly reason?: string;
+}
+
+/** What a change is stopped by: a refusal, a second end of a stream, a proxy that did not come back, or that all of those who were told of it left or stood still. */
+export type StopCause = "refused" | "ended" | "away" | "left" | "silent";
+
+export type TrialVerdict =
+  | { readonly kind: "open" }
+  | { readonly kind: "passed" }
+  /** One did not bear it; or nobody said anything, and it is tried again with others. */
+  | { readonly kind: "failed" | "fruitless"; readonly proxy: string; readonly cause: StopCause; readonly reason: string };
+
+/** Tells some of those who are there: one of ten, at least one and not more than `canariesMax`, of as many workloads as there are. Undefined without anybody. Pure, O(candidates). */
+export function beginTrial(forms: ReadonlyMap<string, PolicyForm>, candidates: readonly CanaryCandidate[], nowMs: number): Trial | undefined {
+  const count = Math.min(canariesMax, Math.max(1, Math.floor(candidates.length / proxiesPerCanary)));
+  const canaries = new Map(chosen(candidates, count).map(({ key, name }) => [key, { name, state: "told", sinceMs: nowMs, ends: 0, reason: "" } satisfies CanaryStanding]));
+  return canaries.size === 0 ? undefined : { forms, canaries, left: "" };
+}
+
+/** The trial after something was heard; the same one where it does not concern it. Pure. */
+export function trialAfter(trial: Trial, event: TrialEvent): Trial {
+  const canary = trial.canaries.get(event.proxy);
+  if (canary === undefined || canary.state === "refused" || canary.state === "ended") return trial;
+  const canaries = new Map(trial.canaries);
+  if (event.kind === "left") {
+    canaries.delete(event.proxy);
+    return { ...trial, canaries, left: canary.name };
+  }
+  const after = standingAfter(canary, event);
+  return after === canary ? trial : { ...trial, canaries: canaries.set(event.proxy, after) };
+}
+
+/** Without one of its changes; undefined when it was the last. */
+export function abandoned(trial: Trial, key: string): Trial | undefined {
+  if (!trial.forms.has(key)) return trial;
+  const forms = new Map(trial.forms);
+  forms.delete(key);
+  return forms.size === 0 ? undefined : { ...trial, forms };
+}
+
+/** What has come of it by now. Pure. */
+export function verdictOf({ canaries, left }: Trial, nowMs: number): TrialVerdict {
+  const all = [...canaries.values()];
+  for (const { name, state, reason } of all) {
+    if (state === "refused") return { kind: "failed", proxy: name, cause: "refused", reason };
+    if (state === "ended") return { kind: "failed", proxy: name, cause: "ended", reason: "its stream ended twice after it was told of it" };
+  }
+  const isOver = (canary: CanaryStanding): boolean => canaryDueMs(canary) <= nowMs;
+  const away = all.find((canary) => canary.state === "away" && isOver(canary));
+  if (away !== undefined) return { kind: "failed", proxy: away.name, cause: "away", reason: `its stream ended after it was told of it, and it did not come back within ${canaryPatienceMs / 1_000} s` };
+  if (all.length === 0) return { kind: "fruitless", proxy: left, cause: "left", reason: "every proxy that was told of it first has left" };
+  if (!all.every(isOver)) return { kind: "open" };
+  const silent = all.find(({ state }) => state === "told");
+  // One that stands still says nothing of what it was told, if others have borne it.
+  if (silent !== undefined && all.every(({ state }) => state === "told")) return { kind: "fruitless", proxy: silent.name, cause: "silent", reason: `it has not answered for ${canaryPatienceMs / 1_000} s` };
+  return { kind: "passed" };
+}
+
+/** When its verdict may change though nothing is heard, by the monotonic clock; undefined: it does not hang on time any more. */
+export function trialDueMs({ canaries }: Trial, nowMs: number): number | undefined {
+  const ahead = [...canaries.values()].map(canaryDueMs).filter((atMs) => atMs > nowMs);
+  return ahead.length === 0 ? undefined : Math.min(...ahead);
+}
+
+function canaryDueMs({ state, sinceMs }: CanaryStanding): number {
+  return sinceMs + (state === "took" ? canaryLifeMs : canaryPatienceMs);
+}
+
+function standingAfter(canary: CanaryStanding, event: TrialEvent): CanaryStanding {
+  const { state, ends } = canary;
+  const moved = { ...canary, sinceMs: event.nowMs };
+  switch (event.kind) {
+    case "refused":
+      return { ...moved, state: "refused", reason: event.reason ?? "no reason given" };
+    case "took":
+      return state === "told" ? { ...moved, state: "took" } : canary;
+    case "ended":
+      if (state === "away") return canary;
+      return { ...moved, state: ends === 0 ? "away" : "ended", ends: ends + 1 };
+    case "returned":
+      return state === "away" ? { ...moved, state: "told" } : canary;
+    case "left":
+      break;
+  }
+  return canary;
+}
+
+/** The first of each workload before the second of any. */
+function chosen(candidates: readonly CanaryCandidate[], count: number): readonly CanaryCandidate[] {
+  const seen = new Set<string>();
+  const firsts = candidates.filter(({ identity }) => !seen.has(identity) && seen.add(identity));
+  const isFirst = new Set(firsts);
+  return [...firsts, ...candidates.filter((candidate) => !isFirst.has(candidate))].slice(0, count);
+}
