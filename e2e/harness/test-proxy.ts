@@ -4,9 +4,10 @@ import type { ServiceHost } from "#federation/model/names.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
-import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { decodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { openStream, registryService } from "#federation/wire/grpc-services.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
 import { createDiscoveryStats, runDiscovery } from "#proxy/control/discovery-client.ts";
@@ -25,7 +26,7 @@ export class TestProxy implements AsyncDisposable {
   readonly #client: Client;
   readonly #done: Promise<unknown>;
 
-  private constructor(joined: Joined, builder: SnapshotBuilder) {
+  private constructor(joined: Joined, builder: SnapshotBuilder, id = "test") {
     this.joined = joined;
     this.builder = builder;
     this.#client = createPlaneClient(joined.plane, () => joined.svid, { clock: systemClock, lookup: createDnsLookup() });
@@ -34,7 +35,7 @@ export class TestProxy implements AsyncDisposable {
       runDiscovery(
         {
           client: this.#client,
-          node: { id: "test", cluster: "", region: "", zone: "" },
+          node: { id, cluster: "", region: "", zone: "" },
           subscriptions: [
             { typeUrl: resourceTypeUrls.service, names: "all" },
             { typeUrl: resourceTypeUrls.bundle, names: "all" },
@@ -55,6 +56,17 @@ export class TestProxy implements AsyncDisposable {
 
   static async join(token: string): Promise<TestProxy> {
     return new TestProxy(await joinPlane(tokenVoucher(token), { clock: systemClock }, new AbortController().signal), new SnapshotBuilder(emptyHeldState, systemClock));
+  }
+
+  /** One that is called `id`, and refuses every response with a service whose requests may take as long as that. */
+  static async joinPicky(token: string, id: string, refusesMs: number): Promise<TestProxy> {
+    const builder = new SnapshotBuilder(emptyHeldState, systemClock);
+    const apply = builder.apply.bind(builder);
+    builder.apply = async (response) => {
+      if (response.typeUrl === resourceTypeUrls.service && response.resources.some(({ value }) => decodeService(value).policy.timeouts.requestMs >= refusesMs)) throw new AtollError("ATOLL_WIRE_INVALID", "no request may take so long");
+      await apply(response);
+    };
+    return new TestProxy(await joinPlane(tokenVoucher(token), { clock: systemClock }, new AbortController().signal), builder, id);
   }
 
   /** The same proxy at a plane that has moved, with what it holds. */

@@ -5,6 +5,7 @@ import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#feder
 import type { Kind } from "#federation/model/resource.ts";
 import { provisioningRoutes } from "./provisioning-routes.ts";
 import { resourceRoutes } from "./resource-routes.ts";
+import { rollbackRoutes } from "./rollback-routes.ts";
 import { rolloutRoute } from "./rollout-route.ts";
 import { storeRoutes } from "./store-routes.ts";
 import { withdrawalRoutes } from "./withdrawal-routes.ts";
@@ -175,12 +176,18 @@ export const clusterReadOnlyKinds = ["ServiceImport", "TrafficPolicy", "TrustDom
 
 /** Every route of the global plane, for its OpenAPI document. */
 export function allGlobalRoutes(): readonly AnyRoute[] {
-  return [...globalKinds.flatMap((kind) => [...Object.values(resourceRoutes(kind)), rolloutRoute(kind)]), ...Object.values(globalRoutes)];
+  return [...globalKinds.flatMap((kind) => [...Object.values(resourceRoutes(kind)), rolloutRoute(kind), ...rollbackRoutesOf(kind)]), ...Object.values(globalRoutes)];
 }
 
 /** Every route of a cluster's plane, for its OpenAPI document. */
 export function allClusterRoutes(): readonly AnyRoute[] {
-  const written = clusterKinds.flatMap((kind) => [...Object.values(resourceRoutes(kind)), rolloutRoute(kind)]);
+  const written = clusterKinds.flatMap((kind) => [...Object.values(resourceRoutes(kind)), rolloutRoute(kind), ...rollbackRoutesOf(kind)]);
   const shown = clusterReadOnlyKinds.flatMap((kind) => [resourceRoutes(kind).list, resourceRoutes(kind).get, rolloutRoute(kind)]);
   return [...written, ...shown, ...Object.values(clusterRoutes)];
+}
+
+/** Of kinds that say who may do what no former form is shown, and a rollback is refused. */
+function rollbackRoutesOf(kind: Kind): readonly AnyRoute[] {
+  const { history: _, ...refused } = rollbackRoutes(kind);
+  return Object.values(kind === "TrustDomain" || kind === "Relationship" ? refused : rollbackRoutes(kind));
 }

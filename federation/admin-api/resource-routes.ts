@@ -170,7 +170,8 @@ export function resourceOperations<K extends Kind>(kind: K, backend: ResourceBac
 /** How often a write without a precondition is judged and tried when others keep writing in between. */
 const writeTriesMax = 5;
 
-interface Present<K extends Kind> {
+/** A resource as it was read. */
+export interface Present<K extends Kind> {
   readonly value: ResourceKinds[K];
   readonly revision: number;
 }
@@ -179,7 +180,7 @@ interface Present<K extends Kind> {
  * Writes over exactly the resource that was judged: one that somebody changes in between is judged again. With a precondition of the
  * caller's own there is one try. @throws {ATOLL_STORE_CONFLICT}
  */
-async function ofPresent<K extends Kind, T>(
+export async function ofPresent<K extends Kind, T>(
   backend: ResourceBackend<K>,
   id: string,
   { ifRevision }: Pick<AdminRequest<unknown, unknown, unknown>, "ifRevision">,
@@ -199,7 +200,8 @@ async function ofPresent<K extends Kind, T>(
   }
 }
 
-function changeOf<K extends Kind>(
+/** What a write made of a resource, for the trail. */
+export function changeOf<K extends Kind>(
   kind: K,
   id: string,
   { outcome, before, after }: { readonly outcome: Change["outcome"]; readonly before: Present<K> | undefined; readonly after: ResourceKinds[K] | undefined },
@@ -230,7 +232,7 @@ function isAllowed(demand: () => void): boolean {
 }
 
 /** Places and parties of a federation are for administrators; what runs in them also for operators. */
-function accessOf(kind: Kind): Access {
+export function accessOf(kind: Kind): Access {
   return kind === "Region" || kind === "Cluster" || kind === "TrustDomain" ? "administer" : "write";
 }
 

@@ -9,6 +9,10 @@ export const keys = {
   root,
   allResources: `${root}resources/`,
   resources: (kind: Kind): string => `${root}resources/${kind}/`,
+  /** The forms that resources had before; after the id the place of each. */
+  formerForms: (kind: Kind): string => `${root}former-forms/${kind}/`,
+  /** The last form of resources that were deleted. */
+  deletedForms: (kind: Kind): string => `${root}deleted-forms/${kind}/`,
   endpoints: `${root}endpoints/`,
   objects: `${root}objects/`,
   heartbeats: `${root}heartbeats/`,

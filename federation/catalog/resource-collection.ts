@@ -5,6 +5,7 @@ import { resourceId, type Kind, type Metadata, type ResourceKinds, type StatusOf
 import { readStoredResource } from "#federation/model/parse/parse-resource.ts";
 import type { CatalogAccess } from "./catalog-access.ts";
 import type { CatalogOp, ChangeBatch, CollectionView, ReadableCollection, Stored, WriteOptions } from "./collection.ts";
+import { FormerForms, keepsFormerForms, type FormerForm } from "./former-forms.ts";
 import { jsonBytes, jsonValue } from "./json-codec.ts";
 import { keys } from "./keys.ts";
 import { StoreCollection } from "./store-collection.ts";
@@ -34,11 +35,14 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
   readonly #access: CatalogAccess;
   readonly #clock: Clock;
   readonly #collection: StoreCollection<ResourceKinds[K]>;
+  /** Undefined of kinds whose former forms are not kept. */
+  readonly #former: FormerForms<K> | undefined;
 
   constructor(access: CatalogAccess, clock: Clock, kind: K) {
     this.kind = kind;
     this.#access = access;
     this.#clock = clock;
+    this.#former = keepsFormerForms(kind) ? new FormerForms(access, kind) : undefined;
     this.#collection = new StoreCollection<ResourceKinds[K]>(access, keys.resources(kind), {
       encode: encodeResource,
       decode: (bytes, id, revision) => decodeResource(kind, bytes, id, revision),
@@ -95,7 +99,26 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
 
   /** False when there was none. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */
   async remove(id: string, options: WriteOptions, signal: AbortSignal): Promise<boolean> {
-    return await this.#collection.remove(id, options, signal);
+    const present = this.#former === undefined ? undefined : await this.get(id, signal);
+    if (present === undefined) return await this.#collection.remove(id, options, signal);
+    await this.#access.commit(this.deletionOps(present, options), signal);
+    await this.dropOldForms(signal);
+    return true;
+  }
+
+  /** The deletion of `present` as parts of a transaction, with its form kept; `dropOldForms` is to follow. */
+  deletionOps(present: Stored<ResourceKinds[K]>, options: WriteOptions = {}): readonly CatalogOp[] {
+    return [this.removeOp(present.id, options), ...(this.#former?.deletedOps(present) ?? [])];
+  }
+
+  /** Keeps the number of deleted resources whose form is kept within its bound. */
+  async dropOldForms(signal: AbortSignal): Promise<void> {
+    await this.#former?.dropOldest(signal);
+  }
+
+  /** The forms that a resource had before and that are kept, the newest first; none of kinds whose forms are not kept. */
+  async formerForms(id: string, signal: AbortSignal): Promise<readonly FormerForm<K>[]> {
+    return (await this.#former?.list(id, signal)) ?? [];
   }
 
   /**
@@ -132,6 +155,11 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
     return entry === undefined ? { value: undefined, revision: 0 } : { value: this.#collection.read(entry)?.value, revision: entry.revision };
   }
 
+  /** Keeps a form that another spec replaces; a status or a label makes no form. */
+  #formerOp(present: Stored<ResourceKinds[K]>, next: ResourceKinds[K]): CatalogOp | undefined {
+    return next.metadata.generation === present.value.metadata.generation ? undefined : this.#former?.replacedOp(present);
+  }
+
   #update(id: string, options: ApplyOptions<K>, signal: AbortSignal, decide: (previous: ResourceKinds[K] | undefined) => AppliedResource<K>): Promise<AppliedResource<K>>;
   #update(id: string, options: ApplyOptions<K>, signal: AbortSignal, decide: (previous: ResourceKinds[K] | undefined) => AppliedResource<K> | undefined): Promise<AppliedResource<K> | undefined>;
   async #update(
@@ -148,7 +176,8 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
       const decided = decide(value);
       if (decided === undefined || decided.outcome === "unchanged" || options.dryRun === true) return decided;
       try {
-        const revision = await this.#collection.put(id, decided.resource, { ifRevision: present }, signal);
+        const former = value === undefined ? undefined : this.#formerOp({ id, value, revision: present }, decided.resource);
+        const revision = await this.#access.commit([this.#collection.putOp(id, decided.resource, { ifRevision: present }), ...(former === undefined ? [] : [former])], signal);
         return { ...decided, resource: withRevision(decided.resource, revision) };
       } catch (error) {
         const mayRetry = options.ifRevision === undefined && tries < writeTriesMax && isAtollError(error, "ATOLL_STORE_CONFLICT");

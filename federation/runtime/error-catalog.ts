@@ -157,6 +157,10 @@ export const errorCatalog = {
     meaning: "A backup is not restored here: it is of another plane or another federation, or the plane runs.",
     action: "Take the backup of this very plane; stop the plane and its replicas first. Nothing was changed.",
   },
+  ATOLL_ROLLBACK_REFUSED: {
+    meaning: "A right is not put back by a rollback: what was revoked stays revoked, and who may do what is approved anew.",
+    action: "Write the Relationship or TrustDomain that is wanted, and have both sides approve it.",
+  },
   ATOLL_ROLLOUT_INCOMPLETE: {
     meaning: "A write is stored, and not everybody whom it concerns has it.",
     action: "Write nothing again: it arrives by itself at who can be reached. `atoll check` says what is wrong with who cannot, and `atoll wait` waits again.",

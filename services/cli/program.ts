@@ -8,6 +8,7 @@ import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
 import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap.ts";
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
+import { runRollback, type RollbackCommandOptions } from "./commands/rollback.ts";
 import { runWait, waitSecondsUsual, type WaitCommandOptions, type WaitOption } from "./commands/wait.ts";
 import { runBackup, type BackupOptions } from "./commands/backup.ts";
 import { runRestore, type RestoreOptions } from "./commands/restore.ts";
@@ -195,6 +196,14 @@ function addResources(program: Command, run: Run): void {
     .addOption(timeout())
     .option("--deleted", "until nobody has it any more", false)
     .action((resource: string, options: WaitCommandOptions) => run((context) => runWait(context, resource, options)));
+  program
+    .command("rollback <kind/name>")
+    .description("put back the form that a resource had before, as a new write; also of one that was deleted")
+    .addOption(cluster())
+    .option("--to <generation>", "this one, of those that --list shows", wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option("--list", "show the forms that are kept, and write nothing", false)
+    .option("--dry-run", "have the planes judge it, and write nothing", false)
+    .action((resource: string, options: RollbackCommandOptions) => run((context) => runRollback(context, resource, options)));
   program
     .command("get <kind> [name]")
     .description("list resources of a kind, or one")

@@ -5,6 +5,6 @@ export function trialProblems(cluster: string, { policyTrials = [] }: Pick<Clust
   return policyTrials.flatMap(({ kind, id, generation, state, proxies, reason = "no reason given" }) => {
     if (state !== "stopped") return [];
     const which = generation === undefined ? "" : ` (revision ${generation.revision} of the global plane)`;
-    return [`${kind} ${id}${which} was stopped in ${cluster} by proxy ${proxies.join(", ")}, which was told of it first: ${reason}; the other proxies keep the one before: write it anew, or put the one before back`];
+    return [`${kind} ${id}${which} was stopped in ${cluster} by proxy ${proxies.join(", ")}, which was told of it first: ${reason}; the other proxies keep the one before: write it anew, or put back what was before with \`atoll rollback ${kind}/${id}\``];
   });
 }

@@ -5,6 +5,7 @@ import { withLastKnown } from "#federation/admin-api/last-known-backend.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
 import { clusterKinds, clusterReadOnlyKinds, clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
+import { rollbackOperations } from "#federation/admin-api/rollback-operations.ts";
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
@@ -115,6 +116,8 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
   return [
     ...resourceOperations("Service", own.Service, { trustDomain: parts.self.trustDomain }),
     ...resourceOperations("ServiceExport", own.ServiceExport, { trustDomain: parts.self.trustDomain, admission: exportAdmission(() => source.state.current.exports) }),
+    ...rollbackOperations("Service", own.Service, async (id, inner) => await catalog.resources("Service").formerForms(id, inner), { trustDomain: parts.self.trustDomain }),
+    ...rollbackOperations("ServiceExport", own.ServiceExport, async (id, inner) => await catalog.resources("ServiceExport").formerForms(id, inner), { trustDomain: parts.self.trustDomain, admission: exportAdmission(() => source.state.current.exports) }),
     ...readOnlyOperations("ServiceImport", createWatchedBackend(source.imports)),
     ...readOnlyOperations("TrafficPolicy", createWatchedBackend(replicated.part("policies"))),
     ...readOnlyOperations("TrustDomain", createWatchedBackend(replicated.part("trustDomains"))),

@@ -7,6 +7,7 @@ import { withLastKnown } from "#federation/admin-api/last-known-backend.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
 import { globalKinds, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { resourceOperations, type ResourceBackend } from "#federation/admin-api/resource-routes.ts";
+import { refusedRollback, rollbackOperations, type ReadFormerForms } from "#federation/admin-api/rollback-operations.ts";
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
@@ -86,12 +87,18 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
 function ownOperations(options: GlobalOperationsOptions): readonly Operation[] {
   const { keys, catalog, stored, isAway, status, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
   const backend = <K extends GlobalKind>(kind: K, state: Watched<CollectionState<ResourceKinds[K]>>): ResourceBackend<K> => withLastKnown(recordedDeletions(kind, catalog, clock), { isAway, state });
+  const former = <K extends GlobalKind>(kind: K): ReadFormerForms<K> => async (id, inner) => await catalog.resources(kind).formerForms(id, inner);
   return [
     ...resourceOperations("Region", backend("Region", stored.Region), { admission: regionAdmission(catalog) }),
     ...resourceOperations("Cluster", backend("Cluster", stored.Cluster), { admission: clusterAdmission(catalog) }),
     ...resourceOperations("TrustDomain", backend("TrustDomain", stored.TrustDomain), { admission: trustDomainAdmission }),
     ...resourceOperations("Relationship", backend("Relationship", stored.Relationship), { admission: relationshipAdmission }),
     ...resourceOperations("TrafficPolicy", backend("TrafficPolicy", stored.TrafficPolicy)),
+    ...rollbackOperations("Region", backend("Region", stored.Region), former("Region"), { admission: regionAdmission(catalog) }),
+    ...rollbackOperations("Cluster", backend("Cluster", stored.Cluster), former("Cluster"), { admission: clusterAdmission(catalog) }),
+    ...rollbackOperations("TrafficPolicy", backend("TrafficPolicy", stored.TrafficPolicy), former("TrafficPolicy")),
+    refusedRollback("TrustDomain"),
+    refusedRollback("Relationship"),
     ...globalKinds.map((kind) => rolloutOperation(kind, rolloutSource(kind, options), { waits: rollout.waits, clock })),
     auditOperation(globalRoutes.audit, audit),
     ...joinTokenOperations({

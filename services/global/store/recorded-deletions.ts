@@ -21,8 +21,9 @@ export function recordedDeletions<K extends (typeof globalKinds)[number]>(kind: 
     const present = await collection.get(id, signal);
     // One that is not there, or cannot be read, has nothing to be recorded.
     if (present === undefined || (ifRevision !== undefined && ifRevision !== present.revision)) return await collection.remove(id, ifRevision === undefined ? {} : { ifRevision }, signal);
-    await catalog.commit([collection.removeOp(id, { ifRevision: present.revision }), catalog.deletions.putOp(recordId(id), { kind, id, deletedAtMs: Math.floor(clock.nowMs()) })], signal);
+    await catalog.commit([...collection.deletionOps(present, { ifRevision: present.revision }), catalog.deletions.putOp(recordId(id), { kind, id, deletedAtMs: Math.floor(clock.nowMs()) })], signal);
     await dropOldDeletions(catalog, signal);
+    await collection.dropOldForms(signal);
     return true;
   };
   return {

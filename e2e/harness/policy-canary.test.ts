@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { rollbackRoutes } from "#federation/admin-api/rollback-routes.ts";
+import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
+import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
+import { eventually } from "./eventually.ts";
+import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
+import { TestProxy } from "./test-proxy.ts";
+
+const { signal } = new AbortController();
+const shop = "shop.example" as TrustDomainName;
+const path = { namespace: "web", name: "slow" };
+/** As long as no proxy of this test bears. */
+const poisonMs = 60_000;
+const policy = (requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: path, spec: { targetRef: { namespace: "web", name: "storefront" }, timeouts: { requestMs } } });
+
+describe("a policy that proxies refuse, over planes in one process", () => {
+  let planes: InProcessPlanes;
+  let plane: RunningPlane;
+  let context: string;
+  const proxies: TestProxy[] = [];
+
+  const write = async (requestMs: number): Promise<number> => await planes.at(undefined, async (admin) => (await admin.apply(policy(requestMs), {}, signal)).resource.metadata.generation ?? 0);
+  const toldMs = (): readonly (number | undefined)[] => proxies.map((proxy) => proxy.service("storefront.web.svc.shop.example")?.policy.timeouts.requestMs);
+  const allHave = async (requestMs: number): Promise<void> => void (await eventually("all proxies have it", async () => toldMs().every((told) => told === requestMs)));
+  const trials = async () => (await planes.at("shop-eu", async (admin) => (await admin.call(clusterRoutes.status, {}, signal)).body)).policyTrials ?? [];
+  const stopped = async () => await eventually("it is stopped", async () => ((await trials()).some(({ state }) => state === "stopped") ? await trials() : undefined));
+  const nacks = (): readonly number[] => proxies.map((proxy) => proxy.stats.nacks);
+
+  beforeAll(async () => {
+    planes = await InProcessPlanes.create();
+    await planes.startGlobal();
+    await planes.at(undefined, async (admin) => {
+      await admin.apply({ apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} }, {}, signal);
+      await admin.apply({ apiVersion, kind: "Cluster", metadata: { name: "shop-eu" }, spec: { region: "eu-west" as RegionId, trustDomain: shop, exportNamespaces: ["web"], gateways: [] } }, {}, signal);
+    });
+    plane = await planes.startCluster("shop-eu", { signer: shop });
+    context = planes.writePlaneFile(["shop-eu"], {});
+    await planes.at("shop-eu", async (admin) => await admin.apply({ apiVersion, kind: "Service", metadata: { namespace: "web", name: "storefront" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["storefront"] } }, {}, signal));
+    for (const id of ["first", "second", "third"]) proxies.push(await TestProxy.joinPicky(await planes.clusterToken("shop-eu", { kind: "workload", namespace: "web", serviceAccount: id }), id, poisonMs));
+    await write(1_000);
+    await allHave(1_000);
+  }, 60_000);
+
+  afterAll(async () => {
+    for (const proxy of proxies) await proxy[Symbol.asyncDispose]();
+    await planes[Symbol.asyncDispose]();
+  }, 30_000);
+
+  it("is seen by one of them alone, and named with its reason by status, check, metrics and the rollout", async () => {
+    await write(poisonMs);
+    const [trial] = await stopped();
+    expect(trial).toMatchObject({ kind: "TrafficPolicy", id: "web/slow", state: "stopped", proxies: ["first"], cause: "refused" });
+    expect([toldMs(), nacks()]).toEqual([[1_000, 1_000, 1_000], [1, 0, 0]]);
+    const check = await planes.atoll(context, "check");
+    expect(check.out).toContain("was stopped in shop-eu by proxy first, which was told of it first: ");
+    expect(check.out).toContain("no request may take so long");
+    expect(await plane.metrics()).toMatch(/atoll_policy_stopped\{policy="web\/slow",generation="[\d.]+",proxy="first",cause="refused"[^}]*\} 1/);
+    const wait = await planes.atoll(context, "wait", "tp/web/slow", "--timeout", "1");
+    expect([wait.code, wait.err]).toEqual([1, expect.stringContaining("no request may take so long")]);
+  }, 40_000);
+
+  it("stays so over a restart of the plane, which tells the proxies that come back what all had", async () => {
+    await plane.stop();
+    plane = await planes.startCluster("shop-eu", { signer: shop });
+    context = planes.writePlaneFile(["shop-eu"], {});
+    for (const [at, proxy] of proxies.entries()) proxies[at] = await proxy.moveTo(plane.ports["discovery"] ?? 0);
+    await eventually("all are back", async () => proxies.every((proxy) => proxy.stats.connected));
+    expect(await trials()).toMatchObject([{ state: "stopped", proxies: ["first"] }]);
+    expect([toldMs(), nacks()]).toEqual([[1_000, 1_000, 1_000], [0, 0, 0]]);
+  }, 40_000);
+
+  it("is undone by `atoll rollback`, a write of its own, and what comes next is tried anew", async () => {
+    const listed = await planes.atoll(context, "rollback", "tp/web/slow", "--list");
+    expect(listed.out).toMatch(/GENERATION +AT +REVISION +ENDED BY\n +1 +global +\d+ +another form/);
+    const dry = await planes.atoll(context, "rollback", "tp/web/slow", "--dry-run");
+    expect([dry.code, dry.err]).toEqual([0, expect.stringContaining("A dry run: nothing was written.")]);
+    expect(await trials()).toHaveLength(1);
+    const undone = await planes.atoll(context, "rollback", "tp/web/slow");
+    expect(undone.out).toMatch(/TrafficPolicy +web\/slow +global +3 +changed/);
+    await eventually("nothing is held back", async () => (await trials()).length === 0);
+    expect(await planes.at(undefined, async (admin) => (await admin.get("TrafficPolicy", path, signal)).spec.timeouts?.requestMs)).toBe(1_000);
+    await write(2_000);
+    await allHave(2_000);
+    const old = await planes.atoll(context, "rollback", "tp/web/slow", "--to", "1");
+    expect(old.code).toBe(0);
+    await allHave(1_000);
+  }, 40_000);
+
+  it("and one that was deleted comes back by it, with `If-Match` as of any write, and no right does", async () => {
+    const { rollback } = rollbackRoutes("TrafficPolicy");
+    await planes.at(undefined, async (admin) => {
+      await expect(admin.call(rollback, { params: path, body: {}, ifRevision: 1 }, signal)).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });
+      await admin.remove("TrafficPolicy", path, {}, signal);
+      const { status, body } = await admin.call(rollback, { params: path, body: {} }, signal);
+      expect([status, body.spec.timeouts?.requestMs]).toEqual([201, 1_000]);
+      await expect(admin.call(rollback, { params: path, body: { to: 99 } }, signal)).rejects.toMatchObject({ code: "ATOLL_NOT_FOUND" });
+      await expect(admin.call(rollbackRoutes("Relationship").rollback, { params: { name: "any" }, body: {} }, signal)).rejects.toMatchObject({ code: "ATOLL_ROLLBACK_REFUSED" });
+    });
+    const audit = await planes.atoll(context, "audit", "-o", "json");
+    expect(audit.out).toContain("rollbackTrafficPolicy");
+  }, 40_000);
+});
