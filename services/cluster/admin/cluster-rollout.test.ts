@@ -24,6 +24,20 @@ const view = (over: Partial<ClusterRolloutView> = {}): ClusterRolloutView => ({
 const states = (of: ClusterRolloutView, about = subject()): readonly string[] => clusterRollout(of, about).targets.map(({ kind, name, state }) => `${kind} ${name} ${state}`);
 
 describe("the rollout of a write in a cluster", () => {
+  it("says of a proxy that has not got it for how long it owes an answer, and of no other", () => {
+    const proxies = [
+      { name: "a", standing: { kind: "pending" }, unansweredMs: 12_000.5 },
+      { name: "b", standing: { kind: "pending" } },
+      { name: "c", standing: { kind: "acknowledged" }, unansweredMs: 3 },
+    ] as const;
+    const rollout = clusterRollout(view({ heldBy: () => held({ proxies }) }), subject({ kind: "TrafficPolicy" }));
+    expect(rollout.targets.filter(({ kind }) => kind === "proxy")).toEqual([
+      { kind: "proxy", name: "a", state: "pending", behindMs: 12_000 },
+      { kind: "proxy", name: "b", state: "pending" },
+      { kind: "proxy", name: "c", state: "done" },
+    ]);
+  });
+
   it("says of a policy that some proxies are told of first by whom it is tried, or who did not bear it", () => {
     const of = (heldBack: HeldBy["heldBack"] & object) => clusterRollout(view({ heldBy: () => held({ isHeld: false, heldBack }) }), subject({ kind: "TrafficPolicy" })).targets;
     expect(of({ state: "tried", proxies: ["a"] })).toMatchObject([{ kind: "plane", state: "pending", reason: "it is tried by a first" }]);

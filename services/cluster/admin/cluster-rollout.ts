@@ -47,8 +47,10 @@ function lostTarget({ name, ageMs }: LostProxy): RolloutTarget {
 
 const stateOf: Readonly<Record<VersionStanding["kind"], RolloutState>> = { acknowledged: "done", pending: "pending", refused: "refused" };
 
-function proxyTarget({ name, standing }: ProxyStanding): RolloutTarget {
-  return { kind: "proxy", name, state: stateOf[standing.kind], ...(standing.kind === "refused" ? { reason: standing.message } : {}) };
+/** One that owes an answer while it has not got the write: for how long, so that who stands still is told from who is about to have it. */
+function proxyTarget({ name, standing, unansweredMs }: ProxyStanding): RolloutTarget {
+  const isBehind = standing.kind === "pending" && unansweredMs !== undefined;
+  return { kind: "proxy", name, state: stateOf[standing.kind], ...(isBehind ? { behindMs: Math.floor(unansweredMs) } : {}), ...(standing.kind === "refused" ? { reason: standing.message } : {}) };
 }
 
 /** The global plane, where it is to be told of the write: others learn of an export there. */

@@ -41,6 +41,8 @@ export interface ConnectedProxy {
 export interface ProxyStanding {
   readonly name: string;
   readonly standing: VersionStanding;
+  /** For how long it has not answered what it was sent, in ms; absent where it owes nothing. */
+  readonly unansweredMs?: number;
 }
 
 /** Who has a resource in this cluster. */
@@ -99,6 +101,8 @@ export class DiscoveryService {
   /** Monotonic ms from which on it is known who is connected. */
   readonly #settledAtMs: number;
   readonly #onNack: (typeUrl: string) => void;
+  /** While it follows the state: before and after, nothing is decided. */
+  #isFollowing = false;
   /** Looks at what is tried when that is due. */
   #alarm: Disposable | undefined;
 
@@ -143,6 +147,7 @@ export class DiscoveryService {
     const connected = [...this.#connected].map(({ stream, nodeId, subscriber }): ProxyStanding => ({
       name: nodeId === "" ? subscriber.identity : nodeId,
       standing: version === undefined ? { kind: "pending" } : stream.standing(version),
+      ...(stream.unansweredSinceMs === undefined ? {} : { unansweredMs: nowMs - stream.unansweredSinceMs }),
     }));
     const away = [...this.#silent.at(nowMs), ...this.#returning.at(nowMs)];
     const has = ({ takenVersion }: LostProxy): boolean => version !== undefined && takenVersion >= version;
@@ -153,12 +158,14 @@ export class DiscoveryService {
 
   /** Pushes every new state. */
   async follow(signal: AbortSignal): Promise<void> {
+    this.#isFollowing = true;
     try {
       for await (const state of this.#state.changes(signal)) {
         if (this.#tables.take(state)) this.#refresh();
         this.#look();
       }
     } finally {
+      this.#isFollowing = false;
       this.#alarm?.[Symbol.dispose]();
     }
   }
@@ -223,11 +230,13 @@ export class DiscoveryService {
       // One that has opened a stream anew before the old one was given up is not away.
       if (this.#byKey.get(keyOf(connected)) !== connected) return;
       this.#byKey.delete(keyOf(connected));
-      this.#hear({ kind: connected.presence === "leaves" ? "left" : "ended", proxy: keyOf(connected), nowMs: this.#clock.monotonicMs() });
+      const nowMs = this.#clock.monotonicMs();
+      if (connected.presence !== "leaves") {
+        const lost = connected.presence === "stays" ? this.#silent : this.#returning;
+        lost.lose(keyOf(connected), { name: connected.nodeId, takenVersion: connected.stream.takenVersion }, nowMs);
+      }
+      this.#hear({ kind: connected.presence === "leaves" ? "left" : "ended", proxy: keyOf(connected), nowMs });
       this.#look();
-      if (connected.presence === "leaves") return;
-      const lost = connected.presence === "stays" ? this.#silent : this.#returning;
-      lost.lose(keyOf(connected), { name: connected.nodeId, takenVersion: connected.stream.takenVersion }, this.#clock.monotonicMs());
     };
     call.on("end", () => {
       forget();
@@ -261,7 +270,7 @@ export class DiscoveryService {
   /** Hears of canaries what their answers say, and does what is due for the policies that not all are told of. */
   #look(): void {
     const { canary } = this.#tables;
-    if (canary.current.unsettled.size === 0) return;
+    if (!this.#isFollowing || canary.current.unsettled.size === 0) return;
     const nowMs = this.#clock.monotonicMs();
     for (let before: CanaryState | undefined; before !== canary.current; ) {
       before = canary.current;

@@ -189,6 +189,22 @@ describe("policies as discovery tells them", () => {
     expect([one.toldMs, other.toldMs]).toEqual([[10, 20], [10]]);
   });
 
+  it("do not go to all unseen when the last proxy goes away while they wait", async () => {
+    const discovery = serve();
+    const only = new FakeProxy("only").connect(discovery);
+    await clock.advance(0);
+    only.isSilent = true;
+    // Something that it does not answer, so that it cannot try anything.
+    await write(10, 10, 2);
+    await write(20, 20, 2);
+    expect(discovery.policyTrials).toMatchObject([{ state: "waiting" }]);
+    only.cut();
+    expect(discovery.policyTrials).toMatchObject([{ state: "waiting" }]);
+    const [one, other] = [new FakeProxy("only").connect(discovery), new FakeProxy("other").connect(discovery)];
+    await clock.advance(0);
+    expect([one.toldMs, other.toldMs]).toEqual([[10, 20], [10]]);
+  });
+
   it("go to the only proxy there is, and to all at once where there is none", async () => {
     const discovery = serve();
     await clock.advance(0);
