@@ -16,6 +16,12 @@ import { canaryRows, heldBackOf, policyName, type CanaryRow, type HeldBack } fro
 import type { Subscriber } from "./discovery-tables.ts";
 import { LostProxies, proxyReturnMs, type LostProxy } from "./lost-proxies.ts";
 
+/**
+ * What a plane waits for beyond the time of a trial, in ms: after a stall of its own event loop timers fire before the bytes that came
+ * meanwhile, and the end of a canary's stream may be among these.
+ */
+const pollMs = 5;
+
 /** How often a plane looks whether there is a proxy by now that a policy can be tried with. */
 const lookAgainMs = 1_000;
 
@@ -280,7 +286,11 @@ export class DiscoveryService {
     this.#alarm?.[Symbol.dispose]();
     const isWaiting = canary.current.trial === undefined && untriedKeys(canary.current).length > 0;
     const atMs = isWaiting ? nowMs + lookAgainMs : dueMs(canary.current, nowMs);
-    this.#alarm = atMs === undefined ? undefined : this.#clock.schedule(atMs - nowMs, () => this.#look());
+    this.#alarm = atMs === undefined ? undefined : this.#clock.schedule(atMs - nowMs, () => this.#lookAfterPoll());
+  }
+
+  #lookAfterPoll(): void {
+    this.#alarm = this.#clock.schedule(pollMs, () => this.#look());
   }
 
   #become(canary: CanaryState): void {

@@ -22,8 +22,11 @@ export const canariesMax = 3;
 /** Of so many proxies one is a canary. */
 export const proxiesPerCanary = 10;
 
-/** How long a canary has to live with what it has taken, in ms: what ends a process when it is put to use ends it then. */
-export const canaryLifeMs = 100;
+/**
+ * How long a canary has to live with what it has taken, in ms: what ends a process when it is put to use ends it then. A quarter of a second
+ * would find more, and cost every change of a policy five times what it has (DESIGN §13: 50 ms from the write to the proxy).
+ */
+export const canaryLifeMs = 25;
 
 /** How long a canary may be without an answer, or away, in ms: one whose stream has broken tries again within this. */
 export const canaryPatienceMs = proxyReturnMs;
