@@ -9,6 +9,6 @@ it.each([20, 200])("signs one object for a change of one service of %i, and stor
   await mesh.change(1, 8_002);
   expect(mesh.exporter.signed() - before.signed).toBe(1);
   expect((mesh.watched.proxies[0]?.told.current ?? 0) - before.told).toBe(1);
-  // The Service and its object; at the others the object.
-  expect(mesh.stores.map(({ contents }, at) => contents - (before.contents[at] ?? 0))).toEqual([2, 1, 1]);
+  // The Service, the form that it had before, and its object; at the others the object.
+  expect(mesh.stores.map(({ contents }, at) => contents - (before.contents[at] ?? 0))).toEqual([3, 1, 1]);
 });
