@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import { builtFolder, builtName } from "#federation/runtime/installation.ts";
 import { builtProgram } from "./built-program.ts";
 import { ensurePrograms } from "./ensure-programs.ts";
 import { programSources } from "./program-sources.ts";
+import { manifestName } from "./programs-manifest.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
@@ -36,7 +37,7 @@ describe("programs in one file each", () => {
     rmSync(home, { recursive: true, force: true });
   });
 
-  it("are built once, and again only when a source says something else", async () => {
+  it("are built once, and again only when a source, or the builder, says something else", async () => {
     expect(await ensure()).toEqual({ kind: "built" });
     expect(run("one/main.ts").stdout).toBe("first true");
     utimesSync(join(home, "word.ts"), new Date(), new Date());
@@ -46,7 +47,10 @@ describe("programs in one file each", () => {
     expect(run("two/main.ts").stdout).toBe("second true");
     write("package-lock.json", '{ "packages": {} }');
     expect(await ensure()).toEqual({ kind: "built" });
-    expect(builds).toBe(3);
+    const manifest = join(home, manifestName);
+    writeFileSync(manifest, readFileSync(manifest, "utf8").replace(/"builder":"\w+"/, '"builder":"another"'));
+    expect(await ensure()).toEqual({ kind: "built" });
+    expect(builds).toBe(4);
   });
 
   it("keep what the build before the last one made, and nothing older", async () => {
