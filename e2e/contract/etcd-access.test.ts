@@ -11,6 +11,8 @@ import type { Store } from "#federation/store/store.ts";
 import { BatchReader, summary } from "#federation/store/store-contract.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { secureEtcd } from "#services/cli/engines/etcd-access.ts";
+import { openAsAdministrator } from "#services/cli/engines/etcd-administrator.ts";
+import { etcdProblems, readEtcdStates } from "#services/cli/engines/etcd-findings.ts";
 import type { EngineTlsFiles } from "#services/cli/engines/etcd-args.ts";
 import { findTestEngine, startTestEtcd, TestAuthority, type RestartableEngine, type TestIdentity } from "./test-engines.ts";
 
@@ -43,6 +45,25 @@ describe.skipIf(program === undefined)("an etcd that knows planes apart", () => 
     openEtcdStore({ endpoints: [etcd.url], tls: () => identityOf(planeCommonName(plane)), keyPrefix: planeKeyPrefix(plane), clock: systemClock, random: systemRandom, logger: silentLogger, operationTimeoutMs: 10_000 });
   const put = (store: Store, key: string, value: string) => store.commit({ conditions: [], writes: [{ kind: "put", key, value: new TextEncoder().encode(value) }] }, never);
   const secure = (tenants: readonly string[] = planes): Promise<readonly string[]> => secureEtcd({ tenants: { endpoints: [etcd.url], planes: tenants }, tls: administrator, clock: systemClock }, never);
+
+  const problems = async (): Promise<readonly string[]> => etcdProblems(await readEtcdStates([{ endpoints: [etcd.url], planes }], administrator, systemClock));
+
+  it("says before and after what `atoll check` has to know", async () => {
+    expect(await problems()).toEqual([expect.stringContaining("lets every certificate of the federation do everything in it")]);
+    await secure(planes.filter((plane) => plane !== "shop"));
+    expect(await problems()).toEqual([expect.stringContaining("does not know shop, and refuses")]);
+    await secure();
+    expect(await problems()).toEqual([]);
+    const client = openAsAdministrator({ endpoints: [etcd.url], tls: administrator, clock: systemClock, callTimeoutMs: 10_000 });
+    const { header } = await client.maintenance.status();
+    const alarm = { memberID: header.member_id, alarm: "Nospace" } as const;
+    await client.maintenance.alarm({ ...alarm, action: "Activate" });
+    expect(await problems()).toEqual([expect.stringContaining("is full and refuses writes")]);
+    await client.maintenance.alarm({ ...alarm, action: "Deactivate" });
+    expect(await problems()).toEqual([]);
+    await client.auth.authDisable();
+    client.close();
+  });
 
   it("takes over data, watches and leases of planes that ran before, and lets each go on in its own part", async () => {
     await using store = openPlane("shop-eu");

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
-import { Etcd3, type AuthClient } from "etcd3";
+import type { AuthClient, Etcd3 } from "etcd3";
 import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import { deadlineSignal, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { openAsAdministrator } from "./etcd-administrator.ts";
 import type { EngineTlsFiles } from "./etcd-args.ts";
 import { etcdUser, etcdUserPrefix, type EtcdTenants, type EtcdUser } from "./etcd-users.ts";
 
@@ -24,15 +24,14 @@ const callTimeoutMs = 5_000;
 /**
  * Makes users and roles of one etcd what its tenants are, each with its own prefix and nothing else, takes away those of planes that are no
  * longer there, and has etcd judge every request by them from then on. Repeatable, on an etcd that runs and on data from before alike: users
- * are complete before the first request is judged, so that no plane notices. Answers the versions of the members that say theirs.
+ * are complete before the first request is judged, so that none is refused for want of its user. Answers the versions of the members that say theirs.
  * @throws {ATOLL_ENGINE_UNAVAILABLE} when it cannot be done in time, with what etcd said
  */
 export async function secureEtcd(options: EtcdAccessOptions, signal: AbortSignal): Promise<readonly string[]> {
   const { tenants, tls, clock, withinMs = 30_000 } = options;
-  const credentials = { rootCertificate: readFileSync(tls.ca), privateKey: readFileSync(tls.privateKey), certChain: readFileSync(tls.certificate) };
+  const open = (...endpoints: readonly string[]): Etcd3 => openAsAdministrator({ endpoints, tls, clock, callTimeoutMs });
   using deadline = deadlineSignal(clock, withinMs, signal);
   for (;;) {
-    const open = (...hosts: readonly string[]): Etcd3 => new Etcd3({ hosts: [...hosts], credentials, defaultCallOptions: () => ({ deadline: clock.nowMs() + callTimeoutMs }) });
     const client = open(...tenants.endpoints);
     try {
       await bringAccess(client.auth, tenants.planes.map(etcdUser));
