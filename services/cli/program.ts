@@ -100,7 +100,7 @@ function parseMembers(text: string): number {
 }
 
 /** @throws {ATOLL_USAGE} when there are no engines to have members. */
-function requireEngines(options: UpOptions): UpOptions {
+function requireEngines<Options extends Pick<UpOptions, "engines" | "members">>(options: Options): Options {
   if (options.members !== undefined && options.engines !== true) throw new AtollError("ATOLL_USAGE", "--members is how many of each engine there are, and the embedded ones are one each: give --engines etcd,nats");
   return options;
 }
@@ -149,7 +149,7 @@ function addLifecycle(program: Command, run: Run): void {
     .addOption(portBase())
     .addOption(engines())
     .addOption(members())
-    .action((options: UpOptions & { region: string; once: boolean; report?: string }) => run((context) => runDemo(context, { ...options, ...requireEngines(options) })));
+    .action((options: UpOptions & { region: string; once: boolean; report?: string }) => run((context) => runDemo(context, requireEngines(options))));
   program
     .command("bootstrap <file>")
     .description("write everything that many machines need from the file that describes the federation")
