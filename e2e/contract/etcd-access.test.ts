@@ -5,6 +5,7 @@ import { engineCommonName, etcdAdministrator } from "#federation/model/engine-id
 import { planeCommonName, planeKeyPrefix, planeStoreHost } from "#federation/model/plane-store.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
 import { openEtcdStore } from "#federation/store/etcd-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
@@ -46,25 +47,6 @@ describe.skipIf(program === undefined)("an etcd that knows planes apart", () => 
   const put = (store: Store, key: string, value: string) => store.commit({ conditions: [], writes: [{ kind: "put", key, value: new TextEncoder().encode(value) }] }, never);
   const secure = (tenants: readonly string[] = planes): Promise<readonly string[]> => secureEtcd({ tenants: { endpoints: [etcd.url], planes: tenants }, tls: administrator, clock: systemClock }, never);
 
-  const problems = async (): Promise<readonly string[]> => etcdProblems(await readEtcdStates([{ endpoints: [etcd.url], planes }], administrator, systemClock));
-
-  it("says before and after what `atoll check` has to know", async () => {
-    expect(await problems()).toEqual([expect.stringContaining("lets every certificate of the federation do everything in it")]);
-    await secure(planes.filter((plane) => plane !== "shop"));
-    expect(await problems()).toEqual([expect.stringContaining("does not know shop, and refuses")]);
-    await secure();
-    expect(await problems()).toEqual([]);
-    const client = openAsAdministrator({ endpoints: [etcd.url], tls: administrator, clock: systemClock, callTimeoutMs: 10_000 });
-    const { header } = await client.maintenance.status();
-    const alarm = { memberID: header.member_id, alarm: "Nospace" } as const;
-    await client.maintenance.alarm({ ...alarm, action: "Activate" });
-    expect(await problems()).toEqual([expect.stringContaining("is full and refuses writes")]);
-    await client.maintenance.alarm({ ...alarm, action: "Deactivate" });
-    expect(await problems()).toEqual([]);
-    await client.auth.authDisable();
-    client.close();
-  });
-
   it("takes over data, watches and leases of planes that ran before, and lets each go on in its own part", async () => {
     await using store = openPlane("shop-eu");
     await put(store, "/before", "1");
@@ -73,9 +55,15 @@ describe.skipIf(program === undefined)("an etcd that knows planes apart", () => 
     const stop = new AbortController();
     const watched = new BatchReader(store.watch("/", stop.signal));
     await watched.next();
-    await secure();
+    // Its plane writes all the while.
+    const isSecured = new WatchedValue(false);
+    const secured = secure().finally(() => isSecured.set(true));
+    while (!isSecured.current) expect((await put(store, "/busy", "1")).kind).toBe("committed");
+    await secured;
+    await store.commit({ conditions: [], writes: [{ kind: "delete", key: "/busy" }] }, never);
     await put(store, "/after", "2");
-    expect(summary(await watched.events(1))).toEqual(["put /after=2"]);
+    let seen = "";
+    while (seen !== "put /after=2") seen = summary((await watched.next()).events).at(-1) ?? "";
     expect((await store.list("/", never)).entries.map(({ key }) => key)).toEqual(["/after", "/before", "/leased"]);
     expect((await store.commit({ conditions: [{ kind: "revision", key: "/none", revision: 0 }], writes: [{ kind: "delete", key: "/before" }] }, never)).kind).toBe("committed");
     let terms = 0;
@@ -98,6 +86,25 @@ describe.skipIf(program === undefined)("an etcd that knows planes apart", () => 
     await using store = openPlane("shop");
     await put(store, "/a", "1");
     await expect(gone.get("/a", never)).rejects.toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE" });
+  });
+
+  const problems = async (): Promise<readonly string[]> => etcdProblems(await readEtcdStates([{ endpoints: [etcd.url], planes }], administrator, systemClock));
+
+  it("says what `atoll check` has to know of it", async () => {
+    const client = openAsAdministrator({ endpoints: [etcd.url], tls: administrator, clock: systemClock, callTimeoutMs: 10_000 });
+    await client.auth.authDisable();
+    expect(await problems()).toEqual([expect.stringContaining("lets every certificate of the federation do everything in it")]);
+    await secure(planes.filter((plane) => plane !== "shop"));
+    expect(await problems()).toEqual([expect.stringContaining("does not know shop, and refuses")]);
+    await secure();
+    expect(await problems()).toEqual([]);
+    const { header } = await client.maintenance.status();
+    const alarm = { memberID: header.member_id, alarm: "Nospace" } as const;
+    await client.maintenance.alarm({ ...alarm, action: "Activate" });
+    expect(await problems()).toEqual([expect.stringContaining("is full and refuses writes")]);
+    await client.maintenance.alarm({ ...alarm, action: "Deactivate" });
+    expect(await problems()).toEqual([]);
+    client.close();
   });
 
   const theirs = (key = "/secret"): Buffer => Buffer.from(`${planeKeyPrefix("shop-eu")}${key}`);
