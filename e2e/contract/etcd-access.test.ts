@@ -91,7 +91,7 @@ describe.skipIf(program === undefined)("an etcd that knows planes apart", () => 
   const problems = async (): Promise<readonly string[]> => etcdProblems(await readEtcdStates([{ endpoints: [etcd.url], planes }], administrator, systemClock));
 
   it("says what `atoll check` has to know of it", async () => {
-    const client = openAsAdministrator({ endpoints: [etcd.url], tls: administrator, clock: systemClock, callTimeoutMs: 10_000 });
+    const client = await openAsAdministrator({ endpoints: [etcd.url], tls: administrator, clock: systemClock, callTimeoutMs: 10_000 });
     await client.auth.authDisable();
     expect(await problems()).toEqual([expect.stringContaining("lets every certificate of the federation do everything in it")]);
     await secure(planes.filter((plane) => plane !== "shop"));

@@ -29,13 +29,13 @@ const callTimeoutMs = 5_000;
  */
 export async function secureEtcd(options: EtcdAccessOptions, signal: AbortSignal): Promise<readonly string[]> {
   const { tenants, tls, clock, withinMs = 30_000 } = options;
-  const open = (...endpoints: readonly string[]): Etcd3 => openAsAdministrator({ endpoints, tls, clock, callTimeoutMs });
+  const open = (...endpoints: readonly string[]): Promise<Etcd3> => openAsAdministrator({ endpoints, tls, clock, callTimeoutMs });
   using deadline = deadlineSignal(clock, withinMs, signal);
   for (;;) {
-    const client = open(...tenants.endpoints);
+    const client = await open(...tenants.endpoints);
     try {
       await bringAccess(client.auth, tenants.planes.map(etcdUser));
-      return await versionsOf(tenants.endpoints.map((endpoint) => open(endpoint)));
+      return await versionsOf(await Promise.all(tenants.endpoints.map((endpoint) => open(endpoint))));
     } catch (error) {
       // Users that exist by now are no failure the next time: what is there is read anew.
       await sleep(clock, retryMs, deadline.signal).catch(() => {

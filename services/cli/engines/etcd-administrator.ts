@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Etcd3 } from "etcd3";
+import type { Etcd3 } from "etcd3";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { EngineTlsFiles } from "./etcd-args.ts";
 
@@ -15,7 +15,9 @@ export interface EtcdAdministratorOptions {
 }
 
 /** An etcd's API with an administrator's rights; to be closed. Nothing is sent before the first use. @throws when the files cannot be read */
-export function openAsAdministrator({ endpoints, tls, clock, callTimeoutMs }: EtcdAdministratorOptions): Etcd3 {
+export async function openAsAdministrator({ endpoints, tls, clock, callTimeoutMs }: EtcdAdministratorOptions): Promise<Etcd3> {
   const credentials = { rootCertificate: readFileSync(tls.ca), privateKey: readFileSync(tls.privateKey), certChain: readFileSync(tls.certificate) };
+  // Loaded by the commands that need it alone: every command would wait for it.
+  const { Etcd3 } = await import("etcd3");
   return new Etcd3({ hosts: [...endpoints], credentials, defaultCallOptions: () => ({ deadline: clock.nowMs() + callTimeoutMs }) });
 }

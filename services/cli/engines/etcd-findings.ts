@@ -25,7 +25,7 @@ export async function readEtcdStates(all: readonly EtcdTenants[], tls: EngineTls
 }
 
 async function readState(tenants: EtcdTenants, tls: EngineTlsFiles, clock: Clock): Promise<EtcdState> {
-  const client = openAsAdministrator({ endpoints: tenants.endpoints, tls, clock, callTimeoutMs });
+  const client = await openAsAdministrator({ endpoints: tenants.endpoints, tls, clock, callTimeoutMs });
   try {
     const [isJudging, { users }, { alarms }] = await Promise.all([judges(client), client.auth.userList(), client.maintenance.alarm({ action: "Get" })]);
     return { tenants, isJudging, users, alarms: alarms.map(({ alarm }) => alarm) };
