@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { etcdArguments, type EngineTlsFiles } from "#services/cli/engines/etcd-args.ts";
+import { etcdArguments, type EngineTlsFiles, type EtcdOptions } from "#services/cli/engines/etcd-args.ts";
 import type { FindEngineOptions } from "#services/cli/engines/executable.ts";
 import { findEngine, type EngineName } from "#services/cli/engines/find-engine.ts";
 import { natsConfig, type NatsServerOptions } from "#services/cli/engines/nats-config.ts";
@@ -90,12 +90,12 @@ export interface RestartableEngine extends AsyncDisposable {
 }
 
 /** Starts a real etcd with TLS below `authority.directory`. */
-export async function startTestEtcd(program: string, authority: TestAuthority, name: string): Promise<RestartableEngine> {
+export async function startTestEtcd(program: string, authority: TestAuthority, name: string, options: Pick<EtcdOptions, "clientHost"> = {}): Promise<RestartableEngine> {
   const [clientPort, peerPort] = [await findFreePort("127.0.0.1"), await findFreePort("127.0.0.1")];
   const directory = join(authority.directory, name);
   mkdirSync(directory, { recursive: true });
   const tls = authority.issueFiles(`${name}-server`, ["IP:127.0.0.1", "DNS:localhost"]);
-  const args = etcdArguments({ name, dataDir: join(directory, "data"), address: "127.0.0.1", clientPort, peerPort, tls });
+  const args = etcdArguments({ name, dataDir: join(directory, "data"), address: "127.0.0.1", clientPort, peerPort, tls, ...options });
   const start = (): Promise<RunningEngine> =>
     startEngine({ name: "etcd", program, args, logFile: join(directory, "log"), clock: systemClock }, new AbortController().signal);
   return restartable(`https://127.0.0.1:${clientPort}`, start);

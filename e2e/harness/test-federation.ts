@@ -101,11 +101,11 @@ export class TestFederation implements AsyncDisposable {
     this.planes = new Planes(localDirectory(place.dataDir, running.topology), systemClock);
   }
 
-  /** Brings `plan` up, on real engines when asked for; on failure nothing is left of it. */
-  static async start(plan: FederationPlan, { engines = false }: { readonly engines?: boolean } = {}): Promise<TestFederation> {
+  /** Brings `plan` up, on real engines when asked for, of `members` each; on failure nothing is left of it. */
+  static async start(plan: FederationPlan, { engines = false, members }: { readonly engines?: boolean; readonly members?: number } = {}): Promise<TestFederation> {
     const place = new Place();
     try {
-      return new TestFederation(place, await bringUp(createContext(place), { plan, engines }));
+      return new TestFederation(place, await bringUp(createContext(place), { plan, engines, ...(members === undefined ? {} : { members }) }));
     } catch (error) {
       await place.end();
       place[Symbol.dispose]();

@@ -115,13 +115,13 @@ describe.skipIf(!hasEngines)("an etcd that is put back to what it held before (e
 
   it("while a cluster's plane was away leaves its proxies as they are, and comes back with what others hold", async () => {
     const { planes } = rewound.federation;
-    await copy("eu-west-etcd");
+    await copy("shop-eu-etcd");
     await eventually("the plane writes again", async () => (await planes.cluster(shopEu).apply({ apiVersion, kind: "Service", metadata: { namespace: "web", name: "later" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["later"] } }, {}, signal), true));
     await planes.cluster(shopEu).apply({ apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name: "later" }, spec: {} }, {}, signal);
     await eventually("the global plane holds the export", async () => (await rewound.federation.place.atoll("status")).stdout.includes("web/later"));
-    await rewound.federation.kill("shop-eu-plane", "eu-west-etcd");
-    putBack("eu-west-etcd");
-    await rewound.federation.start("eu-west-etcd", "shop-eu-plane");
+    await rewound.federation.kill("shop-eu-plane", "shop-eu-etcd");
+    putBack("shop-eu-etcd");
+    await rewound.federation.start("shop-eu-etcd", "shop-eu-plane");
     await rewound.checkedFor(shopEu);
     expect(await rewound.status()).toBe(200);
     const { code, stdout, stderr } = await rewound.federation.place.atoll("reconcile", shopEu, "--take-newer");

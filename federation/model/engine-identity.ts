@@ -13,3 +13,6 @@ export function createEngineId(federation: TrustDomainName, engine: string): Spi
 export function engineCommonName(engine: string): string {
   return `@${engine}`;
 }
+
+/** The common name of whoever tells etcd which planes may use it: neither a plane's, nor an engine's. */
+export const etcdAdministrator = "etcd-administrator";

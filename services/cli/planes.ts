@@ -89,6 +89,6 @@ export class Planes implements Disposable {
 export function topologyOf(file: FederationFile, options: { readonly dataDir: string; readonly home: string; readonly node: string }): Topology {
   const { dataDir, home, node } = options;
   const ports = new PortBlock(file.portBase, file.portCount, file.ports);
-  const engines = file.engines === undefined ? embeddedEngines(dataDir) : realEngines(file.plan, { dataDir, home, ports, programs: file.engines });
+  const engines = file.engines === undefined ? embeddedEngines(dataDir) : realEngines(file.plan, { dataDir, home, ports, setup: file.engines });
   return layOut(file.plan, { dataDir, home, node, ports, engines });
 }

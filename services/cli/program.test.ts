@@ -32,6 +32,7 @@ describe("bad arguments", () => {
     [["token", "create", "gateway", "--uses", "3"], "say by which with --cluster"],
     [["up", "--port-base", "ninety"], "whole number"],
     [["up", "--engines", "redis"], "etcd,nats"],
+    [["up", "--engines", "etcd,nats", "--members", "2"], "there is 1 or 3"],
     [["-o", "xml", "status"], "Allowed choices"],
     [["explain", "web/storefront"], "--from"],
     [["drill", "run", "flood", "--region", "eu-west"], "there is region-loss"],
@@ -78,6 +79,7 @@ describe("a federation's file", () => {
   it.each([
     ["  serices: []\n", ["up"], "federation.yaml:6:3: spec.serices: found an unknown field"],
     ["  services: [{ name: x, command: [x], directory: nowhere }]\n", ["up"], "the command of default/x is to run in"],
+    ["", ["up", "--members", "3"], "--members is how many of each engine there are"],
     ["", ["up", "--rate", "20"], "--rate is for the demonstration's users"],
     ["  engines: { kind: embedded }\n", ["up", "--engines", "etcd,nats"], "spec.engines.kind: embedded"],
     ["", ["bootstrap", "--out", "nowhere"], "spec.hosts says where things stand"],

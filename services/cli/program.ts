@@ -7,6 +7,7 @@ import { runAudit } from "./commands/audit.ts";
 import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
 import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap.ts";
+import { runSecureEngines, type SecureEnginesOptions } from "./commands/secure-engines.ts";
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
 import { runRollback, type RollbackCommandOptions } from "./commands/rollback.ts";
 import { runWait, waitSecondsUsual, type WaitCommandOptions, type WaitOption } from "./commands/wait.ts";
@@ -22,6 +23,7 @@ import { runDemo, runDrill } from "./demo/demo.ts";
 import { parseTimeoutSeconds } from "./duration.ts";
 import { parseLifeSeconds } from "./life-seconds.ts";
 import { readFederation, readLocalPlan } from "./described-federation.ts";
+import { engineMembers } from "./up/engine-plan.ts";
 import { defaultFederationName, type CommandContext, type OutputFormat } from "./context.ts";
 
 /** The flags that every command has. */
@@ -92,6 +94,18 @@ function parseEngines(text: string): boolean {
   return true;
 }
 
+function parseMembers(text: string): number {
+  const members = engineMembers.find((count) => String(count) === text);
+  if (members === undefined) throw new InvalidArgumentError(`there is ${engineMembers.join(" or ")}.`);
+  return members;
+}
+
+/** @throws {ATOLL_USAGE} when there are no engines to have members. */
+function requireEngines<Options extends Pick<UpOptions, "engines" | "members">>(options: Options): Options {
+  if (options.members !== undefined && options.engines !== true) throw new AtollError("ATOLL_USAGE", "--members is how many of each engine there are, and the embedded ones are one each: give --engines etcd,nats");
+  return options;
+}
+
 /** `name` stands for --name where that is not given. */
 type Run = (action: (context: CommandContext) => Promise<number>, name?: string) => Promise<void>;
 
@@ -109,16 +123,18 @@ function addLifecycle(program: Command, run: Run): void {
   const portBase = (): Option => new Option("--port-base <port>", "first of 200 ports in a row (more for a large federation), instead of free ones").argParser(wholeNumber(1, 65_336));
   const rate = (): Option => new Option("--rate <requests>", "what all users send per second, instead of what this host carries").argParser(wholeNumber(10, 10_000));
   const engines = (): Option => new Option("--engines <engines>", "etcd,nats: real engines under the planes, instead of the embedded ones").argParser(parseEngines);
+  const members = (): Option => new Option("--members <members>", "how many of each engine, 1 or 3: of three, one may be lost").argParser(parseMembers);
   program
     .command("up [file]")
     .description("start a federation on this machine, or what is dead of it: the demonstration, or what a file describes; after an edit, what it changes")
     .addOption(rate())
     .addOption(portBase())
     .addOption(engines())
+    .addOption(members())
     .action((file: string | undefined, options: UpOptions) => {
-      if (file === undefined) return run((context) => runUp(context, options));
+      if (file === undefined) return run((context) => runUp(context, requireEngines(options)));
       const described = upWith(file, options);
-      return run((context) => runUp(context, described.options), described.name);
+      return run((context) => runUp(context, requireEngines(described.options)), described.name);
     });
   program
     .command("down")
@@ -133,7 +149,8 @@ function addLifecycle(program: Command, run: Run): void {
     .addOption(rate())
     .addOption(portBase())
     .addOption(engines())
-    .action((options: UpOptions & { region: string; once: boolean; report?: string }) => run((context) => runDemo(context, options)));
+    .addOption(members())
+    .action((options: UpOptions & { region: string; once: boolean; report?: string }) => run((context) => runDemo(context, requireEngines(options))));
   program
     .command("bootstrap <file>")
     .description("write everything that many machines need from the file that describes the federation")
@@ -142,6 +159,11 @@ function addLifecycle(program: Command, run: Run): void {
     .option("--home <directory>", "where Atoll is installed on the machines", "/opt/atoll")
     .option("--compose", "write a compose file too, that runs all machines as containers here", false)
     .action((file: string, options: BootstrapCommandOptions) => run((context) => runBootstrap(context, file, options)));
+  program
+    .command("secure-engines <file>")
+    .description("have each etcd of a federation on machines let its planes alone in, each to its own part")
+    .option("--keys <directory>", "where `bootstrap --init` made the federation's keys", "keys")
+    .action((file: string, options: SecureEnginesOptions) => run((context) => runSecureEngines(context, file, options)));
   program
     .command("status")
     .description("the whole federation, and what is wrong with it")

@@ -11,6 +11,7 @@ import { isJoinable, openVoucher, type JoinSource } from "#federation/identity/j
 import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
+import { planeKeyPrefix } from "#federation/model/plane-store.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
@@ -124,7 +125,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: engineTls, clock, random, logger };
   await using joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, clock, logger }, signal);
-  await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: `/atoll/cluster/${config.cluster}` });
+  await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: planeKeyPrefix(config.cluster) });
   await using bus = await openConfiguredBus({
     ...common,
     config: config.bus,
@@ -152,7 +153,7 @@ async function runRestore({ config, membership, logger, restore }: Pick<Running,
   const { federation } = membership.facts;
   const common = { clock: systemClock, random: systemRandom, logger };
   const tls = engineTlsOf(new WatchedValue(membership.svid), membership.federationBundle);
-  const openStore = async (): Promise<Store> => await openConfiguredStore({ ...common, tls, config: config.store, dataDir: config.dataDir, keyPrefix: `/atoll/cluster/${config.cluster}` });
+  const openStore = async (): Promise<Store> => await openConfiguredStore({ ...common, tls, config: config.store, dataDir: config.dataDir, keyPrefix: planeKeyPrefix(config.cluster) });
   printRestored(await restoreFile({ ...common, ...restore, federation, plane: config.cluster, dataDir: config.dataDir, openStore }, signal));
 }
 

@@ -8,7 +8,9 @@ import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pai
 import { createX509Svid, issueSigningCertificate, issueSvid, type SvidOptions } from "#federation/identity/leaf.ts";
 import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
-import { engineCommonName } from "#federation/model/engine-identity.ts";
+import { engineCommonName, etcdAdministrator } from "#federation/model/engine-identity.ts";
+import { planeCommonName, planeStoreHost } from "#federation/model/plane-store.ts";
+import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { createSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { parseLabel, type TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
@@ -19,6 +21,8 @@ import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 const dayMs = 86_400_000;
 const rootValidityMs = 3_650 * dayMs;
 const issuingValidityMs = 365 * dayMs;
+/** Who is a client is in its SPIFFE ID; etcd, which looks at common names alone, must not take one for a plane. */
+const clientCommonName = "client";
 /** Planes, engines and administrators; DESIGN §7. */
 export const planeValidityMs = 30 * dayMs;
 
@@ -93,7 +97,7 @@ export class FederationKeys {
 
   /** A new key and certificate of the global plane itself. */
   issuePlane(address: string, nowMs: number): X509Svid {
-    return this.#issueNew(["atoll", "plane", "global"], nowMs, { commonName: "atoll-global", ...hostNames([address, "127.0.0.1", "localhost"]) });
+    return this.#issueNew(["atoll", "plane", "global"], nowMs, { commonName: planeCommonName(globalOrigin), ...hostNames([address, "127.0.0.1", "localhost", planeStoreHost(globalOrigin)]) });
   }
 
   /** A new signing key for what the global plane publishes; needs the authority's key to be here. */
@@ -108,7 +112,7 @@ export class FederationKeys {
 
   /** Writes the context by which the command line reaches the plane at `server` as a local administrator. */
   writeAdminContext(server: string, nowMs: number): void {
-    const admin = this.#issueNew(["atoll", "admin", "local"], nowMs, { commonName: "atoll-admin" });
+    const admin = this.#issueNew(["atoll", "admin", "local"], nowMs, { commonName: "admin" });
     writePrivateFileSync(join(this.#dataDir, files.adminContext), contextText(this, server, admin));
   }
 
@@ -118,7 +122,7 @@ export class FederationKeys {
    * @throws {ATOLL_NAME_INVALID}; {ATOLL_CONFIG_INVALID} for a server that is no `host:port`
    */
   writeClientContext(name: string, nowMs: number, server = this.#administratorsServer()): string {
-    const client = this.#issueNew(["atoll", "client", parseLabel(name, "client")], nowMs, { commonName: `atoll-client-${name}` });
+    const client = this.#issueNew(["atoll", "client", parseLabel(name, "client")], nowMs, { commonName: clientCommonName });
     const path = join(this.#dataDir, "clients", `${name}.json`);
     const text = contextText(this, server, client);
     parseAdminContext(text);
@@ -136,10 +140,21 @@ export class FederationKeys {
    * have its name in their certificates, by which they know each other, and each a key of its own, in files named as the member.
    */
   writeEngine(name: string, member: string, hosts: readonly string[], nowMs: number): void {
-    const engine = this.#issueNew(["atoll", "engine", name], nowMs, { commonName: engineCommonName(name), ...hostNames(hosts) });
+    this.#writeFiles(member, this.#issueNew(["atoll", "engine", name], nowMs, { commonName: engineCommonName(name), ...hostNames(hosts) }));
+  }
+
+  /**
+   * Writes key and certificate of etcd's administrator into `engines/`, which belongs where the federation's keys are and on no machine of its own.
+   * Etcds of one plane alone let it in for `planes`.
+   */
+  writeEtcdAdministrator(planes: readonly string[], nowMs: number): void {
+    this.#writeFiles(etcdAdministrator, this.#issueNew(["atoll", etcdAdministrator], nowMs, { commonName: etcdAdministrator, dnsNames: planes.map(planeStoreHost) }));
+  }
+
+  #writeFiles(name: string, { privateKeyPem, certificateChainPem }: X509Svid): void {
     const directory = join(this.#dataDir, "engines");
-    writePrivateFileSync(join(directory, `${member}.key`), engine.privateKeyPem);
-    writePrivateFileSync(join(directory, `${member}.pem`), engine.certificateChainPem);
+    writePrivateFileSync(join(directory, `${name}.key`), privateKeyPem);
+    writePrivateFileSync(join(directory, `${name}.pem`), certificateChainPem);
     writePrivateFileSync(join(directory, "ca.pem"), this.rootPem);
   }
 

@@ -9,6 +9,8 @@ import { createAttestation } from "#federation/identity/attest/create-attestatio
 import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import { createTlsMaterial } from "#federation/identity/tls-options.ts";
+import { parseLabel } from "#federation/model/names.ts";
+import { planeKeyPrefix } from "#federation/model/plane-store.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
@@ -29,7 +31,7 @@ import { FederationKeys, initFederation, planeValidityMs } from "./federation-ke
 import { leadFederation } from "./global-plane.ts";
 import { createGlobalMetrics } from "./metrics.ts";
 
-const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
+const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--etcd-administrator PLANE[,PLANE]] [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
 
 runProcess(async (signal) => {
   const { positionals, values } = readArguments();
@@ -43,7 +45,7 @@ function readArguments() {
   try {
     return parseArgs({
       allowPositionals: true,
-      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true }, client: { type: "string", multiple: true }, server: { type: "string" }, ...restoreArguments },
+      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true }, "etcd-administrator": { type: "string" }, client: { type: "string", multiple: true }, server: { type: "string" }, ...restoreArguments },
     });
   } catch (error) {
     throw new AtollError("ATOLL_CONFIG_INVALID", usage, { cause: error });
@@ -53,23 +55,27 @@ function readArguments() {
 interface InitOptions {
   readonly federation?: string;
   readonly engine?: readonly string[];
+  /** Has a certificate made for whoever tells etcd which planes may use it, with the planes that have an etcd of their own. */
+  readonly "etcd-administrator"?: string;
   readonly client?: readonly string[];
   /** Where clients find the global plane; as the administrator's context says unless given. */
   readonly server?: string;
 }
 
 /** Makes a federation, or certificates for engines and machine clients of one that is there. */
-function init(dataDir: string, { federation, engine: engines = [], client: clients = [], server }: InitOptions): void {
+function init(dataDir: string, { federation, engine: engines = [], "etcd-administrator": administered, client: clients = [], server }: InitOptions): void {
   const nowMs = systemClock.nowMs();
+  const isMore = engines.length > 0 || administered !== undefined || clients.length > 0;
   if (federation !== undefined) initFederation(dataDir, federation, nowMs);
-  else if (engines.length === 0 && clients.length === 0) throw new AtollError("ATOLL_CONFIG_INVALID", usage);
-  if (engines.length === 0 && clients.length === 0) return;
+  else if (!isMore) throw new AtollError("ATOLL_CONFIG_INVALID", usage);
+  if (!isMore) return;
   const keys = FederationKeys.load(dataDir);
   for (const engine of engines) {
     const [, name, member, hosts] = /^([a-z0-9][a-z0-9-]{0,62})(?:\/([a-z0-9][a-z0-9-]{0,62}))?:(.+)$/.exec(engine) ?? [];
     if (name === undefined || hosts === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `--engine ${engine}: expected NAME[/MEMBER]:HOST[,HOST]`);
     keys.writeEngine(name, member ?? name, hosts.split(","), nowMs);
   }
+  if (administered !== undefined) keys.writeEtcdAdministrator(administered.split(",").map((plane) => parseLabel(plane, "plane")), nowMs);
   for (const name of clients) keys.writeClientContext(name, nowMs, server);
 }
 
@@ -93,7 +99,7 @@ async function restore(config: GlobalConfig, asked: RestoreArguments, signal: Ab
   const { dataDir, federation } = config;
   const engineTls = engineTlsOf(loadKeys(config), config);
   const common = { clock: systemClock, random: systemRandom, logger: loggerOf(config) };
-  const openStore = async (): Promise<Store> => await openConfiguredStore({ ...common, tls: () => engineTls, config: config.store, dataDir, keyPrefix: "/atoll/global" });
+  const openStore = async (): Promise<Store> => await openConfiguredStore({ ...common, tls: () => engineTls, config: config.store, dataDir, keyPrefix: planeKeyPrefix(globalOrigin) });
   printRestored(await restoreFile({ ...common, ...asked, federation, plane: globalOrigin, dataDir, openStore }, signal));
 }
 
@@ -109,7 +115,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   await using audit = await openPlaneAudit({ dataDir: config.dataDir, failures: metrics.auditFailures, logger });
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: () => engineTls, clock, random: systemRandom, logger };
-  await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: "/atoll/global" });
+  await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: planeKeyPrefix(globalOrigin) });
   await using bus = await openConfiguredBus({
     ...common,
     config: config.bus,

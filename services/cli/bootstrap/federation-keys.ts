@@ -37,6 +37,7 @@ export async function makeKeys(context: CommandContext, keysDir: string, layout:
     const host = placement.hosts.find((candidate) => candidate.name === name);
     if (host !== undefined) args.push("--engine", `${region}/${name}:${[...new Set([host.address, host.listen])].join(",")}`);
   }
+  if (placement.engines.length > 0) args.push("--etcd-administrator", ["global", ...description.clusters.map(({ name }) => name)].join(","));
   args.push(...clientArguments(description.clients, globalServer(layout)));
   await new Promise<void>((resolve, reject) => {
     execFile(context.node, args, { cwd: context.home, env: { ...context.env } }, (error, _stdout, stderr) => {

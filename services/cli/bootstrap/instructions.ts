@@ -23,6 +23,13 @@ export function instructions(layout: MachineLayout, files: { readonly places: re
     ...sourceFiles(machines),
     shell(["umask 077", ...machines.map(({ host }) => send(host, "."))]),
   );
+  if (placement.engines.length > 0) {
+    step(
+      "Tell planes apart in etcd",
+      "Until now every certificate of the federation may read and write all of an etcd; from now on a plane its own part alone. The certificate of etcd's administrator stays in `keys/`. Do this again after a cluster was added: its plane is let in by it.",
+      shell(["npx atoll secure-engines federation.yaml --keys keys"]),
+    );
+  }
   step(
     "Reach the global plane",
     "Treat the file that this fetches as the key that it holds. `context.json` says where each plane's admin port is.",

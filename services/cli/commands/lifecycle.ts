@@ -18,6 +18,8 @@ const expectedBytesEach = 100 * 1024 ** 2;
 export interface UpOptions {
   readonly portBase?: number;
   readonly engines?: boolean;
+  /** Of each engine. */
+  readonly members?: number;
   readonly rate?: number;
   /** The user's file, read and checked. */
   readonly described?: { readonly source: string; readonly plan: FederationPlan };

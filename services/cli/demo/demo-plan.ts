@@ -1,5 +1,6 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
+import { engineCountOf } from "../up/engine-plan.ts";
 import { demoFederation, twoRegionDemo, withRates } from "../up/demo-federation.ts";
 import type { FederationPlan } from "../up/federation-plan.ts";
 import { readFederationFile } from "../up/federation-file.ts";
@@ -11,15 +12,13 @@ import { measureHost } from "./measure-host.ts";
 
 /** The region that dies unless told otherwise. */
 export const demoRegion = "eu-west";
-/** An etcd and a nats-server in every region and beside the global plane. */
-const enginesPerPlace = 2;
 
 /**
  * What the host carries, measured, printed and made into a plan. Of a federation that was made before, the regions stay and
  * only the users' rates are new; undefined for one that runs, which would be measured with its own load beside, and for one that a user's file describes.
  * @throws {ATOLL_USAGE} when the region is none.
  */
-export async function planForDemo(context: CommandContext, options: { readonly region?: string; readonly rate?: number; readonly engines?: boolean }): Promise<FederationPlan | undefined> {
+export async function planForDemo(context: CommandContext, options: { readonly region?: string; readonly rate?: number; readonly engines?: boolean; readonly members?: number }): Promise<FederationPlan | undefined> {
   if (livingProcesses(context.dataDir).length > 0) return undefined;
   const file = readFederationFile(context.dataDir);
   // Nobody's users but the demonstration's are measured for.
@@ -28,7 +27,7 @@ export async function planForDemo(context: CommandContext, options: { readonly r
   const known = file?.plan;
   requireRegion(known ?? demoFederation, region);
   const host = await measureHost(context);
-  const processesOf = (plan: FederationPlan): number => processCountOf(plan) + (options.engines === true ? enginesPerPlace * (plan.regions.length + 1) : 0);
+  const processesOf = (plan: FederationPlan): number => processCountOf(plan) + (options.engines === true ? engineCountOf(plan, options.members ?? 1) : 0);
   const canBeSmall = known === undefined && twoRegionDemo.regions.some(({ name }) => name === region);
   const sizes = { full: processesOf(known ?? demoFederation), ...(canBeSmall ? { small: processesOf(twoRegionDemo) } : {}) };
   const choice = planForHost(host, sizes, options.rate);

@@ -28,6 +28,8 @@ export interface DemoOptions {
   readonly rate?: number;
   /** Real etcd and nats-server under the planes. */
   readonly engines?: boolean;
+  /** Of each engine. */
+  readonly members?: number;
 }
 
 export interface DrillCommandOptions {

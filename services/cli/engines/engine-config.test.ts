@@ -57,6 +57,13 @@ describe("the arguments of etcd", () => {
     expect(args).toContain("--listen-client-urls=https://[::1]:2379");
     expect(args).toContain("--listen-peer-urls=http://127.0.0.1:2380");
     expect(args).toContain("--initial-cluster=eu=http://127.0.0.1:2380");
+    expect(args).toContain("--enable-grpc-gateway=false");
+    expect(args.join(" ")).not.toContain("hostname");
+  });
+
+  it("let in nobody but who bears the host name of the plane whose etcd it is", () => {
+    const args = etcdArguments({ name: "eu", dataDir: "/data", address: "::1", clientPort: 2379, peerPort: 2380, tls, clientHost: "shop-eu.store.atoll.internal" });
+    expect(args).toContain("--client-cert-allowed-hostname=shop-eu.store.atoll.internal");
   });
 
   it("let peers in by the common name of their certificates only", () => {

@@ -25,6 +25,8 @@ export interface EtcdOptions {
   /** etcd insists on a peer listener; a member that stands alone has it on loopback. */
   readonly peerPort: number;
   readonly tls: EngineTlsFiles;
+  /** A host name that the certificate of every client has to bear; absent: the federation's certificates are enough to be let in. */
+  readonly clientHost?: string;
   /** Absent: it stands alone. */
   readonly cluster?: {
     /** Keeps apart what was never one cluster. */
@@ -45,7 +47,7 @@ const keptRevisions = 10_000;
  * @see https://etcd.io/docs/v3.4/op-guide/configuration/
  */
 export function etcdArguments(options: EtcdOptions): readonly string[] {
-  const { address, advertise = address, clientPort, peerPort, tls, cluster } = options;
+  const { address, advertise = address, clientPort, peerPort, tls, clientHost, cluster } = options;
   const peerOn = (host: string): string => (cluster === undefined ? `http://127.0.0.1:${peerPort}` : `https://${hostOf(host)}:${peerPort}`);
   return [
     `--name=${options.name}`,
@@ -66,6 +68,9 @@ export function etcdArguments(options: EtcdOptions): readonly string[] {
           `--peer-cert-allowed-cn=${cluster.commonName}`,
         ]),
     "--client-cert-auth",
+    ...(clientHost === undefined ? [] : [`--client-cert-allowed-hostname=${clientHost}`]),
+    // It speaks to etcd by etcd's own certificate, and who is a user of etcd is told from certificates.
+    "--enable-grpc-gateway=false",
     `--cert-file=${tls.certificate}`,
     `--key-file=${tls.privateKey}`,
     `--trusted-ca-file=${tls.ca}`,

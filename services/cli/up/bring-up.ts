@@ -11,7 +11,7 @@ import { programSources } from "../programs/program-sources.ts";
 import { startProgress } from "../terminal.ts";
 import { findEngine } from "../engines/find-engine.ts";
 import { demoFederation, withRates } from "./demo-federation.ts";
-import type { EnginePrograms } from "./engine-plan.ts";
+import type { EngineSetup } from "./engine-plan.ts";
 import { readFederationFile, writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import type { FederationPlan } from "./federation-plan.ts";
 import { changedForLife, compareProcesses, compareResources, type ProcessChange } from "./plan-change.ts";
@@ -27,6 +27,8 @@ export interface BringUpOptions {
   readonly portBase?: number;
   /** Real engines under the planes instead of the embedded ones; for a federation that is made now. */
   readonly engines?: boolean;
+  /** Members of each engine, one unless told; only with `engines`. */
+  readonly members?: number;
   /**
    * What the federation consists of, the demo unless told. Without `source`, one that was made before keeps its own
    * and takes the users' rates from this, unless it runs.
@@ -103,6 +105,8 @@ function refuseOtherKind(known: FederationFile, context: CommandContext, options
     throw new AtollError("ATOLL_USAGE", `federation ${context.name} ${what}; choose another --name, or remove ${context.dataDir}`);
   };
   if (options.engines === true && known.engines === undefined) refuse("was made without engines and stays so");
+  const members = known.engines?.members ?? 1;
+  if (options.members !== undefined && options.members !== members) refuse(`was made with ${members} of each engine and stays so`);
   if (options.source !== undefined && known.source === undefined) refuse("is not of a file");
   if (options.source !== undefined && options.plan !== undefined && options.plan.federation !== known.plan.federation) refuse(`has the trust domain ${known.plan.federation}, which its keys are made for`);
   const forLife = options.source === undefined || options.plan === undefined ? [] : changedForLife(known.plan, options.plan);
@@ -130,9 +134,9 @@ function refuseLeftovers(dataDir: string): void {
 
 async function newFederation(context: CommandContext, options: BringUpOptions): Promise<FederationFile> {
   const plan = options.plan ?? demoFederation;
-  const portCount = portCountOf(plan);
+  const portCount = portCountOf(plan, options.members);
   const portBase = options.portBase ?? (await findFreeBlock(context.name, portCount));
-  const engines = options.engines === true ? { engines: await findEngines(context) } : {};
+  const engines = options.engines === true ? { engines: await findEngines(context, options.members) } : {};
   const source = options.source === undefined ? {} : { source: options.source };
   return { name: context.name, ...source, portBase, portCount, ports: {}, ...engines, isBootstrapped: false, plan };
 }
@@ -143,10 +147,11 @@ function withRatesOf(file: FederationFile, plan: FederationPlan | undefined): Fe
 }
 
 /** Engines on PATH, else unpacked from Debian's packages into the cache. @throws {ATOLL_ENGINE_UNAVAILABLE} */
-async function findEngines(context: CommandContext): Promise<EnginePrograms> {
+async function findEngines(context: CommandContext, members: number | undefined): Promise<EngineSetup> {
   const options = { environment: context.env, onProgress: (sentence: string) => context.terminal.note(sentence) };
   const etcd = await findEngine("etcd", options, context.signal);
-  return { etcd, natsServer: await findEngine("nats-server", options, context.signal) };
+  const natsServer = await findEngine("nats-server", options, context.signal);
+  return { etcd, natsServer, hasStorePerPlane: true, ...(members === undefined ? {} : { members }) };
 }
 
 async function startSupervisor(context: CommandContext): Promise<SupervisorClient> {

@@ -4,7 +4,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { z } from "zod";
 import { trafficPolicySpecSchema } from "#federation/model/parse/policy-schemas.ts";
 import type { FederationPlan } from "./federation-plan.ts";
-import type { EnginePrograms } from "./engine-plan.ts";
+import type { EngineSetup } from "./engine-plan.ts";
 
 /** What `up` remembers of a federation, in `federation.json` of its data directory. */
 export interface FederationFile {
@@ -15,8 +15,8 @@ export interface FederationFile {
   readonly portCount: number;
   /** Every port by its name, so that an edit moves nobody else. */
   readonly ports: Readonly<Record<string, number>>;
-  /** The programs of real engines; absent: SQLite files and the embedded hub. */
-  readonly engines?: EnginePrograms;
+  /** Real engines, their programs and how many there are; absent: SQLite files and the embedded hub. */
+  readonly engines?: EngineSetup;
   /** Everything has been up once: planes have joined, resources are applied. */
   readonly isBootstrapped: boolean;
   readonly plan: FederationPlan;
@@ -34,7 +34,7 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
   portBase: z.int().min(1).max(65_535),
   portCount: z.int().min(1).max(65_535),
   ports: z.record(z.string(), z.int().min(1).max(65_535)),
-  engines: z.exactOptional(z.strictObject({ etcd: z.string(), natsServer: z.string() })),
+  engines: z.exactOptional(z.strictObject({ etcd: z.string(), natsServer: z.string(), members: z.exactOptional(z.int().min(1).max(7)), hasStorePerPlane: z.exactOptional(z.boolean()) })),
   isBootstrapped: z.boolean(),
   plan: z.strictObject({
     federation: z.string(),

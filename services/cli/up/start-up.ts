@@ -3,15 +3,18 @@ import { join } from "node:path";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { parseClusterId } from "#federation/model/names.ts";
+import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import type { CommandContext } from "../context.ts";
+import { secureEtcd } from "../engines/etcd-access.ts";
+import { etcdTenants } from "../engines/etcd-users.ts";
 import { localDirectory, planeFileName, planeFileText, serverIn } from "../plane-directory.ts";
 import { Planes } from "../planes.ts";
 import type { Progress } from "../terminal.ts";
 import { appsAnswer } from "./app-answers.ts";
 import { applyResources, readResources } from "./apply.ts";
 import { clientArguments, clientsFolder } from "./client-access.ts";
-import { dueEngines } from "./engine-certificates.ts";
-import { engineCertificates } from "./engine-plan.ts";
+import { administratorArguments, dueEngines } from "./engine-certificates.ts";
+import { engineCertificates, engineFiles } from "./engine-plan.ts";
 import { writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import type { ProcessChange, ResourceChange } from "./plan-change.ts";
 import type { PlannedProcess, Stage, TokenNeed } from "./planned-process.ts";
@@ -60,7 +63,10 @@ export class StartUp {
     for (const { name } of topology.plan.clients ?? []) writeSecretFile(join(dataDir, clientsFolder, `${name}.json`), planeFileText(topology, `../global/clients/${name}.json`));
     await this.#makeKeys();
     await this.#endUnwanted();
-    if (file.engines !== undefined) await this.#start("engines", "etcd and NATS");
+    if (file.engines !== undefined) {
+      await this.#start("engines", "etcd and NATS");
+      await this.#secureStores();
+    }
     await this.#start("global", "the global plane");
     await this.#apply(placeFiles(topology.plan, topology.addresses));
     await this.#start("signers", "the planes that hold a trust domain's root");
@@ -85,11 +91,14 @@ export class StartUp {
   async #makeKeys(): Promise<void> {
     const { context, file, topology, progress } = this.#parts;
     const isNew = !existsSync(join(context.dataDir, "global", "federation-root.pem"));
-    const engines = file.engines === undefined ? [] : dueEngines(context.dataDir, engineCertificates(topology.plan), context.terminal.clock.nowMs());
+    const nowMs = context.terminal.clock.nowMs();
+    const engines = file.engines === undefined ? [] : dueEngines(context.dataDir, engineCertificates(topology.plan, file.engines), nowMs).flatMap((engine) => ["--engine", engine]);
+    const planes = ["global", ...topology.plan.clusters.map(({ name }) => name)];
+    const administrator = file.engines === undefined ? [] : administratorArguments(context.dataDir, planes, nowMs);
     const clients = clientArguments(topology.plan.clients ?? [], serverIn(topology, "global"));
-    if (!isNew && engines.length === 0 && clients.length === 0) return;
+    if (!isNew && engines.length === 0 && administrator.length === 0 && clients.length === 0) return;
     progress.step(isNew ? "making the federation's root" : "making certificates for engines and clients");
-    const words = [...(isNew ? ["--federation", topology.plan.federation] : []), ...engines.flatMap((engine) => ["--engine", engine]), ...clients];
+    const words = [...(isNew ? ["--federation", topology.plan.federation] : []), ...engines, ...administrator, ...clients];
     await runInit(context, context.dataDir, words, context.signal);
   }
 
@@ -102,6 +111,13 @@ export class StartUp {
     if (names.length === 0) return;
     progress.step(`ending what goes or changes (${names.join(", ")})`);
     await supervisor.remove(names, context.signal);
+  }
+
+  /** Each etcd lets its planes alone in, each to its own; on data from before, too. */
+  async #secureStores(): Promise<void> {
+    const { context, topology } = this.#parts;
+    const tls = engineFiles(context.dataDir, etcdAdministrator);
+    await Promise.all(etcdTenants(topology.processes.map(({ config }) => config)).map((tenants) => secureEtcd({ tenants, tls, clock: context.terminal.clock }, context.signal)));
   }
 
   async #start(stage: Stage, what: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { addInstance, type PlacedInstance } from "./app-processes.ts";
 import { addDemoApps, addNetwork, addUsers } from "./demo-processes.ts";
 import { instancesOf, type FederationPlan } from "./federation-plan.ts";
+import { enginePortsOf } from "./engine-plan.ts";
 import { Layout, localAddress, type TopologyOptions } from "./layout.ts";
 import { addGlobal, addHub, addPlane } from "./plane-processes.ts";
 import { busSocketPath, planeName, type EngineChoice, type PlannedProcess } from "./planned-process.ts";
@@ -67,9 +68,8 @@ export function processCountOf(plan: FederationPlan): number {
 }
 
 /** How many ports in a row `plan` is given, engines of its own included. */
-export function portCountOf(plan: FederationPlan): number {
-  const enginePorts = 4 * (plan.regions.length + 1);
-  const needed = Math.ceil((Object.keys(sketch(plan).ports).length + enginePorts) * portReserve);
+export function portCountOf(plan: FederationPlan, engineMembers = 1): number {
+  const needed = Math.ceil((Object.keys(sketch(plan).ports).length + enginePortsOf(plan, engineMembers)) * portReserve);
   return Math.max(portBlockSize, needed);
 }
 

@@ -10,6 +10,7 @@ import type { JoinProof } from "#federation/model/join-proof.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { refusedToken } from "#federation/model/join-refusal.ts";
 import type { ClusterId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
+import { planeCommonName, planeStoreHost } from "#federation/model/plane-store.ts";
 import { createSpiffeId, pathOf } from "#federation/model/spiffe-id.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
@@ -99,8 +100,8 @@ export function clusterOfPlane(identity: SpiffeId): string | undefined {
 export function planeCertificate(keys: FederationKeys, cluster: Cluster, publicKey: ReturnType<typeof publicKeyFromCsr>, nowMs: number) {
   const name = cluster.metadata.name;
   const spiffeId = createSpiffeId(keys.trustDomain, "atoll", "plane", "cluster", name);
-  const hosts = [cluster.spec.planeAddress?.host ?? "127.0.0.1", "localhost"];
-  return { spiffeId, publicKey, nowMs, commonName: `atoll-${name}`, ...hostNames(hosts) };
+  const hosts = [cluster.spec.planeAddress?.host ?? "127.0.0.1", "localhost", planeStoreHost(name)];
+  return { spiffeId, publicKey, nowMs, commonName: planeCommonName(name), ...hostNames(hosts) };
 }
 
 /** The first signer that joins pins its trust domain's authority; from then on only the same authority changes anything. */

@@ -4,6 +4,7 @@ import type { Bus } from "#federation/bus/bus.ts";
 import { openNatsBus } from "#federation/bus/nats-bus.ts";
 import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
 import { chainPem } from "#federation/identity/pem.ts";
+import { planeKeyPrefix } from "#federation/model/plane-store.ts";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import type { BusConfig, StoreConfig } from "#federation/runtime/engine-config.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
@@ -18,11 +19,12 @@ import { clusterResource } from "../bench-resources.ts";
 import { exporter } from "./live-plan.ts";
 
 const key = "hop";
-const prefix = "/bench/";
+/** Within what etcd lets the exporter write, beside what its plane keeps. */
+const prefix = `${planeKeyPrefix(exporter)}/bench/`;
 const subject = `atoll.up.${exporter}.bench`;
 
 /**
- * What the way of a change costs with nothing of ours on it: a put into the exporting region's etcd, the event of its watch, and
+ * What the way of a change costs with nothing of ours on it: a put into the exporter's etcd, the event of its watch, and
  * one message by NATS from there to the global plane's region. By the same client libraries, over the same engines.
  */
 export class BareHop implements AsyncDisposable {
@@ -48,12 +50,13 @@ export class BareHop implements AsyncDisposable {
     const ours = createKeyPair();
     const chain = keys.issue(planeCertificate(keys, { ...clusterResource(0), metadata: { name: exporter } }, ours.publicKey, nowMs));
     const tlsOf = (certificatePem: string, privateKeyPem: string) => () => ({ caPem: keys.rootPem, certificatePem, privateKeyPem });
+    const exporterTls = tlsOf(chainPem(chain), exportPrivateKeyPem(ours.privateKey));
     const globalTls = tlsOf(global.certificateChainPem, global.privateKeyPem);
     const common = { clock: systemClock, random: systemRandom, logger: silentLogger };
     const { store, bus } = configOf(dataDir, `${exporter}-plane`);
     const hop = new BareHop({
-      store: openEtcdStore({ ...common, endpoints: store.endpoints, tls: globalTls, keyPrefix: prefix }),
-      near: openNatsBus({ ...common, servers: bus.servers, name: exporter, inboxPrefix: inboxPrefix(exporter), tls: tlsOf(chainPem(chain), exportPrivateKeyPem(ours.privateKey)) }),
+      store: openEtcdStore({ ...common, endpoints: store.endpoints, tls: exporterTls, keyPrefix: prefix }),
+      near: openNatsBus({ ...common, servers: bus.servers, name: exporter, inboxPrefix: inboxPrefix(exporter), tls: exporterTls }),
       far: openNatsBus({ ...common, servers: configOf(dataDir, "global").bus.servers, name: "bench", inboxPrefix: inboxPrefix("global"), tls: globalTls }),
     });
     hop.#run();

@@ -1,0 +1,78 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Etcd3 } from "etcd3";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
+import { apiVersion, type Service, type TrafficPolicy } from "#federation/model/resource.ts";
+import { findTestEngine } from "../contract/test-engines.ts";
+import { eventually } from "../harness/eventually.ts";
+import { oneCluster } from "../harness/plans.ts";
+import { TestFederation } from "../harness/test-federation.ts";
+
+const hasEngines = (await findTestEngine("etcd")) !== undefined && (await findTestEngine("nats-server")) !== undefined;
+const { signal } = new AbortController();
+const shopEu = "shop-eu";
+
+const service = (name: string): Service => ({ apiVersion, kind: "Service", metadata: { namespace: "web", name }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: [name] } });
+const policy = (requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name: "catalog" }, spec: { targetRef: { namespace: "web", name: "catalog" }, timeouts: { requestMs } } });
+
+describe.skipIf(!hasEngines)("a federation with three members of each engine (etcd, nats-server)", () => {
+  /** Undefined only where it could not be brought up; then no test runs. */
+  let federation: TestFederation;
+
+  beforeAll(async () => {
+    federation = await TestFederation.start(oneCluster, { engines: true, members: 3 });
+    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+  }, 240_000);
+  afterAll(async () => {
+    await (federation as TestFederation | undefined)?.[Symbol.asyncDispose]();
+  }, 60_000);
+
+  const write = (name: string) => federation.planes.cluster(shopEu).apply(service(name), {}, signal);
+  const written = async (name: string): Promise<boolean> => (await write(name), true);
+  const held = async (): Promise<number | undefined> => (await federation.planes.cluster(shopEu).get("TrafficPolicy", { namespace: "web", name: "catalog" }, signal)).spec.timeouts?.requestMs;
+  const staleSince = async (): Promise<string | undefined> => (await federation.planes.cluster(shopEu).call(clusterRoutes.status, {}, signal)).staleSince;
+  const etcds = (owner: string): readonly string[] => [1, 2, 3].map((member) => `${owner}-etcd-${member}`);
+
+  it("takes writes, and brings them from plane to plane, without any one member of each", async () => {
+    for (const [index, member] of [1, 2, 3].entries()) {
+      const away = [`${shopEu}-etcd-${member}`, `global-etcd-${member}`, `eu-west-nats-${member}`, `global-nats-${member}`];
+      await federation.kill(...away);
+      await eventually("a write is taken", () => written(`without-${member}`), 60_000);
+      const requestMs = 1_000 + index;
+      await eventually("a policy reaches the cluster", async () => (await federation.planes.global().apply(policy(requestMs), {}, signal), (await held()) === requestMs), 60_000);
+      await federation.start(...away);
+    }
+    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+  });
+
+  it("refuses writes and marks what it reads as stale without two of a plane's three stores, and goes on when they are back", async () => {
+    await eventually("a write is taken", () => written("before"), 60_000);
+    const [first = "", second = ""] = etcds(shopEu);
+    await federation.kill(first, second);
+    await eventually("the plane says that its store is away", async () => (await staleSince()) !== undefined, 60_000);
+    await expect(write("during")).rejects.toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE" });
+    expect((await federation.planes.cluster(shopEu).get("Service", { namespace: "web", name: "before" }, signal)).spec.serviceAccounts).toEqual(["before"]);
+    // The global plane's own store has all of its members.
+    await federation.planes.global().apply(policy(2_000), {}, signal);
+    await federation.start(first, second);
+    await eventually("a write is taken again", () => written("after"), 60_000);
+    await eventually("nothing is stale", async () => (await staleSince()) === undefined, 60_000);
+    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+  });
+
+  it("lets into a plane's store neither its administrator nor an engine of another", async () => {
+    const { store } = JSON.parse(readFileSync(join(federation.directoryOf("shop-eu-plane"), "config.json"), "utf8")) as { readonly store: { readonly endpoints: readonly string[] } };
+    const global = federation.directoryOf("global");
+    const admin = parseAdminContext(readFileSync(join(global, "admin-context.json"), "utf8"));
+    const engine = (name: string): string => readFileSync(join(global, "engines", name), "utf8");
+    if (!("certificatePem" in admin)) throw new Error("the local administrator has a certificate");
+    const strangers = [[admin.certificatePem, admin.privateKeyPem], [engine("global-etcd-1.pem"), engine("global-etcd-1.key")]] as const;
+    for (const [certificate, key] of strangers) {
+      const client = new Etcd3({ hosts: store.endpoints[0] ?? "", credentials: { rootCertificate: Buffer.from(engine("ca.pem")), certChain: Buffer.from(certificate), privateKey: Buffer.from(key) } });
+      await expect(client.get("/atoll/cluster/shop-eu/atoll/v1/leader")).rejects.toThrow(/UNAVAILABLE/);
+      client.close();
+    }
+  });
+});
