@@ -13,6 +13,7 @@ export const faultKinds = {
   clone: "a plane's data directory is copied, and the copy started beside it (F25)",
   cold: "every process is killed at once, and all start together (F27)",
   skew: "a plane's wall clock is ten minutes ahead, or behind (F26)",
+  "full-disk": "the disk of a plane's directory has no byte left (F12)",
 } as const;
 
 export type FaultKind = keyof typeof faultKinds;
@@ -61,6 +62,8 @@ const places: Readonly<Record<FaultKind, (engines: boolean) => readonly string[]
   clone: (engines) => (engines ? [] : planes.filter((plane) => plane !== "global")),
   cold: () => ["everything"],
   skew: everyPlane,
+  // An etcd has its disk to itself, of which it takes 64 MB ahead at a time.
+  "full-disk": (engines) => (engines ? [] : planes),
 };
 const faultsMax = 3;
 const gapMsMax = 3_000;
