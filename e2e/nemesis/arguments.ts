@@ -20,7 +20,7 @@ const secondsMax = 60;
 
 export const usage = `npm run nemesis -- [options]
   --runs N             each with one to three faults at once (10)
-  --seed N             of the first run; each further one has the next (1). One run of a seed alone repeats its faults and writes
+  --seed N             of the first run; each further one has the next (1). The same seed has the same faults
   --engines etcd,nats  on real engines; else on SQLite and the embedded hub
   --faults LIST        only these:
 ${Object.entries(faultKinds).map(([kind, what]) => `    ${kind.padEnd(17)}  ${what}`).join("\n")}

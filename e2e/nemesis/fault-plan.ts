@@ -13,6 +13,7 @@ export const faultKinds = {
   clone: "a plane's data directory is copied, and the copy started beside it (F25)",
   cold: "every process is killed at once, and all start together (F27)",
   skew: "a plane's wall clock is ten minutes ahead, or behind (F26)",
+  replica: "a second process of the global plane over its etcd takes over, and dies when the first is back (F11, F23)",
   "full-disk": "the disk of a plane's directory has no byte left (F12)",
 } as const;
 
@@ -62,6 +63,8 @@ const places: Readonly<Record<FaultKind, (engines: boolean) => readonly string[]
   clone: (engines) => (engines ? [] : planes.filter((plane) => plane !== "global")),
   cold: () => ["everything"],
   skew: everyPlane,
+  // One process has an embedded store to itself.
+  replica: (engines) => (engines ? ["global"] : []),
   // An etcd has its disk to itself, of which it takes 64 MB ahead at a time.
   "full-disk": (engines) => (engines ? [] : planes),
 };
@@ -115,7 +118,7 @@ function areCompatible(one: PlacedFault, other: PlacedFault, engines: boolean): 
 /** Processes that a fault takes for itself. */
 function touchedBy({ kind, place }: PlacedFault, engines: boolean): readonly string[] {
   if (!(planes as readonly string[]).includes(place) || kind === "kill" || kind === "freeze") return [place];
-  const touchesStore = engines && (decided.includes(kind) || kind === "skew");
+  const touchesStore = engines && (decided.includes(kind) || kind === "skew" || kind === "replica");
   return [processOf(place), ...(touchesStore ? [etcdOf(place)] : [])];
 }
 

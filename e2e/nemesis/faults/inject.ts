@@ -6,6 +6,7 @@ import type { Inject } from "./fault.ts";
 import { injectFreeze } from "./freeze.ts";
 import { injectFullDisk } from "./full-disk.ts";
 import { injectKill } from "./kill.ts";
+import { injectReplica } from "./replica.ts";
 import { injectRollback } from "./rollback.ts";
 import { injectSkew } from "./skew.ts";
 import { injectWipe } from "./wipe.ts";
@@ -22,5 +23,6 @@ export const injectors: Readonly<Record<FaultKind, Inject>> = {
   clone: injectClone,
   cold: injectCold,
   skew: injectSkew,
+  replica: injectReplica,
   "full-disk": injectFullDisk,
 };
