@@ -62,7 +62,7 @@ export async function runFaults(world: World, plan: FaultPlan, { prefix, onProgr
     await pause(quietMs, signal);
     await inject({ world, writers, signal, onSilent: (what) => void silent.push(what) }, plan, onProgress);
     const healedMs = systemClock.monotonicMs();
-    const unhealed = await heal(world, { writers: [...writers.values()], watcher, healedMs, stopWriting }).then(() => undefined, describeError);
+    const unhealed = await heal(world, { writers: [...writers.values()], watcher, healedMs, stopWriting, signal }).then(() => undefined, describeError);
     const healMs = systemClock.monotonicMs() - healedMs;
     await stop();
     signal.throwIfAborted();
@@ -110,14 +110,17 @@ interface Healing {
   /** When the last fault had ended. */
   readonly healedMs: number;
   readonly stopWriting: AbortController;
+  readonly signal: AbortSignal;
 }
 
 /** Every plane takes writes again; then nobody writes, and all show the same, and `atoll check` finds nothing. */
-async function heal(world: World, { writers, watcher, healedMs, stopWriting }: Healing): Promise<void> {
-  await eventually("every plane takes writes again", () => writers.every((writer) => writer.acknowledgedSince(healedMs) > 0), healedMsMax);
+async function heal(world: World, { writers, watcher, healedMs, stopWriting, signal }: Healing): Promise<void> {
+  // Whoever is told to stop waits for nothing more; what is seen then is not judged.
+  await eventually("every plane takes writes again", () => signal.aborted || writers.every((writer) => writer.acknowledgedSince(healedMs) > 0), healedMsMax);
   stopWriting.abort();
   const stoppedMs = systemClock.monotonicMs();
   await eventually("every plane shows the same, and `atoll check` finds nothing", async () => {
+    if (signal.aborted) return true;
     const ailments = watcher.ailmentsSince(stoppedMs);
     if (ailments === undefined) return false;
     if (ailments.length > 0) throw new Error(ailments.map(({ what }) => what).join("; "));
