@@ -28,6 +28,14 @@ function linksIn({ path, text }: { readonly path: string; readonly text: string 
   return [...text.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map((match) => match[1] ?? "").filter((target) => !/^[a-z]+:/.test(target)).map((target) => join(dirname(path), target));
 }
 
+/** Files of tests that a document names, each with the titles in quotation marks that follow it, within one cell of a table. */
+function testsIn(text: string): readonly { readonly name: string; readonly titles: readonly string[] }[] {
+  const cells = text.split("\n").flatMap((line) => line.split(" | "));
+  return cells.flatMap((cell) =>
+    [...cell.matchAll(/`([^`]+(?:\.test|-contract|\.fuzz)\.ts)`((?:,? "[^"]+")*)/g)].map(([, name = "", titles = ""]) => ({ name, titles: [...titles.matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? "") })),
+  );
+}
+
 describe("documents", () => {
   it("are all seen", () => {
     const paths = documents.map((document) => document.path);
@@ -44,6 +52,18 @@ describe("documents", () => {
 
   it("link only to what exists", () => {
     expect(documents.flatMap((document) => linksIn(document).filter((target) => !existsSync(join(root, target))).map((target) => `${document.path}: ${target}`))).toEqual([]);
+  });
+
+  it("cite tests that there are, by titles that they have", () => {
+    const sources = readSources(root, ["federation", "services", "proxy", "e2e"]);
+    const cited = ["docs/promises.md", "docs/replication.md"].flatMap((path) => testsIn(documents.find((document) => document.path === path)?.text ?? ""));
+    expect(cited.flatMap(({ titles }) => titles).length).toBeGreaterThan(20);
+    const wrong = cited.flatMap(({ name, titles }) => {
+      const files = sources.filter(({ path }) => path === name || path.endsWith(`/${name}`));
+      if (files.length !== 1) return [`${name}: ${String(files.length)} files`];
+      return titles.filter((title) => files[0]?.text.includes(title) !== true).map((title) => `${name}: ${title}`);
+    });
+    expect(wrong).toEqual([]);
   });
 
   it("name in the architecture's walks only functions and classes that the source has", () => {

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { installedProgram } from "#federation/runtime/installation.ts";
 import { SqliteEngine, type EngineReply, type EngineRequest } from "./sqlite-engine.ts";
 import type { SqliteOrigin } from "./sqlite-files.ts";
 import type { FromSqliteWorker, SqliteWorkerData, ToSqliteWorker } from "./sqlite-worker.ts";
@@ -36,7 +37,7 @@ export function createInlineRunner(): SqliteRunner {
 export async function openThreadRunner(path: string, nowMs: number): Promise<SqliteRunner> {
   const workerData: SqliteWorkerData = { path, nowMs };
   // The program's own flags (an --eval, an inspector's port) are not for this thread.
-  const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData, name: "sqlite", execArgv: [] });
+  const worker = new Worker(installedProgram("federation/store/sqlite-worker.ts"), { workerData, name: "sqlite", execArgv: [] });
   const exited = new Promise<void>((resolve) => {
     worker.once("exit", () => resolve());
   });

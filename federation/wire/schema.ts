@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
 import protobuf from "protobufjs";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import { installedFile } from "#federation/runtime/installation.ts";
 import { textLengthMax } from "./limits.ts";
 
 /** The names of the .proto files of this folder that hold messages of Atoll's own. */
 const protoFiles = ["discovery.proto", "frame.proto", "signer.proto", "workload.proto"] as const;
 
 const root = new protobuf.Root();
-for (const file of protoFiles) protobuf.parse(readFileSync(new URL(`proto/${file}`, import.meta.url), "utf8"), root);
+for (const file of protoFiles) protobuf.parse(readFileSync(installedFile(`federation/wire/proto/${file}`), "utf8"), root);
 root.resolveAll();
 
 /** The plain fields of a decoded message: the schema's types, absent messages as null, absent scalars as their zero. */

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { errorCatalog } from "#federation/runtime/error-catalog.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { installationDirectory, installedFile } from "#federation/runtime/installation.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import { resolveDataDir, type CommandContext } from "./context.ts";
 import { openKeyboard } from "./keyboard.ts";
@@ -14,8 +14,7 @@ const exitUsage = 2;
 /** Both a terminal and a parent may pass on the same Ctrl-C; two within this time are one. */
 const sameInterruptMs = 500;
 
-const home = fileURLToPath(new URL("../..", import.meta.url));
-const { version } = JSON.parse(readFileSync(`${home}/package.json`, "utf8")) as { version: string };
+const { version } = JSON.parse(readFileSync(installedFile("package.json"), "utf8")) as { version: string };
 
 /** The first interrupt asks the command to stop; a second one, later, ends the process as it is. */
 function watchInterrupts(): { readonly signal: AbortSignal; readonly interrupt: () => void } {
@@ -41,7 +40,7 @@ function createContext(flags: GlobalFlags, interrupts: { readonly signal: AbortS
     dataDir: resolveDataDir(flags.name, flags.data, process.env),
     output: flags.output,
     terminal: createTerminal({ clock: systemClock, wantsColor, stdout: process.stdout, stderr: process.stderr }),
-    home: home.replace(/\/$/, ""),
+    home: installationDirectory,
     node: process.execPath,
     version,
     signal: interrupts.signal,

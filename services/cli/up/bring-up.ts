@@ -5,6 +5,9 @@ import { sleep } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { topologyOf } from "../planes.ts";
+import { builtProgram } from "../programs/built-program.ts";
+import { ensurePrograms } from "../programs/ensure-programs.ts";
+import { programSources } from "../programs/program-sources.ts";
 import { startProgress } from "../terminal.ts";
 import { findEngine } from "../engines/find-engine.ts";
 import { demoFederation, withRates } from "./demo-federation.ts";
@@ -77,6 +80,8 @@ export async function bringUp(context: CommandContext, options: BringUpOptions):
       if (known === undefined) writeFederationFile(dataDir, file);
     }
     const resources = compareResources(file.isBootstrapped ? before : undefined, topology);
+    const programs = await ensurePrograms(context.home, programSources, () => progress.step("putting the programs into one file each"));
+    if (programs.kind === "sources") terminal.note(`The programs run from their sources, since they could not be built: ${programs.reason}`);
     const supervisor = (client ??= await startSupervisor(context));
     const views = await supervisor.list(signal);
     const states = new Map(views.map((view) => [view.name, view.state]));
@@ -151,7 +156,7 @@ async function startSupervisor(context: CommandContext): Promise<SupervisorClien
   writeSecretFile(configFile, JSON.stringify({ name, dataDir }));
   mkdirSync(join(dataDir, "logs"), { recursive: true, mode: 0o700 });
   const log = openSync(logFile, "a", 0o600);
-  const child = spawn(node, [join(home, "services/cli/up/supervisor-main.ts"), "--config", configFile], { cwd: home, env: { ...env }, stdio: ["ignore", log, log], detached: true });
+  const child = spawn(node, [builtProgram(home, join(home, "services/cli/up/supervisor-main.ts")), "--config", configFile], { cwd: home, env: { ...env }, stdio: ["ignore", log, log], detached: true });
   closeSync(log);
   child.unref();
   const startMs = terminal.clock.monotonicMs();

@@ -31,6 +31,14 @@ export interface ManagedProcessEvents {
   crashed(process: ManagedProcess, how: string, wasReady: boolean): void;
 }
 
+export interface ManagedProcessOptions {
+  readonly clock: Clock;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly events: ManagedProcessEvents;
+  /** What is run for a program that an argument names; asked at each start. */
+  readonly programAt?: (path: string) => string;
+}
+
 /**
  * One supervised process.
  *
@@ -44,6 +52,7 @@ export class ManagedProcess {
   readonly #clock: Clock;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #events: ManagedProcessEvents;
+  readonly #programAt: (path: string) => string;
   #state: ProcessState = "stopped";
   #child: ChildProcess | undefined;
   #identity: string | undefined;
@@ -56,11 +65,12 @@ export class ManagedProcess {
   #lastEnd: string | undefined;
   #startsAfterEnd = false;
 
-  constructor(spec: ProcessSpec, options: { readonly clock: Clock; readonly env: Readonly<Record<string, string | undefined>>; readonly events: ManagedProcessEvents }) {
+  constructor(spec: ProcessSpec, options: ManagedProcessOptions) {
     this.spec = spec;
     this.#clock = options.clock;
     this.#env = options.env;
     this.#events = options.events;
+    this.#programAt = options.programAt ?? ((path) => path);
   }
 
   get state(): ProcessState {
@@ -116,7 +126,7 @@ export class ManagedProcess {
     }
     const log = openLog(spec.logFile);
     try {
-      this.#child = spawn(spec.command, [...spec.args], { cwd: spec.cwd, env: { ...this.#env, ...spec.env }, stdio: ["ignore", log, log], detached: spec.isGroup === true });
+      this.#child = spawn(spec.command, spec.args.map(this.#programAt), { cwd: spec.cwd, env: { ...this.#env, ...spec.env }, stdio: ["ignore", log, log], detached: spec.isGroup === true });
     } finally {
       closeSync(log);
     }

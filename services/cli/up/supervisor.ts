@@ -34,6 +34,7 @@ export class Supervisor {
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #log: (message: string) => void;
   readonly #stopGraceMs: number;
+  readonly #programAt: ((path: string) => string) | undefined;
   readonly #processes = new Map<string, ManagedProcess>();
   readonly #failures = new Map<string, number>();
   readonly #waiters = new Set<() => void>();
@@ -45,12 +46,15 @@ export class Supervisor {
     readonly log: (message: string) => void;
     /** How long a process may take to end after SIGTERM. */
     readonly stopGraceMs?: number;
+    /** What is run for a program that a process is told to be; the program itself unless told. */
+    readonly programAt?: (path: string) => string;
   }) {
     this.#dataDir = options.dataDir;
     this.#clock = options.clock;
     this.#env = options.env;
     this.#log = options.log;
     this.#stopGraceMs = options.stopGraceMs ?? defaultStopGraceMs;
+    this.#programAt = options.programAt;
     this.#changed();
   }
 
@@ -61,7 +65,12 @@ export class Supervisor {
     for (const spec of specs) {
       let managed = this.#processes.get(spec.name);
       if (managed === undefined) {
-        managed = new ManagedProcess(spec, { clock: this.#clock, env: this.#env, events: { changed: () => this.#changed(), crashed: (which, how, wasReady) => this.#crashed(which, how, wasReady) } });
+        managed = new ManagedProcess(spec, {
+          clock: this.#clock,
+          env: this.#env,
+          events: { changed: () => this.#changed(), crashed: (which, how, wasReady) => this.#crashed(which, how, wasReady) },
+          ...(this.#programAt === undefined ? {} : { programAt: this.#programAt }),
+        });
         this.#processes.set(spec.name, managed);
       }
       managed.start();
