@@ -6,6 +6,7 @@ import { Catalog } from "#federation/catalog/catalog.ts";
 import { keys } from "#federation/catalog/keys.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { HistoryGuard } from "./history-guard.ts";
@@ -176,6 +177,33 @@ describe("the life of a store", () => {
     await look(life);
     expect((await catalog().marks.get("a", signal))?.revision).toBe(marked);
     expect(JSON.parse(readFileSync(witnessFile(), "utf8"))).toMatchObject({ revision: (marked ?? 0) + 3 });
+  });
+
+  it("goes on over a store that answers and takes no writes for long, as one whose disk is full, from its first mark on and after a decision", async () => {
+    let isFull = false;
+    const commit: Store["commit"] = async (transaction, inner) => {
+      if (isFull) throw new AtollError("ATOLL_STORE_UNAVAILABLE", "the disk is full");
+      return await store.commit(transaction, inner);
+    };
+    const full: Store = { get: (...asked) => store.get(...asked), list: (...asked) => store.list(...asked), watch: (...asked) => store.watch(...asked), grantLease: (...asked) => store.grantLease(...asked), commit, [Symbol.asyncDispose]: () => Promise.resolve() };
+    const life = await StoreLife.open({ catalog: catalog(full), store: full, instance: "a", dataDir, clock, random, logger: silentLogger }, signal);
+    const guarded = catalog(new HistoryGuard(full, life));
+    const fill = async (): Promise<void> => {
+      isFull = true;
+      for (let turn = 0; turn < 8; turn++) expect((await look(life)).state).toBe("sound");
+      isFull = false;
+      expect((await look(life)).state).toBe("sound");
+    };
+    await fill();
+    await write(guarded, 1);
+    await fill();
+    await life.beginEpoch(0, signal);
+    await fill();
+    const entries = await copy();
+    await write(guarded, 3);
+    await look(life);
+    await putBack(entries, 100);
+    expect(await look(life)).toMatchObject({ state: "behind", reason: "mark" });
   });
 
   it("takes two processes of a plane for two: neither looks for the other's mark", async () => {

@@ -170,9 +170,10 @@ export class StoreLife implements HistoryKeeper {
       if (witness.revision > this.#witness.revision) this.#write(witness);
       return;
     }
-    const mark = Buffer.from(random.bytes(12)).toString("hex");
+    const marked = withMark(witness, facts, Buffer.from(random.bytes(12)).toString("hex"));
+    const mark = marked.marks.at(-1) ?? "";
     // Remembered before it is written: if the outcome is lost, either is good.
-    this.#write(withMark(witness, mark));
+    this.#write(marked);
     this.#markedAt = await catalog.marks.put(instance, { mark, writtenAtMs: Math.floor(clock.nowMs()) }, {}, signal);
     this.#write({ ...this.#witness, revision: Math.max(this.#markedAt, this.#witness.revision), marks: [mark] });
     // The mark was written under the fence of the term: so we lead.

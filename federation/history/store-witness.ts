@@ -3,7 +3,7 @@ import { ownWitness, type SeenBehind } from "#federation/model/store-standing.ts
 
 /** What a plane remembers of its store outside of it. Epoch 0: nothing yet. */
 export interface StoreWitness extends Generation {
-  /** The mark that it wrote last, after those whose writes have an unknown outcome: the store holds one of them, unless somebody put another history in its place. None before the first. */
+  /** The mark that the store held last, and after it one whose write has no outcome yet: the store holds one of them, unless somebody put another history in its place. None before the first look. */
   readonly marks: readonly string[];
   /** The store was seen behind, and nobody has decided yet. */
   readonly behind?: SeenBehind;
@@ -21,8 +21,11 @@ export interface StoreFacts extends Generation {
 
 export const nothingWitnessed: StoreWitness = { epoch: 0, revision: 0, marks: [] };
 
-/** Marks remembered; of writes without an outcome the oldest is forgotten. */
+/** Marks that a witness file may have: two, and as many as versions before wrote. */
 export const marksMax = 4;
+
+/** Stands among marks for a store that had none yet. */
+const noMark = "";
 
 /**
  * What is remembered of a store: the witness, and the position of this process's last acknowledged write in the witness's epoch, 0 before
@@ -49,11 +52,16 @@ export function judgeStore(facts: StoreFacts, { witness: { behind, epoch, marks,
   const seen = { witnessed: { epoch, revision }, witness: ownWitness };
   if (facts.epoch < epoch) return { reason: "epoch", ...seen };
   if (facts.revision < revision) return { reason: "revision", ...seen };
-  const isKnown = marks.length === 0 || (facts.mark !== undefined && marks.includes(facts.mark));
+  const isKnown = marks.length === 0 || marks.includes(facts.mark ?? noMark);
   return isKnown && facts.trail >= writtenAt ? undefined : { reason: "mark", ...seen };
 }
 
-/** `witness` with one more mark that is about to be written. */
-export function withMark(witness: StoreWitness, mark: string): StoreWitness {
-  return { ...witness, marks: [...witness.marks, mark].slice(-marksMax) };
+/**
+ * `witness`, which `facts` were judged by, with the mark that is to be written next as its last: `fresh`, unless a write of one has no
+ * outcome yet. That one is written again, for as long as it takes: a store that answers and takes no writes would else be asked for ever
+ * more marks that it never got, and no longer for the one that it holds. Pure.
+ */
+export function withMark(witness: StoreWitness, facts: StoreFacts, fresh: string): StoreWitness {
+  if (witness.marks.length > 1) return witness;
+  return { ...witness, marks: [...(witness.marks.length === 0 ? [facts.mark ?? noMark] : witness.marks), fresh] };
 }

@@ -1,0 +1,129 @@
+import { createSeededRandom, type Random } from "#federation/runtime/random.ts";
+import { busProcesses, etcdOf, planes, processOf, soleStorePlanes, storeProcesses } from "./places.ts";
+
+/** What a fault does, and the numbers that the catalogue of reference faults gives it. */
+export const faultKinds = {
+  kill: "a process is killed and comes back later (F1, F16, F17)",
+  freeze: "a process stands still (F11, F23)",
+  cut: "a plane is cut from the bus, both ways (F2, F13)",
+  "cut-one-way": "a plane's messages are held, or what others say to it (F6)",
+  rollback: "a store is put back to what it held before, under a plane that runs (F24)",
+  "rollback-restart": "the same while the plane is away (F24)",
+  wipe: "a plane's store is emptied (F22, F24)",
+  clone: "a plane's data directory is copied, and the copy started beside it (F25)",
+  cold: "every process is killed at once, and all start together (F27)",
+  skew: "a plane's wall clock is ten minutes ahead, or behind (F26)",
+  replica: "a second process of the global plane over its etcd takes over, and dies when the first is back (F11, F23)",
+  "full-disk": "the disk of a plane's directory has no byte left (F12)",
+} as const;
+
+export type FaultKind = keyof typeof faultKinds;
+
+/** One fault: where, from when on, for how long. */
+export interface PlannedFault {
+  readonly kind: FaultKind;
+  /** A process for kill and freeze, "everything" for cold, else a plane. */
+  readonly place: string;
+  /** After the run's beginning, or after the fault before it is in force, ms. */
+  readonly afterMs: number;
+  /** From when it is in force until it is healed; those that began earlier heal later, ms. */
+  readonly lastsMs: number;
+  /** Which of two ways a fault of two ways takes. */
+  readonly isOther: boolean;
+}
+
+export interface FaultPlan {
+  readonly seed: number;
+  readonly faults: readonly PlannedFault[];
+}
+
+export interface PlanOptions {
+  /** Real etcd and NATS; else SQLite and the hub. */
+  readonly engines: boolean;
+  /** Only these. */
+  readonly kinds?: readonly FaultKind[];
+  /** Bounds of how long each lasts, ms. */
+  readonly lastsMs: readonly [min: number, max: number];
+}
+
+/** After which somebody has to decide: one at a time, first in a run and healed last, since what it puts back has to be known to others before. */
+const decided: readonly FaultKind[] = ["rollback", "rollback-restart", "wipe", "clone"];
+const everyProcess = (engines: boolean): readonly string[] => [...planes.map((plane) => processOf(plane)), ...busProcesses(engines), ...storeProcesses(engines)];
+const everyPlane = (): readonly string[] => planes;
+const places: Readonly<Record<FaultKind, (engines: boolean) => readonly string[]>> = {
+  kill: everyProcess,
+  freeze: everyProcess,
+  cut: everyPlane,
+  "cut-one-way": everyPlane,
+  // An embedded store belongs to its process: it cannot be exchanged under one that runs.
+  rollback: (engines) => (engines ? soleStorePlanes(engines) : []),
+  "rollback-restart": soleStorePlanes,
+  wipe: soleStorePlanes,
+  // With an etcd a copied directory is a second replica over the same store, which is fenced and no clone.
+  clone: (engines) => (engines ? [] : planes.filter((plane) => plane !== "global")),
+  cold: () => ["everything"],
+  skew: everyPlane,
+  // One process has an embedded store to itself.
+  replica: (engines) => (engines ? ["global"] : []),
+  // An etcd has its disk to itself, of which it takes 64 MB ahead at a time.
+  "full-disk": (engines) => (engines ? [] : planes),
+};
+const faultsMax = 3;
+const gapMsMax = 3_000;
+
+/** One to three faults that can be in force together. Pure: the same seed and options give the same plan. */
+export function planFaults(seed: number, options: PlanOptions): FaultPlan {
+  const random = createSeededRandom(seed);
+  const wanted = 1 + Math.floor(random.next() * faultsMax);
+  const kinds = (options.kinds ?? (Object.keys(faultKinds) as FaultKind[])).filter((kind) => placesOf(kind, options.engines).length > 0);
+  const chosen: { readonly kind: FaultKind; readonly place: string }[] = [];
+  // A kind that does not go with what was chosen is passed over, so that a plan may have fewer faults than were wanted, and never none.
+  for (let tries = 0; tries < 4 * wanted && chosen.length < wanted && kinds.length > 0; tries++) {
+    const kind = pick(random, kinds);
+    const candidate = { kind, place: pick(random, placesOf(kind, options.engines)) };
+    if (chosen.every((other) => areCompatible(other, candidate, options.engines))) chosen.push(candidate);
+  }
+  const ordered = chosen.toSorted((left, right) => Number(decided.includes(right.kind)) - Number(decided.includes(left.kind)));
+  const [min, max] = options.lastsMs;
+  return {
+    seed,
+    faults: ordered.map((fault) => ({ ...fault, afterMs: Math.round(random.next() * gapMsMax), lastsMs: Math.round(min + random.next() * (max - min)), isOther: random.next() < 0.5 })),
+  };
+}
+
+/** Where a fault of `kind` can be; nowhere when the engines have no such thing. */
+export function placesOf(kind: FaultKind, engines: boolean): readonly string[] {
+  return places[kind](engines);
+}
+
+/** One sentence, as a run's progress shows it. */
+export function describeFault({ kind, place, lastsMs }: PlannedFault): string {
+  return `${kind} ${place} for ${(lastsMs / 1_000).toFixed(0)} s`;
+}
+
+interface PlacedFault {
+  readonly kind: FaultKind;
+  readonly place: string;
+}
+
+function areCompatible(one: PlacedFault, other: PlacedFault, engines: boolean): boolean {
+  const isDecided = [one, other].map(({ kind }) => decided.includes(kind));
+  if (isDecided.every(Boolean)) return false;
+  // Everything that is held open by us (frozen, cut, with a clock of its own) would not survive that all is killed, or would not be all.
+  if (one.kind === "cold" || other.kind === "cold") return isDecided.some(Boolean);
+  const [left, right] = [touchedBy(one, engines), touchedBy(other, engines)];
+  return left.every((name) => !right.includes(name));
+}
+
+/** Processes that a fault takes for itself. */
+function touchedBy({ kind, place }: PlacedFault, engines: boolean): readonly string[] {
+  if (!(planes as readonly string[]).includes(place) || kind === "kill" || kind === "freeze") return [place];
+  const touchesStore = engines && (decided.includes(kind) || kind === "skew" || kind === "replica");
+  return [processOf(place), ...(touchesStore ? [etcdOf(place)] : [])];
+}
+
+function pick<T>(random: Random, from: readonly T[]): T {
+  const found = from[Math.floor(random.next() * from.length)];
+  if (found === undefined) throw new Error("there is nothing to choose from");
+  return found;
+}

@@ -1,0 +1,19 @@
+import type { PlannedFault } from "../fault-plan.ts";
+import type { World } from "../world.ts";
+import type { Writer } from "../writer.ts";
+
+/** Where faults happen. */
+export interface Scene {
+  readonly world: World;
+  /** By plane. */
+  readonly writers: ReadonlyMap<string, Writer>;
+  readonly signal: AbortSignal;
+  /** Says in a sentence what the product should have done and did not; a run goes on after it. */
+  readonly onSilent: (what: string) => void;
+}
+
+/** Ends a fault as whoever runs Atoll would; resolves when nothing of it is left but its consequences. */
+export type Heal = () => Promise<void>;
+
+/** Brings a fault about; resolves when it is in force. */
+export type Inject = (scene: Scene, fault: PlannedFault) => Promise<Heal>;

@@ -1,0 +1,13 @@
+import type { Heal, Scene } from "./fault.ts";
+import type { PlannedFault } from "../fault-plan.ts";
+
+/** SIGSTOP: connections stay open, and nobody answers. */
+export async function injectFreeze({ world }: Scene, { place }: PlannedFault): Promise<Heal> {
+  const { pid } = await world.federation.view(place);
+  if (pid === undefined) throw new Error(`${place} does not run`);
+  process.kill(pid, "SIGSTOP");
+  // It may have been killed meanwhile by the supervisor's hand; another that was started since is not ours.
+  return async () => {
+    if ((await world.federation.view(place)).pid === pid) process.kill(pid, "SIGCONT");
+  };
+}

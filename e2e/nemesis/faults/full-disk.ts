@@ -1,0 +1,76 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { PlannedFault } from "../fault-plan.ts";
+import { processOf } from "../places.ts";
+import type { Heal, Scene } from "./fault.ts";
+
+/** Beside what a plane's directory holds already; what is left of it is filled. */
+const spareBytes = 16 * 1024 * 1024;
+
+/** Whether this host lets us mount a file system of memory, which takes root. */
+export function canMount(): boolean {
+  const directory = mkdtempSync(join(tmpdir(), "atoll-mount-"));
+  try {
+    mount(directory, 1024 * 1024);
+    run("umount", directory);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmdirSync(directory);
+  }
+}
+
+/** The disk that a plane's directory is on has no byte left; its operator makes room, and the plane is not started again for that. */
+export async function injectFullDisk({ world }: Scene, { place }: PlannedFault): Promise<Heal> {
+  const { federation } = world;
+  const name = processOf(place);
+  const directory = federation.directoryOf(name);
+  await federation.kill(name);
+  const heldBytes = Number(run("du", "-sb", directory).split("\t")[0]);
+  const release = moveToMemory(directory, heldBytes + spareBytes);
+  world.defer(release);
+  await federation.start(name);
+  const filler = join(directory, "filler");
+  fill(filler);
+  return async () => {
+    rmSync(filler);
+    await Promise.resolve();
+  };
+}
+
+/** Puts a file system of that size in a directory's place, with the same in it; answers what undoes it, for when nothing uses it any more. */
+function moveToMemory(directory: string, bytes: number): () => void {
+  const aside = `${directory}-aside`;
+  run("cp", "-a", directory, aside);
+  mount(directory, bytes);
+  run("cp", "-a", `${aside}/.`, directory);
+  rmSync(aside, { recursive: true });
+  return () => void run("umount", directory);
+}
+
+function fill(path: string): void {
+  const file = openSync(path, "w");
+  try {
+    for (let size = 1024 * 1024; size >= 1; ) {
+      try {
+        writeSync(file, Buffer.alloc(size));
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "ENOSPC")) throw error;
+        size = Math.floor(size / 2);
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+function mount(directory: string, bytes: number): void {
+  run("mount", "-t", "tmpfs", "-o", `size=${bytes},mode=0700`, "tmpfs", directory);
+}
+
+function run(program: string, ...args: readonly string[]): string {
+  return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}

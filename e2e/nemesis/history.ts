@@ -1,0 +1,63 @@
+import type { Generation } from "#federation/model/snapshot.ts";
+
+/** One thing that is written by one writer alone, and read at every plane that is meant to know it. */
+export interface Register {
+  /** `plane/name`, unique in a history. */
+  readonly id: string;
+  /** The plane that takes its writes. */
+  readonly origin: string;
+  /** Planes besides the origin that are to know it; everybody else must not. */
+  readonly audience: readonly string[];
+}
+
+/** `failed`: refused, so that nothing comes of it. `unknown`: it may have happened, or may yet. */
+export type Outcome = "ok" | "failed" | "unknown";
+
+/** A write of a register. Times are monotonic, ms. */
+export interface Write {
+  readonly register: string;
+  /** Versions count up from 1; 0 deletes. What was deleted is never written again. */
+  readonly value: number;
+  readonly invokedMs: number;
+  readonly returnedMs: number;
+  readonly outcome: Outcome;
+}
+
+/** What a plane shows of a register. */
+export interface Seen {
+  readonly value: number;
+  /** Of the signed object, at planes that hold one. */
+  readonly generation?: Generation;
+}
+
+/** Everything that one plane showed at once; what is not in `values` is not there. */
+export interface Sighting {
+  readonly plane: string;
+  readonly invokedMs: number;
+  readonly returnedMs: number;
+  /** The answer says that it is stale, or the plane has said that its store went backwards: its own registers may be old in it. */
+  readonly isMarked: boolean;
+  /** The plane's own store was put back or lost in this run: what it holds of others may have gone back with it, until it has fetched it again. */
+  readonly wasPutBack: boolean;
+  readonly values: ReadonlyMap<string, Seen>;
+}
+
+/** What happened in one run, in order of invocation by each writer and of each plane's sightings. */
+export interface History {
+  readonly registers: readonly Register[];
+  readonly writes: readonly Write[];
+  readonly sightings: readonly Sighting[];
+  /** One of every plane, after everything has healed and nobody writes any more. */
+  readonly final: readonly Sighting[];
+}
+
+/** `lost`: acknowledged, and gone. `stale`: an unmarked read at the origin that misses what was acknowledged before. `backwards`: a later read shows an earlier form. */
+export const violationKinds = ["lost", "resurrected", "fabricated", "stale", "backwards", "divergent", "leaked"] as const;
+export type ViolationKind = (typeof violationKinds)[number];
+
+export interface Violation {
+  readonly kind: ViolationKind;
+  readonly register: string;
+  /** A sentence for who looks into it. */
+  readonly detail: string;
+}
