@@ -23,7 +23,8 @@ if (node === undefined || !fs.existsSync(path.join(root, "node_modules", "comman
 }
 
 const cache = process.env.NODE_COMPILE_CACHE || path.join(root, "node_modules", ".cache", "atoll-compile");
-const child = spawn(node, [path.join(root, "services", "cli", "main.ts"), ...process.argv.slice(2)], {
+// The client of etcd names an address as the TLS server, of which Node would warn whoever reads a command's output.
+const child = spawn(node, ["--disable-warning=DEP0123", path.join(root, "services", "cli", "main.ts"), ...process.argv.slice(2)], {
   stdio: "inherit",
   env: { ...process.env, NODE_COMPILE_CACHE: cache },
 });
