@@ -56,8 +56,9 @@ describe("the checker of histories finds", () => {
     expect(kindsOf({ writes: [write(1, 0), write(2, 100)], final: ended(1) })).toEqual(["lost"]);
   });
 
-  it("what a receiver lets go and nobody has deleted", () => {
-    expect(kindsOf({ writes: [write(1, 0)], sightings: [sight("shop-two", 1, 50), sight("shop-two", 0, 100)], final: ended(1) })).toEqual(["lost"]);
+  it("what a receiver lets go and nobody has deleted, and takes it for no deletion that is undone when it comes back", () => {
+    const sightings = [sight("shop-two", 1, 50), sight("shop-two", 0, 100), sight("shop-two", 1, 150)];
+    expect(kindsOf({ writes: [write(1, 0)], sightings, final: ended(1) })).toEqual(["vanished"]);
   });
 
   it("a deletion that is undone in the end, at the origin, and at a receiver for a while", () => {

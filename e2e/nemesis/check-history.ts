@@ -57,11 +57,12 @@ function checkOrder(register: Register, writes: readonly Write[], sightings: rea
   for (const sighting of sightings) {
     const value = valueIn(sighting, register.id);
     const { plane } = sighting;
-    if (value !== 0 && wasLetGo) found.push(violation("resurrected", register, `${plane} showed version ${value} after it had let it go`));
+    const mayBeDeleted = writes.some((write) => write.value === 0 && mayHaveHappened(write, sighting.returnedMs));
+    if (value !== 0 && wasLetGo && mayBeDeleted) found.push(violation("resurrected", register, `${plane} showed version ${value} after it had let it go`));
     else if (value !== 0 && value < before) found.push(violation("backwards", register, `${plane} showed version ${value} after version ${before}`));
     if (value === 0 && before !== 0) {
       wasLetGo = true;
-      if (!writes.some((write) => write.value === 0 && mayHaveHappened(write, sighting.returnedMs))) found.push(violation("lost", register, `${plane} let version ${before} go, which nobody had deleted`));
+      if (!mayBeDeleted) found.push(violation("vanished", register, `${plane} let version ${before} go, which nobody had deleted`));
     }
     before = value;
   }

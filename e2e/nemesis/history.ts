@@ -51,8 +51,8 @@ export interface History {
   readonly final: readonly Sighting[];
 }
 
-/** `lost`: acknowledged, and gone. `stale`: an unmarked read at the origin that misses what was acknowledged before. `backwards`: a later read shows an earlier form. */
-export const violationKinds = ["lost", "resurrected", "fabricated", "stale", "backwards", "divergent", "leaked"] as const;
+/** `lost`: acknowledged, and gone in the end. `vanished`: a receiver let go what nobody had deleted, if only for a while. `stale`: an unmarked read at the origin that misses what was acknowledged before. `backwards`: a later read shows an earlier form. */
+export const violationKinds = ["lost", "resurrected", "fabricated", "stale", "backwards", "vanished", "divergent", "leaked"] as const;
 export type ViolationKind = (typeof violationKinds)[number];
 
 export interface Violation {
