@@ -2,6 +2,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import type { ClusterStatus } from "#federation/admin-api/status.ts";
+import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import { parseLabel } from "#federation/model/names.ts";
 import { sumWindows } from "#services/cli/demo/request-window.ts";
@@ -344,4 +347,51 @@ describe("a proxy's admin page", () => {
     const answer = await call(await federation.port("probe", "admin"), { path: "/stats", method: "POST" });
     expect(answer.status).toBe(405);
   });
+});
+
+describe("a policy that the proxy which is told of it first does not outlive", () => {
+  const shopUs = "shop-us";
+  const policy = (requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name: "a-catalog" }, spec: { targetRef: { namespace: "web", name: "catalog" }, timeouts: { requestMs } } });
+  const write = async (requestMs: number): Promise<unknown> => await federation.planes.global().apply(policy(requestMs), {}, new AbortController().signal);
+  const statusOf = async (cluster: string): Promise<ClusterStatus> => (await federation.planes.cluster(cluster).call(clusterRoutes.status, {}, new AbortController().signal)).body;
+  const sidecarsOf = async (cluster: string): Promise<readonly string[]> => (await statusOf(cluster)).proxies.filter(({ mode }) => mode === "sidecar").map(({ name }) => name);
+  const toldMs = async (sidecar: string): Promise<number | undefined> => {
+    const { services } = await federation.admin<{ readonly services: readonly { readonly service: string; readonly policy: { readonly timeouts: { readonly requestMs: number } } }[] }>(sidecar, "/snapshot");
+    return services.find(({ service }) => service.startsWith("catalog.web."))?.policy.timeouts.requestMs;
+  };
+  const signalAll = async (sidecars: readonly string[], name: "SIGSTOP" | "SIGCONT"): Promise<void> => {
+    for (const sidecar of sidecars) {
+      const { pid } = await federation.view(sidecar);
+      if (pid !== undefined) process.kill(pid, name);
+    }
+  };
+
+  it("reaches no other one of its cluster, which is said by name, and is put back by `atoll rollback`", async () => {
+    const running = (await federation.list()).filter(({ kind, region, state }) => kind === "sidecar" && region === "us-east" && state === "running").map(({ name }) => name);
+    const sidecars = await eventually("its sidecars are with their plane", async () => {
+      const connected = await sidecarsOf(shopUs);
+      return running.every((name) => connected.includes(name)) && connected.length > 1 ? connected : undefined;
+    }, 60_000);
+    await write(14_000);
+    await eventually("all have the one before", async () => (await Promise.all(sidecars.map(toldMs))).every((told) => told === 14_000));
+    // Whichever is told first stands still with it, and ends.
+    await signalAll(sidecars, "SIGSTOP");
+    let canary = "";
+    try {
+      await write(13_000);
+      canary = await eventually("one is told of it", async () => (await statusOf(shopUs)).policyTrials?.find(({ state }) => state === "tried")?.proxies[0]);
+      await federation.kill(canary);
+    } finally {
+      await signalAll(sidecars.filter((name) => name !== canary), "SIGCONT");
+    }
+    await eventually("it is stopped", async () => (await statusOf(shopUs)).policyTrials?.some(({ state, cause, proxies }) => state === "stopped" && cause === "away" && proxies[0] === canary) === true, 60_000);
+    for (const sidecar of sidecars.filter((name) => name !== canary)) expect(await toldMs(sidecar)).toBe(14_000);
+    for (const sidecar of await sidecarsOf("shop-eu")) expect(await toldMs(sidecar)).toBe(13_000);
+    expect((await federation.place.atoll("check")).stdout).toContain(`was stopped in shop-us by proxy ${canary}, which was told of it first`);
+    const undone = await federation.place.atoll("rollback", "tp/web/a-catalog");
+    expect(undone.code, undone.stderr).toBe(0);
+    await federation.start(canary);
+    await eventually("nothing is held back", async () => (await statusOf(shopUs)).policyTrials === undefined);
+    for (const sidecar of [...sidecars, ...(await sidecarsOf("shop-eu"))]) await eventually(`${sidecar} has the one before`, async () => (await toldMs(sidecar)) === 14_000);
+  }, 180_000);
 });
