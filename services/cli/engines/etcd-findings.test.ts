@@ -8,5 +8,6 @@ it("each state of an etcd that is not as it should be is a sentence with what to
   expect(etcdProblems([{ ...well, alarms: ["Nospace"] }])).toEqual([expect.stringMatching(/^etcd at https:\/\/a:1 is full and refuses writes: compact/)]);
   expect(etcdProblems([{ ...well, alarms: ["Corrupt"] }])).toEqual([expect.stringContaining("its data differ")]);
   expect(etcdProblems([{ ...well, isJudging: false, users: [] }])).toEqual([expect.stringContaining("lets every certificate of the federation do everything in it")]);
+  expect(etcdProblems([{ ...well, tenants: { ...well.tenants, planes: ["eu"] }, isJudging: false, users: [] }])).toEqual([]);
   expect(etcdProblems([well, { ...well, users: ["atoll-global"] }])).toEqual([expect.stringContaining("does not know eu, and refuses")]);
 });

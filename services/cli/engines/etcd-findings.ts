@@ -50,7 +50,8 @@ export function etcdProblems(states: readonly EtcdState[]): readonly string[] {
     return [
       ...(alarms.includes("Nospace") ? [`${where} is full and refuses writes: compact and defragment it, or give it more by --quota-backend-bytes, then disarm the alarm (\`etcdctl alarm disarm\`)`] : []),
       ...(alarms.includes("Corrupt") ? [`a member of ${where} found that its data differ from the others': take it out and add it anew with an empty directory`] : []),
-      ...(isJudging ? [] : [`${where} lets every certificate of the federation do everything in it: \`atoll down\` and \`atoll up\` tell it its planes`]),
+      // One that was emptied knows no users; one plane's own lets nobody else in at the handshake.
+      ...(isJudging || tenants.planes.length === 1 ? [] : [`${where} lets every certificate of the federation do everything in it: \`atoll down\` and \`atoll up\` tell it its planes`]),
       ...(isJudging && strangers.length > 0 ? [`${where} does not know ${strangers.join(", ")}, and refuses their planes: \`atoll down\` and \`atoll up\` tell it`] : []),
     ];
   });
