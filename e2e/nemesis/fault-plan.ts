@@ -1,5 +1,5 @@
 import { createSeededRandom, type Random } from "#federation/runtime/random.ts";
-import { busProcesses, etcdOf, planes, processOf, soleStorePlanes, storeProcesses } from "./places.ts";
+import { busProcesses, etcdOf, planes, processOf, storeProcesses } from "./places.ts";
 
 /** What a fault does, and the numbers that the catalogue of reference faults gives it. */
 export const faultKinds = {
@@ -56,9 +56,9 @@ const places: Readonly<Record<FaultKind, (engines: boolean) => readonly string[]
   cut: everyPlane,
   "cut-one-way": everyPlane,
   // An embedded store belongs to its process: it cannot be exchanged under one that runs.
-  rollback: (engines) => (engines ? soleStorePlanes(engines) : []),
-  "rollback-restart": soleStorePlanes,
-  wipe: soleStorePlanes,
+  rollback: (engines) => (engines ? planes : []),
+  "rollback-restart": everyPlane,
+  wipe: everyPlane,
   // With an etcd a copied directory is a second replica over the same store, which is fenced and no clone.
   clone: (engines) => (engines ? [] : planes.filter((plane) => plane !== "global")),
   cold: () => ["everything"],

@@ -19,9 +19,9 @@ export function processOf(plane: string): string {
   return plane === "global" ? plane : planeName(plane);
 }
 
-/** The process that is a plane's store, on real engines. */
+/** The process that is a plane's store, and nobody else's, on real engines. */
 export function etcdOf(plane: string): string {
-  return `${regionOf(plane) ?? "global"}-etcd`;
+  return `${plane}-etcd`;
 }
 
 /** Processes of the bus. */
@@ -31,12 +31,7 @@ export function busProcesses(engines: boolean): readonly string[] {
 
 /** Processes that are stores, on real engines. */
 export function storeProcesses(engines: boolean): readonly string[] {
-  return engines ? [...new Set(planes.map((plane) => etcdOf(plane)))] : [];
-}
-
-/** Planes whose store nobody shares: it can be put back or lost alone. */
-export function soleStorePlanes(engines: boolean): readonly string[] {
-  return engines ? planes.filter((plane) => planes.every((other) => other === plane || etcdOf(other) !== etcdOf(plane))) : planes;
+  return engines ? planes.map((plane) => etcdOf(plane)) : [];
 }
 
 function nemesisClusters(): FederationPlan["clusters"] {
@@ -51,8 +46,4 @@ function clusterOf(plane: string): FederationPlan["clusters"][number] | undefine
 
 function teamOf(plane: string): string | undefined {
   return clusterOf(plane)?.trustDomain;
-}
-
-function regionOf(plane: string): string | undefined {
-  return clusterOf(plane)?.region;
 }
