@@ -19,7 +19,7 @@ export function processOf(plane: string): string {
   return plane === "global" ? plane : planeName(plane);
 }
 
-/** The process that is a plane's store, on real engines. */
+/** The process that is a plane's store, and nobody else's, on real engines. */
 export function etcdOf(plane: string): string {
   return `${plane}-etcd`;
 }
