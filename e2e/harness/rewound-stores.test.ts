@@ -23,6 +23,11 @@ const cluster = (name: string, trustDomain: TrustDomainName, namespace: string):
 });
 const policy = (name: string, requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name }, spec: { targetRef: { namespace: "web", name }, timeouts: { requestMs } } });
 
+const exported = (name: string): readonly Resource[] => [
+  { apiVersion, kind: "Service", metadata: { namespace: "web", name }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: [name] } },
+  { apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name }, spec: {} },
+];
+
 describe("stores that go backwards, over planes in one process", () => {
   let planes: InProcessPlanes;
   let proxy: TestProxy;
@@ -126,8 +131,37 @@ describe("stores that go backwards, over planes in one process", () => {
     }
   }, 180_000);
 
+  it("put back under a global plane that relays: nobody loses what a cluster has exported since, not even for a moment", async () => {
+    const policyNames = Array.from({ length: 12 }, (_, index) => `filler-${index}`);
+    await apply(undefined, ...policyNames.map((name) => policy(name, 1_000)));
+    const before = await planes.copyStore("global");
+    await apply("shop-eu", ...exported("since"));
+    const imports = async (): Promise<readonly string[]> => (await at("shop-us", (admin) => admin.list("ServiceImport", {}, signal))).map(({ metadata }) => metadata.name);
+    await eventually("the export is known in the other cluster", async () => (await imports()).includes("since.shop-eu"));
+    await planes.witnessed("global");
+    await planes.putBack("global", before);
+    await eventually("the global plane has noticed", () => isBehind());
+    const watching = new AbortController();
+    let looks = 0;
+    let misses = 0;
+    const watched = (async () => {
+      while (!watching.signal.aborted) {
+        if (!(await imports()).includes("since.shop-eu")) misses++;
+        looks++;
+      }
+    })();
+    expect((await atoll("reconcile", "global", "--keep")).err).toBe("");
+    await eventually("the global plane is sound again", async () => !(await isBehind()));
+    await apply(undefined, policy("afterwards", 1_000));
+    await eventually("the other cluster follows again", async () => (await policies("shop-us")).includes("afterwards 1000"));
+    watching.abort();
+    await watched;
+    expect(looks).toBeGreaterThan(10);
+    expect(misses).toBe(0);
+  }, 180_000);
+
   it("wiped under a cluster: its exports stay with the others, its proxies keep what they hold, and it is refilled from what the global plane holds", async () => {
-    await apply("shop-eu", { apiVersion, kind: "Service", metadata: { namespace: "web", name: "storefront" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["storefront"] } }, { apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name: "storefront" }, spec: {} });
+    await apply("shop-eu", ...exported("storefront"));
     const isImported = (): boolean => proxy.service(storefront)?.places.some((place) => place.kind === "remote" && place.cluster === "shop-eu") === true;
     await eventually("the export is in another cluster's discovery", isImported);
     await planes.witnessed("shop-eu");

@@ -24,6 +24,6 @@ describe("under faults nothing that was acknowledged is lost, nothing deleted co
   });
 
   it.skipIf(!hasEngines)("on etcd and NATS", { timeout: 900_000 }, async () => {
-    await expectClean({ engines: true, seed: 11, runs: 2, kinds: ["kill", "freeze", "cut", "cut-one-way", "rollback", "rollback-restart", "wipe", "cold", "skew"] });
+    await expectClean({ engines: true, seed: 10, runs: 3, kinds: ["kill", "freeze", "cut", "cut-one-way", "rollback", "rollback-restart", "wipe", "cold", "skew"] });
   });
 });

@@ -57,6 +57,7 @@ export class StoreLife implements HistoryKeeper {
   /** Position of the mark that was written last. */
   #markedAt = 0;
   #shown: ShownPosition | undefined;
+  #hasDecided = false;
 
   private constructor(options: StoreLifeOptions, remembered: { readonly witness: StoreWitness; readonly trail: TrailFile }, standing: StoreStanding) {
     this.trailKey = trailKeyOf(options);
@@ -86,6 +87,11 @@ export class StoreLife implements HistoryKeeper {
 
   get standing(): Watched<StoreStanding> {
     return this.#standing;
+  }
+
+  /** This process has begun an epoch by a decision: the store may lack what others had told it since. */
+  get hasDecided(): boolean {
+    return this.#hasDecided;
   }
 
   get isSound(): boolean {
@@ -128,6 +134,7 @@ export class StoreLife implements HistoryKeeper {
     this.#write({ epoch, revision, marks: [] });
     this.#markedAt = 0;
     this.#shown = undefined;
+    this.#hasDecided = true;
     logger.warn("A new epoch of the store begins, as was decided.", { epoch });
     this.#standing.set({ state: "sound", epoch });
     return epoch;

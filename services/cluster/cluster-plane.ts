@@ -115,7 +115,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     },
     async (inner) => {
       await loaded(inner);
-      if (isNewStore && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
+      if ((isNewStore || termStore.life.hasDecided) && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
       await serveCluster({ options, self, termStore, standing, catalog, registry, source, stored: views.stored, own, verifyChain, statuses, lags, standings, withdrawals, incarnation, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];

@@ -168,6 +168,7 @@ function createTerm(parts: Pick<Term, "options" | "leader" | "termStore" | "cata
     objectsOf: (origin) => state.objectsOf(origin),
     signer: () => signer.current,
     verifyChain,
+    waitsForOrigins: termStore.life.hasDecided,
     onBehind: ({ witness, ...witnessed }) => termStore.life.outdone({ witnessed, witness, present: () => ({ epoch, revision: state.publication.current.revision }) }),
     clock,
     random,

@@ -21,6 +21,7 @@ import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
 import { mayBring } from "./brought-objects.ts";
 import { isOfferedTo, type OfferContext } from "./offers.ts";
+import { waitForOrigins } from "./origins-told.ts";
 
 export interface ClusterLinksOptions {
   readonly federation: string;
@@ -41,6 +42,8 @@ export interface ClusterLinksOptions {
   readonly logger: Logger;
   /** What this plane is told from another of its name by. */
   readonly incarnation?: Incarnation;
+  /** The store may lack what clusters had told it: nobody is offered anything before they have told it again. */
+  readonly waitsForOrigins?: boolean;
   /** Told when a cluster shows what this plane had published and does not know any more: see `PublisherOptions`. */
   readonly onBehind?: (behind: ShownBehind) => void;
 }
@@ -81,6 +84,10 @@ export class ClusterLinks {
     const open = new Map<string, OpenLink>();
     const failure = new AbortController();
     const either = AbortSignal.any([signal, failure.signal]);
+    const { waitsForOrigins = false, clusters: known, clock, logger } = this.#options;
+    const told = waitsForOrigins ? waitForOrigins({ clusters: () => known.current.keys(), statuses: this.statuses, clock, logger }, either) : Promise.resolve();
+    // Whoever waits for it hears of its end.
+    told.catch(() => undefined);
     try {
       for await (const clusters of this.#options.clusters.changes(either)) {
         for (const [id, link] of open) {
@@ -95,7 +102,7 @@ export class ClusterLinks {
           if (open.has(id)) continue;
           const stop = new AbortController();
           const { trustDomain } = cluster.spec;
-          const done = this.#runLink(id, trustDomain, AbortSignal.any([either, stop.signal])).catch((error: unknown) => failure.abort(error));
+          const done = this.#runLink({ id, trustDomain, told }, AbortSignal.any([either, stop.signal])).catch((error: unknown) => failure.abort(error));
           open.set(id, { life: lifeOf(cluster), stop, done });
         }
       }
@@ -144,7 +151,7 @@ export class ClusterLinks {
     }
   }
 
-  async #runLink(id: string, trustDomain: string, signal: AbortSignal): Promise<void> {
+  async #runLink({ id, trustDomain, told }: { readonly id: string; readonly trustDomain: string; readonly told: Promise<void> }, signal: AbortSignal): Promise<void> {
     const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger, incarnation, onBehind } = this.#options;
     const common = { bus, clock, logger: logger.child({ clusterId: id }) };
     await runTasks(
@@ -166,8 +173,10 @@ export class ClusterLinks {
             },
             inner,
           ),
-        (inner) =>
-          runPublisher(
+        async (inner) => {
+          await told;
+          if (inner.aborted) return;
+          await runPublisher(
             {
               ...common,
               random,
@@ -187,7 +196,8 @@ export class ClusterLinks {
               ...(onBehind === undefined ? {} : { onBehind }),
             },
             inner,
-          ),
+          );
+        },
       ],
       signal,
     );
