@@ -35,9 +35,11 @@ import { TrustDomainSigner } from "#services/cluster/credentials/signer.ts";
 import { runClusterPlane } from "#services/cluster/cluster-plane.ts";
 import { JoinPort } from "#services/cluster/join-port.ts";
 import { createClusterMetrics } from "#services/cluster/metrics.ts";
+import { serveCluster } from "#services/cluster/serve-cluster.ts";
 import { FederationKeys, initFederation } from "#services/global/federation-keys.ts";
 import { leadFederation } from "#services/global/global-plane.ts";
 import { createGlobalMetrics } from "#services/global/metrics.ts";
+import { serveFederation } from "#services/global/serve-federation.ts";
 import { eventually } from "./eventually.ts";
 
 const cliMain = fileURLToPath(new URL("../../services/cli/main.ts", import.meta.url));
@@ -105,7 +107,7 @@ export class InProcessPlanes implements AsyncDisposable {
       logLevel: "info",
     } as const;
     const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
-    return await this.#run(place, (term, signal) => leadFederation(options, term, signal), () => metrics.registry.metrics());
+    return await this.#run(place, (term, signal) => leadFederation(options, (parts, inner) => serveFederation(options, parts, inner), term, signal), () => metrics.registry.metrics());
   }
 
   /** Joins first where it has not. `signer`: this plane holds its trust domain's keys; otherwise it enrols with the plane named. */
@@ -151,7 +153,7 @@ export class InProcessPlanes implements AsyncDisposable {
     const planeSvid = new WatchedValue(membership.svid);
     const joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, ...common }, never);
     const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinPort, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
-    return await this.#run(place, (term, signal) => runClusterPlane(options, term, signal), () => metrics.registry.metrics(), joinPort);
+    return await this.#run(place, (term, signal) => runClusterPlane(options, (serving, inner) => serveCluster(options, serving, inner), term, signal), () => metrics.registry.metrics(), joinPort);
   }
 
   /** Takes the leadership from a running plane, which may campaign again at once; resolves when it serves again. */

@@ -17,25 +17,31 @@ import type { TrustDomainSigner } from "./credentials/signer.ts";
 import type { JoinPort } from "./join-port.ts";
 import type { ClusterMetrics } from "./metrics.ts";
 
-/** What one term of a cluster plane runs on; all of it outlives the term. */
-export interface ClusterPlaneOptions {
+/** What a cluster's plane knows, decides and says to others by, without its ports; all of it outlives a term. */
+export interface ClusterPlaneParts {
   readonly config: ClusterConfig;
   readonly membership: PlaneMembership;
-  readonly planeSvid: Watched<X509Svid>;
-  readonly keySource: ClusterKeySource;
+  readonly keySource: Pick<ClusterKeySource, "keys">;
   /** Present at the plane that holds its trust domain's keys. */
-  readonly signer: TrustDomainSigner | undefined;
+  readonly signer: Pick<TrustDomainSigner, "statement"> | undefined;
   readonly store: Store;
   readonly bus: Bus;
   readonly metrics: ClusterMetrics;
-  readonly joinPort: JoinPort;
-  readonly joinGuard: JoinGuard;
-  readonly access: PlaneAccess;
-  readonly attestation: Attestation;
-  readonly audit: AuditTrail;
   /** How names are looked up. */
   readonly lookup: NameLookup;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+}
+
+/** A cluster's plane with its ports. */
+export interface ClusterPlaneOptions extends ClusterPlaneParts {
+  readonly keySource: ClusterKeySource;
+  readonly planeSvid: Watched<X509Svid>;
+  readonly signer: TrustDomainSigner | undefined;
+  readonly joinPort: JoinPort;
+  readonly joinGuard: JoinGuard;
+  readonly access: PlaneAccess;
+  readonly attestation: Attestation;
+  readonly audit: AuditTrail;
 }

@@ -19,7 +19,7 @@ import { runWhile } from "#federation/runtime/run-while.ts";
 import { mapWatched, until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
 import { clusterNames } from "./cluster-names.ts";
-import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
+import type { ClusterPlaneParts } from "./cluster-plane-options.ts";
 import type { ClusterSelf, ClusterState } from "./cluster-state.ts";
 import type { OwnTrust } from "./cluster-state-source.ts";
 import { ClusterViews } from "./cluster-views.ts";
@@ -28,24 +28,28 @@ import { OwnObjects } from "./exports/own-objects.ts";
 import { trustDomainContent } from "./exports/trust-domain-content.ts";
 import { waitForFirstSync } from "./first-sync.ts";
 import type { ReplicatedView } from "./replicated/replicated-view.ts";
-import { serveCluster } from "./serve-cluster.ts";
+import type { Serving } from "./serve-cluster.ts";
 import { withdrawnRelationships } from "./trust/own-approvals.ts";
 import { admitsReceived, receivedBrake } from "./trust/received-rules.ts";
 
+/** Answers proxies and operators from what the plane knows, until its signal aborts. */
+export type ServeCluster = (serving: Serving, signal: AbortSignal) => Promise<void>;
+
 /**
- * Runs a cluster's plane for one term of leadership over its store, until `signal` aborts. A store or a bus that is away
+ * Runs a cluster's plane for one term of leadership over its store, until `signal` aborts; `serve` opens its ports. A store or a bus that is away
  * for a while is waited for: the ports go on answering from what is known, and while another may lead by now, nothing is said in the
  * plane's name.
  */
-export async function runClusterPlane(options: ClusterPlaneOptions, term: LeaderTerm, signal: AbortSignal): Promise<void> {
+export async function runClusterPlane(options: ClusterPlaneParts, serve: ServeCluster, term: LeaderTerm, signal: AbortSignal): Promise<void> {
   const { config, store, clock, random, logger } = options;
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
-  await runOverStore({ store, term, dataDir: config.dataDir, clock, random, logger }, patiently, (ground, inner) => runStanding(options, { ...ground, term, patiently }, inner), signal);
+  await runOverStore({ store, term, dataDir: config.dataDir, clock, random, logger }, patiently, (ground, inner) => runStanding(options, { ...ground, serve, term, patiently }, inner), signal);
 }
 
 /** What a plane runs on while its store stands as it does. */
 interface Ground extends StoreGround {
+  readonly serve: ServeCluster;
   readonly term: LeaderTerm;
   readonly patiently: (task: Task) => Task;
 }
@@ -54,7 +58,7 @@ interface Ground extends StoreGround {
  * The plane for as long as its store stands as it does now. Nothing is exported and nothing is served before everything stored has been
  * read. Over a store that is behind the operator's ports answer and nothing else: proxies and the other planes go on with what they hold.
  */
-async function runStanding(options: ClusterPlaneOptions, { term, termStore, catalog, standing, patiently }: Ground, signal: AbortSignal): Promise<void> {
+async function runStanding(options: ClusterPlaneParts, { serve, term, termStore, catalog, standing, patiently }: Ground, signal: AbortSignal): Promise<void> {
   const { config, membership, keySource, bus, lookup, clock, random, logger, metrics } = options;
   const { federation, cluster, region, trustDomain } = membership.facts;
   const self: ClusterSelf = { federation, cluster, region, trustDomain };
@@ -116,7 +120,7 @@ async function runStanding(options: ClusterPlaneOptions, { term, termStore, cata
     async (inner) => {
       await loaded(inner);
       if ((isNewStore || termStore.life.hasDecided) && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serveCluster({ options, self, termStore, standing, catalog, registry, source, stored: views.stored, own, verifyChain, statuses, lags, standings, withdrawals, incarnation, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
+      await serve({ self, termStore, standing, catalog, registry, source, stored: views.stored, own, verifyChain, statuses, lags, standings, withdrawals, incarnation, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
   const writing: readonly Task[] = [
@@ -198,13 +202,13 @@ function originAges(status: ReceiverStatus | undefined, { self, clusters }: Clus
   });
 }
 
-function ownTrustOf({ keySource }: ClusterPlaneOptions): OwnTrust {
+function ownTrustOf({ keySource }: ClusterPlaneParts): OwnTrust {
   const { bundle, authorityCertificatePem } = keySource.keys.current;
   return { bundle, authorityCertificatePem };
 }
 
 /** Whose authority is believed: the federation's and one's own by their files, others as their TrustDomain says; what they may do then follows from relationships. */
-function authorityFor(trustDomain: string, { membership, keySource }: ClusterPlaneOptions, replicated: ReplicatedView): string | undefined {
+function authorityFor(trustDomain: string, { membership, keySource }: ClusterPlaneParts, replicated: ReplicatedView): string | undefined {
   const { facts } = membership;
   if (trustDomain === facts.federation) return facts.federationAuthorityPem;
   if (trustDomain === facts.trustDomain) return keySource.keys.current.authorityCertificatePem;

@@ -37,6 +37,7 @@ import { joinFederation, loadMembership, type PlaneMembership } from "./credenti
 import { TrustDomainSigner } from "./credentials/signer.ts";
 import { JoinPort } from "./join-port.ts";
 import { createClusterMetrics } from "./metrics.ts";
+import { serveCluster } from "./serve-cluster.ts";
 
 const usage = "usage: main.ts join --config FILE | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
 
@@ -132,6 +133,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
     name: config.cluster,
     observer: { dropped: (count) => metrics.busDropped.inc(count), reconnected: () => metrics.busReconnected.inc() },
   });
+  const options = { config, membership, planeSvid, keySource, signer, store, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
   await runTasks(
     [
       (inner) => keySource.run(inner),
@@ -141,7 +143,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `${config.cluster}-${keepInstanceId(config.dataDir)}`, clock, random, logger },
-          (term, termSignal) => runClusterPlane({ config, membership, planeSvid, keySource, signer, store, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger }, term, termSignal),
+          (term, termSignal) => runClusterPlane(options, (serving, inner) => serveCluster(options, serving, inner), term, termSignal),
           inner,
         ),
     ],

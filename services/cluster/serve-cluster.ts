@@ -37,7 +37,6 @@ import type { ReplicatedView } from "./replicated/replicated-view.ts";
 
 /** What the ports of a cluster plane are made of. */
 export interface Serving {
-  readonly options: ClusterPlaneOptions;
   readonly self: ClusterSelf;
   readonly termStore: TermStore;
   readonly standing: StoreStanding;
@@ -71,8 +70,8 @@ interface OperatorPort {
 }
 
 /** Opens the ports that rest on the store, answers joiners, and keeps certificates current. `source` must have loaded. */
-export async function serveCluster(serving: Serving, signal: AbortSignal): Promise<void> {
-  const { options, source, standing, catalog } = serving;
+export async function serveCluster(options: ClusterPlaneOptions, serving: Serving, signal: AbortSignal): Promise<void> {
+  const { source, standing, catalog } = serving;
   const { config, planeSvid, clock, logger, metrics, joinPort } = options;
   // Made of a loaded state: what it lacked would be told to proxies as removed.
   const told = new ToldPolicies({ collection: catalog.policyTellings, commit: async (ops, inner) => await catalog.commit(ops, inner), clock, logger });
@@ -89,8 +88,8 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
   if (isSound) await told.keep(discovery.canary.current, signal);
   const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
   let isServing = false;
-  await using proxies = isSound ? await openProxyPorts(serving, discovery, signal) : undefined;
-  await using admin = await openOperatorPort(serving, { discovery, waits, isServing: () => isServing && !signal.aborted });
+  await using proxies = isSound ? await openProxyPorts(options, serving, discovery, signal) : undefined;
+  await using admin = await openOperatorPort(options, serving, { discovery, waits, isServing: () => isServing && !signal.aborted });
   isServing = true;
   if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, policyTrials: () => discovery.policyTrials, rolloutWaiters: () => waits.count };
   writeReadyFile(config.dataDir, { discovery: proxies?.port ?? config.listen.discoveryPort, join: joinPort.port, admin: admin.port });
@@ -108,8 +107,8 @@ export async function serveCluster(serving: Serving, signal: AbortSignal): Promi
 }
 
 /** What proxies and joiners ask; `run` keeps its certificates current. */
-async function openProxyPorts(serving: Serving, discovery: DiscoveryService, signal: AbortSignal): Promise<AsyncDisposable & { readonly port: number; readonly run: Task }> {
-  const { options, self, catalog, registry, source } = serving;
+async function openProxyPorts(options: ClusterPlaneOptions, serving: Serving, discovery: DiscoveryService, signal: AbortSignal): Promise<AsyncDisposable & { readonly port: number; readonly run: Task }> {
+  const { self, catalog, registry, source } = serving;
   const { config, membership, planeSvid, keySource, clock, logger, metrics, joinPort, joinGuard: guard, attestation } = options;
   const onRefusedJoin = (reason: string): void => metrics.joinRefused.inc({ reason });
   const { address } = config.listen;
@@ -150,7 +149,7 @@ async function openProxyPorts(serving: Serving, discovery: DiscoveryService, sig
     { server: discoveryServer, address, port: config.listen.discoveryPort, material: workloadMaterial, clients: "required", accept: acceptTrustDomain(self.trustDomain), onRefused },
     signal,
   );
-  const joining = joinPort.serve({ issueFirst: issuing.issueFirst, signer: enrolling(serving, onRefusedJoin, signal) });
+  const joining = joinPort.serve({ issueFirst: issuing.issueFirst, signer: enrolling(options, serving, onRefusedJoin, signal) });
   const follow = async (changes: AsyncIterable<unknown>): Promise<void> => {
     for await (const _ of changes) workloadMaterial.set(material());
   };
@@ -164,14 +163,13 @@ async function openProxyPorts(serving: Serving, discovery: DiscoveryService, sig
   };
 }
 
-async function openOperatorPort(serving: Serving, { discovery, waits, isServing }: OperatorPort): Promise<AdminServer> {
-  const { options } = serving;
+async function openOperatorPort(options: ClusterPlaneOptions, serving: Serving, { discovery, waits, isServing }: OperatorPort): Promise<AdminServer> {
   const { config, clock, logger, metrics, joinPort } = options;
   return await openAdminServer({
     address: config.listen.address,
     port: config.listen.adminPort,
     tls: adminTls(options),
-    operations: clusterOperations({ ...serving, discovery, waits, joinAddress: hostPort(config.advertiseAddress, joinPort.port) }),
+    operations: clusterOperations({ ...serving, options, discovery, waits, joinAddress: hostPort(config.advertiseAddress, joinPort.port) }),
     openApi: { title: "Atoll cluster control plane", version: "1.0.0" },
     ...options.access,
     isPlane: () => false,
@@ -190,7 +188,7 @@ function adminTls({ planeSvid, membership }: ClusterPlaneOptions): AdminTls {
 }
 
 /** What the plane that holds its trust domain's keys does for the others. */
-function enrolling({ options, self, catalog, verifyChain, replicated }: Serving, onRefused: (reason: string) => void, signal: AbortSignal): JoinHandlers["signer"] {
+function enrolling(options: ClusterPlaneOptions, { self, catalog, verifyChain, replicated }: Serving, onRefused: (reason: string) => void, signal: AbortSignal): JoinHandlers["signer"] {
   const { signer, attestation, joinGuard: guard, clock, logger } = options;
   if (signer === undefined) return undefined;
   const { federation, trustDomain } = self;

@@ -1,22 +1,10 @@
-import type { AuditTrail } from "#federation/admin-api/audit.ts";
-import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
-import { planeIncarnation } from "#federation/admin-api/plane-incarnation.ts";
-import { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
-import { openAdminServer } from "#federation/admin-api/server.ts";
-import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Bus } from "#federation/bus/bus.ts";
-import type { Attestation } from "#federation/catalog/admit-joiner.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import { joinRefusalLabel } from "#federation/model/join-refusal.ts";
-import { globalOrigin } from "#federation/model/replicated-object.ts";
-import type { Rollout, RolloutSubject } from "#federation/model/rollout.ts";
 import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts";
-import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import { runOverStore, type TermStore } from "#federation/history/term-store.ts";
-import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { dialledNames, nameRows, type NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { NameLookup } from "#federation/runtime/dns/name-lookup.ts";
@@ -24,7 +12,6 @@ import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
 import { engineNames } from "#federation/runtime/engine-config.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
-import { writeReadyFile } from "#federation/runtime/process.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { retried } from "#federation/runtime/retry.ts";
 import { isSameList } from "#federation/runtime/same-list.ts";
@@ -35,31 +22,21 @@ import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { NameCounts } from "#federation/telemetry/name-metrics.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
-import { globalOperations, isClusterPlane, storedResources } from "./admin/global-operations.ts";
 import type { GlobalConfig } from "./config.ts";
 import { planeValidityMs, type FederationKeys } from "./federation-keys.ts";
-import { joinCluster, type JoinClusterOptions } from "./join/join-cluster.ts";
-import { openJoinServer } from "./join/join-server.ts";
 import type { GlobalMetrics } from "./metrics.ts";
 import { applyBrought, changesBrought } from "./relay/brought-objects.ts";
 import { ClusterLinks } from "./relay/cluster-links.ts";
 import { FederationState } from "./relay/federation-state.ts";
-import { federationStatus, type LinkState } from "./relay/federation-status.ts";
 import { GlobalObjects } from "./relay/global-objects.ts";
-import { globalRollout } from "./relay/global-rollout.ts";
-import { globalReconciler } from "./store/global-reconciler.ts";
 
-export interface GlobalPlaneOptions {
+/** What the global plane knows, decides and says to others by, without its ports; all of it outlives a term. */
+export interface GlobalPlaneParts {
   readonly config: GlobalConfig;
-  readonly keys: FederationKeys;
+  readonly keys: GlobalKeys;
   readonly store: Store;
   readonly bus: Bus;
   readonly metrics: GlobalMetrics;
-  /** Outlives a term. */
-  readonly joinGuard: JoinGuard;
-  readonly access: PlaneAccess;
-  readonly attestation: Attestation;
-  readonly audit: AuditTrail;
   /** How names are looked up. */
   readonly lookup: NameLookup;
   readonly clock: Clock;
@@ -67,9 +44,15 @@ export interface GlobalPlaneOptions {
   readonly logger: Logger;
 }
 
+/** What the plane signs by, and shows who it is. */
+export type GlobalKeys = Pick<FederationKeys, "trustDomain" | "authorityPem" | "bundle" | "issuePlane" | "issueSigner">;
+
+/** Answers operators and joiners from what the plane knows, until its signal aborts. */
+export type ServeFederation = (term: GlobalTerm, signal: AbortSignal) => Promise<void>;
+
 /** What one term of leadership is made of. */
-interface Term {
-  readonly options: GlobalPlaneOptions;
+export interface GlobalTerm {
+  readonly options: GlobalPlaneParts;
   readonly leader: LeaderTerm;
   readonly termStore: TermStore;
   readonly catalog: Catalog;
@@ -87,10 +70,10 @@ interface Term {
 
 /**
  * Leads the federation for one term: the admin API, the join port, and a link to each cluster, all over one fenced
- * catalog. A store or a bus that is away for a while is waited for; the term ends with the leadership. While the store is away for longer
+ * catalog; `serve` opens the ports. A store or a bus that is away for a while is waited for; the term ends with the leadership. While the store is away for longer
  * than it keeps the leader's place, or is behind what was witnessed of it, the ports answer, and nothing is written or published.
  */
-export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTerm, signal: AbortSignal): Promise<void> {
+export async function leadFederation(options: GlobalPlaneParts, serve: ServeFederation, term: LeaderTerm, signal: AbortSignal): Promise<void> {
   const { config, store, clock, random, logger } = options;
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
@@ -102,13 +85,13 @@ export async function leadFederation(options: GlobalPlaneOptions, term: LeaderTe
   await runOverStore(
     { store, term, dataDir: config.dataDir, clock, random, logger },
     patiently,
-    (ground, inner) => runStanding(createTerm({ options, ...ground, leader: term, follow: patiently, names }), { patiently, names: counts }, inner),
+    (ground, inner) => runStanding(createTerm({ options, ...ground, leader: term, follow: patiently, names }), { serve, patiently, names: counts }, inner),
     signal,
   );
 }
 
 /** The plane for as long as its store stands as it does now. */
-async function runStanding(parts: Term, { patiently, names }: { readonly patiently: (task: Task) => Task; readonly names: NameCounts }, signal: AbortSignal): Promise<void> {
+async function runStanding(parts: GlobalTerm, { serve, patiently, names }: { readonly serve: ServeFederation; readonly patiently: (task: Task) => Task; readonly names: NameCounts }, signal: AbortSignal): Promise<void> {
   const { options, leader, standing, state, links, incarnation, material } = parts;
   const { metrics } = options;
   metrics.reports = {
@@ -141,7 +124,7 @@ async function runStanding(parts: Term, { patiently, names }: { readonly patient
   }
 }
 
-function createTerm(parts: Pick<Term, "options" | "leader" | "termStore" | "catalog" | "standing" | "names"> & { readonly follow: (task: Task) => Task }): Term {
+function createTerm(parts: Pick<GlobalTerm, "options" | "leader" | "termStore" | "catalog" | "standing" | "names"> & { readonly follow: (task: Task) => Task }): GlobalTerm {
   const { options, leader, termStore, catalog, standing, follow, names } = parts;
   const epoch = epochOf(standing);
   const { config, keys, bus, clock, random, logger } = options;
@@ -178,7 +161,7 @@ function createTerm(parts: Pick<Term, "options" | "leader" | "termStore" | "cata
 }
 
 /** Applies approvals and bundles as clusters bring them, and looks again whenever what they speak of changes. */
-async function takeBrought({ options, catalog, state }: Term, signal: AbortSignal): Promise<void> {
+async function takeBrought({ options, catalog, state }: GlobalTerm, signal: AbortSignal): Promise<void> {
   let seen: readonly unknown[] = [];
   for await (const _ of state.publication.changes(signal)) {
     const basis = state.broughtBasis;
@@ -188,92 +171,8 @@ async function takeBrought({ options, catalog, state }: Term, signal: AbortSigna
   }
 }
 
-/** Opens the ports of the plane and keeps their certificates current. */
-async function serve(term: Term, signal: AbortSignal): Promise<void> {
-  const { options, termStore, catalog, material } = term;
-  const { config, keys, clock, logger, metrics, joinGuard, access, attestation, audit } = options;
-  const { address } = config.listen;
-  let isServing = false;
-  const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
-  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, rolloutWaiters: () => waits.count };
-  const joining: JoinClusterOptions = { keys, catalog, attestation, clock, logger, apiAddresses: () => [hostPort(config.advertiseAddress, admin.port)] };
-  await using joinServer = await openJoinServer(
-    {
-      address,
-      port: config.listen.joinPort,
-      material,
-      rootPem: keys.rootPem,
-      guard: joinGuard,
-      join: async (request, inner) => {
-        const answer = await joinCluster(joining, request, inner);
-        metrics.certificatesIssued.inc({ kind: "first" });
-        return answer;
-      },
-      onError: (error) => {
-        metrics.joinRefused.inc({ reason: joinRefusalLabel(error) });
-        logger.warn("A join was refused.", { reason: describeError(error) });
-      },
-    },
-    signal,
-  );
-  await using admin = await openAdminServer({
-    address,
-    port: config.listen.apiPort,
-    tls: adminTls(material.current),
-    operations: globalOperations({
-      keys,
-      catalog,
-      stored: storedResources(term.state.resources),
-      isAway: () => termStore.away.current !== undefined,
-      status: () => statusOf(term),
-      rollout: { epoch: term.epoch, waits, look: (subject) => rolloutIn(term, subject) },
-      joinAddress: hostPort(config.advertiseAddress, joinServer.port),
-      joining,
-      onRenewed: () => metrics.certificatesIssued.inc({ kind: "renewed" }),
-      store: {
-        origin: globalOrigin,
-        standing: termStore.life.standing,
-        objects: catalog.objects,
-        verifyChain: term.verifyChain,
-        reconciler: globalReconciler(termStore.unguarded, term.epoch),
-        beginEpoch: async (above, inner) => await termStore.life.beginEpoch(above, inner),
-        backup: { federation: keys.trustDomain, plane: globalOrigin, copy: async (inner) => await termStore.copy(inner), clock },
-      },
-      withdrawals: term.links.withdrawals,
-      rival: () => term.incarnation.met,
-      audit,
-      clock,
-    }),
-    openApi: { title: "Atoll global control plane", version: "1.0.0" },
-    ...access,
-    isPlane: isClusterPlane,
-    audit,
-    isReady: () => isServing && !signal.aborted,
-    staleSinceMs: () => termStore.away.current?.sinceMs,
-    onError: (error, operationId) => logger.error("An operation failed.", { operationId, reason: describeError(error) }),
-    onRefused: (code) => metrics.adminRefused.inc({ code }),
-    clock,
-  });
-  isServing = true;
-  keys.writeAdminContext(hostPort(config.advertiseAddress, admin.port), clock.nowMs());
-  writeReadyFile(config.dataDir, { api: admin.port, join: joinServer.port });
-  logger.info("The global plane serves.", { apiPort: admin.port, joinPort: joinServer.port });
-  let served = material.current;
-  for await (const current of material.changes(signal)) {
-    if (current === served) continue;
-    served = current;
-    admin.replaceTls(adminTls(current));
-    // The local administrator's certificate lives as long as ours.
-    keys.writeAdminContext(hostPort(config.advertiseAddress, admin.port), clock.nowMs());
-  }
-}
-
-function adminTls({ svid, anchors }: TlsMaterial) {
-  return { caPem: anchors.join(""), certificateChainPem: svid.certificateChainPem, privateKeyPem: svid.privateKeyPem };
-}
-
 /** New keys at half of their life, while the old ones still count. */
-async function renewKeys({ options, material, signer, state }: Term, signal: AbortSignal): Promise<void> {
+async function renewKeys({ options, material, signer, state }: GlobalTerm, signal: AbortSignal): Promise<void> {
   const { keys, config, clock } = options;
   for (;;) {
     await sleep(clock, planeValidityMs / 2, signal);
@@ -281,59 +180,4 @@ async function renewKeys({ options, material, signer, state }: Term, signal: Abo
     signer.set(keys.issueSigner(clock.nowMs()));
     state.publish();
   }
-}
-
-function statusOf({ options, leader, termStore, epoch, standing, state, links, incarnation, names }: Term): FederationStatus {
-  const { keys, clock } = options;
-  return federationStatus(
-    {
-      federation: keys.trustDomain,
-      epoch,
-      isLeader: leader.certain.current,
-      clusters: [...state.clusters.current.values()],
-      relationships: state.relationships,
-      isActive: state.isActive,
-      exports: state.exports,
-      links: linkStates(links, clock),
-      names: names(),
-      store: standing,
-      storeAwaySinceMs: termStore.away.current?.sinceMs,
-      ...(standing.state === "sound" ? { incarnation: planeIncarnation(incarnation) } : {}),
-    },
-    clock.nowMs(),
-  );
-}
-
-function rolloutIn({ options, state, links }: Term, subject: RolloutSubject): Rollout {
-  return globalRollout(
-    {
-      clusters: state.clusters.current,
-      objects: state.publication.current.objects,
-      offers: (cluster, payload) => links.offers(cluster.metadata.name, payload),
-      standings: links.standings,
-      links: linkStates(links, options.clock),
-    },
-    subject,
-  );
-}
-
-function linkStates(links: ClusterLinks, clock: Clock): ReadonlyMap<string, LinkState> {
-  const states = new Map<string, LinkState>();
-  for (const id of new Set([...links.lags.current.keys(), ...links.statuses.current.keys()])) {
-    const lag = links.lags.current.get(id);
-    const heardAt = links.statuses.current.get(id)?.heardAtMonotonicMs;
-    states.set(id, {
-      heardAgeMs: heardAt === undefined ? undefined : clock.monotonicMs() - heardAt,
-      wholeAgeMs: links.wholeAgeMs(id),
-      sentSeq: lag?.publishedSeq ?? 0,
-      acknowledgedSeq: lag?.acknowledgedSeq ?? 0,
-      lagMs: lag?.behindMs ?? 0,
-      refusesUs: lag?.needsReconcile === true,
-      behindSinceMs: links.statuses.current.get(id)?.needsReconcileSinceMs,
-      doubled: links.statuses.current.get(id)?.doubled,
-      withdrawalsHeld: links.statuses.current.get(id)?.heldBack ?? 0,
-      refused: lag?.refused ?? [],
-    });
-  }
-  return states;
 }

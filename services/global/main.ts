@@ -29,6 +29,7 @@ import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
 import { globalConfigField, type GlobalConfig } from "./config.ts";
 import { FederationKeys, initFederation, planeValidityMs } from "./federation-keys.ts";
 import { leadFederation } from "./global-plane.ts";
+import { serveFederation } from "./serve-federation.ts";
 import { createGlobalMetrics } from "./metrics.ts";
 
 const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--etcd-administrator PLANE[,PLANE]] [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
@@ -122,13 +123,14 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
     name: "global",
     observer: { dropped: (count) => metrics.busDropped.inc(count), reconnected: () => metrics.busReconnected.inc() },
   });
+  const options = { config, keys, store, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger };
   await runTasks(
     [
       (inner) =>
         runAsLeader(
           store,
           { key: storeKeys.leader, id: `global-${keepInstanceId(config.dataDir)}`, clock, random: systemRandom, logger },
-          (term, termSignal) => leadFederation({ config, keys, store, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger }, term, termSignal),
+          (term, termSignal) => leadFederation(options, (parts, deeper) => serveFederation(options, parts, deeper), term, termSignal),
           inner,
         ),
       async (inner) => {
