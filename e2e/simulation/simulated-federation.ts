@@ -1,0 +1,401 @@
+import { rmSync } from "node:fs";
+import { MemoryHub } from "#federation/bus/memory-bus.ts";
+import type { Catalog } from "#federation/catalog/catalog.ts";
+import { authorityPinOf } from "#federation/identity/authority-pin.ts";
+import { apiVersion, type Relationship } from "#federation/model/resource.ts";
+import { createSeededRandom, type Random } from "#federation/runtime/random.ts";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import type { StoreEntry } from "#federation/store/store.ts";
+import { approvalContent } from "#services/cluster/exports/trust-domain-content.ts";
+import { approvalKind } from "#services/cluster/trust/own-approvals.ts";
+import { clusterResource, clusters, globalName, namespace, pay, planeNames, regionResource, shop } from "./cast.ts";
+import { credentials, type Credentials } from "./credentials.ts";
+import type { Operation } from "./operations.ts";
+import { SimulatedCluster, SimulatedGlobal, type Surroundings } from "./planes.ts";
+import type { SimulatedPlane } from "./simulated-plane.ts";
+import { SeenOrder } from "./seen-order.ts";
+import { SkewedClock } from "./skewed-clock.ts";
+import { Truth } from "./truth.ts";
+
+/** Versions are told from each other by a number that a resource has anyway. */
+const versionBase = 1_000;
+/** Longer than every wait of replication: the fetch's backoff of 30 s, and a request under way. */
+const healMs = 45_000;
+const settleMs = 12_000;
+const watchedEveryMs = 200;
+const relationshipName = "pay-calls-shop";
+const never = new AbortController().signal;
+
+/** What a plane shows, by register; absent where it does not have it. */
+export type Shown = ReadonlyMap<string, number>;
+
+/**
+ * A global plane and three clusters of two trust domains, each the shipped one without its ports, over stores in memory, a bus that loses,
+ * repeats and delays, and a clock that moves when told to.
+ */
+export class SimulatedFederation implements AsyncDisposable {
+  readonly truth = new Truth();
+  readonly violations: string[] = [];
+  readonly #clock: VirtualClock;
+  readonly #clocks: ReadonlyMap<string, SkewedClock>;
+  readonly #hub: MemoryHub;
+  readonly #random: Random;
+  readonly #credentials: Credentials;
+  readonly #global: SimulatedGlobal;
+  readonly #clusters: readonly SimulatedCluster[];
+  readonly #copies = new Map<string, readonly StoreEntry[]>();
+  readonly #order = new SeenOrder();
+
+  private constructor(random: Random, made: Credentials, planes: { readonly global: SimulatedGlobal; readonly clusters: readonly SimulatedCluster[] }, shared: { readonly hub: MemoryHub; readonly clock: VirtualClock; readonly clocks: ReadonlyMap<string, SkewedClock> }) {
+    this.#random = random;
+    this.#credentials = made;
+    this.#global = planes.global;
+    this.#clusters = planes.clusters;
+    this.#hub = shared.hub;
+    this.#clock = shared.clock;
+    this.#clocks = shared.clocks;
+  }
+
+  /** Up, with its places and trust domains known everywhere. */
+  static async create(seed: number): Promise<SimulatedFederation> {
+    const random = createSeededRandom(seed);
+    const made = await credentials();
+    const clock = new VirtualClock();
+    const clocks = new Map(planeNames.map((name) => [name, new SkewedClock(clock)]));
+    const hub = new MemoryHub(clock);
+    const clockOf = (plane: string): SkewedClock => clocks.get(plane) ?? new SkewedClock(clock);
+    const surroundings: Surroundings = { hub, random, credentials: made, clockOf };
+    const global = await SimulatedGlobal.create(surroundings);
+    const members: SimulatedCluster[] = [];
+    for (const cast of clusters) members.push(await SimulatedCluster.create(cast, surroundings));
+    const federation = new SimulatedFederation(random, made, { global, clusters: members }, { hub, clock, clocks });
+    await federation.#begin();
+    return federation;
+  }
+
+  async apply(operation: Operation): Promise<void> {
+    switch (operation.kind) {
+      case "putPolicy":
+        return await this.#write(globalName, policyRegister(operation.key), this.truth.next(), async (catalog, version) => {
+          await catalog.resources("TrafficPolicy").apply({ apiVersion, kind: "TrafficPolicy", metadata: { namespace, name: policyName(operation.key) }, spec: { targetRef: { namespace, name: policyName(operation.key) }, timeouts: { requestMs: versionBase + version } } }, {}, never);
+        });
+      case "deletePolicy":
+        return await this.#write(globalName, policyRegister(operation.key), 0, async (catalog) => void (await catalog.resources("TrafficPolicy").remove(`${namespace}/${policyName(operation.key)}`, {}, never)));
+      case "export":
+        return await this.#write(operation.cluster, exportRegister(operation.cluster, operation.key), this.truth.next(), async (catalog, version) => {
+          const metadata = { namespace, name: serviceName(operation.key) };
+          await catalog.resources("Service").apply({ apiVersion, kind: "Service", metadata, spec: { ports: [{ name: "http", port: versionBase + version, protocol: "http" }], serviceAccounts: ["app"] } }, {}, never);
+          // The first service of the callee is for the other team, too, once there is a relationship.
+          const consumers = operation.key === 0 && this.#trustDomainOf(operation.cluster) === shop ? { consumers: [{ trustDomain: shop }, { trustDomain: pay }] } : {};
+          await catalog.resources("ServiceExport").apply({ apiVersion, kind: "ServiceExport", metadata, spec: consumers }, {}, never);
+        });
+      case "unexport":
+        return await this.#write(operation.cluster, exportRegister(operation.cluster, operation.key), 0, async (catalog) => void (await catalog.resources("ServiceExport").remove(`${namespace}/${serviceName(operation.key)}`, {}, never)));
+      case "relate":
+        return await this.#relate();
+      case "revoke":
+        return await this.#write(globalName, relationshipRegister, 0, async (catalog) => void (await catalog.resources("Relationship").remove(relationshipName, {}, never)));
+      case "restart": {
+        const plane = this.#plane(operation.plane);
+        await this.#stop(plane);
+        plane.start();
+        return await this.#clock.advance(1_000);
+      }
+      case "cut":
+      case "join":
+        return this.#plane(operation.plane).setConnected(operation.kind === "join");
+      case "skew":
+        this.#skew(operation.plane, operation.ms);
+        return;
+      case "lossy":
+        this.#hub.faults = () => this.#fate();
+        return;
+      case "faultless":
+        this.#hub.faults = () => [0];
+        return;
+      case "rollBack":
+        return await this.#rollBack(operation, this.#copies.get(operation.plane));
+      case "wipe":
+        return await this.#rollBack({ plane: operation.plane, decision: "take-newer", withRestart: false }, []);
+      case "wait":
+        return await this.#clock.advance(operation.ms);
+    }
+  }
+
+  /** Keeps what each store holds now, for a later rollback. */
+  async copyStores(): Promise<void> {
+    for (const name of planeNames) this.#copies.set(name, await this.#plane(name).copyStore());
+  }
+
+  /** Everything works again, and has time. */
+  async heal(): Promise<void> {
+    this.#hub.faults = () => [0];
+    for (const name of planeNames) {
+      this.#skew(name, 0);
+      this.#plane(name).setConnected(true);
+      this.#plane(name).start();
+    }
+    await this.#clock.advance(healMs);
+  }
+
+  /** Judges what planes show now; with `isHealed` also that it is all that is true. */
+  async look(when: string, isHealed: boolean): Promise<void> {
+    for (const plane of this.#planes()) for (const failure of plane.failures.splice(0)) this.violations.push(`${when}: the plane of ${plane.name} ended: ${String(failure)}`);
+    for (const name of planeNames) {
+      const shown = await this.#shownAt(name);
+      if (shown === undefined) {
+        if (isHealed) this.violations.push(`${when}: ${name} does not serve`);
+        continue;
+      }
+      for (const [register, version] of shown) if (!this.truth.wasWritten(register, version)) this.violations.push(`${when}: ${name} shows ${register} as ${version}, which nobody wrote`);
+      for (const register of this.truth.registers) {
+        const fault = this.#order.see({ plane: name, register, version: shown.get(register) ?? 0, mayBeWithdrawn: this.#mayBeWithdrawn(name, register) });
+        if (fault !== undefined) this.violations.push(`${when}: ${name} shows ${register} ${fault}`);
+      }
+      if (isHealed) await this.#judgeHealed(when, name, shown);
+    }
+  }
+
+  /** What every plane shows, for comparing two runs. */
+  async trace(): Promise<string> {
+    const lines: string[] = [];
+    for (const name of planeNames) {
+      const shown = await this.#shownAt(name);
+      lines.push(`${name} ${shown === undefined ? "away" : [...shown].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([register, version]) => `${register}=${version}`).join(" ")}`);
+    }
+    return lines.join("\n");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const plane of this.#planes()) {
+      await this.#stop(plane);
+      rmSync(plane.dataDir, { recursive: true, force: true });
+    }
+  }
+
+  async #begin(): Promise<void> {
+    for (const plane of this.#planes()) plane.start();
+    await this.#clock.advance(1_000);
+    const catalog = this.#global.plane.served?.catalog;
+    if (catalog === undefined) throw new Error("the global plane does not begin");
+    await catalog.resources("Region").apply(regionResource, {}, never);
+    for (const [trustDomain, signer] of this.#credentials.signers) await catalog.resources("TrustDomain").apply({ apiVersion, kind: "TrustDomain", metadata: { name: trustDomain }, spec: signer.statement() }, {}, never);
+    for (const cast of clusters) await catalog.resources("Cluster").apply(clusterResource(cast), {}, never);
+    await this.#clock.advance(settleMs);
+    await this.copyStores();
+  }
+
+  async #write(plane: string, register: string, version: number, write: (catalog: Catalog, version: number) => Promise<void>): Promise<void> {
+    const served = this.#plane(plane).served;
+    if (served?.termStore.life.isSound !== true) return;
+    this.truth.begin(register, version);
+    try {
+      await this.#settled(write(served.catalog, version));
+    } catch {
+      // Not acknowledged: it may be there or not.
+      return;
+    }
+    this.truth.acknowledge(register, version);
+  }
+
+  async #relate(): Promise<void> {
+    const version = this.truth.next();
+    const pin = (trustDomain: typeof shop): string => authorityPinOf(this.#credentials.signers.get(trustDomain)?.authorityCertificatePem ?? "");
+    const relationship: Relationship = {
+      apiVersion,
+      kind: "Relationship",
+      metadata: { name: relationshipName },
+      spec: { caller: { trustDomain: pay, authoritySha256: pin(pay), principals: ["*"] }, callee: { trustDomain: shop, authoritySha256: pin(shop), services: [`${namespace}/${serviceName(0)}`] }, validUntil: new Date(Date.UTC(2090, 0, 1) + version * 1_000).toISOString() },
+    };
+    await this.#write(globalName, relationshipRegister, version, async (catalog) => void (await catalog.resources("Relationship").apply(relationship, {}, never)));
+    await this.#clock.advance(2_000);
+    for (const { cast, serving } of this.#clusters) {
+      const signer = cast.isSigner ? this.#credentials.signers.get(cast.trustDomain) : undefined;
+      const known = serving?.replicated.state.current.relationships.get(relationshipName);
+      if (signer === undefined || known === undefined || serving?.termStore.life.isSound !== true) continue;
+      const approval = signer.approve(known, cast.trustDomain === pay ? "caller" : "callee", this.#clocks.get(cast.name)?.nowMs() ?? 0);
+      await this.#settled(serving.own.put(approvalKind, relationshipName, approvalContent(known, approval), never)).catch(() => undefined);
+    }
+  }
+
+  /** With everything well, an operator's store goes back; that has to be noticed where something is lost, and what is decided has to come true. */
+  async #rollBack({ plane: name, decision, withRestart }: { readonly plane: string; readonly decision: "keep" | "take-newer"; readonly withRestart: boolean }, copy: readonly StoreEntry[] | undefined): Promise<void> {
+    const plane = this.#plane(name);
+    if (copy === undefined) return;
+    await this.heal();
+    await this.look(`before ${name} goes back`, true);
+    const before = await this.#shownAt(name);
+    const isOrigin = (register: string): boolean => this.#isOrigin(name, register);
+    this.#order.forget(name, isOrigin);
+    if (withRestart) await this.#stop(plane);
+    await plane.putBack(copy);
+    if (withRestart) plane.start();
+    await this.#clock.advance(settleMs);
+    if (plane.served === undefined) {
+      this.violations.push(`${name} does not serve after its store went back`);
+      return;
+    }
+    if (plane.served.standing.state === "sound") {
+      const after = await this.#shownAt(name);
+      const lost = [...(before ?? [])].filter(([register, version]) => this.#isOrigin(name, register) && after?.get(register) !== version);
+      if (lost.length > 0) this.violations.push(`the store of ${name} went back, and nobody noticed: ${lost.map(([register]) => register).join(", ")}`);
+      return;
+    }
+    const holders = name === globalName ? this.#clusters.map((cluster) => cluster.plane) : [this.#global.plane];
+    try {
+      await this.#settled(plane.decide(decision, holders));
+    } catch (error) {
+      this.violations.push(`a decision about the store of ${name} failed: ${String(error)}`);
+      return;
+    }
+    await this.#watch(name, isOrigin);
+    if (decision === "keep") await this.#takeForTrue(name);
+    await this.heal();
+    this.#order.forget(name, isOrigin);
+    await this.look(`after ${name} went back (${decision})`, true);
+  }
+
+  /** What others have of anybody else must not be lost meanwhile, not even for a moment. */
+  async #watch(name: string, isOrigin: (register: string) => boolean): Promise<void> {
+    for (let ms = 0; ms < settleMs; ms += watchedEveryMs) {
+      await this.#clock.advance(watchedEveryMs);
+      this.#order.forget(name, isOrigin);
+      await this.look(`${ms} ms after the decision about ${name}`, false);
+    }
+  }
+
+  /** What the store holds counts from now on; but what was revoked stays so. */
+  async #takeForTrue(name: string): Promise<void> {
+    const shown = await this.#shownAt(name);
+    for (const register of [...this.truth.registers]) {
+      if (!this.#isOrigin(name, register)) continue;
+      const version = shown?.get(register) ?? 0;
+      if (register === relationshipRegister && this.truth.acknowledged(register) === 0 && version !== 0) this.violations.push(`a relationship that was revoked is back: version ${version}`);
+      this.truth.decided(register, version);
+    }
+  }
+
+  async #judgeHealed(when: string, name: string, shown: Shown): Promise<void> {
+    const standing = this.#plane(name).served?.standing;
+    if (standing?.state !== "sound") this.violations.push(`${when}: the store of ${name} is ${standing?.state ?? "away"}`);
+    for (const register of this.truth.registers) {
+      const version = shown.get(register) ?? 0;
+      if (this.#isOrigin(name, register)) {
+        if (!this.truth.allows(register, version)) this.violations.push(`${when}: ${name} has ${register} as ${version}; ${this.truth.acknowledged(register)} was acknowledged`);
+        continue;
+      }
+      const origin = await this.#shownAt(originOf(register));
+      const expected = this.#isMeantFor(name, register) ? (origin?.get(register) ?? 0) : 0;
+      if (version !== expected) this.violations.push(`${when}: ${name} shows ${register} as ${version}, and not as ${expected}`);
+    }
+  }
+
+  async #shownAt(name: string): Promise<Shown | undefined> {
+    const shown = new Map<string, number>();
+    if (name === globalName) {
+      const { term } = this.#global;
+      if (term === undefined) return undefined;
+      for (const { value } of (await this.#settled(term.catalog.resources("TrafficPolicy").list(never))).items) shown.set(`policy/${value.metadata.name}`, (value.spec.timeouts?.requestMs ?? 0) - versionBase);
+      for (const { value } of (await this.#settled(term.catalog.resources("Relationship").list(never))).items) shown.set(relationshipRegister, versionOf(value));
+      for (const { cluster, name: service, ports } of term.state.exports) shown.set(`export/${cluster}/${service}`, (ports[0]?.port ?? 0) - versionBase);
+      return shown;
+    }
+    const { serving } = this.#clusters.find(({ cast }) => cast.name === name) ?? {};
+    if (serving === undefined) return undefined;
+    const { services, exports, imports } = serving.source.state.current;
+    const { policies, relationships } = serving.replicated.state.current;
+    for (const { metadata, spec } of policies.values()) shown.set(`policy/${metadata.name}`, (spec.timeouts?.requestMs ?? 0) - versionBase);
+    for (const relationship of relationships.values()) shown.set(relationshipRegister, versionOf(relationship));
+    for (const key of exports.keys()) shown.set(`export/${name}/${key.slice(namespace.length + 1)}`, (services.get(key)?.spec.ports[0]?.port ?? 0) - versionBase);
+    for (const { spec } of imports.values()) shown.set(`export/${spec.cluster}/${spec.name}`, (spec.ports[0]?.port ?? 0) - versionBase);
+    return shown;
+  }
+
+  /** Policies are everybody's, a relationship its sides'; exports are the global plane's, their own team's, and by a relationship that holds another's. */
+  #isMeantFor(name: string, register: string): boolean {
+    if (!register.startsWith("export/")) return true;
+    const origin = this.#trustDomainOf(originOf(register));
+    if (name === globalName || this.#trustDomainOf(name) === origin) return true;
+    return origin === shop && register.endsWith(`/${serviceName(0)}`) && this.#isRelated();
+  }
+
+  /** What is offered by a relationship comes and goes as it was. */
+  #mayBeWithdrawn(name: string, register: string): boolean {
+    return register.startsWith("export/") && name !== globalName && this.#trustDomainOf(originOf(register)) !== this.#trustDomainOf(name);
+  }
+
+  #isRelated(): boolean {
+    const { state } = this.#global.term ?? {};
+    return state?.relationships.some((relationship) => state.isActive(relationship)) === true;
+  }
+
+  #isOrigin(name: string, register: string): boolean {
+    return originOf(register) === name;
+  }
+
+  #trustDomainOf(name: string): string | undefined {
+    return clusters.find((cluster) => cluster.name === name)?.trustDomain;
+  }
+
+  #planes(): readonly SimulatedPlane[] {
+    return [this.#global.plane, ...this.#clusters.map(({ plane }) => plane)];
+  }
+
+  #plane(name: string): SimulatedPlane {
+    const plane = this.#planes().find((one) => one.name === name);
+    if (plane === undefined) throw new Error(`there is no plane ${name}`);
+    return plane;
+  }
+
+  #skew(name: string, ms: number): void {
+    const clock = this.#clocks.get(name);
+    if (clock !== undefined) clock.offsetMs = ms;
+  }
+
+  async #stop(plane: SimulatedPlane): Promise<void> {
+    await this.#settled(plane.stop());
+  }
+
+  /** Time passes until `promise` is settled: what waits for a timer would otherwise wait for ever. */
+  async #settled<T>(promise: Promise<T>): Promise<T> {
+    const end = { isOver: false };
+    const over = promise.finally(() => (end.isOver = true));
+    over.catch(() => undefined);
+    for (let turn = 0; !end.isOver && turn < settleTurnsMax; turn++) await this.#clock.advance(turn < 3 ? 0 : 50);
+    if (!end.isOver) throw new Error("something that should end did not");
+    return await over;
+  }
+
+  #fate(): readonly number[] {
+    const copies = this.#random.next() < 0.25 ? 0 : this.#random.next() < 0.15 ? 2 : 1;
+    return Array.from({ length: copies }, () => (this.#random.next() < 0.4 ? 0 : Math.floor(this.#random.next() * 400)));
+  }
+}
+
+const settleTurnsMax = 1_500;
+const relationshipRegister = "relationship";
+
+function policyName(key: number): string {
+  return `p${key}`;
+}
+
+function policyRegister(key: number): string {
+  return `policy/${policyName(key)}`;
+}
+
+function serviceName(key: number): string {
+  return `s${key}`;
+}
+
+function exportRegister(cluster: string, key: number): string {
+  return `export/${cluster}/${serviceName(key)}`;
+}
+
+function originOf(register: string): string {
+  const [kind, cluster = ""] = register.split("/");
+  return kind === "export" ? cluster : globalName;
+}
+
+function versionOf({ spec }: Relationship): number {
+  return (Date.parse(spec.validUntil) - Date.UTC(2090, 0, 1)) / 1_000;
+}
