@@ -15,7 +15,7 @@ export const usage = `npm run simulate -- [options]
   --seeds N      runs so many seeds (300)
   --first N      beginning with this one (1)
   --seed N       runs this one alone, and prints its steps
-  --mutants      puts each of the planted bugs into the product, one at a time, and looks for the first seed that catches it
+  --mutants      puts each of the planted bugs into the product, in a process each, and looks for a seed that catches it
   --json FILE    writes the line there, too`;
 
 /** Reads the command line. @throws Error naming what is wrong */
