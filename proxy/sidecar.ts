@@ -4,7 +4,7 @@ import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import { deadlineSignal, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { createProcessorShare } from "#federation/runtime/processor-share.ts";
-import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { runTasks, untilAborted } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
@@ -192,7 +192,7 @@ class Sidecar {
         runRegistrySession({ client: control.planeClient(), report, latest: (known) => ({ ...known, ports: this.#apps.ports() }), stats: this.#state.session, ...parts }, leaving.signal),
       );
     }
-    await aborted(AbortSignal.any([stop, signal]));
+    await untilAborted(AbortSignal.any([stop, signal]));
     draining.set(true);
     await this.#leave(tasks, leaving);
     await this.#drain();
@@ -204,7 +204,7 @@ class Sidecar {
     if (tasks.length > 0) {
       using bound = deadlineSignal(clock, leaveMsMax, new AbortController().signal);
       const session = tasks.at(-1) ?? Promise.resolve();
-      await Promise.race([session, aborted(bound.signal)]);
+      await Promise.race([session, untilAborted(bound.signal)]);
       await sleep(clock, leaveGraceMs, new AbortController().signal);
     }
     leaving.abort();
@@ -386,11 +386,4 @@ function serverMaterialOf(contexts: TlsContexts): TlsMaterial {
 /** Calls `act` for every value until `signal` aborts. */
 async function follow<T>(value: Watched<T>, act: () => void, signal: AbortSignal): Promise<void> {
   for await (const _ of value.changes(signal)) act();
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

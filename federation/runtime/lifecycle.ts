@@ -25,6 +25,14 @@ export async function runTasks(tasks: readonly Task[], signal: AbortSignal): Pro
   if (failure !== undefined) throw failure.error;
 }
 
+/** Resolves once `signal` has aborted. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
 /** True for the errors that an aborted signal causes: ours, and the platform's AbortError. */
 export function isAbort(error: unknown): boolean {
   return isAtollError(error, "ATOLL_ABORTED") || (error instanceof Error && error.name === "AbortError");

@@ -2,7 +2,7 @@ import type { Client } from "@grpc/grpc-js";
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
 import { deadlineSignal, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
-import { isAbort } from "#federation/runtime/lifecycle.ts";
+import { isAbort, untilAborted } from "#federation/runtime/lifecycle.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DiscoveryNode, ReceivedDeltaResponse } from "#federation/wire/discovery-messages.ts";
@@ -135,7 +135,7 @@ async function leave(stream: Pick<ReturnType<typeof openStream<DeltaRequest, Rec
   stream.write(presenceRequest("leaves"));
   stream.end();
   using bound = deadlineSignal(clock, leaveMsMax, new AbortController().signal);
-  await Promise.race([over, new Promise<void>((resolve) => bound.signal.addEventListener("abort", () => resolve(), { once: true }))]);
+  await Promise.race([over, untilAborted(bound.signal)]);
 }
 
 function subscribe(options: DiscoveryClientOptions, write: (request: Parameters<typeof discoveryClientMethod.requestSerialize>[0]) => unknown): void {

@@ -1,4 +1,5 @@
 import { formatSocketAddress } from "#federation/bus/socket-address.ts";
+import { untilAborted } from "#federation/runtime/lifecycle.ts";
 import { openSocketHub, type SocketHub } from "#federation/bus/socket-hub.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { writeReadyFile } from "#federation/runtime/process.ts";
@@ -20,9 +21,5 @@ export async function runHub(config: BusHubConfig, logger: Logger, signal: Abort
     ...(metricsServer === undefined ? {} : { metrics: metricsServer.port }),
   });
   logger.info("the bus hub serves", { address: formatSocketAddress(hub.address) });
-  if (!signal.aborted) {
-    await new Promise<void>((resolve) => {
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-  }
+  await untilAborted(signal);
 }

@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from "#federation/runtime/clock.ts";
 import { readConfigFile, type Field } from "#federation/runtime/config.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { untilAborted } from "#federation/runtime/lifecycle.ts";
 import { runProcess, writeReadyFile, type ReadyPorts } from "#federation/runtime/process.ts";
 
 /** What every demo process reads besides its own part. */
@@ -24,7 +25,7 @@ export function runDemoProcess<C extends DemoConfig>(args: readonly string[], fi
     const config = readConfigFile(path, field);
     const service = await start(config, systemClock);
     writeReadyFile(config.dataDir, service.ports);
-    if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    await untilAborted(signal);
     await service.drain();
   });
 }
