@@ -67,3 +67,15 @@ export function deadlineSignal(clock: Clock, delayMs: number, parent: AbortSigna
     [Symbol.dispose]: () => timer[Symbol.dispose](),
   };
 }
+
+/** Whether `wait` ends within `delayMs`; its signal aborts then. What it fails with before that is thrown. */
+export async function endsWithin(clock: Clock, delayMs: number, wait: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<boolean> {
+  using deadline = deadlineSignal(clock, delayMs, signal);
+  try {
+    await wait(deadline.signal);
+    return true;
+  } catch (error) {
+    if (signal.aborted || !deadline.signal.aborted) throw error;
+    return false;
+  }
+}

@@ -1,6 +1,6 @@
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
-import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
+import { endsWithin, type Clock } from "#federation/runtime/clock.ts";
 import { until, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ReplicatedState } from "./replicated/replicated-view.ts";
@@ -22,12 +22,15 @@ export async function waitForFirstSync(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  using deadline = deadlineSignal(options.clock, firstSyncMsMax, signal);
-  try {
-    await until(options.statuses, (statuses) => statuses.get(globalOrigin)?.isBehind === false, deadline.signal);
-    await until(options.replicated, ({ clusters }) => clusters.has(options.cluster), deadline.signal);
-  } catch (error) {
-    if (signal.aborted || !deadline.signal.aborted) throw error;
-    options.logger.warn("Nothing has arrived from the global plane yet; this plane serves what its own cluster tells it.", { waitedMs: firstSyncMsMax });
-  }
+  const { cluster, statuses, replicated, clock, logger } = options;
+  const isSynced = await endsWithin(
+    clock,
+    firstSyncMsMax,
+    async (inner) => {
+      await until(statuses, (known) => known.get(globalOrigin)?.isBehind === false, inner);
+      await until(replicated, ({ clusters }) => clusters.has(cluster), inner);
+    },
+    signal,
+  );
+  if (!isSynced) logger.warn("Nothing has arrived from the global plane yet; this plane serves what its own cluster tells it.", { waitedMs: firstSyncMsMax });
 }

@@ -1,5 +1,5 @@
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
-import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
+import { endsWithin, type Clock } from "#federation/runtime/clock.ts";
 import { until, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 
@@ -16,11 +16,8 @@ export async function waitForOrigins(
 ): Promise<void> {
   const { clusters, statuses, clock, logger } = options;
   const missing = (known: ReadonlyMap<string, ReceiverStatus>): readonly string[] => [...clusters()].filter((id) => known.get(id)?.wholeAtMonotonicMs === undefined);
-  using deadline = deadlineSignal(clock, originsToldMsMax, signal);
-  try {
-    await until(statuses, (known) => missing(known).length === 0, deadline.signal);
-  } catch (error) {
-    if (signal.aborted || !deadline.signal.aborted) throw error;
+  const areTold = await endsWithin(clock, originsToldMsMax, async (inner) => void (await until(statuses, (known) => missing(known).length === 0, inner)), signal);
+  if (!areTold) {
     logger.warn("Some clusters have not said what they export since the decision; what this plane's store lacks of it is withdrawn from the others until they do.", { clusterIds: missing(statuses.current).join(","), waitedMs: originsToldMsMax });
   }
 }
