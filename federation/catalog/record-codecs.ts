@@ -6,7 +6,7 @@ import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.t
 import { readStoredResource } from "#federation/model/parse/parse-resource.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
-import type { AppliedPosition, AttestationRecord, DeletionRecord, EpochRecord, HeartbeatRecord, JoinTokenRecord, MarkRecord, ObjectRecord, PolicyTellingRecord, ProvisioningIndexRecord, ProvisioningTokenRecord, RestoredRecord } from "./records.ts";
+import { stopCauses, type AppliedPosition, type AttestationRecord, type DeletionRecord, type EpochRecord, type HeartbeatRecord, type JoinTokenRecord, type MarkRecord, type ObjectRecord, type PolicyTellingRecord, type ProvisioningIndexRecord, type ProvisioningTokenRecord, type RestoredRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -110,7 +110,7 @@ const toldPolicyShape = {
 
 const policyTellingSchema: z.ZodType<PolicyTellingRecord> = z.object({
   told: z.exactOptional(z.object(toldPolicyShape)),
-  stopped: z.exactOptional(z.object({ ...toldPolicyShape, proxy: z.string(), cause: z.enum(["refused", "ended", "away", "left", "silent"]), reason: z.string(), atMs: count })),
+  stopped: z.exactOptional(z.object({ ...toldPolicyShape, proxy: z.string(), cause: z.enum(stopCauses), reason: z.string(), atMs: count })),
 });
 
 const signedObjects = jsonCodec("a signed object", objectSchema);

@@ -151,13 +151,17 @@ export interface ToldPolicy {
   readonly generation?: Generation;
 }
 
+/** What a policy is stopped by: a refusal, a second end of a stream, a proxy that did not come back, or that all of those who were told of it left or stood still. */
+export const stopCauses = ["refused", "ended", "away", "left", "silent"] as const;
+export type StopCause = (typeof stopCauses)[number];
+
 /** What all proxies of a cluster are told of the policy of one service, and the newer form that one of them did not bear. */
 export interface PolicyTellingRecord {
   /** Absent: there is none for them. */
   readonly told?: ToldPolicy;
   readonly stopped?: ToldPolicy & {
     readonly proxy: string;
-    readonly cause: "refused" | "ended" | "away" | "left" | "silent";
+    readonly cause: StopCause;
     /** In words. */
     readonly reason: string;
     /** Wall-clock ms. */

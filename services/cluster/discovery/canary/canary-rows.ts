@@ -1,7 +1,8 @@
 import { resourceId, resourceKey } from "#federation/model/resource.ts";
+import type { StopCause } from "#federation/catalog/records.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import type { CanaryState } from "./canary-state.ts";
-import type { PolicyForm, StopCause } from "./canary-trial.ts";
+import type { PolicyForm } from "./canary-trial.ts";
 
 /** Why not every proxy is told of a policy. */
 export interface HeldBack {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
+import type { StopCause } from "#federation/catalog/records.ts";
 import { changedKeys, type OrderedMap } from "#federation/runtime/ordered-map.ts";
-import { abandoned, beginTrial, trialAfter, trialDueMs, verdictOf, type CanaryCandidate, type PolicyForm, type StopCause, type Trial, type TrialEvent } from "./canary-trial.ts";
+import { abandoned, beginTrial, trialAfter, trialDueMs, verdictOf, type CanaryCandidate, type PolicyForm, type Trial, type TrialEvent } from "./canary-trial.ts";
 
 /** A form that a canary did not bear: nobody is told of it any more. */
 export interface StoppedForm {

@@ -1,3 +1,4 @@
+import type { StopCause } from "#federation/catalog/records.ts";
 import type { TrafficPolicy } from "#federation/model/resource.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { proxyReturnMs } from "../lost-proxies.ts";
@@ -63,9 +64,6 @@ export interface TrialEvent {
   /** In the words of one that refused. */
   readonly reason?: string;
 }
-
-/** What a change is stopped by: a refusal, a second end of a stream, a proxy that did not come back, or that all of those who were told of it left or stood still. */
-export type StopCause = "refused" | "ended" | "away" | "left" | "silent";
 
 export type TrialVerdict =
   | { readonly kind: "open" }
