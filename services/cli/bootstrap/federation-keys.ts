@@ -4,6 +4,7 @@ import { copyFileSync, chmodSync, existsSync, mkdirSync, readFileSync } from "no
 import { join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
+import { engineTlsFiles } from "../engines/etcd-args.ts";
 import { clientArguments } from "../up/client-access.ts";
 import { hostPort, type MachineLayout } from "./machine-layout.ts";
 
@@ -61,9 +62,8 @@ export function dealKeys(keysDir: string, hostsDir: string, { machines, placemen
     const folder = join(hostsDir, host.name);
     if (host.name === placement.globalHost) for (const name of globalKeys) copySecret(join(keysDir, name), join(folder, "keys"), name);
     if (engines === undefined) continue;
-    copySecret(join(keysDir, "engines", `${host.name}.pem`), join(folder, "tls"), "engine.pem");
-    copySecret(join(keysDir, "engines", `${host.name}.key`), join(folder, "tls"), "engine.key");
-    copySecret(join(keysDir, "engines", "ca.pem"), join(folder, "tls"), "ca.pem");
+    const { certificate, privateKey, ca } = engineTlsFiles(keysDir, host.name);
+    for (const [source, name] of [[certificate, "engine.pem"], [privateKey, "engine.key"], [ca, "ca.pem"]] as const) copySecret(source, join(folder, "tls"), name);
   }
 }
 

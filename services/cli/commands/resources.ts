@@ -6,12 +6,12 @@ import type { AdminClient } from "#federation/admin-api/client.ts";
 import { describeAge } from "#federation/runtime/describe-age.ts";
 import type { CommandContext } from "../context.ts";
 import { printData, printRows } from "../output.ts";
-import type { Planes } from "../planes.ts";
 import type { Column } from "../table.ts";
 import { applyResources, readResources, type ApplyResult } from "../up/apply.ts";
 import { withFederation } from "./federation.ts";
 import { instanceWords } from "./instance-words.ts";
 import { parseKindName, pathFor } from "./kind-names.ts";
+import { owningPlanes } from "./owning-planes.ts";
 import { Patience } from "./patience.ts";
 import { awaitRollouts, type WaitOption } from "./wait.ts";
 
@@ -98,15 +98,11 @@ export async function runDelete(context: CommandContext, kindText: string, name:
   const { dryRun, wait, timeout } = options;
   checkWait(options);
   const kind = parseKindName(kindText);
-  const { owner } = kindInfos[kind];
-  if (owner === "derived") throw new AtollError("ATOLL_USAGE", `a ${kind} is derived: delete what it comes from`);
+  const targets = owningPlanes(kind, options.cluster ?? [], "delete what it comes from");
   const path = pathFor(kind, name);
-  const clusters = options.cluster ?? [];
-  if (owner === "cluster" && clusters.length === 0) throw new AtollError("ATOLL_USAGE", `a ${kind} belongs to a cluster: say to which with --cluster`);
-  const targets = owner === "global" ? ["global"] : clusters;
   return await withFederation(context, async ({ planes }) => {
     for (const plane of targets) {
-      await clientOf(planes, plane).remove(kind, path, { dryRun }, context.signal);
+      await planes.plane(plane).remove(kind, path, { dryRun }, context.signal);
       if (context.output === "table") context.terminal.print(`${kind} ${name} ${dryRun ? "would be deleted" : "deleted"} at ${plane}`);
     }
     // With --wait, programs are given one document, which says who is rid of it.
@@ -126,7 +122,7 @@ async function find(context: CommandContext, kind: Kind, name: string | undefine
   return await withFederation(context, async ({ planes }) => {
     const targets = options.cluster ?? (kindInfos[kind].owner === "global" ? ["global"] : planes.clusters);
     using patience = new Patience(context.terminal.clock, context.signal);
-    const asked = await Promise.all(targets.map(async (plane) => [plane, await patience.ask((signal) => read(clientOf(planes, plane), kind, path, signal))] as const));
+    const asked = await Promise.all(targets.map(async (plane) => [plane, await patience.ask((signal) => read(planes.plane(plane), kind, path, signal))] as const));
     const found = asked.flatMap(([plane, answer]) => (answer.kind === "answer" ? answer.value.map((resource) => ({ plane, resource })) : []));
     const failures = asked.flatMap(([plane, answer]) => (answer.kind === "failed" && !isAtollError(answer.error, "ATOLL_NOT_FOUND") ? [{ plane, error: answer.error }] : []));
     const [first] = failures;
@@ -138,10 +134,6 @@ async function find(context: CommandContext, kind: Kind, name: string | undefine
 
 async function read(client: AdminClient, kind: Kind, path: ResourcePath | undefined, signal: AbortSignal): Promise<readonly Resource[]> {
   return path === undefined ? await client.list(kind, {}, signal) : [await client.get(kind, path, signal)];
-}
-
-function clientOf(planes: Planes, plane: string): AdminClient {
-  return plane === "global" ? planes.global() : planes.cluster(plane);
 }
 
 function noteSilent(context: CommandContext, silent: readonly string[]): number {

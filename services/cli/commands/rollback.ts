@@ -8,6 +8,7 @@ import type { Planes } from "../planes.ts";
 import type { Column } from "../table.ts";
 import { withFederation } from "./federation.ts";
 import { parseKindAndName } from "./kind-names.ts";
+import { owningPlanes } from "./owning-planes.ts";
 
 export interface RollbackCommandOptions {
   readonly cluster?: readonly string[];
@@ -19,12 +20,9 @@ export interface RollbackCommandOptions {
 /** `atoll rollback KIND/NAME`. */
 export async function runRollback(context: CommandContext, text: string, { cluster: clusters = [], to, list, dryRun }: RollbackCommandOptions): Promise<number> {
   const { kind, path } = parseKindAndName(text);
-  const { owner } = kindInfos[kind];
-  if (owner === "derived") throw new AtollError("ATOLL_USAGE", `a ${kind} is derived: put back what it comes from`);
-  if (owner === "cluster" && clusters.length === 0) throw new AtollError("ATOLL_USAGE", `a ${kind} belongs to a cluster: say to which with --cluster`);
-  if (owner === "global" && clusters.length > 0) throw new AtollError("ATOLL_USAGE", `a ${kind} belongs to the whole federation: leave --cluster out`);
+  const targets = owningPlanes(kind, clusters, "put back what it comes from");
+  if (kindInfos[kind].owner === "global" && clusters.length > 0) throw new AtollError("ATOLL_USAGE", `a ${kind} belongs to the whole federation: leave --cluster out`);
   if (list && (to !== undefined || dryRun)) throw new AtollError("ATOLL_USAGE", "--list writes nothing: leave --to and --dry-run out");
-  const targets = owner === "global" ? ["global"] : clusters;
   return await withFederation(context, async ({ planes }) => {
     if (list) await printForms(context, planes, { kind, path, targets });
     else await putBack(context, planes, { kind, path, targets, to, dryRun });
@@ -45,7 +43,7 @@ interface FormLine extends FormerFormRow<Kind> {
 async function printForms(context: CommandContext, planes: Planes, { kind, path, targets }: Subject): Promise<void> {
   const lines: FormLine[] = [];
   for (const plane of targets) {
-    const { forms } = (await clientOf(planes, plane).call(rollbackRoutes(kind).history, { params: path }, context.signal)).body;
+    const { forms } = (await planes.plane(plane).call(rollbackRoutes(kind).history, { params: path }, context.signal)).body;
     lines.push(...forms.map((form) => ({ ...form, plane })));
   }
   const columns: readonly Column<FormLine>[] = [
@@ -60,7 +58,7 @@ async function printForms(context: CommandContext, planes: Planes, { kind, path,
 async function putBack(context: CommandContext, planes: Planes, { kind, path, targets, to, dryRun }: Subject & Pick<RollbackCommandOptions, "dryRun"> & { readonly to: number | undefined }): Promise<void> {
   const rows: { readonly kind: Kind; readonly id: string; readonly plane: string; readonly generation: number; readonly outcome: string }[] = [];
   for (const plane of targets) {
-    const { body, outcome } = await clientOf(planes, plane).call(rollbackRoutes(kind).rollback, { params: path, query: dryRun ? { dryRun } : {}, body: to === undefined ? {} : { to } }, context.signal);
+    const { body, outcome } = await planes.plane(plane).call(rollbackRoutes(kind).rollback, { params: path, query: dryRun ? { dryRun } : {}, body: to === undefined ? {} : { to } }, context.signal);
     rows.push({ kind, id: resourceId(path), plane, generation: body.metadata.generation ?? 0, outcome: outcome ?? "changed" });
   }
   printRows(context, rows, [
@@ -71,8 +69,4 @@ async function putBack(context: CommandContext, planes: Planes, { kind, path, ta
     { title: "OUTCOME", value: (row) => row.outcome },
   ]);
   if (dryRun) context.terminal.note("A dry run: nothing was written.");
-}
-
-function clientOf(planes: Planes, plane: string): ReturnType<Planes["global"]> {
-  return plane === "global" ? planes.global() : planes.cluster(plane);
 }

@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { layOutMachines } from "../bootstrap/machine-layout.ts";
 import type { CommandContext } from "../context.ts";
 import { readFederation } from "../described-federation.ts";
 import { secureEtcd } from "../engines/etcd-access.ts";
-import type { EngineTlsFiles } from "../engines/etcd-args.ts";
+import { engineTlsFiles, type EngineTlsFiles } from "../engines/etcd-args.ts";
 import { etcdTenants } from "../engines/etcd-users.ts";
 import { holdsToRoles, rolesHoldFrom } from "../engines/etcd-version.ts";
 import { printData } from "../output.ts";
@@ -41,8 +41,7 @@ export async function runSecureEngines(context: CommandContext, file: string, op
 
 /** @throws {ATOLL_USAGE} when the administrator has no certificate there */
 function administratorFiles(keysDir: string): EngineTlsFiles {
-  const engines = join(keysDir, "engines");
-  const files = { certificate: join(engines, `${etcdAdministrator}.pem`), privateKey: join(engines, `${etcdAdministrator}.key`), ca: join(engines, "ca.pem") };
+  const files = engineTlsFiles(keysDir, etcdAdministrator);
   if (Object.values(files).every((path) => existsSync(path))) return files;
-  throw new AtollError("ATOLL_USAGE", `${engines} holds no certificate of etcd's administrator: \`atoll bootstrap FILE --out DIR --init\` makes it, and --keys says where`);
+  throw new AtollError("ATOLL_USAGE", `${dirname(files.ca)} holds no certificate of etcd's administrator: \`atoll bootstrap FILE --out DIR --init\` makes it, and --keys says where`);
 }

@@ -1,9 +1,16 @@
+import { join } from "node:path";
 /** Files of one TLS identity: PEM, paths on this machine. */
 export interface EngineTlsFiles {
   readonly certificate: string;
   readonly privateKey: string;
   /** Who may connect: the federation's root. */
   readonly ca: string;
+}
+
+/** Where `init` puts them below the federation's keys, for an engine's member or etcd's administrator. */
+export function engineTlsFiles(keysDir: string, name: string): EngineTlsFiles {
+  const engines = join(keysDir, "engines");
+  return { certificate: join(engines, `${name}.pem`), privateKey: join(engines, `${name}.key`), ca: join(engines, "ca.pem") };
 }
 
 /** A member of a region's etcd as its peers know it. */

@@ -1,9 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import { planeStoreHost } from "#federation/model/plane-store.ts";
 import { isAged } from "../certificate-age.ts";
+import { engineFiles } from "./engine-plan.ts";
 
 /** Those of `engines` (words of `init`, `NAME[/MEMBER]:HOST`) whose certificate in `dataDir` is not there, cannot be read, or has lived for half of its life. */
 export function dueEngines(dataDir: string, engines: readonly string[], nowMs: number): readonly string[] {
@@ -23,7 +23,7 @@ export function administratorArguments(dataDir: string, planes: readonly string[
 
 function readCertificate(dataDir: string, name: string): X509Certificate | undefined {
   try {
-    return new X509Certificate(readFileSync(join(dataDir, "global", "engines", `${name}.pem`)));
+    return new X509Certificate(readFileSync(engineFiles(dataDir, name).certificate));
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { createEngineId, engineCommonName } from "#federation/model/engine-ident
 import { planeStoreHost } from "#federation/model/plane-store.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { engineAddressesMax } from "#federation/runtime/engine-config.ts";
-import { etcdArguments, type EngineTlsFiles } from "../engines/etcd-args.ts";
+import { engineTlsFiles, etcdArguments, type EngineTlsFiles } from "../engines/etcd-args.ts";
 import { clusterPlaneUser, globalPlaneUser, natsConfig, type NatsUser } from "../engines/nats-config.ts";
 import type { FederationPlan } from "./federation-plan.ts";
 import type { PortBlock } from "./port-block.ts";
@@ -178,10 +178,9 @@ function engineProcess({ name, region, ports }: EtcdMember | NatsMember, engine:
   };
 }
 
-/** Where `init` puts the certificate of an engine's member, or of etcd's administrator. */
+/** The certificate of an engine's member, or of etcd's administrator, of a federation on this machine. */
 export function engineFiles(dataDir: string, name: string): EngineTlsFiles {
-  const engines = join(dataDir, "global", "engines");
-  return { certificate: join(engines, `${name}.pem`), privateKey: join(engines, `${name}.key`), ca: join(engines, "ca.pem") };
+  return engineTlsFiles(join(dataDir, "global"), name);
 }
 
 function regionOf(place: string): string | undefined {
