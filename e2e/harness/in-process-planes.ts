@@ -23,11 +23,10 @@ import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { runAsLeader, type LeaderTask } from "#federation/store/leader.ts";
-import { ExchangedStore } from "#federation/store/exchanged-store-fixture.ts";
+import { ExchangedStore, type StoreCopy } from "#federation/store/exchanged-store-fixture.ts";
 import { openSqliteStore } from "#federation/store/sqlite-store.ts";
-import type { Store, StoreEntry } from "#federation/store/store.ts";
+import type { Store } from "#federation/store/store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
-import type { ClusterConfig } from "#services/cluster/config.ts";
 import { ClusterKeySource } from "#services/cluster/credentials/cluster-credentials.ts";
 import { remoteCertify } from "#services/cluster/credentials/enrolment.ts";
 import { joinFederation, loadMembership } from "#services/cluster/credentials/plane-membership.ts";
@@ -41,6 +40,7 @@ import { leadFederation } from "#services/global/global-plane.ts";
 import { createGlobalMetrics } from "#services/global/metrics.ts";
 import { serveFederation } from "#services/global/serve-federation.ts";
 import { eventually } from "./eventually.ts";
+import { clusterConfig, globalConfig } from "./plane-configs.ts";
 
 const cliMain = fileURLToPath(new URL("../../services/cli/main.ts", import.meta.url));
 
@@ -56,9 +56,6 @@ export interface RunningPlane {
   readonly metrics: () => Promise<string>;
   stop(): Promise<void>;
 }
-
-/** What a store held once; its leadership, which is of a moment, is left out. */
-export type StoreCopy = readonly StoreEntry[];
 
 interface Kept {
   readonly dataDir: string;
@@ -95,17 +92,7 @@ export class InProcessPlanes implements AsyncDisposable {
   async startGlobal(access: AccessConfig = { bindings: [] }, place = "global"): Promise<RunningPlane> {
     const { dataDir, store, audit } = await this.#keep(place);
     const metrics = createGlobalMetrics(systemClock);
-    const config = {
-      federation,
-      dataDir,
-      listen: { address, apiPort: 0, joinPort: 0, metricsPort: 0 },
-      advertiseAddress: address,
-      store: { kind: "sqlite" },
-      bus: { kind: "socket", path: "unused" },
-      access,
-      attestation: nobodyAttested,
-      logLevel: "info",
-    } as const;
+    const config = globalConfig(federation, dataDir, access);
     const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
     return await this.#run(place, (term, signal) => leadFederation(options, (parts, inner) => serveFederation(options, parts, inner), term, signal), () => metrics.registry.metrics());
   }
@@ -135,21 +122,8 @@ export class InProcessPlanes implements AsyncDisposable {
         : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.certify(cluster, csrs.intermediate, csrs.signing, systemClock.nowMs());
     const keySource = await ClusterKeySource.open({ dataDir, trustDomain: membership.facts.trustDomain, certify, ...common }, never);
     const metrics = createClusterMetrics(cluster, systemClock, { planeCertificateMs: () => membership.svid.notAfterMs, intermediateMs: () => keySource.keys.current.issuer.notAfterMs });
-    const config: ClusterConfig = {
-      cluster: cluster as ClusterId,
-      dataDir,
-      listen: { address, discoveryPort: 0, joinPort: 0, adminPort: 0, metricsPort: 0 },
-      advertiseAddress: address,
-      store: { kind: "sqlite" },
-      bus: { kind: "socket", path: "unused" },
-      access,
-      attestation: nobodyAttested,
-      globalJoinTokenFile: "",
-      signer: signer === undefined ? { kind: "remote", tokenFile: enrolmentFile } : { kind: "own", trustDomain: signer.trustDomain },
-      svidSeconds: 3_600,
-      lapsedSvidSeconds: 3_600,
-      logLevel: "info",
-    };
+    const own = signer === undefined ? ({ kind: "remote", tokenFile: enrolmentFile } as const) : ({ kind: "own", trustDomain: signer.trustDomain } as const);
+    const config = clusterConfig({ cluster: cluster as ClusterId, dataDir, signer: own }, access);
     const planeSvid = new WatchedValue(membership.svid);
     const joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, ...common }, never);
     const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinPort, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
@@ -173,9 +147,9 @@ export class InProcessPlanes implements AsyncDisposable {
     cpSync(dataDir, this.#dataDir(place), { recursive: true });
   }
 
+  /** What a store holds; its leadership, which is of a moment, is left out. */
   async copyStore(name: string): Promise<StoreCopy> {
-    const { entries } = await (await this.#keep(name)).store.list("", never);
-    return entries.filter(({ key }) => key !== leaderKey);
+    return await (await this.#keep(name)).store.copy(leaderKey);
   }
 
   /** Resolves when a running plane's witness is as new as its store is now. */
@@ -188,11 +162,9 @@ export class InProcessPlanes implements AsyncDisposable {
   /** Puts another store in the place of a running plane's, with what `copy` holds; resolves when the plane answers over it. */
   async putBack(name: string, copy: StoreCopy, { isMemoryLost = false }: { readonly isMemoryLost?: boolean } = {}): Promise<void> {
     const { dataDir, store } = await this.#keep(name);
-    const next = await openMemoryStore();
-    for (const { key, value } of copy.toSorted((a, b) => a.revision - b.revision)) await next.commit({ conditions: [], writes: [{ kind: "put", key, value }] }, never);
     rmSync(join(dataDir, "ready.json"), { force: true });
     if (isMemoryLost) for (const name of ["witness.json", "trail"]) rmSync(join(dataDir, name));
-    await store.exchange(next);
+    await store.putBack(copy, await openMemoryStore());
     await eventually(`the plane of ${name} answers again`, () => this.#readPorts(name));
   }
 

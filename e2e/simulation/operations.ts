@@ -1,6 +1,7 @@
 import type { Random } from "#federation/runtime/random.ts";
 import type { ReconcileDecision } from "#federation/model/store-standing.ts";
 import { clusters, planeNames } from "./cast.ts";
+import { policyKeys, serviceKeys } from "./registers.ts";
 
 /** One step of a run. */
 export type Operation =
@@ -17,8 +18,6 @@ export type Operation =
 
 const operationsMin = 12;
 const operationsMax = 30;
-export const policyKeys = 4;
-export const serviceKeys = 3;
 
 /** The steps of a seed. Deterministic. */
 export function operationsOf(random: Random): readonly Operation[] {

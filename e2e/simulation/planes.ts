@@ -2,16 +2,17 @@ import type { MemoryHub } from "#federation/bus/memory-bus.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { untilAborted } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { runClusterPlane } from "#services/cluster/cluster-plane.ts";
-import type { ClusterConfig } from "#services/cluster/config.ts";
 import { createClusterMetrics } from "#services/cluster/metrics.ts";
 import type { Serving } from "#services/cluster/serve-cluster.ts";
 import { clusterReconciler } from "#services/cluster/store/cluster-reconciler.ts";
 import { leadFederation, type GlobalTerm } from "#services/global/global-plane.ts";
 import { createGlobalMetrics } from "#services/global/metrics.ts";
 import { globalReconciler } from "#services/global/store/global-reconciler.ts";
+import { clusterConfig, globalConfig } from "../harness/plane-configs.ts";
 import { federationName, globalName, region, type CastCluster } from "./cast.ts";
 import { keysOf, type Credentials } from "./credentials.ts";
 import { SimulatedPlane } from "./simulated-plane.ts";
@@ -45,7 +46,7 @@ export class SimulatedGlobal {
       clock,
       random,
       lead: ({ store, bus, dataDir }, onServing) => {
-        const config = { federation: federationName, dataDir, listen: { address: "127.0.0.1", apiPort: 0, joinPort: 0, metricsPort: 0 }, advertiseAddress: "127.0.0.1", store: { kind: "sqlite" }, bus: { kind: "socket", path: "none" }, access: { bindings: [] }, attestation: { sources: {}, rules: [] }, logLevel: "info" } as const;
+        const config = globalConfig(federationName, dataDir);
         const parts = { config, keys: credentials.global, store, bus, metrics, lookup: noNames, clock, random, logger: silentLogger };
         return (leader, signal) =>
           leadFederation(
@@ -97,21 +98,7 @@ export class SimulatedCluster {
       clock,
       random,
       lead: ({ store, bus, dataDir }, onServing) => {
-        const config: ClusterConfig = {
-          cluster: name,
-          dataDir,
-          listen: { address: "127.0.0.1", discoveryPort: 0, joinPort: 0, adminPort: 0, metricsPort: 0 },
-          advertiseAddress: "127.0.0.1",
-          store: { kind: "sqlite" },
-          bus: { kind: "socket", path: "none" },
-          access: { bindings: [] },
-          attestation: { sources: {}, rules: [] },
-          globalJoinTokenFile: "",
-          signer: isSigner ? { kind: "own", trustDomain } : { kind: "remote", tokenFile: "none" },
-          svidSeconds: 3_600,
-          lapsedSvidSeconds: 3_600,
-          logLevel: "info",
-        };
+        const config = clusterConfig({ cluster: name, dataDir, signer: isSigner ? { kind: "own", trustDomain } : { kind: "remote", tokenFile: "unused" } });
         const parts = { config, membership, keySource, signer: isSigner ? credentials.signers.get(trustDomain) : undefined, store, bus, metrics, lookup: noNames, clock, random, logger: silentLogger };
         return (leader, signal) =>
           runClusterPlane(
@@ -138,10 +125,3 @@ export class SimulatedCluster {
 }
 
 const noNames = async (): Promise<never> => await Promise.reject(new AtollError("ATOLL_NAME_UNRESOLVED", "nothing has a name here"));
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}

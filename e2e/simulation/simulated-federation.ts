@@ -1,11 +1,12 @@
 import { rmSync } from "node:fs";
+import { lossyBus } from "#federation/bus/lossy-bus-fixture.ts";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 import { apiVersion, type Relationship } from "#federation/model/resource.ts";
 import { createSeededRandom, type Random } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
-import type { StoreEntry } from "#federation/store/store.ts";
+import type { StoreCopy } from "#federation/store/exchanged-store-fixture.ts";
 import { approvalContent } from "#services/cluster/exports/trust-domain-content.ts";
 import { approvalKind } from "#services/cluster/trust/own-approvals.ts";
 import { clusterResource, clusters, globalName, namespace, pay, planeNames, regionResource, shop } from "./cast.ts";
@@ -13,12 +14,11 @@ import { credentials, type Credentials } from "./credentials.ts";
 import type { Operation } from "./operations.ts";
 import { SimulatedCluster, SimulatedGlobal, type Surroundings } from "./planes.ts";
 import type { SimulatedPlane } from "./simulated-plane.ts";
+import { exportRegister, originOf, policyName, policyRegister, relationshipRegister, serviceName, versionBase, versionOf, validUntilOf } from "./registers.ts";
 import { SeenOrder } from "./seen-order.ts";
 import { SkewedClock } from "./skewed-clock.ts";
 import { Truth } from "./truth.ts";
 
-/** Versions are told from each other by a number that a resource has anyway. */
-const versionBase = 1_000;
 /** Longer than every wait of replication: the fetch's backoff of 30 s, and a request under way. */
 const healMs = 45_000;
 const settleMs = 12_000;
@@ -43,7 +43,7 @@ export class SimulatedFederation implements AsyncDisposable {
   readonly #credentials: Credentials;
   readonly #global: SimulatedGlobal;
   readonly #clusters: readonly SimulatedCluster[];
-  readonly #copies = new Map<string, readonly StoreEntry[]>();
+  readonly #copies = new Map<string, StoreCopy>();
   readonly #order = new SeenOrder();
 
   private constructor(random: Random, made: Credentials, planes: { readonly global: SimulatedGlobal; readonly clusters: readonly SimulatedCluster[] }, shared: { readonly hub: MemoryHub; readonly clock: VirtualClock; readonly clocks: ReadonlyMap<string, SkewedClock> }) {
@@ -108,7 +108,7 @@ export class SimulatedFederation implements AsyncDisposable {
         this.#skew(operation.plane, operation.ms);
         return;
       case "lossy":
-        this.#hub.faults = () => this.#fate();
+        this.#hub.faults = lossyBus(this.#random);
         return;
       case "faultless":
         this.#hub.faults = () => [0];
@@ -205,7 +205,7 @@ export class SimulatedFederation implements AsyncDisposable {
       apiVersion,
       kind: "Relationship",
       metadata: { name: relationshipName },
-      spec: { caller: { trustDomain: pay, authoritySha256: pin(pay), principals: ["*"] }, callee: { trustDomain: shop, authoritySha256: pin(shop), services: [`${namespace}/${serviceName(0)}`] }, validUntil: new Date(Date.UTC(2090, 0, 1) + version * 1_000).toISOString() },
+      spec: { caller: { trustDomain: pay, authoritySha256: pin(pay), principals: ["*"] }, callee: { trustDomain: shop, authoritySha256: pin(shop), services: [`${namespace}/${serviceName(0)}`] }, validUntil: validUntilOf(version) },
     };
     await this.#write(globalName, relationshipRegister, version, async (catalog) => void (await catalog.resources("Relationship").apply(relationship, {}, never)));
     await this.#clock.advance(2_000);
@@ -219,7 +219,7 @@ export class SimulatedFederation implements AsyncDisposable {
   }
 
   /** With everything well, an operator's store goes back; that has to be noticed where something is lost, and what is decided has to come true. */
-  async #rollBack({ plane: name, decision, withRestart }: { readonly plane: string; readonly decision: "keep" | "take-newer"; readonly withRestart: boolean }, copy: readonly StoreEntry[] | undefined): Promise<void> {
+  async #rollBack({ plane: name, decision, withRestart }: { readonly plane: string; readonly decision: "keep" | "take-newer"; readonly withRestart: boolean }, copy: StoreCopy | undefined): Promise<void> {
     const plane = this.#plane(name);
     if (copy === undefined) return;
     await this.heal();
@@ -365,37 +365,6 @@ export class SimulatedFederation implements AsyncDisposable {
     if (!end.isOver) throw new Error("something that should end did not");
     return await over;
   }
-
-  #fate(): readonly number[] {
-    const copies = this.#random.next() < 0.25 ? 0 : this.#random.next() < 0.15 ? 2 : 1;
-    return Array.from({ length: copies }, () => (this.#random.next() < 0.4 ? 0 : Math.floor(this.#random.next() * 400)));
-  }
 }
 
 const settleTurnsMax = 1_500;
-const relationshipRegister = "relationship";
-
-function policyName(key: number): string {
-  return `p${key}`;
-}
-
-function policyRegister(key: number): string {
-  return `policy/${policyName(key)}`;
-}
-
-function serviceName(key: number): string {
-  return `s${key}`;
-}
-
-function exportRegister(cluster: string, key: number): string {
-  return `export/${cluster}/${serviceName(key)}`;
-}
-
-function originOf(register: string): string {
-  const [kind, cluster = ""] = register.split("/");
-  return kind === "export" ? cluster : globalName;
-}
-
-function versionOf({ spec }: Relationship): number {
-  return (Date.parse(spec.validUntil) - Date.UTC(2090, 0, 1)) / 1_000;
-}

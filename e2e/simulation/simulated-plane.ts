@@ -11,10 +11,10 @@ import type { HeldWithdrawals } from "#federation/replication/shell/held-withdra
 import type { Clock } from "#federation/runtime/clock.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
-import { ExchangedStore } from "#federation/store/exchanged-store-fixture.ts";
+import { ExchangedStore, type StoreCopy } from "#federation/store/exchanged-store-fixture.ts";
 import { runAsLeader, type LeaderTask } from "#federation/store/leader.ts";
 import { openSqliteStore } from "#federation/store/sqlite-store.ts";
-import type { Store, StoreEntry } from "#federation/store/store.ts";
+import type { Store } from "#federation/store/store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { decodeSignedObject, openObject } from "#federation/wire/signed-object.ts";
 import { keys } from "#federation/catalog/keys.ts";
@@ -99,16 +99,13 @@ export class SimulatedPlane {
     this.#running?.bus.setConnected(isConnected);
   }
 
-  async copyStore(): Promise<readonly StoreEntry[]> {
-    const { entries } = await this.#store.list("", never);
-    return entries.filter(({ key }) => key !== keys.leader);
+  async copyStore(): Promise<StoreCopy> {
+    return await this.#store.copy(keys.leader);
   }
 
   /** Another store stands where the present one did, with what `copy` holds. */
-  async putBack(copy: readonly StoreEntry[]): Promise<void> {
-    const next = await openStore(this.#options.clock);
-    for (const { key, value } of copy.toSorted((a, b) => a.revision - b.revision)) await next.commit({ conditions: [], writes: [{ kind: "put", key, value }] }, never);
-    await this.#store.exchange(next);
+  async putBack(copy: StoreCopy): Promise<void> {
+    await this.#store.putBack(copy, await openStore(this.#options.clock));
   }
 
   /** What it holds of `origin`, as it would tell an operator. */

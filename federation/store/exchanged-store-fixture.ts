@@ -1,5 +1,10 @@
 import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "./store.ts";
 
+/** What a store held once. */
+export type StoreCopy = readonly StoreEntry[];
+
+const never = new AbortController().signal;
+
 /** The store behind an address: another may take its place, as when an engine is restored from a copy while planes use it. */
 export class ExchangedStore implements Store {
   #store: Store;
@@ -13,6 +18,18 @@ export class ExchangedStore implements Store {
     const before = this.#store;
     this.#store = next;
     await before[Symbol.asyncDispose]();
+  }
+
+  /** All that it holds but for `leftOut`, a key that is of one moment. */
+  async copy(leftOut: string): Promise<StoreCopy> {
+    const { entries } = await this.list("", never);
+    return entries.filter(({ key }) => key !== leftOut);
+  }
+
+  /** Puts `empty`, with what `copy` holds, in the place of the store. */
+  async putBack(copy: StoreCopy, empty: Store): Promise<void> {
+    for (const { key, value } of copy.toSorted((a, b) => a.revision - b.revision)) await empty.commit({ conditions: [], writes: [{ kind: "put", key, value }] }, never);
+    await this.exchange(empty);
   }
 
   async get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined> {

@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { lossyBus } from "#federation/bus/lossy-bus-fixture.ts";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
 import type { MemoryBus } from "#federation/bus/memory-bus.ts";
 import { compareGenerations, objectId } from "#federation/model/replicated-object.ts";
@@ -94,7 +95,7 @@ export class ReplicationWorld {
   constructor(seed: number, brake?: BrakeRules) {
     this.#brake = brake;
     this.#random = createSeededRandom(seed);
-    this.#hub.faults = () => this.#fate();
+    this.#hub.faults = lossyBus(this.#random);
     this.#publisher = this.#startPublisher();
     this.#receiver = this.#startReceiver();
   }
@@ -222,11 +223,6 @@ export class ReplicationWorld {
       next.set(id, object);
     }
     this.#state.set({ revision: revision + 1, objects: next });
-  }
-
-  #fate(): readonly number[] {
-    const copies = this.#random.next() < 0.25 ? 0 : this.#random.next() < 0.15 ? 2 : 1;
-    return Array.from({ length: copies }, () => (this.#random.next() < 0.4 ? 0 : Math.floor(this.#random.next() * 400)));
   }
 
   #startPublisher(): Publisher {
