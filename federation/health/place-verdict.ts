@@ -33,6 +33,9 @@ export const defaultPlaceVerdictPolicy: Omit<PlaceVerdictPolicy, "outlier"> = {
   probeRatio: 0.1,
 };
 
+/** A place that could not be reached for so long has been started anew: a session outlives a shorter silence. Ms. */
+const awayMsMin = 3_000;
+
 /** The ramp's first share: enough to see a failure, little enough not to hurt. */
 const rampStartRatio = 0.1;
 
@@ -58,6 +61,8 @@ export interface PlaceEvidence {
   leaving: boolean;
   /** Since when nothing lowers the place any more, after it was lowered; -Infinity when it never was, +Infinity while it is. */
   returnedAtMs: number;
+  /** Since when no connection stands to it, by the service's port: addresses and snapshots change meanwhile, this does not. */
+  readonly unreachedSinceMs: Map<number, number>;
 }
 
 /** What the place's owner reports of it; a label that never lowers a place by itself. */
@@ -87,6 +92,7 @@ export function createPlaceEvidence(): PlaceEvidence {
     lastPongMs: Number.NEGATIVE_INFINITY,
     leaving: false,
     returnedAtMs: Number.NEGATIVE_INFINITY,
+    unreachedSinceMs: new Map(),
   };
 }
 
@@ -176,9 +182,22 @@ export function unreached(condition: PlaceCondition): PlaceCondition {
   return { verdict: "suspect", lowered: false, rampRatio: condition.rampRatio, probeRatio: 1, reason: "no connection to it answers: requests go elsewhere until one does" };
 }
 
-/** A place is reached again after it was away for long: it has proved itself by that, and is cold, so that its traffic returns step by step. */
-export function recordReturn(evidence: PlaceEvidence, policy: PlaceVerdictPolicy, nowMs: number): void {
-  evidence.returnedAtMs = nowMs - policy.holdDownMs;
+/** Whether a connection stands to a place, or could: `untried` is an address that nothing speaks against, and nothing for. */
+export type Reach = "reached" | "untried" | "unreached";
+
+/**
+ * How a place is reached for this port of the service, told at least every 250 ms while requests come. Reached again after it was
+ * away for long, it has proved itself by that, and is cold, so that its traffic returns step by step; until then it gets the first step.
+ */
+export function recordReach(evidence: PlaceEvidence, port: number, reach: Reach, { policy, nowMs }: Judging): void {
+  const sinceMs = evidence.unreachedSinceMs.get(port);
+  if (reach === "unreached") {
+    if (sinceMs === undefined) evidence.unreachedSinceMs.set(port, nowMs);
+    return;
+  }
+  if (sinceMs === undefined) return;
+  if (nowMs - sinceMs >= awayMsMin) evidence.returnedAtMs = nowMs - policy.holdDownMs;
+  if (reach === "reached") evidence.unreachedSinceMs.delete(port);
 }
 
 /** Slow, and not lowered: because the fault is shared, or nobody knows yet, or it has not lasted. */

@@ -33,21 +33,21 @@ export class ServiceRoute implements Route {
   readonly allowsCloseDelimited = false;
   readonly retries = true;
 
-  /** `kept`: what a route that this one replaces has learned. */
-  constructor(target: RouteTarget, kept: Pick<ServiceRoute, "budget" | "latency">, options: OutboundRoutesOptions) {
+  /** `before`: the route that this one replaces; what it has learned goes on. */
+  constructor(target: RouteTarget, options: OutboundRoutesOptions, before?: ServiceRoute) {
     this.name = target.service.host;
     this.view = target.service;
     this.port = target.port;
     this.policy = target.service.policy;
-    this.budget = kept.budget;
-    this.latency = kept.latency;
-    this.chooser = new PlaceChooser({ ...options, view: target.service, port: target.port });
+    this.budget = budgetFor(target.service, before);
+    this.latency = before?.latency ?? new RouteLatency();
+    this.chooser = new PlaceChooser({ ...options, view: target.service, port: target.port }, before?.chooser);
   }
 }
 
 /**
  * The routes of the present snapshot, made at their first request: a snapshot of a thousand services costs a sidecar
- * only what it calls. An unchanged service keeps its route, and with it what was learned of its endpoints.
+ * only what it calls. An unchanged service keeps its route; a changed one gets another, which goes on with what was learned.
  */
 export class OutboundRoutes {
   readonly #options: OutboundRoutesOptions;
@@ -81,7 +81,7 @@ export class OutboundRoutes {
     const { host } = target.service;
     const known = this.#routes.get(host)?.get(target.port.port);
     if (known !== undefined) return known;
-    const route = new ServiceRoute(target, { budget: new RetryBudget(target.service.policy.retries.budgetRatio), latency: new RouteLatency() }, this.#options);
+    const route = new ServiceRoute(target, this.#options);
     const ports = this.#routes.get(host) ?? new Map<number, ServiceRoute>();
     ports.set(target.port.port, route);
     this.#routes.set(host, ports);
@@ -111,14 +111,14 @@ export class OutboundRoutes {
       if (route.view === view && port !== undefined) continue;
       if (port === undefined) ports.delete(number);
       // The new chooser claims its pools before the old one lets go, so that connections are carried over.
-      else ports.set(number, new ServiceRoute({ service: view, port }, { budget: budgetFor(route, view), latency: route.latency }, this.#options));
+      else ports.set(number, new ServiceRoute({ service: view, port }, this.#options, route));
       route.chooser.release();
     }
     if (ports.size === 0) this.#routes.delete(host);
   }
 }
 
-function budgetFor(route: ServiceRoute, view: ServiceView): RetryBudget {
-  const { budgetRatio } = view.policy.retries;
-  return budgetRatio === route.policy.retries.budgetRatio ? route.budget : new RetryBudget(budgetRatio);
+function budgetFor({ policy }: ServiceView, before: ServiceRoute | undefined): RetryBudget {
+  const { budgetRatio } = policy.retries;
+  return before?.policy.retries.budgetRatio === budgetRatio ? before.budget : new RetryBudget(budgetRatio);
 }

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
+import { defaultPriority } from "#federation/model/priority-class.ts";
 import type { Place, ServiceView } from "#federation/model/snapshot.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { catalogAt, chosenBy, localAt, remoteAt } from "../http/proxy-fixture.ts";
 import { TimingWheel } from "../http/timing-wheel.ts";
-import { Tries } from "./chooser.ts";
+import { throttled, Tries } from "./chooser.ts";
 import type { Candidate, Outcome } from "./chooser.ts";
 import { PoolSet } from "./pool-set.ts";
 import { plainConnector } from "./connector.ts";
@@ -26,8 +27,23 @@ function setUp(places: readonly Place[], roundTripMs: Readonly<Record<string, nu
   const view: ServiceView = catalogAt(places);
   const port = view.ports[0];
   if (port === undefined) throw new Error("the fixture has a port");
-  const chooser = new PlaceChooser({ view, port, pools, board: health, clock, random });
-  return { clock, health, pools, view, chooser };
+  const options = { port, pools, board: health, clock, random };
+  const chooser = new PlaceChooser({ ...options, view });
+  /** The chooser that replaces `before` when a snapshot names these places. */
+  const replace = (before: PlaceChooser, next: readonly Place[]): PlaceChooser => {
+    const successor = new PlaceChooser({ ...options, view: catalogAt(next) }, before);
+    before.release();
+    return successor;
+  };
+  return { clock, health, pools, view, chooser, replace };
+}
+
+/** No connection is made here, so whether one comes about is put there. */
+function setReach(pools: PoolSet, port: number, reach: "reached" | "unreached"): void {
+  Object.defineProperties(pools.pools().find(({ target }) => target.port === port) as object, {
+    isUnreachable: { value: reach === "unreached", configurable: true },
+    connections: { value: reach === "reached" ? 1 : 0, configurable: true },
+  });
 }
 
 /** One try of a new request, which ends as `outcome`. */
@@ -87,8 +103,7 @@ describe("the place chooser", () => {
   test("gives a place traffic again step by step that could not be reached for longer than a process may stand still, and at once after less", async () => {
     const { chooser, clock, pools } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
     const reach = async (isUnreachable: boolean): Promise<void> => {
-      // No connection is made here, so whether one comes about is put there.
-      Object.assign(pools.pools().find(({ target }) => target.port === 10) as object, { isUnreachable });
+      setReach(pools, 10, isUnreachable ? "unreached" : "reached");
       await clock.advance(300);
     };
     await reach(true);
@@ -105,6 +120,57 @@ describe("the place chooser", () => {
     expect(returning["near"]).toBeGreaterThan(600);
     await clock.advance(12_000);
     expect(spread(chooser, 100)).toEqual({ here: 100 });
+  });
+
+  test("gives a place traffic again step by step also where snapshots have named its addresses anew, or others, while it was away", async () => {
+    for (const portAfter of [10, 14]) {
+      const { chooser, clock, pools, replace } = setUp([localAt(10), remoteAt("near", 12)], { near: 80 });
+      setReach(pools, 10, "unreached");
+      await clock.advance(300);
+      expect(spread(chooser, 100)).toEqual({ near: 100 });
+      await clock.advance(20_000);
+      const during = replace(chooser, [localAt(portAfter, 11), remoteAt("near", 12)]);
+      // An address that nobody has tried gets the first step, and no more while nothing answers there.
+      for (let wait = 0; wait < 20; wait++) {
+        const tried = spread(during, 100);
+        expect(tried["here"]).toBeLessThan(30);
+        await clock.advance(1_000);
+      }
+      setReach(pools, portAfter, "reached");
+      const after = replace(during, [localAt(portAfter), remoteAt("near", 12)]);
+      const returning = spread(after, 1_000);
+      expect(returning["here"]).toBeGreaterThan(50);
+      expect(returning["near"]).toBeGreaterThan(600);
+      await clock.advance(12_000);
+      expect(spread(after, 100)).toEqual({ here: 100 });
+    }
+  });
+
+  test("keeps what it knows of an address when a snapshot names it anew, until its sidecar says anew that it is ready", async () => {
+    const { chooser, clock, replace } = setUp([localAt(10, 11, 12)]);
+    const eject = (port: number): void => {
+      for (let count = 0; count < 100; count++) {
+        const candidate = chosenBy(chooser);
+        if (candidate !== undefined) chooser.report(candidate, candidate.pool.target.port === port ? "connectFailure" : "success");
+      }
+    };
+    eject(11);
+    expect(ports(chooser, 100)).toEqual(new Set([10, 12]));
+    const grown = replace(chooser, [localAt(13, 12, 11, 10)]);
+    await clock.advance(1_000);
+    expect(ports(grown, 200)).toEqual(new Set([10, 12, 13]));
+    const unheard = replace(grown, [localAt(13, 12, 11, 10)].map((place) => ({ ...place, endpoints: place.endpoints.map((endpoint) => ({ ...endpoint, readiness: endpoint.port === 11 ? "unknown" : "ready" })) })));
+    expect(ports(unheard, 200)).toEqual(new Set([10, 12, 13]));
+    const heard = replace(unheard, [localAt(13, 12, 11, 10)]);
+    expect(ports(heard, 200)).toEqual(new Set([10, 11, 12, 13]));
+  });
+
+  test("goes on to throttle what refuses most, though the news of its overload is a new snapshot", async () => {
+    const { chooser, replace } = setUp([localAt(10)]);
+    for (let count = 0; count < 10; count++) one(chooser, "overloaded");
+    const held = (by: PlaceChooser): number => Array.from({ length: 200 }, () => by.choose(new Tries(), defaultPriority)).filter((candidate) => candidate === throttled).length;
+    expect(held(chooser)).toBeGreaterThan(100);
+    expect(held(replace(chooser, [localAt(10)]))).toBeGreaterThan(100);
   });
 
   test("gives a place that returns no more than it says it has room for, while another has some", async () => {

@@ -1,5 +1,5 @@
 import { eject, isEjected, recordFailure, recordSuccess } from "#federation/health/outlier-ejection.ts";
-import { recordPlaceFailure, recordPlaceSlowEnd, recordPlaceSuccess, recordReturn, unreached } from "#federation/health/place-verdict.ts";
+import { recordPlaceFailure, recordPlaceSlowEnd, recordPlaceSuccess, recordReach, unreached } from "#federation/health/place-verdict.ts";
 import type { PlaceEvidence, PlaceVerdictPolicy } from "#federation/health/place-verdict.ts";
 import { believedRatio, compareSlowness, forgetSlowness, isSlow, recordAnswer, recordSlowEnd } from "#federation/health/slowness.ts";
 import type { ClusterId } from "#federation/model/names.ts";
@@ -70,9 +70,11 @@ export class PlaceChooser implements Chooser {
   #poolsVersion: number;
   #inFlight = 0;
 
-  constructor(options: PlaceChooserOptions) {
+  /** `before`: the chooser that this one replaces, whose lessons go on. */
+  constructor(options: PlaceChooserOptions, before?: PlaceChooser) {
     this.#options = options;
     const { view, port, pools } = options;
+    const nowMs = options.clock.monotonicMs();
     this.#policy = placeVerdictPolicy(view.policy.outlier);
     this.#version = options.board.version;
     this.#poolsVersion = pools.version;
@@ -82,12 +84,17 @@ export class PlaceChooser implements Chooser {
       pool.connectMs = view.policy.timeouts.connectMs;
       return pool;
     };
-    this.#places = view.places.map((place) => new PlaceTargets(place, claim));
+    this.#places = view.places.map((place) => new PlaceTargets(place, claim, nowMs, before?.targetsIn(place.cluster)));
     this.#viewpoint = options.board.viewpoint;
     this.#order = orderPlaces(view.places, view.policy.locality, this.#viewpoint);
     this.#ordered = this.#inOrder();
-    this.#shares = this.#share();
-    this.#refreshAtMs = options.clock.monotonicMs() + refreshMs;
+    this.#shares = this.#weigh(nowMs);
+    this.#refreshAtMs = nowMs + refreshMs;
+  }
+
+  /** The addresses of its place in `cluster`. */
+  targetsIn(cluster: ClusterId): PlaceTargets | undefined {
+    return this.#places.find((place) => place.cluster === cluster);
   }
 
   get inFlight(): number {
@@ -212,13 +219,13 @@ export class PlaceChooser implements Chooser {
 
   /** No address of the place can be reached for this port. */
   isUnreachable(cluster: ClusterId): boolean {
-    return this.#places.some((place) => place.cluster === cluster && place.isUnreachable);
+    return this.targetsIn(cluster)?.isUnreachable === true;
   }
 
   /** What is known of the load at a place; undefined while nothing is. */
   loadOf(cluster: ClusterId): PlaceLoad | undefined {
     const nowMs = this.#options.clock.monotonicMs();
-    const targets = this.#places.filter((place) => place.cluster === cluster).flatMap((place) => place.targets);
+    const targets = this.targetsIn(cluster)?.targets ?? [];
     const reports = targets.map(({ pool }) => pool.report).filter((report) => report !== undefined);
     const rates = targets.map((target) => target.rates.at(nowMs));
     const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
@@ -255,11 +262,7 @@ export class PlaceChooser implements Chooser {
       this.#order = orderPlaces(view.places, view.policy.locality, this.#viewpoint);
       this.#ordered = this.#inOrder();
     }
-    for (const place of this.#places) {
-      place.refresh(nowMs);
-      if (place.cameBack(nowMs)) recordReturn(board.evidenceOf(view, place.cluster), this.#policy, nowMs);
-    }
-    this.#shares = this.#share();
+    this.#shares = this.#weigh(nowMs);
     this.#emptyLeaving();
     // Asked only while requests come, so services that nobody calls hold no connections.
     this.warmNext();
@@ -273,8 +276,8 @@ export class PlaceChooser implements Chooser {
     for (const place of this.#places) {
       for (const target of place.targets) {
         const isLeft = target.pool.load.leaving && hasUsed && !(isUsed(place) && place.usable.subarray(0, place.usableCount).includes(target.index));
-        if (isLeft && !target.emptied) target.pool.renew();
-        target.emptied = isLeft;
+        if (isLeft && !target.memory.emptied) target.pool.renew();
+        target.memory.emptied = isLeft;
       }
     }
   }
@@ -284,8 +287,13 @@ export class PlaceChooser implements Chooser {
     return this.#order.places.map((ranked) => this.#places[places.indexOf(ranked.place)]).filter((place) => place !== undefined);
   }
 
-  #share(): PlaceShares {
-    const { board, view } = this.#options;
+  /** Looks at every address, and shares the load by what is seen. */
+  #weigh(nowMs: number): PlaceShares {
+    const { board, view, port } = this.#options;
+    for (const place of this.#places) {
+      place.refresh(nowMs);
+      recordReach(board.evidenceOf(view, place.cluster), port.port, place.reach, { policy: this.#policy, nowMs });
+    }
     const conditions = this.#order.places.map((ranked, at) => {
       const condition = board.conditionOf(view, ranked.place);
       return this.#ordered[at]?.isUnreachable === true ? unreached(condition) : condition;

@@ -41,7 +41,7 @@ describe("the room that a target tells of", () => {
     reports = 0;
     reportedAtMs = Number.NEGATIVE_INFINITY;
     isUnreachable = false;
-    const [first] = new PlaceTargets(remoteAt("near", 1), () => pool).targets;
+    const [first] = new PlaceTargets(remoteAt("near", 1), () => pool, 0).targets;
     if (first === undefined) throw new Error("the fixture has a target");
     target = first;
   });

@@ -1,9 +1,10 @@
 import { createOutlierState, isEjected } from "#federation/health/outlier-ejection.ts";
 import type { OutlierState } from "#federation/health/outlier-ejection.ts";
+import type { Reach } from "#federation/health/place-verdict.ts";
 import { createSlowness } from "#federation/health/slowness.ts";
 import type { Slowness } from "#federation/health/slowness.ts";
 import type { ClusterId, RegionId } from "#federation/model/names.ts";
-import type { Place } from "#federation/model/snapshot.ts";
+import type { Place, Readiness } from "#federation/model/snapshot.ts";
 import { chooseEndpoint } from "#federation/routing/choose-endpoint.ts";
 import type { EndpointLoads } from "#federation/routing/choose-endpoint.ts";
 import { delayFactor } from "../admission/load-report.ts";
@@ -17,8 +18,34 @@ const roomDoubtMs = 500;
 /** A target that said longer ago that it had no room, and was sent nothing since, is asked by one request: it may be idle the moment after. Ms. */
 const oldWordMs = 1_000;
 
-/** A place that could not be reached for so long has been started anew: a session outlives a shorter silence. Ms. */
-const awayMsMin = 3_000;
+/** What requests to one address have shown, whichever snapshot names it: shared by the targets that follow each other. */
+interface TargetMemory {
+  readonly outlier: OutlierState;
+  readonly slowness: Slowness;
+  readonly throttle: CallerThrottle;
+  /** Of requests that admission there, or the throttle on its behalf, has decided on. */
+  readonly rates: RecentRates;
+  reports: number;
+  sentSinceReport: number;
+  sentAtMs: number;
+  overloadedAtMs: number;
+  /** Its idle connections have been given up, since its gateway leaves and there are others. */
+  emptied: boolean;
+}
+
+function emptyMemory(): TargetMemory {
+  return {
+    outlier: createOutlierState(),
+    slowness: createSlowness(),
+    throttle: new CallerThrottle(),
+    rates: new RecentRates(),
+    reports: 0,
+    sentSinceReport: 0,
+    sentAtMs: Number.NEGATIVE_INFINITY,
+    overloadedAtMs: Number.NEGATIVE_INFINITY,
+    emptied: false,
+  };
+}
 
 /** One address of a place. */
 export class Target implements Candidate {
@@ -28,19 +55,11 @@ export class Target implements Candidate {
   readonly seriesKey: string;
   readonly place: PlaceTargets;
   readonly index: number;
-  readonly outlier: OutlierState = createOutlierState();
-  readonly slowness: Slowness = createSlowness();
-  readonly throttle = new CallerThrottle();
-  /** Of requests that admission there, or the throttle on its behalf, has decided on. */
-  readonly rates = new RecentRates();
-  #reports = 0;
-  #sentSinceReport = 0;
-  #sentAtMs = Number.NEGATIVE_INFINITY;
-  #overloadedAtMs = Number.NEGATIVE_INFINITY;
-  /** Its idle connections have been given up, since its gateway leaves and there are others. */
-  emptied = false;
+  readonly memory: TargetMemory;
 
-  constructor(place: PlaceTargets, pool: UpstreamPool, index: number) {
+  /** `memory`: of the target that had this address in the snapshot before. */
+  constructor(place: PlaceTargets, pool: UpstreamPool, index: number, memory: TargetMemory = emptyMemory()) {
+    this.memory = memory;
     this.place = place;
     this.pool = pool;
     this.cluster = place.cluster;
@@ -49,33 +68,49 @@ export class Target implements Candidate {
     this.index = index;
   }
 
+  get outlier(): OutlierState {
+    return this.memory.outlier;
+  }
+
+  get slowness(): Slowness {
+    return this.memory.slowness;
+  }
+
+  get throttle(): CallerThrottle {
+    return this.memory.throttle;
+  }
+
+  get rates(): RecentRates {
+    return this.memory.rates;
+  }
+
   /**
    * It has said that it would take one more now, and what was sent since does not use that up; or what it said is old, and nothing asks it yet: one request finds out. Who
    * has just refused what it said that it has room for is not believed; who never said anything, or cannot be reached, is not asked.
    */
   hasRoom(nowMs: number): boolean {
-    const { pool } = this;
-    if (nowMs - this.#overloadedAtMs < roomDoubtMs) return false;
-    if (pool.reports !== this.#reports) {
-      this.#reports = pool.reports;
-      this.#sentSinceReport = 0;
+    const { pool, memory } = this;
+    if (nowMs - memory.overloadedAtMs < roomDoubtMs) return false;
+    if (pool.reports !== memory.reports) {
+      memory.reports = pool.reports;
+      memory.sentSinceReport = 0;
     }
     const { report } = pool;
     if (report === undefined || pool.isUnreachable) return false;
-    return report.headroom > this.#sentSinceReport || nowMs - Math.max(pool.reportedAtMs, this.#sentAtMs) >= oldWordMs;
+    return report.headroom > memory.sentSinceReport || nowMs - Math.max(pool.reportedAtMs, memory.sentAtMs) >= oldWordMs;
   }
 
   sent(nowMs: number): void {
     this.pool.load.inFlight++;
-    this.#sentSinceReport++;
-    this.#sentAtMs = nowMs;
+    this.memory.sentSinceReport++;
+    this.memory.sentAtMs = nowMs;
   }
 
   /** Its admission refused a request, or its sidecar had no time for one. */
   overloaded(isBusy: boolean, nowMs: number): void {
     this.throttle.refused(isBusy, nowMs);
     this.rates.asked(nowMs);
-    this.#overloadedAtMs = nowMs;
+    this.memory.overloadedAtMs = nowMs;
   }
 
   /** One is not sent to it, since it would refuse it. */
@@ -89,14 +124,14 @@ export class Target implements Candidate {
     this.rates.asked(nowMs);
     this.rates.admitted();
     this.throttle.accepted(nowMs);
-    this.#overloadedAtMs = Number.NEGATIVE_INFINITY;
+    this.memory.overloadedAtMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Requests before a new one, weighed by what its application's queue takes already: what power of two choices compares. */
   costAt(nowMs: number): number {
     const delayMs = this.pool.report?.queueDelayMs ?? 0;
     const before = this.pool.load.inFlight;
-    return delayMs === 0 ? before : Math.round((before + 1) * delayFactor(delayMs, nowMs - this.#sentAtMs)) - 1;
+    return delayMs === 0 ? before : Math.round((before + 1) * delayFactor(delayMs, nowMs - this.memory.sentAtMs)) - 1;
   }
 }
 
@@ -108,26 +143,31 @@ export class PlaceTargets implements EndpointLoads {
   readonly weights: Float64Array;
   readonly usable: Int32Array;
   usableCount = 0;
-  readonly #ready: readonly boolean[];
+  readonly #readiness: readonly Readiness[];
   readonly inFlight: Int32Array;
-  /** Since when nothing reaches it; undefined while something does. */
-  #awaySinceMs: number | undefined = undefined;
 
-  constructor(place: Place, claim: (address: string, port: number) => UpstreamPool) {
+  /** `before`: the same place by the snapshot before this one, of whose addresses something may be known. */
+  constructor(place: Place, claim: (address: string, port: number) => UpstreamPool, nowMs: number, before?: PlaceTargets) {
     this.cluster = place.cluster;
     this.region = place.region;
     const addresses = place.kind === "local" ? place.endpoints : place.gateways;
+    this.#readiness = place.kind === "local" ? place.endpoints.map((endpoint) => endpoint.readiness) : addresses.map(() => "ready");
     const instances = place.kind === "local" ? 1 : Math.max(1, place.endpointsReady + (place.endpointsUnknown ?? 0));
     this.targets = addresses.map(({ address, port }, index) => {
       const pool = claim(address, port);
       pool.instances = instances;
-      return new Target(this, pool, index);
+      return new Target(this, pool, index, before?.memoryOf(address, port, this.#readiness[index]));
     });
-    this.#ready = place.kind === "local" ? place.endpoints.map((endpoint) => endpoint.readiness !== "notReady") : addresses.map(() => true);
     this.weights = Float64Array.from(place.kind === "local" ? place.endpoints.map((endpoint) => Math.max(endpoint.weight, 0.001)) : addresses.map(() => 1));
     this.usable = new Int32Array(addresses.length);
     this.inFlight = new Int32Array(addresses.length);
-    this.refresh(Number.NEGATIVE_INFINITY);
+    this.refresh(nowMs);
+  }
+
+  /** What is known of an address; nothing of one that says of itself, for the first time since, that it is ready: that is another process, or a mended one. */
+  memoryOf(address: string, port: number, readiness: Readiness | undefined): TargetMemory | undefined {
+    const target = this.targets.find(({ pool }) => pool.target.address === address && pool.target.port === port);
+    return target === undefined || (readiness === "ready" && this.#readiness[target.index] !== "ready") ? undefined : target.memory;
   }
 
   /**
@@ -135,7 +175,7 @@ export class PlaceTargets implements EndpointLoads {
    * late; then what is ready; then all: what is left is tried rather than refused.
    */
   refresh(nowMs: number): void {
-    const isReady = (target: Target): boolean => this.#ready[target.index] === true;
+    const isReady = (target: Target): boolean => this.#readiness[target.index] !== "notReady";
     const isHealthy = (target: Target): boolean => isReady(target) && !isEjected(target.outlier, nowMs);
     const isReached = (target: Target): boolean => isHealthy(target) && !target.pool.isUnreachable;
     this.usableCount = this.#fill((target) => isReached(target) && !target.pool.load.leaving);
@@ -152,15 +192,10 @@ export class PlaceTargets implements EndpointLoads {
     return this.usableCount > 0;
   }
 
-  /** True once when it is reached again after it was away for long. */
-  cameBack(nowMs: number): boolean {
-    if (this.isUnreachable) {
-      this.#awaySinceMs ??= nowMs;
-      return false;
-    }
-    const awayMs = this.#awaySinceMs === undefined ? 0 : nowMs - this.#awaySinceMs;
-    this.#awaySinceMs = undefined;
-    return awayMs >= awayMsMin;
+  /** By the addresses that are used. */
+  get reach(): Reach {
+    if (this.isUnreachable) return "unreached";
+    return this.targets.some(({ pool, index }) => !pool.isUnreachable && pool.connections > 0 && this.usable.subarray(0, this.usableCount).includes(index)) ? "reached" : "untried";
   }
 
   /** What its other targets, those that are used, have shown. */
