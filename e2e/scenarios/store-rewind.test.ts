@@ -59,6 +59,12 @@ class Rewound implements AsyncDisposable {
     });
   }
 
+  /** By the plane's own metric. */
+  async isBehind(plane: string): Promise<boolean> {
+    const { listen } = JSON.parse(readFileSync(join(this.federation.directoryOf(plane), "config.json"), "utf8")) as { readonly listen: { readonly metricsPort: number } };
+    return /^atoll_store_behind\{reason="\w+",.*\} 1$/m.test((await call(listen.metricsPort, { path: "/metrics" })).body);
+  }
+
   async decide(plane: string): Promise<string> {
     const { code, stdout, stderr } = await this.federation.place.atoll("reconcile", plane, "--take-newer");
     expect([code, stderr]).toEqual([0, ""]);
@@ -83,7 +89,6 @@ describe.skipIf(!hasEngines)("an etcd that is put back to what it held before (e
   }, 60_000);
 
   const dataOf = (name: string): string => join(rewound.federation.directoryOf(name), "etcd");
-  const metricsPort = (name: string): number => (JSON.parse(readFileSync(join(rewound.federation.directoryOf(name), "config.json"), "utf8")) as { readonly listen: { readonly metricsPort: number } }).listen.metricsPort;
   const copyOf = (name: string): string => `${rewound.federation.directoryOf(name)}/before`;
   const copy = async (name: string): Promise<void> => {
     await rewound.federation.kill(name);
@@ -106,7 +111,7 @@ describe.skipIf(!hasEngines)("an etcd that is put back to what it held before (e
     await expect(rewound.apply(3_000)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
     expect(await rewound.heldBy("global")).toBe(1_000);
     expect(await rewound.heldBy(shopEu)).toBe(2_000);
-    expect((await call(metricsPort("global"), { path: "/metrics" })).body).toMatch(/^atoll_store_behind\{reason="\w+",.*\} 1$/m);
+    expect(await rewound.isBehind("global")).toBe(true);
     expect(await rewound.status()).toBe(200);
     expect(await rewound.decide("global")).toMatch(/taken +global\/TrafficPolicy\/web\/catalog/);
     expect(await rewound.heldBy("global")).toBe(2_000);
@@ -133,7 +138,7 @@ describe.skipIf(!hasEngines)("an etcd that is put back to what it held before (e
   });
 });
 
-describe("an embedded store whose file is damaged", () => {
+describe("an embedded store that is put back", () => {
   /** Undefined only where it could not be brought up; then no test runs. */
   let rewound: Rewound;
 
@@ -144,7 +149,7 @@ describe("an embedded store whose file is damaged", () => {
     await (rewound as Rewound | undefined)?.[Symbol.asyncDispose]();
   }, 60_000);
 
-  it("takes its own backup, which counts as a restore: nothing is published from it until somebody has decided", async () => {
+  it("takes its own backup where its file is damaged, which counts as a restore: nothing is published from it until somebody has decided", async () => {
     await rewound.applied(1_000);
     const directory = rewound.federation.directoryOf("global");
     const file = readdirSync(directory).find((name) => name.endsWith(".sqlite"));
@@ -160,5 +165,27 @@ describe("an embedded store whose file is damaged", () => {
     expect(await rewound.status()).toBe(200);
     await rewound.decide("global");
     expect(await rewound.heldBy("global")).toBe(2_000);
+  });
+
+  it("comes back with its whole directory as it was before, as a restored machine does, and is told so by who had heard more", async () => {
+    const { federation } = rewound;
+    const directory = federation.directoryOf("global");
+    const before = `${directory}-before`;
+    await rewound.applied(5_000);
+    await federation.kill("global");
+    cpSync(directory, before, { recursive: true });
+    await federation.start("global");
+    await rewound.applied(6_000);
+    await federation.kill("global");
+    rmSync(directory, { recursive: true });
+    cpSync(before, directory, { recursive: true });
+    await federation.start("global");
+    await rewound.checkedFor("global");
+    await eventually("the plane itself has been shown it", async () => await rewound.isBehind("global"));
+    expect(await rewound.heldBy("global")).toBe(5_000);
+    expect(await rewound.heldBy(shopEu)).toBe(6_000);
+    await expect(rewound.apply(7_000)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
+    expect(await rewound.decide("global")).toMatch(/taken +global\/TrafficPolicy\/web\/catalog/);
+    expect(await rewound.heldBy("global")).toBe(6_000);
   });
 });

@@ -79,6 +79,8 @@ const heartbeatSchema = z.object({
   beat: count,
   revision: count,
   sentAtMs: count,
+  incarnation: z.exactOptional(z.string().max(256)),
+  written: z.exactOptional(count),
   heartbeat: z.base64(),
 });
 

@@ -90,6 +90,9 @@ export interface HeartbeatRecord {
   /** Position of the publisher's store. */
   readonly revision: number;
   readonly sentAtMs: number;
+  readonly incarnation?: string;
+  /** Position up to which the publisher's store had its history for certain. */
+  readonly written?: number;
   /** The encoded Heartbeat of frame.proto. */
   readonly heartbeat: Uint8Array;
 }

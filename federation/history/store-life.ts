@@ -32,11 +32,11 @@ export interface StoreLifeOptions {
 
 const witnessFileName = "witness.json";
 
-/** A position of this plane's own publications that another plane has shown. */
+/** A position of this plane's own that another plane has shown. */
 export interface ShownPosition {
   readonly witnessed: Generation;
   readonly witness: string;
-  /** That of the present publication. */
+  /** The one that has to be below it. */
   readonly present: () => Generation;
 }
 
@@ -118,7 +118,7 @@ export class StoreLife implements HistoryKeeper {
   }
 
   /**
-   * Another plane shows what this one had published at a position above the present one. It is believed when this process is known to lead
+   * Another plane shows what this one had published at a position above the present one, or what another of its lives had written and this one has not found. It is believed when this process is known to lead
    * still: one whose term is over has merely not read what its successor wrote.
    */
   readonly outdone = (shown: ShownPosition): void => {

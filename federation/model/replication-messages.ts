@@ -59,6 +59,10 @@ export interface Heartbeat extends LinkNames, StreamPosition {
   readonly incarnation?: string | undefined;
   /** The nonce of the last heartbeat of another incarnation that was shown to the publisher. */
   readonly echo?: Uint8Array | undefined;
+  /** Position of the publisher's store when this incarnation took it up, before it wrote anything. Absent in heartbeats of an older version. */
+  readonly opened?: number | undefined;
+  /** Position up to which the store's history was there then, or has been written by this incarnation since: whoever takes the store up later finds it. */
+  readonly written?: number | undefined;
   /** Of a relay: of which origins what it relays may be out of date. Absent: of none, or of an older version. */
   readonly staleOrigins?: StaleOrigins | undefined;
 }

@@ -147,6 +147,18 @@ describe("runAsLeader", () => {
     await Promise.all([run, other]);
   });
 
+  it.each([
+    ["that was free", false],
+    ["whose earlier holder it has to remove", true],
+  ])("tells at which position it has found the store, with a place %s", async (_title, isHeld) => {
+    for (const value of ["x", "y"]) await store.commit({ conditions: [], writes: [{ kind: "put", key: "other", value: new TextEncoder().encode(value) }] }, stop.signal);
+    if (isHeld) await crash("a");
+    const { revision } = await store.list("", stop.signal);
+    const opened: number[] = [];
+    await campaign("a", async (term) => void opened.push(term.opened));
+    expect(opened).toEqual([revision]);
+  });
+
   it("ends a second process of one name, which then waits as anybody does: the two never take turns", async () => {
     const terms: string[] = [];
     const first = campaign("a", async (_term, signal) => {

@@ -23,6 +23,8 @@ export interface LeaderOptions {
 export interface LeaderTerm {
   /** Grows from term to term over all candidates: the create revision of the leader's key. */
   readonly number: number;
+  /** Position of the store before this term wrote anything into it. */
+  readonly opened: number;
   /** Belongs into every transaction of the leader: it fails once another term has begun. */
   readonly fence: StoreCondition;
   /**
@@ -58,10 +60,10 @@ export async function runAsLeader(store: Store, options: LeaderOptions, task: Le
   const isOver = (holder: string): boolean => holder === life || (!hasLed && holder.startsWith(`${options.id} `));
   while (!signal.aborted) {
     try {
-      await waitUntilFree(store, options.key, isOver, signal);
+      const freedAt = await waitUntilFree(store, options.key, isOver, signal);
       if (signal.aborted) return;
       const startedMs = options.clock.monotonicMs();
-      const isDone = await runTerm(store, { ...options, life, onTerm: () => (hasLed = true) }, task, signal);
+      const isDone = await runTerm(store, { ...options, life, freedAt, onTerm: () => (hasLed = true) }, task, signal);
       if (isDone) return;
       // Who has led for a while goes on at once: its ports are closed.
       if (options.clock.monotonicMs() - startedMs >= retryMs) continue;
@@ -78,6 +80,8 @@ export async function runAsLeader(store: Store, options: LeaderOptions, task: Le
 interface Candidacy extends LeaderOptions {
   /** What the key says of its holder: the candidate's name, and which of its lives this is. */
   readonly life: string;
+  /** The position at which it has removed the key of a term that was over; undefined where it was free. */
+  readonly freedAt: number | undefined;
   readonly onTerm: () => void;
 }
 
@@ -86,9 +90,9 @@ class TaskFailed extends Error {}
 
 /** True when the task has ended by itself: there is nothing left to lead. */
 async function runTerm(store: Store, options: Candidacy, task: LeaderTask, signal: AbortSignal): Promise<boolean> {
-  const { key, id, life, logger } = options;
+  const { key, id, logger } = options;
   await using lease = await store.grantLease(options.ttlMs ?? 5_000, signal);
-  const term = await takeKey(store, key, life, lease, signal);
+  const term = await takeKey(store, options, lease, signal);
   if (term === undefined) return false;
   options.onTerm();
   logger.info("became leader", { key, id, term: term.number });
@@ -108,7 +112,7 @@ async function runTerm(store: Store, options: Candidacy, task: LeaderTask, signa
   return isDone;
 }
 
-async function takeKey(store: Store, key: string, life: string, lease: StoreLease, signal: AbortSignal): Promise<LeaderTerm | undefined> {
+async function takeKey(store: Store, { key, life, freedAt }: Candidacy, lease: StoreLease, signal: AbortSignal): Promise<LeaderTerm | undefined> {
   const commit = await store.commit(
     {
       conditions: [{ kind: "createRevision", key, revision: 0 }],
@@ -117,22 +121,25 @@ async function takeKey(store: Store, key: string, life: string, lease: StoreLeas
     signal,
   );
   if (commit.kind === "conflict") return undefined;
-  return { number: commit.revision, fence: { kind: "createRevision", key, revision: commit.revision }, certain: lease.certain };
+  // Between the removal and now others may have led.
+  const opened = (freedAt === commit.revision - 1 ? freedAt : commit.revision) - 1;
+  return { number: commit.revision, opened, fence: { kind: "createRevision", key, revision: commit.revision }, certain: lease.certain };
 }
 
-/** Resolves when nobody holds `key`, or deletes it where its holder's term is over. */
-async function waitUntilFree(store: Store, key: string, isOver: (holder: string) => boolean, signal: AbortSignal): Promise<void> {
+/** Resolves when nobody holds `key`, or deletes it where its holder's term is over; with the position of that. */
+async function waitUntilFree(store: Store, key: string, isOver: (holder: string) => boolean, signal: AbortSignal): Promise<number | undefined> {
   for await (const batch of store.watch(key, signal)) {
     // A watch follows a prefix, so other keys may begin with this one.
     const changes = batch.events.filter((event) => (event.kind === "put" ? event.entry.key : event.key) === key);
     const last = changes.at(-1);
-    if (last === undefined ? batch.initial : last.kind === "delete") return;
+    if (last === undefined ? batch.initial : last.kind === "delete") return undefined;
     if (last?.kind !== "put" || !isOver(new TextDecoder().decode(last.entry.value))) continue;
     const { createRevision: revision } = last.entry;
     const commit = await store.commit({ conditions: [{ kind: "createRevision", key, revision }], writes: [{ kind: "delete", key }] }, signal);
-    if (commit.kind !== "conflict") return;
+    if (commit.kind !== "conflict") return commit.revision;
   }
   if (!signal.aborted) throw new AtollError("ATOLL_STORE_UNAVAILABLE", "the store was closed during the campaign");
+  return undefined;
 }
 
 /** Resolves when the key is no longer the one that this term created. */

@@ -70,6 +70,7 @@ export function decodeHeartbeat(bytes: Uint8Array, verifyChain: VerifyChain): He
     sentAtMs: exactNumber(raw.sentAtMs, "the time of a heartbeat"),
     beat: exactNumber(raw.beat, "the number of a heartbeat"),
     ...incarnationOf(raw),
+    ...historyOf(raw),
     ...staleOriginsIn(raw),
   };
   const { federation, publisher, publisherTrustDomain } = heartbeat;
@@ -188,6 +189,11 @@ function staleOriginsIn({ staleOrigins, unnamedAgeMs }: RawHeartbeat): Pick<Hear
 
 function incarnationOf({ incarnation = "", echo = new Uint8Array(0) }: RawHeartbeat): Pick<Heartbeat, "incarnation" | "echo"> {
   return { ...(incarnation === "" ? {} : { incarnation: boundedText(incarnation, "the incarnation") }), ...(echo.length === 0 ? {} : { echo: copied(echo) }) };
+}
+
+function historyOf({ opened, written }: RawHeartbeat): Pick<Heartbeat, "opened" | "written"> {
+  if (opened === undefined || written === undefined) return {};
+  return { opened: exactNumber(opened, "a position that was taken up"), written: exactNumber(written, "a position that was written") };
 }
 
 function withinFrame(bytes: Uint8Array, what: string): Uint8Array {

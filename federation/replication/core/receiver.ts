@@ -161,6 +161,7 @@ export class ReceiverCore {
     const verdict = this.#incarnations.hear(heartbeat, heard);
     // The one of two says nothing of the other's store.
     if (verdict === "over" ? !this.#incarnations.isSpeaking(nowMs) : verdict === "sole" && !this.#incarnations.isHeldUp(heartbeat, nowMs)) this.#judge(heartbeat, heard);
+    else if (verdict === "sole") this.#guard.notice(heartbeat);
     if (this.#incarnations.isStopping) {
       this.#askNothing("doubled");
       return "doubled";
@@ -204,7 +205,8 @@ export class ReceiverCore {
     if (first === undefined || !isWholeAnswer(parts)) return this.#refuseAnswer("staleAnswer");
     if (!this.#isOurLink(first)) return nothing;
     if (this.#incarnations.isStopping) return this.#askNothing("doubled");
-    if (first.stream !== this.#cursor.stream && this.#incarnations.isHeldUp(first, this.#askedMs)) return this.#refuseAnswer("staleAnswer");
+    const isOther = first.stream !== this.#cursor.stream;
+    if (isOther && (this.#incarnations.isHeldUp(first, this.#askedMs) || !this.#guard.mayFollow(first))) return this.#refuseAnswer("staleAnswer");
     const age = compareTerms(first, this.#cursor);
     if (age < 0 || (first.stream === this.#cursor.stream && first.seq < this.#cursor.seq)) return this.#refuseAnswer("staleAnswer");
     const upTo = answerGeneration(first);
@@ -323,7 +325,7 @@ export class ReceiverCore {
     const isOver = position.epoch < (this.#guard.witness?.epoch ?? 0);
     if (position.stream === this.#cursor.stream && !isOver) return true;
     if (isOver || compareTerms(position, this.#cursor) < 0) this.#refuse("staleStream");
-    else if (!this.#guard.isGivenUp(position.epoch) && !this.#incarnations.isHeldUp(position, nowMs)) this.#fetches.want();
+    else if (!this.#guard.isGivenUp(position.epoch) && !this.#incarnations.isHeldUp(position, nowMs) && this.#guard.mayFollow(position)) this.#fetches.want();
     return false;
   }
 

@@ -7,6 +7,9 @@ import type { Hash } from "./digest-table.ts";
 export interface Witness extends StreamPosition, Generation {
   readonly beat: number;
   readonly sentAtMs: number;
+  /** Both absent of an older publisher. */
+  readonly incarnation?: string;
+  readonly written?: number;
   /** The encoded heartbeat, for the publisher to verify. */
   readonly heartbeat: Uint8Array;
 }

@@ -23,6 +23,11 @@ const range = (count: number, map: (index: number) => Heartbeat): readonly Heart
 const earlier = (index: number): Heartbeat => beat({ term: 4, stream: "r", beat: 30 + index, revision: 90 });
 const successor = (index: number, revision: number): Heartbeat => beat({ term: 6, stream: "t", beat: 1 + index, revision, sentAtMs: 21_000 + index });
 
+/** Of a life that has written up to 100. */
+const written = (): Heartbeat => beat({ incarnation: "life", opened: 20, written: 100 });
+/** Of a later term, which has written more than that since it took up the store at `opened`. */
+const takenUp = (index: number, opened: number, incarnation = "other"): Heartbeat => ({ ...successor(index, 150), incarnation, opened, written: 150 });
+
 describe("a publisher's store", () => {
   it.each<[string, readonly Heartbeat[], string]>([
     ["is behind when its stream says less later", [beat(), beat({ beat: 21, revision: 99 })], "behind"],
@@ -39,9 +44,28 @@ describe("a publisher's store", () => {
     ["is sound when the link was made anew in the same term", [beat(), beat({ stream: "u", beat: 1, revision: 100, sentAtMs: 21_000 }), beat({ stream: "u", beat: 2, revision: 101, sentAtMs: 22_000 })], "sound"],
     ["is behind when an earlier epoch goes on alone", [beat({ epoch: 2 }), ...range(5, (index) => beat({ beat: 30 + index, stream: "r", revision: 500 }))], "behind"],
     ["is sound in a higher epoch, whatever its position", [beat(), beat({ epoch: 2, term: 1, stream: "v", beat: 1, revision: 3, sentAtMs: 0 })], "sound"],
+    ["is behind when another life took it up without what the one before had written, however far it has come since", [written(), takenUp(0, 99), takenUp(1, 99)], "behind"],
+    ["is sound when another life took it up with all of that", [written(), takenUp(0, 100), takenUp(1, 100)], "sound"],
+    ["is sound when the same life makes its link anew", [written(), takenUp(0, 20, "life"), takenUp(1, 20, "life")], "sound"],
+    ["is sound in a higher epoch, whatever it was taken up with", [written(), { ...takenUp(0, 3), epoch: 2 }], "sound"],
+    ["is not behind while an earlier leader goes on beside its successor", [takenUp(0, 100), ...range(9, (index) => (index % 3 === 2 ? takenUp(1 + index, 100) : beat({ term: 4, stream: "r", beat: 30 + index, revision: 200, incarnation: "over", opened: 20, written: 90 })))], "sound"],
     ["says nothing of an older version", [beat(), beat({ beat: 21, revision: undefined }), beat({ beat: 22, revision: undefined })], "sound"],
   ])("%s", (_title, heartbeats, outcome) => {
     expect(hear(new RollbackGuard({}), heartbeats)).toBe(outcome);
+  });
+
+  it("is not followed in another stream before a word of it is heard, nor while that says that it has forgotten", () => {
+    const guard = new RollbackGuard({});
+    hear(guard, [written()]);
+    const next = takenUp(0, 100);
+    expect(guard.mayFollow(next)).toBe(false);
+    guard.notice(takenUp(0, 99));
+    expect([guard.mayFollow(next), guard.isStopping]).toEqual([false, false]);
+    guard.notice(next);
+    expect(guard.mayFollow(next)).toBe(true);
+    // Neither of a version that says nothing of it, nor of another epoch, is anything to be waited for.
+    expect(guard.mayFollow({ ...takenUp(0, 3), epoch: 2 })).toBe(true);
+    expect(new RollbackGuard({}).mayFollow(next)).toBe(true);
   });
 
   it("is behind its own signed objects, too", () => {

@@ -47,6 +47,8 @@ export class RollbackGuard {
   #witness: Witness | undefined;
   #behind: GivenUp | undefined;
   #isSuspected = false;
+  /** The stream of the last heartbeat that was heard, and whether its incarnation lacks what another had written. */
+  #heard: { readonly stream: string; readonly hasForgotten: boolean } | undefined;
   #evidence: { readonly stream: string; readonly beat: number; readonly seen: number } | undefined;
 
   constructor({ witness, behind }: Pick<ReplicaCursor, "witness" | "behind">) {
@@ -74,18 +76,36 @@ export class RollbackGuard {
     return this.#behind !== undefined && epoch <= this.#behind.epoch;
   }
 
+  /**
+   * Takes note of a verified heartbeat that is not believed yet, since another incarnation was heard just now. It is no evidence of the
+   * store's, and keeps what it has forgotten from being applied.
+   */
+  notice(heartbeat: Heartbeat): void {
+    const witness = this.#witness;
+    this.#heard = { stream: heartbeat.stream, hasForgotten: witness !== undefined && hasForgotten(heartbeat, witness) };
+  }
+
+  /** Whether an answer of another stream than the one that is followed may be applied: its publisher has said at which position it found its store, and lacks nothing. */
+  mayFollow({ stream, epoch }: StreamPosition): boolean {
+    const witness = this.#witness;
+    if (witness?.written === undefined || epoch !== witness.epoch) return true;
+    return this.#heard?.stream === stream && !this.#heard.hasForgotten;
+  }
+
   /** Takes a verified heartbeat. `known` is the highest generation of the publisher's own objects that it must know of. */
   hear(heartbeat: Heartbeat, { cursor, known, heard }: { readonly cursor: ReplicaCursor; readonly known: Generation; readonly heard: HeardHeartbeat }): void {
-    const { epoch, term, stream, seq, beat, sentAtMs, revision } = heartbeat;
+    const { epoch, term, stream, seq, beat, sentAtMs, revision, incarnation, written } = heartbeat;
+    this.notice(heartbeat);
     if (revision === undefined || this.isGivenUp(epoch)) return;
     const last = this.#witness;
     const said = last === undefined ? orderWithout(heartbeat, cursor) : orderOf(heartbeat, last);
     if (said === "late") return;
     // Of a leader whose successor is followed already: what is known by now may be the successor's.
     const order = heartbeat.stream !== cursor.stream && compareTerms(heartbeat, cursor) < 0 ? "unordered" : said;
-    const isBehind = (last !== undefined && compareTerms(heartbeat, last) < 0) || this.isBehind({ epoch, revision }, known);
+    const isBehind = (last !== undefined && (compareTerms(heartbeat, last) < 0 || hasForgotten(heartbeat, last))) || this.isBehind({ epoch, revision }, known);
     if (!isBehind) {
-      this.#witness = { epoch, term, stream, seq, beat, sentAtMs, revision, heartbeat: heard.encoded };
+      const life = { ...(incarnation === undefined ? {} : { incarnation }), ...(written === undefined ? {} : { written }) };
+      this.#witness = { epoch, term, stream, seq, beat, sentAtMs, revision, ...life, heartbeat: heard.encoded };
       this.#evidence = undefined;
       this.#isSuspected = false;
       return;
@@ -130,6 +150,16 @@ export class RollbackGuard {
     if (before?.stream !== stream) this.#evidence = { stream, beat, seen: 1 };
     else if (beat > before.beat) this.#evidence = { stream, beat, seen: before.seen + 1 };
   }
+}
+
+/**
+ * True when this incarnation has taken up a store without all that another one had written there, however far it has come since: its own
+ * first writes may have taken the positions that were lost.
+ */
+export function hasForgotten({ epoch, incarnation, opened }: Pick<Heartbeat, "epoch" | "incarnation" | "opened">, before: Pick<Heartbeat, "epoch" | "incarnation" | "written">): boolean {
+  const { written } = before;
+  const isAnother = incarnation !== undefined && before.incarnation !== undefined && incarnation !== before.incarnation;
+  return epoch === before.epoch && isAnother && opened !== undefined && written !== undefined && opened < written;
 }
 
 /** By the stream that is followed, which nobody has signed: good for how often something must be seen, and not for evidence of its own. */

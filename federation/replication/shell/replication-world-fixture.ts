@@ -19,7 +19,7 @@ import type { BrakeRules } from "../core/withdrawal-brake.ts";
 import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import { Incarnation, type MetRival } from "./incarnation.ts";
 import { MemoryReplicaStore } from "./memory-replica-store.ts";
-import { linkSubjects, runPublisher, type PublisherOptions } from "./run-publisher.ts";
+import { linkSubjects, runPublisher, type PublisherOptions, type StoreHistory } from "./run-publisher.ts";
 import type { ShownBehind } from "./shown-witness.ts";
 import { runReceiver } from "./run-receiver.ts";
 import type { ReceiverStatus } from "./run-receiver.ts";
@@ -244,7 +244,7 @@ export class ReplicationWorld {
     const onBehind = (behind: ShownBehind): void => {
       this.shown.push(behind);
       // As its plane does, once an operator has named another.
-      if (behind.epoch > epoch) void this.#copy?.stop();
+      if (behind.witnessed.epoch > epoch) void this.#copy?.stop();
     };
     return { ...this.#publish({ bus: this.#hub.open("copy"), host: "copy", term: this.#term + 1, objects, lags: new WatchedValue(new Map()), onBehind }), put };
   }
@@ -252,7 +252,9 @@ export class ReplicationWorld {
   #publish({ host, ...parts }: { readonly bus: MemoryBus; readonly host: string } & Pick<PublisherOptions, "term" | "objects" | "lags" | "onBehind">): Publisher {
     const incarnation = new Incarnation({ clock: this.clock, random: this.#random, logger: silentLogger, host });
     const common = { clock: this.clock, random: this.#random, logger: silentLogger, names, publisherTrustDomain: "shop-eu.example", subjects: this.#subjects };
-    const options = { ...common, ...parts, epoch: this.#epoch, signer: () => origins.signer("shop-eu"), standings: new Map(), incarnation, verifyChain: origins.verifyChain };
+    const { revision: opened } = parts.objects.current;
+    const history = (): StoreHistory => ({ opened, written: parts.objects.current.revision });
+    const options = { ...common, ...parts, history, epoch: this.#epoch, signer: () => origins.signer("shop-eu"), standings: new Map(), incarnation, verifyChain: origins.verifyChain };
     return { ...this.#start(parts.bus, (signal) => runPublisher(options, signal)), incarnation };
   }
 

@@ -42,7 +42,7 @@ export class RivalReader {
     try {
       const said = openShown(bytes, this.#options);
       if (said.incarnation === undefined || said.incarnation === incarnation.id || said.epoch < epoch) return;
-      if (said.epoch > epoch) onNamed({ epoch: said.epoch, revision: said.revision ?? 0, witness: names.audience });
+      if (said.epoch > epoch) onNamed({ witnessed: { epoch: said.epoch, revision: said.revision ?? 0 }, witness: names.audience, present: () => ({ epoch, revision: 0 }) });
       else if (this.#proof.shown(said, clock.monotonicMs())) incarnation.meet(said.incarnation, names.audience);
     } catch (error) {
       if (!isAtollError(error)) throw error;

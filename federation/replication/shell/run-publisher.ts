@@ -68,11 +68,21 @@ export interface PublisherOptions {
   readonly incarnation?: Incarnation;
   /** With `onBehind` and `incarnation`: must accept our own signing chains, those of the last weeks too. */
   readonly verifyChain?: VerifyChain;
+  /** Of the store behind `objects`, said with each heartbeat. Absent: nobody says, as older versions do. */
+  readonly history?: () => StoreHistory;
   /**
-   * Told each second, for as long as a receiver shows a position above that of `objects`. Whoever is told holds it against the store itself
+   * Told each second, for as long as a receiver shows a position above that of `objects`, or writes that `history` did not begin with. Whoever is told holds it against the store itself
    * before believing it: a leader that does not know yet that its term is over has merely not read what its successor has published.
    */
   readonly onBehind?: (behind: ShownBehind) => void;
+}
+
+/** How much of a store's history is certain, as positions of it. */
+export interface StoreHistory {
+  /** When this incarnation took the store up, before it wrote anything. */
+  readonly opened: number;
+  /** Up to which it was there then, or has been written by this incarnation since. */
+  readonly written: number;
 }
 
 /** Between two heartbeats, ±10 %. */
@@ -137,13 +147,13 @@ interface LinkWithRivals {
 }
 
 async function sendHeartbeats(core: PublisherCore, { options, rivals }: LinkWithRivals, signal: AbortSignal): Promise<void> {
-  const { clock, random, names, publisherTrustDomain, subjects, signer, incarnation, staleOrigins } = options;
+  const { clock, random, names, publisherTrustDomain, subjects, signer, incarnation, staleOrigins, history } = options;
   for (let beat = 1; ; beat++) {
     incarnation?.look();
     const nonce = random.bytes(16);
     const relayed = staleOrigins === undefined ? {} : { staleOrigins: staleOrigins() };
     publish(options, subjects.heartbeat, () =>
-      encodeHeartbeat({ ...names, ...core.position, ...core.summary(), publisherTrustDomain, nonce, sentAtMs: Math.floor(clock.nowMs()), beat, ...relayed, ...rivals?.next(nonce) }, signer()),
+      encodeHeartbeat({ ...names, ...core.position, ...core.summary(), publisherTrustDomain, nonce, sentAtMs: Math.floor(clock.nowMs()), beat, ...relayed, ...history?.(), ...rivals?.next(nonce) }, signer()),
     );
     reportLag(core, options);
     await sleep(clock, jittered(random, heartbeatIntervalMs, 0.1), signal);
@@ -181,17 +191,18 @@ async function readAcknowledgements(core: PublisherCore, { options, rivals }: Li
 }
 
 function witnessReader(core: PublisherCore, options: PublisherOptions): (acknowledgement: Acknowledgement) => void {
-  const { names, publisherTrustDomain, epoch, objects, verifyChain, onBehind } = options;
+  const { names, publisherTrustDomain, epoch, objects, verifyChain, onBehind, incarnation, history } = options;
   if (verifyChain === undefined || onBehind === undefined) return () => undefined;
   const shown = new ShownWitness({
     names,
     publisherTrustDomain,
     verifyChain,
+    self: { epoch, incarnation: incarnation?.id, revision: () => objects.current.revision, opened: history?.().opened },
     onRefused: (error) => refuseShown(core, options, error),
   });
   return ({ witness }) => {
-    const position = witness === undefined ? undefined : shown.judge(witness, { epoch, revision: objects.current.revision });
-    if (position !== undefined) onBehind({ ...position, witness: names.audience });
+    const behind = witness === undefined ? undefined : shown.judge(witness);
+    if (behind !== undefined) onBehind(behind);
   };
 }
 

@@ -66,7 +66,7 @@ describe("a copied data directory", () => {
       await world.decide();
       await run(put(1), wait(5_000));
       expect(world.actual).toEqual(world.expected);
-      expect(world.shown.at(-1)).toMatchObject({ epoch: 2, witness: "global" });
+      expect(world.shown.at(-1)).toMatchObject({ witnessed: { epoch: 2 }, witness: "global" });
       await run({ kind: "copyPut", key: 6 }, wait(60_000), put(2), { kind: "restartPublisher" }, wait(10_000));
       expect(world.actual).toEqual(world.expected);
       expect(world.met.publisher).toBeUndefined();
@@ -98,7 +98,7 @@ describe("a copied data directory", () => {
           await world.heal();
           expect(world.actual).toEqual(world.expected);
           expect(world.statuses.current.get("shop-eu")).toMatchObject({ doubled: undefined, isBehind: false, needsReconcile: false });
-          expect(world.shown.at(-1)?.epoch).toBe(2);
+          expect(world.shown.at(-1)?.witnessed.epoch).toBe(2);
         }, seed);
       }),
       { numRuns: 40 },

@@ -9,7 +9,7 @@ import type { BrakeRules } from "#federation/replication/core/withdrawal-brake.t
 import { CatalogReplicaStore, forgetReplica } from "#federation/replication/shell/catalog-replica-store.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
 import type { Incarnation } from "#federation/replication/shell/incarnation.ts";
-import { linkSubjects, runPublisher, type StandingOf } from "#federation/replication/shell/run-publisher.ts";
+import { linkSubjects, runPublisher, type StandingOf, type StoreHistory } from "#federation/replication/shell/run-publisher.ts";
 import type { ShownBehind } from "#federation/replication/shell/shown-witness.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -45,6 +45,7 @@ export interface ClusterLinksOptions {
   /** The store may lack what clusters had told it: nobody is offered anything before they have told it again. */
   readonly waitsForOrigins?: boolean;
   /** Told when a cluster shows what this plane had published and does not know any more: see `PublisherOptions`. */
+  readonly history?: () => StoreHistory;
   readonly onBehind?: (behind: ShownBehind) => void;
 }
 
@@ -152,7 +153,7 @@ export class ClusterLinks {
   }
 
   async #runLink({ id, trustDomain, told }: { readonly id: string; readonly trustDomain: string; readonly told: Promise<void> }, signal: AbortSignal): Promise<void> {
-    const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger, incarnation, onBehind } = this.#options;
+    const { federation, epoch, term, bus, catalog, objects, signer, verifyChain, clock, random, logger, incarnation, history, onBehind } = this.#options;
     const common = { bus, clock, logger: logger.child({ clusterId: id }) };
     await runTasks(
       [
@@ -193,6 +194,7 @@ export class ClusterLinks {
               standings: this.standings,
               ...(incarnation === undefined ? {} : { incarnation }),
               verifyChain,
+              ...(history === undefined ? {} : { history }),
               ...(onBehind === undefined ? {} : { onBehind }),
             },
             inner,
