@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { copyOfNothing } from "#federation/store/exchanged-store-fixture.ts";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { rolloutRoute } from "#federation/admin-api/rollout-route.ts";
 import { unsignedWithdrawalsMax } from "#federation/model/removal-bounds.ts";
@@ -48,7 +49,7 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
   it("are held back of a cluster that has lost its store and its memory of it, over a restart of who holds them, until somebody lets them go", async () => {
     await apply("shop-us", [...exported("cart"), ...exported("catalog")]);
     await eventually("the other cluster has learned of both", async () => (await imports("shop-eu")) === "cart.shop-us catalog.shop-us");
-    await planes.putBack("shop-us", [], { isMemoryLost: true });
+    await planes.putBack("shop-us", copyOfNothing, { isMemoryLost: true });
     await eventually("`atoll check` says so", async () => (await atoll("check")).out.includes("global goes on with 2 objects that shop-us offers no longer"));
     expect(await global.metrics()).toMatch(/atoll_replication_withdrawals_held\{publisher="shop-us",plane="global"\} 2/);
     await planes.loseLeadership("global");
@@ -78,7 +79,7 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
     await apply(undefined, many);
     await eventually("a cluster has all of them", async () => (await policies("shop-eu")) === many.length);
     const copy = await planes.copyStore("global");
-    await planes.putBack("global", copy.filter(({ key }) => !key.includes("/meta/") && !key.includes("/TrafficPolicy/")), { isMemoryLost: true });
+    await planes.putBack("global", { ...copy, entries: copy.entries.filter(({ key }) => !key.includes("/meta/") && !key.includes("/TrafficPolicy/")) }, { isMemoryLost: true });
     for (const where of ["shop-eu", "shop-us"]) await eventually(`${where} holds them back`, async () => (await atoll("check")).out.includes(`${where} goes on with ${many.length} objects that global offers no longer`));
     expect(await policies("shop-eu")).toBe(many.length);
     await apply(undefined, many.slice(1));

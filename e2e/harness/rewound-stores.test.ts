@@ -1,4 +1,5 @@
 import { createHash, X509Certificate } from "node:crypto";
+import { copyOfNothing } from "#federation/store/exchanged-store-fixture.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
@@ -165,7 +166,7 @@ describe("stores that go backwards, over planes in one process", () => {
     const isImported = (): boolean => proxy.service(storefront)?.places.some((place) => place.kind === "remote" && place.cluster === "shop-eu") === true;
     await eventually("the export is in another cluster's discovery", isImported);
     await planes.witnessed("shop-eu");
-    await planes.putBack("shop-eu", []);
+    await planes.putBack("shop-eu", copyOfNothing);
     await eventually("its plane has noticed", () => isBehind("shop-eu"));
     expect(isImported()).toBe(true);
     const { out } = await atoll("check");
@@ -202,7 +203,7 @@ describe("stores that go backwards, over planes in one process", () => {
 
   it("take nothing back that is not their own, genuine word, and ask no plane that is behind itself", async () => {
     await planes.witnessed("shop-us");
-    await planes.putBack("shop-us", []);
+    await planes.putBack("shop-us", copyOfNothing);
     await eventually("its plane has noticed", () => isBehind("shop-us"));
     const foreign = await at(undefined, async (admin) => (await admin.call(storeRoutes.heldObjects, { query: { origin: "shop-eu" } }, signal)).body.objects);
     expect(foreign.length).toBeGreaterThan(0);
@@ -212,7 +213,7 @@ describe("stores that go backwards, over planes in one process", () => {
     forged[forged.length >> 1] = (forged[forged.length >> 1] ?? 0) ^ 1;
     await expect(bring([forged.toString("base64")])).rejects.toThrow();
     await planes.witnessed("global");
-    await planes.putBack("global", []);
+    await planes.putBack("global", copyOfNothing);
     await eventually("the global plane has noticed", () => isBehind());
     const refused = await atoll("reconcile", "global", "--take-newer");
     expect(refused.err).toMatch(/the store of shop-us is behind too.*--without shop-us/s);

@@ -6,7 +6,7 @@ import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 import { apiVersion, type Relationship } from "#federation/model/resource.ts";
 import { createSeededRandom, type Random } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
-import type { StoreCopy } from "#federation/store/exchanged-store-fixture.ts";
+import { copyOfNothing, type StoreCopy } from "#federation/store/exchanged-store-fixture.ts";
 import { approvalContent } from "#services/cluster/exports/trust-domain-content.ts";
 import { approvalKind } from "#services/cluster/trust/own-approvals.ts";
 import { clusterResource, clusters, globalName, namespace, pay, planeNames, regionResource, shop } from "./cast.ts";
@@ -14,8 +14,10 @@ import { credentials, type Credentials } from "./credentials.ts";
 import type { Operation } from "./operations.ts";
 import { SimulatedCluster, SimulatedGlobal, type Surroundings } from "./planes.ts";
 import type { SimulatedPlane } from "./simulated-plane.ts";
-import { exportRegister, originOf, policyName, policyRegister, relationshipRegister, serviceName, versionBase, versionOf, validUntilOf } from "./registers.ts";
+import { exportRegister, originOf, policyName, policyRegister, relationshipRegister, serviceName, versionBase, validUntilOf } from "./registers.ts";
 import { SeenOrder } from "./seen-order.ts";
+import { settled } from "./settled.ts";
+import { isOwnOf, ShownRegisters, trustDomainOf, type Shown } from "./shown-registers.ts";
 import { SkewedClock } from "./skewed-clock.ts";
 import { Truth } from "./truth.ts";
 
@@ -23,11 +25,13 @@ import { Truth } from "./truth.ts";
 const healMs = 45_000;
 const settleMs = 12_000;
 const watchedEveryMs = 200;
+/** So long a copy of a plane runs beside it: until it is known, and some more. */
+const clonedMs = 16_000;
+const writtenEveryMs = 4_000;
+/** A plane is believed again once it was heard alone for 60 s. */
+const believedAgainMs = 75_000;
 const relationshipName = "pay-calls-shop";
 const never = new AbortController().signal;
-
-/** What a plane shows, by register; absent where it does not have it. */
-export type Shown = ReadonlyMap<string, number>;
 
 /**
  * A global plane and three clusters of two trust domains, each the shipped one without its ports, over stores in memory, a bus that loses,
@@ -45,13 +49,17 @@ export class SimulatedFederation implements AsyncDisposable {
   readonly #clusters: readonly SimulatedCluster[];
   readonly #copies = new Map<string, StoreCopy>();
   readonly #order = new SeenOrder();
+  readonly #shown: ShownRegisters;
+  readonly #surroundings: Surroundings;
 
-  private constructor(random: Random, made: Credentials, planes: { readonly global: SimulatedGlobal; readonly clusters: readonly SimulatedCluster[] }, shared: { readonly hub: MemoryHub; readonly clock: VirtualClock; readonly clocks: ReadonlyMap<string, SkewedClock> }) {
-    this.#random = random;
-    this.#credentials = made;
+  private constructor(surroundings: Surroundings, planes: { readonly global: SimulatedGlobal; readonly clusters: readonly SimulatedCluster[] }, shared: { readonly clock: VirtualClock; readonly clocks: ReadonlyMap<string, SkewedClock> }) {
+    this.#surroundings = surroundings;
+    this.#random = surroundings.random;
+    this.#credentials = surroundings.credentials;
     this.#global = planes.global;
     this.#clusters = planes.clusters;
-    this.#hub = shared.hub;
+    this.#shown = new ShownRegisters(planes, shared.clock);
+    this.#hub = surroundings.hub;
     this.#clock = shared.clock;
     this.#clocks = shared.clocks;
   }
@@ -68,7 +76,7 @@ export class SimulatedFederation implements AsyncDisposable {
     const global = await SimulatedGlobal.create(surroundings);
     const members: SimulatedCluster[] = [];
     for (const cast of clusters) members.push(await SimulatedCluster.create(cast, surroundings));
-    const federation = new SimulatedFederation(random, made, { global, clusters: members }, { hub, clock, clocks });
+    const federation = new SimulatedFederation(surroundings, { global, clusters: members }, { clock, clocks });
     await federation.#begin();
     return federation;
   }
@@ -86,7 +94,7 @@ export class SimulatedFederation implements AsyncDisposable {
           const metadata = { namespace, name: serviceName(operation.key) };
           await catalog.resources("Service").apply({ apiVersion, kind: "Service", metadata, spec: { ports: [{ name: "http", port: versionBase + version, protocol: "http" }], serviceAccounts: ["app"] } }, {}, never);
           // The first service of the callee is for the other team, too, once there is a relationship.
-          const consumers = operation.key === 0 && this.#trustDomainOf(operation.cluster) === shop ? { consumers: [{ trustDomain: shop }, { trustDomain: pay }] } : {};
+          const consumers = operation.key === 0 && trustDomainOf(operation.cluster) === shop ? { consumers: [{ trustDomain: shop }, { trustDomain: pay }] } : {};
           await catalog.resources("ServiceExport").apply({ apiVersion, kind: "ServiceExport", metadata, spec: consumers }, {}, never);
         });
       case "unexport":
@@ -116,7 +124,15 @@ export class SimulatedFederation implements AsyncDisposable {
       case "rollBack":
         return await this.#rollBack(operation, this.#copies.get(operation.plane));
       case "wipe":
-        return await this.#rollBack({ plane: operation.plane, decision: "take-newer", withRestart: false }, []);
+        return await this.#rollBack({ plane: operation.plane, decision: "take-newer", around: "nothing" }, copyOfNothing);
+      case "trouble":
+        this.#plane(operation.plane).trouble = operation.trouble;
+        return;
+      case "untroubled":
+        this.#plane(operation.plane).trouble = undefined;
+        return;
+      case "clone":
+        return await this.#clone(operation.plane);
       case "wait":
         return await this.#clock.advance(operation.ms);
     }
@@ -132,6 +148,7 @@ export class SimulatedFederation implements AsyncDisposable {
     this.#hub.faults = () => [0];
     for (const name of planeNames) {
       this.#skew(name, 0);
+      this.#plane(name).trouble = undefined;
       this.#plane(name).setConnected(true);
       this.#plane(name).start();
     }
@@ -142,14 +159,14 @@ export class SimulatedFederation implements AsyncDisposable {
   async look(when: string, isHealed: boolean): Promise<void> {
     for (const plane of this.#planes()) for (const failure of plane.failures.splice(0)) this.violations.push(`${when}: the plane of ${plane.name} ended: ${String(failure)}`);
     for (const name of planeNames) {
-      const shown = await this.#shownAt(name);
+      const shown = await this.#shown.at(name);
       if (shown === undefined) {
         if (isHealed) this.violations.push(`${when}: ${name} does not serve`);
         continue;
       }
       for (const [register, version] of shown) if (!this.truth.wasWritten(register, version)) this.violations.push(`${when}: ${name} shows ${register} as ${version}, which nobody wrote`);
       for (const register of this.truth.registers) {
-        const fault = this.#order.see({ plane: name, register, version: shown.get(register) ?? 0, mayBeWithdrawn: this.#mayBeWithdrawn(name, register) });
+        const fault = this.#order.see({ plane: name, register, version: shown.get(register) ?? 0, mayBeWithdrawn: this.#shown.mayBeWithdrawn(name, register) });
         if (fault !== undefined) this.violations.push(`${when}: ${name} shows ${register} ${fault}`);
       }
       if (isHealed) await this.#judgeHealed(when, name, shown);
@@ -160,7 +177,7 @@ export class SimulatedFederation implements AsyncDisposable {
   async trace(): Promise<string> {
     const lines: string[] = [];
     for (const name of planeNames) {
-      const shown = await this.#shownAt(name);
+      const shown = await this.#shown.at(name);
       lines.push(`${name} ${shown === undefined ? "away" : [...shown].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([register, version]) => `${register}=${version}`).join(" ")}`);
     }
     return lines.join("\n");
@@ -190,7 +207,7 @@ export class SimulatedFederation implements AsyncDisposable {
     if (served?.termStore.life.isSound !== true) return;
     this.truth.begin(register, version);
     try {
-      await this.#settled(write(served.catalog, version));
+      await settled(this.#clock, write(served.catalog, version));
     } catch {
       // Not acknowledged: it may be there or not.
       return;
@@ -214,36 +231,41 @@ export class SimulatedFederation implements AsyncDisposable {
       const known = serving?.replicated.state.current.relationships.get(relationshipName);
       if (signer === undefined || known === undefined || serving?.termStore.life.isSound !== true) continue;
       const approval = signer.approve(known, cast.trustDomain === pay ? "caller" : "callee", this.#clocks.get(cast.name)?.nowMs() ?? 0);
-      await this.#settled(serving.own.put(approvalKind, relationshipName, approvalContent(known, approval), never)).catch(() => undefined);
+      await settled(this.#clock, serving.own.put(approvalKind, relationshipName, approvalContent(known, approval), never)).catch(() => undefined);
     }
   }
 
   /** With everything well, an operator's store goes back; that has to be noticed where something is lost, and what is decided has to come true. */
-  async #rollBack({ plane: name, decision, withRestart }: { readonly plane: string; readonly decision: "keep" | "take-newer"; readonly withRestart: boolean }, copy: StoreCopy | undefined): Promise<void> {
+  async #rollBack({ plane: name, decision, around }: Omit<Extract<Operation, { kind: "rollBack" }>, "kind">, copy: StoreCopy | undefined): Promise<void> {
     const plane = this.#plane(name);
     if (copy === undefined) return;
     await this.heal();
     await this.look(`before ${name} goes back`, true);
-    const before = await this.#shownAt(name);
-    const isOrigin = (register: string): boolean => this.#isOrigin(name, register);
+    const before = await this.#shown.at(name);
+    const isOrigin = (register: string): boolean => isOwnOf(name, register);
     this.#order.forget(name, isOrigin);
-    if (withRestart) await this.#stop(plane);
-    await plane.putBack(copy);
-    if (withRestart) plane.start();
+    if (around !== "nothing") await this.#stop(plane);
+    if (around === "lostWitness") {
+      await plane.putBackWhole(copy);
+      plane.loseWitness();
+    } else {
+      await plane.putBack(copy);
+    }
+    if (around !== "nothing") plane.start();
     await this.#clock.advance(settleMs);
     if (plane.served === undefined) {
       this.violations.push(`${name} does not serve after its store went back`);
       return;
     }
     if (plane.served.standing.state === "sound") {
-      const after = await this.#shownAt(name);
-      const lost = [...(before ?? [])].filter(([register, version]) => this.#isOrigin(name, register) && after?.get(register) !== version);
+      const after = await this.#shown.at(name);
+      const lost = [...(before ?? [])].filter(([register, version]) => isOwnOf(name, register) && after?.get(register) !== version);
       if (lost.length > 0) this.violations.push(`the store of ${name} went back, and nobody noticed: ${lost.map(([register]) => register).join(", ")}`);
       return;
     }
     const holders = name === globalName ? this.#clusters.map((cluster) => cluster.plane) : [this.#global.plane];
     try {
-      await this.#settled(plane.decide(decision, holders));
+      await settled(this.#clock, plane.decide(decision, holders));
     } catch (error) {
       this.violations.push(`a decision about the store of ${name} failed: ${String(error)}`);
       return;
@@ -253,6 +275,41 @@ export class SimulatedFederation implements AsyncDisposable {
     await this.heal();
     this.#order.forget(name, isOrigin);
     await this.look(`after ${name} went back (${decision})`, true);
+  }
+
+  /** Somebody starts a copy of a plane's disk and store beside it, and ends it: who has been told something must not see it go, and afterwards all is as the plane itself has it. */
+  async #clone(name: string): Promise<void> {
+    await this.heal();
+    await this.look(`before ${name} has a copy`, true);
+    const plane = this.#plane(name);
+    const copy = await this.#copyOf(name);
+    try {
+      await settled(this.#clock, copy.takeAfter(plane));
+      await this.#writeAnything(name);
+      copy.start();
+      for (let ms = 0; ms < clonedMs; ms += watchedEveryMs) {
+        if (ms % writtenEveryMs === 0) await this.#writeAnything(name);
+        await this.#clock.advance(watchedEveryMs);
+        await this.look(`${ms} ms after a copy of ${name} was started`, false);
+      }
+    } finally {
+      await this.#stop(copy);
+      rmSync(copy.dataDir, { recursive: true, force: true });
+    }
+    await this.#clock.advance(believedAgainMs);
+    await this.heal();
+    await this.look(`after ${name} had a copy`, true);
+  }
+
+  async #copyOf(name: string): Promise<SimulatedPlane> {
+    const cast = clusters.find((one) => one.name === name);
+    const { plane } = cast === undefined ? await SimulatedGlobal.create(this.#surroundings) : await SimulatedCluster.create(cast, this.#surroundings);
+    return plane;
+  }
+
+  /** One more write of what the plane owns. */
+  async #writeAnything(name: string): Promise<void> {
+    await this.apply(name === globalName ? { kind: "putPolicy", key: 0 } : { kind: "export", cluster: name, key: 0 });
   }
 
   /** What others have of anybody else must not be lost meanwhile, not even for a moment. */
@@ -266,9 +323,9 @@ export class SimulatedFederation implements AsyncDisposable {
 
   /** What the store holds counts from now on; but what was revoked stays so. */
   async #takeForTrue(name: string): Promise<void> {
-    const shown = await this.#shownAt(name);
+    const shown = await this.#shown.at(name);
     for (const register of [...this.truth.registers]) {
-      if (!this.#isOrigin(name, register)) continue;
+      if (!isOwnOf(name, register)) continue;
       const version = shown?.get(register) ?? 0;
       if (register === relationshipRegister && this.truth.acknowledged(register) === 0 && version !== 0) this.violations.push(`a relationship that was revoked is back: version ${version}`);
       this.truth.decided(register, version);
@@ -280,61 +337,14 @@ export class SimulatedFederation implements AsyncDisposable {
     if (standing?.state !== "sound") this.violations.push(`${when}: the store of ${name} is ${standing?.state ?? "away"}`);
     for (const register of this.truth.registers) {
       const version = shown.get(register) ?? 0;
-      if (this.#isOrigin(name, register)) {
+      if (isOwnOf(name, register)) {
         if (!this.truth.allows(register, version)) this.violations.push(`${when}: ${name} has ${register} as ${version}; ${this.truth.acknowledged(register)} was acknowledged`);
         continue;
       }
-      const origin = await this.#shownAt(originOf(register));
-      const expected = this.#isMeantFor(name, register) ? (origin?.get(register) ?? 0) : 0;
+      const origin = await this.#shown.at(originOf(register));
+      const expected = this.#shown.isMeantFor(name, register) ? (origin?.get(register) ?? 0) : 0;
       if (version !== expected) this.violations.push(`${when}: ${name} shows ${register} as ${version}, and not as ${expected}`);
     }
-  }
-
-  async #shownAt(name: string): Promise<Shown | undefined> {
-    const shown = new Map<string, number>();
-    if (name === globalName) {
-      const { term } = this.#global;
-      if (term === undefined) return undefined;
-      for (const { value } of (await this.#settled(term.catalog.resources("TrafficPolicy").list(never))).items) shown.set(`policy/${value.metadata.name}`, (value.spec.timeouts?.requestMs ?? 0) - versionBase);
-      for (const { value } of (await this.#settled(term.catalog.resources("Relationship").list(never))).items) shown.set(relationshipRegister, versionOf(value));
-      for (const { cluster, name: service, ports } of term.state.exports) shown.set(`export/${cluster}/${service}`, (ports[0]?.port ?? 0) - versionBase);
-      return shown;
-    }
-    const { serving } = this.#clusters.find(({ cast }) => cast.name === name) ?? {};
-    if (serving === undefined) return undefined;
-    const { services, exports, imports } = serving.source.state.current;
-    const { policies, relationships } = serving.replicated.state.current;
-    for (const { metadata, spec } of policies.values()) shown.set(`policy/${metadata.name}`, (spec.timeouts?.requestMs ?? 0) - versionBase);
-    for (const relationship of relationships.values()) shown.set(relationshipRegister, versionOf(relationship));
-    for (const key of exports.keys()) shown.set(`export/${name}/${key.slice(namespace.length + 1)}`, (services.get(key)?.spec.ports[0]?.port ?? 0) - versionBase);
-    for (const { spec } of imports.values()) shown.set(`export/${spec.cluster}/${spec.name}`, (spec.ports[0]?.port ?? 0) - versionBase);
-    return shown;
-  }
-
-  /** Policies are everybody's, a relationship its sides'; exports are the global plane's, their own team's, and by a relationship that holds another's. */
-  #isMeantFor(name: string, register: string): boolean {
-    if (!register.startsWith("export/")) return true;
-    const origin = this.#trustDomainOf(originOf(register));
-    if (name === globalName || this.#trustDomainOf(name) === origin) return true;
-    return origin === shop && register.endsWith(`/${serviceName(0)}`) && this.#isRelated();
-  }
-
-  /** What is offered by a relationship comes and goes as it was. */
-  #mayBeWithdrawn(name: string, register: string): boolean {
-    return register.startsWith("export/") && name !== globalName && this.#trustDomainOf(originOf(register)) !== this.#trustDomainOf(name);
-  }
-
-  #isRelated(): boolean {
-    const { state } = this.#global.term ?? {};
-    return state?.relationships.some((relationship) => state.isActive(relationship)) === true;
-  }
-
-  #isOrigin(name: string, register: string): boolean {
-    return originOf(register) === name;
-  }
-
-  #trustDomainOf(name: string): string | undefined {
-    return clusters.find((cluster) => cluster.name === name)?.trustDomain;
   }
 
   #planes(): readonly SimulatedPlane[] {
@@ -353,18 +363,6 @@ export class SimulatedFederation implements AsyncDisposable {
   }
 
   async #stop(plane: SimulatedPlane): Promise<void> {
-    await this.#settled(plane.stop());
-  }
-
-  /** Time passes until `promise` is settled: what waits for a timer would otherwise wait for ever. */
-  async #settled<T>(promise: Promise<T>): Promise<T> {
-    const end = { isOver: false };
-    const over = promise.finally(() => (end.isOver = true));
-    over.catch(() => undefined);
-    for (let turn = 0; !end.isOver && turn < settleTurnsMax; turn++) await this.#clock.advance(turn < 3 ? 0 : 50);
-    if (!end.isOver) throw new Error("something that should end did not");
-    return await over;
+    await settled(this.#clock, plane.stop());
   }
 }
-
-const settleTurnsMax = 1_500;

@@ -1,3 +1,5 @@
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { latestOf, type HeldObject } from "#federation/admin-api/held-objects.ts";
 import { storeOperations, type StoreOperationsOptions } from "#federation/admin-api/store-operations.ts";
 import { storeRoutes } from "#federation/admin-api/store-routes.ts";
@@ -19,6 +21,7 @@ import { silentLogger } from "#federation/telemetry/logger.ts";
 import { decodeSignedObject, openObject } from "#federation/wire/signed-object.ts";
 import { keys } from "#federation/catalog/keys.ts";
 import { makeDirectory } from "./credentials.ts";
+import { TroubledStore, type Trouble } from "./troubled-store.ts";
 
 /** What a plane is while it serves: what its ports would answer from. */
 export interface Served {
@@ -47,6 +50,7 @@ export class SimulatedPlane {
   readonly dataDir: string;
   readonly #options: SimulatedPlaneOptions;
   readonly #store: ExchangedStore;
+  readonly #troubled: TroubledStore;
   #running: { readonly stop: AbortController; readonly done: Promise<void>; readonly bus: MemoryBus } | undefined;
   #served: Served | undefined;
   /** What ended the plane though nobody had asked for it. */
@@ -57,6 +61,7 @@ export class SimulatedPlane {
     this.dataDir = makeDirectory("atoll-simulated-");
     this.#options = options;
     this.#store = store;
+    this.#troubled = new TroubledStore(store);
   }
 
   static async create(options: SimulatedPlaneOptions): Promise<SimulatedPlane> {
@@ -77,8 +82,8 @@ export class SimulatedPlane {
     const { name, hub, clock, random, lead } = this.#options;
     const stop = new AbortController();
     const bus = hub.open(name);
-    const task = lead({ store: this.#store, bus, dataDir: this.dataDir }, (served) => (this.#served = served));
-    const done = runAsLeader(this.#store, { key: keys.leader, id: name, clock, random, logger: silentLogger }, task, stop.signal).catch((error: unknown) => {
+    const task = lead({ store: this.#troubled, bus, dataDir: this.dataDir }, (served) => (this.#served = served));
+    const done = runAsLeader(this.#troubled, { key: keys.leader, id: name, clock, random, logger: silentLogger }, task, stop.signal).catch((error: unknown) => {
       if (!(stop.signal.aborted && isAbort(error))) this.failures.push(error);
     });
     this.#running = { stop, done, bus };
@@ -99,6 +104,26 @@ export class SimulatedPlane {
     this.#running?.bus.setConnected(isConnected);
   }
 
+  /** What ails its store. */
+  get trouble(): Trouble | undefined {
+    return this.#troubled.trouble;
+  }
+
+  set trouble(trouble: Trouble | undefined) {
+    this.#troubled.trouble = trouble;
+  }
+
+  /** Everything that `other` has on its disk and in its store, as a copied machine would; before its first start. */
+  async takeAfter(other: SimulatedPlane): Promise<void> {
+    cpSync(other.dataDir, this.dataDir, { recursive: true });
+    await this.putBackWhole(await other.copyStore());
+  }
+
+  /** Its disk forgets what it has seen of the store. */
+  loseWitness(): void {
+    for (const file of ["witness.json", "trail"]) rmSync(join(this.dataDir, file), { force: true });
+  }
+
   async copyStore(): Promise<StoreCopy> {
     return await this.#store.copy(keys.leader);
   }
@@ -106,6 +131,11 @@ export class SimulatedPlane {
   /** Another store stands where the present one did, with what `copy` holds. */
   async putBack(copy: StoreCopy): Promise<void> {
     await this.#store.putBack(copy, await openStore(this.#options.clock));
+  }
+
+  /** The same with the store's positions, as of a copied disk. */
+  async putBackWhole(copy: StoreCopy): Promise<void> {
+    await this.#store.putBackWhole(copy, await openStore(this.#options.clock));
   }
 
   /** What it holds of `origin`, as it would tell an operator. */

@@ -1,7 +1,17 @@
 import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "./store.ts";
 
 /** What a store held once. */
-export type StoreCopy = readonly StoreEntry[];
+export interface StoreCopy {
+  readonly entries: readonly StoreEntry[];
+  /** The store's position then. */
+  readonly revision: number;
+}
+
+/** Of a store in which nothing was. */
+export const copyOfNothing: StoreCopy = { entries: [], revision: 0 };
+
+/** Written over and over, so that another store comes to the position of a copied one. */
+const passedKey = "passed";
 
 const never = new AbortController().signal;
 
@@ -22,13 +32,29 @@ export class ExchangedStore implements Store {
 
   /** All that it holds but for `leftOut`, a key that is of one moment. */
   async copy(leftOut: string): Promise<StoreCopy> {
-    const { entries } = await this.list("", never);
-    return entries.filter(({ key }) => key !== leftOut);
+    const { entries, revision } = await this.list("", never);
+    return { entries: entries.filter(({ key }) => key !== leftOut), revision };
   }
 
-  /** Puts `empty`, with what `copy` holds, in the place of the store. */
-  async putBack(copy: StoreCopy, empty: Store): Promise<void> {
-    for (const { key, value } of copy.toSorted((a, b) => a.revision - b.revision)) await empty.commit({ conditions: [], writes: [{ kind: "put", key, value }] }, never);
+  /** Puts `empty`, with what `copy` holds, in the place of the store: written there key by key, so that its positions are others. */
+  async putBack({ entries }: StoreCopy, empty: Store): Promise<void> {
+    for (const { key, value } of byRevision(entries)) await put(empty, [{ key, value }]);
+    await this.exchange(empty);
+  }
+
+  /** The same as a copied disk does it: each key is at the position at which it was, and so is the store. */
+  async putBackWhole({ entries, revision }: StoreCopy, empty: Store): Promise<void> {
+    let at = 0;
+    const passTo = async (position: number): Promise<void> => {
+      while (at < position) at = await put(empty, [{ key: passedKey, value: new Uint8Array() }]);
+    };
+    const together = new Map<number, StoreEntry[]>();
+    for (const entry of byRevision(entries)) together.set(entry.revision, [...(together.get(entry.revision) ?? []), entry]);
+    for (const [position, written] of together) {
+      await passTo(position - 1);
+      at = await put(empty, written);
+    }
+    await passTo(revision);
     await this.exchange(empty);
   }
 
@@ -55,4 +81,14 @@ export class ExchangedStore implements Store {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#store[Symbol.asyncDispose]();
   }
+}
+
+function byRevision(entries: readonly StoreEntry[]): readonly StoreEntry[] {
+  return entries.filter(({ key }) => key !== passedKey).toSorted((a, b) => a.revision - b.revision);
+}
+
+async function put(store: Store, entries: readonly Pick<StoreEntry, "key" | "value">[]): Promise<number> {
+  const commit = await store.commit({ conditions: [], writes: entries.map(({ key, value }) => ({ kind: "put", key, value })) }, never);
+  if (commit.kind === "conflict") throw new Error("a write without a condition conflicts");
+  return commit.revision;
 }

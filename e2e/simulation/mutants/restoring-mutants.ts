@@ -10,6 +10,7 @@ const operations = "federation/admin-api/store-operations.ts";
 /** Bugs that show when a store has gone back. */
 export const restoringMutants: readonly Mutant[] = [
   { name: "a rollback is taken for a newer epoch", file: life, find: "else life.#judge(facts, life.#remembered());", replace: "else if (judgeStore(facts, life.#remembered()) !== undefined) await life.beginEpoch(0, signal);" },
+  { name: "a life is not asked what it found", file: "federation/replication/core/rollback-guard.ts", find: "written !== undefined && opened < written;", replace: "written !== undefined && opened < 0;" },
   { name: "a decision begins no new epoch", file: life, find: "this.#witness.behind?.witnessed.epoch ?? 0, above) + 1;", replace: "this.#witness.behind?.witnessed.epoch ?? 0, above);" },
   { name: "a decision begins the epoch after the store's own", file: life, find: "Math.max(stored?.value.epoch ?? 0, this.#remembered().witness.epoch, this.#witness.behind?.witnessed.epoch ?? 0, above) + 1", replace: "(stored?.value.epoch ?? 0) + 1" },
   { name: "each mark that was written is forgotten", file: life, find: "revision: Math.max(this.#markedAt, this.#witness.revision), marks: [mark] });", replace: 'revision: Math.max(this.#markedAt, this.#witness.revision), marks: ["other"] });' },
