@@ -81,7 +81,7 @@ describe.each([
 
   it.skipIf(engines && !hasEngines)("of a cluster, encrypted, after the loss of its store: it goes on with what the backup holds, and its instances are back", async () => {
     const passphraseFile = file("passphrase");
-    writeFileSync(passphraseFile, "a passphrase of these tests\n");
+    writeFileSync(passphraseFile, "a passphrase of these tests\n", { mode: 0o600 });
     await federation.planes.cluster(shopEu).apply(service("then"), {}, signal);
     expect(await done("backup", shopEu, "--to", file("shop-eu.atoll-backup"), "--passphrase-file", passphraseFile)).toMatch(/, encrypted\.$/m);
     await federation.planes.cluster(shopEu).apply(service("since"), {}, signal);

@@ -3,7 +3,7 @@ import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
-import { printRestored, restoreArguments, restoreArgumentsOf, type RestoreArguments } from "#federation/history/restore-arguments.ts";
+import { printRestored, restoreArguments, restoreArgumentsOf, restoreUsage, type RestoreArguments } from "#federation/history/restore-arguments.ts";
 import { restoreFile } from "#federation/history/restore-file.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
@@ -39,7 +39,7 @@ import { JoinPort } from "./join-port.ts";
 import { createClusterMetrics } from "./metrics.ts";
 import { serveCluster } from "./serve-cluster.ts";
 
-const usage = "usage: main.ts join --config FILE | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
+const usage = `usage: main.ts join --config FILE | main.ts run --config FILE | main.ts ${restoreUsage}`;
 
 runProcess(async (signal) => {
   const { command, config, restore } = readArguments();

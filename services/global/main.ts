@@ -3,7 +3,7 @@ import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
-import { printRestored, restoreArguments, restoreArgumentsOf, type RestoreArguments } from "#federation/history/restore-arguments.ts";
+import { printRestored, restoreArguments, restoreArgumentsOf, restoreUsage, type RestoreArguments } from "#federation/history/restore-arguments.ts";
 import { restoreFile } from "#federation/history/restore-file.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
@@ -32,7 +32,7 @@ import { leadFederation } from "./global-plane.ts";
 import { serveFederation } from "./serve-federation.ts";
 import { createGlobalMetrics } from "./metrics.ts";
 
-const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--etcd-administrator PLANE[,PLANE]] [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
+const usage = `usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--etcd-administrator PLANE[,PLANE]] [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts ${restoreUsage}`;
 
 runProcess(async (signal) => {
   const { positionals, values } = readArguments();
