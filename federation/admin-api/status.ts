@@ -24,6 +24,18 @@ const incarnation = z
   .optional()
   .describe("Which process of its name answers; absent while it publishes nothing, and of an older plane.");
 
+const backups = z
+  .object({
+    directory: z.string(),
+    everySeconds: count,
+    kept: count.describe("How many are there."),
+    newestAtMs: count.optional().describe("Wall-clock ms; absent: there is none."),
+    sinceMs: count.describe("Wall-clock ms since which the answering process has been to make them."),
+    failing: z.object({ sinceMs: count.describe("Wall-clock ms."), reason: z.string() }).optional().describe("One is due and cannot be made."),
+  })
+  .optional()
+  .describe("Backups that this plane makes by itself. Absent: it makes none, or is older.");
+
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
   cluster: clusterIdSchema,
@@ -97,6 +109,7 @@ export const federationStatusSchema = z.object({
   store,
   storeAwaySinceMs,
   incarnation,
+  backups,
 });
 
 /** A policy that not every proxy of a cluster is told of. */
@@ -148,6 +161,7 @@ export const clusterStatusSchema = z.object({
   store,
   storeAwaySinceMs,
   incarnation,
+  backups,
   policyTrials: z.array(policyTrialSchema).optional().describe("Policies that not every proxy is told of, at most 100 of them. Absent: none, or an older plane."),
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });

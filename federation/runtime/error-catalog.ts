@@ -33,6 +33,10 @@ export const errorCatalog = {
     meaning: "The audit trail cannot be written, and nothing is changed that it would not show.",
     action: "Look at the plane's data directory: space, permissions, and the plane's log. Reads and traffic go on.",
   },
+  ATOLL_BACKUP_FAILED: {
+    meaning: "A backup that a plane was to make by itself did not come about.",
+    action: "The message says why; the plane tries again each minute, and `atoll check` says so for as long as it fails. Backups from before stay.",
+  },
   ATOLL_BACKUP_INVALID: {
     meaning: "A file is no backup of a plane's store that can be used: damaged, of another version, or encrypted with another passphrase or for another key.",
     action: "The message says what is wrong with it; use another backup, or the passphrase or key that it was made for. Nothing was changed.",

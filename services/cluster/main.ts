@@ -3,6 +3,8 @@ import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
+import { addBackupMetrics } from "#federation/history/backup-metrics.ts";
+import { BackupSchedule } from "#federation/history/backup-schedule.ts";
 import { printRestored, restoreArguments, restoreArgumentsOf, restoreUsage, type RestoreArguments } from "#federation/history/restore-arguments.ts";
 import { restoreFile } from "#federation/history/restore-file.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
@@ -133,7 +135,9 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
     name: config.cluster,
     observer: { dropped: (count) => metrics.busDropped.inc(count), reconnected: () => metrics.busReconnected.inc() },
   });
-  const options = { config, membership, planeSvid, keySource, signer, store, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
+  const backups = config.backups === undefined ? undefined : new BackupSchedule({ config: config.backups, federation: membership.facts.federation, plane: config.cluster, dataDir: config.dataDir, clock, logger });
+  if (backups !== undefined) addBackupMetrics(metrics.registry, () => backups.standing, clock);
+  const options = { config, membership, planeSvid, keySource, signer, store, backups, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
   await runTasks(
     [
       (inner) => keySource.run(inner),

@@ -133,6 +133,7 @@ function statusOf({ options, leader, termStore, epoch, standing, state, links, i
       names: names(),
       store: standing,
       storeAwaySinceMs: termStore.away.current?.sinceMs,
+      backups: options.backups?.standing,
       ...(standing.state === "sound" ? { incarnation: planeIncarnation(incarnation) } : {}),
     },
     clock.nowMs(),

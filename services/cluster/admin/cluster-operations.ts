@@ -1,5 +1,6 @@
 import type { Scope } from "#federation/admin-api/access.ts";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
+import type { BackupRow } from "#federation/admin-api/backup-row.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import { withLastKnown } from "#federation/admin-api/last-known-backend.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
@@ -57,6 +58,7 @@ export interface ClusterOperationsOptions {
     readonly signer: TrustDomainSigner | undefined;
     readonly keySource: ClusterKeySource;
     readonly audit: AuditTrail;
+    readonly backups?: { readonly standing: BackupRow } | undefined;
     readonly clock: Clock;
   };
   readonly termStore: TermStore;
@@ -226,6 +228,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       names: parts.names(),
       store: parts.standing,
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,
+      backups: options.backups?.standing,
       ...(parts.standing.state === "sound" ? { incarnation: planeIncarnation(parts.incarnation) } : {}),
     },
     clock.nowMs(),
