@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { etcdReaches, natsReaches } from "#federation/model/engine-report.ts";
 import { storeStandingSchema } from "./store-routes.ts";
 import { clusterIdSchema, hostSchema, labelSchema, portSchema, regionIdSchema, spiffeIdSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 
@@ -35,6 +36,32 @@ const backups = z
   })
   .optional()
   .describe("Backups that this plane makes by itself. Absent: it makes none, or is older.");
+
+const engines = z
+  .array(
+    z.discriminatedUnion("kind", [
+      z.object({
+        kind: z.literal("etcd"),
+        address: z.string(),
+        silent: z.string().optional().describe("Why this member did not answer; nothing else is said of it then."),
+        version: z.string().optional(),
+        clockAheadMs: z.number().optional().describe("Its clock less the plane's, to about a second."),
+        database: z.object({ bytes: count, usedBytes: count, quotaBytes: count.optional() }).optional(),
+        alarms: z.array(z.string()).optional(),
+        syncs: z.object({ count, slow: count.describe("Longer than a second."), writes: count }).optional().describe("Of its log, in about a minute; absent until that is over."),
+        reaches: z.array(z.enum(etcdReaches)).optional().describe("What the plane can do there to keys of others. Absent: not known."),
+      }),
+      z.object({
+        kind: z.literal("nats"),
+        address: z.string(),
+        version: z.string(),
+        messageBytesMax: count,
+        reaches: z.array(z.enum(natsReaches)).describe("What the plane can do there on subjects of others."),
+      }),
+    ]),
+  )
+  .optional()
+  .describe("This plane's engines as it sees them by its own certificate. Absent: they are embedded, have not been looked at, or it is older.");
 
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
@@ -110,6 +137,7 @@ export const federationStatusSchema = z.object({
   storeAwaySinceMs,
   incarnation,
   backups,
+  engines,
 });
 
 /** A policy that not every proxy of a cluster is told of. */
@@ -162,6 +190,7 @@ export const clusterStatusSchema = z.object({
   storeAwaySinceMs,
   incarnation,
   backups,
+  engines,
   policyTrials: z.array(policyTrialSchema).optional().describe("Policies that not every proxy is told of, at most 100 of them. Absent: none, or an older plane."),
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
+import { busLooks } from "#federation/bus/configured-inspection.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
 import { addBackupMetrics } from "#federation/history/backup-metrics.ts";
@@ -22,10 +23,12 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
+import { storeLooks } from "#federation/store/configured-inspection.ts";
 import { openConfiguredStore } from "#federation/store/configured-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { addEngineMetrics, EngineWatch } from "#federation/telemetry/engine-watch.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
 import { globalConfigField, type GlobalConfig } from "./config.ts";
@@ -127,9 +130,12 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   });
   const backups = config.backups === undefined ? undefined : new BackupSchedule({ config: config.backups, federation: keys.trustDomain, plane: globalOrigin, dataDir: config.dataDir, clock, logger });
   if (backups !== undefined) addBackupMetrics(metrics.registry, () => backups.standing, clock);
-  const options = { config, keys, store, backups, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger };
+  const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(globalOrigin) }), ...busLooks({ ...common, config: config.bus, name: "global" })], { clock, logger });
+  addEngineMetrics(metrics.registry, engines);
+  const options = { config, keys, store, backups, engines, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger };
   await runTasks(
     [
+      (inner) => engines.run(inner),
       (inner) =>
         runAsLeader(
           store,

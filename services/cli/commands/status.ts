@@ -16,6 +16,7 @@ import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
 import { backupColumns, backupLines, backupProblems } from "./backup-findings.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
+import { engineProblems } from "./engine-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
 import { instanceWords } from "./instance-words.ts";
@@ -67,7 +68,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
   await supervisor?.[Symbol.asyncDispose]();
   const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
   const names = [...namesSeen(global.kind === "answer" ? global.value : undefined, known), ...(here.kind === "answer" ? here.value : [])];
-  const problems = [
+  const problems = distinct([
     ...(listed.kind === "failed" ? [`the supervisor does not answer: ${describeError(listed.error)}`] : []),
     ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
     ...planeProblems("the global plane", global),
@@ -79,9 +80,10 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...refusalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...withdrawalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...(etcds.kind === "answer" ? etcdProblems(etcds.value) : []),
+    ...engineProblems([...(global.kind === "answer" ? [["global", global.value] as const] : []), ...known]),
     ...nameProblems(names),
     ...certificateProblems(contextsHere(planes, { dataDir, clients: topology?.plan.clients ?? [] }), terminal.clock.nowMs()),
-  ];
+  ]);
   return {
     name: topology === undefined ? planes.federation : context.name,
     dataDir,
@@ -92,6 +94,11 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     names,
     problems,
   };
+}
+
+/** What two find out is said once. */
+function distinct(problems: readonly string[]): readonly string[] {
+  return [...new Set(problems)];
 }
 
 async function askClusters(planes: Planes, patience: Patience): Promise<readonly (readonly [string, Asked<ClusterStatus>])[]> {
