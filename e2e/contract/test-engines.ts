@@ -89,13 +89,13 @@ export interface RestartableEngine extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
-/** Starts a real etcd with TLS below `authority.directory`. */
-export async function startTestEtcd(program: string, authority: TestAuthority, name: string, options: Pick<EtcdOptions, "clientHost"> = {}): Promise<RestartableEngine> {
+/** Starts a real etcd with TLS below `authority.directory`; `more` are arguments that no plane would be given. */
+export async function startTestEtcd(program: string, authority: TestAuthority, name: string, { more = [], ...options }: Pick<EtcdOptions, "clientHost"> & { readonly more?: readonly string[] } = {}): Promise<RestartableEngine> {
   const [clientPort, peerPort] = [await findFreePort("127.0.0.1"), await findFreePort("127.0.0.1")];
   const directory = join(authority.directory, name);
   mkdirSync(directory, { recursive: true });
   const tls = authority.issueFiles(`${name}-server`, ["IP:127.0.0.1", "DNS:localhost"]);
-  const args = etcdArguments({ name, dataDir: join(directory, "data"), address: "127.0.0.1", clientPort, peerPort, tls, ...options });
+  const args = [...etcdArguments({ name, dataDir: join(directory, "data"), address: "127.0.0.1", clientPort, peerPort, tls, ...options }), ...more];
   const start = (): Promise<RunningEngine> =>
     startEngine({ name: "etcd", program, args, logFile: join(directory, "log"), clock: systemClock }, new AbortController().signal);
   return restartable(`https://127.0.0.1:${clientPort}`, start);

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createBackupKey } from "#federation/model/backup-recipient.ts";
 import { apiVersion, type Service, type TrafficPolicy } from "#federation/model/resource.ts";
 import { findTestEngine } from "../contract/test-engines.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -9,6 +10,7 @@ import { TestFederation } from "../harness/test-federation.ts";
 
 const hasEngines = (await findTestEngine("etcd")) !== undefined && (await findTestEngine("nats-server")) !== undefined;
 const { signal } = new AbortController();
+const [key, stranger] = [createBackupKey(), createBackupKey()];
 const shopEu = "shop-eu";
 
 const policy = (requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name: "catalog" }, spec: { targetRef: { namespace: "web", name: "catalog" }, timeouts: { requestMs } } });
@@ -23,7 +25,7 @@ describe.each([
 
   beforeAll(async () => {
     if (engines && !hasEngines) return;
-    federation = await TestFederation.start(oneCluster, { engines });
+    federation = await TestFederation.start({ ...oneCluster, backups: { recipients: [key.recipient], everySeconds: 60, keep: 2 } }, { engines });
     await federation.addCaller("probe", { cluster: shopEu, region: "eu-west", namespace: "web", serviceAccount: "probe" });
     await eventually("the catalog answers", async () => (await traffic()) === 200);
   }, 240_000);
@@ -46,6 +48,10 @@ describe.each([
   const applied = async (requestMs: number): Promise<void> => {
     await eventually("the policy is written", async () => (await federation.planes.global().apply(policy(requestMs), {}, signal), true));
     await eventually("the cluster has it", async () => (await heldBy(shopEu)) === requestMs);
+  };
+  const backupsOf = (process: string): readonly string[] => {
+    const directory = join(federation.directoryOf(process), "backups");
+    return existsSync(directory) ? readdirSync(directory).toSorted().map((name) => join(directory, name)) : [];
   };
   const services = async (): Promise<readonly string[]> => (await federation.planes.cluster(shopEu).list("Service", {}, signal)).map(({ metadata }) => metadata.name);
   const allIsWell = (): Promise<unknown> => eventually("all is well", async () => (await atoll("check")).code === 0, 60_000);
@@ -81,7 +87,7 @@ describe.each([
 
   it.skipIf(engines && !hasEngines)("of a cluster, encrypted, after the loss of its store: it goes on with what the backup holds, and its instances are back", async () => {
     const passphraseFile = file("passphrase");
-    writeFileSync(passphraseFile, "a passphrase of these tests\n");
+    writeFileSync(passphraseFile, "a passphrase of these tests\n", { mode: 0o600 });
     await federation.planes.cluster(shopEu).apply(service("then"), {}, signal);
     expect(await done("backup", shopEu, "--to", file("shop-eu.atoll-backup"), "--passphrase-file", passphraseFile)).toMatch(/, encrypted\.$/m);
     await federation.planes.cluster(shopEu).apply(service("since"), {}, signal);
@@ -102,6 +108,58 @@ describe.each([
     await eventually("the catalog's instance is registered again", async () => (await atoll("status")).stdout.match(/web\/catalog .*shop-eu 1\/1/) !== null, 60_000);
     expect(await traffic()).toBe(200);
     await applied(5_000);
+  });
+
+  it.skipIf(engines && !hasEngines)("that a plane has made by itself are for the owner of a key alone, and are restored like others", async () => {
+    for (const [plane, process] of [["global", "global"], [shopEu, "shop-eu-plane"]] as const) {
+      await eventually(`there is one of ${plane}`, async () => backupsOf(process).some((name) => /-\d{8}T\d{6}Z\.atoll-backup$/.test(name)));
+      expect((await atoll("status")).stdout).toMatch(new RegExp(`^${plane} +.* ago +60 s +\\d+ +${join(federation.directoryOf(process), "backups")}$`, "m"));
+    }
+    for (const [name, { privateKeyPem }] of [["key", key], ["stranger", stranger]] as const) writeFileSync(file(name), privateKeyPem, { mode: 0o600 });
+    await federation.planes.cluster(shopEu).apply(service("unsaved"), {}, signal);
+    const newest = backupsOf("shop-eu-plane").at(-1) ?? "";
+    const good = readFileSync(newest);
+    const { pid } = await federation.view("shop-eu-plane");
+    writeFileSync(file("cut-off"), good.subarray(0, -100));
+    writeFileSync(file("open-key"), key.privateKeyPem, { mode: 0o644 });
+    for (const [from, args, message] of [
+      [newest, [], "ATOLL_BACKUP_INVALID: the backup cannot be used: it is encrypted for the owner of a key, and no key was given: --key-file"],
+      [newest, ["--key-file", file("stranger")], "ATOLL_BACKUP_INVALID: the backup cannot be used: it was encrypted for another key, or is damaged"],
+      [file("cut-off"), ["--key-file", file("key")], "ATOLL_BACKUP_INVALID: the backup cannot be used: it is damaged or cut off"],
+      [newest, ["--key-file", file("open-key")], `ATOLL_KEY_FILE_INVALID: the key file ${file("open-key")} cannot be used: others than its owner may use it`],
+    ] as const) {
+      const refused = await atoll("restore", shopEu, "--from", from, ...args);
+      expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining(message)]);
+    }
+    expect([(await federation.view("shop-eu-plane")).pid, (await services()).includes("unsaved")]).toEqual([pid, true]);
+
+    await done("restore", shopEu, "--from", newest, "--key-file", file("key"));
+    await eventually("`atoll check` asks", async () => (await atoll("check")).stdout.includes(`\`atoll reconcile ${shopEu}\``));
+    expect(await traffic()).toBe(200);
+    const aside = readdirSync(federation.directoryOf("shop-eu-plane")).filter((name) => name.startsWith("replaced-")).toSorted().at(-1) ?? "";
+    expect(readFileSync(join(federation.directoryOf("shop-eu-plane"), aside)).subarray(0, 60).toString()).toContain('"version":2');
+    await done("reconcile", shopEu, "--keep");
+    await allIsWell();
+    expect(await services()).not.toContain("unsaved");
+  });
+
+  it.skipIf(engines && !hasEngines)("that cannot be made are a line of the check, with what to do, and a metric, until they are made again", async () => {
+    const directory = join(federation.directoryOf("global"), "backups");
+    const { listen } = JSON.parse(readFileSync(join(federation.directoryOf("global"), "config.json"), "utf8")) as { readonly listen: { readonly metricsPort: number } };
+    const metric = async (): Promise<boolean> => (await (await fetch(`http://127.0.0.1:${listen.metricsPort}/metrics`)).text()).includes('atoll_backup_failing{plane="global"} 1');
+    await federation.kill("global");
+    renameSync(directory, `${directory}-aside`);
+    writeFileSync(directory, "in its place");
+    await federation.start("global");
+    await eventually("`atoll check` says so", async () => (await atoll("check")).stdout.includes(`no backup of the store of global can be made in ${directory}: ENOTDIR`));
+    expect((await atoll("check")).stdout).toContain("it has to be a directory that the plane's user may write to; there is none yet, and it is tried again each minute");
+    expect(await metric()).toBe(true);
+    await federation.kill("global");
+    rmSync(directory);
+    renameSync(`${directory}-aside`, directory);
+    await federation.start("global");
+    await allIsWell();
+    expect(await metric()).toBe(false);
   });
 
   it.skipIf(engines && !hasEngines)("hold no private key and no token", async () => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
 import { apiVersion, type Service, type TrafficPolicy } from "#federation/model/resource.ts";
+import { holdsToRoles } from "#services/cli/engines/etcd-version.ts";
 import { findTestEngine } from "../contract/test-engines.ts";
 import { eventually } from "../harness/eventually.ts";
 import { oneCluster } from "../harness/plans.ts";
@@ -59,6 +60,36 @@ describe.skipIf(!hasEngines)("a federation with three members of each engine (et
     await federation.start(first, second);
     await eventually("a write is taken again", () => written("after"), 60_000);
     await eventually("nothing is stale", async () => (await staleSince()) === undefined, 60_000);
+    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+  });
+
+  it("is looked at by each plane, and what is wrong with a member is found by the check", async () => {
+    type Engines = NonNullable<Awaited<ReturnType<typeof enginesOf>>>;
+    const enginesOf = async () => (await federation.planes.cluster(shopEu).call(clusterRoutes.status, {}, signal)).body.engines;
+    const seen = async (holds: (engines: Engines) => boolean): Promise<boolean> => holds((await enginesOf()) ?? []);
+    await eventually("every member is seen", () => seen((engines) => engines.filter(({ kind }) => kind === "etcd").length === 3 && engines.every((engine) => engine.kind === "nats" || engine.silent === undefined)), 60_000);
+    const engines = (await enginesOf()) ?? [];
+    for (const engine of engines) expect(engine).toMatchObject({ version: expect.stringMatching(/^\d+\.\d+\.\d+/) as string, reaches: [] });
+    expect(engines.filter(({ kind }) => kind === "nats")).toHaveLength(1);
+    const finding = (words: RegExp) => async (): Promise<boolean> => words.test((await federation.place.atoll("check")).stdout);
+
+    const [third = ""] = etcds(shopEu).slice(2);
+    await federation.kill(third);
+    await eventually("the check names the member that is away", finding(/etcd at https:\S+ does not answer the plane of shop-eu: .*bears the loss of no further member/), 60_000);
+    await federation.start(third);
+    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+
+    // What is not the plane's, put there by who may.
+    const { store } = JSON.parse(readFileSync(join(federation.directoryOf("shop-eu-plane"), "config.json"), "utf8")) as { readonly store: { readonly endpoints: readonly string[] } };
+    const file = (name: string): Buffer => readFileSync(join(federation.directoryOf("global"), "engines", name));
+    const administrator = new Etcd3({ hosts: [...store.endpoints], credentials: { rootCertificate: file("ca.pem"), certChain: file("etcd-administrator.pem"), privateKey: file("etcd-administrator.key") } });
+    await administrator.put("/elsewhere").value("x");
+    const isHeldToRoles = engines.every((engine) => engine.kind === "nats" || holdsToRoles(engine.version ?? ""));
+    const reach = isHeldToRoles ? [] : ["nested"];
+    await eventually("the plane has looked again", () => seen((now) => now.every((engine) => engine.kind === "nats" || JSON.stringify(engine.reaches) === JSON.stringify(reach))), 60_000);
+    expect(await finding(/lets the plane of shop-eu read what is not its own, by a transaction within a transaction/)()).toBe(!isHeldToRoles);
+    await administrator.delete().key("/elsewhere");
+    administrator.close();
     await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
   });
 

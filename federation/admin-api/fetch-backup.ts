@@ -1,6 +1,6 @@
 import type { BackupEntry, BackupHead } from "#federation/model/store-backup.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { backupLimits, encodeBackup } from "#federation/wire/backup-file.ts";
+import { backupLimits, encodeBackup, type BackupLock } from "#federation/wire/backup-file.ts";
 import type { AdminClient } from "./client.ts";
 import { storeRoutes } from "./store-routes.ts";
 
@@ -12,10 +12,10 @@ export interface FetchedBackup {
 }
 
 /**
- * Has a plane back its store up, and makes the file of it, encrypted where there is a passphrase.
+ * Has a plane back its store up, and makes the file of it, encrypted where there is a lock.
  * @throws {ATOLL_ADMIN_UNAVAILABLE} when the backup breaks off. @throws {ATOLL_BACKUP_INVALID} beyond the bounds of a backup.
  */
-export async function fetchBackup(plane: Pick<AdminClient, "call" | "watch">, passphrase: string | undefined, signal: AbortSignal): Promise<FetchedBackup> {
+export async function fetchBackup(plane: Pick<AdminClient, "call" | "watch">, lock: BackupLock | undefined, signal: AbortSignal): Promise<FetchedBackup> {
   // What is wrong with the store, or with the caller's rights, is said here; a stream could only break off.
   await plane.call(storeRoutes.backup, {}, signal);
   const entries: BackupEntry[] = [];
@@ -24,7 +24,7 @@ export async function fetchBackup(plane: Pick<AdminClient, "call" | "watch">, pa
     if (event.type === "end") {
       if (event.entries !== entries.length) break;
       const { head } = event;
-      return { head, entries: entries.length, file: encodeBackup({ head, entries }, passphrase) };
+      return { head, entries: entries.length, file: await encodeBackup({ head, entries }, lock) };
     }
     for (const { key, revision, value } of event.entries) {
       entries.push({ key, revision, value: Buffer.from(value, "base64") });

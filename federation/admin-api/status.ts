@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { etcdReaches, natsReaches } from "#federation/model/engine-report.ts";
 import { storeStandingSchema } from "./store-routes.ts";
 import { clusterIdSchema, hostSchema, labelSchema, portSchema, regionIdSchema, spiffeIdSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 
@@ -23,6 +24,44 @@ const incarnation = z
   })
   .optional()
   .describe("Which process of its name answers; absent while it publishes nothing, and of an older plane.");
+
+const backups = z
+  .object({
+    directory: z.string(),
+    everySeconds: count,
+    kept: count.describe("How many are there."),
+    newestAtMs: count.optional().describe("Wall-clock ms; absent: there is none."),
+    sinceMs: count.describe("Wall-clock ms since which the answering process has been to make them."),
+    failing: z.object({ sinceMs: count.describe("Wall-clock ms."), reason: z.string() }).optional().describe("One is due and cannot be made."),
+  })
+  .optional()
+  .describe("Backups that this plane makes by itself. Absent: it makes none, or is older.");
+
+const engines = z
+  .array(
+    z.discriminatedUnion("kind", [
+      z.object({
+        kind: z.literal("etcd"),
+        address: z.string(),
+        silent: z.string().optional().describe("Why this member did not answer; nothing else is said of it then."),
+        version: z.string().optional(),
+        clockAheadMs: z.number().optional().describe("Its clock less the plane's, to about a second."),
+        database: z.object({ bytes: count, usedBytes: count, quotaBytes: count.optional() }).optional(),
+        alarms: z.array(z.string()).optional(),
+        syncs: z.object({ count, slow: count.describe("Longer than a second."), writes: count }).optional().describe("Of its log, in about a minute; absent until that is over."),
+        reaches: z.array(z.enum(etcdReaches)).optional().describe("What the plane can do there to keys of others. Absent: not known."),
+      }),
+      z.object({
+        kind: z.literal("nats"),
+        address: z.string(),
+        version: z.string(),
+        messageBytesMax: count,
+        reaches: z.array(z.enum(natsReaches)).describe("What the plane can do there on subjects of others."),
+      }),
+    ]),
+  )
+  .optional()
+  .describe("This plane's engines as it sees them by its own certificate. Absent: they are embedded, have not been looked at, or it is older.");
 
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
@@ -97,6 +136,8 @@ export const federationStatusSchema = z.object({
   store,
   storeAwaySinceMs,
   incarnation,
+  backups,
+  engines,
 });
 
 /** A policy that not every proxy of a cluster is told of. */
@@ -148,6 +189,8 @@ export const clusterStatusSchema = z.object({
   store,
   storeAwaySinceMs,
   incarnation,
+  backups,
+  engines,
   policyTrials: z.array(policyTrialSchema).optional().describe("Policies that not every proxy is told of, at most 100 of them. Absent: none, or an older plane."),
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { connect, DebugEvents, Events, type Msg, type NatsConnection, type Subscription } from "nats";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
@@ -9,15 +8,9 @@ import type { Logger } from "#federation/telemetry/logger.ts";
 import type { Bus, BusMessage, BusState } from "./bus.ts";
 import { silentBusObserver, type BusObserver } from "./bus-observer.ts";
 import { LocalSubscriptions, type LocalSubscription } from "./local-subscriptions.ts";
+import { natsTlsOptions, type NatsTls } from "./nats-tls.ts";
 import { PendingReplies } from "./pending-replies.ts";
 import { checkMessage } from "./subject.ts";
-
-/** One side of mutual TLS, as PEM. `caPem` may hold constrained anchors. */
-export interface NatsTls {
-  readonly caPem: string;
-  readonly certificatePem: string;
-  readonly privateKeyPem: string;
-}
 
 /** How to reach NATS. */
 export interface NatsBusOptions {
@@ -182,7 +175,7 @@ class NatsBus implements Bus {
       // Servers behind gateways are other regions' ones: only those configured here are this plane's.
       ignoreClusterUpdates: true,
       noAsyncTraces: true,
-      ...(tls === undefined ? { tls: null } : { tls: tlsOptions(tls, servers) }),
+      ...(tls === undefined ? { tls: null } : { tls: natsTlsOptions(tls, servers) }),
     });
   }
 
@@ -267,27 +260,4 @@ class NatsBus implements Bus {
     if (message.headers?.code === 503 && message.data.length === 0) this.#replies.refuse(token, "nobody answers on that subject");
     else this.#replies.answer(token, new Uint8Array(message.data));
   }
-}
-
-/** TLS options whose parts are read at every connection; nats.js passes what it does not know on to `tls.connect`. */
-function tlsOptions(read: () => NatsTls, servers: readonly string[]): object {
-  const hosts = servers.map((server) => new URL(server.includes("://") ? server : `nats://${server}`).hostname.replace(/^\[(.*)\]$/, "$1"));
-  return {
-    get ca() {
-      return read().caPem;
-    },
-    get cert() {
-      return read().certificatePem;
-    },
-    get key() {
-      return read().privateKeyPem;
-    },
-    minVersion: "TLSv1.2",
-    // For a literal address nats.js names no host and Node would check for "localhost". The certificate has to be
-    // one of a server that we were told to use.
-    checkServerIdentity(_host: string, certificate: PeerCertificate): Error | undefined {
-      const failures = hosts.map((host) => checkServerIdentity(host, certificate));
-      return failures.includes(undefined) ? undefined : failures[0];
-    },
-  };
 }

@@ -1,8 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { parseBackupKey, recipientOf } from "#federation/model/backup-recipient.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
-import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
-import { backupLimits, decodeBackup, encodeBackup } from "#federation/wire/backup-file.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import { readSecretFile } from "#federation/runtime/secret-file.ts";
+import { backupLimits, decodeBackup, encodeBackup, type BackupLock, type BackupOpener } from "#federation/wire/backup-file.ts";
 import type { Store } from "#federation/store/store.ts";
 import { demandBackupOf, restoreStore, type RestoreOptions } from "./restore-store.ts";
 
@@ -12,6 +14,8 @@ export interface RestoreFileOptions extends Pick<RestoreOptions, "dataDir" | "pl
   readonly file: string;
   /** The file of the passphrase that it was encrypted with. */
   readonly passphraseFile?: string | undefined;
+  /** The file of the key that it was encrypted for. */
+  readonly keyFile?: string | undefined;
   /** Only reads the backup and says whether it is one of this plane. */
   readonly checkOnly: boolean;
   /** Asked once the backup is known to be good. */
@@ -26,11 +30,11 @@ export interface Restored {
   readonly aside?: string;
 }
 
-/** Restores the store of a plane that does not run from a file. @throws {ATOLL_BACKUP_INVALID | ATOLL_RESTORE_REFUSED | ATOLL_STORE_UNAVAILABLE} */
+/** Restores the store of a plane that does not run from a file. @throws {ATOLL_BACKUP_INVALID | ATOLL_KEY_FILE_INVALID | ATOLL_RESTORE_REFUSED | ATOLL_STORE_UNAVAILABLE} */
 export async function restoreFile(options: RestoreFileOptions, signal: AbortSignal): Promise<Restored> {
-  const { dataDir, plane, federation, passphraseFile, checkOnly, clock, random, logger } = options;
-  const passphrase = passphraseFile === undefined ? undefined : readPassphrase(passphraseFile);
-  const backup = decodeBackup(readBackup(options.file), passphrase);
+  const { dataDir, plane, federation, checkOnly, clock, random, logger } = options;
+  const opener = openerOf(options);
+  const backup = decodeBackup(readBackup(options.file), opener);
   demandBackupOf(backup, { federation, plane });
   const { madeAtMs } = backup.head;
   const restored = { madeAtMs, entries: backup.entries.length };
@@ -39,8 +43,8 @@ export async function restoreFile(options: RestoreFileOptions, signal: AbortSign
   const aside = join(dataDir, `replaced-${nowMs}.atoll-backup`);
   let isKept = false;
   await using store = await options.openStore();
-  const setAside: RestoreOptions["setAside"] = ({ revision, entries }, epoch) => {
-    writePrivateFileSync(aside, encodeBackup({ head: { federation, plane, epoch, revision, madeAtMs: nowMs }, entries }, passphrase));
+  const setAside: RestoreOptions["setAside"] = async ({ revision, entries }, epoch) => {
+    await writePrivateFile(aside, await encodeBackup({ head: { federation, plane, epoch, revision, madeAtMs: nowMs }, entries }, lockOf(opener)));
     isKept = true;
   };
   await restoreStore({ store, dataDir, plane, backup, setAside, clock, random, logger }, signal);
@@ -57,10 +61,13 @@ function readBackup(file: string): Uint8Array {
   }
 }
 
-function readPassphrase(file: string): string {
-  try {
-    return readFileSync(file, "utf8").trim();
-  } catch (cause) {
-    throw new AtollError("ATOLL_BACKUP_INVALID", `the backup cannot be used: the passphrase file ${file} cannot be read: ${describeError(cause)}`, { cause });
-  }
+function openerOf({ passphraseFile, keyFile }: Pick<RestoreFileOptions, "passphraseFile" | "keyFile">): BackupOpener | undefined {
+  if (passphraseFile !== undefined && keyFile !== undefined) throw new AtollError("ATOLL_CONFIG_INVALID", "a backup is opened by a passphrase or by a key: give one");
+  if (passphraseFile !== undefined) return { kind: "passphrase", passphrase: readSecretFile(passphraseFile, "the passphrase file") };
+  return keyFile === undefined ? undefined : { kind: "key", privateKey: parseBackupKey(readSecretFile(keyFile, "the key file"), keyFile) };
+}
+
+/** What is opened again by the same. */
+function lockOf(opener: BackupOpener | undefined): BackupLock | undefined {
+  return opener?.kind === "key" ? { kind: "recipients", recipients: [recipientOf(opener.privateKey)] } : opener;
 }

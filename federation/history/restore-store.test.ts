@@ -43,7 +43,7 @@ describe("a store that is filled from a backup", () => {
     return { head: { federation: "small.atoll", plane: "global", epoch: standing.state === "sound" ? standing.epoch : 0, revision, madeAtMs }, entries };
   };
   const restore = async (backup: StoreBackup, over = store): Promise<void> => {
-    const work = restoreStore({ store: over, dataDir: directory(), plane: "global", backup, setAside: (copy, epoch) => aside.push({ ...copy, epoch }), clock, random, logger: silentLogger }, signal);
+    const work = restoreStore({ store: over, dataDir: directory(), plane: "global", backup, setAside: async (copy, epoch) => void aside.push({ ...copy, epoch }), clock, random, logger: silentLogger }, signal);
     const progress = { isDone: false };
     void work.finally(() => (progress.isDone = true)).catch(() => undefined);
     while (!progress.isDone) await clock.advance(100);

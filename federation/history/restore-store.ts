@@ -18,7 +18,7 @@ export interface RestoreOptions {
   readonly plane: string;
   readonly backup: StoreBackup;
   /** Keeps what the store held before; called before anything is changed, and not for a store that is empty. */
-  readonly setAside: (copy: StoreCopy, epoch: number) => void;
+  readonly setAside: (copy: StoreCopy, epoch: number) => Promise<void>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -59,7 +59,7 @@ export async function restoreStore(options: RestoreOptions, signal: AbortSignal)
 async function replace({ store, backup: { head, entries }, setAside, clock, logger }: RestoreOptions, fence: StoreCondition, signal: AbortSignal): Promise<void> {
   const catalog = new Catalog({ store, clock, fence: () => [fence], onFault: ({ key }) => logger.warn("A stored value cannot be read.", { key }) });
   const present = await copyStore(store, signal);
-  if (present.entries.length > 0) setAside(present, (await catalog.epoch(signal))?.value.epoch ?? 0);
+  if (present.entries.length > 0) await setAside(present, (await catalog.epoch(signal))?.value.epoch ?? 0);
   const epoch = Math.max(1, head.epoch);
   await catalog.setEpoch({ epoch, startedAtMs: Math.floor(clock.nowMs()), restoredFromMs: head.madeAtMs }, signal);
   const isKept = (key: string): boolean => key === keys.leader || key.startsWith(keys.meta);

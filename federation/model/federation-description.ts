@@ -17,6 +17,8 @@ export interface FederationDescription {
   readonly policies: readonly { readonly namespace: string; readonly name: string; readonly spec: TrafficPolicyResourceSpec }[];
   readonly users: readonly UsersDescription[];
   readonly clients: readonly ClientDescription[];
+  /** Absent: planes make no backups by themselves. */
+  readonly backups?: BackupsDescription;
   /** Absent: embedded on one machine, etcd and NATS on many. */
   readonly engines?: EngineKind;
   /** Where things stand; absent when the file names no hosts. */
@@ -111,6 +113,13 @@ export interface ClientDescription {
   readonly role: "viewer" | "operator" | "administrator";
   readonly trustDomains?: readonly TrustDomainName[];
   readonly namespaces?: readonly string[];
+}
+
+/** How every plane backs its store up, as its configuration says it. */
+export interface BackupsDescription {
+  readonly recipients: readonly string[];
+  readonly everySeconds?: number;
+  readonly keep?: number;
 }
 
 /** Which machine carries what. */

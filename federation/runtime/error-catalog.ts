@@ -33,9 +33,13 @@ export const errorCatalog = {
     meaning: "The audit trail cannot be written, and nothing is changed that it would not show.",
     action: "Look at the plane's data directory: space, permissions, and the plane's log. Reads and traffic go on.",
   },
+  ATOLL_BACKUP_FAILED: {
+    meaning: "A backup that a plane was to make by itself did not come about.",
+    action: "The message says why; the plane tries again each minute, and `atoll check` says so for as long as it fails. Backups from before stay.",
+  },
   ATOLL_BACKUP_INVALID: {
-    meaning: "A file is no backup of a plane's store that can be used: damaged, of another version, or encrypted with another passphrase.",
-    action: "The message says what is wrong with it; use another backup, or the passphrase that it was made with. Nothing was changed.",
+    meaning: "A file is no backup of a plane's store that can be used: damaged, of another version, or encrypted with another passphrase or for another key.",
+    action: "The message says what is wrong with it; use another backup, or the passphrase or key that it was made for. Nothing was changed.",
   },
   ATOLL_BUNDLE_INVALID: {
     meaning: "A trust bundle document cannot be used.",
@@ -112,6 +116,10 @@ export const errorCatalog = {
   ATOLL_JOIN_TOKEN_REFUSED: {
     meaning: "The join token, or the attested document in its place, cannot be used.",
     action: "Ask for a new token. It was used up, has expired or was revoked, or is not for this purpose or address; the log of the plane says which, and what is wrong with a document (docs/joining.md).",
+  },
+  ATOLL_KEY_FILE_INVALID: {
+    meaning: "A file that holds a key or a passphrase cannot be used: it is missing, is not what it has to be, or others than its owner may read it.",
+    action: "The message names the file and what is wrong with it; give it to the user that runs the program, with mode 0600.",
   },
   ATOLL_NAME_INVALID: {
     meaning: "A name does not have the form that its kind asks for.",

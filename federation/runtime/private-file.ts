@@ -28,7 +28,7 @@ export function writePrivateFileSync(path: string, content: string | Uint8Array)
 }
 
 /** The same without holding up the event loop, for processes that carry traffic. */
-export async function writePrivateFile(path: string, content: string): Promise<void> {
+export async function writePrivateFile(path: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {

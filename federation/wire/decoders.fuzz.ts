@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { createBackupKey, parseBackupKey } from "#federation/model/backup-recipient.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import type { ErrorCode } from "#federation/runtime/error-catalog.ts";
 import { createSeededRandom, systemRandom } from "#federation/runtime/random.ts";
@@ -32,10 +33,14 @@ const object = origins.object("shop-eu", "web/catalog", 3);
 const link = { federation: "demo.atoll", publisher: "shop-eu", audience: "global", epoch: 1, term: 1, stream: "s", seq: 1 };
 const bundle = { trustDomain: parseTrustDomainName("shop.example"), sequence: 1, refreshHintSeconds: 1, x509Authorities: [Uint8Array.of(48, 0)] };
 const bytes = Uint8Array.of(1, 2, 3);
+const backup = { head: { federation: "demo.atoll", plane: "global", epoch: 1, revision: 1, madeAtMs: 1 }, entries: [{ key: "k", revision: 1, value: bytes }] };
+const backupKey = createBackupKey();
+const opener = { kind: "key", privateKey: parseBackupKey(backupKey.privateKeyPem, "the key") } as const;
 
 /** Good messages, from which damaged ones are made. */
 const seeds: readonly Uint8Array[] = [
-  encodeBackup({ head: { federation: "demo.atoll", plane: "global", epoch: 1, revision: 1, madeAtMs: 1 }, entries: [{ key: "k", revision: 1, value: bytes }] }),
+  await encodeBackup(backup),
+  await encodeBackup(backup, { kind: "recipients", recipients: [backupKey.recipient] }),
   encodeSignedObject(object.signed),
   object.signed.payload,
   encodeFrame({ ...link, revision: 3, entries: [object.signed], withdrawn: ["a/b/c"] }),
@@ -53,7 +58,7 @@ const seeds: readonly Uint8Array[] = [
 ];
 
 const decoders: Readonly<Record<string, (input: Uint8Array) => unknown>> = {
-  decodeBackup,
+  decodeBackup: (input) => decodeBackup(input, opener),
   decodeSignedObject,
   openObject: (input) => openObject({ payload: input, signature: bytes, chain: [bytes] }),
   decodeFrame,

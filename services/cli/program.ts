@@ -11,7 +11,7 @@ import { runSecureEngines, type SecureEnginesOptions } from "./commands/secure-e
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
 import { runRollback, type RollbackCommandOptions } from "./commands/rollback.ts";
 import { runWait, waitSecondsUsual, type WaitCommandOptions, type WaitOption } from "./commands/wait.ts";
-import { runBackup, type BackupOptions } from "./commands/backup.ts";
+import { runBackup, runBackupKey, type BackupOptions } from "./commands/backup.ts";
 import { runRestore, type RestoreOptions } from "./commands/restore.ts";
 import { runReconcile, type ReconcileOptions } from "./commands/reconcile.ts";
 import { runWithdrawals, type WithdrawalsOptions } from "./commands/withdrawals.ts";
@@ -177,12 +177,19 @@ function addLifecycle(program: Command, run: Run): void {
     .description("write what a plane's store (global, or a cluster's) holds to a file, as of one revision and without its keys and tokens")
     .requiredOption("--to <file>", "where to; it must not be there yet")
     .option("--passphrase-file <file>", "encrypt it with what this file holds, 16 characters at least")
+    .option("--recipient <recipient>", "encrypt it for the owner of a key, as `backup-key` prints it; may be given several times", collect)
     .action((plane: string, options: BackupOptions) => run((context) => runBackup(context, plane, options)));
+  program
+    .command("backup-key")
+    .description("make a key that opens backups, and print the recipient that backups are encrypted for")
+    .requiredOption("--to <file>", "where the key goes; it must not be there yet")
+    .action((options: { readonly to: string }) => run((context) => runBackupKey(context, options)));
   program
     .command("restore <plane>")
     .description("fill the store of a plane on this machine from a backup; it then waits for `reconcile`")
     .requiredOption("--from <file>", "the backup")
     .option("--passphrase-file <file>", "what it was encrypted with")
+    .option("--key-file <file>", "the key that it was encrypted for")
     .action((plane: string, options: RestoreOptions) => run((context) => runRestore(context, plane, options)));
   program
     .command("reconcile [plane]")

@@ -2,8 +2,10 @@ import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
 import type { Attestation } from "#federation/catalog/admit-joiner.ts";
 import type { Bus } from "#federation/bus/bus.ts";
+import type { BackupSchedule } from "#federation/history/backup-schedule.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
+import type { EngineReport } from "#federation/model/engine-report.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import type { Random } from "#federation/runtime/random.ts";
@@ -25,6 +27,10 @@ export interface ClusterPlaneParts {
   /** Present at the plane that holds its trust domain's keys. */
   readonly signer: Pick<TrustDomainSigner, "statement"> | undefined;
   readonly store: Store;
+  /** Absent: its engines are embedded. */
+  readonly engines?: { readonly reports: readonly EngineReport[] } | undefined;
+  /** Absent: the plane makes no backups by itself. */
+  readonly backups?: Pick<BackupSchedule, "run" | "standing"> | undefined;
   readonly bus: Bus;
   readonly metrics: ClusterMetrics;
   /** How names are looked up. */

@@ -1,4 +1,5 @@
 import { accessField } from "#federation/admin-api/access-config.ts";
+import { backupField } from "#federation/history/backup-config.ts";
 import { attestationField } from "#federation/identity/attest/attestation-config.ts";
 import { joinAttestField } from "#federation/identity/attest/evidence-config.ts";
 import { checkOneSource } from "#federation/identity/join-voucher.ts";
@@ -58,6 +59,8 @@ const fieldsOfCluster = objectField({
    * default, a weekend; 0: not at all. A key that was stolen is of use for so much longer than its certificate.
    */
   lapsedSvidSeconds: defaultField(integerField({ min: 0, max: 30 * 86_400 }), 3 * 86_400),
+  /** Absent: it makes no backups by itself. */
+  backups: optionalField(backupField),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),
 });
 

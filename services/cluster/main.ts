@@ -1,9 +1,12 @@
 import { parseArgs } from "node:util";
 import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
+import { busLooks } from "#federation/bus/configured-inspection.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
-import { printRestored, restoreArguments, restoreArgumentsOf, type RestoreArguments } from "#federation/history/restore-arguments.ts";
+import { addBackupMetrics } from "#federation/history/backup-metrics.ts";
+import { BackupSchedule } from "#federation/history/backup-schedule.ts";
+import { printRestored, restoreArguments, restoreArgumentsOf, restoreUsage, type RestoreArguments } from "#federation/history/restore-arguments.ts";
 import { restoreFile } from "#federation/history/restore-file.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
@@ -22,10 +25,12 @@ import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { storeLooks } from "#federation/store/configured-inspection.ts";
 import { openConfiguredStore } from "#federation/store/configured-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { addEngineMetrics, EngineWatch } from "#federation/telemetry/engine-watch.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
 import { runClusterPlane } from "./cluster-plane.ts";
@@ -39,7 +44,7 @@ import { JoinPort } from "./join-port.ts";
 import { createClusterMetrics } from "./metrics.ts";
 import { serveCluster } from "./serve-cluster.ts";
 
-const usage = "usage: main.ts join --config FILE | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
+const usage = `usage: main.ts join --config FILE | main.ts run --config FILE | main.ts ${restoreUsage}`;
 
 runProcess(async (signal) => {
   const { command, config, restore } = readArguments();
@@ -133,9 +138,14 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
     name: config.cluster,
     observer: { dropped: (count) => metrics.busDropped.inc(count), reconnected: () => metrics.busReconnected.inc() },
   });
-  const options = { config, membership, planeSvid, keySource, signer, store, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
+  const backups = config.backups === undefined ? undefined : new BackupSchedule({ config: config.backups, federation: membership.facts.federation, plane: config.cluster, dataDir: config.dataDir, clock, logger });
+  if (backups !== undefined) addBackupMetrics(metrics.registry, () => backups.standing, clock);
+  const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(config.cluster) }), ...busLooks({ ...common, config: config.bus, name: config.cluster })], { clock, logger });
+  addEngineMetrics(metrics.registry, engines);
+  const options = { config, membership, planeSvid, keySource, signer, store, backups, engines, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
   await runTasks(
     [
+      (inner) => engines.run(inner),
       (inner) => keySource.run(inner),
       (inner) => certificate.run(inner),
       (inner) => joinPort.run(inner),

@@ -1,6 +1,7 @@
 import { accessField } from "#federation/admin-api/access-config.ts";
+import { backupField } from "#federation/history/backup-config.ts";
 import { attestationField } from "#federation/identity/attest/attestation-config.ts";
-import { addressField, choiceField, defaultField, hostField, objectField, portField, stringField, type ConfigOf } from "#federation/runtime/config.ts";
+import { addressField, choiceField, defaultField, hostField, objectField, optionalField, portField, stringField, type ConfigOf } from "#federation/runtime/config.ts";
 import { busField, storeField } from "#federation/runtime/engine-config.ts";
 
 /** The configuration file of the global control plane. */
@@ -22,6 +23,8 @@ export const globalConfigField = objectField({
   bus: busField,
   access: accessField,
   attestation: attestationField(["cluster"]),
+  /** Absent: it makes no backups by itself. */
+  backups: optionalField(backupField),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),
 });
 export type GlobalConfig = ConfigOf<{ config: typeof globalConfigField }>["config"];

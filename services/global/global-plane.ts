@@ -1,9 +1,11 @@
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import type { EngineReport } from "#federation/model/engine-report.ts";
 import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import { Incarnation } from "#federation/replication/shell/incarnation.ts";
+import type { BackupSchedule } from "#federation/history/backup-schedule.ts";
 import { runOverStore, type TermStore } from "#federation/history/term-store.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { dialledNames, nameRows, type NameRow } from "#federation/runtime/dns/dialled-names.ts";
@@ -35,6 +37,10 @@ export interface GlobalPlaneParts {
   readonly config: GlobalConfig;
   readonly keys: GlobalKeys;
   readonly store: Store;
+  /** Absent: its engines are embedded. */
+  readonly engines?: { readonly reports: readonly EngineReport[] } | undefined;
+  /** Absent: the plane makes no backups by itself. */
+  readonly backups?: Pick<BackupSchedule, "run" | "standing"> | undefined;
   readonly bus: Bus;
   readonly metrics: GlobalMetrics;
   /** How names are looked up. */
@@ -106,6 +112,7 @@ async function runStanding(parts: GlobalTerm, { serve, patiently, names }: { rea
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
     names,
   };
+  const backingUp: Task = async (inner) => await options.backups?.run({ epoch: parts.epoch, copy: async (deeper) => await parts.termStore.copy(deeper) }, inner);
   const publishing: Task = runWhile(leader.certain, (inner) => runTasks([(deeper) => links.run(deeper), patiently((deeper) => takeBrought(parts, deeper))], inner));
   try {
     await runTasks(
@@ -113,7 +120,7 @@ async function runStanding(parts: GlobalTerm, { serve, patiently, names }: { rea
         (inner) => state.run(inner),
         async (inner) => {
           await until(state.ready, (isReady) => isReady, inner);
-          await runTasks([...(standing.state === "sound" ? [publishing] : []), (deeper) => serve(parts, deeper)], inner);
+          await runTasks([...(standing.state === "sound" ? [publishing, ...(options.backups === undefined ? [] : [runWhile(leader.certain, backingUp)])] : []), (deeper) => serve(parts, deeper)], inner);
         },
         (inner) => renewKeys(parts, inner),
       ],

@@ -1,9 +1,12 @@
 import { parseArgs } from "node:util";
 import { openPlaneAudit } from "#federation/admin-api/audit-file.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
+import { busLooks } from "#federation/bus/configured-inspection.ts";
 import { openConfiguredBus } from "#federation/bus/configured-bus.ts";
 import { keys as storeKeys } from "#federation/catalog/keys.ts";
-import { printRestored, restoreArguments, restoreArgumentsOf, type RestoreArguments } from "#federation/history/restore-arguments.ts";
+import { addBackupMetrics } from "#federation/history/backup-metrics.ts";
+import { BackupSchedule } from "#federation/history/backup-schedule.ts";
+import { printRestored, restoreArguments, restoreArgumentsOf, restoreUsage, type RestoreArguments } from "#federation/history/restore-arguments.ts";
 import { restoreFile } from "#federation/history/restore-file.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
@@ -20,10 +23,12 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { runProcess } from "#federation/runtime/process.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
+import { storeLooks } from "#federation/store/configured-inspection.ts";
 import { openConfiguredStore } from "#federation/store/configured-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { addEngineMetrics, EngineWatch } from "#federation/telemetry/engine-watch.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
 import { globalConfigField, type GlobalConfig } from "./config.ts";
@@ -32,7 +37,7 @@ import { leadFederation } from "./global-plane.ts";
 import { serveFederation } from "./serve-federation.ts";
 import { createGlobalMetrics } from "./metrics.ts";
 
-const usage = "usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--etcd-administrator PLANE[,PLANE]] [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts restore --config FILE --from FILE [--passphrase-file FILE] [--check]";
+const usage = `usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--etcd-administrator PLANE[,PLANE]] [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts ${restoreUsage}`;
 
 runProcess(async (signal) => {
   const { positionals, values } = readArguments();
@@ -123,9 +128,14 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
     name: "global",
     observer: { dropped: (count) => metrics.busDropped.inc(count), reconnected: () => metrics.busReconnected.inc() },
   });
-  const options = { config, keys, store, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger };
+  const backups = config.backups === undefined ? undefined : new BackupSchedule({ config: config.backups, federation: keys.trustDomain, plane: globalOrigin, dataDir: config.dataDir, clock, logger });
+  if (backups !== undefined) addBackupMetrics(metrics.registry, () => backups.standing, clock);
+  const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(globalOrigin) }), ...busLooks({ ...common, config: config.bus, name: "global" })], { clock, logger });
+  addEngineMetrics(metrics.registry, engines);
+  const options = { config, keys, store, backups, engines, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger };
   await runTasks(
     [
+      (inner) => engines.run(inner),
       (inner) =>
         runAsLeader(
           store,

@@ -133,6 +133,8 @@ function statusOf({ options, leader, termStore, epoch, standing, state, links, i
       names: names(),
       store: standing,
       storeAwaySinceMs: termStore.away.current?.sinceMs,
+      backups: options.backups?.standing,
+      engines: options.engines?.reports,
       ...(standing.state === "sound" ? { incarnation: planeIncarnation(incarnation) } : {}),
     },
     clock.nowMs(),

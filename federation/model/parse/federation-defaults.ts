@@ -103,6 +103,7 @@ export function describeFederation(document: FederationDocument): FederationDesc
       return cluster === undefined ? [] : [{ region: users.region, cluster, service: { namespace, name }, path: users.path ?? "/", ratePerSecond: users.ratePerSecond ?? defaultRatePerSecond }];
     }),
     clients: (spec.clients ?? []).map((client) => ({ ...client, role: client.role ?? "operator" })),
+    ...(spec.backups === undefined ? {} : { backups: spec.backups }),
     ...(spec.engines === undefined ? {} : { engines: spec.engines.kind }),
     ...(placement === undefined ? {} : { placement }),
   };

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { backupBounds } from "../backup-bounds.ts";
+import { backupRecipientForm, backupRecipientsMax, isBackupRecipient, type BackupRecipient } from "../backup-recipient.ts";
 import { apiVersion } from "../resource.ts";
 import { hostJoinSchema, joinSourceSchema } from "./join-source-schema.ts";
 import { clusterIdSchema, distinctList, hostSchema, ipAddressSchema, labelSchema, namespacedNameSchema, portSchema, principalSchema, regionIdSchema, trustDomainSchema } from "./name-schemas.ts";
@@ -94,6 +96,15 @@ const clientSchema = z.strictObject({
   namespaces: z.exactOptional(distinctList(labelSchema, listMax.entries).min(1, "at least one namespace")).describe("Where an operator may write; everywhere unless given."),
 });
 
+const { everySeconds, keep } = backupBounds;
+const backupsSchema = z.strictObject({
+  recipients: distinctList(z.string().max(80).refine(isBackupRecipient, backupRecipientForm) as unknown as z.ZodType<BackupRecipient, string>, backupRecipientsMax)
+    .min(1, "at least one recipient")
+    .describe("For whom they are encrypted, as atoll backup-key prints it. No plane can read one."),
+  everySeconds: z.exactOptional(z.int().min(everySeconds.min).max(everySeconds.max)).describe(`${everySeconds.usual} unless given.`),
+  keep: z.exactOptional(z.int().min(keep.min).max(keep.max)).describe(`How many each plane keeps, in backups/ of its data directory; ${keep.usual} unless given.`),
+});
+
 const enginePlaceSchema = z.strictObject({
   region: regionIdSchema,
   hosts: z
@@ -141,6 +152,7 @@ export const federationSchema = z.strictObject({
     clients: z
       .exactOptional(distinctList(clientSchema, listMax.clients, (client) => client.name))
       .describe("Whom the planes let in besides the administrator, as programs of a team: each by a certificate and a context file of its own."),
+    backups: z.exactOptional(backupsSchema).describe("Every plane backs its store up by itself; none does unless given."),
     engines: z
       .exactOptional(z.strictObject({ kind: z.enum(["embedded", "etcd-nats"]), places: z.exactOptional(distinctList(enginePlaceSchema, listMax.regions, (place) => place.region)) }))
       .describe("SQLite and a hub in one process, or etcd and nats-server in every region. For one machine embedded unless given; many machines have etcd-nats."),

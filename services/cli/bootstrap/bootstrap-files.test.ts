@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { backupField } from "#federation/history/backup-config.ts";
+import { createBackupKey } from "#federation/model/backup-recipient.ts";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
 import { readConfig } from "#federation/runtime/config.ts";
 import { busField, storeField } from "#federation/runtime/engine-config.ts";
@@ -154,6 +156,14 @@ describe("a described federation on its machines", () => {
     const files = bootstrapFiles(description, { home: "/opt/atoll", hasKeys: true, source: "" });
     expect(JSON.parse(files.get("clients/a-team.json")?.text ?? "")).toEqual({ ...(JSON.parse(files.get("context.json")?.text ?? "") as object), admin: "../keys/clients/a-team.json" });
     expect(files.get("README.md")?.text).toContain("`clients/a-team.json` with `keys/clients/a-team.json`");
+  });
+
+  it("has every plane back itself up where the file asks for it, in words that its program takes", () => {
+    const { recipient } = createBackupKey();
+    const layout = layOutMachines(described(`${two}  backups: { recipients: ["${recipient}"], keep: 7 }\n`), "/opt/atoll");
+    const planes = layout.machines.flatMap(({ processes }) => processes).filter(({ program }) => program !== "proxy");
+    expect(planes.map(({ config }) => readConfig(JSON.stringify(config["backups"]), "backups", backupField))).toEqual(planes.map(() => ({ everySeconds: 3_600, keep: 7, recipients: [recipient] })));
+    expect(machines().machines.flatMap(({ processes }) => processes).some(({ config }) => "backups" in config)).toBe(false);
   });
 
   it("writes instructions that name every token after the step that its maker needs, and the relationships before the proxies", () => {

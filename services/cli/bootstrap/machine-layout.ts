@@ -3,6 +3,7 @@ import { defaultAppPort, type EnginePlace, type FederationDescription, type Host
 import { engineAddressesMax } from "#federation/runtime/engine-config.ts";
 import { accessOf } from "../up/client-access.ts";
 import type { PlaceAddresses } from "../up/resource-files.ts";
+import { backupsOf } from "../up/plane-processes.ts";
 import { planeName } from "../up/planned-process.ts";
 import { upstreamNameOf } from "../up/upstream-name.ts";
 
@@ -132,6 +133,7 @@ class MachineBuilder {
         advertiseAddress: host.address,
         ...this.#engines(host),
         ...accessOf(this.#description.trustDomain, this.#description.clients),
+        ...backupsOf(this.#description),
       },
       tokens: [],
     });
@@ -156,6 +158,7 @@ class MachineBuilder {
         advertiseAddress: host.address,
         ...this.#engines(host),
         ...accessOf(this.#description.trustDomain, this.#description.clients),
+        ...backupsOf(this.#description),
         globalJoinTokenFile: `${config}/tokens/${name}.join`,
         signer: isSigner ? { kind: "own", trustDomain } : { kind: "remote", tokenFile: `${config}/tokens/${name}.signer` },
       },

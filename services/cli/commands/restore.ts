@@ -14,6 +14,7 @@ import { withFederation } from "./federation.ts";
 export interface RestoreOptions {
   readonly from: string;
   readonly passphraseFile?: string;
+  readonly keyFile?: string;
 }
 
 /** What a plane's program says that it has restored. */
@@ -30,16 +31,16 @@ const outputBytesMax = 16 * 1024 * 1024;
 
 /**
  * `atoll restore PLANE`: stops a plane of this machine, fills its store from a backup, and starts it again, over a store about which
- * somebody has to decide. A backup that is no good stops nothing. @throws {ATOLL_BACKUP_INVALID | ATOLL_RESTORE_REFUSED | ATOLL_USAGE}
+ * somebody has to decide. A backup that is no good stops nothing. @throws {ATOLL_BACKUP_INVALID | ATOLL_KEY_FILE_INVALID | ATOLL_RESTORE_REFUSED | ATOLL_USAGE}
  */
-export async function runRestore(context: CommandContext, plane: string, { from, passphraseFile }: RestoreOptions): Promise<number> {
+export async function runRestore(context: CommandContext, plane: string, { from, passphraseFile, keyFile }: RestoreOptions): Promise<number> {
   const { terminal, signal } = context;
   const spec = await withFederation(context, async ({ planes, topology }) => {
     if (topology === undefined) throw new AtollError("ATOLL_USAGE", "a store is restored on its plane's machine: stop the plane there, run its program with `restore --config FILE --from FILE`, and start it again (docs/restore.md)");
     if (plane !== "global" && !planes.clusters.includes(plane)) throw new AtollError("ATOLL_USAGE", `there is no plane ${plane}; there are global, ${planes.clusters.join(", ")}`);
     return specOf(topology, plane);
   });
-  const args = ["--from", resolve(from), ...(passphraseFile === undefined ? [] : ["--passphrase-file", resolve(passphraseFile)])];
+  const args = ["--from", resolve(from), ...(passphraseFile === undefined ? [] : ["--passphrase-file", resolve(passphraseFile)]), ...(keyFile === undefined ? [] : ["--key-file", resolve(keyFile)])];
   await runProgram(context, spec, [...args, "--check"]);
   const supervisor = await findSupervisor(context.dataDir, terminal.clock);
   const progress = startProgress(terminal);

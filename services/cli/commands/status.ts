@@ -14,7 +14,9 @@ import { renderTable, type Column } from "../table.ts";
 import { engineFiles } from "../up/engine-plan.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
+import { backupColumns, backupLines, backupProblems } from "./backup-findings.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
+import { engineProblems } from "./engine-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
 import { instanceWords } from "./instance-words.ts";
@@ -66,21 +68,22 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
   await supervisor?.[Symbol.asyncDispose]();
   const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
   const names = [...namesSeen(global.kind === "answer" ? global.value : undefined, known), ...(here.kind === "answer" ? here.value : [])];
-  const problems = [
+  const problems = distinct([
     ...(listed.kind === "failed" ? [`the supervisor does not answer: ${describeError(listed.error)}`] : []),
     ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
     ...planeProblems("the global plane", global),
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
-    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...federationProblems(global.value)] : []),
+    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...backupProblems("global", global.value), ...federationProblems(global.value)] : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
     ...distrustProblems(global.kind === "answer" ? global.value : undefined, known),
     ...doubleProblems(global.kind === "answer" ? global.value : undefined, known),
     ...refusalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...withdrawalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...(etcds.kind === "answer" ? etcdProblems(etcds.value) : []),
+    ...engineProblems([...(global.kind === "answer" ? [["global", global.value] as const] : []), ...known]),
     ...nameProblems(names),
     ...certificateProblems(contextsHere(planes, { dataDir, clients: topology?.plan.clients ?? [] }), terminal.clock.nowMs()),
-  ];
+  ]);
   return {
     name: topology === undefined ? planes.federation : context.name,
     dataDir,
@@ -91,6 +94,11 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     names,
     problems,
   };
+}
+
+/** What two find out is said once. */
+function distinct(problems: readonly string[]): readonly string[] {
+  return [...new Set(problems)];
 }
 
 async function askClusters(planes: Planes, patience: Patience): Promise<readonly (readonly [string, Asked<ClusterStatus>])[]> {
@@ -131,6 +139,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
   return [
     ...storeProblems(name, status),
     ...awayProblems(name, status),
+    ...backupProblems(name, status),
     ...(status.globalPlane.connected || status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
     ...status.services.flatMap((row) => row.places.filter((place) => place.cluster === status.cluster && (place.endpointsUnknown ?? 0) > 0).map((place) => `the plane of ${name} does not hear ${place.endpointsUnknown} of the ${place.endpointsTotal} instances of ${row.namespace}/${row.name} there: their sidecars stand still or are cut off from it; requests are sent to them all the same`)),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
@@ -177,6 +186,8 @@ function printReport(context: CommandContext, report: Report): void {
     section(renderTable(serviceColumns, report.federation.services, terminal.width));
     if (report.federation.relationships.length > 0) section(renderTable(relationshipColumns, report.federation.relationships, terminal.width));
   }
+  const backups = [...(report.federation === undefined ? [] : backupLines("global", report.federation)), ...Object.entries(report.clusters).flatMap(([name, status]) => backupLines(name, status))];
+  if (backups.length > 0) section(renderTable(backupColumns, backups, terminal.width));
   if (report.names.length > 0) section(renderTable(nameColumns, report.names, terminal.width));
   if (report.problems.length > 0) section(report.problems.map((problem) => `${terminal.paint.bad("wrong")}  ${problem}`));
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { createBackupKey } from "#federation/model/backup-recipient.ts";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
 import { localPlanOf } from "./described-plan.ts";
 import type { FederationPlan } from "./federation-plan.ts";
@@ -62,6 +63,16 @@ describe("a described federation, laid out", () => {
     const access = one.processes.flatMap(({ config }) => ("access" in config ? [config["access"]] : []));
     expect(access).toEqual(Array.from({ length: 3 }, () => ({ bindings: [{ role: "operator", trustDomains: ["shop.mesh"], spiffeId: "spiffe://shop.atoll/atoll/client/team" }] })));
     expect(compareProcesses(one, withClients("{ name: team, role: viewer }")).needsDown).toHaveLength(3);
+  });
+
+  it("has every plane back itself up for the file's recipients, which lasts over a restart of the command", () => {
+    const { recipient } = createBackupKey();
+    const topology = laidOut(`${two}  backups: { recipients: ["${recipient}"], everySeconds: 900 }\n`);
+    expect(topology.processes.flatMap(({ config }) => config["backups"] ?? [])).toEqual(Array.from({ length: 3 }, () => ({ recipients: [recipient], everySeconds: 900 })));
+    expect(compareProcesses(laidOut(two), topology).needsDown).toHaveLength(3);
+    for (const words of ['recipients: ["age1xyz"]', "recipients: []", `recipients: ["${recipient}"], keep: 0`, `recipients: ["${recipient}"], passphrase: x`]) {
+      expect(() => laidOut(`${two}  backups: { ${words} }\n`), words).toThrow();
+    }
   });
 
   it("leads sidecars to an application that runs by itself, and starts none", () => {

@@ -25,6 +25,7 @@ export function planOf(description: FederationDescription, baseDir: string): Fed
     relationships: description.relationships,
     policies: description.policies,
     ...(description.clients.length === 0 ? {} : { clients: description.clients }),
+    ...(description.backups === undefined ? {} : { backups: description.backups }),
   };
 }
 

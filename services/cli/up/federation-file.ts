@@ -82,6 +82,7 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
     ),
     policies: z.array(z.strictObject({ namespace: z.string(), name: z.string(), spec: trafficPolicySpecSchema })),
     clients: z.exactOptional(z.array(z.strictObject({ name: z.string(), role: z.enum(["viewer", "operator", "administrator"]), trustDomains: z.exactOptional(names), namespaces: z.exactOptional(names) }))),
+    backups: z.exactOptional(z.strictObject({ recipients: names, everySeconds: z.exactOptional(z.number()), keep: z.exactOptional(z.number()) })),
   }),
 });
 

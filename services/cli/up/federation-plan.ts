@@ -1,3 +1,4 @@
+import type { BackupsDescription } from "#federation/model/federation-description.ts";
 import type { TrafficPolicyResourceSpec } from "#federation/model/resource.ts";
 import type { PortProtocol } from "#federation/model/service.ts";
 
@@ -15,6 +16,8 @@ export interface FederationPlan {
   readonly policies: readonly PolicyPlan[];
   /** Absent: nobody but the administrator. */
   readonly clients?: readonly ClientPlan[];
+  /** Absent: planes make no backups by themselves. */
+  readonly backups?: BackupsDescription;
 }
 
 export interface RegionPlan {

@@ -1,7 +1,7 @@
 import { accessOf } from "./client-access.ts";
 import { localAddress, type Layout } from "./layout.ts";
 import { busSocketPath, planeName } from "./planned-process.ts";
-import type { ClusterPlan } from "./federation-plan.ts";
+import type { ClusterPlan, FederationPlan } from "./federation-plan.ts";
 
 /** The embedded hub, where no NATS is. */
 export function addHub(layout: Layout): void {
@@ -23,6 +23,7 @@ export function addGlobal(layout: Layout): void {
       store: engines.store("global"),
       bus: engines.bus("global"),
       ...accessOf(layout.plan.federation, layout.plan.clients ?? []),
+      ...backupsOf(layout.plan),
     },
   });
 }
@@ -48,6 +49,7 @@ export function addPlane(layout: Layout, cluster: ClusterPlan): void {
       store: engines.store(cluster.name),
       bus: engines.bus(cluster.name),
       ...accessOf(layout.plan.federation, layout.plan.clients ?? []),
+      ...backupsOf(layout.plan),
       globalJoinTokenFile: joinFile,
       signer: cluster.isSigner ? { kind: "own", trustDomain: cluster.trustDomain } : { kind: "remote", tokenFile: signerFile },
     },
@@ -56,4 +58,9 @@ export function addPlane(layout: Layout, cluster: ClusterPlan): void {
       ...(cluster.isSigner ? [] : [{ kind: "enrolment", cluster: cluster.name, signer: signer.name, file: signerFile } as const]),
     ],
   });
+}
+
+/** The part of every plane's configuration that has it back itself up; nothing where none does. Pure. */
+export function backupsOf({ backups }: Pick<FederationPlan, "backups">): Pick<FederationPlan, "backups"> {
+  return backups === undefined ? {} : { backups };
 }

@@ -1,5 +1,6 @@
 import type { Scope } from "#federation/admin-api/access.ts";
 import type { AuditTrail } from "#federation/admin-api/audit.ts";
+import type { BackupRow } from "#federation/admin-api/backup-row.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import { withLastKnown } from "#federation/admin-api/last-known-backend.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
@@ -15,6 +16,7 @@ import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
 import { withdrawalOperations, type HeldBack } from "#federation/admin-api/withdrawal-operations.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
+import type { EngineReport } from "#federation/model/engine-report.ts";
 import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
@@ -57,6 +59,8 @@ export interface ClusterOperationsOptions {
     readonly signer: TrustDomainSigner | undefined;
     readonly keySource: ClusterKeySource;
     readonly audit: AuditTrail;
+    readonly backups?: { readonly standing: BackupRow } | undefined;
+    readonly engines?: { readonly reports: readonly EngineReport[] } | undefined;
     readonly clock: Clock;
   };
   readonly termStore: TermStore;
@@ -226,6 +230,8 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       names: parts.names(),
       store: parts.standing,
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,
+      backups: options.backups?.standing,
+      engines: options.engines?.reports,
       ...(parts.standing.state === "sound" ? { incarnation: planeIncarnation(parts.incarnation) } : {}),
     },
     clock.nowMs(),

@@ -1,8 +1,11 @@
 import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/status.ts";
+import type { EngineReport } from "#federation/model/engine-report.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { Place } from "#federation/model/snapshot.ts";
+import { backupsField, type BackupRow } from "#federation/admin-api/backup-row.ts";
+import { enginesField } from "#federation/admin-api/engine-rows.ts";
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
@@ -43,6 +46,8 @@ export interface ClusterStatusFacts {
   /** Wall-clock ms of the last answer of a store that is away. */
   readonly storeAwaySinceMs: number | undefined;
   readonly incarnation?: PlaneIncarnation | undefined;
+  readonly backups?: BackupRow | undefined;
+  readonly engines?: readonly EngineReport[] | undefined;
 }
 
 /** Policies that are held back, named in one answer. */
@@ -84,6 +89,8 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     store: facts.store,
     ...(facts.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: facts.storeAwaySinceMs }),
     ...(facts.incarnation === undefined ? {} : { incarnation: facts.incarnation }),
+    ...backupsField(facts.backups),
+    ...enginesField(facts.engines),
     ...(facts.policyTrials.length === 0 ? {} : { policyTrials: facts.policyTrials.slice(0, policyTrialsShownMax).map((row) => ({ ...row, proxies: [...row.proxies] })) }),
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };

@@ -1,8 +1,11 @@
 import type { FederationStatus, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
 import type { Cluster, ExportedService, Relationship } from "#federation/model/resource.ts";
+import type { EngineReport } from "#federation/model/engine-report.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import { backupsField, type BackupRow } from "#federation/admin-api/backup-row.ts";
+import { enginesField } from "#federation/admin-api/engine-rows.ts";
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
@@ -44,6 +47,8 @@ export interface FederationView {
   /** Wall-clock ms of the last answer of a store that is away. */
   readonly storeAwaySinceMs: number | undefined;
   readonly incarnation?: PlaneIncarnation | undefined;
+  readonly backups?: BackupRow | undefined;
+  readonly engines?: readonly EngineReport[] | undefined;
 }
 
 /** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
@@ -63,6 +68,8 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     store: view.store,
     ...(view.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: view.storeAwaySinceMs }),
     ...(view.incarnation === undefined ? {} : { incarnation: view.incarnation }),
+    ...backupsField(view.backups),
+    ...enginesField(view.engines),
   };
 }
 

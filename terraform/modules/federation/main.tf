@@ -45,6 +45,7 @@ locals {
     policies      = var.federation.policies
     distances     = var.federation.distances
     clients       = var.federation.clients == null ? null : [for client in var.federation.clients : { for key, of in client : key => of if of != null }]
+    backups       = var.federation.backups == null ? null : { for key, of in var.federation.backups : key => of if of != null }
     users         = var.federation.users == null ? null : [for users in var.federation.users : { for key, of in users : key => of if of != null }]
   }, { for word, value in local.machines : word => value if local.isDocker }) : word => value if value != null }
   file = yamlencode({ apiVersion = "atoll.dev/v1alpha1", kind = "Federation", metadata = { name = local.name }, spec = local.spec })

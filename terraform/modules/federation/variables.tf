@@ -55,6 +55,11 @@ variable "federation" {
       trustDomains = optional(list(string))
       namespaces   = optional(list(string))
     })))
+    backups = optional(object({
+      recipients   = list(string)
+      everySeconds = optional(number)
+      keep         = optional(number)
+    }))
     users = optional(list(object({
       region        = string
       service       = string

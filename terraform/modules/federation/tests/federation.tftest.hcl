@@ -93,6 +93,19 @@ run "hands_over_clients_and_says_where_their_contexts_are" {
   }
 }
 
+run "has_planes_back_themselves_up" {
+  command = plan
+
+  variables {
+    federation = { name = "small", regions = [{ name = "here" }], backups = { recipients = ["atoll-backup:x"], keep = 24 } }
+  }
+
+  assert {
+    condition     = yamldecode(output.file).spec.backups == { recipients = ["atoll-backup:x"], keep = 24 }
+    error_message = "a word of the backups was lost, or said more than its user"
+  }
+}
+
 run "gives_each_cluster_a_machine_in_its_region_s_network_in_containers" {
   command = plan
 
