@@ -24,6 +24,8 @@ export interface RunResult {
   readonly violations: readonly Violation[];
   /** What lasted and was not named, a sentence each. */
   readonly silent: readonly string[];
+  /** What had to go on under a fault and did not, a sentence each. */
+  readonly stopped: readonly string[];
   /** From the end of the last fault until all planes had taken a write, showed the same and `atoll check` found nothing, ms. */
   readonly healMs: number;
   /** Why that was never so; then `healMs` is how long it was waited for. */
@@ -49,6 +51,7 @@ export async function runFaults(world: World, plan: FaultPlan, { prefix, onProgr
   const writers = new Map(planes.map((plane) => [plane, new Writer(plane, world.plane(plane), { prefix, random })]));
   const watcher = new Watcher(world, [...writers.values()]);
   const silent: string[] = [];
+  const stopped: string[] = [];
   const stopWriting = new AbortController();
   const stopWatching = new AbortController();
   const writing = [...writers.values()].map((writer) => writer.run(AbortSignal.any([stopWriting.signal, signal])));
@@ -60,7 +63,7 @@ export async function runFaults(world: World, plan: FaultPlan, { prefix, onProgr
   };
   try {
     await pause(quietMs, signal);
-    await inject({ world, writers, signal, onSilent: (what) => void silent.push(what) }, plan, onProgress);
+    await inject({ world, writers, signal, onSilent: (what) => void silent.push(what), onStopped: (what) => void stopped.push(what) }, plan, onProgress);
     const healedMs = systemClock.monotonicMs();
     const unhealed = await heal(world, { writers: [...writers.values()], watcher, healedMs, stopWriting, signal }).then(() => undefined, describeError);
     const healMs = systemClock.monotonicMs() - healedMs;
@@ -74,6 +77,7 @@ export async function runFaults(world: World, plan: FaultPlan, { prefix, onProgr
       sightings: history.sightings.length,
       violations: checkHistory(history),
       silent: [...silent, ...watcher.silence.silent],
+      stopped,
       healMs,
       ...(unhealed === undefined ? {} : { unhealed }),
     };

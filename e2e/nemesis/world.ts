@@ -9,7 +9,7 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { proxyFlags } from "#services/cli/up/planned-process.ts";
 import { home, TestFederation, type CommandResult } from "../harness/test-federation.ts";
 import { BusLink, type LinkState } from "./bus-link.ts";
-import { nemesisPlan, planes, processOf } from "./places.ts";
+import { nemesisPlan, planes, processOf, type Ground } from "./places.ts";
 
 /** A plane that stands still is no reason to stand still, too; whoever gives up on a write by then does not know what became of it. */
 const callMsMax = 8_000;
@@ -25,7 +25,7 @@ interface PlaneConfig {
 /** A federation on real processes whose planes reach the bus by links that can be cut, and what faults and readers remember of it. */
 export class World implements AsyncDisposable {
   readonly federation: TestFederation;
-  readonly engines: boolean;
+  readonly ground: Ground;
   /** Planes whose store went backwards, until somebody has decided: what they show of their own may be old. */
   readonly undecided = new Set<string>();
   /** Planes whose store went backwards in this run. */
@@ -35,24 +35,24 @@ export class World implements AsyncDisposable {
   readonly #children = new Set<ChildProcess>();
   readonly #deferred: (() => void)[] = [];
 
-  private constructor(federation: TestFederation, engines: boolean, links: ReadonlyMap<string, readonly BusLink[]>) {
+  private constructor(federation: TestFederation, ground: Ground, links: ReadonlyMap<string, readonly BusLink[]>) {
     this.federation = federation;
-    this.engines = engines;
+    this.ground = ground;
     this.#links = links;
     const { planes: directory } = federation;
     this.#clients = new PlaneClients({ contextText: () => directory.contextText, serverOf: (owner) => directory.servers().get(owner), clock: systemClock, timeoutMs: callMsMax });
   }
 
   /** Starts a federation; each plane starts twice, the second time behind its links. */
-  static async start(engines: boolean): Promise<World> {
-    const federation = await TestFederation.start(nemesisPlan, { engines });
+  static async start(ground: Ground): Promise<World> {
+    const federation = await TestFederation.start(nemesisPlan, { engines: ground !== "embedded", ...(ground === "members" ? { members: 3 } : {}) });
     const links = new Map<string, readonly BusLink[]>();
     try {
       for (const plane of planes) links.set(plane, await layLinks(federation, plane));
       const processes = planes.map((plane) => processOf(plane));
       await federation.stop(...processes);
       await federation.start(...processes);
-      return new World(federation, engines, links);
+      return new World(federation, ground, links);
     } catch (error) {
       for (const link of [...links.values()].flat()) await link[Symbol.asyncDispose]();
       await federation[Symbol.asyncDispose]();

@@ -10,6 +10,8 @@ export interface Scene {
   readonly signal: AbortSignal;
   /** Says in a sentence what the product should have done and did not; a run goes on after it. */
   readonly onSilent: (what: string) => void;
+  /** Says in a sentence what had to go on and did not. */
+  readonly onStopped: (what: string) => void;
 }
 
 /** Ends a fault as whoever runs Atoll would; resolves when nothing of it is left but its consequences. */

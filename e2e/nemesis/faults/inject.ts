@@ -6,6 +6,8 @@ import type { Inject } from "./fault.ts";
 import { injectFreeze } from "./freeze.ts";
 import { injectFullDisk } from "./full-disk.ts";
 import { injectKill } from "./kill.ts";
+import { injectMember } from "./member.ts";
+import { injectQuorum } from "./quorum.ts";
 import { injectReplica } from "./replica.ts";
 import { injectRollback } from "./rollback.ts";
 import { injectSkew } from "./skew.ts";
@@ -24,5 +26,7 @@ export const injectors: Readonly<Record<FaultKind, Inject>> = {
   cold: injectCold,
   skew: injectSkew,
   replica: injectReplica,
+  member: injectMember,
+  quorum: injectQuorum,
   "full-disk": injectFullDisk,
 };
