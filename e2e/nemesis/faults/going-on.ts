@@ -1,6 +1,7 @@
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { eventually } from "../../harness/eventually.ts";
+import { findingsIn } from "../ailments.ts";
 import { lookAtAll, readOwn } from "../look.ts";
 import { notReached } from "../not-reached.ts";
 import { policyOf, serviceOf } from "../versions.ts";
@@ -35,6 +36,12 @@ export async function expectReadsAlone({ world, onStopped }: Scene, plane: strin
   } catch (error) {
     onStopped(`while ${what}: ${describeError(error)}`);
   }
+}
+
+/** Sees to it that `atoll check` names the process `name`, while `what` is so. */
+export async function expectNamed({ world, onSilent }: Scene, name: string, what: string): Promise<void> {
+  const isNamed = await eventually(`\`atoll check\` names ${name}`, async () => findingsIn(await world.atoll("check")).some((finding) => finding.includes(name)), wentOnMsMax).catch(() => false);
+  if (!isNamed) onSilent(`${what}, and \`atoll check\` does not name it`);
 }
 
 /** Of a resource that nobody counts: what becomes of it is nobody's business. */
