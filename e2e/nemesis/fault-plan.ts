@@ -13,7 +13,9 @@ export const faultKinds = {
   clone: "a plane's data directory is copied, and the copy started beside it (F25)",
   cold: "every process is killed at once, and all start together (F27)",
   skew: "a plane's wall clock is ten minutes ahead, or behind (F26)",
-  replica: "a second process of the global plane over its etcd takes over, and dies when the first is back (F11, F23)",
+  replica: "a second process of a plane takes over from the first, which is frozen or dead, and dies when that is back (F11, F23)",
+  "replica-cut": "the same from one that is cut from its store (F2, F23)",
+  "store-cut": "a plane is cut from its etcd, which lives (F2)",
   member: "one of three members of an etcd, or of a place's nats-servers, is killed or stands still, and nothing may stop (F16, F17)",
   quorum: "two of the three members of a plane's etcd are killed, or stand still (F16)",
   "full-disk": "the disk of a plane's directory has no byte left (F12)",
@@ -53,13 +55,14 @@ const everyMember = (ground: Ground): readonly string[] => [...busProcesses(grou
 // One of three members is a fault of its own: nothing may stop for it.
 const everySoleProcess = (ground: Ground): readonly string[] => [...planes.map((plane) => processOf(plane)), ...(ground === "members" ? [] : everyMember(ground))];
 const everyPlane = (): readonly string[] => planes;
+const everyEtcdPlane = (ground: Ground): readonly string[] => (ground === "embedded" ? [] : planes);
 const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>> = {
   kill: everySoleProcess,
   freeze: everySoleProcess,
   cut: everyPlane,
   "cut-one-way": everyPlane,
   // An embedded store belongs to its process: it cannot be exchanged under one that runs.
-  rollback: (ground) => (ground === "embedded" ? [] : planes),
+  rollback: everyEtcdPlane,
   "rollback-restart": everyPlane,
   wipe: everyPlane,
   // With an etcd a copied directory is a second replica over the same store, which is fenced and no clone.
@@ -67,7 +70,9 @@ const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>>
   cold: () => ["everything"],
   skew: everyPlane,
   // One process has an embedded store to itself.
-  replica: (ground) => (ground === "embedded" ? [] : ["global"]),
+  replica: everyEtcdPlane,
+  "replica-cut": everyEtcdPlane,
+  "store-cut": everyEtcdPlane,
   member: (ground) => (ground === "members" ? everyMember(ground) : []),
   quorum: (ground) => (ground === "members" ? planes : []),
   // An etcd has its disk to itself, of which it takes 64 MB ahead at a time.
@@ -125,8 +130,7 @@ function areCompatible(one: PlacedFault, other: PlacedFault, ground: Ground): bo
 /** Processes that a fault takes for itself. */
 function touchedBy({ kind, place }: PlacedFault, ground: Ground): readonly string[] {
   if (!(planes as readonly string[]).includes(place) || kind === "kill" || kind === "freeze") return [place];
-  const touchesStore = decided.includes(kind) || kind === "skew" || kind === "replica" || kind === "quorum";
-  return [processOf(place), ...(touchesStore ? etcdsOf(place, ground) : [])];
+  return [processOf(place), ...(kind === "cut" || kind === "cut-one-way" ? [] : etcdsOf(place, ground))];
 }
 
 /** The engine that a member belongs to. */

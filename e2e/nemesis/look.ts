@@ -22,7 +22,7 @@ export async function lookAt(world: World, plane: string): Promise<Sighting> {
   const client = world.plane(plane);
   const invokedMs = systemClock.monotonicMs();
   const wasUndecided = world.undecided.has(plane);
-  const own = await readOwn(world, plane);
+  const own = await readOwn(client, plane);
   const values = new Map<string, Seen>(own.values);
   for (const origin of planes) {
     if (origin === plane) continue;
@@ -36,8 +36,7 @@ export async function lookAt(world: World, plane: string): Promise<Sighting> {
 }
 
 /** What one plane shows of its own registers alone. @throws AtollError when it does not answer */
-export async function readOwn(world: World, plane: string): Promise<OwnRegisters> {
-  const client = world.plane(plane);
+export async function readOwn(client: AdminClient, plane: string): Promise<OwnRegisters> {
   return plane === "global" ? await readPolicies(client) : await readExports(client, plane);
 }
 

@@ -31,7 +31,7 @@ export async function expectUnbroken({ world, writers, onStopped }: Scene, since
 /** Sees to it that a plane whose store is away refuses writes in so many words, and goes on to show what it holds of its own, marked as stale, while `what` is so. */
 export async function expectReadsAlone({ world, onStopped }: Scene, plane: string, what: string): Promise<void> {
   try {
-    await eventually(`${plane} marks what it shows as stale`, async () => (await readOwn(world, plane)).isStale, wentOnMsMax);
+    await eventually(`${plane} marks what it shows as stale`, async () => (await readOwn(world.plane(plane), plane)).isStale, wentOnMsMax);
     await eventually(`${plane} refuses writes because its store is away`, async () => await isRefusedForStore(world, plane), wentOnMsMax);
   } catch (error) {
     onStopped(`while ${what}: ${describeError(error)}`);

@@ -11,6 +11,7 @@ import { injectQuorum } from "./quorum.ts";
 import { injectReplica } from "./replica.ts";
 import { injectRollback } from "./rollback.ts";
 import { injectSkew } from "./skew.ts";
+import { injectStoreCut } from "./store-cut.ts";
 import { injectWipe } from "./wipe.ts";
 
 /** How each kind of fault is brought about. */
@@ -26,6 +27,8 @@ export const injectors: Readonly<Record<FaultKind, Inject>> = {
   cold: injectCold,
   skew: injectSkew,
   replica: injectReplica,
+  "replica-cut": injectReplica,
+  "store-cut": injectStoreCut,
   member: injectMember,
   quorum: injectQuorum,
   "full-disk": injectFullDisk,
