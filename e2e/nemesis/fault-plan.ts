@@ -10,7 +10,7 @@ export const faultKinds = {
   rollback: "a store is put back to what it held before, under a plane that runs (F24)",
   "rollback-restart": "the same while the plane is away (F24)",
   wipe: "a plane's store is emptied (F22, F24)",
-  clone: "a plane's data directory is copied, and the copy started beside it (F25)",
+  clone: "a cluster plane's data directory, and its etcd's, is copied, and the copy started beside it (F25)",
   cold: "every process is killed at once, and all start together (F27)",
   skew: "a plane's wall clock is ten minutes ahead, or behind (F26)",
   replica: "a second process of a plane takes over from the first, which is frozen or dead, and dies when that is back (F11, F23)",
@@ -18,7 +18,7 @@ export const faultKinds = {
   "store-cut": "a plane is cut from its etcd, which lives (F2)",
   member: "one of three members of an etcd, or of a place's nats-servers, is killed or stands still, and nothing may stop (F16, F17)",
   quorum: "two of the three members of a plane's etcd are killed, or stand still (F16)",
-  "full-disk": "the disk of a plane's directory has no byte left (F12)",
+  "full-disk": "the disk of a plane's directory has no byte left, or its etcd has come to its quota (F12)",
 } as const;
 
 export type FaultKind = keyof typeof faultKinds;
@@ -65,8 +65,7 @@ const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>>
   rollback: everyEtcdPlane,
   "rollback-restart": everyPlane,
   wipe: everyPlane,
-  // With an etcd a copied directory is a second replica over the same store, which is fenced and no clone.
-  clone: (ground) => (ground !== "embedded" ? [] : planes.filter((plane) => plane !== "global")),
+  clone: () => planes.filter((plane) => plane !== "global"),
   cold: () => ["everything"],
   skew: everyPlane,
   // One process has an embedded store to itself.
@@ -75,8 +74,7 @@ const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>>
   "store-cut": everyEtcdPlane,
   member: (ground) => (ground === "members" ? everyMember(ground) : []),
   quorum: (ground) => (ground === "members" ? planes : []),
-  // An etcd has its disk to itself, of which it takes 64 MB ahead at a time.
-  "full-disk": (ground) => (ground === "embedded" ? planes : []),
+  "full-disk": everyPlane,
 };
 const faultsMax = 3;
 const gapMsMax = 3_000;

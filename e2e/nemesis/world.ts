@@ -98,9 +98,14 @@ export class World implements AsyncDisposable {
   /** Runs a plane's program beside the supervisor's processes, by the configuration in `configFile`; ends with the world at the latest. */
   spawnPlane(plane: string, configFile: string, options: { readonly nodeArguments: readonly string[]; readonly env: Readonly<Record<string, string>> }): ChildProcess {
     const program = join(home, plane === "global" ? "services/global/main.ts" : "services/cluster/main.ts");
-    const log = openSync(`${configFile}.log`, "a");
+    return this.spawn(process.execPath, [...proxyFlags, ...options.nodeArguments, program, "run", "--config", configFile], { logFile: `${configFile}.log`, env: options.env });
+  }
+
+  /** Runs any program beside the supervisor's processes; ends with the world at the latest. */
+  spawn(program: string, words: readonly string[], { logFile, env }: { readonly logFile: string; readonly env: Readonly<Record<string, string>> }): ChildProcess {
+    const log = openSync(logFile, "a");
     try {
-      const child = spawn(process.execPath, [...proxyFlags, ...options.nodeArguments, program, "run", "--config", configFile], { cwd: home, env: { ...this.federation.place.env, ...options.env }, stdio: ["ignore", log, log] });
+      const child = spawn(program, words, { cwd: home, env: { ...this.federation.place.env, ...env }, stdio: ["ignore", log, log] });
       this.#children.add(child);
       child.once("exit", () => void this.#children.delete(child));
       return child;

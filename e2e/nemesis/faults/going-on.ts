@@ -38,10 +38,10 @@ export async function expectReadsAlone({ world, onStopped }: Scene, plane: strin
   }
 }
 
-/** Sees to it that `atoll check` names the process `name`, while `what` is so. */
-export async function expectNamed({ world, onSilent }: Scene, name: string, what: string): Promise<void> {
-  const isNamed = await eventually(`\`atoll check\` names ${name}`, async () => findingsIn(await world.atoll("check")).some((finding) => finding.includes(name)), wentOnMsMax).catch(() => false);
-  if (!isNamed) onSilent(`${what}, and \`atoll check\` does not name it`);
+/** Sees to it that `atoll check` says `words`, while `what` is so. */
+export async function expectNamed({ world, onSilent }: Scene, words: string, what: string): Promise<void> {
+  const isNamed = await eventually(`\`atoll check\` says ${words}`, async () => findingsIn(await world.atoll("check")).some((finding) => finding.includes(words)), wentOnMsMax).catch(() => false);
+  if (!isNamed) onSilent(`${what}, and \`atoll check\` says nothing of ${words}`);
 }
 
 /** Of a resource that nobody counts: what becomes of it is nobody's business. */
