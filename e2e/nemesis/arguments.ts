@@ -1,13 +1,14 @@
 import { parseArgs } from "node:util";
 import { chosenOf, count } from "../bench/arguments.ts";
 import { faultKinds, type FaultKind } from "./fault-plan.ts";
+import type { Ground } from "./places.ts";
 
 /** What the command line asks for. */
 export interface NemesisArguments {
   readonly runs: number;
   /** Of the first run; each further one has the next. */
   readonly seed: number;
-  readonly engines: boolean;
+  readonly ground: Ground;
   readonly kinds: readonly FaultKind[];
   /** Bounds of how long a fault lasts, ms. */
   readonly lastsMs: readonly [min: number, max: number];
@@ -22,6 +23,7 @@ export const usage = `npm run nemesis -- [options]
   --runs N             each with one to three faults at once (10)
   --seed N             of the first run; each further one has the next (1). The same seed has the same faults
   --engines etcd,nats  on real engines; else on SQLite and the embedded hub
+  --members 3          of each engine; else one
   --faults LIST        only these:
 ${Object.entries(faultKinds).map(([kind, what]) => `    ${kind.padEnd(17)}  ${what}`).join("\n")}
   --seconds MIN,MAX    how long a fault lasts, whole seconds to ${secondsMax} (5,20)
@@ -30,13 +32,14 @@ ${Object.entries(faultKinds).map(([kind, what]) => `    ${kind.padEnd(17)}  ${wh
 /** Reads the command line. @throws Error naming what is wrong. */
 export function parseArguments(args: readonly string[]): NemesisArguments {
   const text = { type: "string" } as const;
-  const { values } = parseArgs({ args: [...args], options: { help: { type: "boolean", default: false }, runs: text, seed: text, engines: text, faults: text, seconds: text, json: text } });
+  const { values } = parseArgs({ args: [...args], options: { help: { type: "boolean", default: false }, runs: text, seed: text, engines: text, members: text, faults: text, seconds: text, json: text } });
   if (values.engines !== undefined && values.engines !== "etcd,nats") throw new Error("--engines knows etcd,nats");
+  if (values.members !== undefined && (values.members !== "3" || values.engines === undefined)) throw new Error("--members knows 3, with --engines etcd,nats");
   return {
     help: values.help,
     runs: count("runs", values.runs, 10),
     seed: count("seed", values.seed, 1),
-    engines: values.engines !== undefined,
+    ground: values.engines === undefined ? "embedded" : values.members === undefined ? "engines" : "members",
     kinds: chosenOf("faults", values.faults, allKinds),
     lastsMs: parseSeconds(values.seconds ?? "5,20"),
     jsonPath: values.json,

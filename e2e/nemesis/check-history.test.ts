@@ -16,7 +16,7 @@ const sight = (plane: string, value: number, atMs: number, more: Partial<Sightin
 const ended = (one: number, two = one, pay = 0): readonly Sighting[] => [sight("shop-one", one, 900), sight("shop-two", two, 900), sight("pay-one", pay, 900)];
 
 function kindsOf(history: Partial<History>): readonly string[] {
-  return checkHistory({ registers, writes: [], sightings: [], final: ended(0), ...history }).map(({ kind }) => kind);
+  return checkHistory({ registers, writes: [], sightings: [], strays: [], final: ended(0), ...history }).map(({ kind }) => kind);
 }
 
 describe("the checker of histories passes", () => {
@@ -93,4 +93,14 @@ describe("the checker of histories finds", () => {
     expect(kindsOf({ writes: [write(1, 0)], sightings: [sight("pay-one", 1, 50)], final: ended(1) })).toEqual(["leaked"]);
     expect(kindsOf({ writes: [write(1, 0)], final: ended(1, 1, 1) })).toEqual(["leaked"]);
   });
+});
+
+it("who does not lead any more may say that it is stale, and not show as present what another has written over", () => {
+  const writes = [write(1, 0), write(2, 100)];
+  const checked = (stray: Sighting): readonly string[] => kindsOf({ writes, strays: [stray], final: ended(2) });
+  expect(checked(sight("shop-one", 1, 300))).toEqual(["stale"]);
+  expect(checked(sight("shop-one", 3, 300))).toContain("fabricated");
+  for (const allowed of [sight("shop-one", 1, 300, { isMarked: true }), sight("shop-one", 2, 300), sight("shop-one", 1, 105)]) expect(checked(allowed)).toEqual([]);
+  // They are in no order with what the plane itself showed.
+  expect(kindsOf({ writes, sightings: [sight("shop-one", 2, 200)], strays: [sight("shop-one", 1, 50)], final: ended(2) })).toEqual([]);
 });

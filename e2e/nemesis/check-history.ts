@@ -7,7 +7,7 @@ export function checkHistory(history: History): readonly Violation[] {
   const byPlane = Map.groupBy(history.sightings, ({ plane }) => plane);
   return history.registers.flatMap((register) => {
     const own = writes.get(register.id) ?? [];
-    return [...checkPlanes(register, own, byPlane), ...checkFinal(register, own, history.final)];
+    return [...checkPlanes(register, own, byPlane), ...checkStrays(register, own, history.strays), ...checkFinal(register, own, history.final)];
   });
 }
 
@@ -26,6 +26,11 @@ function checkOrigin(register: Register, writes: readonly Write[], sightings: re
     ...read.flatMap((sighting) => [...checkInvented(register, writes, sighting), ...checkFresh(register, writes, sighting)]),
     ...checkOrder(register, writes, read),
   ]);
+}
+
+/** Who does not lead any more shows what has been acknowledged by whoever does, or says that it is stale, or nothing. */
+function checkStrays(register: Register, writes: readonly Write[], strays: readonly Sighting[]): readonly Violation[] {
+  return firstOfEach(strays.filter(({ plane, isMarked }) => plane === register.origin && !isMarked).flatMap((sighting) => [...checkInvented(register, writes, sighting), ...checkFresh(register, writes, sighting)]));
 }
 
 function checkFresh(register: Register, writes: readonly Write[], sighting: Sighting): readonly Violation[] {

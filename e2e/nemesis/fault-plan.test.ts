@@ -5,11 +5,11 @@ const lastsMs = [5_000, 20_000] as const;
 const seeds = Array.from({ length: 2_000 }, (_, seed) => seed);
 const allKinds = Object.keys(faultKinds) as readonly FaultKind[];
 
-describe.each([false, true])("a plan of faults (real engines: %s)", (engines) => {
-  const plans = seeds.map((seed) => planFaults(seed, { engines, lastsMs }));
+describe.each(["embedded", "engines", "members"] as const)("a plan of faults (%s)", (ground) => {
+  const plans = seeds.map((seed) => planFaults(seed, { ground, lastsMs }));
 
   it("is the same for the same seed", () => {
-    expect(planFaults(7, { engines, lastsMs })).toEqual(plans[7]);
+    expect(planFaults(7, { ground, lastsMs })).toEqual(plans[7]);
   });
 
   it("has one to three faults within the bounds, each number of them often, and never two at one place", () => {
@@ -24,7 +24,7 @@ describe.each([false, true])("a plan of faults (real engines: %s)", (engines) =>
 
   it("has every kind that these engines have, at every place where it can be", () => {
     const found = new Set(plans.flatMap(({ faults }) => faults.map(({ kind, place }) => `${kind} ${place}`)));
-    expect([...found].toSorted()).toEqual(allKinds.flatMap((kind) => placesOf(kind, engines).map((place) => `${kind} ${place}`)).toSorted());
+    expect([...found].toSorted()).toEqual(allKinds.flatMap((kind) => placesOf(kind, ground).map((place) => `${kind} ${place}`)).toSorted());
   });
 
   it("begins with what has to be decided, of which there is one at most, and kills everything beside nothing else", () => {
@@ -36,8 +36,24 @@ describe.each([false, true])("a plan of faults (real engines: %s)", (engines) =>
   });
 });
 
+it("one member of an engine is away beside members of other engines alone", () => {
+  const plans = seeds.map((seed) => planFaults(seed, { ground: "members", lastsMs }).faults).filter((faults) => faults.some(({ kind }) => kind === "member"));
+  expect(plans.some(({ length }) => length > 1)).toBe(true);
+  for (const faults of plans) {
+    expect(faults.filter(({ kind }) => kind !== "member")).toEqual([]);
+    expect(new Set(faults.map(({ place }) => place.replace(/-[123]$/, ""))).size).toBe(faults.length);
+  }
+});
+
+it("nothing else happens to a plane whose etcd has lost its quorum, nor to that etcd", () => {
+  const plans = seeds.map((seed) => planFaults(seed, { ground: "members", lastsMs }).faults);
+  for (const faults of plans) {
+    for (const { place } of faults.filter(({ kind }) => kind === "quorum")) expect(faults.filter((other) => other.place.startsWith(place)).length).toBe(1);
+  }
+});
+
 it("a plan keeps to the kinds that are asked for", () => {
-  const kinds = new Set(seeds.flatMap((seed) => planFaults(seed, { engines: false, lastsMs, kinds: ["kill", "rollback"] }).faults.map(({ kind }) => kind)));
+  const kinds = new Set(seeds.flatMap((seed) => planFaults(seed, { ground: "embedded", lastsMs, kinds: ["kill", "rollback"] }).faults.map(({ kind }) => kind)));
   expect([...kinds]).toEqual(["kill"]);
 });
 

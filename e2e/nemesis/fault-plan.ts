@@ -1,5 +1,5 @@
 import { createSeededRandom, type Random } from "#federation/runtime/random.ts";
-import { busProcesses, etcdOf, planes, processOf, storeProcesses } from "./places.ts";
+import { busProcesses, etcdsOf, planes, processOf, storeProcesses, type Ground } from "./places.ts";
 
 /** What a fault does, and the numbers that the catalogue of reference faults gives it. */
 export const faultKinds = {
@@ -10,11 +10,15 @@ export const faultKinds = {
   rollback: "a store is put back to what it held before, under a plane that runs (F24)",
   "rollback-restart": "the same while the plane is away (F24)",
   wipe: "a plane's store is emptied (F22, F24)",
-  clone: "a plane's data directory is copied, and the copy started beside it (F25)",
+  clone: "a cluster plane's data directory, and its etcd's, is copied, and the copy started beside it (F25)",
   cold: "every process is killed at once, and all start together (F27)",
   skew: "a plane's wall clock is ten minutes ahead, or behind (F26)",
-  replica: "a second process of the global plane over its etcd takes over, and dies when the first is back (F11, F23)",
-  "full-disk": "the disk of a plane's directory has no byte left (F12)",
+  replica: "a second process of a plane takes over from the first, which is frozen or dead, and dies when that is back (F11, F23)",
+  "replica-cut": "the same from one that is cut from its store (F2, F23)",
+  "store-cut": "a plane is cut from its etcd, which lives (F2)",
+  member: "one of three members of an etcd, or of a place's nats-servers, is killed or stands still, and nothing may stop (F16, F17)",
+  quorum: "two of the three members of a plane's etcd are killed, or stand still (F16)",
+  "full-disk": "the disk of a plane's directory has no byte left, or its etcd has come to its quota (F12)",
 } as const;
 
 export type FaultKind = keyof typeof faultKinds;
@@ -22,7 +26,7 @@ export type FaultKind = keyof typeof faultKinds;
 /** One fault: where, from when on, for how long. */
 export interface PlannedFault {
   readonly kind: FaultKind;
-  /** A process for kill and freeze, "everything" for cold, else a plane. */
+  /** A process for kill, freeze and member, "everything" for cold, else a plane. */
   readonly place: string;
   /** After the run's beginning, or after the fault before it is in force, ms. */
   readonly afterMs: number;
@@ -38,8 +42,7 @@ export interface FaultPlan {
 }
 
 export interface PlanOptions {
-  /** Real etcd and NATS; else SQLite and the hub. */
-  readonly engines: boolean;
+  readonly ground: Ground;
   /** Only these. */
   readonly kinds?: readonly FaultKind[];
   /** Bounds of how long each lasts, ms. */
@@ -48,25 +51,30 @@ export interface PlanOptions {
 
 /** After which somebody has to decide: one at a time, first in a run and healed last, since what it puts back has to be known to others before. */
 const decided: readonly FaultKind[] = ["rollback", "rollback-restart", "wipe", "clone"];
-const everyProcess = (engines: boolean): readonly string[] => [...planes.map((plane) => processOf(plane)), ...busProcesses(engines), ...storeProcesses(engines)];
+const everyMember = (ground: Ground): readonly string[] => [...busProcesses(ground).flat(), ...storeProcesses(ground)];
+// One of three members is a fault of its own: nothing may stop for it.
+const everySoleProcess = (ground: Ground): readonly string[] => [...planes.map((plane) => processOf(plane)), ...(ground === "members" ? [] : everyMember(ground))];
 const everyPlane = (): readonly string[] => planes;
-const places: Readonly<Record<FaultKind, (engines: boolean) => readonly string[]>> = {
-  kill: everyProcess,
-  freeze: everyProcess,
+const everyEtcdPlane = (ground: Ground): readonly string[] => (ground === "embedded" ? [] : planes);
+const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>> = {
+  kill: everySoleProcess,
+  freeze: everySoleProcess,
   cut: everyPlane,
   "cut-one-way": everyPlane,
   // An embedded store belongs to its process: it cannot be exchanged under one that runs.
-  rollback: (engines) => (engines ? planes : []),
+  rollback: everyEtcdPlane,
   "rollback-restart": everyPlane,
   wipe: everyPlane,
-  // With an etcd a copied directory is a second replica over the same store, which is fenced and no clone.
-  clone: (engines) => (engines ? [] : planes.filter((plane) => plane !== "global")),
+  clone: () => planes.filter((plane) => plane !== "global"),
   cold: () => ["everything"],
   skew: everyPlane,
   // One process has an embedded store to itself.
-  replica: (engines) => (engines ? ["global"] : []),
-  // An etcd has its disk to itself, of which it takes 64 MB ahead at a time.
-  "full-disk": (engines) => (engines ? [] : planes),
+  replica: everyEtcdPlane,
+  "replica-cut": everyEtcdPlane,
+  "store-cut": everyEtcdPlane,
+  member: (ground) => (ground === "members" ? everyMember(ground) : []),
+  quorum: (ground) => (ground === "members" ? planes : []),
+  "full-disk": everyPlane,
 };
 const faultsMax = 3;
 const gapMsMax = 3_000;
@@ -75,13 +83,13 @@ const gapMsMax = 3_000;
 export function planFaults(seed: number, options: PlanOptions): FaultPlan {
   const random = createSeededRandom(seed);
   const wanted = 1 + Math.floor(random.next() * faultsMax);
-  const kinds = (options.kinds ?? (Object.keys(faultKinds) as FaultKind[])).filter((kind) => placesOf(kind, options.engines).length > 0);
+  const kinds = (options.kinds ?? (Object.keys(faultKinds) as FaultKind[])).filter((kind) => placesOf(kind, options.ground).length > 0);
   const chosen: { readonly kind: FaultKind; readonly place: string }[] = [];
   // A kind that does not go with what was chosen is passed over, so that a plan may have fewer faults than were wanted, and never none.
   for (let tries = 0; tries < 4 * wanted && chosen.length < wanted && kinds.length > 0; tries++) {
     const kind = pick(random, kinds);
-    const candidate = { kind, place: pick(random, placesOf(kind, options.engines)) };
-    if (chosen.every((other) => areCompatible(other, candidate, options.engines))) chosen.push(candidate);
+    const candidate = { kind, place: pick(random, placesOf(kind, options.ground)) };
+    if (chosen.every((other) => areCompatible(other, candidate, options.ground))) chosen.push(candidate);
   }
   const ordered = chosen.toSorted((left, right) => Number(decided.includes(right.kind)) - Number(decided.includes(left.kind)));
   const [min, max] = options.lastsMs;
@@ -91,9 +99,9 @@ export function planFaults(seed: number, options: PlanOptions): FaultPlan {
   };
 }
 
-/** Where a fault of `kind` can be; nowhere when the engines have no such thing. */
-export function placesOf(kind: FaultKind, engines: boolean): readonly string[] {
-  return places[kind](engines);
+/** Where a fault of `kind` can be; nowhere where there is no such thing. */
+export function placesOf(kind: FaultKind, ground: Ground): readonly string[] {
+  return places[kind](ground);
 }
 
 /** One sentence, as a run's progress shows it. */
@@ -106,20 +114,26 @@ interface PlacedFault {
   readonly place: string;
 }
 
-function areCompatible(one: PlacedFault, other: PlacedFault, engines: boolean): boolean {
+function areCompatible(one: PlacedFault, other: PlacedFault, ground: Ground): boolean {
   const isDecided = [one, other].map(({ kind }) => decided.includes(kind));
   if (isDecided.every(Boolean)) return false;
   // Everything that is held open by us (frozen, cut, with a clock of its own) would not survive that all is killed, or would not be all.
   if (one.kind === "cold" || other.kind === "cold") return isDecided.some(Boolean);
-  const [left, right] = [touchedBy(one, engines), touchedBy(other, engines)];
+  // Members of several engines may be away at once; beside anything else it could not be told what stops for what.
+  if (one.kind === "member" || other.kind === "member") return one.kind === other.kind && engineOf(one.place) !== engineOf(other.place);
+  const [left, right] = [touchedBy(one, ground), touchedBy(other, ground)];
   return left.every((name) => !right.includes(name));
 }
 
 /** Processes that a fault takes for itself. */
-function touchedBy({ kind, place }: PlacedFault, engines: boolean): readonly string[] {
+function touchedBy({ kind, place }: PlacedFault, ground: Ground): readonly string[] {
   if (!(planes as readonly string[]).includes(place) || kind === "kill" || kind === "freeze") return [place];
-  const touchesStore = engines && (decided.includes(kind) || kind === "skew" || kind === "replica");
-  return [processOf(place), ...(touchesStore ? [etcdOf(place)] : [])];
+  return [processOf(place), ...(kind === "cut" || kind === "cut-one-way" ? [] : etcdsOf(place, ground))];
+}
+
+/** The engine that a member belongs to. */
+function engineOf(member: string): string {
+  return member.replace(/-\d$/, "");
 }
 
 function pick<T>(random: Random, from: readonly T[]): T {

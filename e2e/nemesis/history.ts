@@ -47,12 +47,14 @@ export interface History {
   readonly registers: readonly Register[];
   readonly writes: readonly Write[];
   readonly sightings: readonly Sighting[];
+  /** By processes of a plane that another one had taken over from, in no order; only what these show of their own registers counts. */
+  readonly strays: readonly Sighting[];
   /** One of every plane, after everything has healed and nobody writes any more. */
   readonly final: readonly Sighting[];
 }
 
-/** `lost`: acknowledged, and gone in the end. `vanished`: a receiver let go what nobody had deleted, if only for a while. `stale`: an unmarked read at the origin that misses what was acknowledged before. `backwards`: a later read shows an earlier form. */
-export const violationKinds = ["lost", "resurrected", "fabricated", "stale", "backwards", "vanished", "divergent", "leaked"] as const;
+/** `lost`: acknowledged, and gone in the end. `vanished`: a receiver let go what nobody had deleted, if only for a while. `stale`: an unmarked read at the origin that misses what was acknowledged before. `backwards`: a later read shows an earlier form. `unfenced`: a write that was taken by who did not lead. */
+export const violationKinds = ["lost", "resurrected", "fabricated", "stale", "backwards", "vanished", "divergent", "leaked", "unfenced"] as const;
 export type ViolationKind = (typeof violationKinds)[number];
 
 export interface Violation {

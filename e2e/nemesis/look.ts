@@ -22,7 +22,7 @@ export async function lookAt(world: World, plane: string): Promise<Sighting> {
   const client = world.plane(plane);
   const invokedMs = systemClock.monotonicMs();
   const wasUndecided = world.undecided.has(plane);
-  const own = plane === "global" ? await readPolicies(client) : await readExports(client, plane);
+  const own = await readOwn(client, plane);
   const values = new Map<string, Seen>(own.values);
   for (const origin of planes) {
     if (origin === plane) continue;
@@ -35,13 +35,19 @@ export async function lookAt(world: World, plane: string): Promise<Sighting> {
   return { plane, invokedMs, returnedMs: systemClock.monotonicMs(), isMarked: own.isStale || wasUndecided || world.undecided.has(plane), wasPutBack: world.putBack.has(plane), values };
 }
 
+/** What one plane shows of its own registers alone. @throws AtollError when it does not answer */
+export async function readOwn(client: AdminClient, plane: string): Promise<OwnRegisters> {
+  return plane === "global" ? await readPolicies(client) : await readExports(client, plane);
+}
+
 /** Of the thing that a plane was told under `namespace/name`. */
 export function registerId(origin: string, key: string): string {
   return `${origin}/${key.split("/").at(-1)}`;
 }
 
-interface OwnRegisters {
+export interface OwnRegisters {
   readonly values: ReadonlyMap<string, Seen>;
+  /** The plane says so of what it shows. */
   readonly isStale: boolean;
 }
 

@@ -14,9 +14,9 @@ async function main(signal: AbortSignal): Promise<void> {
     return;
   }
   if (options.kinds.includes("skew")) reportProgress("A skewed clock is the wall clock of a plane's program; OpenSSL and the engines keep the machine's.");
-  const hasDisk = canMount();
-  if (!hasDisk && options.kinds.includes("full-disk")) reportProgress("No disk is filled: this host lets nobody but root mount one.");
-  const kinds = options.kinds.filter((kind) => kind !== "full-disk" || hasDisk);
+  const isDiskless = options.ground === "embedded" && !canMount();
+  if (isDiskless && options.kinds.includes("full-disk")) reportProgress("No disk is filled: this host lets nobody but root mount one.");
+  const kinds = options.kinds.filter((kind) => kind !== "full-disk" || !isDiskless);
   const line = await runSeries({ ...options, kinds, onProgress: reportProgress, signal });
   const text = `${renderLine(line)}\n`;
   if (jsonPath !== undefined) writeFileSync(jsonPath, text);

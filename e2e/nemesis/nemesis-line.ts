@@ -7,6 +7,8 @@ export interface NemesisLine extends Readonly<Record<ViolationKind, number>> {
   readonly acknowledged: number;
   readonly maxHealMs: number;
   readonly silentStates: number;
+  /** What had to go on under a fault and did not. */
+  readonly stopped: number;
   /** Runs that could not be carried out to their end. */
   readonly failed: number;
 }
@@ -26,6 +28,7 @@ export function lineOf(results: readonly RunResult[], failed: number): NemesisLi
     divergent: divergent + unhealed,
     maxHealMs: Math.max(0, ...results.map(({ healMs }) => healMs)),
     silentStates: sum(results.map(({ silent }) => silent.length)),
+    stopped: sum(results.map(({ stopped }) => stopped.length)),
     ...others,
     failed,
   };
@@ -33,7 +36,7 @@ export function lineOf(results: readonly RunResult[], failed: number): NemesisLi
 
 /** Whether nothing that must not be was found. */
 export function isClean(line: NemesisLine): boolean {
-  return violationKinds.every((kind) => line[kind] === 0) && line.silentStates === 0 && line.failed === 0;
+  return violationKinds.every((kind) => line[kind] === 0) && line.silentStates === 0 && line.stopped === 0 && line.failed === 0;
 }
 
 function sum(numbers: readonly number[]): number {

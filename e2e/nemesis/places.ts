@@ -5,6 +5,12 @@ import { livePlan } from "../bench/replication/live/live-plan.ts";
 /** Two clusters of one team in two regions, and one of another team that nobody shares anything with. */
 export const nemesisPlan: FederationPlan = { ...livePlan, federation: "nemesis.atoll", clusters: nemesisClusters() };
 
+/** What a federation stands on: SQLite and the hub, or real engines, of one member each or of three. */
+export type Ground = "embedded" | "engines" | "members";
+
+/** Of each engine, where there is more than one. */
+const membersMax = 3;
+
 /** Every plane by its name. */
 export const planes = ["global", ...nemesisPlan.clusters.map(({ name }) => name)] as const;
 
@@ -19,19 +25,25 @@ export function processOf(plane: string): string {
   return plane === "global" ? plane : planeName(plane);
 }
 
-/** The process that is a plane's store, and nobody else's, on real engines. */
-export function etcdOf(plane: string): string {
-  return `${plane}-etcd`;
+/** The processes that are a plane's store, and nobody else's; none where the plane itself is. */
+export function etcdsOf(plane: string, ground: Ground): readonly string[] {
+  return membersOf(`${plane}-etcd`, ground);
 }
 
-/** Processes of the bus. */
-export function busProcesses(engines: boolean): readonly string[] {
-  return engines ? ["global", ...nemesisPlan.regions.map(({ name }) => name)].map((place) => `${place}-nats`) : ["bus"];
+/** Processes of the bus, by the place that they stand in. */
+export function busProcesses(ground: Ground): readonly (readonly string[])[] {
+  if (ground === "embedded") return [["bus"]];
+  return ["global", ...nemesisPlan.regions.map(({ name }) => name)].map((place) => membersOf(`${place}-nats`, ground));
 }
 
-/** Processes that are stores, on real engines. */
-export function storeProcesses(engines: boolean): readonly string[] {
-  return engines ? planes.map((plane) => etcdOf(plane)) : [];
+/** Processes that are stores. */
+export function storeProcesses(ground: Ground): readonly string[] {
+  return planes.flatMap((plane) => etcdsOf(plane, ground));
+}
+
+function membersOf(engine: string, ground: Ground): readonly string[] {
+  if (ground === "embedded") return [];
+  return ground === "engines" ? [engine] : Array.from({ length: membersMax }, (_, at) => `${engine}-${at + 1}`);
 }
 
 function nemesisClusters(): FederationPlan["clusters"] {

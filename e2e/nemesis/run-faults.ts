@@ -7,7 +7,7 @@ import { checkHistory } from "./check-history.ts";
 import { describeFault, type FaultPlan } from "./fault-plan.ts";
 import type { Heal, Scene } from "./faults/fault.ts";
 import { injectors } from "./faults/inject.ts";
-import type { Violation } from "./history.ts";
+import type { Sighting, Violation } from "./history.ts";
 import { lookAt } from "./look.ts";
 import { planes } from "./places.ts";
 import { Watcher } from "./watcher.ts";
@@ -24,6 +24,8 @@ export interface RunResult {
   readonly violations: readonly Violation[];
   /** What lasted and was not named, a sentence each. */
   readonly silent: readonly string[];
+  /** What had to go on under a fault and did not, a sentence each. */
+  readonly stopped: readonly string[];
   /** From the end of the last fault until all planes had taken a write, showed the same and `atoll check` found nothing, ms. */
   readonly healMs: number;
   /** Why that was never so; then `healMs` is how long it was waited for. */
@@ -46,9 +48,12 @@ const healedMsMax = 300_000;
 export async function runFaults(world: World, plan: FaultPlan, { prefix, onProgress, signal }: RunOptions): Promise<RunResult> {
   world.putBack.clear();
   const random = createSeededRandom(plan.seed);
-  const writers = new Map(planes.map((plane) => [plane, new Writer(plane, world.plane(plane), { prefix, random })]));
+  const writers = new Map(planes.map((plane) => [plane, new Writer(plane, () => world.plane(plane), { prefix, random })]));
   const watcher = new Watcher(world, [...writers.values()]);
   const silent: string[] = [];
+  const stopped: string[] = [];
+  const strays: Sighting[] = [];
+  const violations: Violation[] = [];
   const stopWriting = new AbortController();
   const stopWatching = new AbortController();
   const writing = [...writers.values()].map((writer) => writer.run(AbortSignal.any([stopWriting.signal, signal])));
@@ -60,20 +65,30 @@ export async function runFaults(world: World, plan: FaultPlan, { prefix, onProgr
   };
   try {
     await pause(quietMs, signal);
-    await inject({ world, writers, signal, onSilent: (what) => void silent.push(what) }, plan, onProgress);
+    const scene: Scene = {
+      world,
+      writers,
+      signal,
+      onSilent: (what) => void silent.push(what),
+      onStopped: (what) => void stopped.push(what),
+      onStray: (sighting) => void strays.push(sighting),
+      onViolation: (violation) => void violations.push(violation),
+    };
+    await inject(scene, plan, onProgress);
     const healedMs = systemClock.monotonicMs();
     const unhealed = await heal(world, { writers: [...writers.values()], watcher, healedMs, stopWriting, signal }).then(() => undefined, describeError);
     const healMs = systemClock.monotonicMs() - healedMs;
     await stop();
     signal.throwIfAborted();
     const final = await Promise.all(planes.map(async (plane) => await lookAt(world, plane).catch(() => undefined)));
-    const history = { registers: [...writers.values()].flatMap(({ registers }) => registers), writes: [...writers.values()].flatMap(({ writes }) => writes), sightings: watcher.sightings, final: final.filter((sighting) => sighting !== undefined) };
+    const history = { registers: [...writers.values()].flatMap(({ registers }) => registers), writes: [...writers.values()].flatMap(({ writes }) => writes), sightings: watcher.sightings, strays, final: final.filter((sighting) => sighting !== undefined) };
     return {
       seed: plan.seed,
       acknowledged: history.writes.filter(({ outcome }) => outcome === "ok").length,
       sightings: history.sightings.length,
-      violations: checkHistory(history),
+      violations: [...violations, ...checkHistory(history)],
       silent: [...silent, ...watcher.silence.silent],
+      stopped,
       healMs,
       ...(unhealed === undefined ? {} : { unhealed }),
     };

@@ -21,7 +21,7 @@ export async function runSeries({ runs, seed, onProgress, signal, ...options }: 
   for (let done = 0; done < runs && !signal.aborted; ) {
     try {
       onProgress("a federation starts");
-      await using world = await World.start(options.engines);
+      await using world = await World.start(options.ground);
       for (let used = 0; used < worldRunsMax && done < runs; used++) {
         const plan = planFaults(seed + done++, options);
         onProgress(`seed ${plan.seed}`);
@@ -48,6 +48,6 @@ function describeResult(result: RunResult): string {
 }
 
 /** A sentence for everything that must not be. */
-function findingsOf({ violations, silent, unhealed }: RunResult): readonly string[] {
-  return [...violations.map(({ kind, register, detail }) => `${kind} ${register}: ${detail}`), ...silent.map((what) => `silent: ${what}`), ...(unhealed === undefined ? [] : [`never healed: ${unhealed}`])];
+function findingsOf({ violations, silent, stopped, unhealed }: RunResult): readonly string[] {
+  return [...violations.map(({ kind, register, detail }) => `${kind} ${register}: ${detail}`), ...silent.map((what) => `silent: ${what}`), ...stopped.map((what) => `stopped: ${what}`), ...(unhealed === undefined ? [] : [`never healed: ${unhealed}`])];
 }

@@ -24,7 +24,7 @@ export class Writer {
   readonly plane: string;
   readonly registers: Register[] = [];
   readonly writes: Write[] = [];
-  readonly #client: AdminClient;
+  readonly #client: () => AdminClient;
   readonly #random: Random;
   readonly #prefix: string;
   /** The version that each register has now, of those that are written further. */
@@ -32,8 +32,8 @@ export class Writer {
   #resting = 0;
   #isWriting = false;
 
-  /** Names of registers begin with `prefix`, which no other writer of the plane has ever had. */
-  constructor(plane: string, client: AdminClient, { prefix, random }: { readonly prefix: string; readonly random: Random }) {
+  /** `client` gives who answers as the plane now. Names of registers begin with `prefix`, which no other writer of the plane has ever had. */
+  constructor(plane: string, client: () => AdminClient, { prefix, random }: { readonly prefix: string; readonly random: Random }) {
     this.plane = plane;
     this.#client = client;
     this.#prefix = prefix;
@@ -89,16 +89,16 @@ export class Writer {
       await this.#change(name, 1);
       // From here on part of it is done.
       begun();
-      if (this.plane !== "global") await this.#client.apply(exportOf(name), {}, never);
+      if (this.plane !== "global") await this.#client().apply(exportOf(name), {}, never);
     });
   }
 
   async #change(name: string, version: number): Promise<void> {
-    await (this.plane === "global" ? this.#client.apply(policyOf(name, version), {}, never) : this.#client.apply(serviceOf(name, version), {}, never));
+    await (this.plane === "global" ? this.#client().apply(policyOf(name, version), {}, never) : this.#client().apply(serviceOf(name, version), {}, never));
   }
 
   async #delete(name: string): Promise<void> {
-    await this.#client.remove(this.plane === "global" ? "TrafficPolicy" : "ServiceExport", { namespace: "web", name }, {}, never);
+    await this.#client().remove(this.plane === "global" ? "TrafficPolicy" : "ServiceExport", { namespace: "web", name }, {}, never);
   }
 
   async #write(name: string, value: number, act: (begun: () => void) => Promise<void>): Promise<Outcome> {

@@ -1,8 +1,14 @@
 import type { Heal, Scene } from "./fault.ts";
 import type { PlannedFault } from "../fault-plan.ts";
+import type { World } from "../world.ts";
 
 /** SIGSTOP: connections stay open, and nobody answers. */
 export async function injectFreeze({ world }: Scene, { place }: PlannedFault): Promise<Heal> {
+  return await freeze(world, place);
+}
+
+/** Stops a process where it is; answers what lets it go on. */
+export async function freeze(world: World, place: string): Promise<Heal> {
   const { pid } = await world.federation.view(place);
   if (pid === undefined) throw new Error(`${place} does not run`);
   process.kill(pid, "SIGSTOP");

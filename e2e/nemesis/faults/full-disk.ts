@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { PlannedFault } from "../fault-plan.ts";
 import { processOf } from "../places.ts";
 import type { Heal, Scene } from "./fault.ts";
+import { fillEtcd } from "./full-etcd.ts";
 
 /** Beside what a plane's directory holds already; what is left of it is filled. */
 const spareBytes = 16 * 1024 * 1024;
@@ -23,8 +24,10 @@ export function canMount(): boolean {
   }
 }
 
-/** The disk that a plane's directory is on has no byte left; its operator makes room, and the plane is not started again for that. */
-export async function injectFullDisk({ world }: Scene, { place }: PlannedFault): Promise<Heal> {
+/** The disk that a plane's directory is on has no byte left, or its etcd has come to its quota; its operator makes room, and the plane is not started again for that. */
+export async function injectFullDisk(scene: Scene, { place }: PlannedFault): Promise<Heal> {
+  const { world } = scene;
+  if (world.ground !== "embedded") return await fillEtcd(scene, place);
   const { federation } = world;
   const name = processOf(place);
   const directory = federation.directoryOf(name);

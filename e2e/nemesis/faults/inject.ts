@@ -6,9 +6,12 @@ import type { Inject } from "./fault.ts";
 import { injectFreeze } from "./freeze.ts";
 import { injectFullDisk } from "./full-disk.ts";
 import { injectKill } from "./kill.ts";
+import { injectMember } from "./member.ts";
+import { injectQuorum } from "./quorum.ts";
 import { injectReplica } from "./replica.ts";
 import { injectRollback } from "./rollback.ts";
 import { injectSkew } from "./skew.ts";
+import { injectStoreCut } from "./store-cut.ts";
 import { injectWipe } from "./wipe.ts";
 
 /** How each kind of fault is brought about. */
@@ -24,5 +27,9 @@ export const injectors: Readonly<Record<FaultKind, Inject>> = {
   cold: injectCold,
   skew: injectSkew,
   replica: injectReplica,
+  "replica-cut": injectReplica,
+  "store-cut": injectStoreCut,
+  member: injectMember,
+  quorum: injectQuorum,
   "full-disk": injectFullDisk,
 };

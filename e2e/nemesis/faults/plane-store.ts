@@ -4,7 +4,7 @@ import { storeRoutes } from "#federation/admin-api/store-routes.ts";
 import { eventually, pause } from "../../harness/eventually.ts";
 import { ailmentsOf } from "../ailments.ts";
 import { lookAtAll } from "../look.ts";
-import { etcdOf, processOf } from "../places.ts";
+import { etcdsOf, processOf } from "../places.ts";
 import type { World } from "../world.ts";
 import type { Scene } from "./fault.ts";
 
@@ -16,41 +16,46 @@ export class PlaneStore {
   readonly plane: string;
   /** Ended for as long as files are touched; the store's own first. */
   readonly processes: readonly string[];
-  readonly #directory: string;
+  /** One for each member, and where its copy is. */
+  readonly #directories: readonly { readonly path: string; readonly copy: string }[];
   readonly #isFile: (name: string) => boolean;
-  readonly #copy: string;
 
   /** `withPlane`: the plane is ended, too, when its store is a process of its own. */
   constructor(world: World, plane: string, { withPlane }: { readonly withPlane: boolean }) {
-    const owner = world.engines ? etcdOf(plane) : processOf(plane);
+    const isEmbedded = world.ground === "embedded";
+    const owners = isEmbedded ? [processOf(plane)] : etcdsOf(plane, world.ground);
     this.plane = plane;
-    this.processes = world.engines && withPlane ? [owner, processOf(plane)] : [owner];
-    this.#directory = world.engines ? join(world.federation.directoryOf(owner), "etcd") : world.federation.directoryOf(owner);
+    this.processes = withPlane && !isEmbedded ? [...owners, processOf(plane)] : owners;
+    this.#directories = owners.map((owner) => {
+      const home = world.federation.directoryOf(owner);
+      return { path: isEmbedded ? home : join(home, "etcd"), copy: join(home, "nemesis-copy") };
+    });
     // Its own backups beside it are part of an embedded store: they would undo what we do.
-    this.#isFile = (name) => world.engines || name.startsWith("store.sqlite");
-    this.#copy = join(world.federation.directoryOf(owner), "nemesis-copy");
+    this.#isFile = (name) => !isEmbedded || name.startsWith("store.sqlite");
   }
 
   /** Keeps a copy of what it holds now; nothing may have it open. */
   keep(): void {
-    rmSync(this.#copy, { recursive: true, force: true });
-    mkdirSync(this.#copy);
-    for (const name of this.#files()) cpSync(join(this.#directory, name), join(this.#copy, name), { recursive: true });
+    for (const { path, copy } of this.#directories) {
+      rmSync(copy, { recursive: true, force: true });
+      mkdirSync(copy);
+      for (const name of this.#filesIn(path)) cpSync(join(path, name), join(copy, name), { recursive: true });
+    }
   }
 
   /** Removes all that it holds; nothing may have it open. */
   empty(): void {
-    for (const name of this.#files()) rmSync(join(this.#directory, name), { recursive: true });
+    for (const { path } of this.#directories) for (const name of this.#filesIn(path)) rmSync(join(path, name), { recursive: true });
   }
 
   /** Puts the kept copy in the place of what it holds. */
   putBack(): void {
     this.empty();
-    for (const name of readdirSync(this.#copy)) cpSync(join(this.#copy, name), join(this.#directory, name), { recursive: true });
+    for (const { path, copy } of this.#directories) for (const name of readdirSync(copy)) cpSync(join(copy, name), join(path, name), { recursive: true });
   }
 
-  #files(): readonly string[] {
-    return readdirSync(this.#directory).filter((name) => this.#isFile(name));
+  #filesIn(directory: string): readonly string[] {
+    return readdirSync(directory).filter((name) => this.#isFile(name));
   }
 }
 

@@ -8,10 +8,11 @@ import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import type { CommandContext } from "../context.ts";
 import { etcdProblems, readEtcdStates } from "../engines/etcd-findings.ts";
 import { etcdTenants } from "../engines/etcd-users.ts";
+import { findSilentEngines, silentEngineProblems } from "../engines/silent-engines.ts";
 import { printData, printRows } from "../output.ts";
 import type { Planes } from "../planes.ts";
 import { renderTable, type Column } from "../table.ts";
-import { engineFiles } from "../up/engine-plan.ts";
+import { engineFiles, engineProcesses } from "../up/engine-plan.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
 import { backupColumns, backupLines, backupProblems } from "./backup-findings.ts";
@@ -58,12 +59,14 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
   const { dataDir, signal, terminal } = context;
   const supervisor = topology === undefined ? undefined : await findSupervisor(dataDir, terminal.clock);
   using patience = new Patience(terminal.clock, signal);
-  const [listed, global, here, clusters, etcds] = await Promise.all([
+  const administrator = engineFiles(dataDir, etcdAdministrator);
+  const [listed, global, here, clusters, etcds, silent] = await Promise.all([
     patience.alongside(async (inner) => (await supervisor?.list(inner)) ?? []),
     patience.ask(async (inner) => (await planes.global().call(globalRoutes.status, {}, inner)).body),
     patience.alongside((inner) => namesDialledHere(planes.servers(), createDnsLookup(), inner)),
     askClusters(planes, patience),
-    patience.alongside(async () => await readEtcdStates(etcdTenants((topology?.processes ?? []).map(({ config }) => config)), engineFiles(dataDir, etcdAdministrator), terminal.clock)),
+    patience.alongside(async () => await readEtcdStates(etcdTenants((topology?.processes ?? []).map(({ config }) => config)), administrator, terminal.clock)),
+    patience.alongside(async () => await findSilentEngines(engineProcesses(topology?.processes ?? []), administrator)),
   ]);
   await supervisor?.[Symbol.asyncDispose]();
   const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
@@ -81,6 +84,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...withdrawalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...(etcds.kind === "answer" ? etcdProblems(etcds.value) : []),
     ...engineProblems([...(global.kind === "answer" ? [["global", global.value] as const] : []), ...known]),
+    ...(silent.kind === "answer" ? silentEngineProblems(silent.value) : []),
     ...nameProblems(names),
     ...certificateProblems(contextsHere(planes, { dataDir, clients: topology?.plan.clients ?? [] }), terminal.clock.nowMs()),
   ]);

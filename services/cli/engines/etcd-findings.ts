@@ -45,7 +45,7 @@ async function judges({ auth }: Etcd3): Promise<boolean> {
 /** What is not as it should be, and what to do about it, a sentence for each. Pure. */
 export function etcdProblems(states: readonly EtcdState[]): readonly string[] {
   return states.flatMap(({ tenants, isJudging, users, alarms }) => {
-    const where = `etcd at ${tenants.endpoints.join(", ")}`;
+    const where = `etcd of ${tenants.planes.join(", ")} at ${tenants.endpoints.join(", ")}`;
     const strangers = tenants.planes.filter((plane) => !users.includes(etcdUser(plane).name));
     return [
       ...(alarms.includes("Nospace") ? [`${where} is full and refuses writes: compact and defragment it, or give it more by --quota-backend-bytes, then disarm the alarm (\`etcdctl alarm disarm\`)`] : []),

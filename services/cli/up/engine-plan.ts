@@ -4,6 +4,7 @@ import { planeStoreHost } from "#federation/model/plane-store.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { engineAddressesMax } from "#federation/runtime/engine-config.ts";
 import { engineTlsFiles, etcdArguments, type EngineTlsFiles } from "../engines/etcd-args.ts";
+import type { EngineProcess } from "../engines/silent-engines.ts";
 import { clusterPlaneUser, globalPlaneUser, natsConfig, type NatsUser } from "../engines/nats-config.ts";
 import type { FederationPlan } from "./federation-plan.ts";
 import type { PortBlock } from "./port-block.ts";
@@ -78,6 +79,14 @@ export function realEngines(plan: FederationPlan, options: EnginePlanOptions): E
 export function engineCertificates(plan: FederationPlan, setup: EngineSetup): readonly string[] {
   const engines = [...storesOf(plan, setup).map(({ engine }) => engine), ...placesOf(plan).map(natsName)];
   return engines.flatMap((engine) => memberNames(engine, setup).map((name) => (name === engine ? `${name}:${address}` : `${engine}/${name}:${address}`)));
+}
+
+/** Where the engines among `processes` take connections. Pure. */
+export function engineProcesses(processes: readonly PlannedProcess[]): readonly EngineProcess[] {
+  return processes.flatMap(({ spec: { name, kind, readyPort } }) => {
+    if (kind !== "engine" || readyPort === undefined) return [];
+    return [{ name, engine: /-nats(-\d+)?$/.test(name) ? "nats-server" : "etcd", address, port: readyPort } as const];
+  });
 }
 
 /** How many processes of engines a new federation of this plan has. Pure. */
