@@ -6,6 +6,7 @@ import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { NameLookup } from "#federation/runtime/dns/name-lookup.ts";
+import type { WritePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Store } from "#federation/store/store.ts";
@@ -29,6 +30,8 @@ export interface ClusterPlaneParts {
   readonly metrics: ClusterMetrics;
   /** How names are looked up. */
   readonly lookup: NameLookup;
+  /** As in `StoreLifeOptions`. */
+  readonly writeFile?: WritePrivateFile;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

@@ -41,10 +41,10 @@ export type ServeCluster = (serving: Serving, signal: AbortSignal) => Promise<vo
  * plane's name.
  */
 export async function runClusterPlane(options: ClusterPlaneParts, serve: ServeCluster, term: LeaderTerm, signal: AbortSignal): Promise<void> {
-  const { config, store, clock, random, logger } = options;
+  const { config, store, writeFile, clock, random, logger } = options;
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
-  await runOverStore({ store, term, dataDir: config.dataDir, clock, random, logger }, patiently, (ground, inner) => runStanding(options, { ...ground, serve, term, patiently }, inner), signal);
+  await runOverStore({ store, term, dataDir: config.dataDir, writeFile, clock, random, logger }, patiently, (ground, inner) => runStanding(options, { ...ground, serve, term, patiently }, inner), signal);
 }
 
 /** What a plane runs on while its store stands as it does. */
