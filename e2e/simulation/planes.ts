@@ -1,4 +1,5 @@
 import type { MemoryHub } from "#federation/bus/memory-bus.ts";
+import { writeAtOnce } from "#federation/history/write-at-once-fixture.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
@@ -47,7 +48,7 @@ export class SimulatedGlobal {
       random,
       lead: ({ store, bus, dataDir }, onServing) => {
         const config = globalConfig(federationName, dataDir);
-        const parts = { config, keys: credentials.global, store, bus, metrics, lookup: noNames, clock, random, logger: silentLogger };
+        const parts = { config, keys: credentials.global, store, bus, metrics, lookup: noNames, writeFile: writeAtOnce, clock, random, logger: silentLogger };
         return (leader, signal) =>
           leadFederation(
             parts,
@@ -99,7 +100,7 @@ export class SimulatedCluster {
       random,
       lead: ({ store, bus, dataDir }, onServing) => {
         const config = clusterConfig({ cluster: name, dataDir, signer: isSigner ? { kind: "own", trustDomain } : { kind: "remote", tokenFile: "unused" } });
-        const parts = { config, membership, keySource, signer: isSigner ? credentials.signers.get(trustDomain) : undefined, store, bus, metrics, lookup: noNames, clock, random, logger: silentLogger };
+        const parts = { config, membership, keySource, signer: isSigner ? credentials.signers.get(trustDomain) : undefined, store, bus, metrics, lookup: noNames, writeFile: writeAtOnce, clock, random, logger: silentLogger };
         return (leader, signal) =>
           runClusterPlane(
             parts,

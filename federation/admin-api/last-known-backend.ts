@@ -16,7 +16,7 @@ export interface LastKnown<K extends Kind> {
   };
 }
 
-/** `backend`, whose reads are answered from what is held in memory while its store is away. Writes go to the store and are refused by it. */
+/** `backend`, whose reads are answered from what is held in memory while its store is away. Writes go to the store and are refused by it then. */
 export function withLastKnown<K extends Kind>(backend: ResourceBackend<K>, { isAway, state }: LastKnown<K>): ResourceBackend<K> {
   const read = async <T>(fromStore: () => Promise<T>, fromMemory: () => T): Promise<T> => {
     if (isAway() && state.current.loaded) return fromMemory();
@@ -33,6 +33,8 @@ export function withLastKnown<K extends Kind>(backend: ResourceBackend<K>, { isA
         async () => await backend.get(id, signal),
         () => state.current.items.get(id),
       ),
+    // What a store that is away holds is nobody's to write over.
+    known: (id) => (isAway() || !state.current.loaded ? undefined : state.current.items.get(id)),
     list: async (signal) =>
       await read(
         async () => await backend.list(signal),

@@ -14,6 +14,7 @@ import { silentLogger } from "#federation/telemetry/logger.ts";
 import { copyStore, type StoreCopy } from "./store-copy.ts";
 import { demandBackupOf, restoreStore } from "./restore-store.ts";
 import { StoreLife } from "./store-life.ts";
+import { writeAtOnce } from "./write-at-once-fixture.ts";
 
 const { signal } = new AbortController();
 const madeAtMs = 1_795_000_000_000;
@@ -37,7 +38,7 @@ describe("a store that is filled from a backup", () => {
   const policies = async (over = store): Promise<readonly string[]> => (await catalog(over).resources("TrafficPolicy").list(signal)).items.map(({ id, value }) => `${id} ${value.spec.timeouts?.requestMs}`);
   /** A process of the plane, which begins over the store as it is. */
   const begin = async (dataDir: string, over = store): Promise<StoreLife> =>
-    await StoreLife.open({ catalog: catalog(over), store: over, instance: dataDir.slice(-6), dataDir, clock, random, logger: silentLogger }, signal);
+    await StoreLife.open({ catalog: catalog(over), store: over, instance: dataDir.slice(-6), dataDir, writeFile: writeAtOnce, clock, random, logger: silentLogger }, signal);
   const backUp = async (standing: StoreStanding): Promise<StoreBackup> => {
     const { revision, entries } = await copyStore(store, signal);
     return { head: { federation: "small.atoll", plane: "global", epoch: standing.state === "sound" ? standing.epoch : 0, revision, madeAtMs }, entries };

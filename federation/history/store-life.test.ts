@@ -15,6 +15,7 @@ import { openSqliteStore, type SqliteStore } from "#federation/store/sqlite-stor
 import type { Store, StoreEntry } from "#federation/store/store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { StoreLife, witnessIntervalMs } from "./store-life.ts";
+import { writeAtOnce } from "./write-at-once-fixture.ts";
 
 /** Of a store that is new when the clock begins. */
 const firstEpoch = new VirtualClock().nowMs() / 1_000;
@@ -32,7 +33,7 @@ describe("the life of a store", () => {
   const catalog = (over: Store = store) => new Catalog({ store: over, clock, onFault: ({ error }) => { throw error; } });
   /** One process of a plane: its life, and the store as the rest of it sees that. */
   const begin = async (instance = "a") => {
-    const life = await StoreLife.open({ catalog: catalog(), store, instance, dataDir, clock, random, logger: silentLogger }, signal);
+    const life = await StoreLife.open({ catalog: catalog(), store, instance, dataDir, writeFile: writeAtOnce, clock, random, logger: silentLogger }, signal);
     return { life, guarded: catalog(new HistoryGuard(store, life)) };
   };
   const position = { publisher: "global", epoch: 9, term: 1, stream: "s", seq: 1, floorEpoch: 9, floorRevision: 1, appliedAtMs: 1 };
@@ -186,7 +187,7 @@ describe("the life of a store", () => {
       return await store.commit(transaction, inner);
     };
     const full: Store = { get: (...asked) => store.get(...asked), list: (...asked) => store.list(...asked), watch: (...asked) => store.watch(...asked), grantLease: (...asked) => store.grantLease(...asked), commit, [Symbol.asyncDispose]: () => Promise.resolve() };
-    const life = await StoreLife.open({ catalog: catalog(full), store: full, instance: "a", dataDir, clock, random, logger: silentLogger }, signal);
+    const life = await StoreLife.open({ catalog: catalog(full), store: full, instance: "a", dataDir, writeFile: writeAtOnce, clock, random, logger: silentLogger }, signal);
     const guarded = catalog(new HistoryGuard(full, life));
     const fill = async (): Promise<void> => {
       isFull = true;

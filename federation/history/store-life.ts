@@ -7,6 +7,7 @@ import { epochOf, ownWitness, type SeenBehind, type StoreStanding } from "#feder
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Random } from "#federation/runtime/random.ts";
+import type { WritePrivateFile } from "#federation/runtime/private-file.ts";
 import { runUntil } from "#federation/runtime/run-while.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Store } from "#federation/store/store.ts";
@@ -14,7 +15,7 @@ import type { Logger } from "#federation/telemetry/logger.ts";
 import type { HistoryKeeper } from "./history-guard.ts";
 import { judgeStore, nothingWitnessed, withMark, type Remembered, type StoreFacts, type StoreWitness } from "./store-witness.ts";
 import { TrailFile } from "./trail-file.ts";
-import { readWitness, writeWitness } from "./witness-file.ts";
+import { WitnessFile } from "./witness-file.ts";
 
 export interface StoreLifeOptions {
   /** Fenced by the term, and written whatever the store's standing. */
@@ -25,6 +26,8 @@ export interface StoreLifeOptions {
   readonly instance: string;
   /** Where the witness of the store is kept: `witness.json`, and `trail`. */
   readonly dataDir: string;
+  /** How the witness is written where something waits for it: beside the event loop unless told. */
+  readonly writeFile?: WritePrivateFile | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -53,16 +56,16 @@ export class StoreLife implements HistoryKeeper {
   readonly #options: StoreLifeOptions;
   readonly #standing: WatchedValue<StoreStanding>;
   readonly #trail: TrailFile;
-  #witness: StoreWitness;
+  readonly #file: WitnessFile;
   /** Position of the mark that was written last. */
   #markedAt = 0;
   #shown: ShownPosition | undefined;
   #hasDecided = false;
 
-  private constructor(options: StoreLifeOptions, remembered: { readonly witness: StoreWitness; readonly trail: TrailFile }, standing: StoreStanding) {
+  private constructor(options: StoreLifeOptions, remembered: { readonly file: WitnessFile; readonly trail: TrailFile }, standing: StoreStanding) {
     this.trailKey = trailKeyOf(options);
     this.#options = options;
-    this.#witness = remembered.witness;
+    this.#file = remembered.file;
     this.#trail = remembered.trail;
     this.#standing = new WatchedValue(standing);
   }
@@ -72,14 +75,14 @@ export class StoreLife implements HistoryKeeper {
    * anew under its name is above all that the one before it had said. @throws {ATOLL_STORE_UNAVAILABLE}
    */
   static async open(options: StoreLifeOptions, signal: AbortSignal): Promise<StoreLife> {
-    const { catalog, dataDir, clock, logger } = options;
-    const witness = readWitness(join(dataDir, witnessFileName), logger);
+    const { catalog, dataDir, writeFile, clock, logger } = options;
+    const file = WitnessFile.open({ path: join(dataDir, witnessFileName), logger, ...(writeFile === undefined ? {} : { write: writeFile }) });
     const trail = TrailFile.open(join(dataDir, "trail"), logger);
     const facts = await readFacts(options, signal);
-    const isNew = facts.epoch === 0 && witness.epoch === 0 && trail.position.epoch === 0;
+    const isNew = facts.epoch === 0 && file.current.epoch === 0 && trail.position.epoch === 0;
     const startedAtMs = Math.floor(clock.nowMs());
     const epoch = isNew ? Math.max(1, Math.floor(startedAtMs / 1_000)) : facts.epoch;
-    const life = new StoreLife(options, { witness, trail }, { state: "sound", epoch });
+    const life = new StoreLife(options, { file, trail }, { state: "sound", epoch });
     if (isNew) await catalog.setEpoch({ epoch, startedAtMs }, signal);
     else life.#judge(facts, life.#remembered());
     return life;
@@ -131,7 +134,7 @@ export class StoreLife implements HistoryKeeper {
     const stored = await catalog.epoch(signal);
     const epoch = Math.max(stored?.value.epoch ?? 0, this.#remembered().witness.epoch, this.#witness.behind?.witnessed.epoch ?? 0, above) + 1;
     const revision = await catalog.setEpoch({ epoch, startedAtMs: Math.floor(clock.nowMs()) }, signal);
-    this.#write({ epoch, revision, marks: [] });
+    this.#file.setNow({ epoch, revision, marks: [] });
     this.#markedAt = 0;
     this.#shown = undefined;
     this.#hasDecided = true;
@@ -174,20 +177,25 @@ export class StoreLife implements HistoryKeeper {
     // Engines are shared: what others write there moves the position, and is nothing to be marked.
     const shown = this.#shown;
     if (this.#markedAt > this.writtenAt && shown === undefined) {
-      if (witness.revision > this.#witness.revision) this.#write(witness);
+      if (witness.revision > this.#witness.revision) await this.#file.set(witness);
       return;
     }
     const marked = withMark(witness, facts, Buffer.from(random.bytes(12)).toString("hex"));
     const mark = marked.marks.at(-1) ?? "";
     // Remembered before it is written: if the outcome is lost, either is good.
-    this.#write(marked);
+    await this.#file.set(marked);
+    if (!this.isSound) return;
     this.#markedAt = await catalog.marks.put(instance, { mark, writtenAtMs: Math.floor(clock.nowMs()) }, {}, signal);
-    this.#write({ ...this.#witness, revision: Math.max(this.#markedAt, this.#witness.revision), marks: [mark] });
+    await this.#file.set({ ...this.#witness, revision: Math.max(this.#markedAt, this.#witness.revision), marks: [mark] });
     // The mark was written under the fence of the term: so we lead.
     this.#shown = undefined;
     if (shown !== undefined && compareGenerations(shown.witnessed, shown.present()) > 0) {
       this.#behind({ reason: "peer", witnessed: shown.witnessed, witness: shown.witness }, shown.present());
     }
+  }
+
+  get #witness(): StoreWitness {
+    return this.#file.current;
   }
 
   #remembered(): Remembered {
@@ -215,19 +223,8 @@ export class StoreLife implements HistoryKeeper {
       foundEpoch: epoch,
       foundRevision: revision,
     });
-    this.#write({ ...this.#witness, behind });
+    this.#file.setNow({ ...this.#witness, behind });
     this.#standing.set({ state: "behind", ...behind, found: { epoch, revision }, sinceMs: Math.floor(clock.nowMs()) });
-  }
-
-  #write(witness: StoreWitness): void {
-    this.#witness = witness;
-    const file = join(this.#options.dataDir, witnessFileName);
-    try {
-      writeWitness(file, witness);
-    } catch (error) {
-      // A full disk must not end the plane; what runs remembers.
-      this.#options.logger.error("The witness of the store could not be written.", { file, reason: describeError(error) });
-    }
   }
 }
 

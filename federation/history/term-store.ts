@@ -5,6 +5,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { keepInstanceId } from "#federation/runtime/instance-id.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
+import type { WritePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import { ContactedStore, type StoreAway } from "#federation/store/contacted-store.ts";
@@ -20,6 +21,8 @@ export interface TermStoreOptions {
   readonly term: LeaderTerm;
   /** Where what is remembered of the store is kept. */
   readonly dataDir: string;
+  /** As in `StoreLifeOptions`. */
+  readonly writeFile?: WritePrivateFile | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -42,10 +45,10 @@ export class TermStore {
 
   /** @throws {ATOLL_STORE_UNAVAILABLE} */
   static async open(options: TermStoreOptions, signal: AbortSignal): Promise<TermStore> {
-    const { dataDir, clock, random, logger } = options;
+    const { dataDir, writeFile, clock, random, logger } = options;
     const store = new ContactedStore(options.store, clock);
     const unguarded = catalogOf(store, options);
-    const life = await StoreLife.open({ catalog: unguarded, store, instance: keepInstanceId(dataDir), dataDir, clock, random, logger }, signal);
+    const life = await StoreLife.open({ catalog: unguarded, store, instance: keepInstanceId(dataDir), dataDir, writeFile, clock, random, logger }, signal);
     return new TermStore(options, { life, unguarded, store });
   }
 

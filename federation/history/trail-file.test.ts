@@ -30,6 +30,25 @@ describe("the position of a process's last write", () => {
     expect(errors).toEqual([]);
   });
 
+  it("is written once for writes that went together", () => {
+    const trail = open();
+    trail.set({ epoch: 7, revision: 12 });
+    writeFileSync(path, "untouched");
+    trail.set({ epoch: 7, revision: 12 });
+    expect(readFileSync(path, "utf8")).toBe("untouched");
+    trail.set({ epoch: 7, revision: 13 });
+    expect(readFileSync(path, "utf8")).toMatch(/^7 13 /);
+  });
+
+  it("is written again where writing it had failed", () => {
+    const trail = open();
+    rmSync(path);
+    trail.set({ epoch: 7, revision: 12 });
+    writeFileSync(path, " ".repeat(34));
+    trail.set({ epoch: 7, revision: 12 });
+    expect(open().position).toEqual({ epoch: 7, revision: 12 });
+  });
+
   it.each(["", "7", "7 12", "7 12\n8 13\n", "-1 3\n", "7 x\n"])("is that of no write where the file says %j", (content) => {
     writeFileSync(path, content);
     expect(open().position).toEqual({ epoch: 0, revision: 0 });

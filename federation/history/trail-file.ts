@@ -37,7 +37,9 @@ export class TrailFile {
     return this.#position;
   }
 
+  /** The same position again writes nothing: writes that go together have one. */
   set(position: Generation): void {
+    if (position.epoch === this.#position.epoch && position.revision === this.#position.revision && !this.#isFailing) return;
     this.#position = position;
     this.#guarded(() => {
       const file = openSync(this.#path, "r+");

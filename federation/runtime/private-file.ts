@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
@@ -27,8 +27,11 @@ export function writePrivateFileSync(path: string, content: string | Uint8Array)
   }
 }
 
+/** Writes a private file whole, or not at all, and not over what is there once `isWanted` says no; it is on the disk when it resolves. */
+export type WritePrivateFile = (path: string, content: string | Uint8Array, isWanted?: () => boolean) => Promise<void>;
+
 /** The same without holding up the event loop, for processes that carry traffic. */
-export async function writePrivateFile(path: string, content: string | Uint8Array): Promise<void> {
+export const writePrivateFile: WritePrivateFile = async (path, content, isWanted = () => true) => {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
@@ -39,7 +42,9 @@ export async function writePrivateFile(path: string, content: string | Uint8Arra
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    // In one turn: what is written meanwhile by whoever no longer wants this one stays.
+    if (isWanted()) renameSync(temporary, path);
+    else await rm(temporary, { force: true });
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
@@ -50,4 +55,4 @@ export async function writePrivateFile(path: string, content: string | Uint8Arra
   } finally {
     await folder.close();
   }
-}
+};

@@ -13,6 +13,8 @@ export interface ConfiguredStoreOptions {
   readonly keyPrefix: string;
   /** Asked for each connection to etcd. */
   readonly tls: () => { readonly caPem: string; readonly certificatePem: string; readonly privateKeyPem: string };
+  /** Counts writes that were refused because too many waited. */
+  readonly refused?: { inc(): void };
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -23,7 +25,7 @@ export async function openConfiguredStore(options: ConfiguredStoreOptions): Prom
   const { config, clock, random, logger } = options;
   if (config.kind === "etcd") {
     const { openEtcdStore } = await import("./etcd-store.ts");
-    return openEtcdStore({ endpoints: config.endpoints, tls: options.tls, keyPrefix: options.keyPrefix, clock, random, logger });
+    return openEtcdStore({ endpoints: config.endpoints, tls: options.tls, keyPrefix: options.keyPrefix, ...(options.refused === undefined ? {} : { refused: options.refused }), clock, random, logger });
   }
   const { openSqliteStore } = await import("./sqlite-store.ts");
   return await openSqliteStore({ path: join(options.dataDir, "store.sqlite"), clock, logger });

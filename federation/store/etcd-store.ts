@@ -3,6 +3,7 @@ import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { CommitGroups, isLeased } from "./commit-groups.ts";
 import { openEtcdMember, type EtcdMember, type EtcdTls, type RawWatchEvent } from "./etcd-client.ts";
 import { EtcdLease, renewOnce } from "./etcd-lease.ts";
 import { readWatchStream } from "./etcd-watch.ts";
@@ -21,6 +22,8 @@ export interface EtcdStoreOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Counts writes that were refused because too many waited. */
+  readonly refused?: { inc(): void };
   /** Bound of each call to etcd, 1 s unless told; a long listing makes one call per page. */
   readonly operationTimeoutMs?: number;
 }
@@ -52,6 +55,7 @@ class EtcdStore implements Store {
   readonly #closing = new AbortController();
   readonly #leases = new Map<string, EtcdLease>();
   readonly #members = new Map<string, EtcdMember>();
+  readonly #groups: CommitGroups;
   #tls: EtcdTls | undefined;
   #calls = 0;
   /** Index of the member that answered last. */
@@ -61,6 +65,7 @@ class EtcdStore implements Store {
     this.#options = options;
     this.#keyPrefix = options.keyPrefix ?? "/atoll/";
     this.#operationTimeoutMs = options.operationTimeoutMs ?? 1_000;
+    this.#groups = new CommitGroups({ send: (transaction) => this.#commit(transaction, this.#closing.signal), refused: options.refused ?? { inc: () => undefined } });
     if (options.endpoints.length === 0) throw new AtollError("ATOLL_CONFIG_INVALID", "an etcd store needs at least one endpoint");
   }
 
@@ -83,10 +88,16 @@ class EtcdStore implements Store {
 
   async commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
     checkTransaction(transaction);
-    const compare = transaction.conditions.map((condition) => this.#compare(condition));
-    const success = transaction.writes.map((write) => this.#operation(write));
-    const answer = await this.#call((client) => client.kv.txn({ compare, success, failure: [] }), signal);
-    return answer.succeeded ? { kind: "committed", revision: Number(answer.header.revision) } : { kind: "conflict" };
+    // An election waits for nobody else's writes.
+    if (isLeased(transaction.writes)) return await this.#commit(transaction, signal);
+    this.#checkOpen(signal);
+    const grouped = this.#groups.add(copied(transaction));
+    try {
+      return await this.#within(grouped.outcome, signal);
+    } catch (error) {
+      grouped.giveUp();
+      throw isAtollError(error) ? error : new AtollError("ATOLL_STORE_UNAVAILABLE", "etcd did not do it", { cause: error });
+    }
   }
 
   /** Also ends when the store is closed. */
@@ -149,6 +160,13 @@ class EtcdStore implements Store {
     this.#closeMembers();
   }
 
+  async #commit({ conditions, writes }: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
+    const compare = conditions.map((condition) => this.#compare(condition));
+    const success = writes.map((write) => this.#operation(write));
+    const answer = await this.#call((client) => client.kv.txn({ compare, success, failure: [] }), signal);
+    return answer.succeeded ? { kind: "committed", revision: Number(answer.header.revision) } : { kind: "conflict" };
+  }
+
   /** All pages at the revision of the first one. */
   async #listOnce(prefix: string, signal: AbortSignal): Promise<StoreListing> {
     const rangeEnd = this.#rangeEnd(prefix);
@@ -171,23 +189,11 @@ class EtcdStore implements Store {
    * but the next one goes to another member.
    */
   async #call<T>(call: (client: Etcd3) => Promise<T>, signal: AbortSignal): Promise<T> {
-    if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
-    if (signal.aborted) throw abortedError(signal);
+    this.#checkOpen(signal);
     if (this.#calls >= callsMax) throw new AtollError("ATOLL_STORE_UNAVAILABLE", `${callsMax} calls to etcd are already under way`);
-    const { clock } = this.#options;
     this.#calls++;
-    const answer = call(this.#member().client);
-    let onAbort: (() => void) | undefined;
-    let timer: Disposable | undefined;
-    const givenUp = new Promise<never>((_resolve, reject) => {
-      // gRPC's deadline ends the call itself a moment earlier; this one holds where it does not look (DNS, TLS).
-      const boundMs = this.#operationTimeoutMs + 250;
-      timer = clock.schedule(boundMs, () => reject(new Error(`no answer within ${boundMs} ms`)));
-      onAbort = () => reject(this.#closing.signal.aborted ? this.#closing.signal.reason : abortedError(signal));
-      signal.addEventListener("abort", onAbort, { once: true });
-    });
     try {
-      return await Promise.race([answer, givenUp]);
+      return await this.#within(call(this.#member().client), signal);
     } catch (error) {
       if (isAtollError(error)) throw error;
       if (error instanceof EtcdLeaseInvalidError) throw new AtollError("ATOLL_STORE_LEASE_LOST", "the lease of a write has ended", { cause: error });
@@ -195,6 +201,28 @@ class EtcdStore implements Store {
       throw new AtollError("ATOLL_STORE_UNAVAILABLE", "etcd did not do it", { cause: error });
     } finally {
       this.#calls--;
+    }
+  }
+
+  #checkOpen(signal: AbortSignal): void {
+    if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
+    if (signal.aborted) throw abortedError(signal);
+  }
+
+  /** Waits for `answer` no longer than the bound of an operation, nor than `signal` lets it. */
+  async #within<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+    let onAbort: (() => void) | undefined;
+    let timer: Disposable | undefined;
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      // gRPC's deadline ends the call itself a moment earlier; this one holds where it does not look (DNS, TLS).
+      const boundMs = this.#operationTimeoutMs + 250;
+      timer = this.#options.clock.schedule(boundMs, () => reject(new Error(`no answer within ${boundMs} ms`)));
+      onAbort = () => reject(this.#closing.signal.aborted ? this.#closing.signal.reason : abortedError(signal));
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+    try {
+      return await Promise.race([answer, givenUp]);
+    } finally {
       timer?.[Symbol.dispose]();
       if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
     }
@@ -284,4 +312,9 @@ class EtcdStore implements Store {
     if (event.type === "Put") return { kind: "put", entry: this.#entry(event.kv) };
     return { kind: "delete", key: event.kv.key.toString().slice(this.#keyPrefix.length), revision: Number(event.kv.mod_revision) };
   }
+}
+
+/** The caller may reuse its buffers before they are sent. */
+function copied({ conditions, writes }: StoreTransaction): StoreTransaction {
+  return { conditions, writes: writes.map((write) => (write.kind === "put" ? { ...write, value: Buffer.from(write.value) } : write)) };
 }

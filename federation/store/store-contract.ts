@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isAtollError } from "#federation/runtime/errors.ts";
-import type { Store, StoreBatch, StoreCommit, StoreEvent, StoreLease } from "./store.ts";
+import type { Store, StoreBatch, StoreCommit, StoreCondition, StoreEvent, StoreLease } from "./store.ts";
 import { storeLimits } from "./store-limits.ts";
 
 /** Opens an empty store; the suite closes it. */
@@ -149,6 +149,22 @@ export function describeStoreContract(name: string, open: OpenContractStore): vo
           ),
         );
         expect(commits.filter((commit) => commit.kind === "committed")).toHaveLength(1);
+      });
+
+      it("that come at once are each written or refused by themselves, and a key of each is as its last writer left it", async () => {
+        const fence = await put("leader", "here");
+        await put("taken", "before");
+        const outcomes = await Promise.all(
+          Array.from({ length: 60 }, async (_, at) => {
+            const isRefused = at % 20 === 7;
+            const conditions: StoreCondition[] = [{ kind: "createRevision", key: "leader", revision: fence }, { kind: "revision", key: isRefused ? "taken" : `key/${at}`, revision: 0 }];
+            return (await store.commit({ conditions, writes: [{ kind: "put", key: `key/${at}`, value: bytes(`${at}`) }, { kind: "put", key: "trail", value: bytes("{}") }] }, signal)).kind;
+          }),
+        );
+        expect(outcomes.flatMap((kind, at) => (kind === "conflict" ? [at] : []))).toEqual([7, 27, 47]);
+        const { entries } = await store.list("key/", signal);
+        expect(entries.map(({ key, value }) => [key, text(value)])).toEqual(Array.from({ length: 60 }, (_, at) => [`key/${at}`, `${at}`]).filter((_, at) => at % 20 !== 7).toSorted(([left = ""], [right = ""]) => (left < right ? -1 : 1)));
+        expect((await store.get("trail", signal))?.revision).toBe(Math.max(...entries.map(({ revision }) => revision)));
       });
 
       it("move no revision when they change nothing", async () => {

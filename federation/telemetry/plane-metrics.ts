@@ -9,6 +9,7 @@ export interface PlaneMetrics {
   readonly busReconnected: Counter;
   readonly adminRefused: Counter<"code">;
   readonly auditFailures: Counter;
+  readonly storeCommitsRefused: Counter;
   readonly rolloutWaitsRefused: Counter;
 }
 
@@ -23,6 +24,7 @@ export function createPlaneMetrics(labels: Readonly<Record<string, string>>): Pl
     busReconnected: new Counter({ name: "atoll_bus_reconnected_total", help: "Times the connection to the bus came back.", registers: [registry] }),
     adminRefused: new Counter({ name: "atoll_admin_refused_total", help: "Calls of the admin API that were refused for who the caller is, by code.", labelNames: ["code"], registers: [registry] }),
     auditFailures: new Counter({ name: "atoll_audit_failures_total", help: "Lines of the audit trail that could not be written; mutations are refused then.", registers: [registry] }),
+    storeCommitsRefused: new Counter({ name: "atoll_store_commits_refused_total", help: "Writes that were refused because as many waited for etcd as may.", registers: [registry] }),
     rolloutWaitsRefused: new Counter({ name: "atoll_rollout_waits_refused_total", help: "Questions of how far a write has come that could not wait, since as many waited as may.", registers: [registry] }),
   };
 }

@@ -8,6 +8,7 @@ import type { X509Svid } from "#federation/identity/svid.ts";
 import type { EngineReport } from "#federation/model/engine-report.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { NameLookup } from "#federation/runtime/dns/name-lookup.ts";
+import type { WritePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Store } from "#federation/store/store.ts";
@@ -35,6 +36,8 @@ export interface ClusterPlaneParts {
   readonly metrics: ClusterMetrics;
   /** How names are looked up. */
   readonly lookup: NameLookup;
+  /** As in `StoreLifeOptions`. */
+  readonly writeFile?: WritePrivateFile;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

@@ -41,10 +41,10 @@ export type ServeCluster = (serving: Serving, signal: AbortSignal) => Promise<vo
  * plane's name.
  */
 export async function runClusterPlane(options: ClusterPlaneParts, serve: ServeCluster, term: LeaderTerm, signal: AbortSignal): Promise<void> {
-  const { config, store, clock, random, logger } = options;
+  const { config, store, writeFile, clock, random, logger } = options;
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
-  await runOverStore({ store, term, dataDir: config.dataDir, clock, random, logger }, patiently, (ground, inner) => runStanding(options, { ...ground, serve, term, patiently }, inner), signal);
+  await runOverStore({ store, term, dataDir: config.dataDir, writeFile, clock, random, logger }, patiently, (ground, inner) => runStanding(options, { ...ground, serve, term, patiently }, inner), signal);
 }
 
 /** What a plane runs on while its store stands as it does. */
@@ -73,7 +73,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
   if (own === undefined) return;
 
   const ownTrust = new WatchedValue<OwnTrust>(ownTrustOf(options));
-  const withdrawn = new WatchedValue(withdrawnRelationships(own.publication.current));
+  const withdrawn = new WatchedValue(withdrawnRelationships(own.publication.current, cluster));
   const views = new ClusterViews({ catalog, self, epoch, ownTrust, withdrawn, parseBundle, clock, logger });
   const { replicated, registry, source } = views;
   const dialled = (): readonly DialledName[] => clusterNames({ config, self, globalAddresses: membership.facts.apiAddresses, clusters: source.state.current.clusters });
@@ -109,7 +109,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
   const following: readonly Task[] = [
     ...views.following(patiently),
     async (inner) => {
-      for await (const publication of own.publication.changes(inner)) withdrawn.set(keptIfEqual(withdrawn.current, withdrawnRelationships(publication)));
+      for await (const publication of own.publication.changes(inner)) withdrawn.set(keptIfEqual(withdrawn.current, withdrawnRelationships(publication, cluster)));
     },
     async (inner) => {
       for await (const _ of mapWatched(source.state, ({ clusters }) => clusters).changes(inner)) resolver.follow(new Set(dialled().map(({ name }) => name)));

@@ -131,7 +131,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: engineTls, clock, random, logger };
   await using joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, clock, logger }, signal);
-  await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: planeKeyPrefix(config.cluster) });
+  await using store = await openConfiguredStore({ ...common, refused: metrics.storeCommitsRefused, config: config.store, dataDir: config.dataDir, keyPrefix: planeKeyPrefix(config.cluster) });
   await using bus = await openConfiguredBus({
     ...common,
     config: config.bus,

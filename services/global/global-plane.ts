@@ -14,6 +14,7 @@ import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
 import { engineNames } from "#federation/runtime/engine-config.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
+import type { WritePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { retried } from "#federation/runtime/retry.ts";
 import { isSameList } from "#federation/runtime/same-list.ts";
@@ -45,6 +46,8 @@ export interface GlobalPlaneParts {
   readonly metrics: GlobalMetrics;
   /** How names are looked up. */
   readonly lookup: NameLookup;
+  /** As in `StoreLifeOptions`. */
+  readonly writeFile?: WritePrivateFile;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -80,7 +83,7 @@ export interface GlobalTerm {
  * than it keeps the leader's place, or is behind what was witnessed of it, the ports answer, and nothing is written or published.
  */
 export async function leadFederation(options: GlobalPlaneParts, serve: ServeFederation, term: LeaderTerm, signal: AbortSignal): Promise<void> {
-  const { config, store, clock, random, logger } = options;
+  const { config, store, writeFile, clock, random, logger } = options;
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
   const dialled = [...engineNames(config, "of the global plane"), ...dialledNames([config.advertiseAddress], "the global plane")];
@@ -89,7 +92,7 @@ export async function leadFederation(options: GlobalPlaneParts, serve: ServeFede
   const names = (): readonly NameRow[] => nameRows(dialled, resolver.names.current);
   const counts: NameCounts = { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut };
   await runOverStore(
-    { store, term, dataDir: config.dataDir, clock, random, logger },
+    { store, term, dataDir: config.dataDir, writeFile, clock, random, logger },
     patiently,
     (ground, inner) => runStanding(createTerm({ options, ...ground, leader: term, follow: patiently, names }), { serve, patiently, names: counts }, inner),
     signal,

@@ -121,7 +121,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   await using audit = await openPlaneAudit({ dataDir: config.dataDir, failures: metrics.auditFailures, logger });
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: () => engineTls, clock, random: systemRandom, logger };
-  await using store = await openConfiguredStore({ ...common, config: config.store, dataDir: config.dataDir, keyPrefix: planeKeyPrefix(globalOrigin) });
+  await using store = await openConfiguredStore({ ...common, refused: metrics.storeCommitsRefused, config: config.store, dataDir: config.dataDir, keyPrefix: planeKeyPrefix(globalOrigin) });
   await using bus = await openConfiguredBus({
     ...common,
     config: config.bus,

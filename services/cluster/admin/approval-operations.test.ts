@@ -69,13 +69,13 @@ describe("approving, and taking that back", () => {
     const withdrawal = await withdraw();
     expect(Date.parse(withdrawal.withdrawnAt)).toBeGreaterThan(Date.parse(first.approvedAt));
     expect(await withdraw()).toEqual(withdrawal);
-    expect([...withdrawnRelationships(own.publication.current)]).toEqual([name]);
+    expect([...withdrawnRelationships(own.publication.current, self.cluster)]).toEqual([name]);
     own = await open();
-    expect([...withdrawnRelationships(own.publication.current)]).toEqual([name]);
+    expect([...withdrawnRelationships(own.publication.current, self.cluster)]).toEqual([name]);
     expect(await withdraw()).toEqual(withdrawal);
     const again = await approve();
     expect(Date.parse(again.approvedAt)).toBeGreaterThan(Date.parse(withdrawal.withdrawnAt));
-    expect([...withdrawnRelationships(own.publication.current)]).toEqual([]);
+    expect([...withdrawnRelationships(own.publication.current, self.cluster)]).toEqual([]);
   });
 
   it("take back what the federation has recorded, also where the signer's store knows nothing of it, or less", async () => {

@@ -1,6 +1,7 @@
-import type { OpenedObject } from "#federation/model/replicated-object.ts";
+import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
 import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
 import type { RelationshipApproval, RelationshipWithdrawal } from "#federation/model/resource.ts";
+import { entriesWithPrefix } from "#federation/runtime/ordered-map.ts";
 import type { OwnPublication } from "../exports/own-objects.ts";
 
 /** The kind of the objects by which a signer approves relationships, and takes that back; their key is the relationship's name. */
@@ -21,7 +22,8 @@ export function ownStatement(object: OpenedObject | undefined): OwnStatement | u
   return withdrawal.success ? { kind: "withdrawn", withdrawal: withdrawal.data, atMs: Date.parse(withdrawal.data.withdrawnAt) } : undefined;
 }
 
-/** The relationships whose approval this plane has taken back, by name. Pure, O(objects). */
-export function withdrawnRelationships({ objects }: OwnPublication): ReadonlySet<string> {
-  return new Set([...objects.values()].filter((object) => ownStatement(object)?.kind === "withdrawn").map(({ payload }) => payload.key));
+/** The relationships whose approval this plane, that of `cluster`, has taken back, by name. Pure, O(its approvals). */
+export function withdrawnRelationships({ objects }: Pick<OwnPublication, "objects">, cluster: string): ReadonlySet<string> {
+  const own = Array.from(entriesWithPrefix(objects, objectId({ origin: cluster, kind: approvalKind, key: "" })), ([, object]) => object);
+  return new Set(own.filter((object) => ownStatement(object)?.kind === "withdrawn").map(({ payload }) => payload.key));
 }

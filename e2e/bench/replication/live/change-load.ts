@@ -26,6 +26,8 @@ export interface LoadedResult {
   /** Taken a second, from the first to the last answer. */
   readonly takenPerSecond: number;
   readonly arrived: Quantiles;
+  /** CPU time for each change that was taken, by process, ms; what no load explains, as heartbeats, is in it. */
+  readonly cpuMs: Readonly<Record<string, number>>;
 }
 
 /** How long the last change of a load may take, ms. */
@@ -46,6 +48,7 @@ export async function measureIdle(mesh: LiveMesh, changes: number, signal: Abort
 
 /** Latencies count from when a change was due: a load that waits for answers would hide how long they take. */
 export async function measureLoaded(mesh: LiveMesh, { rate, seconds }: { readonly rate: number; readonly seconds: number }, signal: AbortSignal): Promise<LoadedResult> {
+  const before = await mesh.cpuMicros();
   const startMs = systemClock.monotonicMs();
   const asked = Math.round(rate * seconds);
   const arrived: number[] = [];
@@ -68,7 +71,12 @@ export async function measureLoaded(mesh: LiveMesh, { rate, seconds }: { readonl
     );
   }
   await Promise.race([Promise.all(changes), sleep(systemClock, arriveMsMax, signal)]);
-  return { rate, asked, failed, missing: asked - failed - arrived.length, takenPerSecond: (arrived.length * 1_000) / (lastMs - startMs), arrived: quantilesOf(arrived) };
+  const cpuMs = perChange(before, await mesh.cpuMicros(), arrived.length);
+  return { rate, asked, failed, missing: asked - failed - arrived.length, takenPerSecond: (arrived.length * 1_000) / (lastMs - startMs), arrived: quantilesOf(arrived), cpuMs };
+}
+
+function perChange(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>, changes: number): Readonly<Record<string, number>> {
+  return Object.fromEntries(Array.from(after, ([name, micros]) => [name, (micros - (before.get(name) ?? 0)) / 1_000 / Math.max(1, changes)]));
 }
 
 function quantilesOf(times: readonly number[]): Quantiles {

@@ -3,6 +3,7 @@ import { until } from "#federation/runtime/watched.ts";
 import { serviceHost } from "#federation/model/service.ts";
 import { TestFederation } from "../../../harness/test-federation.ts";
 import { TestProxy } from "../../../harness/test-proxy.ts";
+import { readTreeUsage } from "../../process-usage.ts";
 import { benchTrustDomain, exportResource, serviceName, serviceResource } from "../bench-resources.ts";
 import { BareHop } from "./bare-hop.ts";
 import { exporter, importer, livePlan } from "./live-plan.ts";
@@ -67,6 +68,14 @@ export class LiveMesh implements AsyncDisposable {
     }
     const wroteMs = systemClock.monotonicMs() - startMs;
     return { wroteMs, arrivedMs: (await arrival) - startMs };
+  }
+
+  /** What each of the federation's processes has used of a processor so far, the bench itself among them, microseconds. */
+  async cpuMicros(): Promise<ReadonlyMap<string, number>> {
+    const views = await this.#federation.list();
+    const named = views.flatMap(({ name, pid }) => (pid === undefined ? [] : [[name, readTreeUsage(pid).cpuMicros] as const]));
+    const { user, system } = process.cpuUsage();
+    return new Map([...named, ["bench", user + system]]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { renderLine } from "../../../harness/render-line.ts";
 import { reportProgress } from "../../../harness/run-measure.ts";
 import { describeMachine } from "../../report.ts";
+import { measureImports, type ImportsResult } from "../imports/measure-imports.ts";
 import { measureIdle, measureLoaded, type IdleResult, type LoadedResult } from "./change-load.ts";
 import { LiveMesh } from "./live-mesh.ts";
 import { parseReplicationArguments, usage } from "./replication-arguments.ts";
@@ -24,6 +25,11 @@ export async function measureReplication(args: readonly string[], signal: AbortS
   }
   const machine = describeMachine(false);
   reportProgress(`${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, load average before ${machine.loadBefore.toFixed(1)}`);
+  if (parsed.imports !== undefined) {
+    reportProgress(`filling a store with ${parsed.imports} imports, and starting a plane over it`);
+    printLine(await measureImports(parsed.imports, signal), parsed.jsonPath);
+    return;
+  }
   reportProgress(`starting two regions on etcd and NATS, and declaring ${parsed.services} services`);
   await using mesh = await LiveMesh.start(parsed.services, signal);
   reportProgress(`${parsed.changes} changes, one after the other`);
@@ -35,7 +41,11 @@ export async function measureReplication(args: readonly string[], signal: AbortS
     loaded.push({ ...result, ratio: result.arrived.p99Ms / idle.hop.p99Ms });
   }
   const line: ReplicationLine = { services: parsed.services, idle, idleRatio: idle.arrived.p99Ms / idle.hop.p99Ms, loaded };
+  printLine(line, parsed.jsonPath);
+}
+
+function printLine(line: ReplicationLine | ImportsResult, jsonPath: string | undefined): void {
   const text = `${renderLine(line)}\n`;
-  if (parsed.jsonPath !== undefined) writeFileSync(parsed.jsonPath, text);
+  if (jsonPath !== undefined) writeFileSync(jsonPath, text);
   process.stdout.write(text);
 }

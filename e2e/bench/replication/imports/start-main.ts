@@ -1,0 +1,35 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { MemoryHub } from "#federation/bus/memory-bus.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { until } from "#federation/runtime/watched.ts";
+import { openSqliteStore } from "#federation/store/sqlite-store.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
+import { keepAlive } from "../../../harness/run-measure.ts";
+import { openBenchCluster } from "../bench-cluster.ts";
+import { BenchOrigins } from "../bench-origins.ts";
+import { benchCluster } from "../bench-resources.ts";
+
+// A process of its own, so that what it holds is the plane's and nothing else. Started with --expose-gc, the path of the store, and how many imports that holds.
+const [path = "", imports = "0"] = process.argv.slice(2);
+await keepAlive(() => startOver(path, Number(imports)));
+
+async function startOver(file: string, count: number): Promise<void> {
+  const stop = new AbortController();
+  const { signal } = stop;
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  await using store = await openSqliteStore({ path: file, clock: systemClock, logger: silentLogger });
+  const cluster = await openBenchCluster({ index: 1, store, bus: new MemoryHub(systemClock).open(benchCluster(1)), origins: new BenchOrigins(), proxyCount: 1 }, signal);
+  const running = runTasks(cluster.tasks, signal).catch(() => undefined);
+  await until(cluster.source.loaded, (isLoaded) => isLoaded, signal);
+  await until(cluster.source.state, (state) => state.imports.size >= count, signal);
+  const readMs = performance.now();
+  for (const { told } of cluster.proxies) await until(told, (resources) => resources >= count, signal);
+  const toldMs = performance.now();
+  globalThis.gc?.();
+  const { heapUsed, external, rss } = process.memoryUsage();
+  process.stdout.write(`${JSON.stringify({ readMs, toldMs, pauseMs: delay.max / 1e6, heldBytes: heapUsed + external, residentBytes: rss })}\n`);
+  stop.abort();
+  await running;
+}
