@@ -27,7 +27,7 @@ export const catchingSeeds: Readonly<Record<string, number>> = {
   "a deletion is not said": 4,
   "a resource that has changed is not signed anew": 1,
   "what a cluster took back is relayed on": 4,
-  "a rollback is taken for a newer epoch": 196,
+  "a rollback is taken for a newer epoch": 16,
   "a life is not asked what it found": 131,
   "a decision begins no new epoch": 401,
   "a decision begins the epoch after the store's own": 690,
