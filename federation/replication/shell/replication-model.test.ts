@@ -47,7 +47,7 @@ describe("replication over a bus that loses, repeats and reorders", () => {
       }),
       { numRuns: 40 },
     );
-  }, 60_000);
+  }, 240_000);
 
   it("holds still over a store that was rolled back, and a decision heals everything to one state (fast-check prints the seed)", async () => {
     await fc.assert(
@@ -70,7 +70,7 @@ describe("replication over a bus that loses, repeats and reorders", () => {
       }),
       { numRuns: 40 },
     );
-  }, 60_000);
+  }, 240_000);
 
   it("with a brake holds all that is offered and nothing that is deleted, and what it holds besides goes at an operator's word (fast-check prints the seed)", async () => {
     await fc.assert(
@@ -94,7 +94,7 @@ describe("replication over a bus that loses, repeats and reorders", () => {
       }),
       { numRuns: 40 },
     );
-  }, 60_000);
+  }, 240_000);
 
   it("with a brake loses nothing to a store that was emptied, whoever restarts, and is whole again when it is told anew (fast-check prints the seed)", async () => {
     await fc.assert(
@@ -119,7 +119,7 @@ describe("replication over a bus that loses, repeats and reorders", () => {
       }),
       { numRuns: 40 },
     );
-  }, 60_000);
+  }, 240_000);
 
   it("is shown to the publisher by its own signature, also after the receiver has restarted", async () => {
     const world = new ReplicationWorld(1);

@@ -103,5 +103,5 @@ describe("a copied data directory", () => {
       }),
       { numRuns: 40 },
     );
-  }, 60_000);
+  }, 240_000);
 });
