@@ -65,6 +65,44 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
     expect((await atoll("withdrawals", "--let-go")).err).toMatch(/there is nothing to let go/);
   }, 180_000);
 
+  it("are taken back by the cluster on an operator's word, from whoever holds them, but for what it has said or deleted anew", async () => {
+    await apply("shop-us", [...exported("basket"), ...exported("stock"), ...exported("search"), ...exported("gone")]);
+    const all = "basket.shop-us cart.shop-us gone.shop-us search.shop-us stock.shop-us";
+    await eventually("the other cluster has learned of all", async () => (await imports("shop-eu")) === all);
+    await planes.putBack("shop-us", [], { isMemoryLost: true });
+    await eventually("`atoll check` says what to do", async () => (await atoll("check")).out.includes("have shop-us take them back with `atoll reconcile shop-us --take-newer`"));
+    const [basket] = exported("basket");
+    if (basket?.kind !== "Service") throw new Error("the first is a service");
+    await apply("shop-us", [{ ...basket, spec: { ...basket.spec, serviceAccounts: ["another"] } }, ...exported("gone")]);
+    await eventually("what is exported anew is held back no longer", async () => (await atoll("withdrawals")).out.match(/global +shop-us +4 /) !== null);
+    await at("shop-us", (admin) => admin.remove("ServiceExport", { namespace: "web", name: "gone" }, {}, signal));
+    await eventually("the other cluster knows that it is deleted", async () => (await imports("shop-eu")) === all.replace("gone.shop-us ", ""));
+
+    expect((await atoll("reconcile", "shop-us", "--take-newer", "--without", "global", "--without", "shop-eu")).err).toContain("nobody is left to take from");
+    const refilled = await atoll("reconcile", "shop-us", "--take-newer");
+    expect([refilled.code, refilled.out.split("\n").toSorted().filter((line) => line !== "")]).toEqual([
+      0,
+      ["The store of shop-us is sound, and has taken back what it lacked.", ...["basket", "cart", "search", "stock"].map((name) => `taken    shop-us/ServiceExport/web/${name}`)],
+    ]);
+    await eventually("nothing is held back any more", async () => (await atoll("withdrawals")).code === 0);
+    expect(await imports("shop-eu")).toBe(all.replace("gone.shop-us ", ""));
+    expect((await at("shop-us", (admin) => admin.get("Service", { namespace: "web", name: "basket" }, signal))).spec.serviceAccounts).toEqual(["another"]);
+    expect((await at("shop-us", (admin) => admin.get("Service", { namespace: "web", name: "stock" }, signal))).spec).toMatchObject({ serviceAccounts: ["stock"], ports: [{ name: "http", port: 80, protocol: "http" }] });
+    expect((await atoll("reconcile", "shop-us", "--take-newer")).out).toBe("The store of shop-us is sound, and lacks nothing that others hold of it.\n");
+    expect((await atoll("check")).out).not.toMatch(/offers no longer/);
+    expect((await atoll("reconcile", "global", "--take-newer")).err).toContain("there is nothing to decide");
+  }, 180_000);
+
+  it("are taken back from another cluster, too, where the global plane is left out", async () => {
+    await planes.putBack("shop-us", [], { isMemoryLost: true });
+    await eventually("`atoll check` says so", async () => (await atoll("check")).out.includes("4 objects that shop-us offers no longer"));
+    const refilled = await atoll("reconcile", "shop-us", "--take-newer", "--without", "global");
+    expect([refilled.code, refilled.out]).toEqual([0, expect.stringContaining("taken    shop-us/ServiceExport/web/stock\n") as string]);
+    await eventually("nothing is held back any more", async () => (await atoll("withdrawals")).code === 0);
+    for (const name of ["basket", "search", "stock"]) await at("shop-us", (admin) => admin.remove("ServiceExport", { namespace: "web", name }, {}, signal));
+    await eventually("the other cluster has let them go", async () => (await imports("shop-eu")) === "cart.shop-us");
+  }, 180_000);
+
   it("are not those that an owner makes: a deletion of everything that a cluster exports goes at once", async () => {
     await apply("shop-us", [...exported("cart"), ...exported("catalog")]);
     await eventually("the other cluster has learned of both", async () => (await imports("shop-eu")) === "cart.shop-us catalog.shop-us");

@@ -107,7 +107,7 @@ export class SimulatedCluster {
             async (serving, inner) => {
               const { termStore, catalog, standing, withdrawals, verifyChain } = serving;
               shown.current = serving;
-              onServing({ catalog, termStore, standing, withdrawals, store: { origin: name, standing: termStore.life.standing, objects: catalog.objects, verifyChain, reconciler: clusterReconciler(name, termStore.unguarded, clock), beginEpoch: async (above, deeper) => await termStore.life.beginEpoch(above, deeper) } });
+              onServing({ catalog, termStore, standing, withdrawals, store: { origin: name, standing: termStore.life.standing, objects: catalog.objects, verifyChain, reconciler: clusterReconciler({ cluster: name, catalog: termStore.unguarded, guarded: catalog, clock }), beginEpoch: async (above, deeper) => await termStore.life.beginEpoch(above, deeper) } });
               await untilAborted(inner);
               shown.current = undefined;
               onServing(undefined);

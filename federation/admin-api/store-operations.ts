@@ -11,6 +11,11 @@ import { heldObjectsMax, storeRoutes } from "./store-routes.ts";
 export interface StoreReconciler {
   /** Writes what `object` says where that is newer than what the store holds and `decision` asks for it; true when it did. */
   take(object: OpenedObject, decision: ReconcileDecision, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Brings back what `object` says into a store that is sound and lacks it, as one does that was made anew; true when it did. What the store
+   * holds, or knows to be deleted, stays as it is. Absent: nothing of this plane is brought back so.
+   */
+  refill?(object: OpenedObject, signal: AbortSignal): Promise<boolean>;
   /** Removes what is not in `held`, since others have let it go or never had it, as far as `decision` asks for that. Answers what it removed, as `Kind id`. */
   drop(held: ReadonlySet<string>, decision: ReconcileDecision, signal: AbortSignal): Promise<readonly string[]>;
 }
@@ -41,11 +46,13 @@ export function storeOperations(options: StoreOperationsOptions): readonly Opera
       return { body: { objects: page.map(({ value }) => Buffer.from(value.signed).toString("base64")), ...(held.length > page.length && last !== undefined ? { next: last.id } : {}) } };
     }),
     implement(storeRoutes.takeObjects, async ({ body }, signal) => {
-      demandBehind(standing.current);
+      const isRefill = standing.current.state === "sound" && body.decision === "take-newer" && reconciler.refill !== undefined;
+      if (!isRefill) demandBehind(standing.current);
       // All of them are judged before any is written.
       const brought = body.objects.map((text) => ownObject(text, options));
       const taken: string[] = [];
-      for (const object of brought) if (await reconciler.take(object, body.decision, signal)) taken.push(objectId(object.payload));
+      for (const object of isRefill ? [] : brought) if (await reconciler.take(object, body.decision, signal)) taken.push(objectId(object.payload));
+      for (const object of isRefill ? brought : []) if ((await reconciler.refill?.(object, signal)) === true) taken.push(objectId(object.payload));
       return { body: { taken }, change: { outcome: taken.length > 0 ? "changed" : "unchanged", kind: "Store", id: origin } };
     }),
     implement(storeRoutes.reconcile, async ({ body }, signal) => {

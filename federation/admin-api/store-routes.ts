@@ -73,7 +73,7 @@ export const storeRoutes = {
     operationId: "takeObjects",
     method: "POST",
     path: "/api/v1/store/objects",
-    summary: "Brings a plane whose store is behind what others hold of it; it takes what it signed itself and is newer, as far as the decision asks for it",
+    summary: "Brings a plane whose store is behind what others hold of it; it takes what it signed itself and is newer, as far as the decision asks for it. By take-newer a cluster whose store is sound takes the exports that it lacks and has not deleted itself",
     access: "administer",
     body: z.strictObject({ decision: z.enum(reconcileDecisions), objects }),
     answer: z.object({ taken: z.array(z.string()).describe("Ids of the objects that were newer.") }),

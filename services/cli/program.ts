@@ -195,7 +195,7 @@ function addLifecycle(program: Command, run: Run): void {
     .command("reconcile [plane]")
     .description("which planes' stores are behind what was witnessed of them; with a decision, what to do about one (global, or a cluster)")
     .option("--keep", "go on with the store as it is, but for what was revoked since", false)
-    .option("--take-newer", "read back what other planes hold of it", false)
+    .option("--take-newer", "read back what other planes hold of it; a cluster whose store is sound takes what it lacks", false)
     .option("--without <plane>", "do not ask this plane what it holds; may be given several times", collect)
     .action((plane: string | undefined, options: ReconcileOptions) => run((context) => runReconcile(context, plane, options)));
   program

@@ -70,17 +70,14 @@ interface Decision {
 
 async function decide(context: CommandContext, planes: Planes, { plane, decision, without }: Decision): Promise<number> {
   if (plane !== "global" && !planes.clusters.includes(plane)) throw unknownPlane(planes, plane);
+  const target = planes.plane(plane);
+  const isSound = (await target.call(storeRoutes.store, {}, context.signal)).body.state === "sound";
+  if (isSound && decision === "take-newer" && plane !== "global") return await refill(context, planes, { plane, without });
   const holders = (plane === "global" ? planes.clusters : ["global"]).filter((name) => !without.includes(name));
   if (holders.length === 0 && decision === "take-newer") throw new AtollError("ATOLL_USAGE", "nobody is left to take from: leave out fewer, or decide with --keep");
   const held = await Promise.all(holders.map(async (name) => await heldBy(planes, name, plane, context.signal)));
   const latest = latestOf(held);
-  const target = planes.plane(plane);
-  const isSound = (await target.call(storeRoutes.store, {}, context.signal)).body.state === "sound";
-  const taken: string[] = [];
-  for (const objects of isSound ? [] : inCalls(latest.values())) {
-    const { body } = await target.call(storeRoutes.takeObjects, { body: { decision, objects: [...objects] } }, context.signal);
-    taken.push(...body.taken);
-  }
+  const taken = isSound ? [] : await bring(target, decision, latest, context.signal);
   const epochAbove = Math.max(0, ...[...latest.values()].map(({ object }) => object.payload.generation.epoch));
   const isHeld = ({ object }: HeldObject): boolean => !object.payload.tombstone;
   const known = holders.length === 0 ? {} : { held: [...latest].filter(([, one]) => isHeld(one)).map(([id]) => id) };
@@ -93,6 +90,38 @@ async function decide(context: CommandContext, planes: Planes, { plane, decision
   for (const name of body.dropped) context.terminal.print(`dropped  ${name}: nobody holds it any more`);
   for (const holder of undecided) context.terminal.note(`${holder} could not be told of the decision, and may hold what ${plane} does not offer any more: \`atoll withdrawals ${holder}\``);
   return 0;
+}
+
+/**
+ * Has a cluster whose store is sound, but lacks what it exported, take back what the others hold of it. They go on holding it until it is
+ * offered again, so that nothing has to be decided there; and since no right comes back so, who does not answer is left out.
+ */
+async function refill(context: CommandContext, planes: Planes, { plane, without }: Pick<Decision, "plane" | "without">): Promise<number> {
+  const { terminal, signal } = context;
+  const asked = ["global", ...planes.clusters].filter((name) => name !== plane && !without.includes(name));
+  const answers = await Promise.allSettled(asked.map(async (name) => await heldBy(planes, name, plane, signal)));
+  signal.throwIfAborted();
+  const held = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+  const failures = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as unknown] : []));
+  if (held.length === 0) throw failures[0] ?? new AtollError("ATOLL_USAGE", "nobody is left to take from: leave out fewer");
+  const silent = asked.filter((_, index) => answers[index]?.status === "rejected");
+  const taken = await bring(planes.plane(plane), "take-newer", latestOf(held), signal);
+  if (printData(context, { plane, decision: "take-newer", taken, dropped: [], undecided: [], silent })) return 0;
+  for (const name of silent) terminal.note(`${name} could not be asked what it holds of ${plane}: ask again when it is back.`);
+  terminal.print(taken.length === 0 ? `The store of ${plane} is sound, and lacks nothing that others hold of it.` : `The store of ${plane} is sound, and has taken back what it lacked.`);
+  for (const id of taken) terminal.print(`taken    ${id}`);
+  if (taken.length > 0) terminal.note("Nobody else knows of services that are not exported, labels and tokens; and approvals of relationships have to be given again.");
+  return 0;
+}
+
+/** Brings the plane what others hold of it; answers what it took. */
+async function bring(target: ReturnType<Planes["plane"]>, decision: ReconcileDecision, latest: ReadonlyMap<string, HeldObject>, signal: AbortSignal): Promise<readonly string[]> {
+  const taken: string[] = [];
+  for (const objects of inCalls(latest.values())) {
+    const { body } = await target.call(storeRoutes.takeObjects, { body: { decision, objects: [...objects] } }, signal);
+    taken.push(...body.taken);
+  }
+  return taken;
 }
 
 /** Tells those who hold something of the plane that what the new epoch lacks is decided. Answers whom it could not tell. */

@@ -45,7 +45,7 @@ describe("what check says of stores", () => {
 
   it("names who goes on with what another has withdrawn, and what to do", () => {
     expect(withdrawalProblems(federation([row("shop-us", { withdrawalsHeld: 3 }), row("shop-eu")]), [["shop-eu", cluster({ withdrawalsHeld: 1 })]])).toEqual([
-      "global goes on with 3 objects that shop-us offers no longer: shop-us has not signed that they are deleted, and so much at once is the sign of a lost store; make them again at shop-us, or let them go with `atoll withdrawals global --of shop-us --let-go`",
+      "global goes on with 3 objects that shop-us offers no longer: shop-us has not signed that they are deleted, and so much at once is the sign of a lost store; have shop-us take them back with `atoll reconcile shop-us --take-newer`, or let them go with `atoll withdrawals global --of shop-us --let-go`",
       "shop-eu goes on with 1 object that global offers no longer: global has not signed that they are deleted, and so much at once is the sign of a lost store; make them again at global, or let them go with `atoll withdrawals shop-eu --of global --let-go`",
     ]);
     expect(withdrawalProblems(undefined, [])).toEqual([]);

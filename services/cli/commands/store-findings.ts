@@ -56,7 +56,7 @@ export function withdrawalProblems(federation: FederationStatus | undefined, clu
     withdrawalsHeld === 0
       ? []
       : [
-          `${who} goes on with ${withdrawalsHeld} object${withdrawalsHeld === 1 ? "" : "s"} that ${whom} offers no longer: ${whom} has not signed that they are deleted, and so much at once is the sign of a lost store; make them again at ${whom}, or let them go with \`atoll withdrawals ${who} --of ${whom} --let-go\``,
+          `${who} goes on with ${withdrawalsHeld} object${withdrawalsHeld === 1 ? "" : "s"} that ${whom} offers no longer: ${whom} has not signed that they are deleted, and so much at once is the sign of a lost store; ${whom === "global" ? "make them again at global" : `have ${whom} take them back with \`atoll reconcile ${whom} --take-newer\``}, or let them go with \`atoll withdrawals ${who} --of ${whom} --let-go\``,
         ],
   );
 }

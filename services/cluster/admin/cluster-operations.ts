@@ -102,7 +102,7 @@ function storeOperationsOf(parts: ClusterOperationsOptions): readonly Operation[
     standing: parts.termStore.life.standing,
     objects: catalog.objects,
     verifyChain: parts.verifyChain,
-    reconciler: clusterReconciler(parts.self.cluster, parts.termStore.unguarded, options.clock),
+    reconciler: clusterReconciler({ cluster: parts.self.cluster, catalog: parts.termStore.unguarded, guarded: catalog, clock: options.clock }),
     beginEpoch: async (above, inner) => await parts.termStore.life.beginEpoch(above, inner),
     backup: { federation: parts.self.federation, plane: parts.self.cluster, copy: async (inner) => await parts.termStore.copy(inner), clock: options.clock },
   });
