@@ -34,8 +34,8 @@ export class StoreCollection<T> implements Collection<T> {
     return entry === undefined ? undefined : this.read(entry);
   }
 
-  async list(signal: AbortSignal): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }> {
-    const listing = await this.#access.store.list(this.#prefix, signal);
+  async list(signal: AbortSignal, idPrefix = ""): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }> {
+    const listing = await this.#access.store.list(this.#prefix + idPrefix, signal);
     const items = listing.entries.map((entry) => this.read(entry)).filter((item) => item !== undefined);
     return { items, revision: listing.revision };
   }
