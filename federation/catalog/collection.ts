@@ -39,7 +39,8 @@ export interface CollectionView<T> {
 /** Reading side of one collection of the store. A value that cannot be read is reported once per read and left out. */
 export interface ReadableCollection<T> {
   get(id: string, signal: AbortSignal): Promise<Stored<T> | undefined>;
-  list(signal: AbortSignal): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }>;
+  /** All of it, or those whose ids begin with `idPrefix` alone. O(what is read). */
+  list(signal: AbortSignal, idPrefix?: string): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }>;
   /** Follows the collection until `signal` aborts. A put whose value cannot be read leaves the earlier value standing. */
   changes(signal: AbortSignal): AsyncIterable<ChangeBatch<T>>;
   /** Its states share what did not change: a batch costs O(changes log entries), and `changedKeys` tells them apart at the same price. */

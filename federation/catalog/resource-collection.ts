@@ -53,8 +53,8 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
     return await this.#collection.get(id, signal);
   }
 
-  async list(signal: AbortSignal): Promise<{ readonly items: readonly Stored<ResourceKinds[K]>[]; readonly revision: number }> {
-    return await this.#collection.list(signal);
+  async list(signal: AbortSignal, idPrefix?: string): Promise<{ readonly items: readonly Stored<ResourceKinds[K]>[]; readonly revision: number }> {
+    return await this.#collection.list(signal, idPrefix);
   }
 
   changes(signal: AbortSignal): AsyncIterable<ChangeBatch<ResourceKinds[K]>> {

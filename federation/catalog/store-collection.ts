@@ -1,4 +1,5 @@
 import { AtollError } from "#federation/runtime/errors.ts";
+import { eachValue, mappedValues } from "#federation/runtime/each-value.ts";
 import type { Task } from "#federation/runtime/lifecycle.ts";
 import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
@@ -34,20 +35,20 @@ export class StoreCollection<T> implements Collection<T> {
     return entry === undefined ? undefined : this.read(entry);
   }
 
-  async list(signal: AbortSignal): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }> {
-    const listing = await this.#access.store.list(this.#prefix, signal);
+  async list(signal: AbortSignal, idPrefix = ""): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }> {
+    const listing = await this.#access.store.list(this.#prefix + idPrefix, signal);
     const items = listing.entries.map((entry) => this.read(entry)).filter((item) => item !== undefined);
     return { items, revision: listing.revision };
   }
 
-  async *changes(signal: AbortSignal): AsyncGenerator<ChangeBatch<T>, void, undefined> {
-    for await (const batch of this.#access.store.watch(this.#prefix, signal)) yield this.#readBatch(batch);
+  changes(signal: AbortSignal): AsyncGenerator<ChangeBatch<T>, void, undefined> {
+    return mappedValues(this.#access.store.watch(this.#prefix, signal), (batch) => this.#readBatch(batch));
   }
 
   view(): CollectionView<T> {
     const state = new WatchedValue<ViewState<T>>({ loaded: false, items: OrderedMap.of(), revision: 0 });
     const run: Task = async (signal) => {
-      for await (const batch of this.changes(signal)) state.set(applyBatch(state.current, batch));
+      await eachValue(this.changes(signal), (batch) => state.set(applyBatch(state.current, batch)));
     };
     return { state, run };
   }

@@ -1,4 +1,5 @@
 import { AtollError } from "#federation/runtime/errors.ts";
+import { mappedValues } from "#federation/runtime/each-value.ts";
 import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "#federation/store/store.ts";
 
 /** Who remembers a store's history for a guard. */
@@ -67,13 +68,13 @@ export class HistoryGuard implements Store {
     return outcome;
   }
 
-  async *watch(prefix: string, signal: AbortSignal): AsyncGenerator<StoreBatch, void, undefined> {
+  watch(prefix: string, signal: AbortSignal): AsyncGenerator<StoreBatch, void, undefined> {
     let seen = 0;
-    for await (const batch of this.#store.watch(prefix, signal)) {
+    return mappedValues(this.#store.watch(prefix, signal), (batch) => {
       this.#answered(batch.revision, seen);
       seen = batch.revision;
-      yield batch;
-    }
+      return batch;
+    });
   }
 
   async grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease> {

@@ -109,10 +109,10 @@ class EtcdStore implements Store {
     while (!ending.aborted) {
       try {
         if (revision === undefined) {
-          const listing = await this.list(prefix, ending);
-          const batch = known.advanceTo(listing);
-          revision = listing.revision;
-          if (batch.initial || batch.events.length > 0) yield batch;
+          const first = await this.#firstOf(prefix, known, ending);
+          revision = first.revision;
+          // Emptied: what a watch has in hand while it waits it holds, and the first batch is all that there is.
+          yield* first.batches.splice(0);
         }
         const batches = readWatchStream(this.#member().openWatch(), this.#watchRequest(prefix, revision + 1), ending);
         for (let next = await batches.next(); ; next = await batches.next()) {
@@ -136,6 +136,13 @@ class EtcdStore implements Store {
       const waitMs = Math.min(watchRetryMsMin * 2 ** failures, watchRetryMsMax);
       await sleep(this.#options.clock, jittered(this.#options.random, waitMs, 0.5), ending).catch(() => undefined);
     }
+  }
+
+  /** What a watch has to tell first: one batch, or none where its reader knows it all. */
+  async #firstOf(prefix: string, known: KnownKeys, signal: AbortSignal): Promise<{ readonly revision: number; readonly batches: StoreBatch[] }> {
+    const listing = await this.list(prefix, signal);
+    const batch = known.advanceTo(listing);
+    return { revision: listing.revision, batches: batch.initial || batch.events.length > 0 ? [batch] : [] };
   }
 
   async grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease> {

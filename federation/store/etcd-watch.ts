@@ -26,6 +26,10 @@ export async function* readWatchStream(stream: WatchStream, request: EtcdWatchRe
   const cancel = (): void => stream.cancel();
   // The error comes through the iteration too; without a listener of its own a late one would end the process.
   stream.on("error", () => undefined);
+  if (signal.aborted) {
+    cancel();
+    return { kind: "resume", reason: "nobody wants it any more" };
+  }
   signal.addEventListener("abort", cancel, { once: true });
   let fragments: RawWatchEvent[] = [];
   try {

@@ -1,5 +1,6 @@
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
 import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
+import { mappedValues } from "#federation/runtime/each-value.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { KnownKeys } from "./known-keys.ts";
@@ -115,14 +116,14 @@ export class SqliteStore implements Store {
         queue: new AsyncQueue({ capacity: watchQueueMax, onDrop: () => this.#unwatch(watcher) }),
       };
       try {
-        const listing = await this.#listAndWatch(watcher, ending);
-        if (listing === undefined) continue;
-        const batch = known.advanceTo(listing);
-        if (batch.initial || batch.events.length > 0) yield batch;
-        for await (const next of watcher.queue.drain(ending)) {
+        const first = firstOf(await this.#listAndWatch(watcher, ending), known);
+        if (first === undefined) continue;
+        // Emptied: what a watch has in hand while it waits it holds, and the first batch is all that there is.
+        yield* first.splice(0);
+        yield* mappedValues(watcher.queue.drain(ending), (next) => {
           known.record(next.events);
-          yield next;
-        }
+          return next;
+        });
       } finally {
         this.#unwatch(watcher);
       }
@@ -275,6 +276,13 @@ export class SqliteStore implements Store {
     if (failure !== undefined) this.#logger.warn("the store could not be copied to its backup", { reason: failure });
     if (!this.#closing.signal.aborted) this.#scheduleBackup(this.#backupIntervalMs);
   }
+}
+
+/** What a watch has to tell first, in a list of one, or of none where its reader knows it all. Undefined without a listing. */
+function firstOf(listing: StoreListing | undefined, known: KnownKeys): StoreBatch[] | undefined {
+  if (listing === undefined) return undefined;
+  const batch = known.advanceTo(listing);
+  return batch.initial || batch.events.length > 0 ? [batch] : [];
 }
 
 function listingOf(reply: EngineReply): StoreListing {

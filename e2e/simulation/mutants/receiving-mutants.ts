@@ -19,7 +19,12 @@ export const receivingMutants: readonly Mutant[] = [
   { name: "a restart is taken for two of one name", file: incarnations, find: "export const returnsMin = 10;", replace: "export const returnsMin = 1;" },
   { name: "the same position again counts as behind", file: guard, find: "return compareGenerations(position, known) < 0 ||", replace: "return compareGenerations(position, known) <= 0 ||" },
   { name: "removals are not stored", file: store, find: "const ops: CatalogOp[] = [...last.values()].map(", replace: 'const ops: CatalogOp[] = [...last.values()].filter(({ kind }) => kind === "put").map(' },
-  { name: "what came by another publisher is taken for this one's", file: store, find: "if (isFrom(value)) live.set", replace: "live.set" },
+  {
+    name: "what came by another publisher is taken for this one's",
+    file: store,
+    find: "objects.list(signal, prefixOf(origin));\n    const live = new Map<string, HeldObject>();\n    for (const { value } of items) if (isFrom(value)) live.set",
+    replace: "objects.list(signal);\n    const live = new Map<string, HeldObject>();\n    for (const { value } of items) live.set",
+  },
   { name: "only the position is stored", file: store, find: "await commitInOrder(catalog, ops, signal);\n    this.#witness = witness;", replace: "await commitInOrder(catalog, ops.slice(-1), signal);\n    this.#witness = witness;" },
   { name: "the brake holds whatever goes", file: "federation/replication/core/withdrawal-brake.ts", find: "(this.isHolding || this.#isTooMany(counted, counts, nowMs))", replace: "true" },
 ];

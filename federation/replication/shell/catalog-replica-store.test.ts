@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Catalog, objectId } from "#federation/catalog/catalog.ts";
+import { keys } from "#federation/catalog/keys.ts";
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
@@ -39,6 +40,19 @@ describe("CatalogReplicaStore", () => {
     expect([...state.live]).toEqual([["shop-eu/Note/web/a", { generation: { epoch: 1, revision: 7 }, content: contentHash(object.signed) }]]);
     const { items } = await catalog.objects.list(signal);
     expect(items[0]?.value).toMatchObject({ origin: "shop-eu", kind: "Note", key: "web/a" });
+  });
+
+  it("reads what its origin has said alone where that is all that comes through the publisher, and forgets no more", async () => {
+    const objects = [origins.object("shop-1", "web/a", 7), origins.object("shop-10", "web/b", 8), origins.object("shop", "web/c", 9)];
+    await open().commit(objects.map(put), cursor, signal);
+    const damaged = `${keys.objects}shop-10/Note/web/d`;
+    await store.commit({ conditions: [], writes: [{ kind: "put", key: damaged, value: Buffer.from("nothing that can be read") }] }, signal);
+    // Whoever reads another origin's objects finds the damaged one, and throws.
+    const from = (origin: string) => ({ catalog, publisher: "global", origin, isFrom: (record: { readonly origin: string }) => record.origin === origin });
+    expect([...(await new CatalogReplicaStore({ ...from("shop-1"), clock }).load(signal)).live.keys()]).toEqual(["shop-1/Note/web/a"]);
+    await expect(new CatalogReplicaStore({ ...from("shop-10"), clock }).load(signal)).rejects.toThrow();
+    await forgetReplica(from("shop-1"), signal);
+    expect((await store.list(keys.objects, signal)).entries.map(({ key }) => key.slice(keys.objects.length))).toEqual(["shop-10/Note/web/b", "shop-10/Note/web/d", "shop/Note/web/c"]);
   });
 
   it("remembers that withdrawals are held back", async () => {

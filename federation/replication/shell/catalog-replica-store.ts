@@ -16,6 +16,8 @@ export interface CatalogReplicaOptions {
   readonly publisher: string;
   /** Which of the stored objects came through this publisher. */
   readonly isFrom: (record: Pick<ObjectRecord, "origin">) => boolean;
+  /** The one origin that they are all of: what others have said is not read. Absent: they may be anybody's. */
+  readonly origin?: string;
   readonly clock: Clock;
 }
 
@@ -36,8 +38,8 @@ export class CatalogReplicaStore implements ReplicaStore {
   }
 
   async load(signal: AbortSignal): Promise<ReplicaState> {
-    const { catalog, publisher, isFrom } = this.#options;
-    const { items } = await catalog.objects.list(signal);
+    const { catalog, publisher, isFrom, origin } = this.#options;
+    const { items } = await catalog.objects.list(signal, prefixOf(origin));
     const live = new Map<string, HeldObject>();
     for (const { value } of items) if (isFrom(value)) live.set(objectId(value), { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
     const position = await catalog.positions.get(publisher, signal);
@@ -68,8 +70,8 @@ export class CatalogReplicaStore implements ReplicaStore {
  * Removes all that is kept of a publisher, position last: who comes under its name later begins a history of its own. Nothing may be
  * receiving from it meanwhile.
  */
-export async function forgetReplica({ catalog, publisher, isFrom }: Omit<CatalogReplicaOptions, "clock">, signal: AbortSignal): Promise<void> {
-  const { items } = await catalog.objects.list(signal);
+export async function forgetReplica({ catalog, publisher, isFrom, origin }: Omit<CatalogReplicaOptions, "clock">, signal: AbortSignal): Promise<void> {
+  const { items } = await catalog.objects.list(signal, prefixOf(origin));
   const ops: CatalogOp[] = items.filter(({ value }) => isFrom(value)).map(({ id }) => catalog.objects.removeOp(id));
   ops.push(catalog.heartbeats.removeOp(publisher), catalog.positions.removeOp(publisher));
   await commitInOrder(catalog, ops, signal);
@@ -77,6 +79,11 @@ export async function forgetReplica({ catalog, publisher, isFrom }: Omit<Catalog
 
 async function commitInOrder(catalog: Catalog, ops: readonly CatalogOp[], signal: AbortSignal): Promise<void> {
   for (let start = 0; start < ops.length; start += transactionOpsMax) await catalog.commit(ops.slice(start, start + transactionOpsMax), signal);
+}
+
+/** How the ids of an origin's objects begin. */
+function prefixOf(origin: string | undefined): string {
+  return origin === undefined ? "" : `${origin}/`;
 }
 
 /** A received or own object as the catalog keeps it. */

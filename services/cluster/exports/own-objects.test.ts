@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Catalog } from "#federation/catalog/catalog.ts";
+import { keys } from "#federation/catalog/keys.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import type { StoreCondition } from "#federation/store/store.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
@@ -46,6 +47,15 @@ describe("OwnObjects", () => {
     await own.replaceKind("ServiceExport", new Map([["web/b", content("b2")]]), signal);
     expect(said(own)).toEqual(["web/a@1.4 gone", "web/b@1.3"]);
     expect(own.get("ServiceExport", "web/a")).toBeUndefined();
+  });
+
+  it("reads nothing of what others have said when it begins", async () => {
+    const own = await open();
+    await own.replaceKind("ServiceExport", new Map([["web/a", content("a")]]), signal);
+    for (const origin of ["shop-e", "shop-eu2", "global"]) {
+      await test.store.commit({ conditions: [], writes: [{ kind: "put", key: `${keys.objects}${origin}/ServiceExport/web/a`, value: Buffer.from("nothing that can be read") }] }, signal);
+    }
+    expect(said(await open())).toEqual(["web/a@1.1"]);
   });
 
   it("leaves other kinds alone", async () => {

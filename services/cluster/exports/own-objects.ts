@@ -72,7 +72,7 @@ export class OwnObjects {
   /** Takes up what was published before; in a new epoch everything is said again, because its old positions mean nothing any more. */
   static async open(options: OwnObjectsOptions, signal: AbortSignal): Promise<OwnObjects> {
     const own = new OwnObjects(options);
-    const { items } = await options.catalog.objects.list(signal);
+    const { items } = await options.catalog.objects.list(signal, `${options.self.cluster}/`);
     for (const { value: record } of items) {
       if (record.origin !== options.self.cluster) continue;
       own.#keep(openObject(decodeSignedObject(record.signed)));

@@ -6,6 +6,7 @@ import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { OrderedMap } from "#federation/runtime/ordered-map.ts";
+import { eachValue } from "#federation/runtime/each-value.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { decodeSignedObject, openObject } from "#federation/wire/signed-object.ts";
@@ -71,13 +72,13 @@ export class ReplicatedView {
   }
 
   async follow(signal: AbortSignal): Promise<void> {
-    for await (const batch of this.#objects.changes(signal)) {
+    await eachValue(this.#objects.changes(signal), (batch) => {
       let next = batch.initial ? emptyReplicatedState : this.#state.current;
       for (const { id, value } of batch.puts) next = value.tombstone ? without(next, id) : this.#with(next, id, value);
       for (const id of batch.deletes) next = without(next, id);
       this.#state.set(next);
       this.#loaded.set(true);
-    }
+    });
   }
 
   #with(state: OrderedState, id: string, record: ObjectRecord): OrderedState {

@@ -145,7 +145,7 @@ export class ClusterLinks {
   async #forget(id: string, signal: AbortSignal): Promise<void> {
     const { catalog, logger } = this.#options;
     try {
-      await forgetReplica({ catalog, publisher: id, isFrom: (record) => record.origin === id }, signal);
+      await forgetReplica({ catalog, publisher: id, origin: id, isFrom: (record) => record.origin === id }, signal);
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.warn("What a deleted cluster had said could not be forgotten: joined anew, it needs an epoch above its last.", { clusterId: id, reason: describeError(error) });
@@ -168,7 +168,7 @@ export class ClusterLinks {
               admits: (payload) => this.#admits(id, payload),
               brake: clusterBrake,
               verifyChain,
-              store: new CatalogReplicaStore({ catalog, publisher: id, isFrom: (record) => record.origin === id, clock }),
+              store: new CatalogReplicaStore({ catalog, publisher: id, origin: id, isFrom: (record) => record.origin === id, clock }),
               statuses: this.statuses,
               withdrawals: this.withdrawals,
             },

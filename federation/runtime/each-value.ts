@@ -1,0 +1,34 @@
+/**
+ * Calls `take` with each of `values`, and holds none of them while it waits for the next one. A loop's variable would: a function that
+ * waits keeps what it has in hand, which of a first batch may be all that there is.
+ */
+export async function eachValue<T>(values: AsyncIterable<T>, take: (value: T) => void): Promise<void> {
+  const iterator = values[Symbol.asyncIterator]();
+  const step = ({ done, value }: IteratorResult<T, unknown>): boolean => {
+    if (done !== true) take(value);
+    return done !== true;
+  };
+  let isDone = false;
+  try {
+    while (step(await iterator.next()));
+    isDone = true;
+  } finally {
+    if (!isDone) await iterator.return?.();
+  }
+}
+
+/** What `map` makes of each of `values`; holds neither while nobody asks for the next one. */
+export async function* mappedValues<I, O>(values: AsyncIterable<I>, map: (value: I) => O): AsyncGenerator<O, void, undefined> {
+  const iterator = values[Symbol.asyncIterator]();
+  const state = { isDone: false };
+  /** At most one, so that no variable holds it. */
+  const step = ({ done, value }: IteratorResult<I, unknown>): O[] => {
+    state.isDone = done === true;
+    return done === true ? [] : [map(value)];
+  };
+  try {
+    while (!state.isDone) yield* step(await iterator.next());
+  } finally {
+    if (!state.isDone) await iterator.return?.();
+  }
+}
