@@ -69,7 +69,7 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
     await apply("shop-us", [...exported("basket"), ...exported("stock"), ...exported("search"), ...exported("gone")]);
     const all = "basket.shop-us cart.shop-us gone.shop-us search.shop-us stock.shop-us";
     await eventually("the other cluster has learned of all", async () => (await imports("shop-eu")) === all);
-    await planes.putBack("shop-us", [], { isMemoryLost: true });
+    await planes.putBack("shop-us", copyOfNothing, { isMemoryLost: true });
     await eventually("`atoll check` says what to do", async () => (await atoll("check")).out.includes("have shop-us take them back with `atoll reconcile shop-us --take-newer`"));
     const [basket] = exported("basket");
     if (basket?.kind !== "Service") throw new Error("the first is a service");
@@ -94,7 +94,7 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
   }, 180_000);
 
   it("are taken back from another cluster, too, where the global plane is left out", async () => {
-    await planes.putBack("shop-us", [], { isMemoryLost: true });
+    await planes.putBack("shop-us", copyOfNothing, { isMemoryLost: true });
     await eventually("`atoll check` says so", async () => (await atoll("check")).out.includes("4 objects that shop-us offers no longer"));
     const refilled = await atoll("reconcile", "shop-us", "--take-newer", "--without", "global");
     expect([refilled.code, refilled.out]).toEqual([0, expect.stringContaining("taken    shop-us/ServiceExport/web/stock\n") as string]);
