@@ -40,7 +40,7 @@ export const catchingSeeds: Readonly<Record<string, number>> = {
   "nothing is taken back from the others": 1392,
   "a relay goes on from a store that went back": 1926,
   "a rollback is seen by nobody": 196,
-  "an import outlives its export": 6,
+  "an import outlives its export": 41,
   "a cluster keeps what was withdrawn before its eyes": 3,
   "an offer does not follow relationships": 4,
   "an approval of another form is taken for that of the present one": 7,
