@@ -18,7 +18,6 @@ export const faultKinds = {
   "store-cut": "a plane is cut from its etcd, which lives (F2)",
   member: "one of three members of an etcd, or of a place's nats-servers, is killed or stands still, and nothing may stop (F16, F17)",
   quorum: "two of the three members of a plane's etcd are killed, or stand still (F16)",
-  reconnect: "the connections of 400 proxies to their plane are dropped, and all come back at once (F20)",
   "full-disk": "the disk of a plane's directory has no byte left, or its etcd has come to its quota (F12)",
 } as const;
 
@@ -75,7 +74,6 @@ const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>>
   "store-cut": everyEtcdPlane,
   member: (ground) => (ground === "members" ? everyMember(ground) : []),
   quorum: (ground) => (ground === "members" ? planes : []),
-  reconnect: () => planes.filter((plane) => plane !== "global"),
   "full-disk": everyPlane,
 };
 const faultsMax = 3;

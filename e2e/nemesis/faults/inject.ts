@@ -8,7 +8,6 @@ import { injectFullDisk } from "./full-disk.ts";
 import { injectKill } from "./kill.ts";
 import { injectMember } from "./member.ts";
 import { injectQuorum } from "./quorum.ts";
-import { injectReconnect } from "./reconnect.ts";
 import { injectReplica } from "./replica.ts";
 import { injectRollback } from "./rollback.ts";
 import { injectSkew } from "./skew.ts";
@@ -27,7 +26,6 @@ export const injectors: Readonly<Record<FaultKind, Inject>> = {
   clone: injectClone,
   cold: injectCold,
   skew: injectSkew,
-  reconnect: injectReconnect,
   replica: injectReplica,
   "replica-cut": injectReplica,
   "store-cut": injectStoreCut,
