@@ -116,8 +116,9 @@ describe.each([
       expect((await atoll("status")).stdout).toMatch(new RegExp(`^${plane} +.* ago +60 s +\\d+ +${join(federation.directoryOf(process), "backups")}$`, "m"));
     }
     for (const [name, { privateKeyPem }] of [["key", key], ["stranger", stranger]] as const) writeFileSync(file(name), privateKeyPem, { mode: 0o600 });
-    await federation.planes.cluster(shopEu).apply(service("unsaved"), {}, signal);
+    // Taken before: the next one may be made at any moment.
     const newest = backupsOf("shop-eu-plane").at(-1) ?? "";
+    await federation.planes.cluster(shopEu).apply(service("unsaved"), {}, signal);
     const good = readFileSync(newest);
     const { pid } = await federation.view("shop-eu-plane");
     writeFileSync(file("cut-off"), good.subarray(0, -100));
