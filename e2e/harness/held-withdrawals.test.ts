@@ -35,6 +35,14 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
   /** Names of what a cluster has learned of another. */
   const imports = async (where: string): Promise<string> => (await at(where, (admin) => admin.list("ServiceImport", {}, signal))).map(({ metadata }) => metadata.name).toSorted().join(" ");
   const atoll = async (...args: readonly string[]) => await planes.atoll(planes.writePlaneFile(["shop-eu", "shop-us"], { [shop]: "shop-eu" }), ...args);
+  /** Waits until `atoll` with `args` prints what is wanted; a failure shows what it printed last. */
+  const prints = async (wanted: string | RegExp, ...args: readonly string[]): Promise<void> => {
+    await eventually(`\`atoll ${args.join(" ")}\` prints ${String(wanted)}`, async () => {
+      const { out, err } = await atoll(...args);
+      if (typeof wanted === "string" ? out.includes(wanted) : wanted.test(out)) return true;
+      throw new Error(`${out}${err}`);
+    });
+  };
 
   beforeAll(async () => {
     planes = await InProcessPlanes.create();
@@ -49,15 +57,15 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
   it("are held back of a cluster that has lost its store and its memory of it, over a restart of who holds them, until somebody lets them go", async () => {
     await apply("shop-us", [...exported("cart"), ...exported("catalog")]);
     await eventually("the other cluster has learned of both", async () => (await imports("shop-eu")) === "cart.shop-us catalog.shop-us");
-    await planes.putBack("shop-us", copyOfNothing, { isMemoryLost: true });
-    await eventually("`atoll check` says so", async () => (await atoll("check")).out.includes("global goes on with 2 objects that shop-us offers no longer"));
+    await planes.remake("shop-us", copyOfNothing);
+    await prints("global goes on with 2 objects that shop-us offers no longer", "check");
     expect(await global.metrics()).toMatch(/atoll_replication_withdrawals_held\{publisher="shop-us",plane="global"\} 2/);
     await planes.loseLeadership("global");
-    await eventually("it says so after a restart", async () => (await atoll("check")).out.includes("`atoll withdrawals global --of shop-us --let-go`"));
+    await prints("`atoll withdrawals global --of shop-us --let-go`", "check");
     expect(await imports("shop-eu")).toBe("cart.shop-us catalog.shop-us");
 
     await apply("shop-us", exported("cart"));
-    await eventually("what is exported again is held back no longer", async () => (await atoll("withdrawals")).out.match(/global +shop-us +1 +shop-us\/ServiceExport\/web\/catalog/) !== null);
+    await prints(/global +shop-us +1 +shop-us\/ServiceExport\/web\/catalog/, "withdrawals");
     const gone = await atoll("withdrawals", "global", "--of", "shop-us", "--let-go");
     expect([gone.code, gone.out, gone.err]).toEqual([0, "global has removed 1 object of shop-us.\n", ""]);
     await eventually("the other cluster has let it go", async () => (await imports("shop-eu")) === "cart.shop-us");
@@ -69,12 +77,12 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
     await apply("shop-us", [...exported("basket"), ...exported("stock"), ...exported("search"), ...exported("gone")]);
     const all = "basket.shop-us cart.shop-us gone.shop-us search.shop-us stock.shop-us";
     await eventually("the other cluster has learned of all", async () => (await imports("shop-eu")) === all);
-    await planes.putBack("shop-us", copyOfNothing, { isMemoryLost: true });
-    await eventually("`atoll check` says what to do", async () => (await atoll("check")).out.includes("have shop-us take them back with `atoll reconcile shop-us --take-newer`"));
+    await planes.remake("shop-us", copyOfNothing);
+    await prints("have shop-us take them back with `atoll reconcile shop-us --take-newer`", "check");
     const [basket] = exported("basket");
     if (basket?.kind !== "Service") throw new Error("the first is a service");
     await apply("shop-us", [{ ...basket, spec: { ...basket.spec, serviceAccounts: ["another"] } }, ...exported("gone")]);
-    await eventually("what is exported anew is held back no longer", async () => (await atoll("withdrawals")).out.match(/global +shop-us +4 /) !== null);
+    await prints(/global +shop-us +4 /, "withdrawals");
     await at("shop-us", (admin) => admin.remove("ServiceExport", { namespace: "web", name: "gone" }, {}, signal));
     await eventually("the other cluster knows that it is deleted", async () => (await imports("shop-eu")) === all.replace("gone.shop-us ", ""));
 
@@ -94,8 +102,8 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
   }, 180_000);
 
   it("are taken back from another cluster, too, where the global plane is left out", async () => {
-    await planes.putBack("shop-us", copyOfNothing, { isMemoryLost: true });
-    await eventually("`atoll check` says so", async () => (await atoll("check")).out.includes("4 objects that shop-us offers no longer"));
+    await planes.remake("shop-us", copyOfNothing);
+    await prints("4 objects that shop-us offers no longer", "check");
     const refilled = await atoll("reconcile", "shop-us", "--take-newer", "--without", "global");
     expect([refilled.code, refilled.out]).toEqual([0, expect.stringContaining("taken    shop-us/ServiceExport/web/stock\n") as string]);
     await eventually("nothing is held back any more", async () => (await atoll("withdrawals")).code === 0);
@@ -117,11 +125,11 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
     await apply(undefined, many);
     await eventually("a cluster has all of them", async () => (await policies("shop-eu")) === many.length);
     const copy = await planes.copyStore("global");
-    await planes.putBack("global", { ...copy, entries: copy.entries.filter(({ key }) => !key.includes("/meta/") && !key.includes("/TrafficPolicy/")) }, { isMemoryLost: true });
-    for (const where of ["shop-eu", "shop-us"]) await eventually(`${where} holds them back`, async () => (await atoll("check")).out.includes(`${where} goes on with ${many.length} objects that global offers no longer`));
+    global = await planes.remake("global", { ...copy, entries: copy.entries.filter(({ key }) => !key.includes("/meta/") && !key.includes("/TrafficPolicy/")) });
+    for (const where of ["shop-eu", "shop-us"]) await prints(`${where} goes on with ${many.length} objects that global offers no longer`, "check");
     expect(await policies("shop-eu")).toBe(many.length);
     await apply(undefined, many.slice(1));
-    await eventually("what is said again is held back no longer", async () => (await atoll("withdrawals", "shop-eu")).out.match(/shop-eu +global +1 +global\/TrafficPolicy\/web\/p0/) !== null);
+    await prints(/shop-eu +global +1 +global\/TrafficPolicy\/web\/p0/, "withdrawals", "shop-eu");
     expect((await atoll("withdrawals", "--let-go")).out).toBe("shop-eu has removed 1 object of global.\nshop-us has removed 1 object of global.\n");
     expect(await policies("shop-eu")).toBe(many.length - 1);
 

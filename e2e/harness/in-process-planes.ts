@@ -73,7 +73,9 @@ export class InProcessPlanes implements AsyncDisposable {
   readonly #stores: "memory" | "files";
   readonly #directory = mkdtempSync(join(tmpdir(), "atoll-planes-"));
   readonly #kept = new Map<string, Kept>();
-  readonly #running = new Set<RunningPlane>();
+  readonly #running = new Map<string, RunningPlane>();
+  /** By name, how each plane was started last. */
+  readonly #starts = new Map<string, () => Promise<RunningPlane>>();
 
   private constructor(lookup: NameLookup, stores: "memory" | "files") {
     this.#lookup = lookup;
@@ -90,6 +92,7 @@ export class InProcessPlanes implements AsyncDisposable {
 
   /** `place`: the name of the directory; another than the plane's for one that was copied. */
   async startGlobal(access: AccessConfig = { bindings: [] }, place = "global"): Promise<RunningPlane> {
+    this.#starts.set(place, () => this.startGlobal(access, place));
     const { dataDir, store, audit } = await this.#keep(place);
     const metrics = createGlobalMetrics(systemClock);
     const config = globalConfig(federation, dataDir, access);
@@ -104,6 +107,7 @@ export class InProcessPlanes implements AsyncDisposable {
     access: AccessConfig = { bindings: [] },
     place = cluster,
   ): Promise<RunningPlane> {
+    this.#starts.set(place, () => this.startCluster(cluster, role, access, place));
     const { dataDir, store, audit } = await this.#keep(place);
     const signer = "signer" in role ? TrustDomainSigner.open(role.signer, dataDir, systemClock.nowMs()) : undefined;
     const membership =
@@ -160,12 +164,22 @@ export class InProcessPlanes implements AsyncDisposable {
   }
 
   /** Puts another store in the place of a running plane's, with what `copy` holds; resolves when the plane answers over it. */
-  async putBack(name: string, copy: StoreCopy, { isMemoryLost = false }: { readonly isMemoryLost?: boolean } = {}): Promise<void> {
+  async putBack(name: string, copy: StoreCopy): Promise<void> {
     const { dataDir, store } = await this.#keep(name);
     rmSync(join(dataDir, "ready.json"), { force: true });
-    if (isMemoryLost) for (const name of ["witness.json", "trail"]) rmSync(join(dataDir, name));
     await store.putBack(copy, await openMemoryStore());
     await eventually(`the plane of ${name} answers again`, () => this.#readPorts(name));
+  }
+
+  /** Starts a running plane anew over a store with what `copy` holds, and without its memory of the one before: a plane that runs writes down what it has seen. */
+  async remake(name: string, copy: StoreCopy): Promise<RunningPlane> {
+    const { dataDir, store } = await this.#keep(name);
+    await this.#running.get(name)?.stop();
+    for (const file of ["witness.json", "trail"]) rmSync(join(dataDir, file));
+    await store.putBack(copy, await openMemoryStore());
+    const start = this.#starts.get(name);
+    if (start === undefined) throw new Error(`the plane of ${name} was never started`);
+    return await start();
   }
 
   /** An administrator's client of the global plane, or of a cluster's. */
@@ -228,7 +242,7 @@ export class InProcessPlanes implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#running].map((plane) => plane.stop()));
+    await Promise.all([...this.#running.values()].map((plane) => plane.stop()));
     for (const { store, audit } of this.#kept.values()) {
       await store[Symbol.asyncDispose]();
       await audit[Symbol.asyncDispose]();
@@ -253,14 +267,14 @@ export class InProcessPlanes implements AsyncDisposable {
       ports,
       metrics,
       stop: async () => {
-        this.#running.delete(running);
+        this.#running.delete(name);
         stop.abort();
         await done;
         await port?.[Symbol.asyncDispose]();
         if (failure !== undefined) throw failure.error;
       },
     };
-    this.#running.add(running);
+    this.#running.set(name, running);
     return running;
   }
 

@@ -187,7 +187,7 @@ describe("stores that go backwards, over planes in one process", () => {
     const before = await planes.copyStore("global");
     await apply(undefined, policy("unforgotten", 6_000));
     await eventually("a cluster has it", async () => (await policies("shop-us")).includes("unforgotten 6000"));
-    await planes.putBack("global", before, { isMemoryLost: true });
+    await planes.remake("global", before);
     await eventually("the global plane was shown what it had said", async () => {
       const store = await standing();
       return store.state === "behind" && store.reason === "peer" && store.witness !== "this plane";
