@@ -3,7 +3,7 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import { keys } from "#federation/catalog/keys.ts";
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
-import { epochOf, ownWitness, type SeenBehind, type StoreStanding } from "#federation/model/store-standing.ts";
+import { epochOf, ownWitness, type SeenBehind, type ShownPosition, type StoreStanding } from "#federation/model/store-standing.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Random } from "#federation/runtime/random.ts";
@@ -34,14 +34,6 @@ export interface StoreLifeOptions {
 }
 
 const witnessFileName = "witness.json";
-
-/** A position of this plane's own that another plane has shown. */
-export interface ShownPosition {
-  readonly witnessed: Generation;
-  readonly witness: string;
-  /** The one that has to be below it. */
-  readonly present: () => Generation;
-}
 
 /** How often the store is held against the witness, and the witness brought up to date. */
 export const witnessIntervalMs = 2_000;

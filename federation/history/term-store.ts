@@ -1,6 +1,6 @@
 import { Catalog } from "#federation/catalog/catalog.ts";
 import { keys } from "#federation/catalog/keys.ts";
-import type { StoreStanding } from "#federation/model/store-standing.ts";
+import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { keepInstanceId } from "#federation/runtime/instance-id.ts";
@@ -50,6 +50,11 @@ export class TermStore {
     const unguarded = catalogOf(store, options);
     const life = await StoreLife.open({ catalog: unguarded, store, instance: keepInstanceId(dataDir), dataDir, writeFile, clock, random, logger }, signal);
     return new TermStore(options, { life, unguarded, store });
+  }
+
+  /** The epoch that is written in the store. */
+  get epoch(): number {
+    return epochOf(this.life.standing.current);
   }
 
   /** Undefined while the store answers. */

@@ -20,6 +20,15 @@ export interface SeenBehind {
   readonly witness: string;
 }
 
+/** What another plane has shown of this one by this one's own signature: its store had come further than it is now, or than it was when it was taken up. */
+export interface ShownPosition {
+  readonly witnessed: Generation;
+  /** The name of who has shown it. */
+  readonly witness: string;
+  /** The position that has to be below it. */
+  readonly present: () => Generation;
+}
+
 /** Where this plane's own memory is named as a witness. */
 export const ownWitness = "this plane";
 

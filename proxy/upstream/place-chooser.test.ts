@@ -76,6 +76,15 @@ function spread(chooser: PlaceChooser, count: number): Record<string, number> {
   return clusters;
 }
 
+/** Traffic comes home step by step, and is all there after a while. */
+async function expectStepsHome(chooser: PlaceChooser, clock: VirtualClock): Promise<void> {
+  const returning = spread(chooser, 1_000);
+  expect(returning["here"]).toBeGreaterThan(20);
+  expect(returning["near"]).toBeGreaterThan(500);
+  await clock.advance(12_000);
+  expect(spread(chooser, 100)).toEqual({ here: 100 });
+}
+
 describe("the place chooser", () => {
   test("stays at home while home is well, then goes to the nearest by round trip", () => {
     const { chooser } = setUp([remoteAt("far", 11), remoteAt("near", 12), localAt(10)], { far: 180, near: 80 });
@@ -93,11 +102,7 @@ describe("the place chooser", () => {
     expect(spread(chooser, 50)).toEqual({ near: 50 });
     // The hold-down of 5 s began when the end of the ejection was seen, just now.
     await clock.advance(5_300);
-    const returning = spread(chooser, 1000);
-    expect(returning["here"]).toBeGreaterThan(20);
-    expect(returning["near"]).toBeGreaterThan(500);
-    await clock.advance(12_000);
-    expect(spread(chooser, 100)).toEqual({ here: 100 });
+    await expectStepsHome(chooser, clock);
   });
 
   test("gives a place traffic again step by step that could not be reached for longer than a process may stand still, and at once after less", async () => {
@@ -115,11 +120,7 @@ describe("the place chooser", () => {
     expect(spread(chooser, 100)).toEqual({ near: 100 });
     await clock.advance(4_000);
     await reach(false);
-    const returning = spread(chooser, 1_000);
-    expect(returning["here"]).toBeGreaterThan(50);
-    expect(returning["near"]).toBeGreaterThan(600);
-    await clock.advance(12_000);
-    expect(spread(chooser, 100)).toEqual({ here: 100 });
+    await expectStepsHome(chooser, clock);
   });
 
   test("gives a place traffic again step by step also where snapshots have named its addresses anew, or others, while it was away", async () => {
@@ -138,11 +139,7 @@ describe("the place chooser", () => {
       }
       setReach(pools, portAfter, "reached");
       const after = replace(during, [localAt(portAfter), remoteAt("near", 12)]);
-      const returning = spread(after, 1_000);
-      expect(returning["here"]).toBeGreaterThan(50);
-      expect(returning["near"]).toBeGreaterThan(600);
-      await clock.advance(12_000);
-      expect(spread(after, 100)).toEqual({ here: 100 });
+      await expectStepsHome(after, clock);
     }
   });
 

@@ -124,7 +124,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
     },
   ];
   const writing: readonly Task[] = [
-    ...(options.backups === undefined ? [] : [async (inner: AbortSignal) => await options.backups?.run({ epoch, copy: async (deeper) => await termStore.copy(deeper) }, inner)]),
+    async (inner) => await options.backups?.run(termStore, inner),
     patiently(async (inner) => {
       for await (const _ of keySource.keys.changes(inner)) await own.renewSignatures(inner);
     }),

@@ -115,7 +115,7 @@ async function runStanding(parts: GlobalTerm, { serve, patiently, names }: { rea
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
     names,
   };
-  const backingUp: Task = async (inner) => await options.backups?.run({ epoch: parts.epoch, copy: async (deeper) => await parts.termStore.copy(deeper) }, inner);
+  const backingUp: Task = async (inner) => await options.backups?.run(parts.termStore, inner);
   const publishing: Task = runWhile(leader.certain, (inner) => runTasks([(deeper) => links.run(deeper), patiently((deeper) => takeBrought(parts, deeper))], inner));
   try {
     await runTasks(
@@ -123,7 +123,7 @@ async function runStanding(parts: GlobalTerm, { serve, patiently, names }: { rea
         (inner) => state.run(inner),
         async (inner) => {
           await until(state.ready, (isReady) => isReady, inner);
-          await runTasks([...(standing.state === "sound" ? [publishing, ...(options.backups === undefined ? [] : [runWhile(leader.certain, backingUp)])] : []), (deeper) => serve(parts, deeper)], inner);
+          await runTasks([...(standing.state === "sound" ? [publishing, runWhile(leader.certain, backingUp)] : []), (deeper) => serve(parts, deeper)], inner);
         },
         (inner) => renewKeys(parts, inner),
       ],

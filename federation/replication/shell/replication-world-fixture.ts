@@ -5,6 +5,7 @@ import type { MemoryBus } from "#federation/bus/memory-bus.ts";
 import { compareGenerations, objectId } from "#federation/model/replicated-object.ts";
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
+import type { ShownPosition } from "#federation/model/store-standing.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import type { Random } from "#federation/runtime/random.ts";
@@ -20,7 +21,6 @@ import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import { Incarnation, type MetRival } from "./incarnation.ts";
 import { MemoryReplicaStore } from "./memory-replica-store.ts";
 import { linkSubjects, runPublisher, type PublisherOptions, type StoreHistory } from "./run-publisher.ts";
-import type { ShownBehind } from "./shown-witness.ts";
 import { runReceiver } from "./run-receiver.ts";
 import type { ReceiverStatus } from "./run-receiver.ts";
 
@@ -81,7 +81,7 @@ export class ReplicationWorld {
   readonly #failures: unknown[] = [];
   readonly #subjects = linkSubjects("up", "shop-eu");
   /** What receivers have shown the publisher of its own past. */
-  readonly shown: ShownBehind[] = [];
+  readonly shown: ShownPosition[] = [];
   readonly withdrawals = new Map<string, HeldWithdrawals>();
   readonly #brake: BrakeRules | undefined;
   #past: PublishedState[] = [];
@@ -241,7 +241,7 @@ export class ReplicationWorld {
       this.store.isRolledBack = true;
       objects.set({ revision: revision + 1, objects: new Map([...objects.current.objects, [objectId(object.payload), object]]) });
     };
-    const onBehind = (behind: ShownBehind): void => {
+    const onBehind = (behind: ShownPosition): void => {
       this.shown.push(behind);
       // As its plane does, once an operator has named another.
       if (behind.witnessed.epoch > epoch) void this.#copy?.stop();

@@ -1,10 +1,11 @@
 import { RivalProof } from "../core/rival-proof.ts";
 import type { LinkNames } from "#federation/model/replication-messages.ts";
+import type { ShownPosition } from "#federation/model/store-standing.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { Incarnation } from "./incarnation.ts";
-import { openShown, type ShownBehind } from "./shown-witness.ts";
+import { openShown } from "./shown-witness.ts";
 
 export interface RivalReaderOptions {
   readonly names: LinkNames;
@@ -14,7 +15,7 @@ export interface RivalReaderOptions {
   readonly incarnation: Incarnation;
   readonly clock: Clock;
   /** Told when the other one is of a later epoch: an operator has named it. */
-  readonly onNamed: (behind: ShownBehind) => void;
+  readonly onNamed: (behind: ShownPosition) => void;
   /** Told of each that is refused. */
   readonly onRefused: (error: AtollError) => void;
 }

@@ -2,6 +2,7 @@ import { decodeAcknowledgement, decodeFetchRequest, encodeFetchAnswer, encodeFra
 import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
 import type { Acknowledgement, LinkNames } from "#federation/model/replication-messages.ts";
 import type { StaleOrigins } from "#federation/model/stale-origins.ts";
+import type { ShownPosition } from "#federation/model/store-standing.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { sleep } from "#federation/runtime/clock.ts";
@@ -16,7 +17,7 @@ import type { ObjectStanding, PublishedState, ReceiverLag } from "../core/publis
 import type { Incarnation } from "./incarnation.ts";
 import { OfferedObjects, type OfferRule } from "./offered-objects.ts";
 import { RivalReader } from "./rival-reader.ts";
-import { ShownWitness, type ShownBehind } from "./shown-witness.ts";
+import { ShownWitness } from "./shown-witness.ts";
 
 /** The four subjects of one link: the publisher sends on the first two, its receiver on the other two. */
 export interface LinkSubjects {
@@ -74,7 +75,7 @@ export interface PublisherOptions {
    * Told each second, for as long as a receiver shows a position above that of `objects`, or writes that `history` did not begin with. Whoever is told holds it against the store itself
    * before believing it: a leader that does not know yet that its term is over has merely not read what its successor has published.
    */
-  readonly onBehind?: (behind: ShownBehind) => void;
+  readonly onBehind?: (behind: ShownPosition) => void;
 }
 
 /** How much of a store's history is certain, as positions of it. */

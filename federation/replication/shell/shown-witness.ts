@@ -1,19 +1,11 @@
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
+import type { ShownPosition } from "#federation/model/store-standing.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { decodeHeartbeat } from "#federation/wire/frames.ts";
 import { hasForgotten } from "../core/rollback-guard.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
-
-/** What a receiver has shown by our own signature: our store had come further than it is now, or than it was when we took it up. */
-export interface ShownBehind {
-  readonly witnessed: Generation;
-  /** The receiver's name. */
-  readonly witness: string;
-  /** The position that has to be below it. */
-  readonly present: () => Generation;
-}
 
 /** The publisher as it is now. */
 export interface ShownTo {
@@ -49,20 +41,20 @@ export function openShown(bytes: Uint8Array, { names, publisherTrustDomain, veri
 export class ShownWitness {
   readonly #options: ShownWitnessOptions;
   /** The last that was shown: it comes again each second. */
-  #last: { readonly bytes: Uint8Array; readonly behind: ShownBehind | undefined } | undefined;
+  #last: { readonly bytes: Uint8Array; readonly behind: ShownPosition | undefined } | undefined;
 
   constructor(options: ShownWitnessOptions) {
     this.#options = options;
   }
 
   /** What `bytes` prove, for as long as they do. */
-  judge(bytes: Uint8Array): ShownBehind | undefined {
+  judge(bytes: Uint8Array): ShownPosition | undefined {
     if (this.#last === undefined || Buffer.compare(this.#last.bytes, bytes) !== 0) this.#last = { bytes, behind: this.#read(bytes) };
     const { behind } = this.#last;
     return behind !== undefined && compareGenerations(behind.witnessed, behind.present()) > 0 ? behind : undefined;
   }
 
-  #read(bytes: Uint8Array): ShownBehind | undefined {
+  #read(bytes: Uint8Array): ShownPosition | undefined {
     const { onRefused, names, self } = this.#options;
     const { epoch: ownEpoch, incarnation, opened } = self;
     try {

@@ -4,13 +4,13 @@ import { clusterObjectsMax } from "#federation/model/cluster-limits.ts";
 import { noStaleOrigins, staleOriginsOf, type StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Cluster } from "#federation/model/resource.ts";
 import { globalOrigin, objectId, type ObjectPayload, type OpenedObject } from "#federation/model/replicated-object.ts";
+import type { ShownPosition } from "#federation/model/store-standing.ts";
 import type { ReceiverLag } from "#federation/replication/core/publisher.ts";
 import type { BrakeRules } from "#federation/replication/core/withdrawal-brake.ts";
 import { CatalogReplicaStore, forgetReplica } from "#federation/replication/shell/catalog-replica-store.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
 import type { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import { linkSubjects, runPublisher, type StandingOf, type StoreHistory } from "#federation/replication/shell/run-publisher.ts";
-import type { ShownBehind } from "#federation/replication/shell/shown-witness.ts";
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
@@ -46,7 +46,7 @@ export interface ClusterLinksOptions {
   readonly waitsForOrigins?: boolean;
   /** Told when a cluster shows what this plane had published and does not know any more: see `PublisherOptions`. */
   readonly history?: () => StoreHistory;
-  readonly onBehind?: (behind: ShownBehind) => void;
+  readonly onBehind?: (behind: ShownPosition) => void;
 }
 
 /** What a trust domain's authority said of rights ends at its cluster's word. Clusters sign their deletions, so nothing goes for being little. */
