@@ -6,6 +6,8 @@ import type { RolloutAnswer, RolloutQuery } from "#federation/admin-api/rollout-
 import { rolloutRoute, rolloutWaitSecondsMax } from "#federation/admin-api/rollout-route.ts";
 import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
 import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
+import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import type { ClusterStatus } from "#federation/admin-api/status.ts";
 import { apiVersion, type Cluster, type Kind, type TrafficPolicy } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
@@ -247,5 +249,26 @@ describe("the rollout of a write, over planes in one process", () => {
     });
     expect(fresh.done).toBe(false);
     expect(fresh.targets[0]).toMatchObject({ kind: "plane", state: "pending", reason: expect.stringContaining("proxies may come back to it within") as string });
+  }, 60_000);
+
+  it("does not forget a proxy that is cut off because the cluster's plane starts again, nor does its status", async () => {
+    await using link = await TestLink.open("127.0.0.1", shopUs.ports["discovery"] ?? 0);
+    const joined = await TestProxy.join(await planes.clusterToken("shop-us", { kind: "gateway" }));
+    await using gateway = await joined.moveTo(link.port);
+    const rows = async (): Promise<ClusterStatus["proxies"]> => (await planes.at("shop-us", async (admin) => (await admin.call(clusterRoutes.status, {}, signal)).body)).proxies.filter(({ mode }) => mode === "gateway");
+    const { generation } = await rollout();
+    await eventually("the gateway is connected", async () => (await rows()).some(({ connected }) => connected));
+    link.cut();
+    await eventually("its stream is gone", async () => (await rows()).some(({ connected }) => !connected));
+    await eventually("that is stored", async () => (await planes.copyStore("shop-us")).entries.some(({ key, value }) => key.includes("/proxies/") && Buffer.from(value).includes("silentSinceMs")));
+    await shopUs.stop();
+    shopUs = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
+    const [row] = await rows();
+    expect(row).toMatchObject({ name: "test", connected: false, mode: "gateway", heardAgeMs: expect.any(Number) as number });
+    expect((await rollout({ ...generation }, "shop-us")).targets).toContainEqual(expect.objectContaining({ kind: "proxy", name: "test", state: "unreachable" }));
+    const listed = await atoll("--context", planes.writePlaneFile(["shop-us"], {}), "proxy", "status");
+    expect(listed.out).toMatch(/^test +shop-us +gateway +NO +.+ ago +- /m);
+    await using back = await gateway.moveTo(shopUs.ports["discovery"] ?? 0);
+    await eventually("it is back", async () => back.stats.connected && (await rows()).every(({ connected }) => connected));
   }, 60_000);
 });

@@ -8,7 +8,7 @@ import { JoinTokens } from "./join-tokens.ts";
 import { keys } from "./keys.ts";
 import { ProvisioningTokens } from "./provisioning-tokens.ts";
 import { recordCodecs } from "./record-codecs.ts";
-import type { AppliedPosition, DeletionRecord, EpochRecord, HeartbeatRecord, MarkRecord, ObjectRecord, PolicyTellingRecord, RestoredRecord } from "./records.ts";
+import type { AppliedPosition, DeletionRecord, EpochRecord, HeartbeatRecord, MarkRecord, ObjectRecord, PolicyTellingRecord, ProxyRecord, RestoredRecord } from "./records.ts";
 import { ResourceCollection } from "./resource-collection.ts";
 import { StoreCollection } from "./store-collection.ts";
 
@@ -33,6 +33,8 @@ export class Catalog {
   readonly restored: Collection<RestoredRecord>;
   /** What a cluster's proxies are told of the policy of each service, by namespace, name and trust domain of the service. */
   readonly policyTellings: Collection<PolicyTellingRecord>;
+  /** A cluster's proxies that have not taken their leave, by a digest of who they are. */
+  readonly proxies: Collection<ProxyRecord>;
   readonly joinTokens: JoinTokens;
   readonly provisioningTokens: ProvisioningTokens;
   readonly attestations: Attestations;
@@ -52,6 +54,7 @@ export class Catalog {
     this.marks = new StoreCollection(access, keys.marks, recordCodecs.mark);
     this.restored = new StoreCollection(access, keys.restored, recordCodecs.restored);
     this.policyTellings = new StoreCollection(access, keys.policyTellings, recordCodecs.policyTelling);
+    this.proxies = new StoreCollection(access, keys.proxies, recordCodecs.proxy);
     this.#epochs = new StoreCollection(access, keys.meta, recordCodecs.epoch);
     this.joinTokens = new JoinTokens(access);
     this.provisioningTokens = new ProvisioningTokens(access);

@@ -24,6 +24,8 @@ export const keys = {
   meta: `${root}meta/`,
   /** What a cluster's proxies are told of the policy of each service. */
   policyTellings: `${root}policy-tellings/`,
+  /** A cluster's proxies that may route by what they were told. */
+  proxies: `${root}proxies/`,
   /** Where resources of a restored backup stood in the store that it was made of, by kind and id. */
   restored: `${root}restored/`,
   /** What somebody has deleted, by kind and id. */

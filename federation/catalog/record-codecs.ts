@@ -6,7 +6,7 @@ import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.t
 import { readStoredResource } from "#federation/model/parse/parse-resource.ts";
 import { ipAddressSchema, labelSchema, portSchema, sha256Schema, spiffeIdSchema } from "#federation/model/parse/name-schemas.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
-import { stopCauses, type AppliedPosition, type AttestationRecord, type DeletionRecord, type EpochRecord, type HeartbeatRecord, type JoinTokenRecord, type MarkRecord, type ObjectRecord, type PolicyTellingRecord, type ProvisioningIndexRecord, type ProvisioningTokenRecord, type RestoredRecord } from "./records.ts";
+import { proxyNameMax, stopCauses, type AppliedPosition, type AttestationRecord, type DeletionRecord, type EpochRecord, type HeartbeatRecord, type JoinTokenRecord, type MarkRecord, type ObjectRecord, type PolicyTellingRecord, type ProvisioningIndexRecord, type ProvisioningTokenRecord, type ProxyRecord, type RestoredRecord } from "./records.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec } from "./store-collection.ts";
 
@@ -104,6 +104,8 @@ const markSchema: z.ZodType<MarkRecord> = z.object({ mark: z.string().max(64), w
 
 const deletionSchema: z.ZodType<DeletionRecord> = z.object({ kind: z.string().min(1).max(63), id: z.string().min(1).max(512), deletedAtMs: count });
 
+const proxySchema: z.ZodType<ProxyRecord> = z.object({ name: z.string().min(1).max(proxyNameMax), identity: spiffeIdSchema, kind: z.enum(["workload", "gateway"]), silentSinceMs: z.exactOptional(count) });
+
 const toldPolicyShape = {
   // As the resource was stored: by a later version perhaps, with fields that this one does not know.
   policy: z.unknown().transform((value) => readStoredResource("TrafficPolicy", value)),
@@ -131,6 +133,7 @@ export const recordCodecs = {
   mark: jsonCodec("a mark", markSchema),
   deletion: jsonCodec("a deletion", deletionSchema),
   policyTelling: jsonCodec("what proxies are told of a policy", policyTellingSchema),
+  proxy: jsonCodec("a proxy of a cluster", proxySchema),
   object: {
     encode: (record) => signedObjects.encode({ ...record, audience: [...record.audience], signed: Buffer.from(record.signed).toString("base64") }),
     decode(bytes, id, revision) {

@@ -1,5 +1,6 @@
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import type { ProvisioningUse } from "#federation/model/provisioning-token.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
 import type { TrafficPolicy } from "#federation/model/resource.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 
@@ -128,6 +129,19 @@ export interface MarkRecord {
   readonly mark: string;
   /** Wall-clock ms. */
   readonly writtenAtMs: number;
+}
+
+/** Characters of a proxy's name at most. */
+export const proxyNameMax = 256;
+
+/** A proxy of the cluster that may route by what it was told: it has joined the plane's discovery and not taken its leave. */
+export interface ProxyRecord {
+  /** As the proxy calls itself. */
+  readonly name: string;
+  readonly identity: SpiffeId;
+  readonly kind: "workload" | "gateway";
+  /** Wall-clock ms since which no stream of it has been heard; absent while there is one. */
+  readonly silentSinceMs?: number;
 }
 
 /** What a plane knows of its own store's life. */

@@ -9,6 +9,7 @@ import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/tel
 /** What the leading plane of a cluster shows while its term lasts. */
 export interface ClusterReports extends ReplicationReports {
   readonly streams: () => number;
+  readonly silentProxies: () => number;
   readonly endpoints: () => number;
   readonly sessions: () => number;
   readonly unknownEndpoints: () => number;
@@ -55,6 +56,7 @@ export function createClusterMetrics(
   addReplicationMetrics(registry, () => metrics.reports, clock);
   addGauge(registry, "atoll_leader", "1 while this replica leads its cluster, and its store has confirmed that lately.", () => (metrics.reports?.isCertain() === true ? 1 : 0));
   addGauge(registry, "atoll_discovery_streams", "Proxies that follow this plane.", () => metrics.reports?.streams() ?? 0);
+  addGauge(registry, "atoll_proxies_silent", "Proxies that are not heard and have not taken their leave: they may route by what they were told.", () => metrics.reports?.silentProxies() ?? 0);
   addGauge(registry, "atoll_endpoints", "Instances that the registry knows.", () => metrics.reports?.endpoints() ?? 0);
   addGauge(registry, "atoll_endpoints_unknown", "Instances without a live session that were ready when they were heard last.", () => metrics.reports?.unknownEndpoints() ?? 0);
   addGauge(registry, "atoll_sessions", "Instances with a live session.", () => metrics.reports?.sessions() ?? 0);

@@ -28,6 +28,7 @@ import { signerHandlers } from "./credentials/enrolment.ts";
 import { workloadIssuer } from "./credentials/workload-issuer.ts";
 import { ToldPolicies } from "./discovery/canary/told-policies.ts";
 import { DiscoveryService } from "./discovery/discovery-service.ts";
+import { KeptProxies } from "./discovery/kept-proxies.ts";
 import type { OwnObjects } from "./exports/own-objects.ts";
 import type { JoinHandlers } from "./join-port.ts";
 import { subscriberOf } from "./peer-identity.ts";
@@ -75,12 +76,14 @@ export async function serveCluster(options: ClusterPlaneOptions, serving: Servin
   const { config, planeSvid, clock, logger, metrics, joinPort } = options;
   // Made of a loaded state: what it lacked would be told to proxies as removed.
   const told = new ToldPolicies({ collection: catalog.policyTellings, commit: async (ops, inner) => await catalog.commit(ops, inner), clock, logger });
+  const keptProxies = new KeptProxies({ collection: catalog.proxies, commit: async (ops, inner) => await catalog.commit(ops, inner), clock, logger });
   const discovery = new DiscoveryService(source.state, {
     logger,
     clock,
     hadProxies: serving.hadProxies,
     identityMs: config.svidSeconds * 1_000,
     told: await told.load(signal),
+    known: await keptProxies.load(signal),
     onNack: (type) => metrics.discoveryNacks.inc({ type }),
   });
   const isSound = standing.state === "sound";
@@ -91,13 +94,13 @@ export async function serveCluster(options: ClusterPlaneOptions, serving: Servin
   await using proxies = isSound ? await openProxyPorts(options, serving, discovery, signal) : undefined;
   await using admin = await openOperatorPort(options, serving, { discovery, waits, isServing: () => isServing && !signal.aborted });
   isServing = true;
-  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, policyTrials: () => discovery.policyTrials, rolloutWaiters: () => waits.count };
+  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, silentProxies: () => discovery.silent.length, policyTrials: () => discovery.policyTrials, rolloutWaiters: () => waits.count };
   writeReadyFile(config.dataDir, { discovery: proxies?.port ?? config.listen.discoveryPort, join: joinPort.port, admin: admin.port });
   if (proxies === undefined) logger.warn("The cluster plane answers operators alone.", { joinPort: joinPort.port, adminPort: admin.port });
   else logger.info("The cluster plane serves.", { discoveryPort: proxies.port, joinPort: joinPort.port, adminPort: admin.port });
   await runTasks(
     [
-      ...(proxies === undefined ? [] : [(inner: AbortSignal) => discovery.follow(inner), (inner: AbortSignal) => told.follow(discovery.canary, inner), proxies.run]),
+      ...(proxies === undefined ? [] : [(inner: AbortSignal) => discovery.follow(inner), (inner: AbortSignal) => told.follow(discovery.canary, inner), (inner: AbortSignal) => keptProxies.follow(discovery.known, inner), proxies.run]),
       async (inner) => {
         for await (const _ of planeSvid.changes(inner)) admin.replaceTls(adminTls(options));
       },

@@ -4,6 +4,7 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { ClusterRow, ClusterStatus, FederationStatus, ProxyRow, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
 import { describeAge } from "#federation/runtime/describe-age.ts";
+import { proxyReturnMs } from "#federation/wire/discovery-presence.ts";
 import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import type { CommandContext } from "../context.ts";
 import { etcdProblems, readEtcdStates } from "../engines/etcd-findings.ts";
@@ -148,9 +149,17 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...status.services.flatMap((row) => row.places.filter((place) => place.cluster === status.cluster && (place.endpointsUnknown ?? 0) > 0).map((place) => `the plane of ${name} does not hear ${place.endpointsUnknown} of the ${place.endpointsTotal} instances of ${row.namespace}/${row.name} there: their sidecars stand still or are cut off from it; requests are sent to them all the same`)),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
     ...status.proxies.filter((row) => row.connected && row.lagMs > unansweredMsMax).map((row) => `proxy ${row.name} has not answered the plane of ${name} for ${describeAge(row.lagMs)}: it stands still or is cut off, and routes by what it had`),
+    ...silentGatewayProblems(name, status),
     ...trialProblems(name, status),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
+}
+
+/** Of a sidecar its instances tell; through a gateway requests come from other regions, and nobody there may notice that it is one fewer. */
+export function silentGatewayProblems(name: string, { proxies }: Pick<ClusterStatus, "proxies">): readonly string[] {
+  return proxies
+    .filter(({ mode, heardAgeMs = 0 }) => mode === "gateway" && heardAgeMs > proxyReturnMs)
+    .map((row) => `the plane of ${name} has not heard gateway ${row.name} for ${describeAge(row.heardAgeMs ?? 0)}: it has died, or is cut off and routes by what it had; start it again, or stop it in order where it runs`);
 }
 
 const clusterColumns: readonly Column<ClusterRow>[] = [
@@ -212,7 +221,8 @@ export async function runProxyStatus(context: CommandContext): Promise<number> {
     { title: "CLUSTER", value: (row) => row.cluster },
     { title: "MODE", value: (row) => row.mode },
     { title: "CONNECTED", value: (row) => (row.connected ? "yes" : "NO") },
-    { title: "REVISION", value: (row) => String(row.acknowledgedRevision), align: "right" },
+    { title: "HEARD", value: (row) => (row.heardAgeMs === undefined ? "now" : `${describeAge(row.heardAgeMs)} ago`), align: "right" },
+    { title: "REVISION", value: (row) => (row.connected ? String(row.acknowledgedRevision) : "-"), align: "right" },
     { title: "BEHIND", value: (row) => (row.lagMs === 0 ? "-" : describeAge(row.lagMs)), align: "right" },
     { title: "REFUSED", value: (row) => String(row.rejections), align: "right" },
   ];

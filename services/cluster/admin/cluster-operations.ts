@@ -225,6 +225,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
       signer: options.signer === undefined ? "remote" : "own",
       proxies: discovery.proxies,
+      silentProxies: discovery.silent,
       policyTrials: discovery.policyTrials,
       overloads: parts.registry.overloads,
       names: parts.names(),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { SpiffeId } from "#federation/model/names.ts";
 import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { RolloutSubject } from "#federation/model/rollout.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
@@ -58,7 +59,7 @@ describe("the rollout of a write in a cluster", () => {
   });
 
   it("counts a proxy that was lost a moment ago as unreachable, and waits for those that may come back to a new plane", () => {
-    const lost = clusterRollout(view({ heldBy: () => held({ lost: [{ name: "gone", takenVersion: 1, ageMs: 4_000.5 }] }) }), subject({ kind: "TrafficPolicy" }));
+    const lost = clusterRollout(view({ heldBy: () => held({ lost: [{ name: "gone", identity: "spiffe://shop.example/ns/web/sa/gone" as SpiffeId, kind: "workload", takenVersion: 1, ageMs: 4_000.5 }] }) }), subject({ kind: "TrafficPolicy" }));
     expect(lost.targets).toEqual([{ kind: "plane", name: "shop-eu", state: "done" }, { kind: "proxy", name: "gone", state: "unreachable", heardAgeMs: 4_000 }]);
     const fresh = clusterRollout(view({ heldBy: () => held({ unsettledMs: 12_300 }) }), subject({ kind: "TrafficPolicy" }));
     expect(fresh).toMatchObject({ done: false, targets: [{ kind: "plane", state: "pending", reason: expect.stringContaining("within 13 s") as string }] });

@@ -15,6 +15,7 @@ import { endpointCounts } from "./routing-question.ts";
 import { buildServices } from "../discovery/build-resources.ts";
 import type { CanaryRow } from "../discovery/canary/canary-rows.ts";
 import type { ConnectedProxy } from "../discovery/discovery-service.ts";
+import type { LostProxy } from "../discovery/lost-proxies.ts";
 
 /** Since what is held of a cluster was last known to be all of it, in ms; undefined when nobody knows. */
 export type HeldAge = (cluster: string) => number | undefined;
@@ -38,6 +39,8 @@ export interface ClusterStatusFacts {
   readonly intermediateNotAfterMs: number;
   readonly signer: "own" | "remote";
   readonly proxies: readonly ConnectedProxy[];
+  /** Those that are not heard and have not taken their leave. */
+  readonly silentProxies: readonly LostProxy[];
   /** Policies that not every proxy is told of. */
   readonly policyTrials: readonly CanaryRow[];
   readonly overloads: readonly InstanceOverload[];
@@ -84,7 +87,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
       unknown: endpoints.filter((endpoint) => !endpoint.attached && endpoint.record.ready).length,
     },
     services: serviceRows(state, facts.heldAgeMs, nowMs),
-    proxies: facts.proxies.map((proxy) => proxyRow(proxy, facts.generation.revision)),
+    proxies: [...facts.proxies.map((proxy) => proxyRow(proxy, facts.generation.revision)), ...facts.silentProxies.map(silentProxyRow)],
     names: facts.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: facts.store,
     ...(facts.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: facts.storeAwaySinceMs }),
@@ -110,15 +113,21 @@ function placeRow(place: Place, heldAgeMs: HeldAge, nowMs: number): ServiceRow["
   return { cluster, region, ...endpointCounts(place), ageMs: 0 };
 }
 
+const proxyModes = { gateway: "gateway", workload: "sidecar" } as const;
+
 function proxyRow(proxy: ConnectedProxy, revision: number): ProxyRow {
   return {
     name: proxy.nodeId,
     identity: proxy.identity,
-    mode: proxy.kind === "gateway" ? "gateway" : "sidecar",
+    mode: proxyModes[proxy.kind],
     connected: true,
     acknowledgedRevision: proxy.isLevel ? revision : 0,
     lagMs: Math.floor(proxy.unansweredMs),
     rejections: proxy.nacks,
     ...(proxy.lastNack === "" ? {} : { lastRejection: proxy.lastNack }),
   };
+}
+
+function silentProxyRow({ name, identity, kind, ageMs }: LostProxy): ProxyRow {
+  return { name, identity, mode: proxyModes[kind], connected: false, heardAgeMs: Math.floor(ageMs), acknowledgedRevision: 0, lagMs: 0, rejections: 0 };
 }

@@ -30,6 +30,6 @@ it("a plane explains that its own instances of a service are overloaded", () => 
 });
 
 it("a plane's status names them", () => {
-  const facts = { generation: { epoch: 1, revision: 1 }, heardAgeMs: 0, heldAgeMs, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [], intermediateNotAfterMs: 1, signer: "own", proxies: [], policyTrials: [], overloads, names: [], storeAwaySinceMs: undefined, store: { state: "sound", epoch: 1 } } as const;
+  const facts = { generation: { epoch: 1, revision: 1 }, heardAgeMs: 0, heldAgeMs, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [], intermediateNotAfterMs: 1, signer: "own", proxies: [], silentProxies: [], policyTrials: [], overloads, names: [], storeAwaySinceMs: undefined, store: { state: "sound", epoch: 1 } } as const;
   expect(clusterStatus(clusterState(), facts, 0).overloads).toEqual(overloads);
 });

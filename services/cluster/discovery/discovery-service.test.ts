@@ -7,12 +7,11 @@ import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
-import { presenceRequest, type Presence } from "#federation/wire/discovery-presence.ts";
+import { presenceRequest, proxyReturnMs, type Presence } from "#federation/wire/discovery-presence.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { clusterState, service } from "../cluster-state-fixture.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { DiscoveryService, type HeldBy } from "./discovery-service.ts";
-import { proxyReturnMs } from "./lost-proxies.ts";
 
 const identity = "spiffe://shop.example/ns/web/sa/storefront" as SpiffeId;
 const identityMs = 3_600_000;

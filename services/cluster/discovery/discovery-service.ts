@@ -1,12 +1,13 @@
 import { status, type handleBidiStreamingCall, type ServerDuplexStream } from "@grpc/grpc-js";
+import { proxyNameMax, type ProxyRecord } from "#federation/catalog/records.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
-import { changedKeys } from "#federation/runtime/ordered-map.ts";
+import { changedKeys, type OrderedMap } from "#federation/runtime/ordered-map.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
-import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
+import { presenceOf, proxyReturnMs, type Presence } from "#federation/wire/discovery-presence.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { DeltaStream, namesMax, type VersionStanding } from "./delta-stream.ts";
 import { advance, afterEvent, dueMs, untriedKeys, type CanaryState } from "./canary/canary-state.ts";
@@ -14,7 +15,8 @@ import { CanaryTables } from "./canary/canary-tables.ts";
 import type { CanaryCandidate, TrialEvent } from "./canary/canary-trial.ts";
 import { canaryRows, heldBackOf, policyName, type CanaryRow, type HeldBack } from "./canary/canary-rows.ts";
 import type { Subscriber } from "./discovery-tables.ts";
-import { LostProxies, proxyReturnMs, type LostProxy } from "./lost-proxies.ts";
+import type { LostProxy } from "./lost-proxies.ts";
+import { proxyKey, ProxyRoll } from "./proxy-roll.ts";
 
 /**
  * What a plane waits for beyond the time of a trial, in ms: after a stall of its own event loop timers fire before the bytes that came
@@ -80,8 +82,10 @@ export interface DiscoveryServiceOptions {
   readonly clock: Clock;
   /** Those of an earlier term may come back. */
   readonly hadProxies: boolean;
-  /** How long an identity of theirs holds, and so how long one that is not heard may route. */
+  /** As in `ProxyRollOptions`. */
   readonly identityMs: number;
+  /** As in `ProxyRollOptions`. */
+  readonly known?: OrderedMap<ProxyRecord> | undefined;
   /** What an earlier term told all proxies of policies; undefined where none did. */
   readonly told?: CanaryState | undefined;
   /** Hears of each refused response. */
@@ -100,10 +104,7 @@ export class DiscoveryService {
   readonly #byKey = new Map<string, Connected>();
   readonly #logger: Logger;
   readonly #clock: Clock;
-  /** Those that would have said that they leave, for as long as they may route. */
-  readonly #silent: LostProxies;
-  /** Those of which nobody knows whether they have left, for as long as they would have come back. */
-  readonly #returning = new LostProxies(proxyReturnMs);
+  readonly #roll: ProxyRoll;
   /** Monotonic ms from which on it is known who is connected. */
   readonly #settledAtMs: number;
   readonly #onNack: (typeUrl: string) => void;
@@ -119,7 +120,7 @@ export class DiscoveryService {
     this.#tables = new CanaryTables(state.current, options.told);
     this.#logger = options.logger;
     this.#clock = options.clock;
-    this.#silent = new LostProxies(Math.max(options.identityMs, proxyReturnMs));
+    this.#roll = new ProxyRoll(options);
     this.#settledAtMs = options.clock.monotonicMs() + (options.hadProxies ? proxyReturnMs : 0);
   }
 
@@ -144,6 +145,16 @@ export class DiscoveryService {
     }));
   }
 
+  /** Proxies that have not taken their leave, for the plane that comes after this one. */
+  get known(): Watched<OrderedMap<ProxyRecord>> {
+    return this.#roll.known;
+  }
+
+  /** Those of them that are not heard. */
+  get silent(): readonly LostProxy[] {
+    return this.#roll.silent(this.#clock.monotonicMs());
+  }
+
   /**
    * What this cluster's proxies have of one form of a resource, by `resourceKey`, or of its being gone. O(proxies).
    */
@@ -155,7 +166,7 @@ export class DiscoveryService {
       standing: version === undefined ? { kind: "pending" } : stream.standing(version),
       ...(stream.unansweredSinceMs === undefined ? {} : { unansweredMs: nowMs - stream.unansweredSinceMs }),
     }));
-    const away = [...this.#silent.at(nowMs), ...this.#returning.at(nowMs)];
+    const away = this.#roll.away(nowMs);
     const has = ({ takenVersion }: LostProxy): boolean => version !== undefined && takenVersion >= version;
     // Whoever falls silent after taking it has it all the same.
     const proxies = [...connected, ...away.filter(has).map(({ name }): ProxyStanding => ({ name, standing: { kind: "acknowledged" } }))];
@@ -165,6 +176,7 @@ export class DiscoveryService {
   /** Pushes every new state. */
   async follow(signal: AbortSignal): Promise<void> {
     this.#isFollowing = true;
+    using _settling = this.#clock.schedule(Math.max(0, this.#settledAtMs - this.#clock.monotonicMs()), () => this.#roll.settle());
     try {
       for await (const state of this.#state.changes(signal)) {
         if (this.#tables.take(state)) this.#refresh();
@@ -210,17 +222,18 @@ export class DiscoveryService {
     call.on("data", (request: DeltaRequest) => {
       // Said once: a proxy that called itself by ever new names would leave them all behind.
       if (request.node !== undefined && connected.nodeId === "" && request.node.id !== "") {
-        connected.nodeId = request.node.id;
+        connected.nodeId = request.node.id.slice(0, proxyNameMax);
         const key = keyOf(connected);
         // The stream before is over, whether or not its end has come here yet.
         if (this.#byKey.has(key)) this.#hear({ kind: "ended", proxy: key, nowMs: this.#clock.monotonicMs() });
         this.#byKey.set(key, connected);
         this.#hear({ kind: "returned", proxy: key, nowMs: this.#clock.monotonicMs() });
-        for (const lost of [this.#silent, this.#returning]) lost.find(keyOf(connected));
+        this.#roll.heard(key);
       }
       const presence = presenceOf(request);
       if (presence !== undefined) {
         connected.presence = presence;
+        if (presence === "stays" && connected.nodeId !== "") this.#roll.stays(proxyOf(connected));
         return;
       }
       const outcome = connected.stream.receive(request);
@@ -236,12 +249,8 @@ export class DiscoveryService {
       // One that has opened a stream anew before the old one was given up is not away.
       if (this.#byKey.get(keyOf(connected)) !== connected) return;
       this.#byKey.delete(keyOf(connected));
-      const nowMs = this.#clock.monotonicMs();
-      if (connected.presence !== "leaves") {
-        const lost = connected.presence === "stays" ? this.#silent : this.#returning;
-        lost.lose(keyOf(connected), { name: connected.nodeId, takenVersion: connected.stream.takenVersion }, nowMs);
-      }
-      this.#hear({ kind: connected.presence === "leaves" ? "left" : "ended", proxy: keyOf(connected), nowMs });
+      this.#roll.ended({ ...proxyOf(connected), takenVersion: connected.stream.takenVersion }, connected.presence);
+      this.#hear({ kind: connected.presence === "leaves" ? "left" : "ended", proxy: keyOf(connected), nowMs: this.#clock.monotonicMs() });
       this.#look();
     };
     call.on("end", () => {
@@ -322,10 +331,14 @@ export class DiscoveryService {
   #hasWorkloads(nowMs: number): boolean {
     if (nowMs < this.#settledAtMs) return true;
     for (const { subscriber } of this.#connected) if (subscriber.kind === "workload") return true;
-    return [...this.#silent.at(nowMs), ...this.#returning.at(nowMs)].some(({ ageMs }) => ageMs < proxyReturnMs);
+    return this.#roll.away(nowMs).some(({ ageMs }) => ageMs < proxyReturnMs);
   }
 }
 
-function keyOf({ nodeId, subscriber }: Pick<Connected, "nodeId" | "subscriber">): string {
-  return `${subscriber.identity}\0${nodeId}`;
+function proxyOf({ nodeId, subscriber }: Pick<Connected, "nodeId" | "subscriber">): ProxyRecord {
+  return { name: nodeId, identity: subscriber.identity, kind: subscriber.kind };
+}
+
+function keyOf(connected: Pick<Connected, "nodeId" | "subscriber">): string {
+  return proxyKey(proxyOf(connected));
 }

@@ -1,18 +1,20 @@
-/**
- * Longest time in which a proxy that lost its plane tries again: it waits for 15 s at most, with 30 % of jitter
- * (`proxy/control/discovery-client.ts`). Of whoever does not say when it leaves, one that is away for longer is not counted on.
- */
-export const proxyReturnMs = 20_000;
+import type { SpiffeId } from "#federation/model/names.ts";
+import type { Subscriber } from "./discovery-tables.ts";
 
 /** Proxies that are remembered as lost; beyond it the one that was lost first is forgotten. */
 export const lostProxiesMax = 10_000;
 
+/** Of whom nobody knows what it has taken: above no version. */
+export const nothingTaken = -1;
+
 /** A proxy whose stream has ended without its leave. */
 export interface LostProxy {
   readonly name: string;
+  readonly identity: SpiffeId;
+  readonly kind: Subscriber["kind"];
   /** For how long it was not heard. */
   readonly ageMs: number;
-  /** The tables' version up to which it had taken everything. */
+  /** The tables' version up to which it had taken everything; `nothingTaken` where that is not known. */
   readonly takenVersion: number;
 }
 
@@ -23,11 +25,14 @@ interface Lost extends Omit<LostProxy, "ageMs"> {
 /** The proxies whose stream has ended, each for as long as it is counted on. */
 export class LostProxies {
   readonly #keptMs: number;
+  readonly #onForgotten: (key: string) => void;
   /** By key, the one lost first at the beginning. */
   readonly #lost = new Map<string, Lost>();
 
-  constructor(keptMs: number) {
+  /** `onForgotten` hears of each that has been away for too long, or for whom there is no room. */
+  constructor(keptMs: number, onForgotten: (key: string) => void = () => undefined) {
     this.#keptMs = keptMs;
+    this.#onForgotten = onForgotten;
   }
 
   /** `key` tells proxies apart; `nowMs` is monotonic, here and below. */
@@ -51,6 +56,7 @@ export class LostProxies {
     for (const [key, { atMs }] of this.#lost) {
       if (this.#lost.size <= lostProxiesMax && nowMs - atMs < this.#keptMs) break;
       this.#lost.delete(key);
+      this.#onForgotten(key);
     }
   }
 }

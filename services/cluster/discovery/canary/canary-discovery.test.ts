@@ -9,11 +9,10 @@ import { WatchedValue } from "#federation/runtime/watched.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { decodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { decodeDeltaResponse, encodeDeltaResponse, type DeltaRequest, type DeltaResponse } from "#federation/wire/discovery-messages.ts";
-import { presenceRequest } from "#federation/wire/discovery-presence.ts";
+import { presenceRequest, proxyReturnMs } from "#federation/wire/discovery-presence.ts";
 import { clusterState, endpoint } from "../../cluster-state-fixture.ts";
 import type { ClusterState } from "../../cluster-state.ts";
 import { DiscoveryService } from "../discovery-service.ts";
-import { proxyReturnMs } from "../lost-proxies.ts";
 import { canaryState, type CanaryState } from "./canary-state.ts";
 import { canaryLifeMs } from "./canary-trial.ts";
 

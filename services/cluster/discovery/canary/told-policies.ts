@@ -1,11 +1,10 @@
 import type { CatalogOp, Collection } from "#federation/catalog/collection.ts";
 import type { PolicyTellingRecord, ToldPolicy } from "#federation/catalog/records.ts";
-import { sleep, type Clock } from "#federation/runtime/clock.ts";
-import { describeError } from "#federation/runtime/errors.ts";
-import { isAbort } from "#federation/runtime/lifecycle.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
 import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { commitInParts, keepFollowing } from "../keep-following.ts";
 import { canaryState, type CanaryState } from "./canary-state.ts";
 import type { PolicyForm } from "./canary-trial.ts";
 
@@ -20,12 +19,6 @@ export interface ToldPoliciesOptions {
 
 /** No service is called so: it has no slash. With this record there, a policy without one of its own is new. */
 const beganId = "began";
-
-/** Records of one transaction. */
-const recordsPerWrite = 32;
-
-/** Until a store that did not take a write is asked again. */
-const retryMs = 2_000;
 
 /**
  * What all proxies of a cluster are told of policies, kept in its plane's store: a plane that starts again tells them that, and has whatever
@@ -56,7 +49,7 @@ export class ToldPolicies {
     const { collection, commit } = this.#options;
     const keys = [...new Set([...changedKeys(this.#kept.settled, now.settled), ...changedKeys(this.#kept.stopped, now.stopped)])];
     const ops = [...keys.map((key) => recordOp(collection, key, now)), ...(this.#hasBegun ? [] : [collection.putOp(beganId, {})])];
-    for (let at = 0; at < ops.length; at += recordsPerWrite) await commit(ops.slice(at, at + recordsPerWrite), signal);
+    await commitInParts(ops, commit, signal);
     this.#hasBegun = true;
     this.#kept = now;
   }
@@ -64,20 +57,7 @@ export class ToldPolicies {
   /** Keeps what `canary` says, until `signal` aborts. */
   async follow(canary: Watched<CanaryState>, signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#options;
-    for await (const _ of canary.changes(signal)) {
-      while (!(await this.#tryToKeep(canary.current, logger, signal))) await sleep(clock, retryMs, signal);
-    }
-  }
-
-  async #tryToKeep(now: Kept, logger: Logger, signal: AbortSignal): Promise<boolean> {
-    try {
-      await this.keep(now, signal);
-      return true;
-    } catch (error) {
-      if (signal.aborted && isAbort(error)) throw error;
-      logger.warn("What proxies are told of policies could not be stored; it is tried again.", { reason: describeError(error) });
-      return false;
-    }
+    await keepFollowing(canary, { keep: async (now, inner) => await this.keep(now, inner), complaint: "What proxies are told of policies could not be stored; it is tried again.", clock, logger }, signal);
   }
 }
 
