@@ -1,6 +1,6 @@
 import { Catalog } from "#federation/catalog/catalog.ts";
 import { keys } from "#federation/catalog/keys.ts";
-import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts";
+import { epochOf, type StoreHistory, type StoreStanding } from "#federation/model/store-standing.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { keepInstanceId } from "#federation/runtime/instance-id.ts";
@@ -55,6 +55,12 @@ export class TermStore {
   /** The epoch that is written in the store. */
   get epoch(): number {
     return epochOf(this.life.standing.current);
+  }
+
+  /** Which part of the store's history this term found, and up to where it is certain: the leader's key is the first that a term writes. */
+  get history(): StoreHistory {
+    const { opened, number } = this.#options.term;
+    return { opened, written: Math.max(number, this.life.writtenAt) };
   }
 
   /** Undefined while the store answers. */

@@ -61,7 +61,7 @@ export interface Heartbeat extends LinkNames, StreamPosition {
   readonly echo?: Uint8Array | undefined;
   /** Position of the publisher's store when this incarnation took it up, before it wrote anything. Absent in heartbeats of an older version. */
   readonly opened?: number | undefined;
-  /** Position up to which the store's history was there then, or has been written by this incarnation since: whoever takes the store up later finds it. */
+  /** Position of the last write of this incarnation that the store has acknowledged, its taking up of the store being the first: whoever takes the store up later finds it. */
   readonly written?: number | undefined;
   /** Of a relay: of which origins what it relays may be out of date. Absent: of none, or of an older version. */
   readonly staleOrigins?: StaleOrigins | undefined;

@@ -20,6 +20,14 @@ export interface SeenBehind {
   readonly witness: string;
 }
 
+/** How much of a store's history is certain, as positions of it. */
+export interface StoreHistory {
+  /** When this incarnation took the store up, before it wrote anything. */
+  readonly opened: number;
+  /** Of the last that this incarnation has written there for certain. */
+  readonly written: number;
+}
+
 /** What another plane has shown of this one by this one's own signature: its store had come further than it is now, or than it was when it was taken up. */
 export interface ShownPosition {
   readonly witnessed: Generation;

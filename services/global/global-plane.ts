@@ -162,7 +162,7 @@ function createTerm(parts: Pick<GlobalTerm, "options" | "leader" | "termStore" |
     signer: () => signer.current,
     verifyChain,
     waitsForOrigins: termStore.life.hasDecided,
-    history: () => ({ opened: leader.opened, written: Math.max(leader.opened, termStore.life.writtenAt) }),
+    history: () => termStore.history,
     onBehind: termStore.life.outdone,
     clock,
     random,

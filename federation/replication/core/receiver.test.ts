@@ -5,6 +5,7 @@ import { digestsBytes, type FetchAnswer, type Frame, type Heartbeat } from "#fed
 import { openObject, signObject, verifyObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import { bucketOf, contentHash } from "./digest-table.ts";
+import { settleMs } from "./incarnations.ts";
 import { ReceiverCore } from "./receiver.ts";
 import type { ReceiverRules } from "./receiver-rules.ts";
 import type { RefusalReason } from "./refusal-reason.ts";
@@ -313,6 +314,24 @@ describe("a publisher whose store was rolled back", () => {
     expect(core.cursor.floor.revision).toBe(151);
     core.onAnswer([answerOf([own.signed], { seq: 10, revision: 151 })]);
     expect(core.needsReconcile).toBe(false);
+  });
+
+  it("is judged by the word of each life of which anything was applied, though that came while the life before might still have spoken", () => {
+    const core = receiverOf();
+    core.onHeartbeat(beat(1, 160, { incarnation: "first", opened: 10, written: 160 }), heard(0));
+    const second = { term: 6, stream: "t" };
+    expect(core.onHeartbeat(beat(1, 171, { ...second, seq: 0, incarnation: "second", opened: 170, written: 171 }), heard(500))).toBe("ignored");
+    const followedMs = 500 + settleMs;
+    core.onFrame({ ...frameOf(), ...second, seq: 1 }, followedMs);
+    expect(core.fetchDelayMs(followedMs)).toBe(0);
+    core.fetch(followedMs);
+    expect(core.onAnswer([answerOf([own.signed], { ...second, seq: 1, revision: 175 })]).changes).toMatchObject([{ kind: "put" }]);
+    expect(core.cursor).toMatchObject({ stream: "t", witness: { incarnation: "second", written: 171 } });
+    // On the machine as it was before the second life; it has come as far meanwhile.
+    const third = (beats: number): Heartbeat => beat(beats, 180, { term: 6, stream: "u", seq: 0, incarnation: "third", opened: 170, written: 180, sentAtMs: 100_000 + beats });
+    for (let beats = 1; beats <= 5; beats++) core.onHeartbeat(third(beats), heard(100_000 + 1_000 * beats));
+    expect(core.behind).toBeDefined();
+    expect(core.onAnswer([answerOf([], { term: 6, stream: "u", seq: 1, revision: 181 })])).toEqual({ changes: [] });
   });
 
   it("is judged after a restart by a witness that is made durable every ten seconds at most", () => {

@@ -59,6 +59,8 @@ export class ReceiverCore {
   #known: Generation;
   #witnessKeptMs = Number.NEGATIVE_INFINITY;
   #rewritten = 0;
+  /** The last heartbeat that came while another incarnation than its own might still speak. */
+  #noticed: { readonly heartbeat: Heartbeat; readonly heard: HeardHeartbeat } | undefined;
 
   constructor(rules: ReceiverRules, state: ReplicaState) {
     this.#rules = rules;
@@ -161,7 +163,10 @@ export class ReceiverCore {
     const verdict = this.#incarnations.hear(heartbeat, heard);
     // The one of two says nothing of the other's store.
     if (verdict === "over" ? !this.#incarnations.isSpeaking(nowMs) : verdict === "sole" && !this.#incarnations.isHeldUp(heartbeat, nowMs)) this.#judge(heartbeat, heard);
-    else if (verdict === "sole") this.#guard.notice(heartbeat);
+    else if (verdict === "sole") {
+      this.#guard.notice(heartbeat);
+      this.#noticed = { heartbeat, heard };
+    }
     if (this.#incarnations.isStopping) {
       this.#askNothing("doubled");
       return "doubled";
@@ -206,7 +211,7 @@ export class ReceiverCore {
     if (!this.#isOurLink(first)) return nothing;
     if (this.#incarnations.isStopping) return this.#askNothing("doubled");
     const isOther = first.stream !== this.#cursor.stream;
-    if (isOther && (this.#incarnations.isHeldUp(first, this.#askedMs) || !this.#guard.mayFollow(first))) return this.#refuseAnswer("staleAnswer");
+    if (isOther && !this.#mayFollow(first, this.#askedMs)) return this.#refuseAnswer("staleAnswer");
     const age = compareTerms(first, this.#cursor);
     if (age < 0 || (first.stream === this.#cursor.stream && first.seq < this.#cursor.seq)) return this.#refuseAnswer("staleAnswer");
     const upTo = answerGeneration(first);
@@ -325,12 +330,24 @@ export class ReceiverCore {
     const isOver = position.epoch < (this.#guard.witness?.epoch ?? 0);
     if (position.stream === this.#cursor.stream && !isOver) return true;
     if (isOver || compareTerms(position, this.#cursor) < 0) this.#refuse("staleStream");
-    else if (!this.#guard.isGivenUp(position.epoch) && !this.#incarnations.isHeldUp(position, nowMs) && this.#guard.mayFollow(position)) this.#fetches.want();
+    else if (!this.#guard.isGivenUp(position.epoch) && this.#mayFollow(position, nowMs)) this.#fetches.want();
     return false;
+  }
+
+  /**
+   * Whether a stream that is not followed may be. What its publisher had said while another one might still speak counts from then on: whatever is
+   * applied of an incarnation, its word of how far its store has come is kept.
+   */
+  #mayFollow(position: StreamPosition, nowMs: number): boolean {
+    if (this.#incarnations.isHeldUp(position, nowMs)) return false;
+    const noticed = this.#noticed;
+    if (noticed?.heartbeat.stream === position.stream) this.#judge(noticed.heartbeat, noticed.heard);
+    return this.#guard.mayFollow(position);
   }
 
   /** Holds a signed heartbeat against what the publisher has signed before, and sees to it that what follows outlives a restart. */
   #judge(heartbeat: Heartbeat, heard: HeardHeartbeat): void {
+    if (this.#noticed?.heartbeat.stream === heartbeat.stream) this.#noticed = undefined;
     // One that a frame has overtaken need not know of that frame's objects.
     const isOvertaken = heartbeat.stream === this.#cursor.stream && heartbeat.seq < this.#cursor.seq;
     this.#guard.hear(heartbeat, { cursor: this.#cursor, known: isOvertaken ? { epoch: 0, revision: 0 } : this.#known, heard });
@@ -347,7 +364,9 @@ export class ReceiverCore {
       this.#cursor = { ...this.#cursor, behind, ...(witness === undefined ? {} : { witness }) };
     } else if (witness !== undefined && witness !== kept) {
       const isHigher = kept === undefined || compareGenerations(witness, kept) > 0;
-      if (heard.nowMs - this.#witnessKeptMs < witnessKeepMs[isHigher ? "higher" : "later"]) return;
+      // The first word of another life is kept along with whatever is applied of it.
+      const isOfSameLife = kept?.incarnation === witness.incarnation;
+      if (isOfSameLife && heard.nowMs - this.#witnessKeptMs < witnessKeepMs[isHigher ? "higher" : "later"]) return;
       this.#witnessKeptMs = heard.nowMs;
       this.#cursor = { ...this.#cursor, witness };
     }

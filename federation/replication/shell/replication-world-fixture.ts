@@ -5,7 +5,7 @@ import type { MemoryBus } from "#federation/bus/memory-bus.ts";
 import { compareGenerations, objectId } from "#federation/model/replicated-object.ts";
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
-import type { ShownPosition } from "#federation/model/store-standing.ts";
+import type { ShownPosition, StoreHistory } from "#federation/model/store-standing.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import type { Random } from "#federation/runtime/random.ts";
@@ -20,7 +20,7 @@ import type { BrakeRules } from "../core/withdrawal-brake.ts";
 import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import { Incarnation, type MetRival } from "./incarnation.ts";
 import { MemoryReplicaStore } from "./memory-replica-store.ts";
-import { linkSubjects, runPublisher, type PublisherOptions, type StoreHistory } from "./run-publisher.ts";
+import { linkSubjects, runPublisher, type PublisherOptions } from "./run-publisher.ts";
 import { runReceiver } from "./run-receiver.ts";
 import type { ReceiverStatus } from "./run-receiver.ts";
 

@@ -2,7 +2,7 @@ import { decodeAcknowledgement, decodeFetchRequest, encodeFetchAnswer, encodeFra
 import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
 import type { Acknowledgement, LinkNames } from "#federation/model/replication-messages.ts";
 import type { StaleOrigins } from "#federation/model/stale-origins.ts";
-import type { ShownPosition } from "#federation/model/store-standing.ts";
+import type { ShownPosition, StoreHistory } from "#federation/model/store-standing.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { sleep } from "#federation/runtime/clock.ts";
@@ -76,14 +76,6 @@ export interface PublisherOptions {
    * before believing it: a leader that does not know yet that its term is over has merely not read what its successor has published.
    */
   readonly onBehind?: (behind: ShownPosition) => void;
-}
-
-/** How much of a store's history is certain, as positions of it. */
-export interface StoreHistory {
-  /** When this incarnation took the store up, before it wrote anything. */
-  readonly opened: number;
-  /** Up to which it was there then, or has been written by this incarnation since. */
-  readonly written: number;
 }
 
 /** Between two heartbeats, ±10 %. */

@@ -62,7 +62,6 @@ export class OwnObjects {
   #revision = 0;
   /** The highest position that is known to be stored. Tombstones are dropped from the lowest on, so it stays readable. */
   #storedRevision = 0;
-  #opened = 0;
   #writes: Promise<void> = Promise.resolve();
 
   private constructor(options: OwnObjectsOptions) {
@@ -79,15 +78,9 @@ export class OwnObjects {
       own.#storedRevision = Math.max(own.#storedRevision, record.revision);
     }
     own.#revision = own.#storedRevision;
-    own.#opened = own.#storedRevision;
     if (options.mayWrite) await own.#sayAgain((opened) => opened.payload.generation.epoch !== options.epoch, signal);
     own.#publish();
     return own;
-  }
-
-  /** The position that the store was taken up at, before anything was said. */
-  get opened(): number {
-    return this.#opened;
   }
 
   get publication(): Watched<OwnPublication> {
