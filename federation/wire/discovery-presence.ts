@@ -9,12 +9,6 @@ export const presenceTypeUrl = "type.googleapis.com/atoll.discovery.v1.Presence"
 /** What a proxy says of itself: that it will say when it leaves, or that it leaves in order and routes no longer. */
 export type Presence = "stays" | "leaves";
 
-/**
- * Longest time in which a proxy that lost its plane tries again: it waits for 15 s at most, with 30 % of jitter
- * (`proxy/control/discovery-client.ts`). Of whoever does not say when it leaves, one that is away for longer is not counted on.
- */
-export const proxyReturnMs = 20_000;
-
 /** Any name: presence has no resources. */
 const everything = ["*"];
 

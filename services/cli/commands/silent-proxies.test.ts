@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { SpiffeId } from "#federation/model/names.ts";
-import { proxyReturnMs } from "#federation/wire/discovery-presence.ts";
+import { proxyReturnMs } from "#federation/model/proxy-return.ts";
 import { silentGatewayProblems } from "./status.ts";
 
 const row = { name: "gw-1", identity: "spiffe://shop.example/atoll/gateway/shop-eu" as SpiffeId, mode: "gateway", connected: false, acknowledgedRevision: 0, lagMs: 0, rejections: 0 } as const;

@@ -2,12 +2,13 @@ import { status, type handleBidiStreamingCall, type ServerDuplexStream } from "@
 import { proxyNameMax, type ProxyRecord } from "#federation/catalog/records.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
+import { proxyReturnMs } from "#federation/model/proxy-return.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { changedKeys, type OrderedMap } from "#federation/runtime/ordered-map.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
-import { presenceOf, proxyReturnMs, type Presence } from "#federation/wire/discovery-presence.ts";
+import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { DeltaStream, namesMax, type VersionStanding } from "./delta-stream.ts";
 import { advance, afterEvent, dueMs, untriedKeys, type CanaryState } from "./canary/canary-state.ts";

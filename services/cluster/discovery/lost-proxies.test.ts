@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { SpiffeId } from "#federation/model/names.ts";
-import { proxyReturnMs } from "#federation/wire/discovery-presence.ts";
+import { proxyReturnMs } from "#federation/model/proxy-return.ts";
 import { LostProxies, lostProxiesMax, type LostProxy } from "./lost-proxies.ts";
 
 const proxy = (name: string): Omit<LostProxy, "ageMs"> => ({ name, identity: "spiffe://shop.example/ns/web/sa/storefront" as SpiffeId, kind: "workload", takenVersion: 1 });

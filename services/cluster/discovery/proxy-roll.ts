@@ -1,8 +1,9 @@
 import type { ProxyRecord } from "#federation/catalog/records.ts";
+import { proxyReturnMs } from "#federation/model/proxy-return.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
-import { proxyReturnMs, type Presence } from "#federation/wire/discovery-presence.ts";
+import type { Presence } from "#federation/wire/discovery-presence.ts";
 import { LostProxies, nothingTaken, type LostProxy } from "./lost-proxies.ts";
 
 export interface ProxyRollOptions {

@@ -1,7 +1,7 @@
 import type { StopCause } from "#federation/catalog/records.ts";
 import type { TrafficPolicy } from "#federation/model/resource.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
-import { proxyReturnMs } from "#federation/wire/discovery-presence.ts";
+import { proxyReturnMs } from "#federation/model/proxy-return.ts";
 
 /** One form of the policy that a service is called by. */
 export interface PolicyForm {
