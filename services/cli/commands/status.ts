@@ -155,8 +155,12 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
   ];
 }
 
-/** Of a sidecar its instances tell; through a gateway requests come from other regions, and nobody there may notice that it is one fewer. */
-export function silentGatewayProblems(name: string, { proxies }: Pick<ClusterStatus, "proxies">): readonly string[] {
+/**
+ * Of a sidecar its instances tell; through a gateway requests come from other regions, and nobody there may notice that it is one fewer.
+ * A plane whose store is behind hears no proxy at all.
+ */
+export function silentGatewayProblems(name: string, { proxies, store }: Pick<ClusterStatus, "proxies" | "store">): readonly string[] {
+  if (store?.state === "behind") return [];
   return proxies
     .filter(({ mode, heardAgeMs = 0 }) => mode === "gateway" && heardAgeMs > proxyReturnMs)
     .map((row) => `the plane of ${name} has not heard gateway ${row.name} for ${describeAge(row.heardAgeMs ?? 0)}: it has died, or is cut off and routes by what it had; start it again, or stop it in order where it runs`);

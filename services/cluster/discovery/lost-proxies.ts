@@ -1,5 +1,4 @@
-import type { SpiffeId } from "#federation/model/names.ts";
-import type { Subscriber } from "./discovery-tables.ts";
+import type { ProxyRecord } from "#federation/catalog/records.ts";
 
 /** Proxies that are remembered as lost; beyond it the one that was lost first is forgotten. */
 export const lostProxiesMax = 10_000;
@@ -8,10 +7,7 @@ export const lostProxiesMax = 10_000;
 export const nothingTaken = -1;
 
 /** A proxy whose stream has ended without its leave. */
-export interface LostProxy {
-  readonly name: string;
-  readonly identity: SpiffeId;
-  readonly kind: Subscriber["kind"];
+export interface LostProxy extends Omit<ProxyRecord, "silentSinceMs"> {
   /** For how long it was not heard. */
   readonly ageMs: number;
   /** The tables' version up to which it had taken everything; `nothingTaken` where that is not known. */
