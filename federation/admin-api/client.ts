@@ -194,12 +194,14 @@ export class AdminClient implements Disposable {
     if (parts.ifRevision === 0) headers["if-none-match"] = "*";
     else if (parts.ifRevision !== undefined) headers["if-match"] = `"${parts.ifRevision}"`;
     const options: RequestOptions = { ...this.#target, agent: this.#agent, method: route.method, path: fillPath(route.path, parts.params ?? {}, parts.query ?? {}), headers, signal };
-    const outcome = await exchange(options, body);
-    // A connection that the server closed while it was idle: the request never arrived, so one further try is safe.
-    const response = outcome.kind === "stale" ? await exchange(options, body) : outcome;
-    if (response.kind === "response") return response.response;
+    const first = await exchange(options, body);
+    // A connection that was closed while it was idle, or with its server: nobody knows whether the request arrived, so only what may be asked twice is.
+    const isRepeatable = route.method !== "POST" && parts.ifRevision === undefined;
+    const last = first.kind === "stale" && isRepeatable ? await exchange(options, body) : first;
+    if (last.kind === "response") return last.response;
     if (signal.aborted) throw isAtollError(signal.reason) ? signal.reason : new AtollError("ATOLL_ABORTED", "the call was cancelled", { cause: signal.reason });
-    throw this.#unreachable(response.error);
+    // That nobody listens any more does not mean that nothing was done.
+    throw this.#unreachable(first.kind === "stale" ? first.error : last.error);
   }
 
   #read<T>(read: () => T): T {
