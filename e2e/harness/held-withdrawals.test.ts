@@ -3,25 +3,12 @@ import { copyOfNothing } from "#federation/store/exchanged-store-fixture.ts";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { rolloutRoute } from "#federation/admin-api/rollout-route.ts";
 import { unsignedWithdrawalsMax } from "#federation/model/removal-bounds.ts";
-import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Cluster, type Resource, type TrafficPolicy } from "#federation/model/resource.ts";
+import type { Resource } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
+import { applyAll, euWest, exported, policy, shop, shopCluster } from "./shop-resources.ts";
 
 const { signal } = new AbortController();
-const shop = "shop.example" as TrustDomainName;
-
-const cluster = (name: string): Cluster => ({
-  apiVersion,
-  kind: "Cluster",
-  metadata: { name },
-  spec: { region: "eu-west" as RegionId, trustDomain: shop, exportNamespaces: ["web"], gateways: [{ address: "127.0.0.1", port: 15_443 }] },
-});
-const exported = (name: string): readonly Resource[] => [
-  { apiVersion, kind: "Service", metadata: { namespace: "web", name }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: [name] } },
-  { apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name }, spec: {} },
-];
-const policy = (name: string): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name }, spec: { targetRef: { namespace: "web", name }, timeouts: { requestMs: 1_000 } } });
 
 describe("withdrawals that nothing explains, over planes in one process", () => {
   let planes: InProcessPlanes;
@@ -29,9 +16,7 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
 
   const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => await planes.at(where, act);
   const apply = async (where: string | undefined, resources: readonly Resource[]): Promise<void> =>
-    await at(where, async (admin) => {
-      for (const resource of resources) await admin.apply(resource, {}, signal);
-    });
+    await at(where, (admin) => applyAll(admin, resources));
   /** Names of what a cluster has learned of another. */
   const imports = async (where: string): Promise<string> => (await at(where, (admin) => admin.list("ServiceImport", {}, signal))).map(({ metadata }) => metadata.name).toSorted().join(" ");
   const atoll = async (...args: readonly string[]) => await planes.atoll(planes.writePlaneFile(["shop-eu", "shop-us"], { [shop]: "shop-eu" }), ...args);
@@ -47,7 +32,7 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
   beforeAll(async () => {
     planes = await InProcessPlanes.create();
     global = await planes.startGlobal();
-    await apply(undefined, [{ apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} }, cluster("shop-eu"), cluster("shop-us")]);
+    await apply(undefined, [euWest, shopCluster("shop-eu"), shopCluster("shop-us")]);
     await planes.startCluster("shop-eu", { signer: shop });
     await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
   }, 90_000);

@@ -10,6 +10,7 @@ import { AdminClient } from "#federation/admin-api/client.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
+import { rememberedFiles } from "#federation/history/store-life.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { openVoucher } from "#federation/identity/join-voucher.ts";
@@ -175,7 +176,7 @@ export class InProcessPlanes implements AsyncDisposable {
   async remake(name: string, copy: StoreCopy): Promise<RunningPlane> {
     const { dataDir, store } = await this.#keep(name);
     await this.#running.get(name)?.stop();
-    for (const file of ["witness.json", "trail"]) rmSync(join(dataDir, file));
+    for (const file of rememberedFiles) rmSync(join(dataDir, file));
     await store.putBack(copy, await openMemoryStore());
     const start = this.#starts.get(name);
     if (start === undefined) throw new Error(`the plane of ${name} was never started`);

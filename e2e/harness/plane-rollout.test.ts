@@ -1,6 +1,4 @@
-import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RolloutAnswer, RolloutQuery } from "#federation/admin-api/rollout-route.ts";
 import { rolloutRoute, rolloutWaitSecondsMax } from "#federation/admin-api/rollout-route.ts";
@@ -15,14 +13,6 @@ import { TestLink } from "./test-link.ts";
 import { TestProxy } from "./test-proxy.ts";
 
 const { signal } = new AbortController();
-const main = fileURLToPath(new URL("../../services/cli/main.ts", import.meta.url));
-
-/** Not synchronous: the planes that it asks are in this process. */
-async function atoll(...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  return await new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], { env: { ...process.env, NO_COLOR: "1" } }, (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }));
-  });
-}
 
 const shop = "shop.example" as TrustDomainName;
 
@@ -153,7 +143,7 @@ describe("the rollout of a write, over planes in one process", () => {
     const file = planes.writePlaneFile(["shop-eu", "shop-us"], {});
     const written = `${file}.policy.yaml`;
     writeFileSync(written, JSON.stringify(policy(4_000)));
-    const applied = await atoll("--context", file, "apply", "-f", written, "--wait");
+    const applied = await planes.atoll(file, "apply", "-f", written, "--wait");
     expect(applied).toMatchObject({ code: 0, err: "" });
     expect(applied.out.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
       ["KIND", "NAME", "AT", "OUTCOME"],
@@ -165,21 +155,21 @@ describe("the rollout of a write, over planes in one process", () => {
     ]);
     planes.hub.faults = ({ from, to }) => (from === "shop-us" || to === "shop-us" ? [] : [0]);
     const revision = await write(5_000);
-    const inVain = await atoll("--context", file, "-o", "json", "wait", "tp/web/slow", "--timeout", "5s");
+    const inVain = await planes.atoll(file, "-o", "json", "wait", "tp/web/slow", "--timeout", "5s");
     planes.hub.faults = () => [0];
     expect(inVain.code).toBe(1);
     expect(inVain.err).toMatch(/^error ATOLL_ROLLOUT_INCOMPLETE: after 5 s 1 of 2 clusters have TrafficPolicy web\/slow: shop-us: not heard for \d+ s\nWhat to do: /);
     expect(JSON.parse(inVain.out)).toMatchObject([{ kind: "TrafficPolicy", id: "web/slow", plane: "global", done: false, clusters: [{ cluster: "shop-eu", state: "done" }, { cluster: "shop-us", state: "unreachable" }] }]);
     await done({ revision });
-    expect(await atoll("--context", file, "wait", "trafficpolicy/web/slow")).toMatchObject({ code: 0, err: "" });
-    expect(await atoll("--context", file, "wait", "tp/web/none")).toMatchObject({ code: 1, err: expect.stringContaining("there is no TrafficPolicy web/none") as string });
+    expect(await planes.atoll(file, "wait", "trafficpolicy/web/slow")).toMatchObject({ code: 0, err: "" });
+    expect(await planes.atoll(file, "wait", "tp/web/none")).toMatchObject({ code: 1, err: expect.stringContaining("there is no TrafficPolicy web/none") as string });
   }, 60_000);
 
   it("is waited for after a deletion, whose command names who is not rid of it", async () => {
     const file = planes.writePlaneFile(["shop-eu", "shop-us"], {});
     const again = `${file}.policy.json`;
     writeFileSync(again, JSON.stringify(policy(4_000)));
-    const deleted = await atoll("--context", file, "delete", "tp", "web/slow", "--wait");
+    const deleted = await planes.atoll(file, "delete", "tp", "web/slow", "--wait");
     expect(deleted).toMatchObject({ code: 0, err: "" });
     expect(deleted.out.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
       ["TrafficPolicy web/slow deleted at global"],
@@ -188,16 +178,16 @@ describe("the rollout of a write, over planes in one process", () => {
       ["TrafficPolicy web/slow", "shop-us", "done", "1 of 1"],
       [""],
     ]);
-    expect(await atoll("--context", file, "apply", "-f", again, "--wait")).toMatchObject({ code: 0, err: "" });
+    expect(await planes.atoll(file, "apply", "-f", again, "--wait")).toMatchObject({ code: 0, err: "" });
     planes.hub.faults = ({ from, to }) => (from === "shop-us" || to === "shop-us" ? [] : [0]);
-    const inVain = await atoll("--context", file, "-o", "json", "delete", "tp", "web/slow", "--wait", "--timeout", "5s");
+    const inVain = await planes.atoll(file, "-o", "json", "delete", "tp", "web/slow", "--wait", "--timeout", "5s");
     planes.hub.faults = () => [0];
     expect(inVain.code).toBe(1);
     expect(inVain.err).toMatch(/^error ATOLL_ROLLOUT_INCOMPLETE: after 5 s 1 of 2 clusters are rid of TrafficPolicy web\/slow: shop-us: /);
     expect(JSON.parse(inVain.out)).toMatchObject([{ kind: "TrafficPolicy", id: "web/slow", plane: "global", outcome: "deleted", deleted: true, done: false, clusters: [{ cluster: "shop-eu", state: "done" }, { cluster: "shop-us" }] }]);
-    expect(await atoll("--context", file, "wait", "tp/web/slow", "--deleted")).toMatchObject({ code: 0, err: "" });
+    expect(await planes.atoll(file, "wait", "tp/web/slow", "--deleted")).toMatchObject({ code: 0, err: "" });
     // The tests after this one go on with it.
-    expect(await atoll("--context", file, "apply", "-f", again, "--wait")).toMatchObject({ code: 0, err: "" });
+    expect(await planes.atoll(file, "apply", "-f", again, "--wait")).toMatchObject({ code: 0, err: "" });
   }, 60_000);
 
   it("is asked about what there is, and about a deletion once there is nothing", async () => {
@@ -266,7 +256,7 @@ describe("the rollout of a write, over planes in one process", () => {
     const [row] = await rows();
     expect(row).toMatchObject({ name: "test", connected: false, mode: "gateway", heardAgeMs: expect.any(Number) as number });
     expect((await rollout({ ...generation }, "shop-us")).targets).toContainEqual(expect.objectContaining({ kind: "proxy", name: "test", state: "unreachable" }));
-    const listed = await atoll("--context", planes.writePlaneFile(["shop-us"], {}), "proxy", "status");
+    const listed = await planes.atoll(planes.writePlaneFile(["shop-us"], {}), "proxy", "status");
     expect(listed.out).toMatch(/^test +shop-us +gateway +NO +.+ ago +- /m);
     await using back = await gateway.moveTo(shopUs.ports["discovery"] ?? 0);
     await eventually("it is back", async () => back.stats.connected && (await rows()).every(({ connected }) => connected));

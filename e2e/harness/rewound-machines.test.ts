@@ -1,25 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { storeRoutes } from "#federation/admin-api/store-routes.ts";
-import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Cluster, type Resource, type TrafficPolicy } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
+import { applyAll, euWest, exported, policy, shop, shopCluster } from "./shop-resources.ts";
 
 const { signal } = new AbortController();
-const shop = "shop.example" as TrustDomainName;
-
-const cluster = (name: string): Cluster => ({
-  apiVersion,
-  kind: "Cluster",
-  metadata: { name },
-  spec: { region: "eu-west" as RegionId, trustDomain: shop, exportNamespaces: ["web"], gateways: [{ address: "127.0.0.1", port: 15_443 }] },
-});
-const policy = (name: string): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name }, spec: { targetRef: { namespace: "web", name }, timeouts: { requestMs: 1_000 } } });
-const exported = (name: string): readonly Resource[] => [
-  { apiVersion, kind: "Service", metadata: { namespace: "web", name }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: [name] } },
-  { apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name }, spec: {} },
-];
 
 /** Heartbeats after which a new life of a plane is followed: the one before it might still speak for one and a half seconds. */
 const followedAfter = 4;
@@ -29,9 +15,6 @@ describe("a machine that is put back to before its last start, over planes in on
   let global: RunningPlane;
   let shopUs: RunningPlane;
 
-  const apply = async (admin: AdminClient, resources: readonly Resource[]): Promise<void> => {
-    for (const resource of resources) await admin.apply(resource, {}, signal);
-  };
   const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => await planes.at(where, act);
   const names = async (where: string, kind: "ServiceImport" | "TrafficPolicy"): Promise<readonly string[]> => (await at(where, (admin) => admin.list(kind, {}, signal))).map(({ metadata }) => metadata.name).toSorted();
 
@@ -62,7 +45,7 @@ describe("a machine that is put back to before its last start, over planes in on
   beforeAll(async () => {
     planes = await InProcessPlanes.create(undefined, { stores: "files" });
     global = await planes.startGlobal();
-    await at(undefined, (admin) => apply(admin, [{ apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} }, cluster("shop-eu"), cluster("shop-us")]));
+    await at(undefined, (admin) => applyAll(admin, [euWest, shopCluster("shop-eu"), shopCluster("shop-us")]));
     await planes.startCluster("shop-eu", { signer: shop });
     shopUs = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
   }, 90_000);
@@ -71,14 +54,14 @@ describe("a machine that is put back to before its last start, over planes in on
 
   it("is known by the first words of the life that it lost, though they came before all that was written in it: a cluster's", async () => {
     const role = { enrolsAt: "shop-eu" } as const;
-    await at("shop-us", (admin) => apply(admin, exported("kept")));
+    await at("shop-us", (admin) => applyAll(admin, exported("kept")));
     await eventually("the export is known", async () => (await names("shop-eu", "ServiceImport")).includes("kept.shop-us"));
     await shopUs.stop();
     await planes.copyDirectory("shop-us", "shop-us-before");
     const isFollowed = hearFirst("shop-us");
     const lost = await planes.startCluster("shop-us", role);
     await eventually("its first heartbeats are heard", isFollowed);
-    await at("shop-us", (admin) => apply(admin, exported("lost")));
+    await at("shop-us", (admin) => applyAll(admin, exported("lost")));
     await eventually("the export is known", async () => (await names("shop-eu", "ServiceImport")).includes("lost.shop-us"));
     await lost.stop();
     hearAll();
@@ -93,14 +76,14 @@ describe("a machine that is put back to before its last start, over planes in on
 
   it("is known by the first words of the life that it lost, though they came before all that was written in it: the global plane's", async () => {
     const policies = async (): Promise<readonly string[]> => await names("shop-eu", "TrafficPolicy");
-    await at(undefined, (admin) => apply(admin, [policy("kept")]));
+    await at(undefined, (admin) => applyAll(admin, [policy("kept")]));
     await eventually("the policy is known", async () => (await policies()).includes("kept"));
     await global.stop();
     await planes.copyDirectory("global", "global-before");
     const isFollowed = hearFirst("global");
     const lost = await planes.startGlobal();
     await eventually("its first heartbeats are heard", isFollowed);
-    await at(undefined, (admin) => apply(admin, [policy("lost")]));
+    await at(undefined, (admin) => applyAll(admin, [policy("lost")]));
     await eventually("the policy is known", async () => (await policies()).includes("lost"));
     await lost.stop();
     hearAll();

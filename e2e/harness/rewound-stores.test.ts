@@ -5,13 +5,13 @@ import type { AdminClient } from "#federation/admin-api/client.ts";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import { storeRoutes, type StoreStandingView } from "#federation/admin-api/store-routes.ts";
 import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Cluster, type Resource, type TrafficPolicy } from "#federation/model/resource.ts";
+import { apiVersion, type Cluster, type Resource } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes } from "./in-process-planes.ts";
+import { applyAll, euWest, exported, policy, shop } from "./shop-resources.ts";
 import { TestProxy } from "./test-proxy.ts";
 
 const { signal } = new AbortController();
-const shop = "shop.example" as TrustDomainName;
 const pay = "pay.example" as TrustDomainName;
 const storefront = "storefront.web.svc.shop.example";
 const relationship = "shop-calls-payments";
@@ -22,12 +22,6 @@ const cluster = (name: string, trustDomain: TrustDomainName, namespace: string):
   metadata: { name },
   spec: { region: "eu-west" as RegionId, trustDomain, exportNamespaces: [namespace], gateways: [{ address: "127.0.0.1", port: 15_443 }] },
 });
-const policy = (name: string, requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name }, spec: { targetRef: { namespace: "web", name }, timeouts: { requestMs } } });
-
-const exported = (name: string): readonly Resource[] => [
-  { apiVersion, kind: "Service", metadata: { namespace: "web", name }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: [name] } },
-  { apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name }, spec: {} },
-];
 
 describe("stores that go backwards, over planes in one process", () => {
   let planes: InProcessPlanes;
@@ -35,9 +29,7 @@ describe("stores that go backwards, over planes in one process", () => {
 
   const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => await planes.at(where, act);
   const apply = async (where: string | undefined, ...resources: readonly Resource[]): Promise<void> =>
-    await at(where, async (admin) => {
-      for (const resource of resources) await admin.apply(resource, {}, signal);
-    });
+    await at(where, (admin) => applyAll(admin, resources));
   const standing = async (where?: string): Promise<StoreStandingView> => await at(where, async (admin) => (await admin.call(storeRoutes.store, {}, signal)).body);
   /** `name ms`, in order. */
   const policies = async (where?: string): Promise<readonly string[]> =>
@@ -65,7 +57,7 @@ describe("stores that go backwards, over planes in one process", () => {
   beforeAll(async () => {
     planes = await InProcessPlanes.create();
     await planes.startGlobal();
-    await apply(undefined, { apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} }, cluster("shop-eu", shop, "web"), cluster("shop-us", shop, "web"), cluster("pay-eu", pay, "core"));
+    await apply(undefined, euWest, cluster("shop-eu", shop, "web"), cluster("shop-us", shop, "web"), cluster("pay-eu", pay, "core"));
     await planes.startCluster("shop-eu", { signer: shop });
     await planes.startCluster("pay-eu", { signer: pay });
     await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });

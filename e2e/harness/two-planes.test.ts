@@ -2,36 +2,19 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { storeRoutes } from "#federation/admin-api/store-routes.ts";
-import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Cluster, type Resource, type TrafficPolicy } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
+import { applyAll, euWest, exported, policy, shop, shopCluster } from "./shop-resources.ts";
 
 const { signal } = new AbortController();
-const shop = "shop.example" as TrustDomainName;
 
 /** Two planes know of each other after ten of each other's heartbeats; a busy host takes longer. */
 const findingMs = 90_000;
-
-const cluster = (name: string): Cluster => ({
-  apiVersion,
-  kind: "Cluster",
-  metadata: { name },
-  spec: { region: "eu-west" as RegionId, trustDomain: shop, exportNamespaces: ["web"], gateways: [{ address: "127.0.0.1", port: 15_443 }] },
-});
-const policy = (name: string): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name }, spec: { targetRef: { namespace: "web", name }, timeouts: { requestMs: 1_000 } } });
-const exported = (name: string): readonly Resource[] => [
-  { apiVersion, kind: "Service", metadata: { namespace: "web", name }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: [name] } },
-  { apiVersion, kind: "ServiceExport", metadata: { namespace: "web", name }, spec: {} },
-];
 
 describe("a data directory that was copied, over planes in one process", () => {
   let planes: InProcessPlanes;
   let global: RunningPlane;
 
-  const apply = async (admin: AdminClient, ...resources: readonly Resource[]): Promise<void> => {
-    for (const resource of resources) await admin.apply(resource, {}, signal);
-  };
   const at = async <T>(where: string | undefined, act: (admin: AdminClient) => Promise<T>): Promise<T> => await planes.at(where, act);
   const names = async (where: string, kind: "ServiceImport" | "TrafficPolicy"): Promise<readonly string[]> => (await at(where, (admin) => admin.list(kind, {}, signal))).map(({ metadata }) => metadata.name).toSorted();
   const atoll = async (...args: readonly string[]) => await planes.atoll(planes.writePlaneFile(["shop-eu", "shop-us"], { [shop]: "shop-eu" }), ...args);
@@ -39,7 +22,7 @@ describe("a data directory that was copied, over planes in one process", () => {
   beforeAll(async () => {
     planes = await InProcessPlanes.create(undefined, { stores: "files" });
     global = await planes.startGlobal();
-    await at(undefined, (admin) => apply(admin, { apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} }, cluster("shop-eu"), cluster("shop-us")));
+    await at(undefined, (admin) => applyAll(admin, [euWest, shopCluster("shop-eu"), shopCluster("shop-us")]));
     await planes.startCluster("shop-eu", { signer: shop });
   }, 90_000);
 
@@ -50,12 +33,12 @@ describe("a data directory that was copied, over planes in one process", () => {
   it("of a cluster: neither is believed or written to, what was known stays, and the one that an operator names goes on", async () => {
     const role = { enrolsAt: "shop-eu" } as const;
     const first = await planes.startCluster("shop-us", role);
-    await at("shop-us", (admin) => apply(admin, ...exported("kept")));
+    await at("shop-us", (admin) => applyAll(admin, exported("kept")));
     await eventually("the export is known", async () => (await names("shop-eu", "ServiceImport")).includes("kept.shop-us"));
     await first.stop();
     await planes.copyDirectory("shop-us", "shop-us-copy");
     const original = await planes.startCluster("shop-us", role);
-    await at("shop-us", (admin) => apply(admin, ...exported("later")));
+    await at("shop-us", (admin) => applyAll(admin, exported("later")));
     await eventually("the plane goes on", async () => (await names("shop-eu", "ServiceImport")).includes("later.shop-us"));
 
     const copied = await planes.startCluster("shop-us", role, undefined, "shop-us-copy");
@@ -64,33 +47,33 @@ describe("a data directory that was copied, over planes in one process", () => {
       using admin = planes.adminOfCopy("shop-us-copy", "shop-us");
       return await act(admin);
     };
-    await atCopy((admin) => apply(admin, ...exported("copied")));
+    await atCopy((admin) => applyAll(admin, exported("copied")));
     const statusOf = async (admin: AdminClient) => (await admin.call(clusterRoutes.status, {}, signal)).body;
     await eventually("both know that they are two", async () => (await atCopy(statusOf)).incarnation?.rival !== undefined && (await at("shop-us", statusOf)).incarnation?.rival !== undefined, findingMs);
     await eventually("so does the global plane", async () => (await at(undefined, async (admin) => (await admin.call(globalRoutes.status, {}, signal)).body)).clusters.find(({ id }) => id === "shop-us")?.doubled !== undefined, findingMs);
     expect(await names("shop-eu", "ServiceImport")).toEqual(["kept.shop-us", "later.shop-us"]);
-    await expect(atCopy((admin) => apply(admin, ...exported("refused")))).rejects.toMatchObject({ code: "ATOLL_PLANE_DOUBLED" });
-    await expect(at("shop-us", (admin) => apply(admin, ...exported("refused")))).rejects.toMatchObject({ code: "ATOLL_PLANE_DOUBLED" });
+    await expect(atCopy((admin) => applyAll(admin, exported("refused")))).rejects.toMatchObject({ code: "ATOLL_PLANE_DOUBLED" });
+    await expect(at("shop-us", (admin) => applyAll(admin, exported("refused")))).rejects.toMatchObject({ code: "ATOLL_PLANE_DOUBLED" });
     const { code, out } = await atoll("check");
     expect(code).toBe(1);
     expect(out).toMatch(/two processes speak as shop-us: .*, which answers here, and .*, which global hears as well.*`atoll reconcile shop-us --keep`/);
     expect(await original.metrics()).toMatch(/^atoll_plane_doubled\{.*\} 1$/m);
 
     expect((await atoll("reconcile", "shop-us", "--keep")).err).toBe("");
-    await at("shop-us", (admin) => apply(admin, ...exported("named")));
+    await at("shop-us", (admin) => applyAll(admin, exported("named")));
     await eventually("the named one is followed", async () => (await names("shop-eu", "ServiceImport")).includes("named.shop-us"));
     expect(await names("shop-eu", "ServiceImport")).toEqual(["kept.shop-us", "later.shop-us", "named.shop-us"]);
     await eventually("the other is told", async () => {
       const { body } = await atCopy((admin) => admin.call(storeRoutes.store, {}, signal));
       return body.state === "behind" && body.reason === "peer" && body.witness === "global";
     });
-    await expect(atCopy((admin) => apply(admin, ...exported("refused")))).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
+    await expect(atCopy((admin) => applyAll(admin, exported("refused")))).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
     expect((await atoll("check")).out).not.toMatch(/speak as/);
     await copied.stop();
   }, 300_000);
 
   it("of the global plane: every cluster hears two, keeps what it has, and follows the one that is named", async () => {
-    await at(undefined, (admin) => apply(admin, policy("kept")));
+    await at(undefined, (admin) => applyAll(admin, [policy("kept")]));
     for (const where of ["shop-eu", "shop-us"]) await eventually(`${where} has the policy`, async () => (await names(where, "TrafficPolicy")).includes("kept"));
     await global.stop();
     await planes.copyDirectory("global", "global-copy");
@@ -101,15 +84,15 @@ describe("a data directory that was copied, over planes in one process", () => {
       using admin = planes.adminOfCopy("global-copy");
       return await act(admin);
     };
-    await atCopy((admin) => apply(admin, policy("copied")));
+    await atCopy((admin) => applyAll(admin, [policy("copied")]));
     const heardTwice = async (where: string): Promise<boolean> => (await at(where, async (admin) => (await admin.call(clusterRoutes.status, {}, signal)).body)).globalPlane.doubled !== undefined;
     for (const where of ["shop-eu", "shop-us"]) await eventually(`${where} hears two`, async () => await heardTwice(where), findingMs);
     await eventually("both know it", async () => /^atoll_plane_doubled\{.*\} 1$/m.test(await original.metrics()), findingMs);
-    await expect(at(undefined, (admin) => apply(admin, policy("refused")))).rejects.toMatchObject({ code: "ATOLL_PLANE_DOUBLED" });
+    await expect(at(undefined, (admin) => applyAll(admin, [policy("refused")]))).rejects.toMatchObject({ code: "ATOLL_PLANE_DOUBLED" });
     expect((await atoll("check")).out).toMatch(/two processes speak as global: .*`atoll reconcile global --keep`/);
 
     expect((await atoll("reconcile", "global", "--keep")).err).toBe("");
-    await at(undefined, (admin) => apply(admin, policy("named")));
+    await at(undefined, (admin) => applyAll(admin, [policy("named")]));
     for (const where of ["shop-eu", "shop-us"]) {
       await eventually(`${where} follows the named one`, async () => (await names(where, "TrafficPolicy")).includes("named"));
       expect(await names(where, "TrafficPolicy")).toEqual(["kept", "named"]);

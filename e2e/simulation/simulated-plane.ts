@@ -6,6 +6,7 @@ import { storeRoutes } from "#federation/admin-api/store-routes.ts";
 import type { AnyRoute } from "#federation/admin-api/route.ts";
 import type { MemoryBus, MemoryHub } from "#federation/bus/memory-bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import { rememberedFiles } from "#federation/history/store-life.ts";
 import type { TermStore } from "#federation/history/term-store.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { ReconcileDecision, StoreStanding } from "#federation/model/store-standing.ts";
@@ -121,7 +122,7 @@ export class SimulatedPlane {
 
   /** Its disk forgets what it has seen of the store. */
   loseWitness(): void {
-    for (const file of ["witness.json", "trail"]) rmSync(join(this.dataDir, file), { force: true });
+    for (const file of rememberedFiles) rmSync(join(this.dataDir, file), { force: true });
   }
 
   async copyStore(): Promise<StoreCopy> {

@@ -34,6 +34,9 @@ export interface StoreLifeOptions {
 }
 
 const witnessFileName = "witness.json";
+const trailFileName = "trail";
+/** In its data directory, all that a plane remembers of its store. */
+export const rememberedFiles = [witnessFileName, trailFileName] as const;
 
 /** How often the store is held against the witness, and the witness brought up to date. */
 export const witnessIntervalMs = 2_000;
@@ -69,7 +72,7 @@ export class StoreLife implements HistoryKeeper {
   static async open(options: StoreLifeOptions, signal: AbortSignal): Promise<StoreLife> {
     const { catalog, dataDir, writeFile, clock, logger } = options;
     const file = WitnessFile.open({ path: join(dataDir, witnessFileName), logger, ...(writeFile === undefined ? {} : { write: writeFile }) });
-    const trail = TrailFile.open(join(dataDir, "trail"), logger);
+    const trail = TrailFile.open(join(dataDir, trailFileName), logger);
     const facts = await readFacts(options, signal);
     const isNew = facts.epoch === 0 && file.current.epoch === 0 && trail.position.epoch === 0;
     const startedAtMs = Math.floor(clock.nowMs());

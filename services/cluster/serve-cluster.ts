@@ -2,6 +2,7 @@ import { Server } from "@grpc/grpc-js";
 import { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { openAdminServer, type AdminServer, type AdminTls } from "#federation/admin-api/server.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import type { CatalogOp } from "#federation/catalog/collection.ts";
 import { openGrpcListener, peerOfCall } from "#federation/identity/grpc-listener.ts";
 import { acceptTrustDomain, createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import type { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
@@ -74,9 +75,10 @@ interface OperatorPort {
 export async function serveCluster(options: ClusterPlaneOptions, serving: Serving, signal: AbortSignal): Promise<void> {
   const { source, standing, catalog } = serving;
   const { config, planeSvid, clock, logger, metrics, joinPort } = options;
+  const keeping = { commit: async (ops: readonly CatalogOp[], inner: AbortSignal) => await catalog.commit(ops, inner), clock, logger };
   // Made of a loaded state: what it lacked would be told to proxies as removed.
-  const told = new ToldPolicies({ collection: catalog.policyTellings, commit: async (ops, inner) => await catalog.commit(ops, inner), clock, logger });
-  const keptProxies = new KeptProxies({ collection: catalog.proxies, commit: async (ops, inner) => await catalog.commit(ops, inner), clock, logger });
+  const told = new ToldPolicies({ collection: catalog.policyTellings, ...keeping });
+  const keptProxies = new KeptProxies({ collection: catalog.proxies, ...keeping });
   const discovery = new DiscoveryService(source.state, {
     logger,
     clock,

@@ -35,8 +35,7 @@ export class ProxyRoll {
   readonly #silent: LostProxies;
   /** Those that never said whether they would leave with a word. */
   readonly #returning = new LostProxies(proxyReturnMs);
-  /** Known from an earlier term as connected, and not heard since this one began at the given wall-clock ms. */
-  readonly #unheard: Set<string>;
+  /** Wall-clock ms. */
   readonly #beganAtMs: number;
 
   constructor({ clock, identityMs, known = OrderedMap.of<ProxyRecord>() }: ProxyRollOptions) {
@@ -44,11 +43,10 @@ export class ProxyRoll {
     this.#beganAtMs = Math.floor(clock.nowMs());
     this.#known = new WatchedValue(known);
     this.#silent = new LostProxies(Math.max(identityMs, proxyReturnMs), (key) => this.#known.set(this.#known.current.without(key)));
-    this.#unheard = new Set([...known].flatMap(([key, { silentSinceMs }]) => (silentSinceMs === undefined ? [key] : [])));
     const ageOf = ({ silentSinceMs = this.#beganAtMs }: ProxyRecord): number => Math.max(0, this.#beganAtMs - silentSinceMs);
     const nowMs = clock.monotonicMs();
     for (const [key, record] of [...known].toSorted(([, a], [, b]) => ageOf(b) - ageOf(a))) {
-      this.#silent.lose(key, { name: record.name, identity: record.identity, kind: record.kind, takenVersion: nothingTaken }, nowMs - ageOf(record));
+      this.#silent.lose(key, { ...recordOf(record), takenVersion: nothingTaken }, nowMs - ageOf(record));
     }
     this.#silent.at(nowMs);
   }
@@ -60,7 +58,6 @@ export class ProxyRoll {
 
   /** A stream of the proxy's has begun. */
   heard(key: string): void {
-    this.#unheard.delete(key);
     for (const lost of [this.#silent, this.#returning]) lost.find(key);
     const record = this.#known.current.get(key);
     if (record?.silentSinceMs !== undefined) this.#enter(key, record);
@@ -79,7 +76,7 @@ export class ProxyRoll {
     if (presence === "leaves") this.#known.set(this.#known.current.without(key));
     else if (presence === undefined && !this.#known.current.has(key)) this.#returning.lose(key, proxy, nowMs);
     else {
-      this.#known.set(this.#known.current.with(key, { ...recordOf(proxy), silentSinceMs: Math.floor(this.#clock.nowMs()) }));
+      this.#enter(key, proxy, Math.floor(this.#clock.nowMs()));
       this.#silent.lose(key, proxy, nowMs);
     }
   }
@@ -96,15 +93,14 @@ export class ProxyRoll {
 
   /** Whoever has not come back to this term by now has been silent since it began, whatever number of terms follow. */
   settle(): void {
-    for (const key of this.#unheard) {
-      const record = this.#known.current.get(key);
-      if (record !== undefined) this.#known.set(this.#known.current.with(key, { ...record, silentSinceMs: this.#beganAtMs }));
+    for (const proxy of this.#silent.at(this.#clock.monotonicMs())) {
+      const key = proxyKey(proxy);
+      if (this.#known.current.get(key)?.silentSinceMs === undefined) this.#enter(key, proxy, this.#beganAtMs);
     }
-    this.#unheard.clear();
   }
 
-  #enter(key: string, proxy: Omit<ProxyRecord, "silentSinceMs">): void {
-    this.#known.set(this.#known.current.with(key, recordOf(proxy)));
+  #enter(key: string, proxy: Omit<ProxyRecord, "silentSinceMs">, silentSinceMs?: number): void {
+    this.#known.set(this.#known.current.with(key, { ...recordOf(proxy), ...(silentSinceMs === undefined ? {} : { silentSinceMs }) }));
   }
 }
 
