@@ -10,6 +10,8 @@ import { AdminClient } from "#federation/admin-api/client.ts";
 import { createPlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
+import { keys } from "#federation/catalog/keys.ts";
+import { recordCodecs } from "#federation/catalog/record-codecs.ts";
 import { rememberedFiles } from "#federation/history/store-life.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
@@ -157,11 +159,17 @@ export class InProcessPlanes implements AsyncDisposable {
     return await (await this.#keep(name)).store.copy(leaderKey);
   }
 
-  /** Resolves when a running plane's witness is as new as its store is now. */
+  /** Resolves when a running plane has marked its store after its last write there, and knows that it has: another history is told from its own from then on, wherever its positions are. */
   async witnessed(name: string): Promise<void> {
     const { dataDir, store } = await this.#keep(name);
-    const { revision } = await store.list(leaderKey, never);
-    await eventually(`the plane of ${name} has witnessed its store`, () => (JSON.parse(readFileSync(join(dataDir, "witness.json"), "utf8")) as { readonly revision: number }).revision >= revision);
+    const { entries: trails } = await store.list(keys.trails, never);
+    const lastWrite = Math.max(...trails.map(({ revision }) => revision));
+    await eventually(`the plane of ${name} has witnessed its store`, async () => {
+      const { entries } = await store.list(keys.marks, never);
+      const marks = entries.filter(({ revision }) => revision > lastWrite).map(({ key, value, revision }) => recordCodecs.mark.decode(value, key, revision).mark);
+      const witness = JSON.parse(readFileSync(join(dataDir, "witness.json"), "utf8")) as { readonly marks: readonly string[] };
+      return marks.length === 1 && witness.marks.length === 1 && witness.marks[0] === marks[0];
+    });
   }
 
   /** Puts another store in the place of a running plane's, with what `copy` holds; resolves when the plane answers over it. */
