@@ -10,6 +10,15 @@ export const resourceBytesMax = 1024 * 1024;
 /** Largest discovery request or response, in bytes; grpc-js refuses more than 4 MiB by itself. */
 export const discoveryMessageBytesMax = 4 * 1024 * 1024;
 
+/** From so many bytes of resources and names on, the rest of what a subscriber is told comes in further responses: with one more resource a response stays below `discoveryMessageBytesMax`. */
+export const discoveryPartBytes = 1024 * 1024;
+
+/** Names of one type that a discovery stream may subscribe to, or say that it holds. */
+export const streamNamesMax = 20_000;
+
+/** Bytes of the names and versions that a proxy says it holds, so that its request stays below `discoveryMessageBytesMax`. */
+export const heldVersionsBytes = 2 * 1024 * 1024;
+
 /** Largest heartbeat that a receiver keeps and shows to its publisher, in bytes: an acknowledgement has room for it beside the most refusals that are named. */
 export const witnessBytesMax = 14 * 1024;
 

@@ -1,5 +1,6 @@
 import type { Client } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { TrustDomainName } from "#federation/model/names.ts";
 import { systemClock, type Clock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
@@ -7,6 +8,7 @@ import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { streamNamesMax } from "#federation/wire/limits.ts";
 import { createTestTrustDomain } from "../tls/identity-fixture.ts";
 import { createDiscoveryStats, runDiscovery } from "./discovery-client.ts";
 import { createPlaneClient } from "./plane-link.ts";
@@ -26,15 +28,17 @@ describe("runDiscovery", () => {
   let stop: AbortController;
   const stats = createDiscoveryStats();
   const said = (): readonly Presence[] => plane.requests.flatMap((request) => presenceOf(request) ?? []);
+  let levels: number;
+  let builder: SnapshotBuilder;
   const run = (clock: Clock): Promise<void> =>
     runDiscovery(
       {
         client,
         node: { id: "catalog-0", cluster: "", region: "eu-west", zone: "" },
         subscriptions: [{ typeUrl: resourceTypeUrls.bundle, names: "all" }],
-        builder: new SnapshotBuilder(emptyHeldState, clock),
+        builder,
         stats,
-        onLevel: () => {},
+        onLevel: () => void (levels = builder.snapshot.current.bundles.size),
         clock,
         random: systemRandom,
         logger: silentLogger,
@@ -47,6 +51,8 @@ describe("runDiscovery", () => {
     await plane.open();
     client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: "spiffe://demo.atoll/atoll/plane/cluster/shop-eu" as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
     stop = new AbortController();
+    levels = 0;
+    builder = new SnapshotBuilder(emptyHeldState, systemClock);
   });
   afterEach(async () => {
     client.close();
@@ -78,6 +84,36 @@ describe("runDiscovery", () => {
     await clock.advance(499);
     expect(hasEnded).toBe(false);
     await clock.advance(1);
+    await ended;
+  });
+
+  it("is level when it has been told the last part, and not before", async () => {
+    plane.partMax = 1;
+    plane.world = { ...plane.world, bundles: [shop, createTestTrustDomain("pay.example"), createTestTrustDomain("ads.example")].map(({ bundle }) => bundle) };
+    const ended = run(systemClock);
+    await settle(() => levels > 0);
+    expect(levels).toBe(3);
+    stop.abort();
+    await ended;
+  });
+
+  it("comes back with more than it can name, and holds what there is then", async () => {
+    const named = Array.from({ length: streamNamesMax }, (_, index) => `d${index}.example` as TrustDomainName);
+    const [kept, gone] = ["kept.example", "gone.example"] as [TrustDomainName, TrustDomainName];
+    const held = [...named, kept, gone];
+    builder = new SnapshotBuilder(
+      {
+        snapshot: { ...emptyHeldState.snapshot, bundles: new Map(held.map((trustDomain) => [trustDomain, { ...shop.bundle, trustDomain }])) },
+        versions: { ...emptyHeldState.versions, [resourceTypeUrls.bundle]: new Map(held.map((trustDomain) => [trustDomain, "before"])) },
+      },
+      systemClock,
+    );
+    plane.world = { ...plane.world, bundles: [shop.bundle, createTestTrustDomain(kept, 2).bundle] };
+    const ended = run(systemClock);
+    await settle(() => levels > 0);
+    expect([...builder.snapshot.current.bundles.keys()]).toEqual(expect.arrayContaining([kept, shop.bundle.trustDomain]));
+    expect(levels).toBe(2);
+    stop.abort();
     await ended;
   });
 

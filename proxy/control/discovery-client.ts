@@ -7,8 +7,10 @@ import { jittered, type Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DiscoveryNode, ReceivedDeltaResponse } from "#federation/wire/discovery-messages.ts";
 import type { ResourceTypeUrl } from "#federation/wire/discovery-resources.ts";
+import { isPart } from "#federation/wire/discovery-parts.ts";
 import { presenceRequest } from "#federation/wire/discovery-presence.ts";
 import { discoveryClientMethod, openStream } from "#federation/wire/grpc-services.ts";
+import { HeldResources } from "./held-resources.ts";
 import type { SnapshotBuilder } from "./snapshot-builder.ts";
 
 /** Counters of discovery and its freshness. */
@@ -98,13 +100,13 @@ async function runStream(options: DiscoveryClientOptions, answered: Set<string>,
   stream.on("end", () => responses.end());
   try {
     stats.streams++;
-    subscribe(options, (request) => stream.write(request));
+    const held = subscribe(options, (request) => stream.write(request));
     for await (const response of responses.drain(signal)) {
-      const fault = await refusalOf(builder, response);
+      const fault = await refusalOf(builder, held.get(response.typeUrl)?.completed(response) ?? response);
       stats.asOfMs = clock.nowMs();
       if (fault === undefined) {
         stats.acks++;
-        answered.add(response.typeUrl);
+        if (!isPart(response)) answered.add(response.typeUrl);
         if (answered.size === options.subscriptions.length) {
           // Told once: the set grows past the number of types only here.
           answered.add("level");
@@ -138,19 +140,22 @@ async function leave(stream: Pick<ReturnType<typeof openStream<DeltaRequest, Rec
   await Promise.race([over, untilAborted(bound.signal)]);
 }
 
-function subscribe(options: DiscoveryClientOptions, write: (request: Parameters<typeof discoveryClientMethod.requestSerialize>[0]) => unknown): void {
+/** Answers, by type, what is held as the stream begins. */
+function subscribe(options: DiscoveryClientOptions, write: (request: Parameters<typeof discoveryClientMethod.requestSerialize>[0]) => unknown): ReadonlyMap<string, HeldResources> {
   const { versions } = options.builder.current;
+  const held = new Map(options.subscriptions.map(({ typeUrl }) => [typeUrl as string, new HeldResources(versions[typeUrl])]));
   for (const [index, { typeUrl, names }] of options.subscriptions.entries()) {
     write({
       ...(index === 0 ? { node: options.node } : {}),
       typeUrl,
       subscribe: names === "all" ? [] : names,
       unsubscribe: [],
-      initialVersions: Object.fromEntries(versions[typeUrl]),
+      initialVersions: held.get(typeUrl)?.named ?? {},
       responseNonce: "",
     });
   }
   write(presenceRequest("stays"));
+  return held;
 }
 
 /** Applies the response; undefined when that went well, else why not. */

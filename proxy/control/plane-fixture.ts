@@ -14,6 +14,7 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { encodeResource, type DeltaRequest, type DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import { encodeBundle, encodeGatewayRoute, encodeInbound, encodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { partVersion } from "#federation/wire/discovery-parts.ts";
 import { presenceOf } from "#federation/wire/discovery-presence.ts";
 import { discoveryService, identityService, joinService, registryService } from "#federation/wire/grpc-services.ts";
 import { verifyBytes } from "#federation/wire/signed-object.ts";
@@ -51,6 +52,8 @@ export class TestPlane implements AsyncDisposable {
   renewsNobody = false;
   /** As over a link that breaks just then: no discovery stream is ended from this side. */
   keepsStreams = false;
+  /** Resources in one response; what there is more comes in parts. */
+  partMax = Infinity;
   /** Of those by key, at the join port. */
   keyRenewals = 0;
   svidValidityMs = 3_600_000;
@@ -219,13 +222,10 @@ export class TestPlane implements AsyncDisposable {
     for (const [name, value] of changed) sent.set(name, versionOf(value));
     for (const name of removed) sent.delete(name);
     if (changed.length + removed.length === 0 && !evenEmpty) return;
-    stream.call.write({
-      typeUrl,
-      nonce: String(++this.#nonce),
-      systemVersion: `1.${++this.#version}`,
-      resources: changed.map(([name, value]) => encodeResource({ name, version: versionOf(value), typeUrl, value })),
-      removed,
-    });
+    const resources = changed.map(([name, value]) => encodeResource({ name, version: versionOf(value), typeUrl, value }));
+    const write = (response: Pick<DeltaResponse, "systemVersion" | "resources" | "removed">): void => void stream.call.write({ typeUrl, nonce: String(++this.#nonce), ...response });
+    while (resources.length > this.partMax) write({ systemVersion: partVersion, resources: resources.splice(0, this.partMax), removed: [] });
+    write({ systemVersion: `1.${++this.#version}`, resources, removed });
   }
 
   #table(path: string, typeUrl: string): ReadonlyMap<string, Uint8Array> {

@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
+import { encodeDeltaResponse, type DeltaRequest, type DeltaResponse } from "#federation/wire/discovery-messages.ts";
+import { isPart } from "#federation/wire/discovery-parts.ts";
+import { discoveryMessageBytesMax, discoveryPartBytes } from "#federation/wire/limits.ts";
 import { DeltaStream } from "./delta-stream.ts";
 import { emptyTable, nextTable, type ResourceTable } from "./resource-table.ts";
 
@@ -187,6 +189,64 @@ describe("DeltaStream", () => {
       change({ a: "good", b: "3" });
       acknowledge();
       expect(kinds(2, 3, 4, 5)).toEqual(["acknowledged", "acknowledged", "acknowledged", "acknowledged"]);
+    });
+  });
+
+  describe("with more to tell than one response holds", () => {
+    const half = discoveryPartBytes * 0.5;
+    const valuesOf = (count: number, fill: string): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, index) => [`r${index}`, fill.repeat(half)]));
+    const isLastPart = (): boolean => !isPart(sent.at(-1) ?? { systemVersion: "" });
+    const acknowledge = (): unknown => stream.receive(request({ responseNonce: last().nonce }));
+
+    it("tells it in parts, each after the answer to the one before, and is level after the last", () => {
+      set(valuesOf(5, "x"));
+      stream.receive(request());
+      const parts: (readonly [readonly string[], boolean])[] = [[last().names, isLastPart()]];
+      for (let answers = 0; !isLastPart() && answers < 10; answers++) {
+        expect([stream.isLevel(), stream.standing(version).kind]).toEqual([false, "pending"]);
+        acknowledge();
+        parts.push([last().names, isLastPart()]);
+      }
+      expect(parts).toEqual([[["r0", "r1"], false], [["r2", "r3"], false], [["r4"], true]]);
+      acknowledge();
+      expect([stream.isLevel(), stream.standing(version).kind]).toEqual([true, "acknowledged"]);
+      for (const response of sent) expect(encodeDeltaResponse(response).length).toBeLessThan(discoveryMessageBytesMax);
+    });
+
+    it("follows with what has changed behind it, and counts as told what it began with", () => {
+      set(valuesOf(4, "x"));
+      stream.receive(request());
+      const began = version;
+      set({ ...valuesOf(4, "x"), r0: "new", r3: "new" });
+      stream.refresh();
+      acknowledge();
+      expect([last().names, isLastPart()]).toEqual([["r2", "r3"], true]);
+      acknowledge();
+      expect(stream.standing(began).kind).toBe("acknowledged");
+      expect(stream.standing(version).kind).toBe("pending");
+      expect(last().names).toEqual(["r0"]);
+      acknowledge();
+      expect(stream.standing(version).kind).toBe("acknowledged");
+      expect(stream.isLevel()).toBe(true);
+    });
+
+    it("tells a later change of many resources in parts, too", () => {
+      set(valuesOf(3, "x"));
+      stream.receive(request());
+      while (!isLastPart()) acknowledge();
+      acknowledge();
+      set(valuesOf(3, "y"));
+      stream.refresh();
+      expect([last().names, isLastPart()]).toEqual([["r0", "r1"], false]);
+      acknowledge();
+      expect([last().names, isLastPart()]).toEqual([["r2"], true]);
+    });
+
+    it("begins anew with what is asked for meanwhile, and says again nothing that it has said", () => {
+      set(valuesOf(5, "x"));
+      stream.receive(request());
+      stream.receive(request({ subscribe: ["r0"], responseNonce: last().nonce }));
+      expect([last().names, isLastPart()]).toEqual([["r0", "r2"], false]);
     });
   });
 

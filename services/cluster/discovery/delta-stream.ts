@@ -1,5 +1,7 @@
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
-import { absentVersion, emptyTable, tableDelta, tableDeltaSince, type ResourceTable, type TableDelta } from "./resource-table.ts";
+import { partVersion } from "#federation/wire/discovery-parts.ts";
+import { streamNamesMax } from "#federation/wire/limits.ts";
+import { absentVersion, emptyTable, namesToTell, newsOf, partFrom, type ResourceTable } from "./resource-table.ts";
 
 /** What became of a response, for metrics and `proxy status`. */
 export type DeltaOutcome =
@@ -9,17 +11,16 @@ export type DeltaOutcome =
   | { readonly kind: "ack"; readonly typeUrl: string }
   | { readonly kind: "nack"; readonly typeUrl: string; readonly message: string };
 
-/** Names of one type that a stream may subscribe to, or say that it has. */
-export const namesMax = 20_000;
-
 /** What a stream's proxy is known to have of a version of the tables. */
 export type VersionStanding = { readonly kind: "acknowledged" } | { readonly kind: "pending" } | { readonly kind: "refused"; readonly message: string };
 
 /** The response that is on its way. */
 interface Pending {
   readonly nonce: string;
-  /** The tables' version that it brings its type to. */
+  /** The tables' version then. */
   readonly version: number;
+  /** The one that it brings its type to; undefined where more follows. */
+  readonly completes: number | undefined;
   readonly sentAtMs: number;
   readonly names: readonly string[];
 }
@@ -38,12 +39,24 @@ export interface Present {
   readonly monotonicMs: () => number;
 }
 
+/** What a stream is told in one response or in several, of a table as it was when that began. */
+interface Walk {
+  readonly names: readonly string[];
+  /** Where in them the next response begins. */
+  at: number;
+  readonly table: ResourceTable;
+  /** The tables' version then. */
+  readonly version: number;
+}
+
 interface Subscription {
   /** Undefined: everything of the type. */
   wanted: Set<string> | undefined;
   readonly sent: Map<string, string>;
   /** The table that `sent` was level with, as far as is wanted; undefined while more may be missing than what changed since. */
   level: ResourceTable | undefined;
+  /** Under way until `sent` is level with its table. */
+  walk: Walk | undefined;
   pending: Pending | undefined;
   answered: boolean;
   /** The tables' version up to which the proxy has answered everything of the type; before its first answer there is none. */
@@ -56,8 +69,8 @@ const noVersion = -1;
 
 /**
  * One delta ADS stream, without its transport. For each type at most one response is on its way; changes that happen
- * meanwhile are folded into the next, so a slow proxy costs no memory. A refused version is not sent again: the proxy
- * keeps its last good one until there is a newer.
+ * meanwhile are folded into the next, so a slow proxy costs no memory. What is too much for one response comes in several, each when the
+ * one before was answered. A refused version is not sent again: the proxy keeps its last good one until there is a newer.
  * @see https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
  */
 export class DeltaStream {
@@ -80,7 +93,7 @@ export class DeltaStream {
     const known = this.#subscriptions.get(request.typeUrl);
     const subscription = known ?? this.#open(request);
     if (known !== undefined) changeNames(subscription, request);
-    if ((subscription.wanted?.size ?? 0) > namesMax || (known === undefined && subscription.sent.size > namesMax)) return { kind: "overflow" };
+    if ((subscription.wanted?.size ?? 0) > streamNamesMax || (known === undefined && subscription.sent.size > streamNamesMax)) return { kind: "overflow" };
     const outcome = settle(subscription, request);
     this.#flush(request.typeUrl, subscription);
     return outcome;
@@ -117,9 +130,10 @@ export class DeltaStream {
   /** True when every subscribed type is acknowledged and level with its table. */
   isLevel(): boolean {
     for (const [typeUrl, subscription] of this.#subscriptions) {
-      if (subscription.pending !== undefined) return false;
-      const delta = deltaOf(subscription, this.#tableOf(typeUrl) ?? emptyTable);
-      if (delta.changed.length + delta.removed.length > 0) return false;
+      const { pending, walk, level } = subscription;
+      if (pending !== undefined || walk !== undefined) return false;
+      const table = this.#tableOf(typeUrl) ?? emptyTable;
+      if (namesToTell(subscription, level, table).some((name) => newsOf(name, subscription, table) !== undefined)) return false;
     }
     return true;
   }
@@ -137,6 +151,7 @@ export class DeltaStream {
       wanted: isWildcard ? undefined : new Set(request.subscribe),
       sent: new Map(Object.entries(request.initialVersions)),
       level: undefined,
+      walk: undefined,
       pending: undefined,
       answered: false,
       answeredVersion: noVersion,
@@ -148,33 +163,47 @@ export class DeltaStream {
 
   #flush(typeUrl: string, subscription: Subscription): void {
     const table = this.#tableOf(typeUrl);
-    if (table === undefined || subscription.pending !== undefined) return;
-    const { changed, removed } = deltaOf(subscription, table);
-    subscription.level = table;
-    const version = this.#present.version();
-    // The first answer goes out even when it is empty: it tells the proxy that it knows all there is.
-    if (changed.length + removed.length === 0 && subscription.answered) {
-      subscription.answeredVersion = version;
-      return;
+    if (table === undefined) return;
+    while (subscription.pending === undefined) {
+      const walk: Walk = (subscription.walk ??= { names: namesToTell(subscription, subscription.level, table), at: 0, table, version: this.#present.version() });
+      const { changed, removed, end } = partFrom(walk.names, walk.at, subscription, table);
+      walk.at = end;
+      const isOver = end === walk.names.length;
+      if (isOver) {
+        subscription.level = walk.table;
+        subscription.walk = undefined;
+      }
+      // The first answer goes out even when it is empty: it tells the proxy that it knows all there is.
+      if (changed.length + removed.length === 0 && subscription.answered) {
+        subscription.answeredVersion = walk.version;
+        // What has changed while it was told in parts is looked at next.
+        if (walk.table === table) return;
+        continue;
+      }
+      subscription.answered = true;
+      const nonce = String(++this.#nonce);
+      subscription.pending = {
+        nonce,
+        version: this.#present.version(),
+        completes: isOver ? walk.version : undefined,
+        sentAtMs: this.#present.monotonicMs(),
+        names: [...changed.map(({ name }) => name), ...removed],
+      };
+      for (const resource of changed) subscription.sent.set(resource.name, resource.version);
+      for (const name of removed) {
+        if (subscription.wanted?.has(name) === true) subscription.sent.set(name, absentVersion);
+        else subscription.sent.delete(name);
+      }
+      this.#send({ typeUrl, nonce, systemVersion: isOver ? "" : partVersion, resources: changed, removed });
     }
-    subscription.answered = true;
-    const nonce = String(++this.#nonce);
-    subscription.pending = { nonce, version, sentAtMs: this.#present.monotonicMs(), names: [...changed.map(({ name }) => name), ...removed] };
-    for (const resource of changed) subscription.sent.set(resource.name, resource.version);
-    for (const name of removed) {
-      if (subscription.wanted?.has(name) === true) subscription.sent.set(name, absentVersion);
-      else subscription.sent.delete(name);
-    }
-    this.#send({ typeUrl, nonce, systemVersion: "", resources: changed, removed });
   }
 }
 
-function deltaOf({ level, sent, wanted }: Subscription, table: ResourceTable): TableDelta {
-  return level === undefined ? tableDelta(table, sent, wanted) : tableDeltaSince(level, table, sent, wanted);
-}
-
 function changeNames(subscription: Subscription, request: DeltaRequest): void {
-  if (request.subscribe.length + request.unsubscribe.length > 0) subscription.level = undefined;
+  if (request.subscribe.length + request.unsubscribe.length > 0) {
+    subscription.level = undefined;
+    subscription.walk = undefined;
+  }
   for (const name of request.subscribe) {
     if (name === "*") subscription.wanted = undefined;
     else subscription.wanted?.add(name);
@@ -191,7 +220,7 @@ function settle(subscription: Subscription, request: DeltaRequest): DeltaOutcome
   const { pending, refused, answeredVersion } = subscription;
   if (pending === undefined || request.responseNonce !== pending.nonce) return { kind: "none" };
   subscription.pending = undefined;
-  subscription.answeredVersion = pending.version;
+  subscription.answeredVersion = pending.completes ?? answeredVersion;
   if (request.fault === undefined) {
     for (const name of pending.names) refused.delete(name);
     return { kind: "ack", typeUrl: request.typeUrl };

@@ -9,8 +9,9 @@ import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
+import { streamNamesMax } from "#federation/wire/limits.ts";
 import type { ClusterState } from "../cluster-state.ts";
-import { DeltaStream, namesMax, type VersionStanding } from "./delta-stream.ts";
+import { DeltaStream, type VersionStanding } from "./delta-stream.ts";
 import { advance, afterEvent, dueMs, untriedKeys, type CanaryState } from "./canary/canary-state.ts";
 import { CanaryTables } from "./canary/canary-tables.ts";
 import type { CanaryCandidate, TrialEvent } from "./canary/canary-trial.ts";
@@ -239,7 +240,7 @@ export class DiscoveryService {
       }
       const outcome = connected.stream.receive(request);
       if (outcome.kind === "overflow") {
-        call.destroy(Object.assign(new Error(`a stream subscribes to at most ${namesMax} names`), { code: status.RESOURCE_EXHAUSTED }));
+        call.destroy(Object.assign(new Error(`a stream subscribes to at most ${streamNamesMax} names`), { code: status.RESOURCE_EXHAUSTED }));
         return;
       }
       if (outcome.kind === "nack") this.#takeNack(connected, outcome);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { absentVersion, emptyTable, nextTable, tableDelta } from "./resource-table.ts";
+import { discoveryPartBytes } from "#federation/wire/limits.ts";
+import { absentVersion, emptyTable, namesToTell, nextTable, partFrom } from "./resource-table.ts";
 
 const encode = (value: string): Uint8Array => Buffer.from(value);
 const tableOf = (values: Record<string, string>, previous = emptyTable) => nextTable({ typeUrl: "type.example/T", encode }, previous, new Map(Object.entries(values)));
@@ -20,23 +21,37 @@ describe("nextTable", () => {
   });
 });
 
-describe("tableDelta", () => {
+describe("what a stream is told", () => {
   const table = tableOf({ a: "1", b: "2" });
   const versionOf = (name: string): string => table.get(name)?.version ?? "";
+  /** To a stream of which no level is known. */
+  const told = (sent: ReadonlyMap<string, string>, wanted?: ReadonlySet<string>): { readonly changed: readonly string[]; readonly removed: readonly string[] } => {
+    const { changed, removed } = partFrom(namesToTell({ sent, wanted }, undefined, table), 0, { sent, wanted }, table);
+    return { changed: changed.map(({ name }) => name), removed };
+  };
 
-  it("sends nothing to a stream that is level", () => {
-    const sent = new Map([["a", versionOf("a")], ["b", versionOf("b")]]);
-    expect(tableDelta(table, sent, undefined)).toEqual({ changed: [], removed: [] });
+  it("is nothing when it is level", () => {
+    expect(told(new Map([["a", versionOf("a")], ["b", versionOf("b")]]))).toEqual({ changed: [], removed: [] });
   });
 
-  it("sends only what is wanted and new, and names what is gone", () => {
-    const delta = tableDelta(table, new Map([["gone", "x"]]), new Set(["a", "gone"]));
-    expect(delta.changed.map((resource) => resource.name)).toEqual(["a"]);
-    expect(delta.removed).toEqual(["gone"]);
+  it("is only what is wanted and new, and the names of what is gone", () => {
+    expect(told(new Map([["gone", "x"]]), new Set(["a", "gone"]))).toEqual({ changed: ["a"], removed: ["gone"] });
   });
 
-  it("says once that a wanted name does not exist", () => {
-    expect(tableDelta(table, new Map(), new Set(["nope"])).removed).toEqual(["nope"]);
-    expect(tableDelta(table, new Map([["nope", absentVersion]]), new Set(["nope"])).removed).toEqual([]);
+  it("is once that a wanted name does not exist", () => {
+    expect(told(new Map(), new Set(["nope"])).removed).toEqual(["nope"]);
+    expect(told(new Map([["nope", absentVersion]]), new Set(["nope"])).removed).toEqual([]);
+  });
+
+  it("comes in parts of a bounded size", () => {
+    const large = tableOf(Object.fromEntries(Array.from({ length: 5 }, (_, index) => [`r${index}`, "x".repeat(discoveryPartBytes * 0.4)])));
+    const names = [...large.keys()];
+    const parts: (readonly string[])[] = [];
+    for (let at = 0; at < names.length; ) {
+      const { changed, end } = partFrom(names, at, { sent: new Map(), wanted: undefined }, large);
+      parts.push(changed.map(({ name }) => name));
+      at = end;
+    }
+    expect(parts).toEqual([["r0", "r1", "r2"], ["r3", "r4"]]);
   });
 });

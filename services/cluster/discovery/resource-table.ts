@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { encodeResource, type EncodedResource } from "#federation/wire/discovery-messages.ts";
+import { discoveryPartBytes } from "#federation/wire/limits.ts";
 
 /**
  * The resources of one type by name: encoded once for each version, shared by all streams. Replaced whole; a resource
@@ -35,43 +36,58 @@ export function nextTable<T>(type: ResourceType<T>, previous: ResourceTable, nex
   return table;
 }
 
-/** What a stream that has `sent` must be told to be level with `table`, as far as it subscribes. */
-export interface TableDelta {
-  readonly changed: readonly EncodedResource[];
-  readonly removed: readonly string[];
+/** What one stream has been told, and what of it. */
+export interface Told {
+  /** Versions by name. */
+  readonly sent: ReadonlyMap<string, string>;
+  /** Undefined: everything. */
+  readonly wanted: ReadonlySet<string> | undefined;
 }
 
 /**
- * The difference for one stream. `wanted` undefined is a wildcard subscription; a wanted name that does not exist is
- * reported removed once, so that the subscriber knows (xDS: a removal answers a subscription to nothing).
+ * The names of which a stream may lack something: what has changed since `level`, the table that it was level with; without one, all that
+ * it wants or was told. O(changes log n), or O(n).
  */
-export function tableDelta(table: ResourceTable, sent: ReadonlyMap<string, string>, wanted: ReadonlySet<string> | undefined): TableDelta {
-  const changed: EncodedResource[] = [];
-  const removed: string[] = [];
-  for (const resource of table.values()) {
-    if ((wanted === undefined || wanted.has(resource.name)) && sent.get(resource.name) !== resource.version) changed.push(resource);
-  }
-  for (const [name, version] of sent) {
-    if (version !== absentVersion && !table.has(name)) removed.push(name);
-  }
-  for (const name of wanted ?? []) {
-    if (!table.has(name) && !sent.has(name)) removed.push(name);
-  }
-  return { changed, removed };
+export function namesToTell({ sent, wanted }: Told, level: ResourceTable | undefined, table: ResourceTable): readonly string[] {
+  if (level !== undefined) return changedKeys(level, table);
+  return [...new Set([...(wanted ?? table.keys()), ...sent.keys()])];
 }
 
-/** As `tableDelta`, for a stream that was level with `before`. O(changes log n). */
-export function tableDeltaSince(before: ResourceTable, table: ResourceTable, sent: ReadonlyMap<string, string>, wanted: ReadonlySet<string> | undefined): TableDelta {
+/**
+ * What a stream has to be told of one name: its resource, that it is removed, or nothing. A wanted name that does not exist is reported
+ * removed once, so that the subscriber knows (xDS: a removal answers a subscription to nothing).
+ */
+export function newsOf(name: string, { sent, wanted }: Told, table: ResourceTable): EncodedResource | "removed" | undefined {
+  const resource = table.get(name);
+  const version = sent.get(name);
+  const isWanted = wanted === undefined || wanted.has(name);
+  if (resource !== undefined) return isWanted && version !== resource.version ? resource : undefined;
+  if (version === absentVersion) return undefined;
+  return version !== undefined || wanted?.has(name) === true ? "removed" : undefined;
+}
+
+/** What one response says. */
+export interface TablePart {
+  readonly changed: readonly EncodedResource[];
+  readonly removed: readonly string[];
+  /** Where in the names the next part begins; their number when nothing is left. */
+  readonly end: number;
+}
+
+/** What a stream has to be told of `names` from `start` on, until that is `discoveryPartBytes` long. */
+export function partFrom(names: readonly string[], start: number, told: Told, table: ResourceTable): TablePart {
   const changed: EncodedResource[] = [];
   const removed: string[] = [];
-  for (const name of changedKeys(before, table)) {
-    const resource = table.get(name);
-    const version = sent.get(name);
-    if (resource === undefined) {
-      if (version !== undefined && version !== absentVersion) removed.push(name);
-    } else if ((wanted === undefined || wanted.has(name)) && version !== resource.version) changed.push(resource);
+  let end = start;
+  for (let bytes = 0; end < names.length && bytes < discoveryPartBytes; end++) {
+    const name = names[end] ?? "";
+    const news = newsOf(name, told, table);
+    if (news === undefined) continue;
+    if (news === "removed") removed.push(name);
+    else changed.push(news);
+    bytes += news === "removed" ? Buffer.byteLength(name) : news.bytes.length;
   }
-  return { changed, removed };
+  return { changed, removed, end };
 }
 
 /** The version under which a stream remembers that it has been told a name does not exist. */
