@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { itemsPerTurn } from "#federation/runtime/turns.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import { apiVersion, importMetadata, type Cluster, type ServiceImport } from "#federation/model/resource.ts";
@@ -12,7 +13,7 @@ import type { CatalogFault } from "./catalog-access.ts";
 import { Catalog, objectId } from "./catalog.ts";
 import { jsonBytes } from "./json-codec.ts";
 import { keys } from "./keys.ts";
-import type { ObjectRecord } from "./records.ts";
+import type { AppliedPosition, ObjectRecord } from "./records.ts";
 
 const signal = new AbortController().signal;
 const shop = parseTrustDomainName("shop.example");
@@ -157,6 +158,35 @@ describe("a view", () => {
     await until((ids) => ids.join() === "b");
     stop.abort();
     await running;
+  });
+
+  it("shows what it has read of many at first, and of what changes later no part", async () => {
+    const { catalog } = await openCatalog();
+    const count = 3 * itemsPerTurn;
+    const position = (publisher: string): AppliedPosition => ({ publisher, epoch: 1, term: 1, stream: "s", seq: 1, floorEpoch: 1, floorRevision: 1, appliedAtMs: 1 });
+    const names = Array.from({ length: count }, (_, index) => `p${index}`);
+    for (let start = 0; start < count; start += itemsPerTurn) {
+      await catalog.commit(names.slice(start, start + itemsPerTurn).map((name) => catalog.positions.putOp(name, position(name))), signal);
+    }
+    const view = catalog.positions.view();
+    const stop = new AbortController();
+    const seen: (readonly [number, boolean])[] = [];
+    const watching = (async () => {
+      for await (const { items, loaded } of view.state.changes(stop.signal)) seen.push([items.size, loaded]);
+    })();
+    const running = runTasks([view.run], stop.signal);
+    await expect.poll(() => view.state.current.loaded).toBe(true);
+    expect(seen.some(([size, loaded]) => size > 0 && size < count && !loaded)).toBe(true);
+    expect(seen.every(([size, loaded]) => loaded === (size === count))).toBe(true);
+    const whole: number[] = [];
+    for await (const { puts } of catalog.positions.changes(stop.signal)) {
+      whole.push(puts.length);
+      break;
+    }
+    expect(whole).toEqual([count]);
+    expect((await catalog.positions.list(signal)).items).toHaveLength(count);
+    stop.abort();
+    await Promise.all([watching, running]);
   });
 });
 

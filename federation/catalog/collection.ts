@@ -22,9 +22,15 @@ export interface ChangeBatch<T> {
   readonly revision: number;
 }
 
+/** A part of what changed at once, small enough for one turn of the event loop; only the first one of an `initial` batch is `initial`. */
+export interface ChangePiece<T> extends ChangeBatch<T> {
+  /** Further pieces of it follow. */
+  readonly more: boolean;
+}
+
 /** The whole of a collection as of `revision`. */
 export interface CollectionState<T> {
-  /** False until the first listing has been read: emptiness then means nothing. */
+  /** False until the first listing has been read: what is missing then means nothing. */
   readonly loaded: boolean;
   readonly items: ReadonlyMap<string, Stored<T>>;
   readonly revision: number;
@@ -49,6 +55,8 @@ export interface ReadableCollection<T> {
 
 /** A collection whose values are written as they are. */
 export interface Collection<T> extends ReadableCollection<T> {
+  /** As `changes`, for collections of many entries. */
+  pieces(signal: AbortSignal): AsyncIterable<ChangePiece<T>>;
   /** Writes and answers the new revision. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */
   put(id: string, value: T, options: WriteOptions, signal: AbortSignal): Promise<number>;
   /** False when there was nothing. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */

@@ -1,11 +1,13 @@
 import { AtollError } from "#federation/runtime/errors.ts";
-import { eachValue, mappedValues } from "#federation/runtime/each-value.ts";
+import { eachValue, flatMappedValues } from "#federation/runtime/each-value.ts";
 import type { Task } from "#federation/runtime/lifecycle.ts";
 import { OrderedMap } from "#federation/runtime/ordered-map.ts";
+import { inTurns } from "#federation/runtime/turns.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
-import type { StoreBatch, StoreEntry } from "#federation/store/store.ts";
+import type { StoreEntry } from "#federation/store/store.ts";
 import type { CatalogAccess } from "./catalog-access.ts";
-import type { CatalogOp, ChangeBatch, Collection, CollectionState, CollectionView, Stored, WriteOptions } from "./collection.ts";
+import type { CatalogOp, ChangeBatch, ChangePiece, Collection, CollectionState, CollectionView, Stored, WriteOptions } from "./collection.ts";
+import { readInPieces, type StorePiece } from "./store-pieces.ts";
 
 /** How values of a collection become bytes and back. */
 export interface Codec<T> {
@@ -37,18 +39,31 @@ export class StoreCollection<T> implements Collection<T> {
 
   async list(signal: AbortSignal, idPrefix = ""): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }> {
     const listing = await this.#access.store.list(this.#prefix + idPrefix, signal);
-    const items = listing.entries.map((entry) => this.read(entry)).filter((item) => item !== undefined);
+    const items: Stored<T>[] = [];
+    await inTurns(listing.entries, (entry) => {
+      const item = this.read(entry);
+      if (item !== undefined) items.push(item);
+    });
     return { items, revision: listing.revision };
   }
 
   changes(signal: AbortSignal): AsyncGenerator<ChangeBatch<T>, void, undefined> {
-    return mappedValues(this.#access.store.watch(this.#prefix, signal), (batch) => this.#readBatch(batch));
+    return wholeBatches(this.pieces(signal));
+  }
+
+  pieces(signal: AbortSignal): AsyncGenerator<ChangePiece<T>, void, undefined> {
+    return readInPieces(this.#access.store.watch(this.#prefix, signal), (piece) => this.#readPiece(piece));
   }
 
   view(): CollectionView<T> {
     const state = new WatchedValue<ViewState<T>>({ loaded: false, items: OrderedMap.of(), revision: 0 });
     const run: Task = async (signal) => {
-      await eachValue(this.changes(signal), (batch) => state.set(applyBatch(state.current, batch)));
+      let next = state.current;
+      await eachValue(this.pieces(signal), (piece) => {
+        next = applyPiece(next, piece);
+        // Whoever derives something of it goes along with what is read first; later nobody sees a part of it, as if the rest were gone.
+        if (!piece.more || !state.current.loaded) state.set(next);
+      });
     };
     return { state, run };
   }
@@ -94,8 +109,8 @@ export class StoreCollection<T> implements Collection<T> {
     }
   }
 
-  #readBatch(batch: StoreBatch): ChangeBatch<T> {
-    // The last event of a key is its state; a batch may hold several.
+  #readPiece(batch: StorePiece): ChangePiece<T> {
+    // The last event of a key is its state; a piece may hold several.
     const puts = new Map<string, Stored<T>>();
     const deletes = new Set<string>();
     for (const event of batch.events) {
@@ -110,8 +125,32 @@ export class StoreCollection<T> implements Collection<T> {
       deletes.delete(item.id);
       puts.set(item.id, item);
     }
-    return { initial: batch.initial, puts: [...puts.values()], deletes: [...deletes], revision: batch.revision };
+    return { initial: batch.initial, puts: [...puts.values()], deletes: [...deletes], revision: batch.revision, more: batch.more };
   }
+}
+
+/** What belongs together in one batch again, each key by what was said of it last. */
+function wholeBatches<T>(pieces: AsyncIterable<ChangePiece<T>>): AsyncGenerator<ChangeBatch<T>, void, undefined> {
+  const [puts, deletes] = [new Map<string, Stored<T>>(), new Set<string>()];
+  let initial = false;
+  return flatMappedValues(pieces, (piece): readonly ChangeBatch<T>[] => {
+    if (!piece.more && puts.size + deletes.size === 0) return [piece];
+    initial ||= piece.initial;
+    for (const item of piece.puts) {
+      deletes.delete(item.id);
+      puts.set(item.id, item);
+    }
+    for (const id of piece.deletes) {
+      puts.delete(id);
+      deletes.add(id);
+    }
+    if (piece.more) return [];
+    const whole = { initial, puts: [...puts.values()], deletes: [...deletes], revision: piece.revision };
+    puts.clear();
+    deletes.clear();
+    initial = false;
+    return [whole];
+  });
 }
 
 /** A state whose successor shares with it what did not change. */
@@ -119,10 +158,10 @@ interface ViewState<T> extends CollectionState<T> {
   readonly items: OrderedMap<Stored<T>>;
 }
 
-function applyBatch<T>(state: ViewState<T>, batch: ChangeBatch<T>): ViewState<T> {
-  if (!batch.initial && batch.puts.length === 0 && batch.deletes.length === 0) return state;
-  let items = batch.initial ? OrderedMap.of<Stored<T>>() : state.items;
-  for (const item of batch.puts) items = items.with(item.id, item);
-  for (const id of batch.deletes) items = items.without(id);
-  return { loaded: true, items, revision: batch.revision };
+function applyPiece<T>(state: ViewState<T>, piece: ChangePiece<T>): ViewState<T> {
+  if (state.loaded && !piece.initial && piece.puts.length === 0 && piece.deletes.length === 0) return state;
+  let items = piece.initial ? OrderedMap.of<Stored<T>>() : state.items;
+  for (const item of piece.puts) items = items.with(item.id, item);
+  for (const id of piece.deletes) items = items.without(id);
+  return { loaded: state.loaded || !piece.more, items, revision: piece.revision };
 }

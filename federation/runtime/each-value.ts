@@ -18,13 +18,17 @@ export async function eachValue<T>(values: AsyncIterable<T>, take: (value: T) =>
 }
 
 /** What `map` makes of each of `values`; holds neither while nobody asks for the next one. */
-export async function* mappedValues<I, O>(values: AsyncIterable<I>, map: (value: I) => O): AsyncGenerator<O, void, undefined> {
+export function mappedValues<I, O>(values: AsyncIterable<I>, map: (value: I) => O): AsyncGenerator<O, void, undefined> {
+  return flatMappedValues(values, (value) => [map(value)]);
+}
+
+/** The same, of one value any number of others. */
+export async function* flatMappedValues<I, O>(values: AsyncIterable<I>, map: (value: I) => readonly O[]): AsyncGenerator<O, void, undefined> {
   const iterator = values[Symbol.asyncIterator]();
   const state = { isDone: false };
-  /** At most one, so that no variable holds it. */
-  const step = ({ done, value }: IteratorResult<I, unknown>): O[] => {
+  const step = ({ done, value }: IteratorResult<I, unknown>): readonly O[] => {
     state.isDone = done === true;
-    return done === true ? [] : [map(value)];
+    return done === true ? [] : map(value);
   };
   try {
     while (!state.isDone) yield* step(await iterator.next());

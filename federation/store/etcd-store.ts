@@ -141,7 +141,7 @@ class EtcdStore implements Store {
   /** What a watch has to tell first: one batch, or none where its reader knows it all. */
   async #firstOf(prefix: string, known: KnownKeys, signal: AbortSignal): Promise<{ readonly revision: number; readonly batches: StoreBatch[] }> {
     const listing = await this.list(prefix, signal);
-    const batch = known.advanceTo(listing);
+    const batch = await known.advanceTo(listing);
     return { revision: listing.revision, batches: batch.initial || batch.events.length > 0 ? [batch] : [] };
   }
 

@@ -1,3 +1,4 @@
+import { inTurns } from "#federation/runtime/turns.ts";
 import type { StoreBatch, StoreEvent, StoreListing } from "./store.ts";
 
 /**
@@ -8,21 +9,23 @@ export class KnownKeys {
   readonly #revisions = new Map<string, number>();
   #isFirst = true;
 
-  /** The batch that brings the reader from what it knows to `listing`: everything at first, then only the difference. */
-  advanceTo(listing: StoreListing): StoreBatch {
+  /** The batch that brings the reader from what it knows to `listing`: everything at first, then only the difference. In turns, since a listing may be long. */
+  async advanceTo(listing: StoreListing): Promise<StoreBatch> {
     const events: StoreEvent[] = [];
-    const listed = new Set<string>();
-    for (const entry of listing.entries) {
-      listed.add(entry.key);
-      if (this.#revisions.get(entry.key) !== entry.revision) events.push({ kind: "put", entry });
-    }
-    for (const key of this.#revisions.keys()) {
+    const gone = new Set(this.#revisions.keys());
+    await inTurns(listing.entries, (entry) => {
+      gone.delete(entry.key);
+      if (this.#revisions.get(entry.key) === entry.revision) return;
+      events.push({ kind: "put", entry });
+      this.#revisions.set(entry.key, entry.revision);
+    });
+    for (const key of gone) {
       // When it was deleted is not known any more; the listing's own revision is the first at which it is surely gone.
-      if (!listed.has(key)) events.push({ kind: "delete", key, revision: listing.revision });
+      events.push({ kind: "delete", key, revision: listing.revision });
+      this.#revisions.delete(key);
     }
     const batch = { initial: this.#isFirst, events, revision: listing.revision };
     this.#isFirst = false;
-    this.record(events);
     return batch;
   }
 

@@ -116,7 +116,7 @@ export class SqliteStore implements Store {
         queue: new AsyncQueue({ capacity: watchQueueMax, onDrop: () => this.#unwatch(watcher) }),
       };
       try {
-        const first = firstOf(await this.#listAndWatch(watcher, ending), known);
+        const first = await firstOf(await this.#listAndWatch(watcher, ending), known);
         if (first === undefined) continue;
         // Emptied: what a watch has in hand while it waits it holds, and the first batch is all that there is.
         yield* first.splice(0);
@@ -279,9 +279,9 @@ export class SqliteStore implements Store {
 }
 
 /** What a watch has to tell first, in a list of one, or of none where its reader knows it all. Undefined without a listing. */
-function firstOf(listing: StoreListing | undefined, known: KnownKeys): StoreBatch[] | undefined {
+async function firstOf(listing: StoreListing | undefined, known: KnownKeys): Promise<StoreBatch[] | undefined> {
   if (listing === undefined) return undefined;
-  const batch = known.advanceTo(listing);
+  const batch = await known.advanceTo(listing);
   return batch.initial || batch.events.length > 0 ? [batch] : [];
 }
 

@@ -32,6 +32,14 @@ export function describeStoreContract(name: string, open: OpenContractStore): vo
       return entry === undefined ? undefined : text(entry.value);
     };
 
+    /** Keys `many/000000` and so on. */
+    const putMany = async (count: number): Promise<void> => {
+      for (let start = 0; start < count; start += 125) {
+        const writes = Array.from({ length: 125 }, (_, offset) => ({ kind: "put" as const, key: `many/${String(start + offset).padStart(6, "0")}`, value: bytes("v") }));
+        await store.commit({ conditions: [], writes }, signal);
+      }
+    };
+
     describe("reading and writing", () => {
       it("gives back what was written, with its revisions", async () => {
         const created = await put("a/1", "one");
@@ -81,14 +89,21 @@ export function describeStoreContract(name: string, open: OpenContractStore): vo
       });
 
       it("lists more entries than fit into one answer of an engine", async () => {
-        const count = 2_500;
-        for (let start = 0; start < count; start += 125) {
-          const writes = Array.from({ length: 125 }, (_, offset) => ({ kind: "put" as const, key: `many/${String(start + offset).padStart(6, "0")}`, value: bytes("v") }));
-          await store.commit({ conditions: [], writes }, signal);
-        }
+        await putMany(2_500);
         const { entries } = await store.list("many/", signal);
-        expect(entries).toHaveLength(count);
+        expect(entries).toHaveLength(2_500);
         expect(entries.at(-1)?.key).toBe("many/002499");
+      });
+
+      it("lists many entries for several at once while others write, and each as of one revision", async () => {
+        await putMany(1_500);
+        const [first, wrote, second, none] = await Promise.all([store.list("many/", signal), put("many/000000", "new"), store.list("many/", signal), store.list("none/", signal)]);
+        for (const { entries, revision } of [first, second]) {
+          expect(entries).toHaveLength(1_500);
+          expect(text(entries[0]?.value ?? bytes(""))).toBe(revision < wrote ? "v" : "new");
+          expect(Math.max(...entries.map((entry) => entry.revision))).toBeLessThanOrEqual(revision);
+        }
+        expect(none.entries).toEqual([]);
       });
     });
 
@@ -199,6 +214,17 @@ export function describeStoreContract(name: string, open: OpenContractStore): vo
         expect(summary(first.events)).toEqual(["put w/1=one"]);
         const empty = await new BatchReader(store.watch("none/", signal)).next();
         expect(empty).toMatchObject({ initial: true, events: [] });
+      });
+
+      it("starts with many, and misses nothing that is written meanwhile", async () => {
+        await putMany(1_500);
+        const batches = new BatchReader(store.watch("many/", signal));
+        const [first] = await Promise.all([batches.next(), put("many/meanwhile", "1")]);
+        const state = new Map<string, string>();
+        apply(state, first.events);
+        expect(state.size).toBeGreaterThanOrEqual(1_500);
+        while (!state.has("many/meanwhile")) apply(state, (await batches.next()).events);
+        expect(state.size).toBe(1_501);
       });
 
       it("goes on with every change in order, once", async () => {

@@ -79,7 +79,7 @@ export async function serveCluster(options: ClusterPlaneOptions, serving: Servin
   // Made of a loaded state: what it lacked would be told to proxies as removed.
   const told = new ToldPolicies({ collection: catalog.policyTellings, ...keeping });
   const keptProxies = new KeptProxies({ collection: catalog.proxies, ...keeping });
-  const discovery = new DiscoveryService(source.state, {
+  const discovery = await DiscoveryService.open(source.state, {
     logger,
     clock,
     hadProxies: serving.hadProxies,

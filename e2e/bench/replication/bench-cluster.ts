@@ -71,7 +71,7 @@ export async function openBenchCluster(
     },
     async (inner) => {
       await until(source.loaded, (isLoaded) => isLoaded, inner);
-      const discovery = new DiscoveryService(source.state, { logger, clock, hadProxies: false, identityMs: 3_600_000, onNack: () => undefined });
+      const discovery = await DiscoveryService.open(source.state, { logger, clock, hadProxies: false, identityMs: 3_600_000, onNack: () => undefined });
       for (const proxy of proxies) proxy.connect(discovery);
       await discovery.follow(inner);
     },

@@ -21,7 +21,7 @@ export class BenchProxy {
     const call = Object.assign(new EventEmitter(), {
       write: (response: DeltaResponse) => {
         this.told.set(this.told.current + response.resources.length);
-        queueMicrotask(() => call.emit("data", request({ typeUrl: response.typeUrl, responseNonce: response.nonce })));
+        setImmediate(() => call.emit("data", request({ typeUrl: response.typeUrl, responseNonce: response.nonce })));
         return true;
       },
       end: () => undefined,

@@ -7,7 +7,7 @@ export type Hash = readonly [number, number];
 
 /** The bucket of an object id: the same on both sides, and even over any set of ids. */
 export function bucketOf(id: string): number {
-  return hash(unitsOf(id))[0] % bucketCount;
+  return textHash(id)[0] % bucketCount;
 }
 
 /** Of the exact bytes that an origin signed, which hold its id and generation; not of the signature, so that a renewed signing key changes nothing. O(bytes), some 3 µs for 1 KB: taken once for an object. */
@@ -34,7 +34,7 @@ export class ObjectDigests {
 
   /** Adds the object, or removes it when it is in. */
   toggle(id: string, { bucket, generation, content }: DigestedObject): void {
-    this.generations.toggle(bucket, hash(unitsOf(`${id}\0${generation.epoch}\0${generation.revision}`)));
+    this.generations.toggle(bucket, textHash(`${id}\0${generation.epoch}\0${generation.revision}`));
     this.contents.toggle(bucket, content);
   }
 
@@ -85,10 +85,10 @@ export class DigestTable {
 }
 
 /** Two 32-bit hashes over UTF-16 code units or bytes, FNV-1a's loop with MurmurHash3's finalizer. Part of the protocol: both sides must agree. */
-function hash(units: Uint8Array | Uint16Array): Hash {
+function hash(units: Uint8Array | Uint16Array, length = units.length): Hash {
   let a = 0x811c9dc5;
   let b = 0x9747b28c;
-  for (let index = 0; index < units.length; index++) {
+  for (let index = 0; index < length; index++) {
     const unit = units[index] ?? 0;
     a = Math.imul(a ^ unit, 0x01000193);
     b = Math.imul(b ^ unit, 0x5bd1e995) ^ (b >>> 15);
@@ -96,10 +96,13 @@ function hash(units: Uint8Array | Uint16Array): Hash {
   return [finalized(a ^ (b >>> 7)), finalized(b)];
 }
 
-function unitsOf(text: string): Uint16Array {
-  const units = new Uint16Array(text.length);
+/** For one text after the other: a plane that starts hashes two for each object that it holds. */
+let units = new Uint16Array(1_024);
+
+function textHash(text: string): Hash {
+  if (text.length > units.length) units = new Uint16Array(text.length);
   for (let index = 0; index < text.length; index++) units[index] = text.charCodeAt(index);
-  return units;
+  return hash(units, text.length);
 }
 
 /** @see https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp `fmix32` */

@@ -70,7 +70,13 @@ export class ReceiverCore {
     this.#incarnations = new Incarnations(state.cursor.epoch);
     this.#brake = new WithdrawalBrake(rules.brake, { publisher: rules.names.publisher, records: this.#records, wasHolding: state.cursor.isHoldingBack === true });
     this.#known = { epoch: 0, revision: 0 };
-    for (const [id, { generation }] of state.live) this.#know(id, generation);
+    for (const [id, held] of state.live) this.restore(id, held);
+  }
+
+  /** Holds what its store held, too: before anything else comes. */
+  restore(id: string, held: HeldObject): void {
+    this.#records.restore(id, held);
+    this.#know(id, held.generation);
   }
 
   get cursor(): ReplicaCursor {

@@ -15,9 +15,13 @@ export class ReplicaRecords {
   readonly #heldBack = new Map<string, HeldObject>();
   readonly #dead: Map<string, DeadRecord>;
 
-  constructor(state: ReplicaState) {
-    this.#dead = new Map(state.dead);
-    for (const [id, held] of state.live) this.#hold(id, held);
+  constructor({ dead }: Pick<ReplicaState, "dead">) {
+    this.#dead = new Map(dead);
+  }
+
+  /** Holds what was held in an earlier life. */
+  restore(id: string, held: HeldObject): void {
+    this.#hold(id, held);
   }
 
   /** The keys that are held though the publisher does not offer them any more. */

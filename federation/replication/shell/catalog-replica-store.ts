@@ -5,6 +5,7 @@ import type { AppliedPosition, HeartbeatRecord, ObjectRecord } from "#federation
 import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
+import { inTurns } from "#federation/runtime/turns.ts";
 import { decodeSignedObject, encodeSignedObject } from "#federation/wire/signed-object.ts";
 import { contentHash, type Hash } from "../core/digest-table.ts";
 import { emptyReplicaState, type HeldObject, type ReplicaChange, type ReplicaCursor, type ReplicaState, type Witness } from "../core/replica-state.ts";
@@ -41,7 +42,9 @@ export class CatalogReplicaStore implements ReplicaStore {
     const { catalog, publisher, isFrom, origin } = this.#options;
     const { items } = await catalog.objects.list(signal, prefixOf(origin));
     const live = new Map<string, HeldObject>();
-    for (const { value } of items) if (isFrom(value)) live.set(objectId(value), { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
+    await inTurns(items, ({ value }) => {
+      if (isFrom(value)) live.set(objectId(value), { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
+    });
     const position = await catalog.positions.get(publisher, signal);
     const heartbeat = await catalog.heartbeats.get(publisher, signal);
     this.#witness = heartbeat === undefined ? undefined : witnessOf(heartbeat.value);

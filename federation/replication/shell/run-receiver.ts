@@ -17,6 +17,7 @@ import { sleep } from "#federation/runtime/clock.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
+import { inTurns } from "#federation/runtime/turns.ts";
 import type { WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { HeartbeatOrder } from "../core/heartbeat-order.ts";
@@ -25,7 +26,7 @@ import { ReceiverCore, type ReceiverStep } from "../core/receiver.ts";
 import type { ReceiverRules } from "../core/receiver-rules.ts";
 import type { RefusalReason } from "../core/refusal-reason.ts";
 import { acknowledgedRefusals } from "../core/refused-objects.ts";
-import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
+import type { ReplicaChange, ReplicaCursor, ReplicaState } from "../core/replica-state.ts";
 import type { ReplicaStore } from "./replica-store.ts";
 import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import type { LinkSubjects } from "./run-publisher.ts";
@@ -111,8 +112,7 @@ export async function runReceiver(options: ReceiverOptions, signal: AbortSignal)
   try {
     while (!signal.aborted) {
       try {
-        const state = await options.store.load(signal);
-        const core = new ReceiverCore({ ...options, open, isAuthentic: (object) => isAuthentic(options, object) }, state);
+        const core = await beginFrom(await options.store.load(signal), options);
         await runSession(new Session(core, options), options, signal);
       } catch (error) {
         if (signal.aborted && isAbort(error)) return;
@@ -124,6 +124,13 @@ export async function runReceiver(options: ReceiverOptions, signal: AbortSignal)
   } finally {
     options.statuses.set(new Map([...options.statuses.current].filter(([publisher]) => publisher !== names.publisher)));
   }
+}
+
+/** In turns: what is held may be the services of a whole mesh. */
+async function beginFrom({ live, ...state }: ReplicaState, options: ReceiverOptions): Promise<ReceiverCore> {
+  const core = new ReceiverCore({ ...options, open, isAuthentic: (object) => isAuthentic(options, object) }, { ...state, live: new Map() });
+  await inTurns(live, ([id, held]) => core.restore(id, held));
+  return core;
 }
 
 async function sleepUnlessAborted(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {

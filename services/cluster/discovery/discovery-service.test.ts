@@ -79,10 +79,10 @@ describe("DiscoveryService", () => {
     await following;
   };
 
-  beforeEach(() => {
+  beforeEach(async () => {
     clock = new VirtualClock();
     state = new WatchedValue(clusterState({ generations: new Map([[key, first]]) }));
-    discovery = new DiscoveryService(state, { logger: silentLogger, clock, hadProxies: false, identityMs, onNack: () => {} });
+    discovery = await DiscoveryService.open(state, { logger: silentLogger, clock, hadProxies: false, identityMs, onNack: () => {} });
   });
 
   it("forgets a proxy at once that took its leave", async () => {

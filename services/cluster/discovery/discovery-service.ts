@@ -115,15 +115,19 @@ export class DiscoveryService {
   /** Looks at what is tried when that is due. */
   #alarm: Disposable | undefined;
 
-  /** `state` has to be a whole one: what it lacks is told to proxies as removed. */
-  constructor(state: Watched<ClusterState>, options: DiscoveryServiceOptions) {
+  private constructor(state: Watched<ClusterState>, tables: CanaryTables, options: DiscoveryServiceOptions) {
     this.#onNack = options.onNack;
     this.#state = state;
-    this.#tables = new CanaryTables(state.current, options.told);
+    this.#tables = tables;
     this.#logger = options.logger;
     this.#clock = options.clock;
     this.#roll = new ProxyRoll(options);
     this.#settledAtMs = options.clock.monotonicMs() + (options.hadProxies ? proxyReturnMs : 0);
+  }
+
+  /** `state` has to be a whole one: what it lacks is told to proxies as removed. What it becomes meanwhile is taken over by `follow`. */
+  static async open(state: Watched<ClusterState>, options: DiscoveryServiceOptions): Promise<DiscoveryService> {
+    return new DiscoveryService(state, await CanaryTables.of(state.current, options.told), options);
   }
 
   /** What proxies are told of policies, and what is tried by a few of them first. */

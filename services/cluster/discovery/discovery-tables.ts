@@ -2,6 +2,7 @@ import { encodeBundle, encodeGatewayRoute, encodeInbound, encodeService, resourc
 import type { ServiceHost, SpiffeId } from "#federation/model/names.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import { changedKeys } from "#federation/runtime/ordered-map.ts";
+import { inTurns } from "#federation/runtime/turns.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { identitiesOf } from "../exports/derive-exports.ts";
 import { buildGatewayRoutesOf, buildInbound, buildInboundOf, buildServicesNamed } from "./build-resources.ts";
@@ -29,22 +30,31 @@ export class DiscoveryTables {
   #inbound = new Map<SpiffeId, ResourceTable>();
   #built = 0;
 
-  /** `of`: tables that hold `state` already, and go on by themselves. */
-  constructor(state: ClusterState, of?: DiscoveryTables) {
+  /** Of `state`, which is not looked at before `build`. */
+  constructor(state: ClusterState) {
     this.#state = state;
-    if (of === undefined) {
-      this.#derive(undefined);
-      return;
-    }
-    this.#services = of.#services;
-    this.#bundles = of.#bundles;
-    this.#gatewayRoutes = of.#gatewayRoutes;
-    this.#inbound = new Map(of.#inbound);
+  }
+
+  /** Builds and encodes all that there is, for once: in turns, so that a plane of many services goes on with all else. */
+  async build(): Promise<void> {
+    const names = changedNames(undefined, this.#state);
+    await inTurns(names.services, (name) => {
+      this.#services = this.#servicesWith(this.#services, [name], undefined);
+    });
+    await inTurns(names.routes, (name) => {
+      this.#gatewayRoutes = this.#routesWith(this.#gatewayRoutes, [name], undefined);
+    });
+    this.#bundles = nextTable(types.bundle, emptyTable, this.#state.bundles);
   }
 
   /** The same tables, to be followed through other states: they share what these have in common. O(identities that have asked). */
   branch(): DiscoveryTables {
-    return new DiscoveryTables(this.#state, this);
+    const branch = new DiscoveryTables(this.#state);
+    branch.#services = this.#services;
+    branch.#bundles = this.#bundles;
+    branch.#gatewayRoutes = this.#gatewayRoutes;
+    branch.#inbound = new Map(this.#inbound);
+    return branch;
   }
 
   /** How many resources were built and encoded, changed or not. */
@@ -56,7 +66,16 @@ export class DiscoveryTables {
   update(state: ClusterState): boolean {
     const before = this.#state;
     this.#state = state;
-    return this.#derive(before);
+    const names = changedNames(before, state);
+    const services = this.#servicesWith(this.#services, names.services, before);
+    const gatewayRoutes = this.#routesWith(this.#gatewayRoutes, names.routes, before);
+    const bundles = before.bundles === state.bundles ? this.#bundles : nextTable(types.bundle, this.#bundles, state.bundles);
+    const isInboundChanged = this.#deriveInbound(before);
+    const isChanged = isInboundChanged || services !== this.#services || gatewayRoutes !== this.#gatewayRoutes || bundles !== this.#bundles;
+    this.#services = services;
+    this.#gatewayRoutes = gatewayRoutes;
+    this.#bundles = bundles;
+    return isChanged;
   }
 
   /** What `subscriber` sees of a type; undefined where it has no business. */
@@ -75,22 +94,15 @@ export class DiscoveryTables {
     }
   }
 
-  #derive(before: ClusterState | undefined): boolean {
-    const state = this.#state;
-    const names = changedNames(before, state);
-    const services = this.#rebuilt(types.service, this.#services, names.services, (of, name): ReadonlyMap<ServiceHost, ServiceView> => buildServicesNamed(of, name), before);
-    const gatewayRoutes = this.#rebuilt(types.gatewayRoute, this.#gatewayRoutes, names.routes, buildGatewayRoutesOf, before);
-    const bundles = before?.bundles === state.bundles ? this.#bundles : nextTable(types.bundle, this.#bundles, state.bundles);
-    const isInboundChanged = this.#deriveInbound(before);
-    const isChanged = isInboundChanged || services !== this.#services || gatewayRoutes !== this.#gatewayRoutes || bundles !== this.#bundles;
-    this.#services = services;
-    this.#gatewayRoutes = gatewayRoutes;
-    this.#bundles = bundles;
-    return isChanged;
+  #servicesWith(table: ResourceTable, names: Iterable<string>, before: ClusterState | undefined): ResourceTable {
+    return this.#rebuilt(types.service, table, names, (of, name): ReadonlyMap<ServiceHost, ServiceView> => buildServicesNamed(of, name), before);
   }
 
-  #deriveInbound(before: ClusterState | undefined): boolean {
-    if (before === undefined) return false;
+  #routesWith(table: ResourceTable, names: Iterable<string>, before: ClusterState | undefined): ResourceTable {
+    return this.#rebuilt(types.gatewayRoute, table, names, buildGatewayRoutesOf, before);
+  }
+
+  #deriveInbound(before: ClusterState): boolean {
     const state = this.#state;
     const isWhole = before.relationships !== state.relationships;
     let isChanged = false;

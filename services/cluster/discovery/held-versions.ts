@@ -1,6 +1,7 @@
 import { compareGenerations } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
+import { inTurns } from "#federation/runtime/turns.ts";
 
 /** Resources that are gone whose version is remembered; of others it is known that they were gone before the oldest of these. */
 export const goneVersionsMax = 1_024;
@@ -17,6 +18,15 @@ export interface HeldVersions {
 }
 
 export const nothingHeld: HeldVersions = { generations: OrderedMap.of<Generation>(), present: OrderedMap.of(), gone: new Map(), goneBefore: 0 };
+
+/** What proxies are told of a first state. In turns: it may be of many resources. */
+export async function firstHeldVersions(generations: ReadonlyMap<string, Generation>, version: number): Promise<HeldVersions> {
+  let { present } = nothingHeld;
+  await inTurns(generations, ([key, generation]) => {
+    present = present.with(key, { generation, version });
+  });
+  return { ...nothingHeld, generations, present };
+}
 
 /** `before` after a state with `generations` has become `version`; the same version again when that changed nothing for proxies. Pure, O(changes log resources). */
 export function nextHeldVersions(before: HeldVersions, generations: ReadonlyMap<string, Generation>, version: number): HeldVersions {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { objectId } from "#federation/catalog/catalog.ts";
 import type { ObjectRecord } from "#federation/catalog/records.ts";
+import { itemsPerTurn } from "#federation/runtime/turns.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { openTestCatalog, settled, type TestCatalog } from "../catalog-fixture.ts";
@@ -58,4 +59,28 @@ it("gives each kind by itself, the same while it does not change", async () => {
   await put(storedResource(clusterResource()));
   expect([...view.part("clusters").current.keys()]).toEqual(["shop-eu"]);
   expect(view.part("exports").current.size).toBe(0);
+});
+
+it("shows what it has read of many at first, and of all anew nothing before it has read it", async () => {
+  const count = 2 * itemsPerTurn + 1;
+  const ops = Array.from({ length: count }, (_, index) => storedExport(exportedService({ name: `s${index}` }))).map((record) => test.catalog.objects.putOp(objectId(record), record));
+  for (let start = 0; start < count; start += itemsPerTurn) await test.catalog.commit(ops.slice(start, start + itemsPerTurn), stop.signal);
+  const sizes: (readonly [number, boolean])[] = [];
+  const watching = (async () => {
+    for await (const { exports } of view.state.changes(stop.signal)) sizes.push([exports.size, view.loaded.current]);
+  })();
+  const first = new AbortController();
+  const earlier = view.follow(first.signal);
+  await settled(clock);
+  await expect.poll(() => view.loaded.current).toBe(true);
+  expect(sizes.some(([size, isLoaded]) => size > 0 && size < count && !isLoaded)).toBe(true);
+  first.abort();
+  await earlier;
+  sizes.splice(0);
+  following = view.follow(stop.signal);
+  await put(storedExport(exportedService({ name: "later" })));
+  await expect.poll(() => view.state.current.exports.size).toBe(count + 1);
+  expect(sizes.every(([size]) => size >= count)).toBe(true);
+  stop.abort();
+  await watching;
 });

@@ -1,4 +1,4 @@
-import type { ReadableCollection } from "#federation/catalog/collection.ts";
+import type { Collection } from "#federation/catalog/collection.ts";
 import type { ObjectRecord } from "#federation/catalog/records.ts";
 import { resourceKey, type Cluster, type ExportedService, type Region, type Relationship, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import { parseExportedService, readPeerResource } from "#federation/model/parse/parse-resource.ts";
@@ -45,14 +45,14 @@ export const emptyReplicatedState = {
 /** A state that shares with the next one what did not change. */
 type OrderedState = typeof emptyReplicatedState;
 
-/** The stored objects of others, decoded once each and kept by kind. What a batch of the store does not touch is not looked at again. */
+/** The stored objects of others, decoded once each and kept by kind. What a piece of what the store says does not touch is not looked at again. */
 export class ReplicatedView {
-  readonly #objects: ReadableCollection<ObjectRecord>;
+  readonly #objects: Pick<Collection<ObjectRecord>, "pieces">;
   readonly #logger: Logger;
   readonly #state = new WatchedValue(emptyReplicatedState);
   readonly #loaded = new WatchedValue(false);
 
-  constructor(objects: ReadableCollection<ObjectRecord>, logger: Logger) {
+  constructor(objects: Pick<Collection<ObjectRecord>, "pieces">, logger: Logger) {
     this.#objects = objects;
     this.#logger = logger;
   }
@@ -61,7 +61,7 @@ export class ReplicatedView {
     return this.#state;
   }
 
-  /** False until what is stored has been read: emptiness then means nothing. */
+  /** False until all that is stored has been read: what is missing then means nothing. */
   get loaded(): Watched<boolean> {
     return this.#loaded;
   }
@@ -72,12 +72,15 @@ export class ReplicatedView {
   }
 
   async follow(signal: AbortSignal): Promise<void> {
-    await eachValue(this.#objects.changes(signal), (batch) => {
-      let next = batch.initial ? emptyReplicatedState : this.#state.current;
-      for (const { id, value } of batch.puts) next = value.tombstone ? without(next, id) : this.#with(next, id, value);
-      for (const id of batch.deletes) next = without(next, id);
+    let next: OrderedState = emptyReplicatedState;
+    await eachValue(this.#objects.pieces(signal), (piece) => {
+      if (piece.initial) next = emptyReplicatedState;
+      for (const { id, value } of piece.puts) next = value.tombstone ? without(next, id) : this.#with(next, id, value);
+      for (const id of piece.deletes) next = without(next, id);
+      // Whoever derives something of it goes along with what is read first. Later nobody may see a part of it, as if the rest were gone.
+      if (piece.more && this.#loaded.current) return;
       this.#state.set(next);
-      this.#loaded.set(true);
+      if (!piece.more) this.#loaded.set(true);
     });
   }
 

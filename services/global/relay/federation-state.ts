@@ -147,8 +147,12 @@ export class FederationState {
 
   /** Publishes the present state; also called when the signing key is new. O(changes), and all that clusters said when a Cluster has changed. */
   publish(): void {
-    if (!this.#parts().every((state) => state.current.loaded)) return;
     const { resources } = this;
+    if (!this.#parts().every((state) => state.current.loaded)) {
+      // What has been read so far is taken up by and by: all of it at once would keep the plane from everything else.
+      if (resources.clusters.current.loaded) this.#takeBrought();
+      return;
+    }
     const own = this.#options.own.of(resources, this.#deletions.current);
     for (const id of changedKeys(this.#own, own)) this.#set(id, own.get(id));
     this.#own = own;

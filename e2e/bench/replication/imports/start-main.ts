@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { turn } from "#federation/runtime/turns.ts";
 import { until } from "#federation/runtime/watched.ts";
 import { openSqliteStore } from "#federation/store/sqlite-store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
@@ -27,6 +28,8 @@ async function startOver(file: string, count: number): Promise<void> {
   const readMs = performance.now();
   for (const { told } of cluster.proxies) await until(told, (resources) => resources >= count, signal);
   const toldMs = performance.now();
+  // Which has stood still until now, if all of that was one turn.
+  await turn();
   globalThis.gc?.();
   const { heapUsed, external, rss } = process.memoryUsage();
   process.stdout.write(`${JSON.stringify({ readMs, toldMs, pauseMs: delay.max / 1e6, heldBytes: heapUsed + external, residentBytes: rss })}\n`);

@@ -75,8 +75,8 @@ describe("policies as discovery tells them", () => {
 
   const stateOf = (requestMs: number, revision = requestMs, endpoints = 1): ClusterState =>
     clusterState({ policies: [policy(requestMs)], generations: new Map([[key, at(revision)]]), endpoints: Array.from({ length: endpoints }, (_, index) => endpoint(`storefront-${index}`, "web", "storefront")) });
-  const serve = (told?: CanaryState, hadProxies = false): DiscoveryService => {
-    const discovery = new DiscoveryService(state, { logger: silentLogger, clock, hadProxies, identityMs: 3_600_000, told, onNack: () => {} });
+  const serve = async (told?: CanaryState, hadProxies = false): Promise<DiscoveryService> => {
+    const discovery = await DiscoveryService.open(state, { logger: silentLogger, clock, hadProxies, identityMs: 3_600_000, told, onNack: () => {} });
     void discovery.follow(stop.signal);
     return discovery;
   };
@@ -93,7 +93,7 @@ describe("policies as discovery tells them", () => {
   });
 
   it("go to one proxy first, and to the others once it has taken them and lives; a rollout says so meanwhile", async () => {
-    const discovery = serve();
+    const discovery = await serve();
     const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
     await clock.advance(0);
     await write(20);
@@ -106,7 +106,7 @@ describe("policies as discovery tells them", () => {
   });
 
   it("that the first proxy refuses are never seen by the others: it is given the one before, and the next write is tried again", async () => {
-    const discovery = serve();
+    const discovery = await serve();
     const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
     first.refusesMs = 1_000;
     await clock.advance(0);
@@ -123,7 +123,7 @@ describe("policies as discovery tells them", () => {
   });
 
   it("are not passed by a plane that stood still itself: what came of the first proxy meanwhile is read before", async () => {
-    const discovery = serve();
+    const discovery = await serve();
     const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
     await clock.advance(0);
     await write(1_000, 11);
@@ -136,7 +136,7 @@ describe("policies as discovery tells them", () => {
   });
 
   it("that end the first proxy are stopped when it does not come back; endpoints go to all at once all the while", async () => {
-    const discovery = serve();
+    const discovery = await serve();
     const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
     await clock.advance(0);
     await write(1_000, 11);
@@ -152,7 +152,7 @@ describe("policies as discovery tells them", () => {
   });
 
   it("are not lost on the way to a canary that comes back on another stream before its old one has ended", async () => {
-    const discovery = serve();
+    const discovery = await serve();
     const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
     first.isSilent = true;
     await clock.advance(0);
@@ -165,7 +165,7 @@ describe("policies as discovery tells them", () => {
   });
 
   it("wait for the first proxy that comes back to a plane that has started again, and those that were stopped stay so", async () => {
-    const before = serve();
+    const before = await serve();
     const first = new FakeProxy("first").connect(before);
     first.refusesMs = 1_000;
     await clock.advance(0);
@@ -173,7 +173,7 @@ describe("policies as discovery tells them", () => {
     const { settled, stopped } = before.canary.current;
     stop.abort();
     stop = new AbortController();
-    const after = serve(canaryState(settled, stopped), true);
+    const after = await serve(canaryState(settled, stopped), true);
     const back = new FakeProxy("first").connect(after);
     await clock.advance(2 * proxyReturnMs);
     expect(back.toldMs).toEqual([10]);
@@ -182,7 +182,7 @@ describe("policies as discovery tells them", () => {
     stop = new AbortController();
     // Written while nobody served.
     state.set(stateOf(40, 12));
-    const third = serve(canaryState(settled, stopped), true);
+    const third = await serve(canaryState(settled, stopped), true);
     await clock.advance(1);
     const [one, other] = [new FakeProxy("one").connect(third), new FakeProxy("other").connect(third)];
     await clock.advance(0);
@@ -192,7 +192,7 @@ describe("policies as discovery tells them", () => {
   });
 
   it("wait when all proxies are away at one time, for as long as those would come back", async () => {
-    const discovery = serve();
+    const discovery = await serve();
     const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
     await clock.advance(0);
     first.cut();
@@ -205,7 +205,7 @@ describe("policies as discovery tells them", () => {
   });
 
   it("do not go to all unseen when the last proxy goes away while they wait", async () => {
-    const discovery = serve();
+    const discovery = await serve();
     const only = new FakeProxy("only").connect(discovery);
     await clock.advance(0);
     only.isSilent = true;
@@ -221,7 +221,7 @@ describe("policies as discovery tells them", () => {
   });
 
   it("go to the only proxy there is, and to all at once where there is none", async () => {
-    const discovery = serve();
+    const discovery = await serve();
     await clock.advance(0);
     await write(20);
     expect(discovery.policyTrials).toEqual([]);

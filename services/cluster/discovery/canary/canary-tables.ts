@@ -5,7 +5,7 @@ import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { ClusterState } from "../../cluster-state.ts";
 import { DiscoveryTables, type Subscriber } from "../discovery-tables.ts";
-import { heldSince, nextHeldVersions, nothingHeld, type HeldVersions } from "../held-versions.ts";
+import { firstHeldVersions, heldSince, nextHeldVersions, nothingHeld } from "../held-versions.ts";
 import type { ResourceTable } from "../resource-table.ts";
 import { canaryState, triedForms, withWanted, type CanaryState } from "./canary-state.ts";
 import type { PolicyForm } from "./canary-trial.ts";
@@ -22,17 +22,23 @@ export class CanaryTables {
   readonly #triedPolicies = policiesOfForms();
   readonly #told: DiscoveryTables;
   #tried: DiscoveryTables | undefined;
-  #held: HeldVersions;
+  #held = nothingHeld;
   #version = 1;
   #trialVersion = 1;
 
-  /** `before`: what a plane before this one told; undefined: nobody was told by such tables yet, and what there is counts as told. */
-  constructor(state: ClusterState, before: CanaryState | undefined) {
+  private constructor(state: ClusterState, before: CanaryState | undefined) {
     this.#state = state;
     const wanted = this.#wanted.next(state.policies);
     this.#canary = new WatchedValue(withWanted(before ?? canaryState(wanted, OrderedMap.of()), wanted));
     this.#told = new DiscoveryTables(this.#toldState(this.#canary.current));
-    this.#held = nextHeldVersions(nothingHeld, this.#toldGenerations(), this.#version);
+  }
+
+  /** `before`: what a plane before this one told; undefined: nobody was told by such tables yet, and what there is counts as told. */
+  static async of(state: ClusterState, before: CanaryState | undefined): Promise<CanaryTables> {
+    const tables = new CanaryTables(state, before);
+    tables.#held = await firstHeldVersions(tables.#toldGenerations(), tables.#version);
+    await tables.#told.build();
+    return tables;
   }
 
   get canary(): Watched<CanaryState> {
