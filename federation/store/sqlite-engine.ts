@@ -1,5 +1,6 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { StoreCondition, StoreEntry, StoreEvent, StoreListing } from "./store.ts";
+import { LongListings, type ListingBegun, type ListingPage } from "./sqlite-listings.ts";
+import type { StoreCondition, StoreEntry, StoreEvent } from "./store.ts";
 
 /** A write as it crosses to the engine's thread: the lease is only its id there. */
 export type EngineWrite =
@@ -9,6 +10,9 @@ export type EngineWrite =
 export type EngineRequest =
   | { readonly kind: "get"; readonly key: string }
   | { readonly kind: "list"; readonly prefix: string }
+  /** What follows in a listing that has a rest. Whoever wants no more of one drops it. */
+  | { readonly kind: "page"; readonly listing: number }
+  | { readonly kind: "drop"; readonly listing: number }
   | { readonly kind: "commit"; readonly conditions: readonly StoreCondition[]; readonly writes: readonly EngineWrite[] }
   /** Deletes every key of a lease that has ended. */
   | { readonly kind: "expire"; readonly leaseId: string }
@@ -19,7 +23,8 @@ export type EngineRequest =
 
 export type EngineReply =
   | { readonly kind: "entry"; readonly entry: StoreEntry | undefined }
-  | { readonly kind: "listing"; readonly listing: StoreListing }
+  | ({ readonly kind: "listing"; readonly revision: number } & ListingBegun)
+  | ({ readonly kind: "page" } & ListingPage)
   | { readonly kind: "committed"; readonly revision: number; readonly events: readonly StoreEvent[] }
   | { readonly kind: "conflict" }
   | { readonly kind: "done" }
@@ -50,6 +55,7 @@ const corruptCodes: ReadonlySet<number> = new Set([11 /* SQLITE_CORRUPT */, 26 /
 export class SqliteEngine implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements: ReturnType<typeof prepareStatements>;
+  readonly #listings = new LongListings();
   #revision: number;
 
   /** @throws SQLite's own error when the file is locked, not a database, or not ours. */
@@ -73,6 +79,7 @@ export class SqliteEngine implements Disposable {
   /** Replies in the order of `requests`. Replies to writes mean: durable. Never throws. */
   run(requests: readonly EngineRequest[]): readonly EngineReply[] {
     const revisionBefore = this.#revision;
+    const listingBefore = this.#listings.next;
     try {
       this.#database.exec("BEGIN IMMEDIATE");
       const replies = requests.map((request) => (request.kind === "copy" ? done : this.#one(request)));
@@ -81,6 +88,7 @@ export class SqliteEngine implements Disposable {
       return requests.map((request, index) => (request.kind === "copy" ? this.#copy(request.path) : (replies[index] ?? done)));
     } catch (error) {
       this.#revision = revisionBefore;
+      this.#listings.dropFrom(listingBefore);
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       const failed = asFailure(error);
       return requests.map(() => failed);
@@ -96,7 +104,12 @@ export class SqliteEngine implements Disposable {
       case "get":
         return { kind: "entry", entry: this.#get(request.key) };
       case "list":
-        return { kind: "listing", listing: this.#list(request.prefix) };
+        return { kind: "listing", revision: this.#revision, ...this.#listings.begin(this.#list(request.prefix)) };
+      case "page":
+        return this.#page(request.listing);
+      case "drop":
+        this.#listings.drop(request.listing);
+        return done;
       case "commit":
         return this.#commit(request.conditions, request.writes);
       case "expire":
@@ -112,13 +125,18 @@ export class SqliteEngine implements Disposable {
     return row === undefined ? undefined : entryOf(row);
   }
 
-  #list(prefix: string): StoreListing {
+  #page(listing: number): EngineReply {
+    const page = this.#listings.page(listing);
+    return page === undefined ? { kind: "failed", message: "the listing was given up", isCorrupt: false } : { kind: "page", ...page };
+  }
+
+  #list(prefix: string): readonly StoreEntry[] {
     const start = Buffer.from(prefix);
     // UTF-8 has no byte 0xff, so the last byte can always be raised by one.
     const end = Buffer.from(start);
     if (end.length > 0) end[end.length - 1] = (end.at(-1) ?? 0) + 1;
     const rows = prefix === "" ? this.#statements.listAll.all() : this.#statements.list.all(start, end);
-    return { entries: (rows as unknown as readonly Row[]).map(entryOf), revision: this.#revision };
+    return (rows as unknown as readonly Row[]).map(entryOf);
   }
 
   #commit(conditions: readonly StoreCondition[], writes: readonly EngineWrite[]): EngineReply {

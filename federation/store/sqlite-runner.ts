@@ -3,7 +3,6 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { installedProgram } from "#federation/runtime/installation.ts";
 import { SqliteEngine, type EngineReply, type EngineRequest } from "./sqlite-engine.ts";
 import type { SqliteOrigin } from "./sqlite-files.ts";
-import type { StoreEntry } from "./store.ts";
 import type { FromSqliteWorker, SqliteWorkerData, ToSqliteWorker } from "./sqlite-worker.ts";
 
 /** Where the engine runs: on a thread of its own for a file, in place for `:memory:`. */
@@ -62,8 +61,6 @@ class ThreadRunner implements SqliteRunner {
   readonly #exited: Promise<void>;
   #onReplies: ((replies: readonly EngineReply[]) => void) | undefined;
   #requestsInFlight = 0;
-  /** Of the replies that are coming. */
-  #listings: LongListings | undefined;
   #onBackedUp: ((failure: string | undefined) => void) | undefined;
   #failure: string | undefined;
 
@@ -110,34 +107,8 @@ class ThreadRunner implements SqliteRunner {
   }
 
   #receive(message: FromSqliteWorker): void {
-    switch (message.kind) {
-      case "replies":
-        this.#listings = new LongListings(message.replies, message.left);
-        this.#goOn();
-        break;
-      case "page":
-        this.#listings?.add(message.of, message.entries);
-        this.#goOn();
-        break;
-      case "backedUp":
-        this.#endBackup(message.failure);
-        break;
-      case "opened":
-      case "refused":
-      default:
-    }
-  }
-
-  /** Asks for the next page of what is not whole yet: between two of them the event loop turns. */
-  #goOn(): void {
-    if (this.#listings === undefined) return;
-    if (!this.#listings.isWhole) {
-      this.#post({ kind: "more" });
-      return;
-    }
-    const { replies } = this.#listings;
-    this.#listings = undefined;
-    this.#deliver(replies);
+    if (message.kind === "replies") this.#deliver(message.replies);
+    else if (message.kind === "backedUp") this.#endBackup(message.failure);
   }
 
   #deliver(replies: readonly EngineReply[]): void {
@@ -155,35 +126,8 @@ class ThreadRunner implements SqliteRunner {
 
   #fail(message: string): void {
     this.#failure ??= message;
-    this.#listings = undefined;
     const failed: EngineReply = { kind: "failed", message: this.#failure, isCorrupt: false };
     if (this.#onReplies !== undefined) this.#deliver(Array.from({ length: this.#requestsInFlight }, () => failed));
     this.#endBackup(this.#failure);
-  }
-}
-
-/** Replies of which some are listings that come in pages. */
-class LongListings {
-  readonly #replies: readonly EngineReply[];
-  readonly #entries: readonly (readonly StoreEntry[])[][];
-  #left: number;
-
-  constructor(replies: readonly EngineReply[], left: number) {
-    this.#replies = replies;
-    this.#entries = replies.map((reply) => (reply.kind === "listing" ? [reply.listing.entries] : []));
-    this.#left = left;
-  }
-
-  get isWhole(): boolean {
-    return this.#left === 0;
-  }
-
-  get replies(): readonly EngineReply[] {
-    return this.#replies.map((reply, of) => (reply.kind === "listing" ? { kind: "listing", listing: { entries: this.#entries[of]?.flat() ?? [], revision: reply.listing.revision } } : reply));
-  }
-
-  add(of: number, entries: readonly StoreEntry[]): void {
-    this.#entries[of]?.push(entries);
-    this.#left--;
   }
 }

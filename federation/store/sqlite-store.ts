@@ -91,7 +91,7 @@ export class SqliteStore implements Store {
   }
 
   async list(prefix: string, signal: AbortSignal): Promise<StoreListing> {
-    return listingOf(await this.#ask({ kind: "list", prefix }, signal));
+    return await this.#list(prefix, signal);
   }
 
   async commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
@@ -170,11 +170,36 @@ export class SqliteStore implements Store {
     }
   }
 
+  /** In pages, between which the event loop turns and others are answered. `onBegun`: what is written from now on is not in it. */
+  async #list(prefix: string, signal: AbortSignal, onBegun?: () => void): Promise<StoreListing> {
+    const { entries, revision, rest } = expected("listing", await this.#ask({ kind: "list", prefix }, signal, onBegun));
+    return { entries: rest === undefined ? entries : [...entries, ...(await this.#restOf(rest, signal))], revision };
+  }
+
+  async #restOf(listing: number, signal: AbortSignal): Promise<readonly StoreEntry[]> {
+    const pages: (readonly StoreEntry[])[] = [];
+    try {
+      for (let isLast = false; !isLast; ) {
+        const page = expected("page", await this.#ask({ kind: "page", listing }, signal));
+        pages.push(page.entries);
+        isLast = page.isLast;
+      }
+    } catch (error) {
+      this.#drop(listing);
+      throw error;
+    }
+    return pages.flat();
+  }
+
+  /** Nobody waits for the rest of a listing any more. */
+  #drop(listing: number): void {
+    void this.#ask({ kind: "drop", listing }, this.#closing.signal).catch(() => undefined);
+  }
+
   /** Lists, and from exactly that revision on hands events to `watcher`. */
   async #listAndWatch(watcher: Watcher, signal: AbortSignal): Promise<StoreListing | undefined> {
     try {
-      const reply = await this.#ask({ kind: "list", prefix: watcher.prefix }, signal, () => this.#watchers.add(watcher));
-      return listingOf(reply);
+      return await this.#list(watcher.prefix, signal, () => this.#watchers.add(watcher));
     } catch (error) {
       this.#unwatch(watcher);
       if (signal.aborted) return undefined;
@@ -213,7 +238,10 @@ export class SqliteStore implements Store {
         });
         signal.addEventListener("abort", onAbort, { once: true });
         const onReply = (reply: EngineReply): void => {
-          if (isSettled) return;
+          if (isSettled) {
+            if (reply.kind === "listing" && reply.rest !== undefined) this.#drop(reply.rest);
+            return;
+          }
           settle();
           if (reply.kind === "failed") {
             reject(reply.isCorrupt ? new AtollError("ATOLL_STORE_CORRUPT", reply.message) : unavailable(reply.message));
@@ -285,9 +313,9 @@ async function firstOf(listing: StoreListing | undefined, known: KnownKeys): Pro
   return batch.initial || batch.events.length > 0 ? [batch] : [];
 }
 
-function listingOf(reply: EngineReply): StoreListing {
-  if (reply.kind !== "listing") throw new Error(`the engine answered a listing with ${reply.kind}`);
-  return reply.listing;
+function expected<K extends EngineReply["kind"]>(kind: K, reply: EngineReply): Extract<EngineReply, { kind: K }> {
+  if (reply.kind !== kind) throw new Error(`the engine answered ${reply.kind} where ${kind} was asked for`);
+  return reply as Extract<EngineReply, { kind: K }>;
 }
 
 function unavailable(reason: string): AtollError {

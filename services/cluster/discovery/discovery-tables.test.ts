@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { ClusterId, SpiffeId } from "#federation/model/names.ts";
+import { itemsPerTurn } from "#federation/runtime/turns.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { clusterResource, clusterState, endpoint, service, serviceExport, serviceImport } from "../cluster-state-fixture.ts";
 import type { ClusterState } from "../cluster-state.ts";
@@ -51,4 +52,19 @@ it("holds after any series of states what the last of them makes alone, and the 
     }),
     { numRuns: 60 },
   );
+});
+
+it("is built of many services in turns", async () => {
+  const imports = Array.from({ length: 5 * itemsPerTurn }, (_, index) => serviceImport({ name: `s${index}` }));
+  let isBuilt = false;
+  let turns = 0;
+  const count = (): void => {
+    turns++;
+    if (!isBuilt) setImmediate(count);
+  };
+  setImmediate(count);
+  const tables = await tablesOf(clusterState({ imports }));
+  isBuilt = true;
+  expect(turns).toBeGreaterThanOrEqual(4);
+  expect(tables.tableFor({ kind: "workload", identity }, resourceTypeUrls.service)?.size).toBeGreaterThanOrEqual(imports.length);
 });
