@@ -80,7 +80,9 @@ export async function openGrpcListener(options: GrpcListenerOptions, signal: Abo
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  await listen(listener, { host: options.address, port: options.port });
+  // All may come at once, after a cut, while the loop is busy with the first of them. Whom the system has no room for (the platform asks
+  // it for 511) tries again after one second, then two, then four. It gives net.core.somaxconn at most.
+  await listen(listener, { host: options.address, port: options.port, backlog: listener.maxConnections });
   const closing = new AbortController();
   const following = follow(listener, options, AbortSignal.any([signal, closing.signal]));
   let closed: Promise<void> | undefined;

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { Client, Metadata, Server, status, type ServiceError, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
@@ -128,4 +130,29 @@ test("closing ends while a client stays connected, works twice, and opening need
   await listener[Symbol.asyncDispose]();
   await expect(ask(client)).rejects.toMatchObject(unavailable);
   await expect(serve(new WatchedValue<TlsMaterial | undefined>(undefined))).rejects.toMatchObject({ code: "ATOLL_PEER_UNVERIFIED" });
+});
+
+const somaxconn = "/proc/sys/net/core/somaxconn";
+const crowd = 1_000;
+const hasRoom = existsSync(somaxconn) && Number(readFileSync(somaxconn, "utf8")) >= crowd;
+
+/** Connections to `port` that the system has made, taken by the program or not. */
+function madeTo(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const isMade = (line: string): boolean => {
+    const [, at = "", , state] = line.trim().split(/\s+/);
+    return at.endsWith(local) && state === "01";
+  };
+  return readFileSync("/proc/self/net/tcp", "latin1").split("\n").filter(isMade).length;
+}
+
+test.skipIf(!hasRoom)("a thousand callers that come while the plane does something else wait for it, and none has to try again", async () => {
+  const listener = await serve(materialOf(pay.bundle, shop.bundle));
+  const sockets = Array.from({ length: crowd }, () => connect(listener.port, "127.0.0.1").on("error", () => undefined));
+  open.push(() => sockets.forEach((socket) => socket.destroy()));
+  // They dial at the end of this tick; from then on the loop is held here, so that nobody takes a connection.
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (let tries = 0; tries < 300 && madeTo(listener.port) < crowd; tries++) Atomics.wait(clock, 0, 0, 20);
+  expect(madeTo(listener.port)).toBeGreaterThanOrEqual(crowd);
 });
