@@ -3,11 +3,11 @@ import { parseArguments } from "./arguments.ts";
 import { faultKinds } from "./fault-plan.ts";
 
 test("without options makes ten runs of every fault on embedded engines", () => {
-  expect(parseArguments([])).toEqual({ help: false, runs: 10, seed: 1, ground: "embedded", kinds: Object.keys(faultKinds), lastsMs: [5_000, 20_000], jsonPath: undefined });
+  expect(parseArguments([])).toEqual({ help: false, runs: 10, seed: 1, ground: "embedded", kinds: Object.keys(faultKinds), lastsMs: [5_000, 20_000], proxies: 400, jsonPath: undefined });
 });
 
 test("takes runs, a seed, real engines, faults and bounds", () => {
-  expect(parseArguments(["--runs", "3", "--seed", "7", "--engines", "etcd,nats", "--faults", "cut,kill", "--seconds", "1,2"])).toMatchObject({ runs: 3, seed: 7, ground: "engines", kinds: ["kill", "cut"], lastsMs: [1_000, 2_000] });
+  expect(parseArguments(["--runs", "3", "--seed", "7", "--engines", "etcd,nats", "--faults", "cut,kill", "--seconds", "1,2", "--proxies", "50"])).toMatchObject({ runs: 3, seed: 7, ground: "engines", kinds: ["kill", "cut"], lastsMs: [1_000, 2_000], proxies: 50 });
 });
 
 test("names what it does not know", () => {

@@ -4,6 +4,9 @@ import { connect, createServer, type NetConnectOpts, type Server, type Socket } 
 /** `cut` resets and refuses connections; a held direction takes bytes and passes none on until the link is open again, as a network without an answer does. */
 export type LinkState = "open" | "cut" | "held" | "held-out" | "held-in";
 
+/** Connections that may wait to be taken: thousands of proxies come by one link, at once. */
+const waitingMax = 4_096;
+
 /** The way of one plane to one server of the bus, byte for byte, which can be cut or held in either direction. */
 export class BusLink implements AsyncDisposable {
   readonly #server: Server;
@@ -18,7 +21,7 @@ export class BusLink implements AsyncDisposable {
   /** Leads from `listenAt` (a port of 127.0.0.1, 0 for any, or a socket's path) to `target`. */
   static async open(target: NetConnectOpts, listenAt: string | 0): Promise<BusLink> {
     const link = new BusLink(target);
-    if (listenAt === 0) link.#server.listen(0, "127.0.0.1");
+    if (listenAt === 0) link.#server.listen({ port: 0, host: "127.0.0.1", backlog: waitingMax });
     else link.#server.listen(listenAt);
     await once(link.#server, "listening");
     return link;

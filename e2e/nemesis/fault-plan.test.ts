@@ -52,6 +52,11 @@ it("nothing else happens to a plane whose etcd has lost its quorum, nor to that 
   }
 });
 
+it("proxies of one cluster at most come back at once", () => {
+  const crowds = seeds.map((seed) => planFaults(seed, { ground: "engines", lastsMs, kinds: ["reconnect", "kill"] }).faults.filter(({ kind }) => kind === "reconnect").length);
+  expect(new Set(crowds)).toEqual(new Set([0, 1]));
+});
+
 it("a plan keeps to the kinds that are asked for", () => {
   const kinds = new Set(seeds.flatMap((seed) => planFaults(seed, { ground: "embedded", lastsMs, kinds: ["kill", "rollback"] }).faults.map(({ kind }) => kind)));
   expect([...kinds]).toEqual(["kill"]);

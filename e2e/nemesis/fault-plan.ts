@@ -18,6 +18,7 @@ export const faultKinds = {
   "store-cut": "a plane is cut from its etcd, which lives (F2)",
   member: "one of three members of an etcd, or of a place's nats-servers, is killed or stands still, and nothing may stop (F16, F17)",
   quorum: "two of the three members of a plane's etcd are killed, or stand still (F16)",
+  reconnect: "the connections of many proxies to their plane are dropped, and all come back at once (F20)",
   "full-disk": "the disk of a plane's directory has no byte left, or its etcd has come to its quota (F12)",
 } as const;
 
@@ -74,6 +75,7 @@ const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>>
   "store-cut": everyEtcdPlane,
   member: (ground) => (ground === "members" ? everyMember(ground) : []),
   quorum: (ground) => (ground === "members" ? planes : []),
+  reconnect: () => planes.filter((plane) => plane !== "global"),
   "full-disk": everyPlane,
 };
 const faultsMax = 3;
@@ -121,6 +123,8 @@ function areCompatible(one: PlacedFault, other: PlacedFault, ground: Ground): bo
   if (one.kind === "cold" || other.kind === "cold") return isDecided.some(Boolean);
   // Members of several engines may be away at once; beside anything else it could not be told what stops for what.
   if (one.kind === "member" || other.kind === "member") return one.kind === other.kind && engineOf(one.place) !== engineOf(other.place);
+  // Two crowds of proxies would take the host's processors from each other, and what is found then speaks of the host.
+  if (one.kind === "reconnect" && other.kind === "reconnect") return false;
   const [left, right] = [touchedBy(one, ground), touchedBy(other, ground)];
   return left.every((name) => !right.includes(name));
 }

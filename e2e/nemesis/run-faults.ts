@@ -35,6 +35,8 @@ export interface RunResult {
 export interface RunOptions {
   /** Begins the names of everything that is written; new for each run of a world. */
   readonly prefix: string;
+  /** As in `Scene`. */
+  readonly proxies: number;
   readonly onProgress: (sentence: string) => void;
   readonly signal: AbortSignal;
 }
@@ -45,7 +47,7 @@ const quietMs = 2_000;
 const healedMsMax = 300_000;
 
 /** Writes and reads under the faults of `plan`, heals them, and judges what was seen. @throws what a fault throws that could not be brought about or ended */
-export async function runFaults(world: World, plan: FaultPlan, { prefix, onProgress, signal }: RunOptions): Promise<RunResult> {
+export async function runFaults(world: World, plan: FaultPlan, { prefix, proxies, onProgress, signal }: RunOptions): Promise<RunResult> {
   world.putBack.clear();
   const random = createSeededRandom(plan.seed);
   const writers = new Map(planes.map((plane) => [plane, new Writer(plane, () => world.plane(plane), { prefix, random })]));
@@ -68,6 +70,7 @@ export async function runFaults(world: World, plan: FaultPlan, { prefix, onProgr
     const scene: Scene = {
       world,
       writers,
+      proxies,
       signal,
       onSilent: (what) => void silent.push(what),
       onStopped: (what) => void stopped.push(what),

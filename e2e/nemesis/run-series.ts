@@ -7,6 +7,8 @@ import { World } from "./world.ts";
 export interface SeriesOptions extends PlanOptions {
   readonly runs: number;
   readonly seed: number;
+  /** As in `Scene`. */
+  readonly proxies: number;
   readonly onProgress: (sentence: string) => void;
   readonly signal: AbortSignal;
 }
@@ -15,7 +17,7 @@ export interface SeriesOptions extends PlanOptions {
 const worldRunsMax = 5;
 
 /** Runs one after the other; a federation in which something was found is not used again. */
-export async function runSeries({ runs, seed, onProgress, signal, ...options }: SeriesOptions): Promise<NemesisLine> {
+export async function runSeries({ runs, seed, proxies, onProgress, signal, ...options }: SeriesOptions): Promise<NemesisLine> {
   const results: RunResult[] = [];
   let failed = 0;
   for (let done = 0; done < runs && !signal.aborted; ) {
@@ -25,7 +27,7 @@ export async function runSeries({ runs, seed, onProgress, signal, ...options }: 
       for (let used = 0; used < worldRunsMax && done < runs; used++) {
         const plan = planFaults(seed + done++, options);
         onProgress(`seed ${plan.seed}`);
-        const result = await runFaults(world, plan, { prefix: `run-${plan.seed}`, onProgress, signal });
+        const result = await runFaults(world, plan, { prefix: `run-${plan.seed}`, proxies, onProgress, signal });
         results.push(result);
         onProgress(describeResult(result));
         if (findingsOf(result).length > 0) break;

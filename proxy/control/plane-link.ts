@@ -27,10 +27,18 @@ const channelOptions = {
   "grpc.initial_reconnect_backoff_ms": 250,
   "grpc.max_reconnect_backoff_ms": 4_000,
   "grpc.max_receive_message_length": discoveryMessageBytesMax,
+  // Clients have credentials of their own and never share a connection: looking for one among those of all others takes time with their square.
+  "grpc.use_local_subchannel_pool": 1,
 };
 
+/** How a plane is reached. */
+export interface PlaneDialing extends Dialing {
+  /** How long a ping may stay unanswered; 3 s unless given. */
+  readonly pingTimeoutMs?: number;
+}
+
 /** A gRPC client of the plane's discovery port: mutual TLS by the SVID of the moment, exactly that plane. Close it when done. */
-export function createPlaneClient(plane: Plane, svid: () => X509Svid | undefined, dialing: Dialing): Client {
+export function createPlaneClient(plane: Plane, svid: () => X509Svid | undefined, dialing: PlaneDialing): Client {
   const anchors = createAnchors([plane.bundle]);
   const accept = acceptExactly([plane.identity]);
   const tls = (): ClientTlsOptions | undefined => {
@@ -41,6 +49,7 @@ export function createPlaneClient(plane: Plane, svid: () => X509Svid | undefined
 }
 
 /** A client whose identity and expectations `current` says at each connection. Names among `addresses` are looked up, and looked up again when a connection has ended. */
-export function createClient(addresses: readonly string[], current: () => ClientTlsOptions | undefined, dialing: Dialing): Client {
-  return new Client(hostsTarget(addresses), createGrpcCredentials(current), { ...channelOptions, ...dialingOptions(dialing) });
+export function createClient(addresses: readonly string[], current: () => ClientTlsOptions | undefined, dialing: PlaneDialing): Client {
+  const { pingTimeoutMs = channelOptions["grpc.keepalive_timeout_ms"] } = dialing;
+  return new Client(hostsTarget(addresses), createGrpcCredentials(current), { ...channelOptions, "grpc.keepalive_timeout_ms": pingTimeoutMs, ...dialingOptions(dialing) });
 }

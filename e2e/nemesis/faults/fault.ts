@@ -8,6 +8,8 @@ export interface Scene {
   readonly world: World;
   /** By plane. */
   readonly writers: ReadonlyMap<string, Writer>;
+  /** How many of a cluster come back at once. */
+  readonly proxies: number;
   readonly signal: AbortSignal;
   /** Says in a sentence what the product should have done and did not; a run goes on after it. */
   readonly onSilent: (what: string) => void;

@@ -8,6 +8,7 @@ import { injectFullDisk } from "./full-disk.ts";
 import { injectKill } from "./kill.ts";
 import { injectMember } from "./member.ts";
 import { injectQuorum } from "./quorum.ts";
+import { injectReconnect } from "./reconnect.ts";
 import { injectReplica } from "./replica.ts";
 import { injectRollback } from "./rollback.ts";
 import { injectSkew } from "./skew.ts";
@@ -26,6 +27,7 @@ export const injectors: Readonly<Record<FaultKind, Inject>> = {
   clone: injectClone,
   cold: injectCold,
   skew: injectSkew,
+  reconnect: injectReconnect,
   replica: injectReplica,
   "replica-cut": injectReplica,
   "store-cut": injectStoreCut,
