@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseWrkOutput } from "./closed-loop.ts";
+import { answeredLoop, parseWrkOutput, type ClosedLoopResult } from "./closed-loop.ts";
 
 const report = `Running 2s test @ http://127.0.0.1:8080/
   1 threads and 32 connections
@@ -22,4 +22,17 @@ test("counts every kind of error", () => {
 
 test("refuses what is no report", () => {
   expect(() => parseWrkOutput("unable to connect to 127.0.0.1:1")).toThrow("wrk reported nothing: unable to connect");
+});
+
+test("runs a loop in which nobody was answered again, longer each time, and not for ever", async () => {
+  const asked: number[] = [];
+  const answering = (requests: readonly number[]) => async (seconds: number): Promise<{ readonly loop: ClosedLoopResult }> => {
+    asked.push(seconds);
+    return await Promise.resolve({ loop: { requests: requests[asked.length - 1] ?? 0, seconds, errors: 0, p99Micros: 0 } });
+  };
+  expect((await answeredLoop(0.5, answering([0, 0, 7]))).loop.requests).toBe(7);
+  expect(asked).toEqual([0.5, 1, 2]);
+  asked.splice(0);
+  await expect(answeredLoop(1, answering([]))).rejects.toThrow("nobody was answered in 16 s");
+  expect(asked).toEqual([1, 2, 4, 8, 16]);
 });

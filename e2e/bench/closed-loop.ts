@@ -31,6 +31,19 @@ export async function runClosedLoop(rig: Rig, request: ClosedLoopRequest, signal
   return parseWrkOutput(stdout);
 }
 
+/** How often a loop in which nobody was answered is run again, each time twice as long. */
+const longerMax = 4;
+
+/** What `loop` counts within `seconds`: a cost for each request needs one, and a host that others use may not answer any in a second. @throws Error when nobody is answered in the longest one either. */
+export async function answeredLoop<T extends { readonly loop: ClosedLoopResult }>(seconds: number, loop: (seconds: number) => Promise<T>): Promise<T> {
+  for (let times = 0; ; times++) {
+    const asked = seconds * 2 ** times;
+    const result = await loop(asked);
+    if (result.loop.requests > 0) return result;
+    if (times === longerMax) throw new Error(`nobody was answered in ${asked} s`);
+  }
+}
+
 /** Reads wrk's report. @throws Error when it is none. */
 export function parseWrkOutput(output: string): ClosedLoopResult {
   const counted = /(\d+) requests in ([\d.]+)(us|ms|s|m)\b/.exec(output);

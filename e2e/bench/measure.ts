@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { runClosedLoop } from "./closed-loop.ts";
+import { answeredLoop, runClosedLoop } from "./closed-loop.ts";
 import type { OpenLoopRequest, OpenLoopResult } from "./open-loop.ts";
 import { readTreeUsage } from "./process-usage.ts";
 import type { Rig } from "./rig.ts";
@@ -40,9 +40,10 @@ export async function measureCost(
   settings: Pick<BenchSettings, "connections" | "closedLoopSeconds">,
   signal: AbortSignal,
 ): Promise<CostSample> {
-  const before = subject.pids.map((pid) => readTreeUsage(pid));
-  const load = { port: subject.loadPort, host: benchHost, connections: settings.connections, seconds: settings.closedLoopSeconds };
-  const result = await runClosedLoop(rig, load, signal);
+  const { before, loop: result } = await answeredLoop(settings.closedLoopSeconds, async (seconds) => ({
+    before: subject.pids.map((pid) => readTreeUsage(pid)),
+    loop: await runClosedLoop(rig, { port: subject.loadPort, host: benchHost, connections: settings.connections, seconds }, signal),
+  }));
   const processes = subject.pids.map((pid, at) => {
     const { cpuMicros, residentBytes } = readTreeUsage(pid);
     return { cpuMicrosPerRequest: (cpuMicros - (before[at]?.cpuMicros ?? Number.NaN)) / result.requests, residentBytes };

@@ -108,7 +108,7 @@ describe("withdrawals that nothing explains, over planes in one process", () => 
     const many = Array.from({ length: unsignedWithdrawalsMax + 2 }, (_, index) => policy(`p${index}`));
     const policies = async (where: string): Promise<number> => (await at(where, (admin) => admin.list("TrafficPolicy", {}, signal))).length;
     await apply(undefined, many);
-    await eventually("a cluster has all of them", async () => (await policies("shop-eu")) === many.length);
+    for (const where of ["shop-eu", "shop-us"]) await eventually(`${where} has all of them`, async () => (await policies(where)) === many.length);
     const copy = await planes.copyStore("global");
     global = await planes.remake("global", { ...copy, entries: copy.entries.filter(({ key }) => !key.includes("/meta/") && !key.includes("/TrafficPolicy/")) });
     for (const where of ["shop-eu", "shop-us"]) await prints(`${where} goes on with ${many.length} objects that global offers no longer`, "check");

@@ -9,8 +9,11 @@ import { benchTrustDomain, serviceName } from "./bench-resources.ts";
 /** A proxy that subscribes to everything and acknowledges what it is told; nothing is encoded for a wire. */
 export class BenchProxy {
   readonly #index: number;
-  /** How many resources it was told. */
+  /** How many resources it was told, each as often as it was. */
   readonly told = new WatchedValue(0);
+  /** Of how many services it was told. */
+  readonly known = new WatchedValue(0);
+  readonly #services = new Set<string>();
 
   constructor(index: number) {
     this.#index = index;
@@ -20,6 +23,8 @@ export class BenchProxy {
     const identity = `spiffe://${benchTrustDomain}/ns/web/sa/${serviceName(this.#index)}` as SpiffeId;
     const call = Object.assign(new EventEmitter(), {
       write: (response: DeltaResponse) => {
+        if (response.typeUrl === resourceTypeUrls.service) for (const { name } of response.resources) this.#services.add(name);
+        this.known.set(this.#services.size);
         this.told.set(this.told.current + response.resources.length);
         setImmediate(() => call.emit("data", request({ typeUrl: response.typeUrl, responseNonce: response.nonce })));
         return true;

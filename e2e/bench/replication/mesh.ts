@@ -36,7 +36,7 @@ export interface Mesh extends AsyncDisposable {
   readonly stores: readonly StoreCounts[];
   /** Gives the service `index` another port, and resolves when the watched cluster routes by it. */
   change(index: number, port: number): Promise<void>;
-  /** Resolves when the watched cluster has all services. */
+  /** Resolves when the watched cluster has all services, and its proxies know of them. */
   readonly whole: Promise<void>;
 }
 
@@ -65,7 +65,7 @@ export async function openMesh({ services, clusters, proxies }: MeshSize): Promi
     exporter,
     watched,
     stores: [first.counts, central.counts, second.counts],
-    whole: until(watched.source.state, ({ imports }) => imports.size === services, signal).then(() => undefined),
+    whole: Promise.all(watched.proxies.map(({ known }) => until(known, (count) => count === services, signal))).then(() => undefined),
     async change(index, port) {
       const [proxy] = watched.proxies;
       if (proxy === undefined) throw new Error("a mesh without proxies has nobody to see a change");

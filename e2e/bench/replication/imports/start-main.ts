@@ -26,7 +26,7 @@ async function startOver(file: string, count: number): Promise<void> {
   await until(cluster.source.loaded, (isLoaded) => isLoaded, signal);
   await until(cluster.source.state, (state) => state.imports.size >= count, signal);
   const readMs = performance.now();
-  for (const { told } of cluster.proxies) await until(told, (resources) => resources >= count, signal);
+  for (const { known } of cluster.proxies) await until(known, (services) => services >= count, signal);
   const toldMs = performance.now();
   // Which has stood still until now, if all of that was one turn.
   await turn();
