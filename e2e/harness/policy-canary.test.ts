@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { rollbackRoutes } from "#federation/admin-api/rollback-routes.ts";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
-import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
 import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
+import { applyAll, euWest, shop, shopCluster } from "./shop-resources.ts";
 import { TestProxy } from "./test-proxy.ts";
 
 const { signal } = new AbortController();
-const shop = "shop.example" as TrustDomainName;
 const path = { namespace: "web", name: "slow" };
 /** As long as no proxy of this test bears. */
 const poisonMs = 60_000;
@@ -30,10 +29,7 @@ describe("a policy that proxies refuse, over planes in one process", () => {
   beforeAll(async () => {
     planes = await InProcessPlanes.create();
     await planes.startGlobal();
-    await planes.at(undefined, async (admin) => {
-      await admin.apply({ apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} }, {}, signal);
-      await admin.apply({ apiVersion, kind: "Cluster", metadata: { name: "shop-eu" }, spec: { region: "eu-west" as RegionId, trustDomain: shop, exportNamespaces: ["web"], gateways: [] } }, {}, signal);
-    });
+    await planes.at(undefined, async (admin) => await applyAll(admin, [euWest, shopCluster("shop-eu")]));
     plane = await planes.startCluster("shop-eu", { signer: shop });
     context = planes.writePlaneFile(["shop-eu"], {});
     await planes.at("shop-eu", async (admin) => await admin.apply({ apiVersion, kind: "Service", metadata: { namespace: "web", name: "storefront" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["storefront"] } }, {}, signal));

@@ -4,6 +4,7 @@ import type { GatewayRoute, Generation, InboundPort, ServiceView, Snapshot } fro
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { turn } from "#federation/runtime/turns.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { ReceivedDeltaResponse, ReceivedResource } from "#federation/wire/discovery-messages.ts";
 import { decodeBundle, decodeGatewayRoute, decodeInbound, decodeService, resourceTypeUrls, type ResourceTypeUrl } from "#federation/wire/discovery-resources.ts";
@@ -82,7 +83,7 @@ export class SnapshotBuilder implements Watched<HeldState> {
       if (resource.typeUrl !== typeUrl) throw new AtollError("ATOLL_WIRE_INVALID", `a resource of type ${resource.typeUrl} in a response for ${typeUrl}`);
       decoded.push({ resource, decoded: decoders[typeUrl](resource) });
       if (this.#clock.monotonicMs() - sliceStartMs < sliceMs) continue;
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await turn();
       sliceStartMs = this.#clock.monotonicMs();
     }
     this.#publish(typeUrl, decoded, response);

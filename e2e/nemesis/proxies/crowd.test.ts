@@ -1,23 +1,18 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
-import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion } from "#federation/model/resource.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { InProcessPlanes } from "../../harness/in-process-planes.ts";
+import { applyAll, euWest, shop, shopCluster } from "../../harness/shop-resources.ts";
 import { Crowd } from "./crowd.ts";
 
 const { signal } = new AbortController();
-const shop = "shop.example" as TrustDomainName;
 const count = 12;
 let planes: InProcessPlanes;
 
 beforeAll(async () => {
   planes = await InProcessPlanes.create();
   await planes.startGlobal();
-  await planes.at(undefined, async (admin) => {
-    await admin.apply({ apiVersion, kind: "Region", metadata: { name: "eu-west" }, spec: {} }, {}, signal);
-    await admin.apply({ apiVersion, kind: "Cluster", metadata: { name: "shop-eu" }, spec: { region: "eu-west" as RegionId, trustDomain: shop, exportNamespaces: ["web"], gateways: [] } }, {}, signal);
-  });
+  await planes.at(undefined, async (admin) => await applyAll(admin, [euWest, shopCluster("shop-eu")]));
   await planes.startCluster("shop-eu", { signer: shop });
 }, 90_000);
 
@@ -26,8 +21,7 @@ afterAll(async () => {
 }, 30_000);
 
 async function workloadToken(): Promise<string> {
-  const body = { purpose: { kind: "workload", namespace: "web", serviceAccount: "probe" } } as const;
-  return await planes.at("shop-eu", async (admin) => (await admin.call(clusterRoutes.createJoinToken, { body }, signal)).body.token);
+  return await planes.clusterToken("shop-eu", { kind: "workload", namespace: "web", serviceAccount: "probe" });
 }
 
 async function rowsOf(crowd: Crowd): Promise<readonly { readonly name: string; readonly connected: boolean }[]> {

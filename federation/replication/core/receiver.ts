@@ -75,7 +75,7 @@ export class ReceiverCore {
 
   /** Holds what its store held, too: before anything else comes. */
   restore(id: string, held: HeldObject): void {
-    this.#records.restore(id, held);
+    this.#records.hold(id, held);
     this.#know(id, held.generation);
   }
 

@@ -19,9 +19,11 @@ export class ReplicaRecords {
     this.#dead = new Map(dead);
   }
 
-  /** Holds what was held in an earlier life. */
-  restore(id: string, held: HeldObject): void {
-    this.#hold(id, held);
+  /** Holds a key that is offered; also what was held in an earlier life. */
+  hold(id: string, { generation, content }: HeldObject): void {
+    const live = { generation, content, bucket: bucketOf(id) };
+    this.#live.set(id, live);
+    this.digests.toggle(id, live);
   }
 
   /** The keys that are held though the publisher does not offer them any more. */
@@ -66,7 +68,7 @@ export class ReplicaRecords {
     this.#release(id);
     this.#heldBack.delete(id);
     this.#dead.delete(id);
-    this.#hold(id, { generation: object.payload.generation, content });
+    this.hold(id, { generation: object.payload.generation, content });
     return { kind: "put", id, object };
   }
 
@@ -99,7 +101,7 @@ export class ReplicaRecords {
     const held = this.#heldBack.get(id);
     if (held === undefined) return;
     this.#heldBack.delete(id);
-    this.#hold(id, held);
+    this.hold(id, held);
   }
 
   /** The held and offered keys that fall into `buckets`. */
@@ -113,12 +115,6 @@ export class ReplicaRecords {
     for (const [id, dead] of this.#dead) {
       if (id.startsWith(`${origin}/`) && compareGenerations(dead.generation, floor) <= 0) this.#dead.delete(id);
     }
-  }
-
-  #hold(id: string, { generation, content }: HeldObject): void {
-    const live = { generation, content, bucket: bucketOf(id) };
-    this.#live.set(id, live);
-    this.digests.toggle(id, live);
   }
 
   #release(id: string): DigestedObject | undefined {
