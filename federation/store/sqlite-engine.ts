@@ -1,5 +1,5 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { LongListings, type ListingBegun, type ListingPage } from "./sqlite-listings.ts";
+import { backup, DatabaseSync, type StatementSync } from "node:sqlite";
+import type { ListingPage } from "./paged-listing.ts";
 import type { StoreCondition, StoreEntry, StoreEvent } from "./store.ts";
 
 /** A write as it crosses to the engine's thread: the lease is only its id there. */
@@ -9,21 +9,16 @@ export type EngineWrite =
 
 export type EngineRequest =
   | { readonly kind: "get"; readonly key: string }
-  | { readonly kind: "list"; readonly prefix: string }
-  /** What follows in a listing that has a rest. Whoever wants no more of one drops it. */
-  | { readonly kind: "page"; readonly listing: number }
-  | { readonly kind: "drop"; readonly listing: number }
+  /** One page of what begins with `prefix`, from its beginning or from behind a key. */
+  | { readonly kind: "list"; readonly prefix: string; readonly after: string | undefined }
   | { readonly kind: "commit"; readonly conditions: readonly StoreCondition[]; readonly writes: readonly EngineWrite[] }
   /** Deletes every key of a lease that has ended. */
   | { readonly kind: "expire"; readonly leaseId: string }
   /** Proves that the engine answers. */
-  | { readonly kind: "ping" }
-  /** Writes a copy of the database to `path`, which must not exist. */
-  | { readonly kind: "copy"; readonly path: string };
+  | { readonly kind: "ping" };
 
 export type EngineReply =
   | { readonly kind: "entry"; readonly entry: StoreEntry | undefined }
-  | ({ readonly kind: "listing"; readonly revision: number } & ListingBegun)
   | ({ readonly kind: "page" } & ListingPage)
   | { readonly kind: "committed"; readonly revision: number; readonly events: readonly StoreEvent[] }
   | { readonly kind: "conflict" }
@@ -41,6 +36,13 @@ interface Row {
 const applicationId = 0x41_74_6f_6c;
 const schemaVersion = 1;
 
+/** A page of a listing ends after so many entries, or with the first by which it has so many bytes of values: it holds up whoever waits behind it. */
+const pageEntriesMax = 500;
+const pageBytes = 1024 * 1024;
+
+/** Of the database's own pages, 4 KiB each: copied at a time, while the connection does nothing else. */
+const copiedPages = 256;
+
 /** How long to wait for another process's lock before saying that the file is in use. */
 const lockTimeoutMs = 500;
 
@@ -55,7 +57,6 @@ const corruptCodes: ReadonlySet<number> = new Set([11 /* SQLITE_CORRUPT */, 26 /
 export class SqliteEngine implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements: ReturnType<typeof prepareStatements>;
-  readonly #listings = new LongListings();
   #revision: number;
 
   /** @throws SQLite's own error when the file is locked, not a database, or not ours. */
@@ -79,37 +80,38 @@ export class SqliteEngine implements Disposable {
   /** Replies in the order of `requests`. Replies to writes mean: durable. Never throws. */
   run(requests: readonly EngineRequest[]): readonly EngineReply[] {
     const revisionBefore = this.#revision;
-    const listingBefore = this.#listings.next;
     try {
       this.#database.exec("BEGIN IMMEDIATE");
-      const replies = requests.map((request) => (request.kind === "copy" ? done : this.#one(request)));
+      const replies = requests.map((request) => this.#one(request));
       if (this.#revision !== revisionBefore) this.#statements.writeRevision.run(this.#revision);
       this.#database.exec("COMMIT");
-      return requests.map((request, index) => (request.kind === "copy" ? this.#copy(request.path) : (replies[index] ?? done)));
+      return replies;
     } catch (error) {
       this.#revision = revisionBefore;
-      this.#listings.dropFrom(listingBefore);
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       const failed = asFailure(error);
       return requests.map(() => failed);
     }
   }
 
+  /**
+   * Writes a copy of the database to `path`, which must not exist, in steps between which requests are run; what they write is in it, too.
+   * @throws SQLite's own error, or the reason of `signal`, which is looked at after each step.
+   */
+  async copyTo(path: string, signal: AbortSignal): Promise<void> {
+    await backup(this.#database, path, { rate: copiedPages, progress: () => signal.throwIfAborted() });
+  }
+
   [Symbol.dispose](): void {
     if (this.#database.isOpen) this.#database.close();
   }
 
-  #one(request: Exclude<EngineRequest, { kind: "copy" }>): EngineReply {
+  #one(request: EngineRequest): EngineReply {
     switch (request.kind) {
       case "get":
         return { kind: "entry", entry: this.#get(request.key) };
       case "list":
-        return { kind: "listing", revision: this.#revision, ...this.#listings.begin(this.#list(request.prefix)) };
-      case "page":
-        return this.#page(request.listing);
-      case "drop":
-        this.#listings.drop(request.listing);
-        return done;
+        return this.#page(request.prefix, request.after);
       case "commit":
         return this.#commit(request.conditions, request.writes);
       case "expire":
@@ -125,18 +127,20 @@ export class SqliteEngine implements Disposable {
     return row === undefined ? undefined : entryOf(row);
   }
 
-  #page(listing: number): EngineReply {
-    const page = this.#listings.page(listing);
-    return page === undefined ? { kind: "failed", message: "the listing was given up", isCorrupt: false } : { kind: "page", ...page };
-  }
-
-  #list(prefix: string): readonly StoreEntry[] {
-    const start = Buffer.from(prefix);
-    // UTF-8 has no byte 0xff, so the last byte can always be raised by one.
-    const end = Buffer.from(start);
-    if (end.length > 0) end[end.length - 1] = (end.at(-1) ?? 0) + 1;
-    const rows = prefix === "" ? this.#statements.listAll.all() : this.#statements.list.all(start, end);
-    return (rows as unknown as readonly Row[]).map(entryOf);
+  #page(prefix: string, after: string | undefined): EngineReply {
+    // The least key behind another one has a zero more. UTF-8 has no byte 0xff, so the last byte can always be raised by one.
+    const start = Buffer.from(after === undefined ? prefix : `${after}\0`);
+    const end = prefix === "" ? Buffer.from([0xff]) : Buffer.from(prefix);
+    if (prefix !== "") end[end.length - 1] = (end.at(-1) ?? 0) + 1;
+    const entries: StoreEntry[] = [];
+    let bytes = 0;
+    for (const row of this.#statements.list.iterate(start, end)) {
+      if (entries.length === pageEntriesMax || bytes >= pageBytes) return { kind: "page", revision: this.#revision, entries, isLast: false };
+      const entry = entryOf(row as unknown as Row);
+      entries.push(entry);
+      bytes += entry.value.byteLength;
+    }
+    return { kind: "page", revision: this.#revision, entries, isLast: true };
   }
 
   #commit(conditions: readonly StoreCondition[], writes: readonly EngineWrite[]): EngineReply {
@@ -168,15 +172,6 @@ export class SqliteEngine implements Disposable {
     if (this.#statements.dropLeased.run().changes > 0) this.#revision += 1;
     this.#statements.writeRevision.run(this.#revision);
     this.#database.exec("COMMIT");
-  }
-
-  #copy(path: string): EngineReply {
-    try {
-      this.#database.prepare("VACUUM INTO ?").run(path);
-      return done;
-    } catch (error) {
-      return asFailure(error);
-    }
   }
 }
 
@@ -229,13 +224,12 @@ function holds({ kind, revision }: StoreCondition, entry: StoreEntry | undefined
 }
 
 function prepareStatements(database: DatabaseSync): Readonly<
-  Record<"get" | "list" | "listAll" | "put" | "remove" | "keysOfLease" | "dropLeased" | "readRevision" | "writeRevision", StatementSync>
+  Record<"get" | "list" | "put" | "remove" | "keysOfLease" | "dropLeased" | "readRevision" | "writeRevision", StatementSync>
 > {
   const columns = "key, value, revision, create_revision AS createRevision";
   return {
     get: database.prepare(`SELECT ${columns} FROM entry WHERE key = ?`),
     list: database.prepare(`SELECT ${columns} FROM entry WHERE key >= ? AND key < ? ORDER BY key`),
-    listAll: database.prepare(`SELECT ${columns} FROM entry ORDER BY key`),
     put: database.prepare("INSERT OR REPLACE INTO entry (key, value, revision, create_revision, lease) VALUES (?, ?, ?, ?, ?)"),
     remove: database.prepare("DELETE FROM entry WHERE key = ?"),
     keysOfLease: database.prepare("SELECT key FROM entry WHERE lease = ? ORDER BY key"),

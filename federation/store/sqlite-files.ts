@@ -1,6 +1,6 @@
 import { closeSync, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { isCorruption, SqliteEngine, type EngineReply } from "./sqlite-engine.ts";
+import { isCorruption, SqliteEngine } from "./sqlite-engine.ts";
 
 /** Where the state of an opened store came from; anything but "file" means that acknowledged writes may be missing. */
 export type SqliteOrigin = "file" | "new" | "backup" | "emptied";
@@ -39,12 +39,14 @@ export function openEngineFile(path: string, nowMs: number): OpenedEngine {
   return { engine: new SqliteEngine(path), origin: "emptied", movedAside };
 }
 
-/** Writes the newest backup generation from `engine`, shifting the older ones; a crash leaves a sound one behind. */
-export function writeBackup(engine: SqliteEngine, path: string): EngineReply {
+/**
+ * Writes the newest backup generation from `engine`, which goes on meanwhile, shifting the older ones; a crash leaves a sound one behind.
+ * @throws SQLite's own error, or the reason of `signal`.
+ */
+export async function writeBackup(engine: SqliteEngine, path: string, signal: AbortSignal): Promise<void> {
   const partial = `${path}.backup-partial`;
   rmSync(partial, { force: true });
-  const reply = engine.run([{ kind: "copy", path: partial }])[0];
-  if (reply === undefined || reply.kind === "failed") return reply ?? { kind: "failed", message: "no reply", isCorrupt: false };
+  await engine.copyTo(partial, signal);
   syncFile(partial);
   for (let generation = backupGenerations; generation > 1; generation--) {
     const newer = backupPath(path, generation - 1);
@@ -52,7 +54,6 @@ export function writeBackup(engine: SqliteEngine, path: string): EngineReply {
   }
   renameSync(partial, backupPath(path, 1));
   syncFile(dirname(path));
-  return reply;
 }
 
 function backupPath(path: string, generation: number): string {

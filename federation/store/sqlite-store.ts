@@ -4,6 +4,7 @@ import { mappedValues } from "#federation/runtime/each-value.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { KnownKeys } from "./known-keys.ts";
+import { PagedListing } from "./paged-listing.ts";
 import type { EngineReply, EngineRequest, EngineWrite } from "./sqlite-engine.ts";
 import type { SqliteOrigin } from "./sqlite-files.ts";
 import { SqliteLease } from "./sqlite-lease.ts";
@@ -34,6 +35,8 @@ const watchRetryMs = 200;
 
 interface Pending {
   readonly request: EngineRequest;
+  /** False when its caller has been told that it was not done in time, or has left. */
+  readonly isWanted: () => boolean;
   /** Called in the order in which the engine did the work, also when the caller no longer waits. */
   readonly onReply: (reply: EngineReply) => void;
 }
@@ -66,6 +69,8 @@ export class SqliteStore implements Store {
   readonly #operationTimeoutMs: number;
   readonly #backupIntervalMs: number;
   readonly #watchers = new Set<Watcher>();
+  /** That are being read. */
+  readonly #listings = new Set<PagedListing>();
   readonly #leases = new Map<string, SqliteLease>();
   readonly #closing = new AbortController();
   #pending: Pending[] = [];
@@ -170,30 +175,21 @@ export class SqliteStore implements Store {
     }
   }
 
-  /** In pages, between which the event loop turns and others are answered. `onBegun`: what is written from now on is not in it. */
-  async #list(prefix: string, signal: AbortSignal, onBegun?: () => void): Promise<StoreListing> {
-    const { entries, revision, rest } = expected("listing", await this.#ask({ kind: "list", prefix }, signal, onBegun));
-    return { entries: rest === undefined ? entries : [...entries, ...(await this.#restOf(rest, signal))], revision };
-  }
-
-  async #restOf(listing: number, signal: AbortSignal): Promise<readonly StoreEntry[]> {
-    const pages: (readonly StoreEntry[])[] = [];
+  /** In pages, between which the event loop turns and others are answered. `onWhole`: what is written from now on is not in it. */
+  async #list(prefix: string, signal: AbortSignal, onWhole?: () => void): Promise<StoreListing> {
+    const listing = new PagedListing(prefix);
+    const take = (reply: EngineReply): void => {
+      if (reply.kind !== "page") return;
+      listing.add(reply);
+      if (listing.isWhole) onWhole?.();
+    };
+    this.#listings.add(listing);
     try {
-      for (let isLast = false; !isLast; ) {
-        const page = expected("page", await this.#ask({ kind: "page", listing }, signal));
-        pages.push(page.entries);
-        isLast = page.isLast;
-      }
-    } catch (error) {
-      this.#drop(listing);
-      throw error;
+      while (!listing.isWhole) await this.#ask({ kind: "list", prefix, after: listing.after }, signal, take);
+      return listing.read;
+    } finally {
+      this.#listings.delete(listing);
     }
-    return pages.flat();
-  }
-
-  /** Nobody waits for the rest of a listing any more. */
-  #drop(listing: number): void {
-    void this.#ask({ kind: "drop", listing }, this.#closing.signal).catch(() => undefined);
   }
 
   /** Lists, and from exactly that revision on hands events to `watcher`. */
@@ -216,7 +212,7 @@ export class SqliteStore implements Store {
   }
 
   /** @throws {ATOLL_STORE_UNAVAILABLE | ATOLL_STORE_CORRUPT | ATOLL_ABORTED} */
-  #ask(request: EngineRequest, signal: AbortSignal, onSuccess?: () => void): Promise<Exclude<EngineReply, { kind: "failed" }>> {
+  #ask(request: EngineRequest, signal: AbortSignal, onSuccess?: (reply: EngineReply) => void): Promise<Exclude<EngineReply, { kind: "failed" }>> {
     return new Promise((resolve, reject) => {
       if (this.#closing.signal.aborted) reject(this.#closing.signal.reason);
       else if (signal.aborted) reject(abortedError(signal));
@@ -238,19 +234,16 @@ export class SqliteStore implements Store {
         });
         signal.addEventListener("abort", onAbort, { once: true });
         const onReply = (reply: EngineReply): void => {
-          if (isSettled) {
-            if (reply.kind === "listing" && reply.rest !== undefined) this.#drop(reply.rest);
-            return;
-          }
+          if (isSettled) return;
           settle();
           if (reply.kind === "failed") {
             reject(reply.isCorrupt ? new AtollError("ATOLL_STORE_CORRUPT", reply.message) : unavailable(reply.message));
             return;
           }
-          onSuccess?.();
+          onSuccess?.(reply);
           resolve(reply);
         };
-        this.#pending.push({ request, onReply });
+        this.#pending.push({ request, isWanted: () => !isSettled, onReply });
         this.#runNext();
       }
     });
@@ -261,7 +254,11 @@ export class SqliteStore implements Store {
     if (this.#isRunning || this.#pending.length === 0) return;
     this.#isRunning = true;
     queueMicrotask(() => {
-      const batch = this.#pending.splice(0, batchMax);
+      const batch = this.#nextBatch();
+      if (batch.length === 0) {
+        this.#isRunning = false;
+        return;
+      }
       this.#runner.run(
         batch.map((pending) => pending.request),
         (replies) => {
@@ -273,6 +270,13 @@ export class SqliteStore implements Store {
     });
   }
 
+  /** What nobody waits for any more is not begun: a disk that is behind would never catch up with those who ask again. */
+  #nextBatch(): readonly Pending[] {
+    const wanted = this.#pending.filter(({ isWanted }) => isWanted());
+    this.#pending = wanted.splice(batchMax);
+    return wanted;
+  }
+
   #deliver(pending: Pending, reply: EngineReply | undefined): void {
     if (reply === undefined) return;
     // Watchers hear of a write before its writer does, and a new watcher only of writes after its listing.
@@ -282,6 +286,7 @@ export class SqliteStore implements Store {
 
   #publish(events: readonly StoreEvent[], revision: number): void {
     this.#hasChanged = true;
+    for (const listing of this.#listings) listing.hear(events);
     for (const watcher of this.#watchers) {
       const seen = events.filter((event) => (event.kind === "put" ? event.entry.key : event.key).startsWith(watcher.prefix));
       if (seen.length > 0) watcher.queue.push({ initial: false, events: seen, revision });
@@ -311,11 +316,6 @@ async function firstOf(listing: StoreListing | undefined, known: KnownKeys): Pro
   if (listing === undefined) return undefined;
   const batch = await known.advanceTo(listing);
   return batch.initial || batch.events.length > 0 ? [batch] : [];
-}
-
-function expected<K extends EngineReply["kind"]>(kind: K, reply: EngineReply): Extract<EngineReply, { kind: K }> {
-  if (reply.kind !== kind) throw new Error(`the engine answered ${reply.kind} where ${kind} was asked for`);
-  return reply as Extract<EngineReply, { kind: K }>;
 }
 
 function unavailable(reason: string): AtollError {

@@ -11,7 +11,7 @@ export interface SqliteWorkerData {
 /** To the thread: a batch for the engine, or work on the file. */
 export type ToSqliteWorker = { readonly kind: "run"; readonly requests: readonly EngineRequest[] } | { readonly kind: "backup" } | { readonly kind: "close" };
 
-/** From the thread. "opened" or "refused" comes first and once; each "run" and "backup" is answered in order. */
+/** From the thread. "opened" or "refused" comes first and once; each "run" is answered in order, and goes on during a "backup", of which there is one at a time. */
 export type FromSqliteWorker =
   | { readonly kind: "opened"; readonly origin: SqliteOrigin; readonly movedAside: readonly string[]; readonly revision: number }
   | { readonly kind: "refused"; readonly message: string }
@@ -27,28 +27,30 @@ const send = (message: FromSqliteWorker): void => port.postMessage(message);
 try {
   const { engine, origin, movedAside } = openEngineFile(path, nowMs);
   send({ kind: "opened", origin, movedAside, revision: engine.revision });
+  const closing = new AbortController();
+  let copying: Promise<unknown> = Promise.resolve();
+  const close = async (): Promise<void> => {
+    closing.abort(new Error("the store is closed"));
+    await copying;
+    engine[Symbol.dispose]();
+    port.close();
+  };
   port.on("message", (message: ToSqliteWorker) => {
     switch (message.kind) {
       case "run":
         send({ kind: "replies", replies: engine.run(message.requests) });
         break;
       case "backup":
-        send({ kind: "backedUp", failure: backup() });
+        copying = writeBackup(engine, path, closing.signal).then(
+          () => send({ kind: "backedUp", failure: undefined }),
+          (error: unknown) => send({ kind: "backedUp", failure: error instanceof Error ? error.message : String(error) }),
+        );
         break;
       case "close":
-        engine[Symbol.dispose]();
-        port.close();
+        void close();
         break;
     }
   });
-  const backup = (): string | undefined => {
-    try {
-      const reply = writeBackup(engine, path);
-      return reply.kind === "failed" ? reply.message : undefined;
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
-  };
 } catch (error) {
   send({ kind: "refused", message: error instanceof Error ? error.message : String(error) });
   port.close();
