@@ -55,6 +55,8 @@ export interface ReadableCollection<T> {
 
 /** A collection whose values are written as they are. */
 export interface Collection<T> extends ReadableCollection<T> {
+  /** As `list`, for who needs less of many entries than they are: none is kept. Answers the revision. */
+  each(act: (item: Stored<T>) => void, signal: AbortSignal, idPrefix?: string): Promise<number>;
   /** As `changes`, for collections of many entries. */
   pieces(signal: AbortSignal): AsyncIterable<ChangePiece<T>>;
   /** Writes and answers the new revision. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */

@@ -38,13 +38,18 @@ export class StoreCollection<T> implements Collection<T> {
   }
 
   async list(signal: AbortSignal, idPrefix = ""): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }> {
-    const listing = await this.#access.store.list(this.#prefix + idPrefix, signal);
     const items: Stored<T>[] = [];
+    const revision = await this.each((item) => void items.push(item), signal, idPrefix);
+    return { items, revision };
+  }
+
+  async each(act: (item: Stored<T>) => void, signal: AbortSignal, idPrefix = ""): Promise<number> {
+    const listing = await this.#access.store.list(this.#prefix + idPrefix, signal);
     await inTurns(listing.entries, (entry) => {
       const item = this.read(entry);
-      if (item !== undefined) items.push(item);
+      if (item !== undefined) act(item);
     });
-    return { items, revision: listing.revision };
+    return listing.revision;
   }
 
   changes(signal: AbortSignal): AsyncGenerator<ChangeBatch<T>, void, undefined> {

@@ -204,5 +204,6 @@ function priorityOf(key: string): number {
   for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
+  // With its sign: V8 keeps whole numbers of 32 bits in the node, and boxes those that have no sign.
+  return hash ^ (hash >>> 16);
 }

@@ -96,5 +96,5 @@ export function serviceImport(over: Partial<ServiceImportSpec>): ServiceImport {
     appliedAtMs: 6,
     ...over,
   };
-  return { apiVersion, kind: "ServiceImport", metadata: { namespace: spec.namespace, name: spec.name }, spec };
+  return { apiVersion, kind: "ServiceImport", metadata: importMetadata(spec), spec };
 }

@@ -5,17 +5,17 @@ import { createAuthority } from "#federation/identity/authority.ts";
 import { encodeBundle, parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { createDomainFixture, type DomainFixture } from "#federation/identity/identity-fixture.ts";
 import type { ClusterId, RegionId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Cluster, type Relationship, type RelationshipSide, type Service, type ServiceExport, type TrustDomain } from "#federation/model/resource.ts";
+import { apiVersion, type Cluster, type ExportedService, type Relationship, type RelationshipSide, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
 import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { settled } from "./catalog-fixture.ts";
-import { clusterResource, clusterState, service } from "./cluster-state-fixture.ts";
+import { clusterResource, clusterState, service, serviceImport } from "./cluster-state-fixture.ts";
 import { ClusterStateSource, type OwnTrust } from "./cluster-state-source.ts";
 import type { EndpointState } from "./cluster-state.ts";
 import { exportedService } from "./replicated/replicated-fixture.ts";
-import { emptyReplicatedState, type ReceivedExport, type ReplicatedState } from "./replicated/replicated-view.ts";
+import { emptyReplicatedState, type ReplicatedState } from "./replicated/replicated-view.ts";
 import { authorityPin } from "./trust/effective-relationships.ts";
 
 const { self } = clusterState();
@@ -25,7 +25,7 @@ const collection = <T>(items: ReadonlyMap<string, T>, loaded = true): Collection
   items: new Map([...items].map(([id, value]) => [id, { id, value, revision: 1 }])),
   revision: 1,
 });
-const received = (value: ReceivedExport["value"]): ReceivedExport => ({ value, epoch: 1, revision: 7, appliedAtMs: 6 });
+const received = (exported: ExportedService): ServiceImport => serviceImport(exported);
 const clusterOf = (name: string, trustDomain: string, region: string, namespaces: readonly string[]): Cluster => ({
   ...clusterResource(),
   metadata: { name },

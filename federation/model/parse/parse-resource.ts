@@ -5,6 +5,8 @@ import { withNamesApart, withNamesTogether } from "./gateway-names.ts";
 import { withUnheardApart, withUnheardAsReady } from "./unheard-instances.ts";
 import { exportedServiceSchema, resourceSchemas } from "./resource-schemas.ts";
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** A parsed input, or everything that is wrong with it. */
 export type ParseOutcome<T> = { readonly kind: "parsed"; readonly value: T } | { readonly kind: "faults"; readonly faults: readonly Fault[] };
 
@@ -82,7 +84,7 @@ export function resourceInvalid(what: string, faults: readonly Fault[]): AtollEr
 
 function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
+    return JSON.parse(utf8.decode(bytes)) as unknown;
   } catch (cause) {
     throw new AtollError("ATOLL_RESOURCE_INVALID", "not JSON", { cause });
   }

@@ -1,11 +1,10 @@
 import { transactionOpsMax } from "#federation/catalog/catalog-access.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import type { CatalogOp } from "#federation/catalog/collection.ts";
+import type { CatalogOp, Stored } from "#federation/catalog/collection.ts";
 import type { AppliedPosition, HeartbeatRecord, ObjectRecord } from "#federation/catalog/records.ts";
 import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
-import { inTurns } from "#federation/runtime/turns.ts";
 import { decodeSignedObject, encodeSignedObject } from "#federation/wire/signed-object.ts";
 import { contentHash, type Hash } from "../core/digest-table.ts";
 import { emptyReplicaState, type HeldObject, type ReplicaChange, type ReplicaCursor, type ReplicaState, type Witness } from "../core/replica-state.ts";
@@ -40,11 +39,11 @@ export class CatalogReplicaStore implements ReplicaStore {
 
   async load(signal: AbortSignal): Promise<ReplicaState> {
     const { catalog, publisher, isFrom, origin } = this.#options;
-    const { items } = await catalog.objects.list(signal, prefixOf(origin));
     const live = new Map<string, HeldObject>();
-    await inTurns(items, ({ value }) => {
+    const take = ({ value }: Stored<ObjectRecord>): void => {
       if (isFrom(value)) live.set(objectId(value), { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
-    });
+    };
+    await catalog.objects.each(take, signal, prefixOf(origin));
     const position = await catalog.positions.get(publisher, signal);
     const heartbeat = await catalog.heartbeats.get(publisher, signal);
     this.#witness = heartbeat === undefined ? undefined : witnessOf(heartbeat.value);

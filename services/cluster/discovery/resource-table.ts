@@ -21,7 +21,7 @@ export interface ResourceType<T> {
 export function withResource<T>({ typeUrl, encode }: ResourceType<T>, table: ResourceTable, name: string, value: T | undefined): ResourceTable {
   if (value === undefined) return table.without(name);
   const payload = encode(value);
-  const version = createHash("sha256").update(payload).digest("hex").slice(0, 32);
+  const version = createHash("sha256").update(payload).digest().toString("hex", 0, 16);
   return table.get(name)?.version === version ? table : table.with(name, encodeResource({ name, version, typeUrl, value: payload }));
 }
 

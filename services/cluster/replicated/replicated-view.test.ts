@@ -39,7 +39,7 @@ it("has loaded once the store was read, empty or not, and then holds objects by 
   expect(view.loaded.current).toBe(true);
   await put(storedExport(exportedService()));
   expect([...view.state.current.clusters.keys()]).toEqual(["shop-eu"]);
-  expect(view.state.current.exports.get("shop-us/web/storefront")).toMatchObject({ epoch: 1, revision: 1, appliedAtMs: 5, value: { cluster: "shop-us" } });
+  expect(view.state.current.exports.get("shop-us/web/storefront")).toMatchObject({ spec: { cluster: "shop-us", origin: { epoch: 1, revision: 1 }, appliedAtMs: 5 } });
 });
 
 it("keeps the others when one object cannot be read, does not understand or is buried", async () => {

@@ -1,6 +1,17 @@
 import type { Collection } from "#federation/catalog/collection.ts";
 import type { ObjectRecord } from "#federation/catalog/records.ts";
-import { resourceKey, type Cluster, type ExportedService, type Region, type Relationship, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
+import {
+  apiVersion,
+  importMetadata,
+  resourceKey,
+  type Cluster,
+  type ExportedService,
+  type Region,
+  type Relationship,
+  type ServiceImport,
+  type TrafficPolicy,
+  type TrustDomain,
+} from "#federation/model/resource.ts";
 import { parseExportedService, readPeerResource } from "#federation/model/parse/parse-resource.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
@@ -10,14 +21,7 @@ import { eachValue } from "#federation/runtime/each-value.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { decodeSignedObject, openObject } from "#federation/wire/signed-object.ts";
-
-/** One service as another cluster exports it, with the position of that statement. */
-export interface ReceivedExport {
-  readonly value: ExportedService;
-  readonly epoch: number;
-  readonly revision: number;
-  readonly appliedAtMs: number;
-}
+import { SharedLists } from "./shared-lists.ts";
 
 /** What this cluster has received and verified, by kind and key. Immutable; replaced whole. */
 export interface ReplicatedState {
@@ -26,8 +30,8 @@ export interface ReplicatedState {
   readonly trustDomains: ReadonlyMap<string, TrustDomain>;
   readonly relationships: ReadonlyMap<string, Relationship>;
   readonly policies: ReadonlyMap<string, TrafficPolicy>;
-  /** Keyed `origin/namespace/name`. */
-  readonly exports: ReadonlyMap<string, ReceivedExport>;
+  /** Keyed `origin/namespace/name`, whether or not this cluster may see them. Each is made once for each statement of its origin. */
+  readonly exports: ReadonlyMap<string, ServiceImport>;
   /** Of the global plane's resources above, by `resourceKey`: the position of the form that is here. */
   readonly generations: ReadonlyMap<string, Generation>;
 }
@@ -38,7 +42,7 @@ export const emptyReplicatedState = {
   trustDomains: OrderedMap.of<TrustDomain>(),
   relationships: OrderedMap.of<Relationship>(),
   policies: OrderedMap.of<TrafficPolicy>(),
-  exports: OrderedMap.of<ReceivedExport>(),
+  exports: OrderedMap.of<ServiceImport>(),
   generations: OrderedMap.of<Generation>(),
 } satisfies ReplicatedState;
 
@@ -49,6 +53,7 @@ type OrderedState = typeof emptyReplicatedState;
 export class ReplicatedView {
   readonly #objects: Pick<Collection<ObjectRecord>, "pieces">;
   readonly #logger: Logger;
+  readonly #lists = new SharedLists();
   readonly #state = new WatchedValue(emptyReplicatedState);
   readonly #loaded = new WatchedValue(false);
 
@@ -86,7 +91,7 @@ export class ReplicatedView {
 
   #with(state: OrderedState, id: string, record: ObjectRecord): OrderedState {
     try {
-      return withValue(state, record, decodeValue(record));
+      return withValue(state, record, decodeValue(record, this.#lists));
     } catch (error) {
       this.#logger.warn("A received object could not be read and is left out.", { id, reason: describeError(error) });
       return without(state, id);
@@ -95,9 +100,9 @@ export class ReplicatedView {
 }
 
 function withValue(state: OrderedState, record: ObjectRecord, value: DecodedValue): OrderedState {
-  const { origin, key, epoch, revision, appliedAtMs } = record;
+  const { origin, key, epoch, revision } = record;
   if (value.kind === "unknown") return state;
-  if (value.kind === "export") return { ...state, exports: state.exports.with(`${origin}/${key}`, { value: value.service, epoch, revision, appliedAtMs }) };
+  if (value.kind === "export") return { ...state, exports: state.exports.with(`${origin}/${key}`, value.imported) };
   const generations = state.generations.with(resourceKey(value.kind, key), { epoch, revision });
   switch (value.kind) {
     case "Region":
@@ -133,7 +138,7 @@ const partOf: Readonly<Record<string, "regions" | "clusters" | "trustDomains" | 
 };
 
 type DecodedValue =
-  | { readonly kind: "export"; readonly service: ExportedService }
+  | { readonly kind: "export"; readonly imported: ServiceImport }
   | { readonly kind: "Region"; readonly resource: Region }
   | { readonly kind: "Cluster"; readonly resource: Cluster }
   | { readonly kind: "TrustDomain"; readonly resource: TrustDomain }
@@ -142,9 +147,9 @@ type DecodedValue =
   | { readonly kind: "unknown" };
 
 /** What others than the global plane say of its kinds is not for here: a signer keeps its own TrustDomain beside the one that was received. */
-function decodeValue(record: ObjectRecord): DecodedValue {
+function decodeValue(record: ObjectRecord, lists: SharedLists): DecodedValue {
   const bytes = openObject(decodeSignedObject(record.signed)).payload.value;
-  if (record.kind === "ServiceExport") return { kind: "export", service: parseExportedService(bytes) };
+  if (record.kind === "ServiceExport") return { kind: "export", imported: importOf(record, parseExportedService(bytes), lists) };
   if (record.origin !== globalOrigin) return { kind: "unknown" };
   switch (record.kind) {
     case "Region":
@@ -161,4 +166,9 @@ function decodeValue(record: ObjectRecord): DecodedValue {
       // A kind of a newer version: kept and passed on, not understood here.
       return { kind: "unknown" };
   }
+}
+
+function importOf({ epoch, revision, appliedAtMs }: ObjectRecord, service: ExportedService, lists: SharedLists): ServiceImport {
+  const spec = { ...service, ports: lists.of(service.ports), gateways: lists.of(service.gateways), origin: { epoch, revision }, appliedAtMs };
+  return { apiVersion, kind: "ServiceImport", metadata: importMetadata(service), spec };
 }

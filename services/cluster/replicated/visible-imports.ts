@@ -1,14 +1,13 @@
-import { apiVersion, importMetadata, resourceId, type Cluster, type ExportedService, type ServiceImport } from "#federation/model/resource.ts";
+import { resourceId, type Cluster, type ExportedService, type ServiceImport } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { changedKeys, entriesWithPrefix, OrderedMap } from "#federation/runtime/ordered-map.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
 import type { EffectiveRelationship } from "../trust/effective-relationships.ts";
-import type { ReceivedExport } from "./replicated-view.ts";
 
 /** What decides which exports are seen here. */
 export interface ImportSources {
   /** Keyed `origin/namespace/name`. */
-  readonly exports: ReadonlyMap<string, ReceivedExport>;
+  readonly exports: ReadonlyMap<string, ServiceImport>;
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly relationships: readonly EffectiveRelationship[];
 }
@@ -16,8 +15,6 @@ export interface ImportSources {
 /** The exports of other clusters that this one may see, followed through what they follow from. */
 export class VisibleImports {
   readonly #self: ClusterSelf;
-  /** An import is made once for each statement of its origin, so that what did not change is the same object. */
-  readonly #made = new WeakMap<ReceivedExport, ServiceImport>();
   #sources: ImportSources = { exports: new Map(), clusters: new Map(), relationships: [] };
   #imports = OrderedMap.of<ServiceImport>();
 
@@ -40,7 +37,7 @@ export class VisibleImports {
       const received = sources.exports.get(key);
       if (gone !== undefined && (received === undefined || idOf(gone) !== idOf(received))) this.#imports = this.#imports.without(idOf(gone));
       if (received === undefined) continue;
-      this.#imports = this.#isSeen(received.value) ? this.#imports.with(idOf(received), this.#importOf(received)) : this.#imports.without(idOf(received));
+      this.#imports = this.#isSeen(received.spec) ? this.#imports.with(idOf(received), received) : this.#imports.without(idOf(received));
     }
     return this.#imports;
   }
@@ -49,16 +46,6 @@ export class VisibleImports {
   #isSeen(value: ExportedService): boolean {
     const { clusters, relationships } = this.#sources;
     return value.cluster !== this.#self.cluster && isAllowedToExport(value, clusters.get(value.cluster)) && mayCall(value.trustDomain, `${value.namespace}/${value.name}`, this.#self, relationships);
-  }
-
-  #importOf(received: ReceivedExport): ServiceImport {
-    let made = this.#made.get(received);
-    if (made === undefined) {
-      const { value, epoch, revision, appliedAtMs } = received;
-      made = { apiVersion, kind: "ServiceImport", metadata: importMetadata(value), spec: { ...value, origin: { epoch, revision }, appliedAtMs } };
-      this.#made.set(received, made);
-    }
-    return made;
   }
 }
 
@@ -77,6 +64,6 @@ function mayCall(trustDomain: TrustDomainName, service: string, self: ClusterSel
   );
 }
 
-function idOf({ value }: ReceivedExport): string {
-  return resourceId(importMetadata(value));
+function idOf({ metadata }: ServiceImport): string {
+  return resourceId(metadata);
 }
