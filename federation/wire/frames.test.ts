@@ -12,7 +12,7 @@ import {
   encodeFrame,
   encodeHeartbeat,
 } from "./frames.ts";
-import { decodeSignedObject, encodeSignedObject, openObject, signObject, verifyObject } from "./signed-object.ts";
+import { decodeSignedObject, encodeSignedObject, openObject, signObject, verifyObject, viewSignedObject } from "./signed-object.ts";
 import { TestOrigins } from "./test-origin.ts";
 
 const origins = new TestOrigins();
@@ -26,6 +26,15 @@ describe("signed objects", () => {
     expect(received).toEqual(object.signed);
     expect(verifyObject(received, origins.verifyChain)).toEqual(object);
     expect(openObject(received)).toEqual(object);
+  });
+
+  it("are read in place where nothing of them is kept, and are copies of their own everywhere else", () => {
+    const { signed } = origins.object("shop-eu", "web/catalog", 42);
+    const bytes = new Uint8Array(encodeSignedObject(signed));
+    const [seen, held] = [viewSignedObject(bytes), decodeSignedObject(bytes)];
+    bytes.fill(0);
+    expect(held).toEqual(signed);
+    expect(seen).toEqual({ payload: new Uint8Array(signed.payload.length), signature: new Uint8Array(signed.signature.length), chain: signed.chain.map(({ length }) => new Uint8Array(length)) });
   });
 
   it("are refused after any byte of the payload or signature changed", () => {

@@ -42,7 +42,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     ...linkOf(raw),
     ...positionOf(raw),
     ...revisionOf(raw.revision),
-    entries: raw.entries.map(mapSignedObject),
+    entries: raw.entries.map((entry) => mapSignedObject(entry)),
     withdrawn: boundedList(raw.withdrawn, frameEntriesMax, "withdrawals of a frame").map((id) => boundedText(id, "the id of an object")),
   };
 }
@@ -110,7 +110,7 @@ export function decodeFetchAnswer(bytes: Uint8Array): FetchAnswer {
     answer: raw.answer,
     part: raw.part,
     parts: raw.parts,
-    entries: raw.entries.map(mapSignedObject),
+    entries: raw.entries.map((entry) => mapSignedObject(entry)),
   };
 }
 

@@ -93,10 +93,10 @@ export function copied(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes);
 }
 
-/** Chains and bundles: not empty members, few of them. @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} */
-export function certificateList(list: readonly Uint8Array[], max: number, what: string): readonly Uint8Array[] {
+/** Chains and bundles: not empty members, few of them, copies unless told. @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} */
+export function certificateList(list: readonly Uint8Array[], max: number, what: string, kept: (bytes: Uint8Array) => Uint8Array = copied): readonly Uint8Array[] {
   return boundedList(list, max, what).map((der) => {
     if (der.length === 0) throw new AtollError("ATOLL_WIRE_INVALID", `an empty certificate among the ${what}`);
-    return copied(der);
+    return kept(der);
   });
 }

@@ -83,13 +83,22 @@ export function decodeSignedObject(bytes: Uint8Array): SignedObject {
   return mapSignedObject(signedObjectCodec.decode(bytes));
 }
 
-/** A signed object out of the fields of a message that holds it. @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} */
-export function mapSignedObject(raw: SignedObject): SignedObject {
-  const chain = certificateList(raw.chain, certificatesMax, "certificates of a signing chain");
+/** The same as views of `bytes`, which the result keeps from being freed: for who looks at it and holds nothing of it. */
+export function viewSignedObject(bytes: Uint8Array): SignedObject {
+  return mapSignedObject(signedObjectCodec.decode(bytes), asItIs);
+}
+
+/** A signed object out of the fields of a message that holds it, of copies unless told. @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} */
+export function mapSignedObject(raw: SignedObject, kept: (bytes: Uint8Array) => Uint8Array = copied): SignedObject {
+  const chain = certificateList(raw.chain, certificatesMax, "certificates of a signing chain", kept);
   if (chain.length === 0 || raw.payload.length === 0) {
     throw new AtollError("ATOLL_WIRE_INVALID", "a signed object lacks its payload or its chain");
   }
-  return { payload: copied(raw.payload), signature: copied(raw.signature), chain };
+  return { payload: kept(raw.payload), signature: kept(raw.signature), chain };
+}
+
+function asItIs(bytes: Uint8Array): Uint8Array {
+  return bytes;
 }
 
 interface RawObjectPayload {

@@ -5,7 +5,7 @@ import type { AppliedPosition, HeartbeatRecord, ObjectRecord } from "#federation
 import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
-import { decodeSignedObject, encodeSignedObject } from "#federation/wire/signed-object.ts";
+import { encodeSignedObject, viewSignedObject } from "#federation/wire/signed-object.ts";
 import { contentHash, type Hash } from "../core/digest-table.ts";
 import { emptyReplicaState, type HeldObject, type ReplicaChange, type ReplicaCursor, type ReplicaState, type Witness } from "../core/replica-state.ts";
 import type { ReplicaStore } from "./replica-store.ts";
@@ -105,7 +105,7 @@ export function recordOf({ signed, payload }: OpenedObject, appliedAtMs: number)
 
 function contentOf({ signed }: ObjectRecord): Hash {
   try {
-    return contentHash(decodeSignedObject(signed));
+    return contentHash(viewSignedObject(signed));
   } catch (error) {
     if (!isAtollError(error)) throw error;
     return unreadable;

@@ -20,7 +20,7 @@ import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { eachValue } from "#federation/runtime/each-value.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import { decodeSignedObject, openObject } from "#federation/wire/signed-object.ts";
+import { openObject, viewSignedObject } from "#federation/wire/signed-object.ts";
 import { SharedLists } from "./shared-lists.ts";
 
 /** What this cluster has received and verified, by kind and key. Immutable; replaced whole. */
@@ -148,7 +148,7 @@ type DecodedValue =
 
 /** What others than the global plane say of its kinds is not for here: a signer keeps its own TrustDomain beside the one that was received. */
 function decodeValue(record: ObjectRecord, lists: SharedLists): DecodedValue {
-  const bytes = openObject(decodeSignedObject(record.signed)).payload.value;
+  const bytes = openObject(viewSignedObject(record.signed)).payload.value;
   if (record.kind === "ServiceExport") return { kind: "export", imported: importOf(record, parseExportedService(bytes), lists) };
   if (record.origin !== globalOrigin) return { kind: "unknown" };
   switch (record.kind) {
