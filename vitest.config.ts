@@ -4,7 +4,10 @@ import { compileCache } from "./e2e/harness/compile-cache.ts";
 /** Programs that tests start compile once, as the launcher's do. */
 const env = { NODE_COMPILE_CACHE: compileCache };
 
-// `unit` needs nothing but Node and stays under a minute. `engines` runs the contract suites on real
+/** A test that waits for a state judges no speed: this bounds one that never comes, within the bound of the test. */
+const expect = { poll: { timeout: 50_000 } };
+
+// `unit` needs nothing but Node. `engines` runs the contract suites on real
 // etcd and NATS, `scenarios` runs real processes; both run in sequence so that timings are their own. `containers` does where a container engine answers.
 export default defineConfig({
   test: {
@@ -20,6 +23,7 @@ export default defineConfig({
           include: ["{federation,services,proxy,terraform}/**/*.test.ts", "e2e/{layers,harness,bench,overload,nemesis,simulation,terraform-run}/**/*.test.ts"],
           // Four times what the longest needs on a busy host: this bounds a test that hangs, and judges no speed.
           testTimeout: 80_000,
+          expect,
         },
       },
       {
@@ -27,6 +31,7 @@ export default defineConfig({
           name: "engines",
           include: ["e2e/contract/**/*.test.ts"],
           testTimeout: 60_000,
+          expect,
           hookTimeout: 120_000,
           fileParallelism: false,
         },
@@ -36,6 +41,7 @@ export default defineConfig({
           name: "scenarios",
           include: ["e2e/scenarios/**/*.test.ts"],
           testTimeout: 240_000,
+          expect,
           hookTimeout: 240_000,
           fileParallelism: false,
         },
@@ -45,6 +51,7 @@ export default defineConfig({
           name: "containers",
           include: ["e2e/containers/**/*.test.ts"],
           testTimeout: 600_000,
+          expect,
           hookTimeout: 600_000,
           fileParallelism: false,
         },

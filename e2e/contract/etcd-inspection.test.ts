@@ -87,7 +87,7 @@ describe.skipIf(program === undefined)("what a plane finds out about its etcd by
     }
     await etcd.kill();
     await etcd.start();
-    await expect.poll(async () => (await inspection.look())[0]?.silent, { timeout: 20_000 }).toBeUndefined();
+    await expect.poll(async () => (await inspection.look())[0]?.silent).toBeUndefined();
     expect((await inspection.look())[0]?.syncs).toBeUndefined();
   });
 });

@@ -59,7 +59,7 @@ describe("users", () => {
       }),
     );
     const client = await usersOf(port, { firstAnswers: 20, target: { host: "shop.web", path: "/buy" } });
-    await expect.poll(async () => total(await windows(client), (window) => window.ok["unknown"] ?? 0), { timeout: 10_000 }).toBeGreaterThan(10);
+    await expect.poll(async () => total(await windows(client), (window) => window.ok["unknown"] ?? 0)).toBeGreaterThan(10);
     expect([...seen]).toEqual(["GET /buy shop.web"]);
   });
 
@@ -72,7 +72,7 @@ describe("users", () => {
       }),
     );
     const client = await usersOf(port, { deadlineMs: patientMs });
-    await expect.poll(async () => total(await windows(client), (window) => window.ok["us"] ?? 0), { timeout: 10_000 }).toBeGreaterThan(100);
+    await expect.poll(async () => total(await windows(client), (window) => window.ok["us"] ?? 0)).toBeGreaterThan(100);
     expect([...seen].sort()).toEqual(["GET / storefront.web", "GET /account storefront.web", "POST /checkout storefront.web"]);
     expect(total(await windows(client), (window) => window.failed)).toBe(0);
   });
@@ -89,7 +89,7 @@ describe("users", () => {
   it("count what fails, and apart what would have been safe to repeat", async () => {
     const port = await serve(createServer((_, response) => void response.writeHead(503).end()));
     const client = await usersOf(port);
-    await expect.poll(async () => total(await windows(client), (window) => window.failed), { timeout: 10_000 }).toBeGreaterThan(40);
+    await expect.poll(async () => total(await windows(client), (window) => window.failed)).toBeGreaterThan(40);
     const list = await windows(client);
     const idempotent = total(list, (window) => window.failedIdempotent);
     expect(idempotent).toBeGreaterThan(0);
@@ -121,11 +121,11 @@ describe("users", () => {
       }),
     );
     const client = await usersOf(port);
-    await expect.poll(() => answers, { timeout: 10_000 }).toBeGreaterThan(20);
+    await expect.poll(() => answers).toBeGreaterThan(20);
     await client.request("rate", { region: "eu", ratePerSecond: 1 }, 5_000, never);
     const toldMs = systemClock.nowMs();
     const later = async (): Promise<readonly RequestWindow[]> => (await windows(client)).filter(({ startMs }) => startMs >= toldMs);
-    await expect.poll(async () => total(await later(), ({ sent }) => sent), { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(async () => total(await later(), ({ sent }) => sent)).toBeGreaterThan(0);
     expect(total(await later(), ({ sent }) => sent)).toBeLessThan(10);
     await expect(client.request("rate", { region: "eu", ratePerSecond: 0 }, 5_000, never)).rejects.toThrow("expected a number from 1");
     await expect(client.request("rate", { region: "mars", ratePerSecond: 1 }, 5_000, never)).rejects.toThrow("no users live in mars");
