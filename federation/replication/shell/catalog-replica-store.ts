@@ -2,7 +2,7 @@ import { transactionOpsMax } from "#federation/catalog/catalog-access.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { CatalogOp, Stored } from "#federation/catalog/collection.ts";
 import type { AppliedPosition, HeartbeatRecord, ObjectRecord } from "#federation/catalog/records.ts";
-import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
+import type { OpenedObject } from "#federation/model/replicated-object.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import { encodeSignedObject, viewSignedObject } from "#federation/wire/signed-object.ts";
@@ -40,8 +40,8 @@ export class CatalogReplicaStore implements ReplicaStore {
   async load(signal: AbortSignal): Promise<ReplicaState> {
     const { catalog, publisher, isFrom, origin } = this.#options;
     const live = new Map<string, HeldObject>();
-    const take = ({ value }: Stored<ObjectRecord>): void => {
-      if (isFrom(value)) live.set(objectId(value), { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
+    const take = ({ id, value }: Stored<ObjectRecord>): void => {
+      if (isFrom(value)) live.set(id, { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
     };
     await catalog.objects.each(take, signal, prefixOf(origin));
     const position = await catalog.positions.get(publisher, signal);
