@@ -186,7 +186,8 @@ describe("a gateway's name under load", () => {
     await listGateways([{ address: "nothing.invalid", port }, { address: name, port }]);
     const outbound = await federation.port("probe", "outbound");
     const nothing = await eventually("the name was asked for", async () => (await federation.admin<Stats>("probe", "/stats")).names.find((entry) => entry.name === "nothing.invalid" && entry.problem !== null));
-    expect(nothing).toMatchObject({ addresses: [], problem: "no such name, or no address under it" });
+    // In whose words is the host's matter: one without a network of its own asks in vain.
+    expect(nothing.addresses).toEqual([]);
     for (let count = 0; count < 20; count++) expect(await ask(outbound, "GET")).toBe("200");
   });
 
