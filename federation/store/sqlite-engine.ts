@@ -43,6 +43,8 @@ const pageBytes = 1024 * 1024;
 /** Of the database's own pages, 4 KiB each: copied at a time, while the connection does nothing else. */
 const copiedPages = 256;
 
+const readingKinds: ReadonlySet<EngineRequest["kind"]> = new Set(["get", "list"]);
+
 /** How long to wait for another process's lock before saying that the file is in use. */
 const lockTimeoutMs = 500;
 
@@ -81,10 +83,12 @@ export class SqliteEngine implements Disposable {
   run(requests: readonly EngineRequest[]): readonly EngineReply[] {
     const revisionBefore = this.#revision;
     try {
-      this.#database.exec("BEGIN IMMEDIATE");
+      // Nobody else writes into the file: what is only read needs no transaction.
+      const isWriting = !requests.every(({ kind }) => readingKinds.has(kind));
+      if (isWriting) this.#statements.begin.run();
       const replies = requests.map((request) => this.#one(request));
       if (this.#revision !== revisionBefore) this.#statements.writeRevision.run(this.#revision);
-      this.#database.exec("COMMIT");
+      if (isWriting) this.#statements.commit.run();
       return replies;
     } catch (error) {
       this.#revision = revisionBefore;
@@ -168,10 +172,10 @@ export class SqliteEngine implements Disposable {
 
   /** One process owns the file, so the holders of all leases found at opening are gone. */
   #dropOrphans(): void {
-    this.#database.exec("BEGIN IMMEDIATE");
+    this.#statements.begin.run();
     if (this.#statements.dropLeased.run().changes > 0) this.#revision += 1;
     this.#statements.writeRevision.run(this.#revision);
-    this.#database.exec("COMMIT");
+    this.#statements.commit.run();
   }
 }
 
@@ -224,10 +228,12 @@ function holds({ kind, revision }: StoreCondition, entry: StoreEntry | undefined
 }
 
 function prepareStatements(database: DatabaseSync): Readonly<
-  Record<"get" | "list" | "put" | "remove" | "keysOfLease" | "dropLeased" | "readRevision" | "writeRevision", StatementSync>
+  Record<"begin" | "commit" | "get" | "list" | "put" | "remove" | "keysOfLease" | "dropLeased" | "readRevision" | "writeRevision", StatementSync>
 > {
   const columns = "key, value, revision, create_revision AS createRevision";
   return {
+    begin: database.prepare("BEGIN IMMEDIATE"),
+    commit: database.prepare("COMMIT"),
     get: database.prepare(`SELECT ${columns} FROM entry WHERE key = ?`),
     list: database.prepare(`SELECT ${columns} FROM entry WHERE key >= ? AND key < ? ORDER BY key`),
     put: database.prepare("INSERT OR REPLACE INTO entry (key, value, revision, create_revision, lease) VALUES (?, ?, ?, ?, ?)"),

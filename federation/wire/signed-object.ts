@@ -1,6 +1,7 @@
-import { createHash, sign, verify } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { signP256, verifiesP256 } from "#federation/runtime/p256-signature.ts";
 import { objectId, signedObjectBytes } from "#federation/model/replicated-object.ts";
 import type { ObjectPayload, OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
 import { certificatesMax, listItemsMax, signedObjectBytesMax } from "./limits.ts";
@@ -55,15 +56,12 @@ export function openObject(signed: SignedObject): OpenedObject {
 
 /** ECDSA P-256 SHA-256 (IEEE P1363) over `context`, a zero byte, and `bytes`. */
 export function signBytes(context: string, bytes: Uint8Array, privateKey: KeyObject): Uint8Array {
-  return new Uint8Array(sign("sha256", withContext(context, bytes), { key: privateKey, dsaEncoding: "ieee-p1363" }));
+  return signP256(withContext(context, bytes), privateKey);
 }
 
 /** The other side of `signBytes`. @throws {ATOLL_SIGNATURE_INVALID} */
 export function verifyBytes(context: string, bytes: Uint8Array, signature: Uint8Array, publicKey: KeyObject): void {
-  const isGood =
-    publicKey.asymmetricKeyType === "ec" &&
-    verify("sha256", withContext(context, bytes), { key: publicKey, dsaEncoding: "ieee-p1363" }, signature);
-  if (!isGood) throw new AtollError("ATOLL_SIGNATURE_INVALID", `the signature of an ${context} does not match its content`);
+  if (!verifiesP256(withContext(context, bytes), signature, publicKey)) throw new AtollError("ATOLL_SIGNATURE_INVALID", `the signature of an ${context} does not match its content`);
 }
 
 /** SHA-256 of the exact signed bytes, hex: equal only for the same statement. */

@@ -78,9 +78,11 @@ export class DigestTable {
   /** The buckets whose digest is not the one in `other`, ascending. */
   differing(other: Uint8Array): readonly number[] {
     const theirs = new DataView(other.buffer, other.byteOffset, other.byteLength);
-    return Array.from(this.#high.keys()).filter(
-      (bucket) => this.#high[bucket] !== theirs.getUint32(bucket * 8) || this.#low[bucket] !== theirs.getUint32(bucket * 8 + 4),
-    );
+    const differing: number[] = [];
+    for (let bucket = 0; bucket < bucketCount; bucket++) {
+      if (this.#high[bucket] !== theirs.getUint32(bucket * 8) || this.#low[bucket] !== theirs.getUint32(bucket * 8 + 4)) differing.push(bucket);
+    }
+    return differing;
   }
 }
 

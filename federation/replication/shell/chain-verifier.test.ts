@@ -28,6 +28,10 @@ describe("createChainVerifier", () => {
   const authorities = new Map([shop, global].map((one) => [one.trustDomain, one.authorityPem]));
   const verify = createChainVerifier({ federation: "demo.atoll", authorityOf: (name) => authorities.get(name), clock });
   const originOf = ({ origin, trustDomain }: { readonly origin: string; readonly trustDomain: string }) => ({ federation: "demo.atoll", origin, trustDomain });
+  const verified = (one: typeof shop): readonly Uint8Array[] => {
+    verify(one.chain, originOf(one));
+    return one.chain;
+  };
   const refusal = expect.objectContaining({ code: "ATOLL_SIGNATURE_INVALID" });
 
   it("answers the key of a chain that ends in the pinned authority and names the origin", () => {
@@ -41,6 +45,7 @@ describe("createChainVerifier", () => {
     ["another federation", () => verify(shop.chain, { ...originOf(shop), federation: "other.atoll" })],
     ["the global plane for a workloads' trust domain", () => verify(global.chain, { ...originOf(global), trustDomain: "shop.example" })],
     ["a cluster for the federation", () => verify(shop.chain, { ...originOf(shop), trustDomain: "demo.atoll" })],
+    ["the same bytes in other pieces than a chain that was judged", () => verify([Buffer.concat(verified(shop))], originOf(shop))],
     ["an authority that is not the pinned one", () => verify(party("shop.example", "shop-eu", clock.nowMs()).chain, originOf(shop))],
   ])("refuses %s", (_what, act) => {
     expect(act).toThrow(refusal);

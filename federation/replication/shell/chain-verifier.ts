@@ -35,7 +35,7 @@ export function createChainVerifier(options: ChainVerifierOptions): VerifyChain 
     const authoritySha256 = pins.get(authorityPem) ?? authorityPinOf(authorityPem);
     if (pins.size >= rememberedMax) pins.clear();
     pins.set(authorityPem, authoritySha256);
-    const key = `${origin.trustDomain}/${origin.origin}/${chain.map((der) => Buffer.from(der).toString("base64")).join(".")}`;
+    const key = `${origin.trustDomain}/${origin.origin}/${chain.map(textOf).join("")}`;
     const nowMs = options.clock.nowMs();
     const known = remembered.get(key);
     if (known !== undefined && known.authoritySha256 === authoritySha256 && nowMs < known.notAfterMs) return known.publicKey;
@@ -46,6 +46,11 @@ export function createChainVerifier(options: ChainVerifierOptions): VerifyChain 
     remembered.set(key, { publicKey: verdict.publicKey, authoritySha256, notAfterMs: verdict.notAfterMs });
     return verdict.publicKey;
   };
+}
+
+/** No other chain has the same texts in a row, since each says how long it is. As the bytes are, since each heartbeat and each object asks. */
+function textOf(der: Uint8Array): string {
+  return `${der.length}:${Buffer.from(der.buffer, der.byteOffset, der.length).toString("latin1")}`;
 }
 
 function authorityFor({ federation, authorityOf }: ChainVerifierOptions, origin: SigningOrigin): string {

@@ -1,4 +1,3 @@
-import { sign } from "node:crypto";
 import { join } from "node:path";
 import { createAuthority, createIssuer, createRoot, issueIntermediate, type Issuer } from "#federation/identity/authority.ts";
 import { encodeBundle } from "#federation/identity/bundle-jwks.ts";
@@ -11,6 +10,7 @@ import type { TrustDomainName } from "#federation/model/names.ts";
 import type { RelationshipApproval, Relationship, RelationshipSide } from "#federation/model/resource.ts";
 import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
 import { createSpiffeId } from "#federation/model/spiffe-id.ts";
+import { signP256 } from "#federation/runtime/p256-signature.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
 import { readKeyFiles, writeKeyFiles } from "./key-files.ts";
@@ -93,6 +93,6 @@ export class TrustDomainSigner {
 
   #sign(input: Uint8Array): string {
     const { privateKey } = parseKeyPair(this.#authorityKeyPem);
-    return sign("sha256", input, { key: privateKey, dsaEncoding: "ieee-p1363" }).toString("base64url");
+    return Buffer.from(signP256(input, privateKey)).toString("base64url");
   }
 }

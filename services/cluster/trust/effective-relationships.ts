@@ -1,8 +1,9 @@
-import { verify, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 import type { SpiffeId, TrustDomainName } from "#federation/model/names.ts";
 import type { Relationship, RelationshipApproval, RelationshipSide, TrustDomain } from "#federation/model/resource.ts";
 import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
+import { verifiesP256 } from "#federation/runtime/p256-signature.ts";
 
 /** A relationship that both authorities have approved and whose date has not passed. */
 export interface EffectiveRelationship {
@@ -90,7 +91,7 @@ export function authorityPin(certificatePem: string): string | undefined {
 
 function verifiesAgainst(certificatePem: string, input: Uint8Array, signature: Uint8Array): boolean {
   try {
-    return verify("sha256", input, { key: new X509Certificate(certificatePem).publicKey, dsaEncoding: "ieee-p1363" }, signature);
+    return verifiesP256(input, signature, new X509Certificate(certificatePem).publicKey);
   } catch {
     // An unreadable certificate or signature verifies nothing.
     return false;
