@@ -1,6 +1,7 @@
 import type { MemoryHub } from "#federation/bus/memory-bus.ts";
 import { writeAtOnce } from "#federation/history/write-at-once-fixture.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
+import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { untilAborted } from "#federation/runtime/lifecycle.ts";
@@ -71,6 +72,11 @@ export class SimulatedGlobal {
   get term(): GlobalTerm | undefined {
     return this.plane.served === undefined ? undefined : this.#term.current;
   }
+
+  /** What it knows of those that it is told by. */
+  get statuses(): ReadonlyMap<string, ReceiverStatus> | undefined {
+    return this.term?.links.statuses.current;
+  }
 }
 
 /** A cluster's plane, and what it shows while it serves. */
@@ -122,6 +128,11 @@ export class SimulatedCluster {
 
   get serving(): Serving | undefined {
     return this.plane.served === undefined ? undefined : this.#serving.current;
+  }
+
+  /** What it knows of whom it is told by. */
+  get statuses(): ReadonlyMap<string, ReceiverStatus> | undefined {
+    return this.serving?.statuses.current;
   }
 }
 

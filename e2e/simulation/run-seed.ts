@@ -30,6 +30,7 @@ export async function runOperations(seed: number, operations: readonly Operation
     // After the step: what is put back later lacks what came since.
     if (at % copiedEvery === 0) await federation.copyStores();
     await federation.look(`after step ${at} (${operation.kind})`, false);
+    await federation.lookAtDone(`after step ${at} (${operation.kind})`);
     trace.update(await federation.trace());
     if (federation.violations.length > 0) break;
   }

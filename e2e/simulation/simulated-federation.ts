@@ -1,5 +1,4 @@
 import { rmSync } from "node:fs";
-import { lossyBus } from "#federation/bus/lossy-bus-fixture.ts";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { authorityPinOf } from "#federation/identity/authority-pin.ts";
@@ -11,6 +10,8 @@ import { approvalContent } from "#services/cluster/exports/trust-domain-content.
 import { approvalKind } from "#services/cluster/trust/own-approvals.ts";
 import { clusterResource, clusters, globalName, namespace, pay, planeNames, regionResource, shop } from "./cast.ts";
 import { credentials, type Credentials } from "./credentials.ts";
+import { notAsDone } from "./done-and-held.ts";
+import { doneLinks } from "./done-links.ts";
 import type { Operation } from "./operations.ts";
 import { SimulatedCluster, SimulatedGlobal, type Surroundings } from "./planes.ts";
 import type { SimulatedPlane } from "./simulated-plane.ts";
@@ -19,11 +20,16 @@ import { SeenOrder } from "./seen-order.ts";
 import { settled } from "./settled.ts";
 import { isOwnOf, ShownRegisters, trustDomainOf, type Shown } from "./shown-registers.ts";
 import { SkewedClock } from "./skewed-clock.ts";
+import { troubledBus } from "./troubled-bus.ts";
 import { Truth } from "./truth.ts";
 
 /** Longer than every wait of replication: the fetch's backoff of 30 s, and a request under way. */
 const healMs = 45_000;
 const settleMs = 12_000;
+/** So soon a federation without faults is what it is meant to be at first. */
+const beginMs = 4_000;
+/** How often it is looked whether all links are whole. */
+const wholeEveryMs = 1_000;
 const watchedEveryMs = 200;
 /** So long a copy of a plane runs beside it: until it is known, and some more. */
 const clonedMs = 16_000;
@@ -116,7 +122,7 @@ export class SimulatedFederation implements AsyncDisposable {
         this.#skew(operation.plane, operation.ms);
         return;
       case "lossy":
-        this.#hub.faults = lossyBus(this.#random);
+        this.#hub.faults = troubledBus(this.#random);
         return;
       case "faultless":
         this.#hub.faults = () => [0];
@@ -143,8 +149,28 @@ export class SimulatedFederation implements AsyncDisposable {
     for (const name of planeNames) this.#copies.set(name, await this.#plane(name).copyStore());
   }
 
-  /** Everything works again, and has time. */
+  /** Everything works again, and has all the time that it may need. */
   async heal(): Promise<void> {
+    this.#repair();
+    await this.#clock.advance(healMs);
+  }
+
+  /** Everything works again, and has the time that it needs: until every receiver has heard since then that it holds what it is offered, and every plane shows what it should. */
+  async #settle(): Promise<void> {
+    this.#repair();
+    const sinceMs = this.#clock.monotonicMs();
+    for (let ms = 0; ms < healMs; ms += wholeEveryMs) {
+      await this.#clock.advance(wholeEveryMs);
+      if (this.#areLinksWhole(sinceMs) && (await this.#faultsOfHealed()).length === 0) return;
+    }
+  }
+
+  #areLinksWhole(sinceMs: number): boolean {
+    const links = [this.#global.statuses, ...this.#clusters.map(({ statuses }) => statuses)].flatMap((statuses) => [...(statuses ?? [])]);
+    return links.length === 2 * clusters.length && links.every(([, { isBehind, doubled, wholeAtMonotonicMs = -1 }]) => !isBehind && doubled === undefined && wholeAtMonotonicMs >= sinceMs);
+  }
+
+  #repair(): void {
     this.#hub.faults = () => [0];
     for (const name of planeNames) {
       this.#skew(name, 0);
@@ -152,7 +178,6 @@ export class SimulatedFederation implements AsyncDisposable {
       this.#plane(name).setConnected(true);
       this.#plane(name).start();
     }
-    await this.#clock.advance(healMs);
   }
 
   /** Judges what planes show now; with `isHealed` also that it is all that is true. */
@@ -160,16 +185,28 @@ export class SimulatedFederation implements AsyncDisposable {
     for (const plane of this.#planes()) for (const failure of plane.failures.splice(0)) this.violations.push(`${when}: the plane of ${plane.name} ended: ${String(failure)}`);
     for (const name of planeNames) {
       const shown = await this.#shown.at(name);
-      if (shown === undefined) {
-        if (isHealed) this.violations.push(`${when}: ${name} does not serve`);
-        continue;
-      }
+      if (shown === undefined) continue;
       for (const [register, version] of shown) if (!this.truth.wasWritten(register, version)) this.violations.push(`${when}: ${name} shows ${register} as ${version}, which nobody wrote`);
       for (const register of this.truth.registers) {
         const fault = this.#order.see({ plane: name, register, version: shown.get(register) ?? 0, mayBeWithdrawn: this.#shown.mayBeWithdrawn(name, register) });
         if (fault !== undefined) this.violations.push(`${when}: ${name} shows ${register} ${fault}`);
       }
-      if (isHealed) await this.#judgeHealed(when, name, shown);
+    }
+    if (isHealed) this.violations.push(...(await this.#faultsOfHealed()).map((fault) => `${when}: ${fault}`));
+  }
+
+  /** Judges what publishers know to be done: acknowledged means in the receiver's store. */
+  async lookAtDone(when: string): Promise<void> {
+    const before = doneLinks(this.#global, this.#clusters);
+    for (const receiver of planeNames) {
+      const plane = this.#plane(receiver);
+      if (plane.served === undefined || plane.trouble === "away") continue;
+      const held = await settled(this.#clock, plane.heldGenerations());
+      const after = doneLinks(this.#global, this.#clusters);
+      for (const { publisher, done } of before.filter((link) => link.receiver === receiver)) {
+        const still = after.find((link) => link.publisher === publisher && link.receiver === receiver)?.done ?? new Map();
+        for (const fault of notAsDone(done, held, still)) this.violations.push(`${when}: ${receiver} has acknowledged ${fault}, and it is not so`);
+      }
     }
   }
 
@@ -198,7 +235,7 @@ export class SimulatedFederation implements AsyncDisposable {
     await catalog.resources("Region").apply(regionResource, {}, never);
     for (const [trustDomain, signer] of this.#credentials.signers) await catalog.resources("TrustDomain").apply({ apiVersion, kind: "TrustDomain", metadata: { name: trustDomain }, spec: signer.statement() }, {}, never);
     for (const cast of clusters) await catalog.resources("Cluster").apply(clusterResource(cast), {}, never);
-    await this.#clock.advance(settleMs);
+    await this.#clock.advance(beginMs);
     await this.copyStores();
   }
 
@@ -239,7 +276,7 @@ export class SimulatedFederation implements AsyncDisposable {
   async #rollBack({ plane: name, decision, around }: Omit<Extract<Operation, { kind: "rollBack" }>, "kind">, copy: StoreCopy | undefined): Promise<void> {
     const plane = this.#plane(name);
     if (copy === undefined) return;
-    await this.heal();
+    await this.#settle();
     await this.look(`before ${name} goes back`, true);
     const before = await this.#shown.at(name);
     const isOrigin = (register: string): boolean => isOwnOf(name, register);
@@ -272,14 +309,14 @@ export class SimulatedFederation implements AsyncDisposable {
     }
     await this.#watch(name, isOrigin);
     if (decision === "keep") await this.#takeForTrue(name);
-    await this.heal();
+    await this.#settle();
     this.#order.forget(name, isOrigin);
     await this.look(`after ${name} went back (${decision})`, true);
   }
 
   /** Somebody starts a copy of a plane's disk and store beside it, and ends it: who has been told something must not see it go, and afterwards all is as the plane itself has it. */
   async #clone(name: string): Promise<void> {
-    await this.heal();
+    await this.#settle();
     await this.look(`before ${name} has a copy`, true);
     const plane = this.#plane(name);
     const copy = await this.#copyOf(name);
@@ -297,7 +334,7 @@ export class SimulatedFederation implements AsyncDisposable {
       rmSync(copy.dataDir, { recursive: true, force: true });
     }
     await this.#clock.advance(believedAgainMs);
-    await this.heal();
+    await this.#settle();
     await this.look(`after ${name} had a copy`, true);
   }
 
@@ -332,19 +369,26 @@ export class SimulatedFederation implements AsyncDisposable {
     }
   }
 
-  async #judgeHealed(when: string, name: string, shown: Shown): Promise<void> {
-    const standing = this.#plane(name).served?.standing;
-    if (standing?.state !== "sound") this.violations.push(`${when}: the store of ${name} is ${standing?.state ?? "away"}`);
-    for (const register of this.truth.registers) {
-      const version = shown.get(register) ?? 0;
-      if (isOwnOf(name, register)) {
-        if (!this.truth.allows(register, version)) this.violations.push(`${when}: ${name} has ${register} as ${version}; ${this.truth.acknowledged(register)} was acknowledged`);
-        continue;
+  /** What is not as it should be where everything works, and had time. */
+  async #faultsOfHealed(): Promise<readonly string[]> {
+    const shown = new Map<string, Shown | undefined>();
+    for (const name of planeNames) shown.set(name, await this.#shown.at(name));
+    return planeNames.flatMap((name) => {
+      const own = shown.get(name);
+      if (own === undefined) return [`${name} does not serve`];
+      const standing = this.#plane(name).served?.standing;
+      const faults = standing?.state === "sound" ? [] : [`the store of ${name} is ${standing?.state ?? "away"}`];
+      for (const register of this.truth.registers) {
+        const version = own.get(register) ?? 0;
+        if (isOwnOf(name, register)) {
+          if (!this.truth.allows(register, version)) faults.push(`${name} has ${register} as ${version}; ${this.truth.acknowledged(register)} was acknowledged`);
+          continue;
+        }
+        const expected = this.#shown.isMeantFor(name, register) ? (shown.get(originOf(register))?.get(register) ?? 0) : 0;
+        if (version !== expected) faults.push(`${name} shows ${register} as ${version}, and not as ${expected}`);
       }
-      const origin = await this.#shown.at(originOf(register));
-      const expected = this.#shown.isMeantFor(name, register) ? (origin?.get(register) ?? 0) : 0;
-      if (version !== expected) this.violations.push(`${when}: ${name} shows ${register} as ${version}, and not as ${expected}`);
-    }
+      return faults;
+    });
   }
 
   #planes(): readonly SimulatedPlane[] {

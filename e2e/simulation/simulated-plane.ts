@@ -9,6 +9,8 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import { rememberedFiles } from "#federation/history/store-life.ts";
 import type { TermStore } from "#federation/history/term-store.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
+import { objectId } from "#federation/model/replicated-object.ts";
+import type { Generation } from "#federation/model/snapshot.ts";
 import type { ReconcileDecision, StoreStanding } from "#federation/model/store-standing.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -143,6 +145,12 @@ export class SimulatedPlane {
   async held(origin: string): Promise<readonly HeldObject[]> {
     const { items = [] } = (await this.#served?.catalog.objects.list(never)) ?? {};
     return items.filter(({ value }) => value.origin === origin).map(({ value }) => ({ object: openObject(decodeSignedObject(value.signed)), base64: Buffer.from(value.signed).toString("base64") }));
+  }
+
+  /** Of all that it holds, by object id, the generations. */
+  async heldGenerations(): Promise<ReadonlyMap<string, Generation>> {
+    const { items = [] } = (await this.#served?.catalog.objects.list(never)) ?? {};
+    return new Map(items.map(({ value }) => [objectId(value), { epoch: value.epoch, revision: value.revision }]));
   }
 
   /** What `atoll reconcile` does: reads back what `holders` have, drops what they have let go, begins an epoch, and tells them of it. */
