@@ -28,7 +28,7 @@ const looksMax = 500;
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
-const keeper = { isSound: true, trailKey: "trail", writtenAt: 0, written: () => undefined, regressed: () => undefined, trailLost: () => undefined };
+const keeper = { isSound: true, trailKey: "trail", writtenAt: 0, trailBegan: undefined, written: () => undefined, regressed: () => undefined, trailLost: () => undefined };
 const position = (publisher: string): AppliedPosition => ({ publisher, epoch: 1, term: 1, stream: "s", seq: 1, floorEpoch: 1, floorRevision: 1, appliedAtMs: 1 });
 
 // A thread's program: code that runs for the first time, as where a plane begins, and a heap of its own.

@@ -1,6 +1,6 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import { mappedValues } from "#federation/runtime/each-value.ts";
-import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "#federation/store/store.ts";
+import type { Store, StoreBatch, StoreCommit, StoreCondition, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "#federation/store/store.ts";
 
 /** Who remembers a store's history for a guard. */
 export interface HistoryKeeper {
@@ -10,13 +10,17 @@ export interface HistoryKeeper {
   readonly trailKey: string;
   /** Position of the last of those writes that was acknowledged; 0 before the first. */
   readonly writtenAt: number;
+  /** Where that key has begun; undefined until it was seen. */
+  readonly trailBegan: number | undefined;
   /** Hears of each of them before its writer does. */
   written(revision: number): void;
   /** Hears of an answer from before what had been answered already. */
   regressed(found: number, seen: number): void;
-  /** Hears that the store does not hold the last of them; `found` is the one that it holds. */
+  /** Hears that the store does not hold the last of them, or that its key has begun elsewhere; `found` is the last one that it holds. */
   trailLost(found: number): void;
 }
+
+type Trail = Pick<HistoryKeeper, "trailKey" | "writtenAt" | "trailBegan">;
 
 /** What a trail's key holds: nothing is read there but when it was written. */
 const trailValue = Buffer.from("{}");
@@ -26,7 +30,8 @@ const trailValue = Buffer.from("{}");
  * value: an engine was restored, or exchanged, under a process that runs. While the store is not sound nothing is written.
  *
  * Each write leaves a trail, a key that it writes as well, and asks for the last one: a store that has lost an acknowledged write refuses
- * the next one by itself, wherever its positions are, before anybody has noticed.
+ * the next one by itself, wherever its positions are, before anybody has noticed. And it asks where that key has begun: one that was filled
+ * anew key by key has it where it was copied to, however near to the last one that is.
  *
  * Positions are compared with those that were known when the question went out, since answers overtake each other; a
  * watch, which lags by nature, with its own.
@@ -57,10 +62,11 @@ export class HistoryGuard implements Store {
   async commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
     if (!this.#keeper.isSound) throw storeBehind("nothing is written");
     const seen = this.#seen;
-    const { writtenAt } = this.#keeper;
-    const outcome = await this.#store.commit(this.#withTrail(transaction, writtenAt), signal);
+    const { trailKey, writtenAt, trailBegan } = this.#keeper;
+    const trail = { trailKey, writtenAt, trailBegan };
+    const outcome = await this.#store.commit(withTrail(transaction, trail), signal);
     if (outcome.kind === "conflict") {
-      await this.#checkTrail(writtenAt, signal);
+      await this.#checkTrail(trail, signal);
       return outcome;
     }
     this.#answered(outcome.revision, seen);
@@ -85,21 +91,13 @@ export class HistoryGuard implements Store {
     await this.#store[Symbol.asyncDispose]();
   }
 
-  #withTrail({ conditions, writes }: StoreTransaction, writtenAt: number): StoreTransaction {
-    const key = this.#keeper.trailKey;
-    return {
-      conditions: writtenAt === 0 ? conditions : [...conditions, { kind: "revisionFrom", key, revision: writtenAt }],
-      writes: writes.length === 0 ? writes : [...writes, { kind: "put", key, value: trailValue }],
-    };
-  }
-
   /** Whether it was the trail that a transaction failed over. */
-  async #checkTrail(writtenAt: number, signal: AbortSignal): Promise<void> {
+  async #checkTrail({ trailKey, writtenAt, trailBegan }: Trail, signal: AbortSignal): Promise<void> {
     if (writtenAt === 0) return;
-    const found = (await this.#store.get(this.#keeper.trailKey, signal))?.revision ?? 0;
-    if (found >= writtenAt) return;
+    const { revision: found = 0, createRevision: began = 0 } = (await this.#store.get(trailKey, signal)) ?? {};
+    if (found >= writtenAt && (trailBegan === undefined || began === trailBegan)) return;
     this.#keeper.trailLost(found);
-    throw storeBehind(`its last write of this process is at position ${found}, and one at ${writtenAt} was acknowledged`);
+    throw storeBehind(found < writtenAt ? `its last write of this process is at position ${found}, and one at ${writtenAt} was acknowledged` : `the first write of this process is at position ${began}, and was at ${trailBegan}`);
   }
 
   #answered(revision: number, seen: number): void {
@@ -109,6 +107,14 @@ export class HistoryGuard implements Store {
     }
     this.#seen = Math.max(this.#seen, revision);
   }
+}
+
+function withTrail({ conditions, writes }: StoreTransaction, { trailKey: key, writtenAt, trailBegan }: Trail): StoreTransaction {
+  const begins: readonly StoreCondition[] = trailBegan === undefined ? [] : [{ kind: "createRevision", key, revision: trailBegan }];
+  return {
+    conditions: writtenAt === 0 ? conditions : [...conditions, { kind: "revisionFrom", key, revision: writtenAt }, ...begins],
+    writes: writes.length === 0 ? writes : [...writes, { kind: "put", key, value: trailValue }],
+  };
 }
 
 function storeBehind(detail: string): AtollError {

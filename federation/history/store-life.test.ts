@@ -148,6 +148,23 @@ describe("the life of a store", () => {
     expect((await begin()).life.standing.current).toMatchObject({ state: "behind", reason: "mark", witness: "this plane" });
   });
 
+  it("knows a store that was filled anew key by key right after a write, although its numbers reach that one's", async () => {
+    const { life, guarded } = await begin();
+    await write(guarded, 9);
+    await look(life);
+    const before = await copy();
+    await write(guarded, 1);
+    const { revision } = await store.list(keys.root, signal);
+    await store.exchange(await newStore());
+    for (let at = 0; at < revision; at++) await store.commit({ conditions: [], writes: [{ kind: "put", key: `${keys.root}noise`, value: Buffer.from("x") }] }, signal);
+    for (const { key, value } of before) await store.commit({ conditions: [], writes: [{ kind: "put", key, value }] }, signal);
+    const filled = await store.list(keys.root, signal);
+    expect((await begin()).life.standing.current).toMatchObject({ state: "behind", reason: "mark", witness: "this plane" });
+    await expect(write(guarded, 1)).rejects.toMatchObject({ code: "ATOLL_STORE_BEHIND" });
+    expect((await store.list(keys.root, signal)).revision).toBe(filled.revision);
+    expect(life.standing.current).toMatchObject({ state: "behind", reason: "mark" });
+  });
+
   it("takes what only its condition kept from being written for a conflict", async () => {
     const { life, guarded } = await begin();
     await write(guarded, 2);

@@ -101,6 +101,11 @@ export class StoreLife implements HistoryKeeper {
     return epoch === epochOf(this.#standing.current) ? revision : 0;
   }
 
+  get trailBegan(): number | undefined {
+    const { epoch, trailBegan } = this.#witness;
+    return epoch === epochOf(this.#standing.current) ? trailBegan : undefined;
+  }
+
   written(revision: number): void {
     this.#trail.set({ epoch: epochOf(this.#standing.current), revision: Math.max(revision, this.writtenAt) });
   }
@@ -168,11 +173,11 @@ export class StoreLife implements HistoryKeeper {
     if (!this.isSound) return;
     const { epoch } = facts;
     const known = this.#witness.epoch === epoch ? this.#witness : { ...nothingWitnessed, epoch };
-    const witness = { ...known, revision: Math.max(known.revision, facts.revision) };
+    const witness = { ...known, revision: Math.max(known.revision, facts.revision), ...(facts.trail === 0 ? {} : { trailBegan: facts.trailBegan }) };
     // Engines are shared: what others write there moves the position, and is nothing to be marked.
     const shown = this.#shown;
     if (this.#markedAt > this.writtenAt && shown === undefined) {
-      if (witness.revision > this.#witness.revision) await this.#file.set(witness);
+      if (witness.revision > this.#witness.revision || witness.trailBegan !== this.#witness.trailBegan) await this.#file.set(witness);
       return;
     }
     const marked = withMark(witness, facts, Buffer.from(random.bytes(12)).toString("hex"));
@@ -197,7 +202,10 @@ export class StoreLife implements HistoryKeeper {
     const witness = this.#witness;
     const { epoch, revision } = this.#trail.position;
     // They are two files, and the process may have ended between them: the one of the later epoch counts.
-    if (epoch > witness.epoch) return { witness: { ...witness, epoch, revision, marks: [] }, writtenAt: revision };
+    if (epoch > witness.epoch) {
+      const { trailBegan: _, ...rest } = witness;
+      return { witness: { ...rest, epoch, revision, marks: [] }, writtenAt: revision };
+    }
     return { witness, writtenAt: epoch === witness.epoch ? revision : 0 };
   }
 
@@ -226,9 +234,9 @@ export class StoreLife implements HistoryKeeper {
 async function readFacts(options: StoreLifeOptions, signal: AbortSignal): Promise<StoreFacts> {
   const { catalog, store, instance } = options;
   const { epoch = 0, restoredFromMs } = (await catalog.epoch(signal))?.value ?? {};
-  const trail = (await store.get(trailKeyOf(options), signal))?.revision ?? 0;
+  const { revision: trail = 0, createRevision: trailBegan = 0 } = (await store.get(trailKeyOf(options), signal)) ?? {};
   const { items, revision } = await catalog.marks.list(signal);
-  return { epoch, revision, restoredFromMs, mark: items.find(({ id }) => id === instance)?.value.mark, trail };
+  return { epoch, revision, restoredFromMs, mark: items.find(({ id }) => id === instance)?.value.mark, trail, trailBegan };
 }
 
 function trailKeyOf({ instance }: StoreLifeOptions): string {

@@ -5,6 +5,8 @@ import { ownWitness, type SeenBehind } from "#federation/model/store-standing.ts
 export interface StoreWitness extends Generation {
   /** The mark that the store held last, and after it one whose write has no outcome yet: the store holds one of them, unless somebody put another history in its place. None before the first look. */
   readonly marks: readonly string[];
+  /** Where the key of this process's trail has begun: no write moves that, and a store that was filled anew key by key has it elsewhere. Absent until it was seen. */
+  readonly trailBegan?: number;
   /** The store was seen behind, and nobody has decided yet. */
   readonly behind?: SeenBehind;
 }
@@ -17,6 +19,8 @@ export interface StoreFacts extends Generation {
   readonly mark: string | undefined;
   /** Position of this process's last write that it holds; 0 where there is none. */
   readonly trail: number;
+  /** Position of the first of them; 0 where there is none. */
+  readonly trailBegan: number;
 }
 
 export const nothingWitnessed: StoreWitness = { epoch: 0, revision: 0, marks: [] };
@@ -41,7 +45,7 @@ export interface Remembered {
  * whatever else is new in it: it begins by an operator's decision alone; and until then a store that was behind once stays so, since what
  * is written into it raises its positions. Pure.
  */
-export function judgeStore(facts: StoreFacts, { witness: { behind, epoch, marks, ...witnessed }, writtenAt }: Remembered): SeenBehind | undefined {
+export function judgeStore(facts: StoreFacts, { witness: { behind, epoch, marks, trailBegan, ...witnessed }, writtenAt }: Remembered): SeenBehind | undefined {
   if (behind !== undefined && facts.epoch <= behind.witnessed.epoch) return behind;
   if (facts.restoredFromMs !== undefined) {
     const latest = facts.epoch > epoch ? { epoch: facts.epoch, revision: facts.revision } : { epoch, revision: Math.max(witnessed.revision, writtenAt) };
@@ -52,8 +56,9 @@ export function judgeStore(facts: StoreFacts, { witness: { behind, epoch, marks,
   const seen = { witnessed: { epoch, revision }, witness: ownWitness };
   if (facts.epoch < epoch) return { reason: "epoch", ...seen };
   if (facts.revision < revision) return { reason: "revision", ...seen };
-  const isKnown = marks.length === 0 || marks.includes(facts.mark ?? noMark);
-  return isKnown && facts.trail >= writtenAt ? undefined : { reason: "mark", ...seen };
+  const isMarked = marks.length === 0 || marks.includes(facts.mark ?? noMark);
+  const isTrail = facts.trail >= writtenAt && (trailBegan === undefined || facts.trailBegan === trailBegan);
+  return isMarked && isTrail ? undefined : { reason: "mark", ...seen };
 }
 
 /**

@@ -12,6 +12,7 @@ const generation = { epoch: z.int().min(0), revision: z.int().min(0) };
 const schema = z.object({
   ...generation,
   marks: z.array(z.string().max(64)).max(marksMax).default([]),
+  trailBegan: z.exactOptional(z.int().min(0)),
   behind: z.exactOptional(z.object({ reason: z.enum(behindReasons), witnessed: z.object(generation), witness: z.string().max(128) })),
 });
 

@@ -46,7 +46,7 @@ describe("transactions that go together", () => {
   it("ask once for what all of them ask for, and write once what all of them write alike", async () => {
     const { revision = 0 } = (await store.commit(writing(put("trail"), put("leader")), signal)) as { readonly revision?: number };
     const fenced = (key: string, from: number): StoreTransaction => ({
-      conditions: [{ kind: "createRevision", key: "leader", revision }, { kind: "revisionFrom", key: "trail", revision: from }],
+      conditions: [{ kind: "createRevision", key: "leader", revision }, { kind: "revisionFrom", key: "trail", revision: from }, { kind: "createRevision", key: "trail", revision }],
       writes: [put(key), put("trail")],
     });
     expect(await commit(fenced("a", revision), fenced("b", 1), fenced("c", revision))).toMatchObject([{ kind: "committed" }, { kind: "committed" }, { kind: "committed" }]);
@@ -67,6 +67,9 @@ describe("transactions that go together", () => {
     ["ask for what another one writes", writing(put("a")), { conditions: [absent("a")], writes: [put("b")] }],
     ["ask for two things that cannot both be", { conditions: [absent("a")], writes: [put("b")] }, { conditions: [{ kind: "revision", key: "a", revision: 7 }], writes: [put("c")] }],
     ["delete what another one wants to stay", { conditions: [{ kind: "revisionFrom", key: "a", revision: 1 }], writes: [put("b")] }, writing({ kind: "delete", key: "a" })],
+    ["delete what another one has seen begin", { conditions: [{ kind: "createRevision", key: "a", revision: 1 }], writes: [put("b")] }, writing({ kind: "delete", key: "a" })],
+    ["begin what another one wants to be absent", { conditions: [{ kind: "createRevision", key: "a", revision: 0 }], writes: [put("b")] }, writing(put("a"))],
+    ["know of one key that it has begun at two places", { conditions: [{ kind: "createRevision", key: "a", revision: 1 }], writes: [put("b")] }, { conditions: [{ kind: "createRevision", key: "a", revision: 2 }], writes: [put("c")] }],
     ["write nothing", writing(put("a")), writing()],
     ["are too much for one", writing(...Array.from({ length: 100 }, (_, at) => put(`x${at}`))), writing(...Array.from({ length: 29 }, (_, at) => put(`y${at}`)))],
   ])("are none that %s", async (_name, left, right) => {

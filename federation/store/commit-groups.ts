@@ -118,19 +118,26 @@ class Group {
     const written = this.#writes.get(condition.key);
     if (condition.kind === "revisionFrom") return written?.kind !== "delete";
     const known = this.#conditions.get(placeOf(condition));
-    return written === undefined && (known === undefined || known.revision === condition.revision);
+    const isLeftSo = written === undefined || (outlivesPuts(condition) && written.kind === "put");
+    return isLeftSo && (known === undefined || known.revision === condition.revision);
   }
 
   #leavesRoomFor(write: StoreWrite): boolean {
     const written = this.#writes.get(write.key);
     if (written !== undefined && !isSamePut(written, write)) return false;
-    // That a key was written at a revision or later is true after another put as before it.
-    if (this.#conditions.has(placeOf({ kind: "revisionFrom", key: write.key })) && write.kind === "delete") return false;
-    return exactKinds.every((kind) => !this.#conditions.has(placeOf({ kind, key: write.key })));
+    return conditionKinds.every((kind) => {
+      const condition = this.#conditions.get(placeOf({ kind, key: write.key }));
+      return condition === undefined || (outlivesPuts(condition) && write.kind === "put");
+    });
   }
 }
 
-const exactKinds = ["revision", "createRevision"] as const;
+const conditionKinds = ["revision", "createRevision", "revisionFrom"] as const;
+
+/** That a key was written at a revision or later, and where one that is there has begun, is true after another put as before it. */
+function outlivesPuts({ kind, revision }: StoreCondition): boolean {
+  return kind === "revisionFrom" || (kind === "createRevision" && revision > 0);
+}
 
 function placeOf({ kind, key }: Pick<StoreCondition, "kind" | "key">): string {
   return `${kind} ${key}`;

@@ -42,14 +42,15 @@ export class ExchangedStore implements Store {
     await this.exchange(empty);
   }
 
-  /** The same as a copied disk does it: each key is at the position at which it was, and so is the store. */
+  /** The same as a copied disk does it: each key is at the position at which it was and has begun where it did, and so is the store. */
   async putBackWhole({ entries, revision }: StoreCopy, empty: Store): Promise<void> {
     let at = 0;
     const passTo = async (position: number): Promise<void> => {
       while (at < position) at = await put(empty, [{ key: passedKey, value: new Uint8Array() }]);
     };
-    const together = new Map<number, StoreEntry[]>();
-    for (const entry of byRevision(entries)) together.set(entry.revision, [...(together.get(entry.revision) ?? []), entry]);
+    const kept = byRevision(entries);
+    const begun = kept.filter(({ createRevision, revision: last }) => createRevision < last).map(({ key, createRevision }) => ({ key, revision: createRevision, value: new Uint8Array() }));
+    const together = Map.groupBy([...begun, ...kept].toSorted((a, b) => a.revision - b.revision), (write) => write.revision);
     for (const [position, written] of together) {
       await passTo(position - 1);
       at = await put(empty, written);

@@ -27,7 +27,7 @@ export const restoringMutants: readonly Mutant[] = [
     find: "if (facts.epoch > epoch) return undefined;",
     replace: "if (facts.epoch >= epoch) return undefined;",
     also: [
-      { file: historyGuard, find: 'writtenAt === 0 ? conditions : [...conditions, { kind: "revisionFrom", key, revision: writtenAt }]', replace: "conditions" },
+      { file: historyGuard, find: 'writtenAt === 0 ? conditions : [...conditions, { kind: "revisionFrom", key, revision: writtenAt }, ...begins]', replace: "conditions" },
       { file: historyGuard, find: "    if (revision < seen) {", replace: "    if (revision < 0) {" },
       { file: "federation/replication/core/rollback-guard.ts", find: "    this.#note(heartbeat);\n", replace: "" },
     ],
