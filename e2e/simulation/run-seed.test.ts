@@ -34,6 +34,11 @@ describe("a seed of the simulated federation", () => {
     }
   });
 
+  it("may keep a relationship of which nobody knows whether it was written", async () => {
+    const { violations } = await runOperations(1, [{ kind: "trouble", plane: "global", trouble: "unanswered" }, { kind: "relate" }, { kind: "rollBack", plane: "global", decision: "keep", around: "nothing" }]);
+    expect(violations).toEqual([]);
+  });
+
   it.each(planeNames)("lets a copy of %s change nothing anywhere, and goes on when it has ended", async (plane) => {
     const { violations } = await runOperations(1, [ownWrite(plane), { kind: "wait", ms: 1_000 }, { kind: "clone", plane }, ownWrite(plane)]);
     expect(violations).toEqual([]);

@@ -364,7 +364,8 @@ export class SimulatedFederation implements AsyncDisposable {
     for (const register of [...this.truth.registers]) {
       if (!isOwnOf(name, register)) continue;
       const version = shown?.get(register) ?? 0;
-      if (register === relationshipRegister && this.truth.acknowledged(register) === 0 && version !== 0) this.violations.push(`a relationship that was revoked is back: version ${version}`);
+      // One that nobody was told of the outcome of was never revoked.
+      if (register === relationshipRegister && this.truth.acknowledged(register) === 0 && !this.truth.allows(register, version)) this.violations.push(`a relationship that was revoked is back: version ${version}`);
       this.truth.decided(register, version);
     }
   }
