@@ -60,7 +60,7 @@ describe("a data directory that was copied, over planes in one process", () => {
     expect(await original.metrics()).toMatch(/^atoll_plane_doubled\{.*\} 1$/m);
 
     expect((await atoll("reconcile", "shop-us", "--keep")).err).toBe("");
-    await at("shop-us", (admin) => applyAll(admin, exported("named")));
+    await eventually("the named one takes writes at its next port", async () => await at("shop-us", async (admin) => (await applyAll(admin, exported("named")), true)));
     await eventually("the named one is followed", async () => (await names("shop-eu", "ServiceImport")).includes("named.shop-us"));
     expect(await names("shop-eu", "ServiceImport")).toEqual(["kept.shop-us", "later.shop-us", "named.shop-us"]);
     await eventually("the other is told", async () => {
@@ -92,7 +92,7 @@ describe("a data directory that was copied, over planes in one process", () => {
     expect((await atoll("check")).out).toMatch(/two processes speak as global: .*`atoll reconcile global --keep`/);
 
     expect((await atoll("reconcile", "global", "--keep")).err).toBe("");
-    await at(undefined, (admin) => applyAll(admin, [policy("named")]));
+    await eventually("the named one takes writes at its next port", async () => await at(undefined, async (admin) => (await applyAll(admin, [policy("named")]), true)));
     for (const where of ["shop-eu", "shop-us"]) {
       await eventually(`${where} follows the named one`, async () => (await names(where, "TrafficPolicy")).includes("named"));
       expect(await names(where, "TrafficPolicy")).toEqual(["kept", "named"]);
