@@ -58,7 +58,7 @@ export class ShownRegisters {
 
   #isRelated(): boolean {
     const { state } = this.#global.term ?? {};
-    return state?.relationships.some((relationship) => state.isActive(relationship)) === true;
+    return state?.relationships.some((relationship) => state.inForce(relationship) !== undefined) === true;
   }
 }
 

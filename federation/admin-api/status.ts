@@ -105,8 +105,13 @@ export const relationshipRowSchema = z.object({
   name: labelSchema,
   caller: trustDomainSchema,
   callee: trustDomainSchema,
-  state: z.enum(["active", "waitingForApproval", "expired", "invalid"]),
-  validUntil: z.string(),
+  state: z.enum(["active", "waitingForApproval", "expired", "invalid"]).describe("active: something of it holds, be it not yet what is proposed."),
+  validUntil: z.string().describe("The end of what holds; where nothing does, of what is proposed."),
+  since: z.string().optional().describe("Of an active one: when the second side approved what holds."),
+  proposed: z
+    .object({ validUntil: z.string(), waitsFor: z.array(trustDomainSchema) })
+    .optional()
+    .describe("Of an active one: other terms that wait for the approval of these sides, while those that were agreed hold. Absent: none, or an older plane."),
 });
 
 /** A DNS name that a plane, or the proxies of its cluster, dial, and what it stands for there. */

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import { carriedStatus } from "#federation/model/relationship-terms.ts";
 import { resourceId, type Kind, type Metadata, type ResourceKinds, type StatusOf } from "#federation/model/resource.ts";
 import { readStoredResource } from "#federation/model/parse/parse-resource.ts";
 import type { CatalogAccess } from "./catalog-access.ts";
@@ -66,8 +67,8 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
   }
 
   /**
-   * Makes the stored spec and labels those of `resource`. The generation grows when the spec differs; status stays;
-   * nothing is written when nothing differs. Without `ifRevision` the last writer wins over a concurrent one.
+   * Makes the stored spec and labels those of `resource`. The generation grows when the spec differs; status stays (that of a Relationship
+   * as `carriedStatus` says); nothing is written when nothing differs. Without `ifRevision` the last writer wins over a concurrent one.
    * With `dryRun` nothing is written at all, and the answer is what would be, without the revision that nobody has given it.
    * What the caller has read as `over` is not read again: the write succeeds only while it stands.
    * @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold, or others keep writing in between.
@@ -145,7 +146,8 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
       createdAt: previous?.metadata.createdAt ?? new Date(this.#clock.nowMs()).toISOString(),
     };
     const { status: _, ...rest } = resource;
-    return { ...rest, metadata, ...(previous?.status === undefined ? {} : { status: previous.status }) } as ResourceKinds[K];
+    const status = previous === undefined || isSameSpec ? previous?.status : statusBeside(previous, resource);
+    return { ...rest, metadata, ...(status === undefined ? {} : { status }) } as ResourceKinds[K];
   }
 
   /** What stands there: the value that a caller has read, or is read here. One that cannot be read counts as none, so that applying the resource again repairs it. */
@@ -186,6 +188,18 @@ export class ResourceCollection<K extends Kind> implements ReadableCollection<Re
     }
   }
 }
+
+/** The status of `previous` once the spec is that of `next`. */
+function statusBeside(previous: ResourceKinds[Kind], next: ResourceKinds[Kind]): ResourceKinds[Kind]["status"] {
+  if (previous.kind !== "Relationship" || next.kind !== "Relationship") return previous.status;
+  const status = carriedStatus(previous, next.spec);
+  const bytes = jsonBytes({ spec: next.spec, status }).length;
+  if (bytes <= relationshipBytesMax) return status;
+  throw new AtollError("ATOLL_REQUEST_INVALID", `with what was agreed and approved of it, ${next.metadata.name} would have ${bytes} bytes, and ${relationshipBytesMax} are told to others: have both sides approve what is proposed before the next change, or name less`);
+}
+
+/** Of the spec and status of a Relationship: what is signed and sent of it has at most `signedObjectBytesMax`. The largest spec finds room together with other terms that were agreed. */
+const relationshipBytesMax = 160 * 1024;
 
 /** The revision is the store's to say, so it is not part of the value. */
 function encodeResource(resource: ResourceKinds[Kind]): Uint8Array {

@@ -90,6 +90,7 @@ export interface TrustDomainSpec {
   readonly bundleSignature: string;
 }
 
+/** The terms that are proposed: they hold once both sides have approved them, and bound at once what was agreed before (`relationship-terms.ts`). */
 export interface RelationshipSpec {
   readonly caller: {
     readonly trustDomain: TrustDomainName;
@@ -110,7 +111,7 @@ export interface RelationshipSpec {
 
 export type RelationshipSide = "caller" | "callee";
 
-/** One side's consent to exactly the present spec: a changed spec makes the signature void. */
+/** One side's consent to exactly one set of terms: the signature is void for any other. */
 export interface RelationshipApproval {
   readonly side: RelationshipSide;
   /** base64url of that side's authority's signature (as in `TrustDomainSpec`) over `relationshipSigningInput`. */
@@ -126,8 +127,25 @@ export interface RelationshipWithdrawal {
   readonly withdrawnAt: string;
 }
 
+/** An approval as it is recorded beside a spec that may have moved on since. */
+export interface RecordedApproval extends RelationshipApproval {
+  /** What was approved, where that is not the present spec; "agreed": the terms of `RelationshipStatus.agreed`, which are not repeated. */
+  readonly terms?: RelationshipSpec | "agreed";
+}
+
+/** Terms that both sides have approved exactly, with both signatures, so that every receiver verifies them by itself. */
+export interface AgreedTerms {
+  readonly terms: RelationshipSpec;
+  readonly approvals: readonly RelationshipApproval[];
+}
+
 export interface RelationshipStatus extends Status {
-  readonly approvals?: readonly RelationshipApproval[];
+  /** What each side has approved last. */
+  readonly approvals?: readonly RecordedApproval[];
+  /** What both had agreed on last, while the spec proposes something else; absent where `approvals` say it themselves. */
+  readonly agreed?: AgreedTerms;
+  /** Filled where a plane shows it, never stored: what holds now, and since when (RFC 3339). */
+  readonly inForce?: { readonly terms: RelationshipSpec; readonly since: string };
 }
 
 export interface ServiceSpec {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { CollectionState, Stored } from "#federation/catalog/collection.ts";
 import { apiVersion, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
@@ -107,17 +108,27 @@ export class ClusterStateSource {
 
   /** Why each known relationship has effect here, or has none. */
   verdicts(): ReadonlyMap<string, RelationshipVerdict> {
-    const { self, replicated, withdrawn, clock } = this.#inputs;
-    const known = new Map<string, TrustDomain>(replicated.current.trustDomains);
-    // Of one's own authority one believes one's own files, never what was sent.
-    known.set(self.trustDomain, this.#ownTrustDomain());
+    const { self, replicated } = this.#inputs;
+    const known = this.#knownTrustDomains();
     const concerning = [...replicated.current.relationships.values()].filter((relationship) => concerns(relationship, self));
-    return new Map(
-      concerning.map((relationship) => {
-        const { name } = relationship.metadata;
-        return [name, withdrawn.current.has(name) ? withdrawnVerdict(relationship, self.trustDomain) : this.#judged.judge(relationship, known, clock.nowMs())];
-      }),
-    );
+    return new Map(concerning.map((relationship) => [relationship.metadata.name, this.#verdict(relationship, known)]));
+  }
+
+  /** Why one relationship has effect here, or has none. */
+  verdict(relationship: Relationship): RelationshipVerdict {
+    return this.#verdict(relationship, this.#knownTrustDomains());
+  }
+
+  #verdict(relationship: Relationship, known: ReadonlyMap<string, TrustDomain>): RelationshipVerdict {
+    const { self, withdrawn, clock } = this.#inputs;
+    return withdrawn.current.has(relationship.metadata.name) ? withdrawnVerdict(relationship, self.trustDomain) : this.#judged.judge(relationship, known, clock.nowMs());
+  }
+
+  #knownTrustDomains(): ReadonlyMap<string, TrustDomain> {
+    const known = new Map<string, TrustDomain>(this.#inputs.replicated.current.trustDomains);
+    // Of one's own authority one believes one's own files, never what was sent.
+    known.set(this.#inputs.self.trustDomain, this.#ownTrustDomain());
+    return known;
   }
 
   #publish(): void {
@@ -153,9 +164,13 @@ export class ClusterStateSource {
 
   /** The same list for as long as it has the same members. O(relationships). */
   #effective(): readonly EffectiveRelationship[] {
-    const now = [...this.verdicts().values()].flatMap((verdict) => (verdict.kind === "effective" ? [verdict.relationship] : []));
     const before = this.#relationships;
-    return isSameList(now, before) ? before : now;
+    const now = [...this.verdicts().values()].flatMap((verdict) => (verdict.kind === "effective" ? [verdict.relationship] : []));
+    if (isSameList(now, before)) return before;
+    // An edit that changes nothing of what holds makes nothing anew.
+    const known = new Map(before.map((one) => [one.name, one]));
+    const kept = now.map((one) => (isDeepStrictEqual(known.get(one.name), one) ? (known.get(one.name) ?? one) : one));
+    return isSameList(kept, before) ? before : kept;
   }
 
   /** Foreign bundles count only under an effective relationship and with their own authority's signature. */

@@ -157,7 +157,7 @@ function createTerm(parts: Pick<GlobalTerm, "options" | "leader" | "termStore" |
     catalog,
     clusters: state.clusters,
     objects: state.publication,
-    offerContext: () => ({ clusters: state.clusters.current, relationships: state.relationships, isActive: state.isActive }),
+    offerContext: () => ({ clusters: state.clusters.current, relationships: state.relationships, inForce: state.inForce }),
     objectsOf: (origin) => state.objectsOf(origin),
     signer: () => signer.current,
     verifyChain,

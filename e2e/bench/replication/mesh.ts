@@ -111,7 +111,7 @@ function globalTasks({ hub, catalog, origins }: Ground & { readonly catalog: Cat
     catalog,
     clusters: state.clusters,
     objects: state.publication,
-    offerContext: () => ({ clusters: state.clusters.current, relationships: state.relationships, isActive: state.isActive }),
+    offerContext: () => ({ clusters: state.clusters.current, relationships: state.relationships, inForce: state.inForce }),
     objectsOf: (origin) => state.objectsOf(origin),
     signer,
     verifyChain: origins.verifyChain,

@@ -116,7 +116,13 @@ export const relationshipWithdrawalSchema = z.strictObject({
 
 const relationshipStatusSchema = z.strictObject({
   conditions: conditionsSchema,
-  approvals: z.exactOptional(distinctList(relationshipApprovalSchema, 2, (approval) => approval.side)),
+  approvals: z
+    .exactOptional(distinctList(relationshipApprovalSchema.extend({ terms: z.exactOptional(z.union([z.literal("agreed"), relationshipSpecSchema])).describe("What was approved, where that is not the present spec; `agreed`: the terms that stand there.") }), 2, (approval) => approval.side))
+    .describe("What each side has approved last."),
+  agreed: z
+    .exactOptional(z.strictObject({ terms: relationshipSpecSchema, approvals: distinctList(relationshipApprovalSchema, 2, (approval) => approval.side).min(2, "both sides") }))
+    .describe("What both sides had agreed on last, while the spec proposes something else."),
+  inForce: z.exactOptional(z.strictObject({ terms: relationshipSpecSchema, since: timestampSchema })).describe("What holds now, and since when; filled by the server where it shows a relationship."),
 });
 
 const serviceSpecSchema = z.strictObject({

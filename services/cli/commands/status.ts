@@ -187,7 +187,9 @@ const relationshipColumns: readonly Column<RelationshipRow>[] = [
   { title: "CALLER", value: (row) => row.caller },
   { title: "CALLEE", value: (row) => row.callee },
   { title: "STATE", value: (row) => row.state },
+  { title: "SINCE", value: (row) => row.since?.slice(0, 10) ?? "-" },
   { title: "UNTIL", value: (row) => row.validUntil.slice(0, 10) },
+  { title: "PROPOSED", value: ({ proposed }) => (proposed === undefined ? "-" : `until ${proposed.validUntil.slice(0, 10)}, waits for ${proposed.waitsFor.join(", ")}`) },
 ];
 
 function printReport(context: CommandContext, report: Report): void {

@@ -93,6 +93,12 @@ describe("approving, and taking that back", () => {
     expect(await withdraw()).toMatchObject({ side: "caller" });
   });
 
+  it("take back what was agreed by them, though other terms are proposed that nobody has approved", async () => {
+    const given = { side: "caller", signature: "x".repeat(86), approvedAt: new Date(clock.nowMs() + 60_000).toISOString() } as const;
+    known = { ...relationship(), status: { approvals: [], agreed: { terms: relationship().spec, approvals: [given, { ...given, side: "callee" }] } } };
+    expect(Date.parse((await withdraw()).withdrawnAt)).toBe(Date.parse(given.approvedAt) + 1);
+  });
+
   it("sign no other generation than the one that was asked for", async () => {
     await expect(approve(1)).rejects.toMatchObject({ code: "ATOLL_STORE_CONFLICT" });
     await expect(approve(3)).rejects.toMatchObject({ code: "ATOLL_NOT_FOUND" });

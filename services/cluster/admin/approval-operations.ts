@@ -1,6 +1,7 @@
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { Scope } from "#federation/admin-api/access.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
+import { standingApprovals } from "#federation/model/relationship-terms.ts";
 import type { Relationship, RelationshipApproval, RelationshipSide } from "#federation/model/resource.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
@@ -34,7 +35,7 @@ export function approvalOperations({ self, signer, relationship: known, own, clo
   const recorded = (name: string): RelationshipApproval | undefined => {
     const relationship = known(name);
     const side = relationship === undefined ? undefined : sideOf(relationship, self.trustDomain);
-    return relationship?.status?.approvals?.find((approval) => approval.side === side);
+    return standingApprovals(relationship?.status).find((approval) => approval.side === side);
   };
   const nextMs = (name: string): number => Math.max(clock.nowMs(), (ownStatement(own.get(approvalKind, name))?.atMs ?? 0) + 1, Date.parse(recorded(name)?.approvedAt ?? "1970-01-01T00:00:00Z") + 1);
   return [

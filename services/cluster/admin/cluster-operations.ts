@@ -5,11 +5,13 @@ import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import { withLastKnown } from "#federation/admin-api/last-known-backend.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
 import { clusterKinds, clusterReadOnlyKinds, clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import type { FoundStanding } from "#federation/admin-api/relationship-conditions.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
 import { rollbackOperations } from "#federation/admin-api/rollback-operations.ts";
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
+import { readableRelationships } from "#federation/admin-api/shown-relationships.ts";
 import { storeOperations } from "#federation/admin-api/store-operations.ts";
 import type { ClusterStatus } from "#federation/admin-api/status.ts";
 import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
@@ -45,6 +47,7 @@ import type { OwnObjects } from "../exports/own-objects.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ReplicatedView } from "../replicated/replicated-view.ts";
 import { clusterReconciler } from "../store/cluster-reconciler.ts";
+import type { RelationshipVerdict } from "../trust/effective-relationships.ts";
 import { approvalOperations } from "./approval-operations.ts";
 import { clusterRollout } from "./cluster-rollout.ts";
 import { exportAdmission } from "./export-admission.ts";
@@ -125,7 +128,7 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
     ...readOnlyOperations("ServiceImport", createWatchedBackend(source.imports)),
     ...readOnlyOperations("TrafficPolicy", createWatchedBackend(replicated.part("policies"))),
     ...readOnlyOperations("TrustDomain", createWatchedBackend(replicated.part("trustDomains"))),
-    ...readOnlyOperations("Relationship", createWatchedBackend(replicated.part("relationships"))),
+    ...readOnlyOperations("Relationship", readableRelationships(createWatchedBackend<"Relationship">(replicated.part("relationships")), { find: (relationship) => foundHere(source.verdict(relationship)), nowMs: () => clock.nowMs() })),
     ...readOnlyOperations("Cluster", createWatchedBackend(replicated.part("clusters"))),
     ...readOnlyOperations("Region", createWatchedBackend(replicated.part("regions"))),
     ...clusterKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: true, generationOf: storedGeneration(own[kind], parts.epoch) }, { waits: parts.waits, clock })),
@@ -157,6 +160,11 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
     }),
     ...approvalOperations({ self: parts.self, signer: options.signer, relationship: (name) => replicated.state.current.relationships.get(name), own: parts.own, clock }),
   ];
+}
+
+/** What this cluster makes of a relationship. */
+function foundHere(verdict: RelationshipVerdict): FoundStanding {
+  return verdict.kind === "none" ? { standing: verdict.standing, fault: verdict } : { standing: verdict.standing };
 }
 
 /** Who may make a workload's identity in a namespace may make its token; gateways and planes are of the whole trust domain. */

@@ -73,6 +73,7 @@ describe("buildInbound", () => {
       principals: ["spiffe://pay.example/ns/core/sa/billing" as SpiffeId],
       calleeTrustDomain: "shop.example" as TrustDomainName,
       services: ["web/storefront"],
+      untilMs: Date.UTC(2099, 0, 1),
     };
     expect(buildInbound(clusterState({ relationships: [relationship] }), own).get(sni)?.callers).toHaveLength(2);
     expect(buildInbound(clusterState({ relationships: [{ ...relationship, services: ["web/other"] }] }), own).get(sni)?.callers).toHaveLength(1);

@@ -79,6 +79,19 @@ describe("judgeRelationship", () => {
     expect(reasonOf(widened)).toBe("CallerHasNotApproved");
   });
 
+  it("goes by what both have signed before while other terms are proposed, as far as those allow it, and by nothing that one has not signed", () => {
+    const { approvals = [] } = approved(relationship(), { caller: shop.key, callee: pay.key }).status ?? {};
+    const agreed = { terms: relationship().spec, approvals };
+    const proposed = (over: Partial<Relationship["spec"]>, of = agreed): Relationship => ({ ...relationship(over), status: { approvals: [], agreed: of } });
+    const longer = judgeRelationship(proposed({ validUntil: "2028-01-01T00:00:00Z" }), known, nowMs);
+    expect(longer).toMatchObject({ kind: "effective", standing: { waitsFor: ["caller", "callee"] }, relationship: { services: ["core/payments"], untilMs: Date.UTC(2027, 0, 1) } });
+    expect(judgeRelationship(proposed({ validUntil: "2026-07-01T00:00:00Z" }), known, nowMs)).toMatchObject({ kind: "effective", relationship: { untilMs: Date.UTC(2026, 6, 1) } });
+    expect(judgeRelationship(proposed({ validUntil: "2028-01-01T00:00:00Z" }), known, Date.UTC(2027, 0, 1))).toMatchObject({ kind: "none", reason: "CallerHasNotApproved", message: expect.stringContaining("what was agreed before ended at 2027-01-01T00:00:00Z") });
+    const invented = { ...agreed, terms: { ...agreed.terms, validUntil: "2028-01-01T00:00:00Z" } };
+    expect(reasonOf(proposed({ validUntil: "2028-01-01T00:00:00Z" }, invented))).toBe("CallerHasNotApproved");
+    expect(reasonOf(proposed({ validUntil: "2028-01-01T00:00:00Z" }, { ...agreed, approvals: approvals.map((one) => ({ ...one, side: "caller" as const })) }))).toBe("CallerHasNotApproved");
+  });
+
   it("ends at its date, and with an authority other than the pinned one", () => {
     expect(reasonOf(approved(relationship({ validUntil: "2026-05-31T00:00:00Z" }), { caller: shop.key, callee: pay.key }))).toBe("Expired");
     const moved = relationship({ callee: { trustDomain: pay.name, authoritySha256: shop.pin, services: ["core/payments"] } });

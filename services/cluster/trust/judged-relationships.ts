@@ -12,13 +12,12 @@ export class JudgedRelationships {
   readonly #judged = new WeakMap<Relationship, Judged>();
   readonly #genuine = new WeakMap<TrustDomain, boolean>();
 
-  /** As `judgeRelationship`. A relationship whose date has not passed gets the same verdict, the same object, until it or one of its trust domains is another. */
+  /** As `judgeRelationship`. What holds gets the same verdict, the same object, until its end, or until it or one of its trust domains is another. */
   judge(relationship: Relationship, trustDomains: ReadonlyMap<string, TrustDomain>, nowMs: number): RelationshipVerdict {
-    if (Date.parse(relationship.spec.validUntil) <= nowMs) return judgeRelationship(relationship, trustDomains, nowMs);
     const caller = trustDomains.get(relationship.spec.caller.trustDomain);
     const callee = trustDomains.get(relationship.spec.callee.trustDomain);
     const known = this.#judged.get(relationship);
-    if (known !== undefined && known.caller === caller && known.callee === callee) return known.verdict;
+    if (known !== undefined && known.caller === caller && known.callee === callee && !isOver(relationship, known.verdict, nowMs)) return known.verdict;
     const verdict = judgeRelationship(relationship, trustDomains, nowMs);
     this.#judged.set(relationship, { caller, callee, verdict });
     return verdict;
@@ -33,4 +32,9 @@ export class JudgedRelationships {
     }
     return genuine;
   }
+}
+
+/** Whether time has made another verdict of it: what held has ended, or what was proposed. Once it has, this is asked anew each time. */
+function isOver({ spec }: Relationship, verdict: RelationshipVerdict, nowMs: number): boolean {
+  return nowMs >= (verdict.kind === "effective" ? verdict.relationship.untilMs : Date.parse(spec.validUntil));
 }

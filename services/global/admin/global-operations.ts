@@ -11,6 +11,7 @@ import { refusedRollback, rollbackOperations, type ReadFormerForms } from "#fede
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
+import { shownRelationships } from "#federation/admin-api/shown-relationships.ts";
 import { whileSole, type KnownRival } from "#federation/admin-api/sole-operations.ts";
 import { storeOperations, type StoreOperationsOptions } from "#federation/admin-api/store-operations.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
@@ -18,7 +19,8 @@ import { withdrawalOperations, type HeldBack } from "#federation/admin-api/withd
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { CollectionState } from "#federation/catalog/collection.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
-import type { ResourceKinds } from "#federation/model/resource.ts";
+import { withoutTerms, type RelationshipStanding } from "#federation/model/relationship-terms.ts";
+import type { Relationship, ResourceKinds } from "#federation/model/resource.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
@@ -46,6 +48,8 @@ export interface GlobalOperationsOptions {
   /** The store is known not to answer. */
   readonly isAway: () => boolean;
   readonly status: () => FederationStatus;
+  /** As `relationshipStanding`. */
+  readonly standing: (relationship: Relationship) => RelationshipStanding;
   readonly rollout: { readonly epoch: number; readonly waits: RolloutWaits; readonly look: RolloutSource["look"] };
   readonly joinAddress: string;
   readonly joining: JoinClusterOptions;
@@ -85,14 +89,14 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
 
 /** What is asked of the global plane about the federation, and none of it of its store. */
 function ownOperations(options: GlobalOperationsOptions): readonly Operation[] {
-  const { keys, catalog, stored, isAway, status, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
+  const { keys, catalog, stored, isAway, status, standing, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
   const backend = <K extends GlobalKind>(kind: K, state: Watched<CollectionState<ResourceKinds[K]>>): ResourceBackend<K> => withLastKnown(recordedDeletions(kind, catalog, clock), { isAway, state });
   const former = <K extends GlobalKind>(kind: K): ReadFormerForms<K> => async (id, inner) => await catalog.resources(kind).formerForms(id, inner);
   return [
     ...resourceOperations("Region", backend("Region", stored.Region), { admission: regionAdmission(catalog) }),
     ...resourceOperations("Cluster", backend("Cluster", stored.Cluster), { admission: clusterAdmission(catalog) }),
     ...resourceOperations("TrustDomain", backend("TrustDomain", stored.TrustDomain), { admission: trustDomainAdmission }),
-    ...resourceOperations("Relationship", backend("Relationship", stored.Relationship), { admission: relationshipAdmission }),
+    ...resourceOperations("Relationship", shownRelationships(backend("Relationship", stored.Relationship), { find: (relationship) => ({ standing: standing(relationship) }), nowMs: () => clock.nowMs() }), { admission: relationshipAdmission }),
     ...resourceOperations("TrafficPolicy", backend("TrafficPolicy", stored.TrafficPolicy)),
     ...rollbackOperations("Region", backend("Region", stored.Region), former("Region"), { admission: regionAdmission(catalog) }),
     ...rollbackOperations("Cluster", backend("Cluster", stored.Cluster), former("Cluster"), { admission: clusterAdmission(catalog) }),
@@ -125,7 +129,7 @@ function ownOperations(options: GlobalOperationsOptions): readonly Operation[] {
       const { relationship, isNew, revisionBefore } = await recordApproval({ catalog, demand }, { name: params.name, approval: body, ifRevision, dryRun: query.dryRun ?? false }, signal);
       const { revision } = relationship.metadata;
       return {
-        body: { name: relationship.metadata.name, approvals: [...(relationship.status?.approvals ?? [])] },
+        body: { name: relationship.metadata.name, approvals: (relationship.status?.approvals ?? []).map(withoutTerms) },
         ...(revision === undefined ? {} : { revision }),
         change: {
           outcome: isNew ? "changed" : "unchanged",
@@ -147,7 +151,7 @@ function ownOperations(options: GlobalOperationsOptions): readonly Operation[] {
       const { revision } = relationship.metadata;
       const isChanged = revision !== stored.revision;
       return {
-        body: { name: params.name, approvals: [...(relationship.status?.approvals ?? [])] },
+        body: { name: params.name, approvals: (relationship.status?.approvals ?? []).map(withoutTerms) },
         change: { outcome: isChanged ? "changed" : "unchanged", kind: "Relationship", id: params.name, revisionBefore: stored.revision, ...(revision === undefined ? {} : { revisionAfter: revision }), fields: isChanged ? [`status.approvals[${body.side}]`] : [] },
       };
     }),

@@ -4,7 +4,7 @@ import { createAuthority } from "#federation/identity/authority.ts";
 import { encodeBundle } from "#federation/identity/bundle-jwks.ts";
 import { createDomainFixture } from "#federation/identity/identity-fixture.ts";
 import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Cluster, type Relationship, type RelationshipApproval, type RelationshipSide, type TrustDomain } from "#federation/model/resource.ts";
+import { apiVersion, type Cluster, type RecordedApproval, type Relationship, type RelationshipApproval, type RelationshipSide, type TrustDomain } from "#federation/model/resource.ts";
 import type { ObjectPayload } from "#federation/model/replicated-object.ts";
 import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
 import { ApprovedRelationships } from "../trust/approved-relationships.ts";
@@ -39,7 +39,7 @@ const cluster: Cluster = {
   metadata: { name: "shop-eu" },
   spec: { region: "eu-west" as RegionId, trustDomain: shop.trustDomain, exportNamespaces: ["web"], gateways: [] },
 };
-const relationship = (approvals: readonly RelationshipApproval[] = []): Relationship => ({
+const relationship = (approvals: readonly RecordedApproval[] = []): Relationship => ({
   apiVersion,
   kind: "Relationship",
   metadata: { name: "r" },
@@ -132,6 +132,23 @@ describe("changesBrought", () => {
     expect(changesBrought(view([said, elsewhere(late)], relationship([])))).toMatchObject([{ kind: "approval", approval: late }]);
   });
 
+  it("ends what was agreed by an approval that was taken back, though other terms are proposed", () => {
+    const agreed = { terms: relationship().spec, approvals: [approvalBy(pay, "callee"), approvalBy(shop, "caller")] };
+    const proposed = { ...relationship(), spec: { ...relationship().spec, validUntil: "2028-01-01T00:00:00Z" }, status: { approvals: [], agreed } };
+    const withdrawal = { side: "caller", withdrawnAt: "2026-02-01T00:00:00Z" };
+    expect(changesBrought(view([payload("RelationshipApproval", "r", withdrawal)], proposed))).toEqual([{ kind: "withdrawal", relationship: "r", withdrawal }]);
+  });
+
+  it("records no earlier word over a later one of its side, of whatever terms that is", () => {
+    const narrower = { ...relationship().spec, validUntil: "2026-12-01T00:00:00Z" };
+    const later = { side: "caller", signature: shop.signed(relationshipSigningInput("r", narrower)), approvedAt: "2026-03-01T00:00:00Z", terms: narrower } as const;
+    expect(changesBrought(view([payload("RelationshipApproval", "r", approvalBy(shop, "caller"))], relationship([later])))).toEqual([]);
+    const anew = approvalBy(shop, "caller", "2026-04-01T00:00:00Z");
+    expect(changesBrought(view([payload("RelationshipApproval", "r", anew)], relationship([later])))).toMatchObject([{ kind: "approval", approval: anew }]);
+    // What nobody has signed is nobody's word.
+    expect(changesBrought(view([payload("RelationshipApproval", "r", approvalBy(shop, "caller"))], relationship([{ ...later, terms: relationship().spec }])))).toMatchObject([{ kind: "approval" }]);
+  });
+
   it("lets nobody take back what the other side approved", () => {
     const withdrawal = { side: "callee", withdrawnAt: "2026-02-01T00:00:00Z" };
     const both = relationship([approvalBy(shop, "caller"), approvalBy(pay, "callee")]);
@@ -162,7 +179,7 @@ describe("ApprovedRelationships", () => {
   it("is active with both signatures over the present form, until its date", () => {
     const approved = new ApprovedRelationships();
     const resources = new Map([shop, pay].map((one) => [one.trustDomain as string, one.resource()]));
-    const isActive = (subject: Relationship, at = nowMs): boolean => approved.isActive(subject, (name) => resources.get(name), at);
+    const isActive = (subject: Relationship, at = nowMs): boolean => approved.inForce(subject, (name) => resources.get(name), at) !== undefined;
     const both = relationship([approvalBy(shop, "caller"), approvalBy(pay, "callee")]);
     expect(isActive(both)).toBe(true);
     expect(isActive(both, Date.UTC(2027, 1, 1))).toBe(false);

@@ -1,5 +1,6 @@
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { Cluster, Relationship, RelationshipApproval, RelationshipWithdrawal, TrustDomain } from "#federation/model/resource.ts";
+import { approvedTerms, standingApprovals } from "#federation/model/relationship-terms.ts";
 import type { ObjectPayload } from "#federation/model/replicated-object.ts";
 import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
 import { parseExportedService, parseKind } from "#federation/model/parse/parse-resource.ts";
@@ -86,8 +87,8 @@ export function changesBrought(view: BroughtView): readonly BroughtChange[] {
   }
   const ended = [...withdrawals].flatMap(([id, withdrawal]) => {
     const relationship = id.slice(0, id.lastIndexOf("/"));
-    const recorded = view.relationship(relationship)?.status?.approvals?.find(({ side }) => side === withdrawal.side);
-    return recorded !== undefined && isEnded(recorded, withdrawal) ? [{ kind: "withdrawal", relationship, withdrawal } as const] : [];
+    const isStanding = standingApprovals(view.relationship(relationship)?.status).some((approval) => isEnded(approval, withdrawal));
+    return isStanding ? [{ kind: "withdrawal", relationship, withdrawal } as const] : [];
   });
   return [...ended, ...approvals.values(), ...trustDomains.values()];
 }
@@ -112,9 +113,11 @@ function approvalChange(payload: ObjectPayload, view: BroughtView): (BroughtChan
   if (approval === undefined || relationship === undefined) return undefined;
   const party = relationship.spec[approval.side];
   const trustDomain = view.trustDomain(party.trustDomain);
-  if (party.trustDomain !== payload.originTrustDomain || trustDomain === undefined || !isApprovalGenuine(relationship, approval, trustDomain)) return undefined;
+  if (party.trustDomain !== payload.originTrustDomain || trustDomain === undefined || !isApprovalGenuine(payload.key, { terms: relationship.spec, approval }, trustDomain)) return undefined;
   const recorded = relationship.status?.approvals?.find((other) => other.side === approval.side);
-  const isRecordedGood = recorded !== undefined && isApprovalGenuine(relationship, recorded, trustDomain);
+  // One of other terms is a later word all the same.
+  const terms = recorded && approvedTerms(recorded, relationship);
+  const isRecordedGood = recorded !== undefined && terms !== undefined && isApprovalGenuine(payload.key, { terms, approval: recorded }, trustDomain);
   if (isRecordedGood && !isLater(approval, recorded)) return undefined;
   return { kind: "approval", relationship: payload.key, approval };
 }

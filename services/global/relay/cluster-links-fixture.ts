@@ -9,7 +9,7 @@ export function emptyLinks(clusters: Watched<ReadonlyMap<string, Cluster>>): Pic
     epoch: 1,
     clusters,
     objects: new WatchedValue({ revision: 0, objects: new Map() }),
-    offerContext: () => ({ clusters: clusters.current, relationships: [], isActive: () => false }),
+    offerContext: () => ({ clusters: clusters.current, relationships: [], inForce: () => undefined }),
     objectsOf: () => ({ count: 0, has: () => false }),
   };
 }

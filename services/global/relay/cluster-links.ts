@@ -136,10 +136,10 @@ export class ClusterLinks {
     return cluster !== undefined && isOfferedTo(cluster, payload, this.#options.offerContext());
   }
 
-  /** What an object's offer to a cluster depends on, besides the object: the cluster, and which relationships there are and hold. */
+  /** What an object's offer to a cluster depends on, besides the object: the cluster, and which relationships there are and what holds of them. */
   #basisOf(id: string): readonly unknown[] {
-    const { relationships, isActive } = this.#options.offerContext();
-    return [this.#options.clusters.current.get(id), ...relationships, ...relationships.map(isActive)];
+    const { relationships, inForce } = this.#options.offerContext();
+    return [this.#options.clusters.current.get(id), ...relationships, ...relationships.map(inForce)];
   }
 
   async #forget(id: string, signal: AbortSignal): Promise<void> {

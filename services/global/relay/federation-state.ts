@@ -1,7 +1,8 @@
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { CollectionState, CollectionView, Stored } from "#federation/catalog/collection.ts";
 import type { DeletionRecord, ObjectRecord } from "#federation/catalog/records.ts";
-import type { Cluster, ExportedService, Relationship, TrustDomain } from "#federation/model/resource.ts";
+import type { RelationshipStanding } from "#federation/model/relationship-terms.ts";
+import type { Cluster, ExportedService, Relationship, RelationshipSpec, TrustDomain } from "#federation/model/resource.ts";
 import { parseExportedService } from "#federation/model/parse/parse-resource.ts";
 import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -96,8 +97,11 @@ export class FederationState {
     return this.#relationships.all;
   }
 
-  /** True when both authorities have signed the present form and its date has not passed. */
-  readonly isActive = (relationship: Relationship): boolean => this.#approved.isActive(relationship, (name) => this.trustDomain(name), this.#options.clock.nowMs());
+  /** What holds of a relationship by both authorities' signatures, and what is missing to what is proposed; says nothing about its end. */
+  readonly standing = (relationship: Relationship): RelationshipStanding => this.#approved.standing(relationship, (name) => this.trustDomain(name));
+
+  /** The terms of a relationship that hold now; undefined when none do. */
+  readonly inForce = (relationship: Relationship): RelationshipSpec | undefined => this.#approved.inForce(relationship, (name) => this.trustDomain(name), this.#options.clock.nowMs());
 
   trustDomain(name: string): TrustDomain | undefined {
     return this.resources.trustDomains.current.items.get(name)?.value;

@@ -34,7 +34,7 @@ const view: FederationView = {
   isLeader: true,
   clusters: [cluster("a"), cluster("b"), cluster("c")],
   relationships: [relationship("on", "2099-01-01T00:00:00Z"), relationship("waiting", "2099-01-01T00:00:00Z"), relationship("over", "1970-01-01T00:00:00Z")],
-  isActive: ({ metadata }) => metadata.name === "on",
+  standing: ({ metadata, spec }) => (metadata.name === "on" ? { inForce: { terms: spec, since: "2026-01-01T00:00:00Z" }, waitsFor: [] } : { waitsFor: ["callee"] }),
   exports: [exported("z", "a"), exported("y", "b"), exported("y", "a")],
   links: new Map([
     ["a", { heardAgeMs: 10.5, sentSeq: 5, acknowledgedSeq: 4, lagMs: 20.7, refusesUs: true, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [{ id: "global/Region/x", reason: "origin" }] }],
@@ -72,4 +72,13 @@ it("takes a place for as fresh as its cluster was confirmed last, however long n
 
 it("calls a relationship active only when its approvals count and its date has not passed", () => {
   expect(federationStatus(view, 1_000).relationships.map(({ name, state }) => [name, state])).toEqual([["on", "active"], ["waiting", "waitingForApproval"], ["over", "expired"]]);
+});
+
+it("says since when and until when a relationship holds, and what is proposed and waits for whom", () => {
+  const [on] = view.relationships;
+  if (on === undefined) throw new Error("there is one");
+  const held = { ...on.spec, validUntil: "2027-01-01T00:00:00Z" };
+  const rowAt = (nowMs: number) => federationStatus({ ...view, relationships: [on], standing: () => ({ inForce: { terms: held, since: "2026-01-01T00:00:00Z" }, waitsFor: ["callee"] }) }, nowMs).relationships[0];
+  expect(rowAt(1_000)).toMatchObject({ state: "active", since: "2026-01-01T00:00:00Z", validUntil: held.validUntil, proposed: { validUntil: "2099-01-01T00:00:00Z", waitsFor: ["pay.example"] } });
+  expect(rowAt(Date.UTC(2027, 0, 1))).toEqual({ name: "on", caller: shop, callee: "pay.example", state: "waitingForApproval", validUntil: "2099-01-01T00:00:00Z" });
 });

@@ -1,4 +1,6 @@
-import type { FederationStatus, RelationshipRow, ServiceRow } from "#federation/admin-api/status.ts";
+import { relationshipRow } from "#federation/admin-api/relationship-row.ts";
+import type { FederationStatus, ServiceRow } from "#federation/admin-api/status.ts";
+import type { RelationshipStanding } from "#federation/model/relationship-terms.ts";
 import type { Cluster, ExportedService, Relationship } from "#federation/model/resource.ts";
 import type { EngineReport } from "#federation/model/engine-report.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
@@ -38,8 +40,8 @@ export interface FederationView {
   readonly isLeader: boolean;
   readonly clusters: readonly Cluster[];
   readonly relationships: readonly Relationship[];
-  /** As in `OfferContext`. */
-  readonly isActive: (relationship: Relationship) => boolean;
+  /** As `relationshipStanding`. */
+  readonly standing: (relationship: Relationship) => RelationshipStanding;
   readonly exports: readonly ExportedService[];
   readonly links: ReadonlyMap<string, LinkState>;
   readonly names: readonly NameRow[];
@@ -63,7 +65,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     leader: view.isLeader,
     clusters: view.clusters.map((cluster) => clusterRow(cluster, view)),
     services: serviceRows(view, nowMs),
-    relationships: view.relationships.map((relationship) => relationshipRow(relationship, view.isActive(relationship), nowMs)),
+    relationships: view.relationships.map((relationship) => relationshipRow(relationship, view.standing(relationship), nowMs)),
     names: view.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: view.store,
     ...(view.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: view.storeAwaySinceMs }),
@@ -106,9 +108,4 @@ export function serviceRows({ exports, links }: Pick<FederationView, "exports" |
     rows.set(key, row);
   }
   return [...rows.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
-}
-
-function relationshipRow({ metadata, spec }: Relationship, isActive: boolean, nowMs: number): RelationshipRow {
-  const state = Date.parse(spec.validUntil) <= nowMs ? "expired" : isActive ? "active" : "waitingForApproval";
-  return { name: metadata.name, caller: spec.caller.trustDomain, callee: spec.callee.trustDomain, state, validUntil: spec.validUntil };
 }

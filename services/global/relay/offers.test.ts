@@ -40,7 +40,7 @@ const relationship = (sides: readonly RelationshipSide[]): Relationship => ({
 const context = (...relationships: Relationship[]): OfferContext => ({
   clusters: new Map([["shop-us", shopUs]]),
   relationships,
-  isActive: ({ status }) => status?.approvals?.length === 2,
+  inForce: ({ spec, status }) => (status?.approvals?.length === 2 ? spec : undefined),
 });
 
 describe("isOfferedTo", () => {

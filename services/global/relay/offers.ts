@@ -1,12 +1,12 @@
-import type { Cluster, Relationship } from "#federation/model/resource.ts";
+import type { Cluster, Relationship, RelationshipSpec } from "#federation/model/resource.ts";
 import { globalOrigin, isInAudience, type ObjectPayload } from "#federation/model/replicated-object.ts";
 
 /** What decides who is offered what: the clusters and the relationships of the federation. */
 export interface OfferContext {
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly relationships: readonly Relationship[];
-  /** True for a relationship that both sides' authorities have approved in its present form and whose date has not passed. */
-  readonly isActive: (relationship: Relationship) => boolean;
+  /** The terms of a relationship that hold now by both sides' signatures, the same object while they are the same; undefined: none. */
+  readonly inForce: (relationship: Relationship) => RelationshipSpec | undefined;
 }
 
 /**
@@ -27,13 +27,10 @@ function isGlobalObjectOffered(object: ObjectPayload, own: string, context: Offe
   return relationship !== undefined && (relationship.spec.caller.trustDomain === own || relationship.spec.callee.trustDomain === own);
 }
 
-/** An active relationship lets `caller` call this service of `callee`. */
-function isRelated(caller: string, callee: string, service: string, { relationships, isActive }: OfferContext): boolean {
-  return relationships.some(
-    (relationship) =>
-      relationship.spec.caller.trustDomain === caller &&
-      relationship.spec.callee.trustDomain === callee &&
-      relationship.spec.callee.services.includes(service) &&
-      isActive(relationship),
-  );
+/** What holds of a relationship lets `caller` call this service of `callee`. */
+function isRelated(caller: string, callee: string, service: string, { relationships, inForce }: OfferContext): boolean {
+  return relationships.some((relationship) => {
+    const terms = relationship.spec.caller.trustDomain === caller ? inForce(relationship) : undefined;
+    return terms?.caller.trustDomain === caller && terms.callee.trustDomain === callee && terms.callee.services.includes(service);
+  });
 }

@@ -1,35 +1,34 @@
-import type { Relationship, RelationshipSide, TrustDomain } from "#federation/model/resource.ts";
+import { relationshipStanding, type RelationshipStanding } from "#federation/model/relationship-terms.ts";
+import type { Relationship, RelationshipSpec, TrustDomain } from "#federation/model/resource.ts";
 import { isApprovalGenuine } from "./authority-signature.ts";
-import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 
 interface Judged {
   readonly caller: TrustDomain | undefined;
   readonly callee: TrustDomain | undefined;
-  readonly isApproved: boolean;
+  readonly standing: RelationshipStanding;
 }
 
-/** Which relationships both authorities have signed in their present form; each is judged once for as long as nothing of it changes. */
+/** What holds of each relationship by the signatures of both authorities; each is judged once for as long as nothing of it changes. */
 export class ApprovedRelationships {
   readonly #judged = new WeakMap<Relationship, Judged>();
 
-  /** True when both sides approved and the date has not passed. */
-  isActive(relationship: Relationship, trustDomains: (name: string) => TrustDomain | undefined, nowMs: number): boolean {
-    return Date.parse(relationship.spec.validUntil) > nowMs && this.#isApproved(relationship, trustDomains);
-  }
-
-  #isApproved(relationship: Relationship, trustDomains: (name: string) => TrustDomain | undefined): boolean {
+  /** As `relationshipStanding`; the same object until the relationship or one of its trust domains is another. */
+  standing(relationship: Relationship, trustDomains: (name: string) => TrustDomain | undefined): RelationshipStanding {
     const caller = trustDomains(relationship.spec.caller.trustDomain);
     const callee = trustDomains(relationship.spec.callee.trustDomain);
     const known = this.#judged.get(relationship);
-    if (known !== undefined && known.caller === caller && known.callee === callee) return known.isApproved;
-    const isApproved = isSideApproved(relationship, "caller", caller) && isSideApproved(relationship, "callee", callee);
-    this.#judged.set(relationship, { caller, callee, isApproved });
-    return isApproved;
+    if (known !== undefined && known.caller === caller && known.callee === callee) return known.standing;
+    const standing = relationshipStanding(relationship, (terms, approval) => {
+      const trustDomain = trustDomains(terms[approval.side].trustDomain);
+      return trustDomain !== undefined && isApprovalGenuine(relationship.metadata.name, { terms, approval }, trustDomain);
+    });
+    this.#judged.set(relationship, { caller, callee, standing });
+    return standing;
   }
-}
 
-function isSideApproved(relationship: Relationship, side: RelationshipSide, trustDomain: TrustDomain | undefined): boolean {
-  if (trustDomain === undefined || authorityPinOf(trustDomain.spec.authorityCertificatePem) !== relationship.spec[side].authoritySha256) return false;
-  const approval = relationship.status?.approvals?.find((candidate) => candidate.side === side);
-  return approval !== undefined && isApprovalGenuine(relationship, approval, trustDomain);
+  /** The terms that hold now; undefined when none do. The same object for as long as they are the same. */
+  inForce(relationship: Relationship, trustDomains: (name: string) => TrustDomain | undefined, nowMs: number): RelationshipSpec | undefined {
+    const { inForce } = this.standing(relationship, trustDomains);
+    return inForce !== undefined && Date.parse(inForce.terms.validUntil) > nowMs ? inForce.terms : undefined;
+  }
 }

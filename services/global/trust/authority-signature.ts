@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
-import type { Relationship, RelationshipApproval, TrustDomain } from "#federation/model/resource.ts";
+import { authorityPinOf } from "#federation/identity/authority-pin.ts";
+import type { RelationshipApproval, RelationshipSpec, TrustDomain } from "#federation/model/resource.ts";
 import { relationshipSigningInput } from "#federation/model/signing-input.ts";
 import { verifiesP256 } from "#federation/runtime/p256-signature.ts";
 
@@ -14,11 +15,18 @@ export function isSignedByAuthority(authorityCertificatePem: string, input: Uint
   }
 }
 
-/** True when `approval` is the consent of its side's authority to the present form of `relationship`. */
-export function isApprovalGenuine(relationship: Relationship, approval: RelationshipApproval, trustDomain: TrustDomain): boolean {
-  return isSignedByAuthority(
-    trustDomain.spec.authorityCertificatePem,
-    relationshipSigningInput(relationship.metadata.name, relationship.spec),
-    approval.signature,
+/** True when `approval` is the consent of its side's authority, the one that is pinned there, to exactly `terms`. */
+export function isApprovalGenuine(relationship: string, { terms, approval }: { readonly terms: RelationshipSpec; readonly approval: RelationshipApproval }, trustDomain: TrustDomain): boolean {
+  return (
+    isPinned(trustDomain, terms[approval.side].authoritySha256) && isSignedByAuthority(trustDomain.spec.authorityCertificatePem, relationshipSigningInput(relationship, terms), approval.signature)
   );
+}
+
+function isPinned({ spec }: TrustDomain, authoritySha256: string): boolean {
+  try {
+    return authorityPinOf(spec.authorityCertificatePem) === authoritySha256;
+  } catch {
+    // A certificate that cannot be read is nobody's.
+    return false;
+  }
 }

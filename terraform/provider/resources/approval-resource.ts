@@ -15,7 +15,7 @@ import type { Schema } from "../schema/to-proto.ts";
 const knownWithinMs = 30_000;
 
 const schema: Schema = {
-  description: "One side's consent to a relationship in its present form, signed by the plane that holds the side's authority. A changed relationship has to be approved anew: set `generation` to that of the relationship, or to that of the form that was read. Destroying it takes the approval back, also when the relationship is gone already: declared once more in the same words, it would be approved still.",
+  description: "One side's consent to a relationship in its present form, signed by the plane that holds the side's authority. A changed relationship has to be approved anew, and what was agreed holds until both sides have: set `generation` to that of the relationship, or to that of the form that was read. Destroying it takes the approval back, also when the relationship is gone already: declared once more in the same words, it would be approved still.",
   attributes: [
     { name: "relationship", field: "relationship", type: { kind: "string" }, use: "required", description: "The relationship's name." },
     { name: "trust_domain", field: "trustDomain", type: { kind: "string" }, use: "required", description: "For which side: its signer must be among the `signers` of the provider's context." },

@@ -42,7 +42,7 @@ const definitions: readonly KindDefinition[] = [
   {
     kind: "Relationship",
     typeName: "atoll_relationship",
-    description: "What one trust domain may call of another, until when. It has effect once both sides have approved it (`atoll_relationship_approval`); a changed one has to be approved again.",
+    description: "What one trust domain may call of another, until when. It has effect once both sides have approved it (`atoll_relationship_approval`). Of a changed one what was agreed holds until both have approved the change; what is taken out ends at once.",
     schema: relationshipSchema,
   },
   { kind: "TrafficPolicy", typeName: "atoll_traffic_policy", description: "How requests to a service are routed, retried and bounded in time.", schema: trafficPolicySchema },

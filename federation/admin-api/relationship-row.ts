@@ -1,0 +1,13 @@
+import type { RelationshipStanding } from "#federation/model/relationship-terms.ts";
+import type { Relationship } from "#federation/model/resource.ts";
+import type { RelationshipRow } from "./status.ts";
+
+/** How a relationship stands, in a plane's status. Pure. */
+export function relationshipRow({ metadata, spec }: Relationship, { inForce, waitsFor }: RelationshipStanding, nowMs: number): RelationshipRow {
+  const row = { name: metadata.name, caller: spec.caller.trustDomain, callee: spec.callee.trustDomain };
+  if (inForce === undefined || Date.parse(inForce.terms.validUntil) <= nowMs) {
+    return { ...row, state: Date.parse(spec.validUntil) <= nowMs ? "expired" : "waitingForApproval", validUntil: spec.validUntil };
+  }
+  const proposed = waitsFor.length === 0 ? {} : { proposed: { validUntil: spec.validUntil, waitsFor: waitsFor.map((side) => spec[side].trustDomain) } };
+  return { ...row, state: "active", validUntil: inForce.terms.validUntil, since: inForce.since, ...proposed };
+}
