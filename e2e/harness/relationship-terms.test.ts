@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { approveRelationship, authoritySha256Of, withdrawApproval } from "#federation/admin-api/relationship-client.ts";
 import type { RelationshipRow } from "#federation/admin-api/status.ts";
 import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
@@ -69,7 +69,7 @@ describe("a relationship whose next terms are not agreed yet", () => {
   const approve = async (side: keyof typeof signers): Promise<void> => {
     using signer = planes.admin(signers[side]);
     using admin = planes.admin();
-    await approveRelationship({ signer, global: admin }, { name }, patience, signal);
+    await approveRelationship({ signer, global: admin }, await present(), patience, signal);
   };
   /** Resolves when the callee has been told what its plane has done after all that it was told before. */
   const toldAnew = async (): Promise<void> => {
@@ -78,6 +78,7 @@ describe("a relationship whose next terms are not agreed yet", () => {
     await eventually("the callee is told the latest", () => callee.builder.snapshot.current.inbound.has(`p80.${mark}.core.svc.pay.example`));
   };
   const join = async (where: string, namespace: string, serviceAccount: string): Promise<TestProxy> => await TestProxy.join(await planes.clusterToken(where, { kind: "workload", namespace, serviceAccount }));
+  const atoll = async (...args: readonly string[]) => await planes.atoll(planes.writePlaneFile(["shop-eu", "pay-eu"], signers), ...args);
 
   beforeAll(async () => {
     planes = await InProcessPlanes.create();
@@ -165,6 +166,26 @@ describe("a relationship whose next terms are not agreed yet", () => {
     await propose(opening("payments"));
     expect(await misses()).toBe(0);
   }, 120_000);
+
+  it("is approved in the form that was shown and in no other, by whoever asks for it", async () => {
+    const shown = await present();
+    await propose(until("2101-01-01T00:00:00Z"));
+    using signer = planes.admin("shop-eu");
+    using admin = planes.admin();
+    await expect(approveRelationship({ signer, global: admin }, shown, patience, signal)).rejects.toMatchObject({ code: "ATOLL_TERMS_DIFFER" });
+    await expect(signer.call(clusterRoutes.approveRelationship, { params: { name }, query: { termsSha256: "0".repeat(64) } }, signal)).rejects.toMatchObject({ code: "ATOLL_TERMS_DIFFER", message: expect.stringContaining("nothing was signed") });
+    expect((await row())?.proposed?.waitsFor).toEqual([shop, pay]);
+
+    const { out } = await atoll("relationship", "show", name);
+    expect(out).toMatch(/in force +since .*: ns\/web\/sa\/edge of shop\.example may call core\/payments of pay\.example until 2100-01-01T00:00:00Z/);
+    expect(out).toMatch(/waits for the approval of shop\.example and of pay\.example/);
+    const [, digest = ""] = /proposed +generation \d+, terms ([0-9a-f]+): .* until 2101-01-01T00:00:00Z/.exec(out) ?? [];
+    const other = await atoll("relationship", "approve", name, "--as", shop, "--terms", "0000000000");
+    expect([other.code, other.err]).toEqual([1, expect.stringContaining("nothing was signed")]);
+    const both = await atoll("relationship", "approve", name, "--as", shop, "--as", pay, "--terms", digest);
+    expect(both).toMatchObject({ code: 0, out: expect.stringMatching(/until 2101-01-01T00:00:00Z\nshop\.example has approved relationship checkout\npay\.example has approved/) });
+    expect(await row()).toMatchObject({ state: "active", validUntil: "2101-01-01T00:00:00Z" });
+  }, 60_000);
 
   it("ends at once with the word of one side, what was agreed and what is proposed alike, and is not brought back by an edit", async () => {
     const agreed = (await present()).spec;

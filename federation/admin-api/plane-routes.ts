@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
-import { clusterIdSchema, labelSchema, regionIdSchema } from "#federation/model/parse/name-schemas.ts";
+import { clusterIdSchema, labelSchema, regionIdSchema, sha256Schema } from "#federation/model/parse/name-schemas.ts";
 import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
 import type { Kind } from "#federation/model/resource.ts";
 import { provisioningRoutes } from "./provisioning-routes.ts";
@@ -154,7 +154,10 @@ export const clusterRoutes = {
     summary: "Signs a relationship for this plane's trust domain and hands the approval to the global plane",
     access: "write",
     params: relationshipName,
-    query: z.strictObject({ generation: z.exactOptional(z.coerce.number<string>().int().min(1)).describe("Signs nothing but the form of this generation") }),
+    query: z.strictObject({
+      generation: z.exactOptional(z.coerce.number<string>().int().min(1)).describe("Signs nothing but the form of this generation"),
+      termsSha256: z.exactOptional(sha256Schema).describe("Signs nothing but the terms of this digest: what was shown to whoever approves"),
+    }),
     answer: relationshipApprovalSchema,
   }),
   /** Says, signed, that this plane's trust domain approves no longer; only the plane that is the signer can. */

@@ -76,5 +76,6 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   ATOLL_STORE_FULL: 507,
   ATOLL_STORE_LEASE_LOST: 503,
   ATOLL_STORE_UNAVAILABLE: 503,
+  ATOLL_TERMS_DIFFER: 409,
   ATOLL_TIMEOUT: 504,
 };

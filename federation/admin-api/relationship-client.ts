@@ -1,10 +1,11 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { standingApprovals } from "#federation/model/relationship-terms.ts";
-import type { RelationshipApproval, TrustDomain } from "#federation/model/resource.ts";
+import type { Relationship, RelationshipApproval, TrustDomain } from "#federation/model/resource.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { AdminClient } from "./client.ts";
 import { clusterRoutes, globalRoutes } from "./plane-routes.ts";
+import { termsDigest } from "./terms-digest.ts";
 
 /** How long what one plane says may take to reach another. */
 export interface Patience {
@@ -28,18 +29,35 @@ export interface ApprovalPlanes {
   readonly global: AdminClient;
 }
 
+/** A form of a relationship that somebody has read. */
+export type ShownRelationship = Pick<Relationship, "metadata" | "spec">;
+
 /**
- * Has a side's signer sign the relationship, and hands the approval to the global plane, which checks the signature. The signer may not
- * have heard of the relationship yet, nor of its present form, so it is asked again for a while. With a `generation` no other form is signed.
- * @throws {ATOLL_NOT_FOUND} when it has not heard in time; {ATOLL_STORE_CONFLICT} when it holds a later generation.
+ * The relationship as the global plane shows it. With a `generation`, in that form and no other.
+ * @throws {ATOLL_NOT_FOUND} when it is not there in time; {ATOLL_STORE_CONFLICT} when it has a later generation.
  */
-export async function approveRelationship(
-  { signer, global }: ApprovalPlanes,
-  { name, generation }: { readonly name: string; readonly generation?: number },
-  patience: Patience,
-  signal: AbortSignal,
-): Promise<RelationshipApproval> {
-  const query = generation === undefined ? {} : { generation };
+export async function readProposed(global: AdminClient, { name, generation }: { readonly name: string; readonly generation?: number }, patience: Patience, signal: AbortSignal): Promise<Relationship> {
+  return await untilKnown(
+    async () => {
+      const relationship = await global.get("Relationship", { name }, signal);
+      const present = relationship.metadata.generation ?? 0;
+      if (generation !== undefined && generation > present) throw new AtollError("ATOLL_NOT_FOUND", `${name} has no generation ${generation} yet`);
+      if (generation !== undefined && generation < present) throw new AtollError("ATOLL_STORE_CONFLICT", `${name} is at generation ${present}, and generation ${generation} was to be approved: look at what has changed`);
+      return relationship;
+    },
+    patience,
+    signal,
+  );
+}
+
+/**
+ * Has a side's signer sign what was `shown`, and nothing else, and hands the approval to the global plane, which checks the signature. The
+ * signer may not have heard of the relationship yet, nor of this form, so it is asked again for a while.
+ * @throws {ATOLL_NOT_FOUND} when it has not heard in time; {ATOLL_TERMS_DIFFER} when it holds other terms.
+ */
+export async function approveRelationship({ signer, global }: ApprovalPlanes, shown: ShownRelationship, patience: Patience, signal: AbortSignal): Promise<RelationshipApproval> {
+  const { name, generation } = shown.metadata;
+  const query = { termsSha256: termsDigest(shown), ...(generation === undefined ? {} : { generation }) };
   const { body } = await untilKnown(() => signer.call(clusterRoutes.approveRelationship, { params: { name }, query }, signal), patience, signal);
   await global.call(globalRoutes.recordApproval, { params: { name }, body }, signal);
   return body;

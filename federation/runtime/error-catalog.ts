@@ -213,6 +213,10 @@ export const errorCatalog = {
     meaning: "The store did not answer within its bound.",
     action: "Check the etcd members or the disk; nothing was acknowledged. Reads go on from what the plane knew when its store answered last, and say so.",
   },
+  ATOLL_TERMS_DIFFER: {
+    meaning: "A relationship proposes other terms, where it was to be approved, than those that were shown to whoever approves.",
+    action: "Nothing was signed. Read the terms again (`atoll relationship show NAME`), and approve those; where the planes go on differing, the global plane tells its readers and the signer different things.",
+  },
   ATOLL_TIMEOUT: {
     meaning: "An operation did not finish within its bound.",
     action: "The message names the operation and the bound.",

@@ -17,7 +17,8 @@ import { runReconcile, type ReconcileOptions } from "./commands/reconcile.ts";
 import { runWithdrawals, type WithdrawalsOptions } from "./commands/withdrawals.ts";
 import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
-import { runApprove, runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
+import { runApprove, runRelationshipShow } from "./commands/relationship.ts";
+import { runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
 import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
 import { parseTimeoutSeconds } from "./duration.ts";
@@ -314,10 +315,15 @@ function addTrust(program: Command, run: Run): void {
     .description("apply the relationships of a federation's file, with the authorities that its signers have now")
     .action((file: string) => run((context) => runDeclare(context, file)));
   relationship
+    .command("show <name>")
+    .description("what of a relationship is in force, and what is proposed and waits for whose approval")
+    .action((name: string) => run((context) => runRelationshipShow(context, name)));
+  relationship
     .command("approve <name>")
-    .description("sign a relationship for a trust domain whose signer is here")
+    .description("show what a relationship proposes, and sign exactly that for a trust domain whose signer is here")
     .requiredOption("--as <trust-domain>", "for which side; may be given twice", collect)
-    .action((name: string, options: { as: readonly string[] }) => run((context) => runApprove(context, name, options)));
+    .option("--terms <digest>", "nothing but these terms, as `relationship show` has named them")
+    .action((name: string, options: { as: readonly string[]; terms?: string }) => run((context) => runApprove(context, name, options)));
   relationship
     .command("withdraw <name>")
     .description("take back what a trust domain, whose signer is here, has approved")

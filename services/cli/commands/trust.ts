@@ -8,7 +8,7 @@ import type { CommandContext } from "../context.ts";
 import { readFederation } from "../described-federation.ts";
 import { printData, printRows } from "../output.ts";
 import { applyResources } from "../up/apply.ts";
-import { approveForSide, pinnedRelationships, withdrawForSide } from "../up/relate.ts";
+import { pinnedRelationships, withdrawForSide } from "../up/relate.ts";
 import { resourceText } from "../up/resource-files.ts";
 import { withFederation } from "./federation.ts";
 import { runProvisioningCreate } from "./provisioning.ts";
@@ -68,19 +68,6 @@ export async function runDeclare(context: CommandContext, path: string): Promise
 function isSameTrust(a: object, b: object): boolean {
   const without = ({ validUntil: _, ...rest }: { readonly validUntil?: string }): object => rest;
   return isDeepStrictEqual(without(a), without(b));
-}
-
-/** `atoll relationship approve NAME --as TRUST-DOMAIN …`. */
-export async function runApprove(context: CommandContext, name: string, options: { readonly as: readonly string[] }): Promise<number> {
-  const relationship = parseLabel(name, "relationship");
-  await withFederation(context, async ({ planes }) => {
-    for (const trustDomain of options.as) {
-      await approveForSide(planes, relationship, trustDomain, context);
-      if (context.output === "table") context.terminal.print(`${trustDomain} has approved relationship ${relationship}`);
-    }
-  });
-  printData(context, { relationship, approvedBy: options.as });
-  return 0;
 }
 
 /** `atoll relationship withdraw NAME --as TRUST-DOMAIN …`. */

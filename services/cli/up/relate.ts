@@ -1,4 +1,5 @@
-import { approveRelationship, authoritySha256Of, untilKnown, withdrawApproval, type Patience } from "#federation/admin-api/relationship-client.ts";
+import { approveRelationship, authoritySha256Of, readProposed, untilKnown, withdrawApproval, type Patience, type ShownRelationship } from "#federation/admin-api/relationship-client.ts";
+import type { Relationship } from "#federation/model/resource.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import type { CommandContext } from "../context.ts";
 import type { Planes } from "../planes.ts";
@@ -16,9 +17,14 @@ async function authoritySha256(planes: Planes, trustDomain: string, context: Com
   return authoritySha256Of(await untilKnown(() => planes.global().get("TrustDomain", { name: parseTrustDomainName(trustDomain) }, context.signal), patienceOf(context), context.signal));
 }
 
-/** Approves the relationship for `trustDomain`, whose signer is known here. */
-export async function approveForSide(planes: Planes, name: string, trustDomain: string, context: CommandContext): Promise<void> {
-  await approveRelationship({ signer: planes.cluster(planes.signerOf(trustDomain)), global: planes.global() }, { name }, patienceOf(context), context.signal);
+/** What the relationship proposes, as the global plane shows it. @throws {ATOLL_NOT_FOUND} */
+export async function proposedTerms(planes: Planes, name: string, context: CommandContext): Promise<Relationship> {
+  return await readProposed(planes.global(), { name }, patienceOf(context), context.signal);
+}
+
+/** Approves exactly what was shown, for `trustDomain`, whose signer is known here. @throws {ATOLL_TERMS_DIFFER} when that holds other terms. */
+export async function approveForSide(planes: Planes, shown: ShownRelationship, trustDomain: string, context: CommandContext): Promise<void> {
+  await approveRelationship({ signer: planes.cluster(planes.signerOf(trustDomain)), global: planes.global() }, shown, patienceOf(context), context.signal);
 }
 
 /** Takes the approval of `trustDomain` back; false where there was none. */

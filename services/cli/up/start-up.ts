@@ -19,7 +19,7 @@ import { writeFederationFile, writeSecretFile, type FederationFile } from "./fed
 import type { ProcessChange, ResourceChange } from "./plan-change.ts";
 import type { PlannedProcess, Stage, TokenNeed } from "./planned-process.ts";
 import { checkPort } from "./port-block.ts";
-import { approveForSide, pinnedRelationships } from "./relate.ts";
+import { approveForSide, pinnedRelationships, proposedTerms } from "./relate.ts";
 import { runInit } from "./run-init.ts";
 import { placeFiles, resourcesDir, serviceFiles, writeResourceFile, type ResourceFile } from "./resource-files.ts";
 import { sidecarsWarm } from "./sidecars-warm.ts";
@@ -192,7 +192,8 @@ export class StartUp {
     const path = writeResourceFile(resourcesDir(context.dataDir), await pinnedRelationships(this.#planes, relationships, context));
     await applyResources(this.#planes, readResources([path]), [], context.signal);
     for (const { name, caller, callee } of relationships) {
-      for (const trustDomain of [caller.trustDomain, callee.trustDomain]) await approveForSide(this.#planes, name, trustDomain, context);
+      const shown = await proposedTerms(this.#planes, name, context);
+      for (const trustDomain of [caller.trustDomain, callee.trustDomain]) await approveForSide(this.#planes, shown, trustDomain, context);
     }
   }
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Operation } from "#federation/admin-api/route.ts";
+import { termsDigest } from "#federation/admin-api/terms-digest.ts";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import { apiVersion, type Relationship, type RelationshipApproval, type RelationshipWithdrawal } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
@@ -91,6 +92,16 @@ describe("approving, and taking that back", () => {
     // The other side's is nobody's here.
     known = relationship([{ ...recorded, side: "callee" }]);
     expect(await withdraw()).toMatchObject({ side: "caller" });
+  });
+
+  it("sign what was shown, in whatever generation, and nothing else", async () => {
+    const shown = termsDigest(relationship());
+    expect(await call(clusterRoutes.approveRelationship, { termsSha256: shown, generation: 9 })).toMatchObject({ side: "caller" });
+    const wider = { ...relationship(), spec: { ...relationship().spec, validUntil: "2099-01-02T00:00:00Z" } };
+    known = wider;
+    await expect(call(clusterRoutes.approveRelationship, { termsSha256: shown })).rejects.toMatchObject({ code: "ATOLL_TERMS_DIFFER", message: expect.stringContaining(termsDigest(wider)) });
+    await expect(call(clusterRoutes.approveRelationship, { termsSha256: shown, generation: 1 })).rejects.toMatchObject({ code: "ATOLL_TERMS_DIFFER" });
+    await expect(call(clusterRoutes.approveRelationship, { termsSha256: shown, generation: 3 })).rejects.toMatchObject({ code: "ATOLL_NOT_FOUND" });
   });
 
   it("take back what was agreed by them, though other terms are proposed that nobody has approved", async () => {

@@ -1,6 +1,7 @@
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { Scope } from "#federation/admin-api/access.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
+import { termsDigest } from "#federation/admin-api/terms-digest.ts";
 import { standingApprovals } from "#federation/model/relationship-terms.ts";
 import type { Relationship, RelationshipApproval, RelationshipSide } from "#federation/model/resource.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -46,7 +47,7 @@ export function approvalOperations({ self, signer, relationship: known, own, clo
       if (relationship === undefined) throw new AtollError("ATOLL_NOT_FOUND", `no Relationship ${params.name} has reached this cluster`);
       const side = sideOf(relationship, self.trustDomain);
       if (side === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `${params.name} is not a relationship of ${self.trustDomain}`);
-      expectGeneration(relationship, query.generation);
+      expectShown(relationship, query);
       const approval = by.approve(relationship, side, nextMs(params.name));
       await own.put(approvalKind, params.name, approvalContent(relationship, approval), signal);
       return { body: approval, change: { outcome: "done", kind: approvalKind, id: params.name } };
@@ -78,10 +79,14 @@ function sideOf({ spec }: Relationship, trustDomain: string): RelationshipSide |
   return spec.callee.trustDomain === trustDomain ? "callee" : undefined;
 }
 
-/** Whoever names a generation has read that form and consents to no other. An older one here is one that the newer has not reached yet. */
-function expectGeneration({ metadata }: Relationship, generation: number | undefined): void {
-  const { name, generation: present = 0 } = metadata;
-  if (generation === undefined || generation === present) return;
-  if (generation > present) throw new AtollError("ATOLL_NOT_FOUND", `generation ${generation} of ${name} has not reached this cluster, which has generation ${present}`);
-  throw new AtollError("ATOLL_STORE_CONFLICT", `${name} is at generation ${present}, and generation ${generation} was to be approved: look at what has changed`);
+/**
+ * Whoever names terms by their digest, or a generation, has read that form and consents to no other. An older one here is one that the newer
+ * has not reached yet; the same terms in another generation are the same.
+ */
+function expectShown(relationship: Relationship, { generation, termsSha256 }: { readonly generation?: number; readonly termsSha256?: string }): void {
+  const { name, generation: present = 0 } = relationship.metadata;
+  if (termsSha256 === undefined ? generation === undefined || generation === present : termsSha256 === termsDigest(relationship)) return;
+  if (generation !== undefined && generation > present) throw new AtollError("ATOLL_NOT_FOUND", `generation ${generation} of ${name} has not reached this cluster, which has generation ${present}`);
+  if (termsSha256 === undefined) throw new AtollError("ATOLL_STORE_CONFLICT", `${name} is at generation ${present}, and generation ${generation} was to be approved: look at what has changed`);
+  throw new AtollError("ATOLL_TERMS_DIFFER", `what ${name} proposes at this plane (generation ${present}, terms ${termsDigest(relationship)}) is not what was shown (terms ${termsSha256}): nothing was signed`);
 }

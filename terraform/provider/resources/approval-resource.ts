@@ -1,4 +1,4 @@
-import { approveRelationship, withdrawApproval, type ApprovalPlanes } from "#federation/admin-api/relationship-client.ts";
+import { approveRelationship, readProposed, withdrawApproval, type ApprovalPlanes } from "#federation/admin-api/relationship-client.ts";
 import { parseLabel } from "#federation/model/names.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import type { Relationship } from "#federation/model/resource.ts";
@@ -66,19 +66,20 @@ function validate(config: CtyObject): readonly Diagnostic[] {
   return [...check("relationship", (text) => parseLabel(text, "relationship")), ...check("trust_domain", parseTrustDomainName)];
 }
 
-/**
- * A signer signs the form that it holds, which may be an older one for a moment; the global plane refuses the signature then, and both are
- * asked once more by the next apply.
- */
+/** What the global plane shows is what the signer is asked for, and it signs nothing else: it may hold an older form for a moment, and is asked again then. */
 async function approve(planned: CtyObject, planes: ProviderPlanes, signal: AbortSignal): Promise<Remembered> {
   const name = requiredText(planned, "relationship");
   const trustDomain = requiredText(planned, "trust_domain");
   const generation = planned["generation"];
   const wanted = typeof generation === "number" ? { generation } : {};
-  const approval = await approveRelationship(planesOf(planned, planes), { name, ...wanted }, { clock: systemClock, withinMs: knownWithinMs }, signal).catch((error: unknown) => {
-    const isOfGeneration = typeof generation === "number" && isAtollError(error, "ATOLL_STORE_CONFLICT");
-    throw isOfGeneration ? new AtollError(error.code, error.message, { cause: error, details: { attribute: "generation" } }) : error;
-  });
+  const asked = planesOf(planned, planes);
+  const patience = { clock: systemClock, withinMs: knownWithinMs };
+  const approval = await readProposed(asked.global, { name, ...wanted }, patience, signal)
+    .then(async (shown) => await approveRelationship(asked, shown, patience, signal))
+    .catch((error: unknown) => {
+      const isOfGeneration = typeof generation === "number" && isAtollError(error, "ATOLL_STORE_CONFLICT", "ATOLL_TERMS_DIFFER");
+      throw isOfGeneration ? new AtollError(error.code, error.message, { cause: error, details: { attribute: "generation" } }) : error;
+    });
   return { state: { ...planned, generation: generation === unknown || generation === undefined ? null : generation, id: `${name}/${trustDomain}`, approved_at: approval.approvedAt }, memory: {} };
 }
 
