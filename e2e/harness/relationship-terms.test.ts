@@ -6,7 +6,7 @@ import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
 import { apiVersion, type Cluster, type Relationship, type RelationshipSpec, type Resource } from "#federation/model/resource.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { eventually } from "./eventually.ts";
-import { InProcessPlanes } from "./in-process-planes.ts";
+import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
 import { applyAll, euWest, shop } from "./shop-resources.ts";
 import { TestProxy } from "./test-proxy.ts";
 
@@ -53,6 +53,8 @@ describe("a relationship whose next terms are not agreed yet", () => {
   let callee: TestProxy;
   /** Of a cluster that joins later. */
   let late: TestProxy;
+  let global: RunningPlane;
+  let payPlane: RunningPlane;
   let marks = 0;
 
   const present = async (where?: string): Promise<Relationship> => await planes.at(where, (admin) => admin.get("Relationship", { name }, signal));
@@ -82,10 +84,10 @@ describe("a relationship whose next terms are not agreed yet", () => {
 
   beforeAll(async () => {
     planes = await InProcessPlanes.create();
-    await planes.startGlobal();
+    global = await planes.startGlobal();
     await planes.at(undefined, (admin) => applyAll(admin, [euWest, cluster("shop-eu", shop, "web"), cluster("shop-us", shop, "web"), cluster("pay-eu", pay, "core")]));
     await planes.startCluster("shop-eu", { signer: shop });
-    await planes.startCluster("pay-eu", { signer: pay });
+    payPlane = await planes.startCluster("pay-eu", { signer: pay });
     await planes.at("pay-eu", (admin) => applyAll(admin, [...exportedByPay("payments"), ...exportedByPay("ledger")]));
     const pin = async (trustDomain: TrustDomainName): Promise<string> => authoritySha256Of(await planes.at(undefined, (admin) => admin.get("TrustDomain", { name: trustDomain }, signal)));
     const spec = {
@@ -185,6 +187,18 @@ describe("a relationship whose next terms are not agreed yet", () => {
     const both = await atoll("relationship", "approve", name, "--as", shop, "--as", pay, "--terms", digest);
     expect(both).toMatchObject({ code: 0, out: expect.stringMatching(/until 2101-01-01T00:00:00Z\nshop\.example has approved relationship checkout\npay\.example has approved/) });
     expect(await row()).toMatchObject({ state: "active", validUntil: "2101-01-01T00:00:00Z" });
+  }, 60_000);
+
+  it("is named before it ends: in a check, and by a metric with the time of its end", async () => {
+    const end = new Date(systemClock.nowMs() + 10 * 86_400_000).toISOString();
+    const value = `atoll_relationship_expiry_timestamp_seconds{relationship="${name}",plane="global"} ${Date.parse(end) / 1_000}`;
+    expect((await atoll("check")).out).not.toMatch(/checkout/);
+    await propose(until(end));
+    expect((await atoll("check")).out).toMatch(/relationship checkout of shop\.example and pay\.example ends in 10 d, at /);
+    await eventually("the global plane shows the end", async () => (await global.metrics()).includes(value));
+    await eventually("so does a cluster's", async () => (await payPlane.metrics()).includes(value.replace('plane="global"', 'plane="pay-eu"')));
+    await propose(until("2101-01-01T00:00:00Z"));
+    expect(await row()).toMatchObject({ validUntil: "2101-01-01T00:00:00Z" });
   }, 60_000);
 
   it("ends at once with the word of one side, what was agreed and what is proposed alike, and is not brought back by an edit", async () => {

@@ -104,6 +104,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
     imports: () => source.state.current.imports.size,
     originAgesMs: () => originAges(statuses.current.get(globalOrigin), source.state.current, clock),
     relationships: () => source.state.current.relationships.length,
+    relationshipEnds: () => source.state.current.relationships.map(({ name, untilMs }) => [name, untilMs] as const),
     names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
   };
 

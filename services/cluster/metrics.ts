@@ -3,6 +3,7 @@ import { addReplicationMetrics, type ReplicationReports } from "#federation/repl
 import type { Clock } from "#federation/runtime/clock.ts";
 import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
 import { addGauge as addReadGauge } from "#federation/telemetry/read-metrics.ts";
+import { addRelationshipEnds } from "#federation/telemetry/relationship-metrics.ts";
 import type { CanaryRow } from "./discovery/canary/canary-rows.ts";
 import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 
@@ -17,6 +18,8 @@ export interface ClusterReports extends ReplicationReports {
   /** Since what is held of each other cluster was last known to be all of it, in ms, as far as anybody knows. */
   readonly originAgesMs: () => Iterable<readonly [origin: string, ageMs: number]>;
   readonly relationships: () => number;
+  /** Of each relationship that has effect here, by name, when that ends, in wall-clock ms. */
+  readonly relationshipEnds: () => Iterable<readonly [name: string, endMs: number]>;
   /** Policies that not every proxy is told of. */
   readonly policyTrials: () => readonly CanaryRow[];
   /** Questions about rollouts that wait now. */
@@ -84,6 +87,7 @@ export function createClusterMetrics(
     },
   });
   addGauge(registry, "atoll_policies_held_back", "Policies that not every proxy is told of: tried, waiting for a trial, or stopped.", () => metrics.reports?.policyTrials().length ?? 0);
+  addRelationshipEnds(registry, () => metrics.reports?.relationshipEnds() ?? []);
   addNameMetrics(registry, () => metrics.reports?.names);
   return metrics;
 }

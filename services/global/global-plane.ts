@@ -111,6 +111,7 @@ async function runStanding(parts: GlobalTerm, { serve, patiently, names }: { rea
     lags: links.lags,
     hasRival: () => incarnation.met !== undefined,
     clusterCount: () => state.clusters.current.size,
+    relationshipEnds: () => relationshipEnds(state),
     rolloutWaiters: () => 0,
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
     names,
@@ -132,6 +133,14 @@ async function runStanding(parts: GlobalTerm, { serve, patiently, names }: { rea
   } finally {
     metrics.reports = undefined;
   }
+}
+
+/** One that has ended is still told of: that it has is what an alarm is about. */
+function relationshipEnds({ relationships, standing }: FederationState): readonly (readonly [string, number])[] {
+  return relationships.flatMap((relationship) => {
+    const { inForce } = standing(relationship);
+    return inForce === undefined ? [] : [[relationship.metadata.name, Date.parse(inForce.terms.validUntil)] as const];
+  });
 }
 
 function createTerm(parts: Pick<GlobalTerm, "options" | "leader" | "termStore" | "catalog" | "standing" | "names"> & { readonly follow: (task: Task) => Task }): GlobalTerm {

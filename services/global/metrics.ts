@@ -2,11 +2,14 @@ import { Counter } from "prom-client";
 import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
+import { addRelationshipEnds } from "#federation/telemetry/relationship-metrics.ts";
 import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 
 /** What the leading plane shows while its term lasts. */
 export interface GlobalReports extends ReplicationReports {
   readonly clusterCount: () => number;
+  /** Of each relationship that both sides have agreed on, by name, when what holds of it ends, in wall-clock ms. */
+  readonly relationshipEnds: () => Iterable<readonly [name: string, endMs: number]>;
   /** Questions about rollouts that wait now. */
   readonly rolloutWaiters: () => number;
   /** Wall-clock ms. */
@@ -37,6 +40,7 @@ export function createGlobalMetrics(clock: Clock): GlobalMetrics {
   addGauge(registry, "atoll_clusters", "Registered clusters.", () => metrics.reports?.clusterCount() ?? 0);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => (metrics.reports?.certificateNotAfterMs() ?? 0) / 1_000);
   addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);
+  addRelationshipEnds(registry, () => metrics.reports?.relationshipEnds() ?? []);
   addNameMetrics(registry, () => metrics.reports?.names);
   return metrics;
 }

@@ -22,6 +22,7 @@ import { engineProblems } from "./engine-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
 import { instanceWords } from "./instance-words.ts";
+import { relationshipProblems } from "./relationship-findings.ts";
 import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
 import { trialProblems } from "./trial-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
@@ -129,12 +130,10 @@ function federationProblems(status: FederationStatus): readonly string[] {
   return [
     // Over a store that is behind, or away, it hears nobody.
     ...(status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : status.clusters).filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
-    ...status.relationships.filter((row) => row.state !== "active").map((row) => `relationship ${row.name} is ${relationshipWords[row.state]}`),
+    ...relationshipProblems(status),
     ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0 && (place.endpointsUnknown ?? 0) === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
   ];
 }
-
-const relationshipWords = { active: "active", waitingForApproval: "waiting for approval: `atoll relationship approve`", expired: "expired", invalid: "invalid" } as const;
 
 /** A proxy that is well answers within a second; a busy one within some, in ms. */
 const unansweredMsMax = 10_000;

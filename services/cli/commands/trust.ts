@@ -12,6 +12,7 @@ import { pinnedRelationships, withdrawForSide } from "../up/relate.ts";
 import { resourceText } from "../up/resource-files.ts";
 import { withFederation } from "./federation.ts";
 import { runProvisioningCreate } from "./provisioning.ts";
+import { endNamedBeforeMs } from "./relationship-findings.ts";
 import { parseTokenPurpose } from "./token-purpose.ts";
 
 export interface TokenCreateOptions {
@@ -41,7 +42,10 @@ export async function runTokenCreate(context: CommandContext, purposeText: strin
   return 0;
 }
 
-/** `atoll relationship declare FILE`: the relationships of a federation's file, with the authorities that are there now. What stands as it is said stays, with its approvals. */
+/**
+ * `atoll relationship declare FILE`: the relationships of a federation's file, with the authorities that are there now. What stands as it is
+ * said stays, with its approvals; near its end it is proposed with a later one, and what was agreed holds until both sides have approved that.
+ */
 export async function runDeclare(context: CommandContext, path: string): Promise<number> {
   const { relationships } = readFederation(path);
   const results = await withFederation(context, async ({ planes }) => {
@@ -51,7 +55,10 @@ export async function runDeclare(context: CommandContext, path: string): Promise
     const standing = await planes.global().list("Relationship", {}, context.signal);
     const stands = ({ metadata, spec }: { readonly metadata: { readonly name: string }; readonly spec: object }): boolean => {
       const found = standing.find((one) => one.metadata.name === metadata.name);
-      return found !== undefined && isSameTrust(found.spec, spec) && Date.parse(found.spec.validUntil) > context.terminal.clock.nowMs();
+      const { validDays = 0 } = relationships.find(({ name }) => name === metadata.name) ?? {};
+      // One of some days is not renewed each time that it is looked at.
+      const renewedBeforeMs = Math.min(endNamedBeforeMs, (validDays / 2) * 86_400_000);
+      return found !== undefined && isSameTrust(found.spec, spec) && Date.parse(found.spec.validUntil) - context.terminal.clock.nowMs() > renewedBeforeMs;
     };
     const changed = outcome.resources.filter(({ resource }) => !stands(resource));
     const applied = await applyResources(planes, changed, [], context.signal);
