@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { SqliteEngine, type EngineReply, type EngineWrite } from "./sqlite-engine.ts";
+import { writeBackup } from "./sqlite-files.ts";
 
 const put = (key: string, bytes = 1): EngineWrite => ({ kind: "put", key, value: new Uint8Array(bytes), leaseId: undefined });
 
@@ -54,12 +55,13 @@ describe("a copy", () => {
     expect([copy.revision, pageOf(copy, "meanwhile").entries.length, pageOf(copy, "before/").entries.length]).toEqual([engine.revision, 1, 2]);
   });
 
-  it("is given up when it is no longer wanted, and the engine can be closed", async () => {
+  it("is given up when it is no longer wanted, leaves nothing, and the engine can be closed", async () => {
     using engine = filled();
     const given = new AbortController();
-    const made = engine.copyTo(join(directory, "copy.sqlite"), given.signal);
+    const made = writeBackup(engine, join(directory, "state.sqlite"), given.signal);
     given.abort(new Error("enough"));
     await expect(made).rejects.toThrow("enough");
     commit(engine, [put("after")]);
+    expect(readdirSync(directory).filter((name) => name.includes("backup"))).toEqual([]);
   });
 });

@@ -46,7 +46,13 @@ export function openEngineFile(path: string, nowMs: number): OpenedEngine {
 export async function writeBackup(engine: SqliteEngine, path: string, signal: AbortSignal): Promise<void> {
   const partial = `${path}.backup-partial`;
   rmSync(partial, { force: true });
-  await engine.copyTo(partial, signal);
+  try {
+    await engine.copyTo(partial, signal);
+  } catch (error) {
+    // Where the disk is full, others need what it takes.
+    rmSync(partial, { force: true });
+    throw error;
+  }
   syncFile(partial);
   for (let generation = backupGenerations; generation > 1; generation--) {
     const newer = backupPath(path, generation - 1);
