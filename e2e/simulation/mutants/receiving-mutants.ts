@@ -30,8 +30,9 @@ export const receivingMutants: readonly Mutant[] = [
   {
     name: "what came by another publisher is taken for this one's",
     file: store,
-    find: "objects.list(signal, prefixOf(origin));\n    const live = new Map<string, HeldObject>();\n    await inTurns(items, ({ value }) => {\n      if (isFrom(value)) live.set",
-    replace: "objects.list(signal);\n    const live = new Map<string, HeldObject>();\n    await inTurns(items, ({ value }) => {\n      live.set",
+    find: "if (isFrom(value)) live.set",
+    replace: "live.set",
+    also: [{ file: store, find: "objects.each(take, signal, prefixOf(origin))", replace: "objects.each(take, signal)" }],
   },
   { name: "only the position is stored", file: store, find: "await commitInOrder(catalog, ops, signal);\n    this.#witness = witness;", replace: "await commitInOrder(catalog, ops.slice(-1), signal);\n    this.#witness = witness;" },
   { name: "the brake holds whatever goes", file: "federation/replication/core/withdrawal-brake.ts", find: "(this.isHolding || this.#isTooMany(counted, counts, nowMs))", replace: "true" },
