@@ -184,6 +184,9 @@ export class InProcessPlanes implements AsyncDisposable {
   async remake(name: string, copy: StoreCopy): Promise<RunningPlane> {
     const { dataDir, store } = await this.#keep(name);
     await this.#running.get(name)?.stop();
+    // One that is made anew is told from the one before by the second in which it begins.
+    const second = secondNow();
+    await eventually("the next second has begun", () => secondNow() > second);
     for (const file of rememberedFiles) rmSync(join(dataDir, file));
     await store.putBack(copy, await openMemoryStore());
     const start = this.#starts.get(name);
@@ -336,3 +339,8 @@ async function openMemoryStore(): Promise<Store> {
 }
 
 const common = { clock: systemClock, random: systemRandom, logger: silentLogger };
+
+/** Of the wall clock. */
+function secondNow(): number {
+  return Math.floor(systemClock.nowMs() / 1_000);
+}

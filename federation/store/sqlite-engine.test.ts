@@ -49,7 +49,8 @@ describe("a copy", () => {
     using engine = filled();
     const target = join(directory, "copy.sqlite");
     const made = engine.copyTo(target, new AbortController().signal);
-    commit(engine, [put("meanwhile")]);
+    // So many that its beginning meets one of them.
+    for (let count = 0; count < 100; count++) commit(engine, [put("meanwhile")]);
     await made;
     using copy = new SqliteEngine(target);
     expect([copy.revision, pageOf(copy, "meanwhile").entries.length, pageOf(copy, "before/").entries.length]).toEqual([engine.revision, 1, 2]);

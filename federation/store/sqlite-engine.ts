@@ -1,4 +1,5 @@
 import { backup, DatabaseSync, type StatementSync } from "node:sqlite";
+import { turn } from "#federation/runtime/turns.ts";
 import type { ListingPage } from "./paged-listing.ts";
 import type { StoreCondition, StoreEntry, StoreEvent } from "./store.ts";
 
@@ -42,6 +43,8 @@ const pageBytes = 1024 * 1024;
 
 /** Of the database's own pages, 4 KiB each: copied at a time, while the connection does nothing else. */
 const copiedPages = 256;
+/** A copy begins anew so often when it meets a write at its very beginning, where nothing is lost by it. */
+const collisionsMax = 1_000;
 
 const readingKinds: ReadonlySet<EngineRequest["kind"]> = new Set(["get", "list"]);
 
@@ -103,7 +106,16 @@ export class SqliteEngine implements Disposable {
    * @throws SQLite's own error, or the reason of `signal`, which is looked at after each step.
    */
   async copyTo(path: string, signal: AbortSignal): Promise<void> {
-    await backup(this.#database, path, { rate: copiedPages, progress: () => signal.throwIfAborted() });
+    for (let collisions = 0; ; collisions++) {
+      try {
+        await backup(this.#database, path, { rate: copiedPages, progress: () => signal.throwIfAborted() });
+        return;
+      } catch (error) {
+        if (!isCollision(error) || collisions === collisionsMax) throw error;
+      }
+      await turn();
+      signal.throwIfAborted();
+    }
   }
 
   [Symbol.dispose](): void {
@@ -180,6 +192,14 @@ export class SqliteEngine implements Disposable {
 }
 
 const done: EngineReply = { kind: "done" };
+
+/**
+ * True where the first step of a copy met a transaction. Steps are made on another thread; one that cannot have the connection is made again
+ * by node:sqlite (24.21), but for the first, for which it fails with the code of no error.
+ */
+function isCollision(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && error.errcode === 0;
+}
 
 /** True when `error` came from SQLite and means that the file itself is not sound. */
 export function isCorruption(error: unknown): boolean {
