@@ -9,7 +9,6 @@ import type { Catalog } from "#federation/catalog/catalog.ts";
 import { rememberedFiles } from "#federation/history/store-life.ts";
 import type { TermStore } from "#federation/history/term-store.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
-import { objectId } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import type { ReconcileDecision, StoreStanding } from "#federation/model/store-standing.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
@@ -149,8 +148,9 @@ export class SimulatedPlane {
 
   /** Of all that it holds, by object id, the generations. */
   async heldGenerations(): Promise<ReadonlyMap<string, Generation>> {
-    const { items = [] } = (await this.#served?.catalog.objects.list(never)) ?? {};
-    return new Map(items.map(({ value }) => [objectId(value), { epoch: value.epoch, revision: value.revision }]));
+    const held = new Map<string, Generation>();
+    await this.#served?.catalog.objects.each(({ id, value: { epoch, revision } }) => void held.set(id, { epoch, revision }), never);
+    return held;
   }
 
   /** What `atoll reconcile` does: reads back what `holders` have, drops what they have let go, begins an epoch, and tells them of it. */

@@ -1,5 +1,5 @@
 import { createHash, X509Certificate } from "node:crypto";
-import { standingApprovals } from "#federation/model/relationship-terms.ts";
+import { isEnded, standingApprovals } from "#federation/model/relationship-terms.ts";
 import type { Relationship, RelationshipApproval, TrustDomain } from "#federation/model/resource.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
@@ -75,7 +75,7 @@ export async function withdrawApproval({ signer, global }: ApprovalPlanes, name:
   const startMs = clock.monotonicMs();
   for (let isTold = false; ; ) {
     const relationship = await orNotFound(global.get("Relationship", { name }, signal));
-    const isStanding = standingApprovals(relationship?.status).some((approval) => approval.side === body.side && Date.parse(approval.approvedAt) <= Date.parse(body.withdrawnAt));
+    const isStanding = standingApprovals(relationship?.status).some((approval) => isEnded(approval, body));
     if (!isStanding) return true;
     const waitedMs = clock.monotonicMs() - startMs;
     if (!isTold && waitedMs > byItselfMs) {

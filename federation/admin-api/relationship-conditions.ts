@@ -1,4 +1,4 @@
-import type { RelationshipStanding } from "#federation/model/relationship-terms.ts";
+import { heldAt, latestTime, type RelationshipStanding } from "#federation/model/relationship-terms.ts";
 import type { Condition, Relationship } from "#federation/model/resource.ts";
 
 /** What a plane has found out about a relationship: how it stands by the signatures, and in words why it does nothing where it does not. */
@@ -13,10 +13,9 @@ export interface FoundStanding {
  * and are never stored. What was approved by nobody changed at a time that nobody has noted: its transition is the last that is known. Pure.
  */
 export function shownRelationship(relationship: Relationship, { standing, fault }: FoundStanding, nowMs: number): Relationship {
-  const { inForce } = standing;
-  const holds = inForce !== undefined && Date.parse(inForce.terms.validUntil) > nowMs;
-  const conditions = [agreed(relationship, standing), inForceCondition(relationship, standing, { holds, fault })];
-  return { ...relationship, status: { ...relationship.status, conditions, ...(holds ? { inForce } : {}) } };
+  const inForce = heldAt(standing, nowMs);
+  const conditions = [agreed(relationship, standing), inForceCondition(relationship, standing, { holds: inForce !== undefined, fault })];
+  return { ...relationship, status: { ...relationship.status, conditions, ...(inForce === undefined ? {} : { inForce }) } };
 }
 
 /** What is stored of a relationship that was shown. Pure. */
@@ -50,5 +49,5 @@ function inForceCondition({ metadata, spec, status }: Relationship, { inForce }:
 }
 
 function lastKnown({ createdAt }: Relationship["metadata"], status: Relationship["status"]): string {
-  return [createdAt ?? "1970-01-01T00:00:00Z", ...(status?.approvals ?? []).map(({ approvedAt }) => approvedAt)].reduce((latest, at) => (Date.parse(at) > Date.parse(latest) ? at : latest));
+  return latestTime([createdAt ?? "1970-01-01T00:00:00Z", ...(status?.approvals ?? []).map(({ approvedAt }) => approvedAt)]);
 }

@@ -1,4 +1,4 @@
-import type { AgreedTerms, RecordedApproval, RelationshipApproval, RelationshipSide, RelationshipSpec, RelationshipStatus } from "./resource.ts";
+import type { AgreedTerms, RecordedApproval, RelationshipApproval, RelationshipSide, RelationshipSpec, RelationshipStatus, RelationshipWithdrawal } from "./resource.ts";
 import { relationshipSigningInput } from "./signing-input.ts";
 
 export const relationshipSides = ["caller", "callee"] as const satisfies readonly RelationshipSide[];
@@ -46,7 +46,12 @@ export function relationshipStanding({ spec, status }: Judged, isGenuine: IsGenu
   const isAgreed = agreed !== undefined && relationshipSides.every((side) => agreed.approvals.some((approval) => approval.side === side && isGenuine(agreed.terms, approval)));
   const terms = isAgreed ? [spec, ...said.map((one) => one.terms)].reduce<RelationshipSpec | undefined>((held, bound) => held && commonTerms(held, bound), agreed.terms) : undefined;
   const waitsFor = terms !== undefined && isSameTerms(terms, spec) ? [] : relationshipSides.filter((side) => !said.some((one) => one.approval.side === side && isSameTerms(one.terms, spec)));
-  return { ...(terms === undefined || !isAgreed ? {} : { inForce: { terms, since: latestOf(agreed.approvals) } }), waitsFor };
+  return { ...(terms === undefined || !isAgreed ? {} : { inForce: { terms, since: latestTime(agreed.approvals.map(({ approvedAt }) => approvedAt)) } }), waitsFor };
+}
+
+/** What holds at `nowMs`, wall-clock ms: nothing any more once its end has come. Pure. */
+export function heldAt({ inForce }: RelationshipStanding, nowMs: number): RelationshipStanding["inForce"] {
+  return inForce !== undefined && Date.parse(inForce.terms.validUntil) > nowMs ? inForce : undefined;
 }
 
 /**
@@ -74,11 +79,16 @@ export function withApproval(status: RelationshipStatus | undefined, approval: R
   return { ...rest, approvals: [...others, approval].toSorted((a, b) => (a.side < b.side ? -1 : 1)), ...(agreed === undefined || isAgreed ? {} : { agreed }) };
 }
 
+/** True when `withdrawal` ends `approval`: it was said by the same side, and not before it. Pure. */
+export function isEnded(approval: RelationshipApproval, withdrawal: RelationshipWithdrawal | undefined): boolean {
+  return withdrawal !== undefined && withdrawal.side === approval.side && Date.parse(approval.approvedAt) <= Date.parse(withdrawal.withdrawnAt);
+}
+
 /** The status without the approvals that have ended, nor what was agreed by one of them. Pure. */
-export function withoutApprovals(status: RelationshipStatus | undefined, isEnded: (approval: RelationshipApproval) => boolean): RelationshipStatus {
+export function withoutApprovals(status: RelationshipStatus | undefined, isOver: (approval: RelationshipApproval) => boolean): RelationshipStatus {
   const { approvals = [], agreed, ...rest } = status ?? {};
-  const standing = approvals.filter((approval) => !isEnded(approval));
-  if (agreed === undefined || !agreed.approvals.some(isEnded)) return { ...rest, approvals: standing, ...(agreed === undefined ? {} : { agreed }) };
+  const standing = approvals.filter((approval) => !isOver(approval));
+  if (agreed === undefined || !agreed.approvals.some(isOver)) return { ...rest, approvals: standing, ...(agreed === undefined ? {} : { agreed }) };
   return { ...rest, approvals: standing.map((approval) => (approval.terms === "agreed" ? { ...approval, terms: agreed.terms } : approval)) };
 }
 
@@ -126,6 +136,7 @@ function common(a: readonly string[], b: readonly string[]): readonly string[] {
   return a.filter((one) => other.has(one));
 }
 
-function latestOf(approvals: readonly RelationshipApproval[]): string {
-  return approvals.map(({ approvedAt }) => approvedAt).reduce((latest, at) => (Date.parse(at) > Date.parse(latest) ? at : latest));
+/** The latest of one time or more (RFC 3339). Pure. */
+export function latestTime(times: readonly string[]): string {
+  return times.reduce((latest, at) => (Date.parse(at) > Date.parse(latest) ? at : latest));
 }

@@ -2,6 +2,7 @@ import { sign } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { CollectionState } from "#federation/catalog/collection.ts";
 import { createAuthority } from "#federation/identity/authority.ts";
+import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 import { encodeBundle, parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { createDomainFixture, type DomainFixture } from "#federation/identity/identity-fixture.ts";
 import type { ClusterId, RegionId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
@@ -16,7 +17,6 @@ import { ClusterStateSource, type OwnTrust } from "./cluster-state-source.ts";
 import type { EndpointState } from "./cluster-state.ts";
 import { exportedService } from "./replicated/replicated-fixture.ts";
 import { emptyReplicatedState, type ReplicatedState } from "./replicated/replicated-view.ts";
-import { authorityPin } from "./trust/effective-relationships.ts";
 
 const { self } = clusterState();
 const pay = "pay.example" as TrustDomainName;
@@ -53,8 +53,8 @@ describe("ClusterStateSource", () => {
       kind: "Relationship",
       metadata: { name: "shop-calls-payments" },
       spec: {
-        caller: { trustDomain: self.trustDomain, authoritySha256: authorityPin(authorities.caller.certificatePem) ?? "", principals: ["*"] },
-        callee: { trustDomain: pay, authoritySha256: authorityPin(authorities.callee.certificatePem) ?? "", services: ["core/payments"] },
+        caller: { trustDomain: self.trustDomain, authoritySha256: authorityPinOf(authorities.caller.certificatePem), principals: ["*"] },
+        callee: { trustDomain: pay, authoritySha256: authorityPinOf(authorities.callee.certificatePem), services: ["core/payments"] },
         validUntil,
       },
     };

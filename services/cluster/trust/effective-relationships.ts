@@ -1,10 +1,8 @@
-import { X509Certificate } from "node:crypto";
-import { authorityPinOf } from "#federation/identity/authority-pin.ts";
+import { isApprovalGenuine, isPinned, isSignedByAuthority } from "#federation/identity/authority-signature.ts";
 import type { SpiffeId, TrustDomainName } from "#federation/model/names.ts";
-import { relationshipSides, relationshipStanding, type RelationshipStanding } from "#federation/model/relationship-terms.ts";
-import type { Relationship, RelationshipApproval, RelationshipSide, RelationshipSpec, TrustDomain } from "#federation/model/resource.ts";
-import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
-import { verifiesP256 } from "#federation/runtime/p256-signature.ts";
+import { heldAt, relationshipSides, relationshipStanding, type RelationshipStanding } from "#federation/model/relationship-terms.ts";
+import type { Relationship, RelationshipSide, RelationshipSpec, TrustDomain } from "#federation/model/resource.ts";
+import { trustDomainSigningInput } from "#federation/model/signing-input.ts";
 
 /** What holds of a relationship: both authorities have signed it, nothing that was proposed since takes it away, and its end has not come. */
 export interface EffectiveRelationship {
@@ -30,14 +28,17 @@ export type RelationshipVerdict = { readonly standing: RelationshipStanding } & 
  */
 export function judgeRelationship(relationship: Relationship, trustDomains: ReadonlyMap<string, TrustDomain>, nowMs: number): RelationshipVerdict {
   const { spec, metadata } = relationship;
-  const standing = relationshipStanding(relationship, (terms, approval) => isApprovedBy(metadata.name, { terms, approval }, trustDomains));
-  const terms = standing.inForce?.terms;
-  if (terms !== undefined && Date.parse(terms.validUntil) > nowMs) return { kind: "effective", standing, relationship: effective(metadata.name, terms) };
+  const standing = relationshipStanding(relationship, (terms, approval) => {
+    const trustDomain = trustDomains.get(terms[approval.side].trustDomain);
+    return trustDomain !== undefined && isApprovalGenuine(metadata.name, { terms, approval }, trustDomain);
+  });
+  const held = heldAt(standing, nowMs);
+  if (held !== undefined) return { kind: "effective", standing, relationship: effective(metadata.name, held.terms) };
   if (Date.parse(spec.validUntil) <= nowMs) return { kind: "none", standing, reason: "Expired", message: `its date ${spec.validUntil} has passed` };
   const [fault] = relationshipSides.flatMap((side) => faultOfAuthority(spec[side], trustDomains) ?? []);
   if (fault !== undefined) return { kind: "none", standing, ...fault };
   const side = standing.waitsFor[0] ?? "caller";
-  const ended = terms === undefined ? "" : `; what was agreed before ended at ${terms.validUntil}`;
+  const ended = standing.inForce === undefined ? "" : `; what was agreed before ended at ${standing.inForce.terms.validUntil}`;
   return { kind: "none", standing, reason: notApproved[side], message: `the authority of ${spec[side].trustDomain} has not approved its present form${ended}` };
 }
 
@@ -63,39 +64,12 @@ export function withdrawnVerdict({ spec }: Relationship, trustDomain: TrustDomai
 function faultOfAuthority(party: RelationshipSpec[RelationshipSide], trustDomains: ReadonlyMap<string, TrustDomain>): { readonly reason: "AuthorityUnknown" | "AuthorityChanged"; readonly message: string } | undefined {
   const trustDomain = trustDomains.get(party.trustDomain);
   if (trustDomain === undefined) return { reason: "AuthorityUnknown", message: `nothing is known of ${party.trustDomain} yet` };
-  if (authorityPin(trustDomain.spec.authorityCertificatePem) === party.authoritySha256) return undefined;
+  if (isPinned(trustDomain, party.authoritySha256)) return undefined;
   return { reason: "AuthorityChanged", message: `the authority of ${party.trustDomain} is not the one that the relationship pins` };
-}
-
-/** By the authority that the terms pin, and no other. */
-function isApprovedBy(name: string, { terms, approval }: { readonly terms: RelationshipSpec; readonly approval: RelationshipApproval }, trustDomains: ReadonlyMap<string, TrustDomain>): boolean {
-  const party = terms[approval.side];
-  const pem = trustDomains.get(party.trustDomain)?.spec.authorityCertificatePem;
-  return pem !== undefined && authorityPin(pem) === party.authoritySha256 && verifiesAgainst(pem, relationshipSigningInput(name, terms), Buffer.from(approval.signature, "base64url"));
 }
 
 /** True when the bundle of `trustDomain` carries its own authority's signature. */
 export function isBundleGenuine(trustDomain: TrustDomain): boolean {
   const { authorityCertificatePem, bundle, bundleSignature } = trustDomain.spec;
-  const input = trustDomainSigningInput(trustDomain.metadata.name as TrustDomainName, bundle);
-  return verifiesAgainst(authorityCertificatePem, input, Buffer.from(bundleSignature, "base64url"));
-}
-
-/** SHA-256 of the certificate's SPKI, lower-case hex: how an authority is pinned. */
-export function authorityPin(certificatePem: string): string | undefined {
-  try {
-    return authorityPinOf(certificatePem);
-  } catch {
-    // A certificate that cannot be read pins nothing; the caller says which one.
-    return undefined;
-  }
-}
-
-function verifiesAgainst(certificatePem: string, input: Uint8Array, signature: Uint8Array): boolean {
-  try {
-    return verifiesP256(input, signature, new X509Certificate(certificatePem).publicKey);
-  } catch {
-    // An unreadable certificate or signature verifies nothing.
-    return false;
-  }
+  return isSignedByAuthority(authorityCertificatePem, trustDomainSigningInput(trustDomain.metadata.name as TrustDomainName, bundle), bundleSignature);
 }

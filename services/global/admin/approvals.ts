@@ -1,11 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Scope } from "#federation/admin-api/access.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import { approvedTerms, relationshipSides, withApproval, withoutApprovals } from "#federation/model/relationship-terms.ts";
+import { isApprovalGenuine } from "#federation/identity/authority-signature.ts";
+import { approvedTerms, isEnded, relationshipSides, withApproval, withoutApprovals } from "#federation/model/relationship-terms.ts";
 import type { Relationship, RelationshipApproval, RelationshipSpec, RelationshipStatus, RelationshipWithdrawal, TrustDomain } from "#federation/model/resource.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { isEnded } from "../trust/approval-end.ts";
-import { isApprovalGenuine } from "../trust/authority-signature.ts";
 
 /** An approval as its side's signer has sent it. */
 export interface ApprovalToRecord {

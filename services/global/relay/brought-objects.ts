@@ -1,14 +1,13 @@
 import type { Catalog } from "#federation/catalog/catalog.ts";
+import { isApprovalGenuine } from "#federation/identity/authority-signature.ts";
 import type { Cluster, Relationship, RelationshipApproval, RelationshipWithdrawal, TrustDomain } from "#federation/model/resource.ts";
-import { approvedTerms, standingApprovals } from "#federation/model/relationship-terms.ts";
+import { approvedTerms, isEnded, standingApprovals } from "#federation/model/relationship-terms.ts";
 import type { ObjectPayload } from "#federation/model/replicated-object.ts";
 import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
 import { parseExportedService, parseKind } from "#federation/model/parse/parse-resource.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { endApproval, recordApproval } from "../admin/approvals.ts";
-import { isEnded } from "../trust/approval-end.ts";
-import { isApprovalGenuine } from "../trust/authority-signature.ts";
 import { judgeTrustDomain } from "../trust/judge-trust-domain.ts";
 
 /** What is known when brought objects are looked through. */

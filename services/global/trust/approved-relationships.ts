@@ -1,6 +1,6 @@
-import { relationshipStanding, type RelationshipStanding } from "#federation/model/relationship-terms.ts";
+import { isApprovalGenuine } from "#federation/identity/authority-signature.ts";
+import { heldAt, relationshipStanding, type RelationshipStanding } from "#federation/model/relationship-terms.ts";
 import type { Relationship, RelationshipSpec, TrustDomain } from "#federation/model/resource.ts";
-import { isApprovalGenuine } from "./authority-signature.ts";
 
 interface Judged {
   readonly caller: TrustDomain | undefined;
@@ -28,7 +28,6 @@ export class ApprovedRelationships {
 
   /** The terms that hold now; undefined when none do. The same object for as long as they are the same. */
   inForce(relationship: Relationship, trustDomains: (name: string) => TrustDomain | undefined, nowMs: number): RelationshipSpec | undefined {
-    const { inForce } = this.standing(relationship, trustDomains);
-    return inForce !== undefined && Date.parse(inForce.terms.validUntil) > nowMs ? inForce.terms : undefined;
+    return heldAt(this.standing(relationship, trustDomains), nowMs)?.terms;
   }
 }

@@ -1,13 +1,13 @@
 import { acceptBundle } from "#federation/identity/accept-bundle.ts";
 import { trustDomainOfAuthority } from "#federation/identity/authority.ts";
 import { authorityPinOf } from "#federation/identity/authority-pin.ts";
+import { isSignedByAuthority } from "#federation/identity/authority-signature.ts";
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustDomainSpec } from "#federation/model/resource.ts";
 import { trustDomainSigningInput } from "#federation/model/signing-input.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { isSignedByAuthority } from "./authority-signature.ts";
 
 /** What becomes of what a trust domain says of itself. */
 export type TrustDomainVerdict = { readonly kind: "accepted" | "unchanged" } | { readonly kind: "refused"; readonly reason: string };

@@ -1,8 +1,8 @@
 import { X509Certificate } from "node:crypto";
-import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 import type { RelationshipApproval, RelationshipSpec, TrustDomain } from "#federation/model/resource.ts";
 import { relationshipSigningInput } from "#federation/model/signing-input.ts";
 import { verifiesP256 } from "#federation/runtime/p256-signature.ts";
+import { authorityPinOf } from "./authority-pin.ts";
 
 /** True when the authority of that certificate signed exactly `input`; `signature` is base64url of IEEE P1363. */
 export function isSignedByAuthority(authorityCertificatePem: string, input: Uint8Array, signature: string): boolean {
@@ -22,7 +22,8 @@ export function isApprovalGenuine(relationship: string, { terms, approval }: { r
   );
 }
 
-function isPinned({ spec }: TrustDomain, authoritySha256: string): boolean {
+/** True when `authoritySha256` pins the authority of `trustDomain`. */
+export function isPinned({ spec }: TrustDomain, authoritySha256: string): boolean {
   try {
     return authorityPinOf(spec.authorityCertificatePem) === authoritySha256;
   } catch {
