@@ -18,6 +18,7 @@ import { AdminApiError } from "./problem.ts";
 import { resourceOperations } from "./resource-routes.ts";
 import { defineRoute, implement, type Operation } from "./route.ts";
 import { adminServerLimits, openAdminServer, type AdminServer } from "./server.ts";
+import { PlaneAdmission } from "./plane-admission.ts";
 import { createTestAuthority } from "./tls-fixture.ts";
 import { z } from "zod";
 
@@ -44,6 +45,9 @@ const aborted: string[] = [];
 let hangs = Promise.withResolvers<void>();
 const clients: AdminClient[] = [];
 let reads = 0;
+/** Hears of what admission refuses. */
+let onOverload: (reason: string) => void = () => expect.unreachable();
+const admission = new PlaneAdmission({ clock: systemClock, onRefused: ({ requests, reason }) => onOverload(`${requests} ${reason}`) });
 
 beforeAll(async () => {
   audit = await openAuditFile({ path: join(directory, "audit.jsonl"), onFailure: (error) => errors.push(error) });
@@ -58,6 +62,7 @@ beforeAll(async () => {
     ...createPlaneAccess({ bindings: [{ role: "viewer", subject: { spiffeId: viewerId } }] }, () => expect.unreachable()),
     isPlane: () => false,
     audit,
+    admission,
     isReady: () => true,
     onError: (error) => errors.push(error),
     onRefused: () => {},
@@ -142,7 +147,7 @@ async function failureOf(action: Promise<unknown>): Promise<AdminApiError> {
 
 /** A raw request, for what the typed client cannot say. */
 async function raw(method: string, path: string, body?: string, headers: Readonly<Record<string, string>> = {}) {
-  return await new Promise<{ readonly status: number; readonly text: string; readonly type: string | undefined }>((resolve, reject) => {
+  return await new Promise<{ readonly status: number; readonly text: string; readonly type: string | undefined; readonly retryAfter: string | undefined }>((resolve, reject) => {
     const request = httpsRequest(
       {
         host: "127.0.0.1",
@@ -159,7 +164,7 @@ async function raw(method: string, path: string, body?: string, headers: Readonl
       (response) => {
         let text = "";
         response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-        response.on("end", () => resolve({ status: response.statusCode ?? 0, text, type: response.headers["content-type"] }));
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, text, type: response.headers["content-type"], retryAfter: response.headers["retry-after"] }));
       },
     );
     request.on("error", reject);
@@ -280,6 +285,31 @@ describe("the server", () => {
     expect(new Set(statuses.map((answer) => answer.type))).toEqual(new Set(["application/problem+json; charset=utf-8"]));
   });
 
+  it("refuses a write for which there is no room without a trace of it, while reads go on, and its caller asks again", async () => {
+    const hogs = await Promise.all(Array.from({ length: admission.kind("writes").limit }, async () => await admission.kind("writes").enter("hog", signal)));
+    const refusals: string[] = [];
+    onOverload = (refusal) => {
+      refusals.push(refusal);
+      for (const hog of hogs) hog[Symbol.dispose]();
+    };
+    const client = connect();
+    const applied = client.apply(region("crowded"), {}, signal);
+    await expect(client.list("Region", {}, signal)).resolves.toBeDefined();
+    await expect(applied).resolves.toMatchObject({ isNew: true });
+    expect(refusals).toEqual(["writes waited"]);
+    const { entries } = await audit.read({ limit: 10 });
+    expect(entries.filter(({ path }) => path.endsWith("/crowded"))).toMatchObject([{ outcome: "created" }]);
+  });
+
+  it("answers 429 with the time after which to ask again to whoever does not wait so long", async () => {
+    const hogs = await Promise.all(Array.from({ length: admission.kind("writes").limit }, async () => await admission.kind("writes").enter("hog", signal)));
+    onOverload = () => {};
+    const answer = await raw("PUT", "/api/v1/regions/crowded-again", JSON.stringify(region("crowded-again")), { "content-type": "application/json" });
+    for (const hog of hogs) hog[Symbol.dispose]();
+    expect(answer).toMatchObject({ status: 429, retryAfter: "1" });
+    expect(JSON.parse(answer.text)).toMatchObject({ code: "ATOLL_ADMIN_OVERLOADED" });
+  });
+
   it("tells clients nothing of its own failures, and its owner everything", async () => {
     errors.length = 0;
     const failure = await failureOf(connect().call(failRoute, {}, signal));
@@ -346,6 +376,7 @@ describe("the client", () => {
       grantsOf: () => [{ role: "administrator" }],
       isPlane: () => false,
       audit,
+      admission: new PlaneAdmission({ clock: systemClock, onRefused: () => expect.unreachable() }),
       isReady: () => true,
       onError: (error) => errors.push(error),
       onRefused: () => {},

@@ -2,8 +2,9 @@ import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { Agent, request as httpsRequest, type RequestOptions } from "node:https";
 import type { PeerCertificate } from "node:tls";
-import { deadlineSignal, systemClock, type Clock } from "#federation/runtime/clock.ts";
+import { deadlineSignal, sleep, systemClock, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
+import { jittered, systemRandom, type Random } from "#federation/runtime/random.ts";
 import type { Kind, ResourceKinds } from "#federation/model/resource.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { AdminContext } from "./admin-context.ts";
@@ -23,6 +24,8 @@ export interface AdminClientOptions {
   /** Bound of one call, and of the beginning of a watch. 30 s unless told. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
+  /** For pauses before a plane that has too much to do is asked again. */
+  readonly random?: Random;
   /** Hears of answers of a plane whose store is away: they are as of `since` (RFC 3339). Must not throw. */
   readonly onStale?: (since: string) => void;
 }
@@ -58,6 +61,8 @@ export interface WriteOptions {
 const answerBytesMax = 64 * 1024 * 1024;
 /** Connections to the plane at once; further calls wait for one of them, since a handshake costs a plane more than most calls do. */
 const connectionsMax = 64;
+/** Pauses grow to so many times what the plane asks for. */
+const pauseGrowthMax = 4;
 
 /**
  * A client of one plane's admin API over mutual TLS. Every failure to reach the server, or to find there whom the
@@ -66,6 +71,7 @@ const connectionsMax = 64;
 export class AdminClient implements Disposable {
   readonly #options: AdminClientOptions;
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #agent: Agent;
   readonly #target: { readonly host: string; readonly port: number };
 
@@ -75,6 +81,7 @@ export class AdminClient implements Disposable {
     const serverId = options.serverId ?? context.serverId ?? `spiffe://${context.federation}/atoll/plane/global`;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? systemRandom;
     this.#target = parseServer(options.server ?? context.server);
     this.#agent = new Agent({
       ca: context.caPem,
@@ -94,10 +101,10 @@ export class AdminClient implements Disposable {
     parts: CallParts<Params, Query, Body>,
     signal: AbortSignal,
   ): Promise<CallAnswer<Answer>> {
-    using deadline = deadlineSignal(this.#clock, this.#options.timeoutMs ?? 30_000, signal);
-    const response = await this.#send(route, parts, deadline.signal);
-    const text = await readText(response);
-    const status = response.statusCode ?? 0;
+    const timeoutMs = this.#options.timeoutMs ?? 30_000;
+    const endMs = this.#clock.monotonicMs() + timeoutMs;
+    using deadline = deadlineSignal(this.#clock, timeoutMs, signal);
+    const { response, text, status } = await this.#taken(async () => await this.#exchanged(route, parts, deadline.signal), endMs, deadline.signal);
     if (status < 200 || status > 299) throw refusal(response, text);
     const revision = /^"(\d{1,15})"$/.exec(response.headers.etag ?? "")?.[1];
     const body = this.#read(() => route.parseAnswer(JSON.parse(text) as unknown));
@@ -105,6 +112,23 @@ export class AdminClient implements Disposable {
     const staleSince = response.headers[staleHeader];
     if (typeof staleSince === "string") this.#options.onStale?.(staleSince);
     return { body, status, ...(revision === undefined ? {} : { revision: Number(revision) }), ...(typeof outcome === "string" ? { outcome } : {}), ...(typeof staleSince === "string" ? { staleSince } : {}) };
+  }
+
+  async #exchanged<Params, Query, Body, Answer, Event>(route: Route<Params, Query, Body, Answer, Event>, parts: CallParts<Params, Query, Body>, signal: AbortSignal): Promise<Exchanged> {
+    const response = await this.#send(route, parts, signal);
+    return { response, text: await readText(response), status: response.statusCode ?? 0 };
+  }
+
+  /** Asks again for as long as the plane has too much to do and says when: it has done nothing of the request then, whatever that is. The last answer where there is no time for another. */
+  async #taken(ask: () => Promise<Exchanged>, endMs: number, signal: AbortSignal): Promise<Exchanged> {
+    for (let refusals = 0; ; refusals++) {
+      const answer = await ask();
+      const afterSeconds = answer.status === 429 ? Number(answer.response.headers["retry-after"] ?? Number.NaN) : Number.NaN;
+      if (!Number.isFinite(afterSeconds)) return answer;
+      const pauseMs = jittered(this.#random, afterSeconds * 1_000 * Math.min(2 ** refusals, pauseGrowthMax), 0.5);
+      if (this.#clock.monotonicMs() + pauseMs >= endMs) return answer;
+      await sleep(this.#clock, pauseMs, signal);
+    }
   }
 
   /** Follows `route` until `signal` aborts or the server ends the stream; begins with the present state. The caller watches anew. */
@@ -233,6 +257,13 @@ async function readToken(path: string): Promise<string> {
 /** The path of a resource's own metadata. */
 function pathOf(metadata: ResourcePath): ResourcePath {
   return metadata.namespace === undefined ? { name: metadata.name } : { namespace: metadata.namespace, name: metadata.name };
+}
+
+/** An answer, read whole. */
+interface Exchanged {
+  readonly response: IncomingMessage;
+  readonly text: string;
+  readonly status: number;
 }
 
 type Exchange = { readonly kind: "response"; readonly response: IncomingMessage } | { readonly kind: "stale" | "failed"; readonly error: unknown };

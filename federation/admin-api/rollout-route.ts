@@ -72,6 +72,7 @@ export function rolloutRoute(kind: Kind): Route<ResourcePath, RolloutQuery, unde
     path: `${resourcePath(kind)}/rollout`,
     summary: `How far the last write of a ${kind} has come, or its deletion; with ?wait it waits for that`,
     access: "read",
+    mayWait: true,
     params: resourcePathSchema(kind),
     query: querySchema,
     answer: answerSchema,

@@ -12,6 +12,8 @@ export interface Route<Params, Query, Body, Answer, Event = never> {
   readonly path: string;
   readonly summary: string;
   readonly access: Access;
+  /** Its answer may be withheld until there is news: such requests have a bound of their own and are not counted among those that are worked on. */
+  readonly mayWait?: boolean;
   readonly params: z.ZodType<Params>;
   readonly query: z.ZodType<Query>;
   readonly body: z.ZodType<Body>;
@@ -81,7 +83,7 @@ export const dryRunQuery: z.ZodType<DryRunQuery> = z.strictObject({ dryRun: z.ex
 /** A route with the defaults: no parameters, no query, no body, answers read by their schema. */
 export function defineRoute<Answer, Params = Record<string, never>, Query = Record<string, never>, Body = undefined, Event = never>(
   parts: Pick<Route<Params, Query, Body, Answer, Event>, "operationId" | "method" | "path" | "summary" | "access" | "answer"> &
-    Partial<Pick<Route<Params, Query, Body, Answer, Event>, "params" | "query" | "body" | "event" | "parseAnswer" | "parseEvent">>,
+    Partial<Pick<Route<Params, Query, Body, Answer, Event>, "mayWait" | "params" | "query" | "body" | "event" | "parseAnswer" | "parseEvent">>,
 ): Route<Params, Query, Body, Answer, Event> {
   const { answer, event } = parts;
   return {

@@ -18,6 +18,7 @@ import { openAuditFile, type AuditFile } from "./audit-file.ts";
 import { auditOperation } from "./audit-operation.ts";
 import { AdminClient } from "./client.ts";
 import { createPlaneAccess } from "./plane-access.ts";
+import { PlaneAdmission } from "./plane-admission.ts";
 import { globalRoutes } from "./plane-routes.ts";
 import { AdminApiError } from "./problem.ts";
 import { resourceOperations } from "./resource-routes.ts";
@@ -76,6 +77,7 @@ beforeAll(async () => {
     ...createPlaneAccess(access, () => verify),
     isPlane: () => false,
     audit: trail,
+    admission: new PlaneAdmission({ clock: systemClock, onRefused: () => expect.unreachable() }),
     isReady: () => true,
     onError: () => {},
     onRefused: () => {},

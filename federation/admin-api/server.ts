@@ -11,7 +11,9 @@ import { callerOf } from "./authenticate.ts";
 import { nameOfCaller, type Caller, type TokenAuthenticator } from "./caller.ts";
 import { sendEvents } from "./event-stream.ts";
 import { createOpenApi, type OpenApiInfo } from "./openapi.ts";
+import type { PlaneAdmission } from "./plane-admission.ts";
 import { createProblem, problemContentType, problemOf } from "./problem.ts";
+import { OverloadedError } from "./request-admission.ts";
 import { readParts } from "./request-parts.ts";
 import { outcomeHeader, staleHeader, type AdminAnswer, type AdminRequest, type AnyRoute, type Operation } from "./route.ts";
 
@@ -39,6 +41,8 @@ export interface AdminServerOptions {
   /** Present where callers may come with a token instead of a certificate. */
   readonly authenticate?: TokenAuthenticator;
   readonly audit: AuditTrail;
+  /** How many requests are worked on at once. */
+  readonly admission: PlaneAdmission;
   /** For /readyz. */
   readonly isReady: () => boolean;
   /** Wall-clock ms of the last answer of a store that is away now: what is read is as of then, and says so. */
@@ -150,7 +154,10 @@ function createHandler(operation: Operation, options: AdminServerOptions, stoppi
     const { route } = operation;
     const caller = await callerOf(incoming, options.authenticate);
     const leaving = new AbortController();
-    reply.raw.once("close", () => leaving.abort());
+    reply.raw.once("close", () => {
+      // One that was answered leaves nothing behind that could be given up.
+      if (!reply.raw.writableFinished) leaving.abort();
+    });
     const signal = AbortSignal.any([stopping, leaving.signal]);
     const grants = options.grantsOf(caller);
     const read = (): AdminRequest<unknown, unknown, unknown> => {
@@ -166,6 +173,8 @@ function createHandler(operation: Operation, options: AdminServerOptions, stoppi
       watches.delete(watch);
       return reply;
     }
+    // Before anything is written down of it: what is refused for want of room leaves no trace, and may be sent again.
+    using _place = await options.admission.of(route)?.enter(nameOfCaller(caller), signal);
     const handle = async (): Promise<AdminAnswer<unknown>> => await operation.handle(read(), signal);
     const { operationId, access } = route;
     const facts = { operationId, caller, grants, address: incoming.ip, path: pathOf(incoming), dryRun: isTrue(incoming.query, "dryRun"), hadPrecondition: hasPrecondition(incoming) };
@@ -203,6 +212,7 @@ async function refuse(reply: FastifyReply, error: unknown, incoming: FastifyRequ
   const problem = ownProblem(error) ?? problemOf(error, hasPrecondition(incoming));
   if (problem.status === 401 || problem.status === 403) options.onRefused(problem.code);
   if (problem.status === 401) void reply.header("www-authenticate", 'Bearer realm="atoll"');
+  if (error instanceof OverloadedError) void reply.header("retry-after", String(error.retryAfterSeconds));
   if (problem.status >= 500 && !isAtollError(error, "ATOLL_ABORTED")) options.onError(error, `${incoming.method} ${pathOf(incoming)}`);
   return await reply.code(problem.status).type(problemContentType).send(JSON.stringify(problem));
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { etcdReaches, natsReaches } from "#federation/model/engine-report.ts";
+import { requestKinds } from "./plane-admission.ts";
 import { storeStandingSchema } from "./store-routes.ts";
 import { clusterIdSchema, hostSchema, labelSchema, portSchema, regionIdSchema, spiffeIdSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 
@@ -62,6 +63,11 @@ const engines = z
   )
   .optional()
   .describe("This plane's engines as it sees them by its own certificate. Absent: they are embedded, have not been looked at, or it is older.");
+
+const apiOverloads = z
+  .array(z.object({ requests: z.enum(requestKinds), admits: count.describe("Of them a second that are taken."), asked: count.describe("Of them a second that come.") }))
+  .optional()
+  .describe("What this plane is asked for more often than it can do, so that some of it is refused. Absent: nothing, or an older plane.");
 
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
@@ -143,6 +149,7 @@ export const federationStatusSchema = z.object({
   incarnation,
   backups,
   engines,
+  apiOverloads,
 });
 
 /** A policy that not every proxy of a cluster is told of. */
@@ -197,6 +204,7 @@ export const clusterStatusSchema = z.object({
   incarnation,
   backups,
   engines,
+  apiOverloads,
   policyTrials: z.array(policyTrialSchema).optional().describe("Policies that not every proxy is told of, at most 100 of them. Absent: none, or an older plane."),
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });

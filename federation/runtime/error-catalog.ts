@@ -18,8 +18,8 @@ export const errorCatalog = {
     action: "Use a context whose identity has the role, or ask whoever owns the federation.",
   },
   ATOLL_ADMIN_OVERLOADED: {
-    meaning: "The admin API holds as many watches, or as many questions that wait, as it allows.",
-    action: "Close watches that nobody reads, then retry; a question can be asked without waiting.",
+    meaning: "The admin API does as much as it can, or holds as many watches, or as many questions that wait, as it allows. Nothing was done of what was asked.",
+    action: "Ask again after the time that the answer names (Retry-After), which Atoll's own tools do by themselves; `atoll check` says of which plane too much is asked. Close watches that nobody reads; a question can be asked without waiting.",
   },
   ATOLL_ADMIN_UNAUTHENTICATED: {
     meaning: "The admin API does not know who calls: neither a certificate of the federation nor a token that it takes.",

@@ -11,6 +11,7 @@ export interface PlaneMetrics {
   readonly auditFailures: Counter;
   readonly storeCommitsRefused: Counter;
   readonly rolloutWaitsRefused: Counter;
+  readonly adminOverloaded: Counter<"requests" | "reason">;
 }
 
 /** A registry with the process's own figures and the counters of the bus. */
@@ -26,6 +27,7 @@ export function createPlaneMetrics(labels: Readonly<Record<string, string>>): Pl
     auditFailures: new Counter({ name: "atoll_audit_failures_total", help: "Lines of the audit trail that could not be written; mutations are refused then.", registers: [registry] }),
     storeCommitsRefused: new Counter({ name: "atoll_store_commits_refused_total", help: "Writes that were refused because as many waited for etcd as may.", registers: [registry] }),
     rolloutWaitsRefused: new Counter({ name: "atoll_rollout_waits_refused_total", help: "Questions of how far a write has come that could not wait, since as many waited as may.", registers: [registry] }),
+    adminOverloaded: new Counter({ name: "atoll_admin_overloaded_total", help: "Reads and writes that the admin API refused because it has more to do than it can: as many waited as may, or they had waited as long as one may.", labelNames: ["requests", "reason"], registers: [registry] }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { Server } from "@grpc/grpc-js";
 import { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
+import { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
 import { openAdminServer, type AdminServer, type AdminTls } from "#federation/admin-api/server.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { CatalogOp } from "#federation/catalog/collection.ts";
@@ -68,6 +69,7 @@ export interface Serving {
 interface OperatorPort {
   readonly discovery: DiscoveryService;
   readonly waits: RolloutWaits;
+  readonly admission: PlaneAdmission;
   readonly isServing: () => boolean;
 }
 
@@ -92,11 +94,12 @@ export async function serveCluster(options: ClusterPlaneOptions, serving: Servin
   // Before any proxy hears of it: a plane that comes after this one takes nothing for told that was not.
   if (isSound) await told.keep(discovery.canary.current, signal);
   const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
+  const admission = new PlaneAdmission({ clock, onRefused: (refused) => metrics.adminOverloaded.inc(refused) });
   let isServing = false;
   await using proxies = isSound ? await openProxyPorts(options, serving, discovery, signal) : undefined;
-  await using admin = await openOperatorPort(options, serving, { discovery, waits, isServing: () => isServing && !signal.aborted });
+  await using admin = await openOperatorPort(options, serving, { discovery, waits, admission, isServing: () => isServing && !signal.aborted });
   isServing = true;
-  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, silentProxies: () => discovery.silent.length, policyTrials: () => discovery.policyTrials, rolloutWaiters: () => waits.count };
+  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, silentProxies: () => discovery.silent.length, policyTrials: () => discovery.policyTrials, rolloutWaiters: () => waits.count, admission };
   writeReadyFile(config.dataDir, { discovery: proxies?.port ?? config.listen.discoveryPort, join: joinPort.port, admin: admin.port });
   if (proxies === undefined) logger.warn("The cluster plane answers operators alone.", { joinPort: joinPort.port, adminPort: admin.port });
   else logger.info("The cluster plane serves.", { discoveryPort: proxies.port, joinPort: joinPort.port, adminPort: admin.port });
@@ -168,17 +171,18 @@ async function openProxyPorts(options: ClusterPlaneOptions, serving: Serving, di
   };
 }
 
-async function openOperatorPort(options: ClusterPlaneOptions, serving: Serving, { discovery, waits, isServing }: OperatorPort): Promise<AdminServer> {
+async function openOperatorPort(options: ClusterPlaneOptions, serving: Serving, { discovery, waits, admission, isServing }: OperatorPort): Promise<AdminServer> {
   const { config, clock, logger, metrics, joinPort } = options;
   return await openAdminServer({
     address: config.listen.address,
     port: config.listen.adminPort,
     tls: adminTls(options),
-    operations: clusterOperations({ ...serving, options, discovery, waits, joinAddress: hostPort(config.advertiseAddress, joinPort.port) }),
+    operations: clusterOperations({ ...serving, options, discovery, waits, admission, joinAddress: hostPort(config.advertiseAddress, joinPort.port) }),
     openApi: { title: "Atoll cluster control plane", version: "1.0.0" },
     ...options.access,
     isPlane: () => false,
     audit: options.audit,
+    admission,
     isReady: isServing,
     staleSinceMs: () => serving.termStore.away.current?.sinceMs,
     onError: (error, operationId) => logger.error("An operation failed.", { operationId, reason: describeError(error) }),

@@ -1,4 +1,6 @@
 import { Counter } from "prom-client";
+import { addAdmissionMetrics } from "#federation/admin-api/admission-metrics.ts";
+import type { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
 import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
@@ -12,6 +14,8 @@ export interface GlobalReports extends ReplicationReports {
   readonly relationshipEnds: () => Iterable<readonly [name: string, endMs: number]>;
   /** Questions about rollouts that wait now. */
   readonly rolloutWaiters: () => number;
+  /** Absent before its port is open. */
+  readonly admission?: PlaneAdmission;
   /** Wall-clock ms. */
   readonly certificateNotAfterMs: () => number;
   /** The names that are dialled here. */
@@ -40,6 +44,7 @@ export function createGlobalMetrics(clock: Clock): GlobalMetrics {
   addGauge(registry, "atoll_clusters", "Registered clusters.", () => metrics.reports?.clusterCount() ?? 0);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => (metrics.reports?.certificateNotAfterMs() ?? 0) / 1_000);
   addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);
+  addAdmissionMetrics(registry, () => metrics.reports?.admission);
   addRelationshipEnds(registry, () => metrics.reports?.relationshipEnds() ?? []);
   addNameMetrics(registry, () => metrics.reports?.names);
   return metrics;

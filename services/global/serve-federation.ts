@@ -2,6 +2,7 @@ import type { AuditTrail } from "#federation/admin-api/audit.ts";
 import type { PlaneAccess } from "#federation/admin-api/plane-access.ts";
 import { planeIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
+import { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
 import { openAdminServer } from "#federation/admin-api/server.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
 import type { Attestation } from "#federation/catalog/admit-joiner.ts";
@@ -41,7 +42,8 @@ export async function serveFederation(options: GlobalPlaneOptions, term: GlobalT
   const { address } = config.listen;
   let isServing = false;
   const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
-  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, rolloutWaiters: () => waits.count };
+  const admission = new PlaneAdmission({ clock, onRefused: (refused) => metrics.adminOverloaded.inc(refused) });
+  if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, rolloutWaiters: () => waits.count, admission };
   const joining: JoinClusterOptions = { keys, catalog, attestation, clock, logger, apiAddresses: () => [hostPort(config.advertiseAddress, admin.port)] };
   await using joinServer = await openJoinServer(
     {
@@ -71,7 +73,7 @@ export async function serveFederation(options: GlobalPlaneOptions, term: GlobalT
       catalog,
       stored: storedResources(term.state.resources),
       isAway: () => termStore.away.current !== undefined,
-      status: () => statusOf(term),
+      status: () => statusOf(term, admission),
       standing: term.state.standing,
       rollout: { epoch: term.epoch, waits, look: (subject) => rolloutIn(term, subject) },
       joinAddress: hostPort(config.advertiseAddress, joinServer.port),
@@ -95,6 +97,7 @@ export async function serveFederation(options: GlobalPlaneOptions, term: GlobalT
     ...access,
     isPlane: isClusterPlane,
     audit,
+    admission,
     isReady: () => isServing && !signal.aborted,
     staleSinceMs: () => termStore.away.current?.sinceMs,
     onError: (error, operationId) => logger.error("An operation failed.", { operationId, reason: describeError(error) }),
@@ -119,7 +122,7 @@ function adminTls({ svid, anchors }: TlsMaterial) {
   return { caPem: anchors.join(""), certificateChainPem: svid.certificateChainPem, privateKeyPem: svid.privateKeyPem };
 }
 
-function statusOf({ options, leader, termStore, epoch, standing, state, links, incarnation, names }: GlobalTerm): FederationStatus {
+function statusOf({ options, leader, termStore, epoch, standing, state, links, incarnation, names }: GlobalTerm, admission: PlaneAdmission): FederationStatus {
   const { keys, clock } = options;
   return federationStatus(
     {
@@ -136,6 +139,7 @@ function statusOf({ options, leader, termStore, epoch, standing, state, links, i
       storeAwaySinceMs: termStore.away.current?.sinceMs,
       backups: options.backups?.standing,
       engines: options.engines?.reports,
+      apiOverloads: admission.overloads,
       ...(standing.state === "sound" ? { incarnation: planeIncarnation(incarnation) } : {}),
     },
     clock.nowMs(),

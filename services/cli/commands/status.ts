@@ -16,6 +16,7 @@ import { renderTable, type Column } from "../table.ts";
 import { engineFiles, engineProcesses } from "../up/engine-plan.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
+import { apiOverloadProblems } from "./api-overload-findings.ts";
 import { backupColumns, backupLines, backupProblems } from "./backup-findings.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { engineProblems } from "./engine-findings.ts";
@@ -78,7 +79,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
     ...planeProblems("the global plane", global),
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
-    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...backupProblems("global", global.value), ...federationProblems(global.value)] : []),
+    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...backupProblems("global", global.value), ...apiOverloadProblems("global", global.value), ...federationProblems(global.value)] : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
     ...distrustProblems(global.kind === "answer" ? global.value : undefined, known),
     ...doubleProblems(global.kind === "answer" ? global.value : undefined, known),
@@ -144,6 +145,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...storeProblems(name, status),
     ...awayProblems(name, status),
     ...backupProblems(name, status),
+    ...apiOverloadProblems(name, status),
     ...(status.globalPlane.connected || status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
     ...status.services.flatMap((row) => row.places.filter((place) => place.cluster === status.cluster && (place.endpointsUnknown ?? 0) > 0).map((place) => `the plane of ${name} does not hear ${place.endpointsUnknown} of the ${place.endpointsTotal} instances of ${row.namespace}/${row.name} there: their sidecars stand still or are cut off from it; requests are sent to them all the same`)),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),

@@ -4,6 +4,7 @@ import type { BackupRow } from "#federation/admin-api/backup-row.ts";
 import { auditOperation } from "#federation/admin-api/audit-operation.ts";
 import { withLastKnown } from "#federation/admin-api/last-known-backend.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
+import type { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
 import { clusterKinds, clusterReadOnlyKinds, clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { FoundStanding } from "#federation/admin-api/relationship-conditions.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
@@ -83,6 +84,7 @@ export interface ClusterOperationsOptions {
   readonly incarnation: Incarnation;
   readonly exported: Watched<ClusterState | undefined>;
   readonly waits: RolloutWaits;
+  readonly admission: PlaneAdmission;
   readonly epoch: number;
   readonly replicated: ReplicatedView;
   readonly joinAddress: string;
@@ -241,6 +243,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,
       backups: options.backups?.standing,
       engines: options.engines?.reports,
+      apiOverloads: parts.admission.overloads,
       ...(parts.standing.state === "sound" ? { incarnation: planeIncarnation(parts.incarnation) } : {}),
     },
     clock.nowMs(),

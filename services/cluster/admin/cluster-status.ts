@@ -5,6 +5,7 @@ import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { Place } from "#federation/model/snapshot.ts";
 import { backupsField, type BackupRow } from "#federation/admin-api/backup-row.ts";
+import { apiOverloadsField, type PlaneOverload } from "#federation/admin-api/plane-admission.ts";
 import { enginesField } from "#federation/admin-api/engine-rows.ts";
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
@@ -51,6 +52,7 @@ export interface ClusterStatusFacts {
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
   readonly engines?: readonly EngineReport[] | undefined;
+  readonly apiOverloads: readonly PlaneOverload[];
 }
 
 /** Policies that are held back, named in one answer. */
@@ -94,6 +96,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     ...(facts.incarnation === undefined ? {} : { incarnation: facts.incarnation }),
     ...backupsField(facts.backups),
     ...enginesField(facts.engines),
+    ...apiOverloadsField(facts.apiOverloads),
     ...(facts.policyTrials.length === 0 ? {} : { policyTrials: facts.policyTrials.slice(0, policyTrialsShownMax).map((row) => ({ ...row, proxies: [...row.proxies] })) }),
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };

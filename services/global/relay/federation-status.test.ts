@@ -41,7 +41,9 @@ const view: FederationView = {
     ["b", { heardAgeMs: connectedAgeMsMax + 1, sentSeq: 1, acknowledgedSeq: 1, lagMs: 0, refusesUs: false, behindSinceMs: 7, withdrawalsHeld: 3, refused: [] }],
   ]),
   names: [],
-  storeAwaySinceMs: undefined, store: { state: "sound", epoch: 1 },
+  storeAwaySinceMs: undefined,
+  store: { state: "sound", epoch: 1 },
+  apiOverloads: [],
 };
 
 it("shows who is heard, who is behind, who never was heard of, and whose withdrawals are held back", () => {

@@ -8,6 +8,7 @@ import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { backupsField, type BackupRow } from "#federation/admin-api/backup-row.ts";
 import { enginesField } from "#federation/admin-api/engine-rows.ts";
+import { apiOverloadsField, type PlaneOverload } from "#federation/admin-api/plane-admission.ts";
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
@@ -51,6 +52,7 @@ export interface FederationView {
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
   readonly engines?: readonly EngineReport[] | undefined;
+  readonly apiOverloads: readonly PlaneOverload[];
 }
 
 /** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
@@ -72,6 +74,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     ...(view.incarnation === undefined ? {} : { incarnation: view.incarnation }),
     ...backupsField(view.backups),
     ...enginesField(view.engines),
+    ...apiOverloadsField(view.apiOverloads),
   };
 }
 
