@@ -98,7 +98,7 @@ export class TestFederation implements AsyncDisposable {
   private constructor(place: Place, running: RunningFederation) {
     this.place = place;
     this.#running = running;
-    this.planes = new Planes(localDirectory(place.dataDir, running.topology), systemClock);
+    this.planes = this.openPlanes();
   }
 
   /** Brings `plan` up, on real engines when asked for, of `members` each; on failure nothing is left of it. */
@@ -111,6 +111,11 @@ export class TestFederation implements AsyncDisposable {
       place[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** Clients of their own, with connections of their own; for whoever disposes of them. */
+  openPlanes(): Planes {
+    return new Planes(localDirectory(this.place.dataDir, this.#running.topology), systemClock);
   }
 
   /** The directory of one process. */

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { chosenOf, count } from "../bench/arguments.ts";
 
 /** What can be measured by itself. */
-export const parts = ["app", "cpu", "hops", "recover", "amplification"] as const;
+export const parts = ["app", "cpu", "hops", "recover", "amplification", "plane"] as const;
 
 /** One of `parts`. */
 export type Part = (typeof parts)[number];

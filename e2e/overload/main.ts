@@ -6,13 +6,15 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { describeMachine } from "../bench/report.ts";
 import { findPins } from "../bench/pins.ts";
 import { parseArguments, usage, type OverloadSettings, type Part } from "./arguments.ts";
+import { measurePlane } from "./crowded-plane.ts";
 import { burn, countLowered, measureAmplification, measureOverload, measureRecovery, type MeasureContext, type OverloadResult } from "./measures.ts";
 import type { OverloadLine } from "./overload-line.ts";
 import { ThreeHops } from "./three-hops.ts";
 import { TwoSidecars } from "./two-sidecars.ts";
 
 const pins = findPins(process.env);
-const threeHopsOnly: readonly Part[] = ["hops", "amplification"];
+const twoSidecarsParts: readonly Part[] = ["app", "cpu", "recover"];
+const threeHopsParts: readonly Part[] = ["hops", "amplification", "recover"];
 /** Of the knee, where something happens to a path that is well. */
 const steadyRatio = 0.7;
 /** Of the knee's goodput, for a second at twice the knee to be called normal: its share in the long run, less what one second varies by. */
@@ -32,8 +34,10 @@ async function main(signal: AbortSignal): Promise<void> {
   reportProgress(`${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, load average before ${machine.loadBefore.toFixed(1)}`);
   if (!machine.pinned) reportProgress("Not pinned: one core only, or no taskset. The figures say little.");
   if (parsed.quick) reportProgress("Quick mode: the figures show that the measure works, no more.");
-  const two = parsed.parts.some((part) => !threeHopsOnly.includes(part)) ? await orUndefined(signal, () => measureTwoSidecars(parsed.parts, context)) : undefined;
-  const three = parsed.parts.some((part) => part === "recover" || threeHopsOnly.includes(part)) ? await orUndefined(signal, () => measureThreeHops(parsed.parts, context)) : undefined;
+  const two = parsed.parts.some((part) => twoSidecarsParts.includes(part)) ? await orUndefined(signal, () => measureTwoSidecars(parsed.parts, context)) : undefined;
+  const three = parsed.parts.some((part) => threeHopsParts.includes(part)) ? await orUndefined(signal, () => measureThreeHops(parsed.parts, context)) : undefined;
+  if (parsed.parts.includes("plane")) reportProgress("more and more write to a plane");
+  const plane = parsed.parts.includes("plane") ? await orUndefined(signal, () => measurePlane(context)) : undefined;
   const line: OverloadLine = {
     app: two?.app ?? null,
     cpu: two?.cpu ?? null,
@@ -42,6 +46,7 @@ async function main(signal: AbortSignal): Promise<void> {
     amplification3Hops: three?.amplification ?? null,
     handshakesAt2x: two?.handshakesAt2x ?? null,
     placesLoweredWrongly: three?.placesLowered ?? null,
+    plane: plane ?? null,
   };
   const text = `${renderLine(line)}\n`;
   if (parsed.jsonPath !== undefined) writeFileSync(parsed.jsonPath, text);

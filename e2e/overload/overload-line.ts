@@ -10,4 +10,6 @@ export interface OverloadLine {
   readonly amplification3Hops: number | null;
   readonly handshakesAt2x: number | null;
   readonly placesLoweredWrongly: number | null;
+  /** By how many write to a plane at once: writes a second, and what is left of the most that were done for fewer. */
+  readonly plane: { readonly writesPerSecond: Readonly<Record<string, number>>; readonly share: Readonly<Record<string, number>> } | null;
 }

@@ -8,8 +8,8 @@ import { FairQueue } from "./fair-queue.ts";
 export const requestAdmissionLimits = {
   /** At once, before it is known how fast they are. */
   first: 64,
-  /** At once, however slow they are. */
-  min: 8,
+  /** At once, however slow they are: below it less is done, since fewer share a sync of the disk and a call to the store. */
+  min: 32,
   max: 512,
   /** For one of those to end; one more sends away the newest of whoever waits with most. */
   waiting: 1_024,
