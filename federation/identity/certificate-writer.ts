@@ -63,9 +63,9 @@ export function createName(commonName: string | undefined): DerNode {
   return sequence(setOf(sequence(oid(oids.commonName), utf8String(commonName))));
 }
 
-/** A Validity from `notBeforeSkewMs` before `nowMs` to `notAfterMs`, in whole seconds. */
-export function createValidity(nowMs: number, notAfterMs: number): DerNode {
-  return sequence(time(nowMs - notBeforeSkewMs), time(notAfterMs));
+/** A Validity from `skewMs` before `nowMs` to `notAfterMs`, in whole seconds. */
+export function createValidity(nowMs: number, notAfterMs: number, skewMs = notBeforeSkewMs): DerNode {
+  return sequence(time(nowMs - skewMs), time(notAfterMs));
 }
 
 /** The key identifier of a public key: the leftmost 160 bits of the SHA-256 of its bits. @see https://www.rfc-editor.org/rfc/rfc7093#section-2 */

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { parseAdminContext, type AdminContext } from "#federation/admin-api/admin-context.ts";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createAuthority, createIssuer, createRoot, issueIntermediate, type Issuer } from "#federation/identity/authority.ts";
-import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
+import { createKeyPair, exportPrivateKeyPem, parseKeyPair, type KeyPair } from "#federation/identity/key-pair.ts";
+import { notBeforeSkewMs } from "#federation/identity/certificate-writer.ts";
 import { createX509Svid, issueSigningCertificate, issueSvid, type SvidOptions } from "#federation/identity/leaf.ts";
 import { chainPem, parseChainPem } from "#federation/identity/pem.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
@@ -25,6 +26,8 @@ const issuingValidityMs = 365 * dayMs;
 const clientCommonName = "client";
 /** Planes, engines and administrators; DESIGN §7. */
 export const planeValidityMs = 30 * dayMs;
+/** A certificate of a short life begins no further back than this part of it, or what is left of it would say nothing. */
+const skewOfLifeRatio = 0.25;
 
 /** Files of a federation's keys below a data directory. The root's key is for taking offline; the authority's stays, because it certifies the signing key at each start. */
 const files = {
@@ -70,19 +73,21 @@ export class FederationKeys {
   readonly rootPem: string;
   readonly authorityPem: string;
   readonly #dataDir: string;
+  readonly #enginesDir: string;
   readonly #issuer: Issuer;
 
-  private constructor(dataDir: string) {
+  private constructor(dataDir: string, enginesDir: string) {
     this.#dataDir = dataDir;
+    this.#enginesDir = enginesDir;
     this.trustDomain = readName(dataDir);
     this.rootPem = readKeyFile(dataDir, `${files.root}.pem`);
     this.authorityPem = readKeyFile(dataDir, `${files.authority}.pem`);
     this.#issuer = createIssuer(readKeyFile(dataDir, `${files.issuing}.pem`), readKeyFile(dataDir, `${files.issuing}.key`));
   }
 
-  /** @throws {ATOLL_CONFIG_INVALID} when `dataDir` holds no federation. */
-  static load(dataDir: string): FederationKeys {
-    return new FederationKeys(dataDir);
+  /** `enginesDir`: where engines' files are written, `engines` there unless told. @throws {ATOLL_CONFIG_INVALID} when `dataDir` holds no federation. */
+  static load(dataDir: string, enginesDir = join(dataDir, "engines")): FederationKeys {
+    return new FederationKeys(dataDir, enginesDir);
   }
 
   /** The federation's bundle: what every plane's certificate leads up to. */
@@ -90,9 +95,9 @@ export class FederationKeys {
     return { trustDomain: this.trustDomain, sequence: 1, refreshHintSeconds: 300, x509Authorities: parseChainPem(this.rootPem) };
   }
 
-  /** Certifies a public key as a name of the federation's own trust domain; DER, leaf first, without the root. */
-  issue(options: Omit<SvidOptions, "validityMs">): readonly Uint8Array[] {
-    return issueSvid(this.#issuer, { ...options, validityMs: planeValidityMs });
+  /** Certifies a public key as a name of the federation's own trust domain, for 30 days unless told; DER, leaf first, without the root. */
+  issue(options: Omit<SvidOptions, "validityMs"> & { readonly validityMs?: number }): readonly Uint8Array[] {
+    return issueSvid(this.#issuer, { ...options, validityMs: options.validityMs ?? planeValidityMs });
   }
 
   /** A new key and certificate of the global plane itself. */
@@ -138,22 +143,28 @@ export class FederationKeys {
   /**
    * Writes key, certificate and CA of an engine (etcd, nats-server) that answers on `hosts` into `engines/`. Members of one engine
    * have its name in their certificates, by which they know each other, and each a key of its own, in files named as the member.
+   * A key that is there stays, so that an engine that reads the files meanwhile never finds a pair that does not fit.
    */
-  writeEngine(name: string, member: string, hosts: readonly string[], nowMs: number): void {
-    this.#writeFiles(member, this.#issueNew(["atoll", "engine", name], nowMs, { commonName: engineCommonName(name), ...hostNames(hosts) }));
+  writeEngine(name: string, member: string, hosts: readonly string[], nowMs: number, validityMs = planeValidityMs): void {
+    this.#writeFiles(member, ["atoll", "engine", name], { nowMs, validityMs, commonName: engineCommonName(name), ...hostNames(hosts) });
   }
 
   /**
    * Writes key and certificate of etcd's administrator into `engines/`, which belongs where the federation's keys are and on no machine of its own.
    * Etcds of one plane alone let it in for `planes`.
    */
-  writeEtcdAdministrator(planes: readonly string[], nowMs: number): void {
-    this.#writeFiles(etcdAdministrator, this.#issueNew(["atoll", etcdAdministrator], nowMs, { commonName: etcdAdministrator, dnsNames: planes.map(planeStoreHost) }));
+  writeEtcdAdministrator(planes: readonly string[], nowMs: number, validityMs = planeValidityMs): void {
+    this.#writeFiles(etcdAdministrator, ["atoll", etcdAdministrator], { nowMs, validityMs, commonName: etcdAdministrator, dnsNames: planes.map(planeStoreHost) });
   }
 
-  #writeFiles(name: string, { privateKeyPem, certificateChainPem }: X509Svid): void {
-    const directory = join(this.#dataDir, "engines");
-    writePrivateFileSync(join(directory, `${name}.key`), privateKeyPem);
+  #writeFiles(name: string, path: readonly string[], options: Omit<SvidOptions, "spiffeId" | "publicKey">): void {
+    const directory = this.#enginesDir;
+    const keyFile = join(directory, `${name}.key`);
+    const kept = keptKeys(keyFile);
+    const keys = kept ?? createKeyPair();
+    const skewMs = Math.min(notBeforeSkewMs, options.validityMs * skewOfLifeRatio);
+    const { privateKeyPem, certificateChainPem } = createX509Svid(this.issue({ ...options, skewMs, spiffeId: createSpiffeId(this.trustDomain, ...path), publicKey: keys.publicKey }), exportPrivateKeyPem(keys.privateKey));
+    if (kept === undefined) writePrivateFileSync(keyFile, privateKeyPem);
     writePrivateFileSync(join(directory, `${name}.pem`), certificateChainPem);
     writePrivateFileSync(join(directory, "ca.pem"), this.rootPem);
   }
@@ -162,6 +173,15 @@ export class FederationKeys {
     const { privateKey, publicKey } = createKeyPair();
     const chain = this.issue({ spiffeId: createSpiffeId(this.trustDomain, ...path), publicKey, nowMs, ...names });
     return createX509Svid(chain, exportPrivateKeyPem(privateKey));
+  }
+}
+
+/** The keys of an earlier certificate; none where nobody can read them, and others are made then. */
+function keptKeys(keyFile: string): KeyPair | undefined {
+  try {
+    return parseKeyPair(readFileSync(keyFile, "utf8"));
+  } catch {
+    return undefined;
   }
 }
 

@@ -18,6 +18,7 @@ import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { sleep, systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
+import { engineAddresses } from "#federation/runtime/engine-config.ts";
 import { keepInstanceId } from "#federation/runtime/instance-id.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
@@ -28,6 +29,7 @@ import { openConfiguredStore } from "#federation/store/configured-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { CertificateWatch } from "#federation/telemetry/certificate-watch.ts";
 import { addEngineMetrics, EngineWatch } from "#federation/telemetry/engine-watch.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
@@ -37,7 +39,9 @@ import { leadFederation } from "./global-plane.ts";
 import { serveFederation } from "./serve-federation.ts";
 import { createGlobalMetrics } from "./metrics.ts";
 
-const usage = `usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--etcd-administrator PLANE[,PLANE]] [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts ${restoreUsage}`;
+/** Of engines: one of less would be renewed all the time. */
+const engineLifeMsMin = 10_000;
+const usage = `usage: main.ts init --data DIR --federation NAME [--engine NAME[/MEMBER]:HOST[,HOST]]… [--etcd-administrator PLANE[,PLANE]] [--engine-seconds N] [--engines-dir DIR] [--client NAME]… [--server HOST:PORT] | main.ts run --config FILE | main.ts ${restoreUsage}`;
 
 runProcess(async (signal) => {
   const { positionals, values } = readArguments();
@@ -51,7 +55,7 @@ function readArguments() {
   try {
     return parseArgs({
       allowPositionals: true,
-      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true }, "etcd-administrator": { type: "string" }, client: { type: "string", multiple: true }, server: { type: "string" }, ...restoreArguments },
+      options: { data: { type: "string" }, federation: { type: "string" }, config: { type: "string" }, engine: { type: "string", multiple: true }, "etcd-administrator": { type: "string" }, "engine-seconds": { type: "string" }, "engines-dir": { type: "string" }, client: { type: "string", multiple: true }, server: { type: "string" }, ...restoreArguments },
     });
   } catch (error) {
     throw new AtollError("ATOLL_CONFIG_INVALID", usage, { cause: error });
@@ -63,25 +67,31 @@ interface InitOptions {
   readonly engine?: readonly string[];
   /** Has a certificate made for whoever tells etcd which planes may use it, with the planes that have an etcd of their own. */
   readonly "etcd-administrator"?: string;
+  /** How long certificates of engines and of etcd's administrator live; 30 days unless told, and at most. */
+  readonly "engine-seconds"?: string;
+  /** Where files of engines are, for those whose regions are kept apart; `engines` below the keys unless told. */
+  readonly "engines-dir"?: string;
   readonly client?: readonly string[];
   /** Where clients find the global plane; as the administrator's context says unless given. */
   readonly server?: string;
 }
 
 /** Makes a federation, or certificates for engines and machine clients of one that is there. */
-function init(dataDir: string, { federation, engine: engines = [], "etcd-administrator": administered, client: clients = [], server }: InitOptions): void {
+function init(dataDir: string, { federation, engine: engines = [], "etcd-administrator": administered, "engine-seconds": engineSeconds, "engines-dir": enginesDir, client: clients = [], server }: InitOptions): void {
   const nowMs = systemClock.nowMs();
   const isMore = engines.length > 0 || administered !== undefined || clients.length > 0;
   if (federation !== undefined) initFederation(dataDir, federation, nowMs);
   else if (!isMore) throw new AtollError("ATOLL_CONFIG_INVALID", usage);
   if (!isMore) return;
-  const keys = FederationKeys.load(dataDir);
+  const validityMs = engineSeconds === undefined ? planeValidityMs : Number(engineSeconds) * 1_000;
+  if (!(validityMs >= engineLifeMsMin && validityMs <= planeValidityMs)) throw new AtollError("ATOLL_CONFIG_INVALID", `--engine-seconds ${engineSeconds}: expected ${engineLifeMsMin / 1_000} to ${planeValidityMs / 1_000}`);
+  const keys = FederationKeys.load(dataDir, enginesDir);
   for (const engine of engines) {
     const [, name, member, hosts] = /^([a-z0-9][a-z0-9-]{0,62})(?:\/([a-z0-9][a-z0-9-]{0,62}))?:(.+)$/.exec(engine) ?? [];
     if (name === undefined || hosts === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `--engine ${engine}: expected NAME[/MEMBER]:HOST[,HOST]`);
-    keys.writeEngine(name, member ?? name, hosts.split(","), nowMs);
+    keys.writeEngine(name, member ?? name, hosts.split(","), nowMs, validityMs);
   }
-  if (administered !== undefined) keys.writeEtcdAdministrator(administered.split(",").map((plane) => parseLabel(plane, "plane")), nowMs);
+  if (administered !== undefined) keys.writeEtcdAdministrator(administered.split(",").map((plane) => parseLabel(plane, "plane")), nowMs, validityMs);
   for (const name of clients) keys.writeClientContext(name, nowMs, server);
 }
 
@@ -130,7 +140,8 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   });
   const backups = config.backups === undefined ? undefined : new BackupSchedule({ config: config.backups, federation: keys.trustDomain, plane: globalOrigin, dataDir: config.dataDir, clock, logger });
   if (backups !== undefined) addBackupMetrics(metrics.registry, () => backups.standing, clock);
-  const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(globalOrigin) }), ...busLooks({ ...common, config: config.bus, name: "global" })], { clock, logger });
+  const certificates = new CertificateWatch({ addresses: engineAddresses(config), tls: common.tls, clock });
+  const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(globalOrigin) }), ...busLooks({ ...common, config: config.bus, name: "global" })], { clock, logger, certificates });
   addEngineMetrics(metrics.registry, engines);
   const options = { config, keys, store, backups, engines, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger };
   await runTasks(
