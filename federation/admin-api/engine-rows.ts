@@ -1,8 +1,11 @@
-import type { EngineReport } from "#federation/model/engine-report.ts";
+import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { FederationStatus } from "./status.ts";
 
-/** A plane's engines as its status says them; nothing where there is nothing to say. */
-export function enginesField(reports: readonly EngineReport[] | undefined): Pick<FederationStatus, "engines"> {
-  if (reports === undefined || reports.length === 0) return {};
-  return { engines: structuredClone(reports) as NonNullable<FederationStatus["engines"]> };
+/** What a plane has seen of its engines, as its status shows it; nothing where it has seen none. Pure. */
+export function enginesField(seen: SeenEngines | undefined): Pick<FederationStatus, "engines" | "engineCertificates"> {
+  const { reports = [], certificates = [] } = seen ?? {};
+  return {
+    ...(reports.length === 0 ? {} : { engines: structuredClone(reports) as NonNullable<FederationStatus["engines"]> }),
+    ...(certificates.length === 0 ? {} : { engineCertificates: certificates.map((row) => ({ ...row })) }),
+  };
 }

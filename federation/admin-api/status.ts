@@ -69,6 +69,18 @@ const apiOverloads = z
   .optional()
   .describe("What this plane is asked for more often than it can do, so that some of it is refused. Absent: nothing, or an older plane.");
 
+const engineCertificates = z
+  .array(
+    z.object({
+      engine: z.enum(["etcd", "nats"]),
+      address: z.string(),
+      notBeforeMs: z.number().describe("Wall-clock ms."),
+      notAfterMs: z.number().describe("Wall-clock ms."),
+    }),
+  )
+  .optional()
+  .describe("What each engine of this plane shows in the handshake, also one that has ended. Absent: its engines are embedded, none has shown one lately, or it is older.");
+
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
   cluster: clusterIdSchema,
@@ -150,6 +162,7 @@ export const federationStatusSchema = z.object({
   backups,
   engines,
   apiOverloads,
+  engineCertificates,
 });
 
 /** A policy that not every proxy of a cluster is told of. */
@@ -205,6 +218,7 @@ export const clusterStatusSchema = z.object({
   backups,
   engines,
   apiOverloads,
+  engineCertificates,
   policyTrials: z.array(policyTrialSchema).optional().describe("Policies that not every proxy is told of, at most 100 of them. Absent: none, or an older plane."),
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });

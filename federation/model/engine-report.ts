@@ -35,6 +35,22 @@ export interface NatsReport {
 
 export type EngineReport = EtcdReport | NatsReport;
 
+/** How long what an engine shows in the handshake holds, whoever runs it. */
+export interface EngineCertificate {
+  readonly engine: EngineReport["kind"];
+  /** As the plane is configured. */
+  readonly address: string;
+  /** Wall-clock ms. */
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** What a plane has seen of its engines last. */
+export interface SeenEngines {
+  readonly reports: readonly EngineReport[];
+  readonly certificates: readonly EngineCertificate[];
+}
+
 /** How an engine is looked at, and how often. */
 export interface EngineLook {
   readonly everyMs: number;

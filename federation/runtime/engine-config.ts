@@ -22,6 +22,25 @@ export const busField: Field<BusConfig> = variantField("kind", {
   nats: { servers: listField(tlsUrl, { min: 1, max: engineAddressesMax }) },
 });
 
+/** Where one of a plane's engines is dialled. */
+export interface EngineAddress {
+  readonly engine: "etcd" | "nats";
+  /** As it is configured. */
+  readonly address: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a client dials where an address says no port. */
+const usualPort = { etcd: 2379, nats: 4222 } as const;
+
+/** Where a plane's engines are dialled; none where they are embedded. Pure. */
+export function engineAddresses({ store, bus }: { readonly store: StoreConfig; readonly bus: BusConfig }): readonly EngineAddress[] {
+  const of = (engine: EngineAddress["engine"], addresses: readonly string[]): readonly EngineAddress[] =>
+    addresses.map((address) => ({ engine, address, host: hostOfAddress(address), port: Number(/:(\d+)(?:[/?].*)?$/.exec(address)?.[1] ?? usualPort[engine]) }));
+  return [...(store.kind === "etcd" ? of("etcd", store.endpoints) : []), ...(bus.kind === "nats" ? of("nats", bus.servers) : [])];
+}
+
 /** The names among the addresses of a plane's engines; `whose` says whose they are, in words. Pure. */
 export function engineNames({ store, bus }: { readonly store: StoreConfig; readonly bus: BusConfig }, whose: string): readonly DialledName[] {
   const etcd = store.kind === "etcd" ? dialledNames(store.endpoints.map(hostOfAddress), `etcd ${whose}`) : [];

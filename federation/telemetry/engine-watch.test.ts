@@ -65,7 +65,7 @@ it("ends at once when it is to, also while an engine does not answer", async () 
 
 it("shows what it has seen", async () => {
   const registry = new Registry();
-  addEngineMetrics(registry, { reports: [etcd, nats, { kind: "etcd", address: "https://b:2379", silent: "away" }] });
+  addEngineMetrics(registry, { reports: [etcd, nats, { kind: "etcd", address: "https://b:2379", silent: "away" }], certificates: [{ engine: "etcd", address: "https://a:2379", notBeforeMs: 0, notAfterMs: 1_500 }] });
   expect((await registry.metrics()).split("\n").filter((line) => line !== "" && !line.startsWith("#"))).toEqual([
     'atoll_etcd_answers{address="https://a:2379"} 1',
     'atoll_etcd_answers{address="https://b:2379"} 0',
@@ -75,5 +75,6 @@ it("shows what it has seen", async () => {
     'atoll_engine_reaches{engine="etcd",address="https://a:2379",reach="nested"} 1',
     'atoll_engine_reaches{engine="nats",address="tls://a:4222",reach="hear"} 1',
     'atoll_engine_reaches{engine="nats",address="tls://a:4222",reach="say"} 1',
+    'atoll_engine_certificate_expiry_timestamp_seconds{engine="etcd",address="https://a:2379"} 1.5',
   ]);
 });

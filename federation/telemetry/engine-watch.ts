@@ -1,8 +1,9 @@
 import type { Registry } from "prom-client";
-import type { EngineLook, EngineReport } from "#federation/model/engine-report.ts";
+import type { EngineCertificate, EngineLook, EngineReport, SeenEngines } from "#federation/model/engine-report.ts";
 import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import type { Logger } from "./logger.ts";
+import type { CertificateWatch } from "./certificate-watch.ts";
 import { addGauge } from "./read-metrics.ts";
 
 /** Between looks at an engine that could not be looked at. */
@@ -11,14 +12,16 @@ const retryMs = 30_000;
 const silentMs = 5_000;
 
 /** Looks at a plane's engines now and then, whether the plane leads or not, and keeps what was seen last. */
-export class EngineWatch {
+export class EngineWatch implements SeenEngines {
   readonly #looks: readonly EngineLook[];
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #certificates: Pick<CertificateWatch, "certificates" | "run"> | undefined;
   readonly #seen = new Map<EngineLook, readonly EngineReport[]>();
 
-  constructor(looks: readonly EngineLook[], { clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
+  constructor(looks: readonly EngineLook[], { clock, logger, certificates }: { readonly clock: Clock; readonly logger: Logger; readonly certificates?: Pick<CertificateWatch, "certificates" | "run"> }) {
     this.#looks = looks;
+    this.#certificates = certificates;
     this.#clock = clock;
     this.#logger = logger;
   }
@@ -27,8 +30,12 @@ export class EngineWatch {
     return [...this.#seen.values()].flat();
   }
 
+  get certificates(): readonly EngineCertificate[] {
+    return this.#certificates?.certificates ?? [];
+  }
+
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#looks.map((look) => this.#follow(look, signal)));
+    await Promise.all([...this.#looks.map((look) => this.#follow(look, signal)), this.#certificates?.run(signal)]);
   }
 
   async #follow(look: EngineLook, signal: AbortSignal): Promise<void> {
@@ -60,7 +67,7 @@ function untilGivenUp<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /** What planes show of their engines. */
-export function addEngineMetrics(registry: Registry, watch: Pick<EngineWatch, "reports">): void {
+export function addEngineMetrics(registry: Registry, watch: SeenEngines): void {
   const etcd = (name: string, help: string, read: (report: Extract<EngineReport, { readonly kind: "etcd" }>) => number | undefined): void => {
     addGauge(registry, {
       name,
@@ -84,6 +91,14 @@ export function addEngineMetrics(registry: Registry, watch: Pick<EngineWatch, "r
     labels: ["engine", "address", "reach"],
     read: (add) => {
       for (const { kind, address, reaches = [] } of watch.reports) for (const reach of reaches) add({ engine: kind, address, reach }, 1);
+    },
+  });
+  addGauge(registry, {
+    name: "atoll_engine_certificate_expiry_timestamp_seconds",
+    help: "When what this plane's engine shows in the handshake ends.",
+    labels: ["engine", "address"],
+    read: (add) => {
+      for (const { engine, address, notAfterMs } of watch.certificates) add({ engine, address }, notAfterMs / 1_000);
     },
   });
 }

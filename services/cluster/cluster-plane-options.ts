@@ -5,7 +5,7 @@ import type { Bus } from "#federation/bus/bus.ts";
 import type { BackupSchedule } from "#federation/history/backup-schedule.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
-import type { EngineReport } from "#federation/model/engine-report.ts";
+import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import type { WritePrivateFile } from "#federation/runtime/private-file.ts";
@@ -29,7 +29,7 @@ export interface ClusterPlaneParts {
   readonly signer: Pick<TrustDomainSigner, "statement"> | undefined;
   readonly store: Store;
   /** Absent: its engines are embedded. */
-  readonly engines?: { readonly reports: readonly EngineReport[] } | undefined;
+  readonly engines?: SeenEngines | undefined;
   /** Absent: the plane makes no backups by itself. */
   readonly backups?: Pick<BackupSchedule, "run" | "standing"> | undefined;
   readonly bus: Bus;

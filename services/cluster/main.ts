@@ -19,6 +19,7 @@ import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { readConfigFile } from "#federation/runtime/config.ts";
+import { engineAddresses } from "#federation/runtime/engine-config.ts";
 import { keepInstanceId } from "#federation/runtime/instance-id.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
@@ -30,6 +31,7 @@ import { openConfiguredStore } from "#federation/store/configured-store.ts";
 import { runAsLeader } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { CertificateWatch } from "#federation/telemetry/certificate-watch.ts";
 import { addEngineMetrics, EngineWatch } from "#federation/telemetry/engine-watch.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
@@ -140,7 +142,8 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   });
   const backups = config.backups === undefined ? undefined : new BackupSchedule({ config: config.backups, federation: membership.facts.federation, plane: config.cluster, dataDir: config.dataDir, clock, logger });
   if (backups !== undefined) addBackupMetrics(metrics.registry, () => backups.standing, clock);
-  const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(config.cluster) }), ...busLooks({ ...common, config: config.bus, name: config.cluster })], { clock, logger });
+  const certificates = new CertificateWatch({ addresses: engineAddresses(config), tls: common.tls, clock });
+  const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(config.cluster) }), ...busLooks({ ...common, config: config.bus, name: config.cluster })], { clock, logger, certificates });
   addEngineMetrics(metrics.registry, engines);
   const options = { config, membership, planeSvid, keySource, signer, store, backups, engines, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
   await runTasks(

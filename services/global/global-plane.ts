@@ -1,6 +1,6 @@
 import type { Bus } from "#federation/bus/bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import type { EngineReport } from "#federation/model/engine-report.ts";
+import type { SeenEngines } from "#federation/model/engine-report.ts";
 import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
@@ -39,7 +39,7 @@ export interface GlobalPlaneParts {
   readonly keys: GlobalKeys;
   readonly store: Store;
   /** Absent: its engines are embedded. */
-  readonly engines?: { readonly reports: readonly EngineReport[] } | undefined;
+  readonly engines?: SeenEngines | undefined;
   /** Absent: the plane makes no backups by itself. */
   readonly backups?: Pick<BackupSchedule, "run" | "standing"> | undefined;
   readonly bus: Bus;

@@ -138,7 +138,7 @@ function statusOf({ options, leader, termStore, epoch, standing, state, links, i
       store: standing,
       storeAwaySinceMs: termStore.away.current?.sinceMs,
       backups: options.backups?.standing,
-      engines: options.engines?.reports,
+      engines: options.engines,
       apiOverloads: admission.overloads,
       ...(standing.state === "sound" ? { incarnation: planeIncarnation(incarnation) } : {}),
     },

@@ -28,6 +28,11 @@ export function certificateProblems(contextTexts: readonly string[], nowMs: numb
   return [...new Set(contextTexts.flatMap((text) => problemsOf(text, nowMs)))];
 }
 
+/** How the end of a certificate is told of which so much is left. Pure. */
+export function endWords(leftMs: number): string {
+  return leftMs > 0 ? `ends in ${describeAge(leftMs)}` : `ended ${describeAge(-leftMs)} ago`;
+}
+
 function problemsOf(contextText: string, nowMs: number): readonly string[] {
   const certificate = contextCertificate(contextText)?.certificate;
   if (certificate === undefined) return [];
@@ -36,6 +41,5 @@ function problemsOf(contextText: string, nowMs: number): readonly string[] {
   const lifeMs = endMs - certificate.validFromDate.getTime();
   if (leftMs > Math.min(namedBefore.ms, lifeMs * namedBefore.ofLifeRatio)) return [];
   const owner = /URI:(spiffe:\/\/[^\s,]+)/.exec(certificate.subjectAltName ?? "")?.[1] ?? certificate.subject;
-  const end = leftMs > 0 ? `ends in ${describeAge(leftMs)}` : `ended ${describeAge(-leftMs)} ago`;
-  return [`the certificate of ${owner} ${end}: ${owner.includes("/atoll/admin/") ? "the global plane makes another when it starts" : "`atoll up` makes another, elsewhere the global plane's `init --client`"}`];
+  return [`the certificate of ${owner} ${endWords(leftMs)}: ${owner.includes("/atoll/admin/") ? "the global plane makes another when it starts" : "`atoll up` makes another, elsewhere the global plane's `init --client`"}`];
 }

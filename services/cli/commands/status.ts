@@ -19,6 +19,7 @@ import type { ProcessView } from "../up/process-spec.ts";
 import { apiOverloadProblems } from "./api-overload-findings.ts";
 import { backupColumns, backupLines, backupProblems } from "./backup-findings.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
+import { engineCertificateProblems } from "./engine-certificate-findings.ts";
 import { engineProblems } from "./engine-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
@@ -87,6 +88,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...withdrawalProblems(global.kind === "answer" ? global.value : undefined, known),
     ...(etcds.kind === "answer" ? etcdProblems(etcds.value) : []),
     ...engineProblems([...(global.kind === "answer" ? [["global", global.value] as const] : []), ...known]),
+    ...engineCertificateProblems([...(global.kind === "answer" ? [global.value] : []), ...known.map(([, status]) => status)], { isHere: topology !== undefined, nowMs: terminal.clock.nowMs() }),
     ...(silent.kind === "answer" ? silentEngineProblems(silent.value) : []),
     ...nameProblems(names),
     ...certificateProblems(contextsHere(planes, { dataDir, clients: topology?.plan.clients ?? [] }), terminal.clock.nowMs()),

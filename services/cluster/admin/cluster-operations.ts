@@ -19,7 +19,7 @@ import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
 import { withdrawalOperations, type HeldBack } from "#federation/admin-api/withdrawal-operations.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
-import type { EngineReport } from "#federation/model/engine-report.ts";
+import type { SeenEngines } from "#federation/model/engine-report.ts";
 import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
@@ -64,7 +64,7 @@ export interface ClusterOperationsOptions {
     readonly keySource: ClusterKeySource;
     readonly audit: AuditTrail;
     readonly backups?: { readonly standing: BackupRow } | undefined;
-    readonly engines?: { readonly reports: readonly EngineReport[] } | undefined;
+    readonly engines?: SeenEngines | undefined;
     readonly clock: Clock;
   };
   readonly termStore: TermStore;
@@ -242,7 +242,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       store: parts.standing,
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,
       backups: options.backups?.standing,
-      engines: options.engines?.reports,
+      engines: options.engines,
       apiOverloads: parts.admission.overloads,
       ...(parts.standing.state === "sound" ? { incarnation: planeIncarnation(parts.incarnation) } : {}),
     },

@@ -1,5 +1,5 @@
 import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/status.ts";
-import type { EngineReport } from "#federation/model/engine-report.ts";
+import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
@@ -51,7 +51,7 @@ export interface ClusterStatusFacts {
   readonly storeAwaySinceMs: number | undefined;
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
-  readonly engines?: readonly EngineReport[] | undefined;
+  readonly engines?: SeenEngines | undefined;
   readonly apiOverloads: readonly PlaneOverload[];
 }
 

@@ -2,7 +2,7 @@ import { relationshipRow } from "#federation/admin-api/relationship-row.ts";
 import type { FederationStatus, ServiceRow } from "#federation/admin-api/status.ts";
 import type { RelationshipStanding } from "#federation/model/relationship-terms.ts";
 import type { Cluster, ExportedService, Relationship } from "#federation/model/resource.ts";
-import type { EngineReport } from "#federation/model/engine-report.ts";
+import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
@@ -51,7 +51,7 @@ export interface FederationView {
   readonly storeAwaySinceMs: number | undefined;
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
-  readonly engines?: readonly EngineReport[] | undefined;
+  readonly engines?: SeenEngines | undefined;
   readonly apiOverloads: readonly PlaneOverload[];
 }
 
