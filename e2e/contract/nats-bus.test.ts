@@ -169,6 +169,22 @@ describe.skipIf(program === undefined)("a real nats-server", () => {
     expect(returns).toBe(1);
   });
 
+  it("is shown at each connection the certificate that there is then", async () => {
+    const first = identity("tester");
+    const second = authority.issue("tester-renewed", [`URI:${idOf("tester")}`]);
+    let current = first;
+    const shown = new Set<string>();
+    await using bus = openNatsBus({ servers: [server.url], name: "tester", tls: () => (shown.add(current.certificatePem), current), inboxPrefix: inboxPrefix("tester"), clock: systemClock, random: systemRandom, logger: silentLogger });
+    await connected(bus, stop.signal);
+    expect([...shown]).toEqual([first.certificatePem]);
+    current = second;
+    await server.kill();
+    for await (const state of bus.state.changes(stop.signal)) if (state === "disconnected") break;
+    await server.start();
+    await connected(bus, stop.signal);
+    expect([...shown]).toEqual([first.certificatePem, second.certificatePem]);
+  });
+
   it("is waited for when it is not there at first", async () => {
     await server.kill();
     await using bus = openBus(server.url, identity("tester"), "tester");

@@ -15,7 +15,7 @@ import { openUsersClient, type UsersClient } from "#services/cli/demo/users-clie
 import { localDirectory } from "#services/cli/plane-directory.ts";
 import { Planes } from "#services/cli/planes.ts";
 import { createTerminal } from "#services/cli/terminal.ts";
-import { bringUp, type RunningFederation } from "#services/cli/up/bring-up.ts";
+import { bringUp, type BringUpOptions, type RunningFederation } from "#services/cli/up/bring-up.ts";
 import type { FederationPlan } from "#services/cli/up/federation-plan.ts";
 import { writeSecretFile } from "#services/cli/up/federation-file.ts";
 import type { ProcessView } from "#services/cli/up/process-spec.ts";
@@ -101,11 +101,11 @@ export class TestFederation implements AsyncDisposable {
     this.planes = this.openPlanes();
   }
 
-  /** Brings `plan` up, on real engines when asked for, of `members` each; on failure nothing is left of it. */
-  static async start(plan: FederationPlan, { engines = false, members }: { readonly engines?: boolean; readonly members?: number } = {}): Promise<TestFederation> {
+  /** Brings `plan` up, on real engines when asked for, of `members` each, whose certificates live so long; on failure nothing is left of it. */
+  static async start(plan: FederationPlan, { engines = false, ...more }: Pick<BringUpOptions, "engines" | "members" | "certificateSeconds"> = {}): Promise<TestFederation> {
     const place = new Place();
     try {
-      return new TestFederation(place, await bringUp(createContext(place), { plan, engines, ...(members === undefined ? {} : { members }) }));
+      return new TestFederation(place, await bringUp(createContext(place), { plan, engines, ...more }));
     } catch (error) {
       await place.end();
       place[Symbol.dispose]();

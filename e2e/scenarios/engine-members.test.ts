@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Etcd3 } from "etcd3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { parseAdminContext } from "#federation/admin-api/admin-context.ts";
 import { apiVersion, type Service, type TrafficPolicy } from "#federation/model/resource.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
 import { holdsToRoles } from "#services/cli/engines/etcd-version.ts";
 import { findTestEngine } from "../contract/test-engines.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -14,6 +15,8 @@ import { TestFederation } from "../harness/test-federation.ts";
 const hasEngines = (await findTestEngine("etcd")) !== undefined && (await findTestEngine("nats-server")) !== undefined;
 const { signal } = new AbortController();
 const shopEu = "shop-eu";
+/** The tests below last for some of these lives: what connects anew in them meets engines whose certificates were renewed while they ran. */
+const certificateSeconds = 120;
 
 const service = (name: string): Service => ({ apiVersion, kind: "Service", metadata: { namespace: "web", name }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: [name] } });
 const policy = (requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: { namespace: "web", name: "catalog" }, spec: { targetRef: { namespace: "web", name: "catalog" }, timeouts: { requestMs } } });
@@ -21,9 +24,12 @@ const policy = (requestMs: number): TrafficPolicy => ({ apiVersion, kind: "Traff
 describe.skipIf(!hasEngines)("a federation with three members of each engine (etcd, nats-server)", () => {
   /** Undefined only where it could not be brought up; then no test runs. */
   let federation: TestFederation;
+  /** When the last of the certificates that engines began with ends. */
+  let firstEndMs: number;
 
   beforeAll(async () => {
-    federation = await TestFederation.start(oneCluster, { engines: true, members: 3 });
+    federation = await TestFederation.start(oneCluster, { engines: true, members: 3, certificateSeconds });
+    firstEndMs = systemClock.nowMs() + certificateSeconds * 1_000;
     await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
   }, 240_000);
   afterAll(async () => {
@@ -105,5 +111,20 @@ describe.skipIf(!hasEngines)("a federation with three members of each engine (et
       await expect(client.get("/atoll/cluster/shop-eu/atoll/v1/leader")).rejects.toThrow(/UNAVAILABLE/);
       client.close();
     }
+  });
+
+  it("goes on when every certificate that its engines began with has ended, for whoever connects anew, and no engine is restarted for it", async () => {
+    const lifeMs = certificateSeconds * 1_000;
+    const seen = async () => [(await federation.planes.global().call(globalRoutes.status, {}, signal)).body, (await federation.planes.cluster(shopEu).call(clusterRoutes.status, {}, signal)).body].map(({ engineCertificates = [] }) => engineCertificates);
+    const lastStartMs = Math.max(...(await federation.list()).map(({ kind, startedAtMs = 0 }) => (kind === "engine" ? startedAtMs : 0)));
+    const fromMs = Math.max(firstEndMs, lastStartMs);
+    // Each plane sees three of etcd and all six of NATS.
+    await eventually("each engine shows what was made after the first ones had ended and after its own start", async () => (await seen()).every((shown) => shown.length === 9 && shown.every(({ notAfterMs }) => notAfterMs - lifeMs > fromMs)), 180_000);
+    const connectsAnew = ["shop-eu-plane", "global", `${shopEu}-etcd-1`, "global-etcd-1", "eu-west-nats-1", "global-nats-1"];
+    await federation.stop(...connectsAnew);
+    await federation.start(...connectsAnew);
+    await eventually("a write is taken", () => written("renewed"), 60_000);
+    await eventually("a policy reaches the cluster", async () => (await federation.planes.global().apply(policy(3_000), {}, signal), (await held()) === 3_000), 60_000);
+    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
   });
 });

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Brings the federation fed.example up in containers, from the keys to its proxies; what has joined stays joined.
-# usage: sh compose.sh [up|down|status [PART]]    status ends with 3 when something does not run; down removes volumes, too.
+# usage: sh compose.sh [up|down|status|renew [PART]]    status ends with 3 when something does not run; down removes volumes, too.
+# renew: another certificate for each engine that has lived for half of its 30 days, which nothing here does by itself. Nothing is restarted.
 # PART is a region, or @global for the global plane and what it stands on, which is up before any region; without it, all.
 # COMPOSE, DOCKER and ATOLL name the programs; ATOLL_IMAGE, ETCD_IMAGE, NATS_IMAGE and APP_IMAGE the images.
 set -eu
@@ -87,7 +88,13 @@ case ${1:-up} in
     for machine in $machines; do rm -rf "hosts/$machine/tokens"; done
     exit
     ;;
-  *) echo "there are up, down and status, not $1" >&2; exit 2 ;;
+  renew)
+    ${ATOLL:-npx atoll} renew-engines federation.yaml --out .
+    deal
+    for service in $services; do case $service in *.nats) if runs "$service"; then docker kill --signal HUP "$(ids "$service")" >/dev/null; fi ;; esac; done
+    exit
+    ;;
+  *) echo "there are up, down, status and renew, not $1" >&2; exit 2 ;;
 esac
 [ -d keys ] || { echo "there are no keys here: atoll bootstrap --init makes them" >&2; exit 1; }
 

@@ -7,6 +7,7 @@ import { runAudit } from "./commands/audit.ts";
 import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
 import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap.ts";
+import { runRenewEngines, type RenewEnginesOptions } from "./commands/renew-engines.ts";
 import { runSecureEngines, type SecureEnginesOptions } from "./commands/secure-engines.ts";
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
 import { runRollback, type RollbackCommandOptions } from "./commands/rollback.ts";
@@ -165,6 +166,11 @@ function addLifecycle(program: Command, run: Run): void {
     .description("have each etcd of a federation on machines let its planes alone in, each to its own part")
     .option("--keys <directory>", "where `bootstrap --init` made the federation's keys", "keys")
     .action((file: string, options: SecureEnginesOptions) => run((context) => runSecureEngines(context, file, options)));
+  program
+    .command("renew-engines <file>")
+    .description("make another certificate for each engine on machines that has lived for half of its life; `renew-engines.sh` beside the file brings it there")
+    .option("--out <directory>", "where `bootstrap --init` wrote everything", ".")
+    .action((file: string, options: RenewEnginesOptions) => run((context) => runRenewEngines(context, file, options)));
   program
     .command("status")
     .description("the whole federation, and what is wrong with it")

@@ -10,6 +10,7 @@ import { engineFiles } from "./engine-files.ts";
 import { installScript } from "./install-script.ts";
 import { instructions } from "./instructions.ts";
 import { hostPort, layOutMachines, type MachineLayout } from "./machine-layout.ts";
+import { renewScript, renewScriptName } from "./renew-script.ts";
 import { unitFiles } from "./systemd-units.ts";
 
 /** A file that `atoll bootstrap` writes; nothing in it is secret. */
@@ -54,6 +55,7 @@ export function bootstrapFiles(description: FederationDescription, options: Boot
     add("compose.yaml", composeText(source));
     add("compose.sh", composeScript(source, { places, services }), true);
   }
+  if (layout.placement.engines.length > 0) add(renewScriptName, renewScript(layout), true);
   for (const machine of layout.machines) {
     const folder = `hosts/${machine.host.name}`;
     add(`${folder}/install.sh`, installScript(machine, layout), true);

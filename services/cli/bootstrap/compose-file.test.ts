@@ -91,7 +91,7 @@ describe("a federation in containers of one engine", () => {
   it("has a script that names a part which is not there", () => {
     const script = composeScript(sourceOf(spec()), { places: [], services: [] });
     expect(spawnSync("sh", ["-c", script, "compose.sh", "up", "mars"], { encoding: "utf8" })).toMatchObject({ status: 2, stderr: "there is no part mars; there are @global, eu, us\n" });
-    expect(spawnSync("sh", ["-c", script, "compose.sh", "run"], { encoding: "utf8" })).toMatchObject({ status: 2, stderr: "there are up, down and status, not run\n" });
+    expect(spawnSync("sh", ["-c", script, "compose.sh", "run"], { encoding: "utf8" })).toMatchObject({ status: 2, stderr: "there are up, down, status and renew, not run\n" });
   });
 
   it("is refused with the reason where networks cannot have the addresses of the file", () => {

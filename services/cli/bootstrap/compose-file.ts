@@ -149,7 +149,12 @@ function filesService({ machines }: MachineLayout): object {
     "  target=/machines/$$machine",
     "  mkdir -p $$target/etc/tls $$target/etc/tokens",
     "  cp $$source/config/* $$target/etc/",
-    "  if [ -d $$source/tls ]; then cp $$source/tls/* $$target/etc/tls/; fi",
+    // Each whole or not at all, its owner's from the first moment: engines that run read them at any time.
+    "  for file in $$source/tls/*; do",
+    "    [ -f $$file ] || continue",
+    "    new=$$target/etc/tls/.new",
+    `    cp $$file $$new && chown ${user} $$new && mv $$new $$target/etc/tls/$\${file##*/}`,
+    "  done",
     "  if [ -d $$source/tokens ]; then cp $$source/tokens/* $$target/etc/tokens/; rm -r $$source/tokens; fi",
     "  if [ -d $$source/keys ]; then cp $$source/keys/* $$target/global/; fi",
     `  chown -R ${user} $$target/*`,

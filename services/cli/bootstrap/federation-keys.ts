@@ -1,11 +1,12 @@
 import { createHash, X509Certificate } from "node:crypto";
-import { execFile } from "node:child_process";
 import { copyFileSync, chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { engineTlsFiles } from "../engines/etcd-args.ts";
 import { clientArguments } from "../up/client-access.ts";
+import { planesOf } from "../up/engine-certificates.ts";
+import { runInit } from "../up/run-init.ts";
 import { hostPort, type MachineLayout } from "./machine-layout.ts";
 
 /** What the global plane runs with: all but the root's key, which is for taking offline. */
@@ -23,7 +24,7 @@ export function rootOf(keysDir: string): { readonly rootSha256?: string } {
 }
 
 /**
- * Makes the federation's keys in `keysDir` (0600) unless they are there, and new certificates for its engines and clients.
+ * Makes the federation's keys in `keysDir` (0600) unless they are there, and new certificates for its engines, by the keys that they have, and clients.
  * @throws {ATOLL_USAGE} when the keys are those of another federation; {ATOLL_PROCESS_FAILED}
  */
 export async function makeKeys(context: CommandContext, keysDir: string, layout: MachineLayout): Promise<void> {
@@ -33,18 +34,16 @@ export async function makeKeys(context: CommandContext, keysDir: string, layout:
     const { federation } = JSON.parse(readFileSync(join(keysDir, "federation.json"), "utf8")) as { readonly federation?: unknown };
     if (federation !== description.trustDomain) throw new AtollError("ATOLL_USAGE", `${keysDir} holds the keys of ${String(federation)}, not of ${description.trustDomain}; choose another --out`);
   }
-  const args = [join(context.home, "services/global/main.ts"), "init", "--data", keysDir, ...(isNew ? ["--federation", description.trustDomain] : [])];
-  for (const { region, host: name } of placement.engines) {
+  const words = [...(isNew ? ["--federation", description.trustDomain] : []), ...engineWords(layout).flatMap((engine) => ["--engine", engine])];
+  if (placement.engines.length > 0) words.push("--etcd-administrator", planesOf(description).join(","));
+  await runInit(context, keysDir, [...words, ...clientArguments(description.clients, globalServer(layout))], context.signal);
+}
+
+/** Words of `init` for the engines of every machine, each with the names and addresses that it answers on. Pure. */
+export function engineWords({ placement }: MachineLayout): readonly string[] {
+  return placement.engines.flatMap(({ region, host: name }) => {
     const host = placement.hosts.find((candidate) => candidate.name === name);
-    if (host !== undefined) args.push("--engine", `${region}/${name}:${[...new Set([host.address, host.listen])].join(",")}`);
-  }
-  if (placement.engines.length > 0) args.push("--etcd-administrator", ["global", ...description.clusters.map(({ name }) => name)].join(","));
-  args.push(...clientArguments(description.clients, globalServer(layout)));
-  await new Promise<void>((resolve, reject) => {
-    execFile(context.node, args, { cwd: context.home, env: { ...context.env } }, (error, _stdout, stderr) => {
-      if (error === null) resolve();
-      else reject(new AtollError("ATOLL_PROCESS_FAILED", `the federation's keys could not be made: ${stderr.trim() || error.message}`));
-    });
+    return host === undefined ? [] : [`${region}/${name}:${[...new Set([host.address, host.listen])].join(",")}`];
   });
 }
 
@@ -57,13 +56,18 @@ function globalServer({ machines, placement }: MachineLayout): string {
 }
 
 /** Puts into each machine's folder below `hostsDir` the keys that it needs, and no others. */
-export function dealKeys(keysDir: string, hostsDir: string, { machines, placement }: MachineLayout): void {
+export function dealKeys(keysDir: string, hostsDir: string, layout: MachineLayout): void {
+  const { globalHost } = layout.placement;
+  for (const name of globalKeys) copySecret(join(keysDir, name), join(hostsDir, globalHost, "keys"), name);
+  dealEngineKeys(keysDir, hostsDir, layout);
+}
+
+/** The same of those of its engines alone. */
+export function dealEngineKeys(keysDir: string, hostsDir: string, { machines }: MachineLayout): void {
   for (const { host, engines } of machines) {
-    const folder = join(hostsDir, host.name);
-    if (host.name === placement.globalHost) for (const name of globalKeys) copySecret(join(keysDir, name), join(folder, "keys"), name);
     if (engines === undefined) continue;
     const { certificate, privateKey, ca } = engineTlsFiles(keysDir, host.name);
-    for (const [source, name] of [[certificate, "engine.pem"], [privateKey, "engine.key"], [ca, "ca.pem"]] as const) copySecret(source, join(folder, "tls"), name);
+    for (const [source, name] of [[certificate, "engine.pem"], [privateKey, "engine.key"], [ca, "ca.pem"]] as const) copySecret(source, join(hostsDir, host.name, "tls"), name);
   }
 }
 

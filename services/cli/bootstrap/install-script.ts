@@ -14,6 +14,7 @@ export function installScript(machine: Machine, { description, placement }: Mach
     "#!/bin/sh",
     `# Sets up ${host.name} (${host.address}, ${host.region}) of the federation ${description.trustDomain}. Run it as root, as often as`,
     "# you like: what is in place stays, tokens in tokens/ are taken in, and what has what it needs is started.",
+    "# usage: sh install.sh [certificates]    certificates: takes in those of its engines and does nothing else.",
     "set -eu",
     "umask 077",
     'here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)',
@@ -22,13 +23,15 @@ export function installScript(machine: Machine, { description, placement }: Mach
     `state='${paths.state}'`,
     `cache='${paths.cache}'`,
     library(host.root === ""),
+    ...(engines === undefined ? [] : [certificates]),
     '[ -x "$home/node_modules/.bin/node" ] || fail "there is no Atoll in $home: clone it there and run npm ci"',
     ...(engines === undefined ? [] : [`[ -x ${enginePrograms.etcd} ] || note "there is no ${enginePrograms.etcd} yet: install etcd"`, `[ -x ${enginePrograms.natsServer} ] || note "there is no ${enginePrograms.natsServer} yet: install nats-server 2.12.6 or newer"`]),
+    `if [ "\${1:-}" = certificates ]; then ${engines === undefined ? "" : "certificates; reload; "}exit; fi`,
     "",
     "user",
     'for directory in "$config" "$config/tls" "$config/tokens" "$state" "$cache"; do own_directory "$directory"; done',
     ...configs.map((name) => `config_file ${name}`),
-    ...(engines === undefined ? [] : ['put 0644 "$here/tls/ca.pem" "$config/tls/ca.pem"', 'put 0644 "$here/tls/engine.pem" "$config/tls/engine.pem"', 'put 0600 "$here/tls/engine.key" "$config/tls/engine.key"']),
+    ...(engines === undefined ? [] : ["certificates", '[ -z "$renewed" ] || reload']),
     ...(isGlobal
       ? ['own_directory "$state/global"', 'for file in "$here"/keys/*; do put 0600 "$file" "$state/global/$(basename "$file")"; done']
       : []),
@@ -41,6 +44,24 @@ export function installScript(machine: Machine, { description, placement }: Mach
   ];
   return lines.join("\n");
 }
+
+/**
+ * Etcd reads its files at each handshake, nats-server when it is told to. The key, which seldom changes, comes first; where only the certificate
+ * does, no reader meets a pair that does not fit. Whoever brings certificates has nats-server told in any case, since an earlier try may have ended
+ * before that; with all the rest it is told of a change alone, since one that is starting would take the signal for its end.
+ */
+const certificates = `certificates() {
+  renewed=
+  if [ -f "$config/tls/engine.pem" ] && ! cmp -s "$here/tls/engine.pem" "$config/tls/engine.pem"; then renewed=yes; fi
+  put 0644 "$here/tls/ca.pem" "$config/tls/ca.pem"
+  put 0600 "$here/tls/engine.key" "$config/tls/engine.key"
+  put 0644 "$here/tls/engine.pem" "$config/tls/engine.pem"
+}
+reload() {
+  if ! has_systemd; then note "reload: atoll-nats.service"
+  elif systemctl is-active --quiet atoll-nats.service; then systemctl kill --signal=HUP atoll-nats.service; note "reloaded: atoll-nats.service"; fi
+}
+`;
 
 /** The functions of the script. `isSystem`: its files are those of the system itself. */
 function library(isSystem: boolean): string {
@@ -61,7 +82,10 @@ own_directory() { mkdir -p "$1"; chmod 0700 "$1"; own "$1"; }
 put() { # MODE SOURCE TARGET
   [ -f "$2" ] || fail "$2 is not there: see README.md"
   if ! cmp -s "$2" "$3"; then
-    if [ -f "$3" ]; then note "changed: $3; restart what reads it when it suits you"; fi
+    case $3 in
+      */tls/*) ;;
+      *) if [ -f "$3" ]; then note "changed: $3; restart what reads it when it suits you"; fi ;;
+    esac
     cp "$2" "$3.new"
     chmod "$1" "$3.new"
     own "$3.new"

@@ -21,7 +21,7 @@ export function instructions(layout: MachineLayout, files: { readonly places: re
       : "There are no keys here yet: run `npx atoll bootstrap federation.yaml --out . --init` first. It makes them in `keys/`, and certificates for the engines.",
     `On every machine: Atoll in \`${global?.paths.home ?? "/opt/atoll"}\` (clone, \`npm ci\`)${placement.engines.length === 0 ? "" : ", and where engines stand a current etcd and nats-server 2.12.6 or newer"}. Then copy each machine's folder and run its script. It starts the engines${placement.engines.length === 0 ? "" : " first, then the global plane"}, and says of the rest which token it waits for.`,
     ...sourceFiles(machines),
-    shell(["umask 077", ...machines.map(({ host }) => send(host, "."))]),
+    shell(["umask 077", ...machines.map(({ host }) => sendCommand(host, "."))]),
   );
   if (placement.engines.length > 0) {
     step(
@@ -56,9 +56,16 @@ export function instructions(layout: MachineLayout, files: { readonly places: re
   }
   stageStep(step, layout, "proxies", "Gateways and sidecars", "An application answers on its port at 127.0.0.1, and calls others through its sidecar's outbound port with their name as `Host`.", atoll);
   step("See", shell([`${atoll} status`, `${atoll} proxy status`]), ...portLines(machines));
+  if (placement.engines.length > 0) {
+    step(
+      "Keep the engines' certificates good",
+      "They live 30 days, and nothing on the machines can renew them: the federation's keys are here. This makes another for each that has lived for half of that, by the key that it has, and has the machines take it up, etcd by itself and nats-server by a signal; nothing is restarted. Run it every week or two (cron, a systemd timer): `npx atoll --context context.json check` names an engine seven days before its certificate ends.",
+      shell(["sh renew-engines.sh"]),
+    );
+  }
   step(
     "Later",
-    "After an edit of `federation.yaml`: `npx atoll bootstrap federation.yaml --out . --init` writes everything anew (keys stay; engines get new certificates, which live 30 days), step 1 brings it to the machines, and the steps after it repeat what is new. `install.sh` says which configuration changed and restarts nothing; etcd takes new certificates by itself, nats-server by `nats-server --signal reload`.",
+    `After an edit of \`federation.yaml\`: \`npx atoll bootstrap federation.yaml --out . --init\` writes everything anew (keys stay${placement.engines.length === 0 ? "" : "; engines get new certificates"}), step 1 brings it to the machines, and the steps after it repeat what is new. \`install.sh\` says which configuration changed and restarts nothing.`,
   );
   return `# The federation ${description.trustDomain} on ${machines.length} machines
 
@@ -77,7 +84,7 @@ function stageStep(step: (title: string, ...text: readonly string[]) => void, { 
     ...processes
       .filter((process) => process.stage === stage)
       .flatMap(({ tokens }) => tokens.map(({ file, purpose, cluster }) => `${atoll} token create ${purpose}${cluster === undefined ? "" : ` --cluster ${cluster}`} > hosts/${host.name}/tokens/${file}`)),
-    `${send(host, "tokens")} && rm -r hosts/${host.name}/tokens`,
+    `${sendCommand(host, "tokens")} && rm -r hosts/${host.name}/tokens`,
   ]);
   const units = concerned.flatMap(({ host, processes }) => processes.filter((process) => process.stage === stage).map((process) => `\`${unitOf(process)}\` on ${host.name}`));
   const byThemselves = concerned.filter(({ host }) => host.join !== undefined).map(({ host }) => host.name);
@@ -96,10 +103,10 @@ function sourceFiles(machines: readonly Machine[]): readonly string[] {
   return files.length === 0 ? [] : [`Planes verify what clouds sign by keys and certificates in files that you put there, readable for the user atoll (docs/joining.md says where they come from): ${[...new Set(files)].join(", ")}.`];
 }
 
-/** Brings what lies in a machine's folder there, and has its script take it in. */
-function send({ name, address }: HostDescription, what: string): string {
+/** Brings what lies in a machine's folder there, and has its script take it in; `more` are the script's arguments. Pure. */
+export function sendCommand({ name, address }: HostDescription, what: string, more = ""): string {
   const folder = `atoll-${name}`;
-  return `tar -C hosts/${name} -cf - ${what} | ssh root@${address} 'mkdir -p -m 0700 ${folder} && tar -C ${folder} -xf - && sh ${folder}/install.sh'`;
+  return `tar -C hosts/${name} -cf - ${what} | ssh root@${address} 'mkdir -p -m 0700 ${folder} && tar -C ${folder} -xf - && sh ${folder}/install.sh${more}'`;
 }
 
 function portLines(machines: readonly Machine[]): readonly string[] {

@@ -29,6 +29,8 @@ export interface BringUpOptions {
   readonly engines?: boolean;
   /** Members of each engine, one unless told; only with `engines`. */
   readonly members?: number;
+  /** How long certificates of engines live, in seconds; 30 days unless told. */
+  readonly certificateSeconds?: number;
   /**
    * What the federation consists of, the demo unless told. Without `source`, one that was made before keeps its own
    * and takes the users' rates from this, unless it runs.
@@ -136,7 +138,7 @@ async function newFederation(context: CommandContext, options: BringUpOptions): 
   const plan = options.plan ?? demoFederation;
   const portCount = portCountOf(plan, options.members);
   const portBase = options.portBase ?? (await findFreeBlock(context.name, portCount));
-  const engines = options.engines === true ? { engines: await findEngines(context, options.members) } : {};
+  const engines = options.engines === true ? { engines: await findEngines(context, options) } : {};
   const source = options.source === undefined ? {} : { source: options.source };
   return { name: context.name, ...source, portBase, portCount, ports: {}, ...engines, isBootstrapped: false, plan };
 }
@@ -147,11 +149,11 @@ function withRatesOf(file: FederationFile, plan: FederationPlan | undefined): Fe
 }
 
 /** Engines on PATH, else unpacked from Debian's packages into the cache. @throws {ATOLL_ENGINE_UNAVAILABLE} */
-async function findEngines(context: CommandContext, members: number | undefined): Promise<EngineSetup> {
+async function findEngines(context: CommandContext, { members, certificateSeconds }: BringUpOptions): Promise<EngineSetup> {
   const options = { environment: context.env, onProgress: (sentence: string) => context.terminal.note(sentence) };
   const etcd = await findEngine("etcd", options, context.signal);
   const natsServer = await findEngine("nats-server", options, context.signal);
-  return { etcd, natsServer, hasStorePerPlane: true, ...(members === undefined ? {} : { members }) };
+  return { etcd, natsServer, hasStorePerPlane: true, ...(members === undefined ? {} : { members }), ...(certificateSeconds === undefined ? {} : { certificateSeconds }) };
 }
 
 async function startSupervisor(context: CommandContext): Promise<SupervisorClient> {

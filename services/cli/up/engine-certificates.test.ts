@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -13,9 +13,9 @@ it("engines are given certificates when they have none that is good for long", (
     const { certificateChainPem } = createTestAuthority().issue("spiffe://shop.atoll/atoll/engine/etcd-eu-west");
     const { validFromDate, validToDate } = new X509Certificate(certificateChainPem);
     const halfMs = (validFromDate.getTime() + validToDate.getTime()) / 2;
-    mkdirSync(join(dataDir, "global", "engines"), { recursive: true });
-    writeFileSync(join(dataDir, "global", "engines", "etcd-eu-west.pem"), certificateChainPem);
-    writeFileSync(join(dataDir, "global", "engines", "torn.pem"), "-----BEGIN");
+    mkdirSync(join(dataDir, "engines"), { recursive: true });
+    writeFileSync(join(dataDir, "engines", "etcd-eu-west.pem"), certificateChainPem);
+    writeFileSync(join(dataDir, "engines", "torn.pem"), "-----BEGIN");
     const engines = ["etcd-eu-west:127.0.0.1", "nats-eu-west:127.0.0.1", "torn:127.0.0.1"];
     expect(dueEngines(dataDir, engines, halfMs - 1)).toEqual(["nats-eu-west:127.0.0.1", "torn:127.0.0.1"]);
     expect(dueEngines(dataDir, engines, halfMs)).toEqual(engines);
@@ -34,7 +34,6 @@ it("etcd's administrator is given a certificate for all planes that there are, a
     initFederation(dataDir, "shop.atoll", nowMs);
     const keys = FederationKeys.load(dataDir);
     keys.writeEtcdAdministrator(planes, nowMs);
-    cpSync(join(dataDir, "engines"), join(dataDir, "global", "engines"), { recursive: true });
     expect(administratorArguments(dataDir, planes, nowMs)).toEqual([]);
     expect(administratorArguments(dataDir, [...planes, "shop-us"], nowMs)).toEqual(["--etcd-administrator", "global,shop-eu,shop-us"]);
     expect(administratorArguments(dataDir, planes, nowMs + 16 * 86_400_000)).not.toEqual([]);

@@ -16,6 +16,8 @@ describe("the real engines of a federation on one machine", () => {
     const stores = ["global", ...plan.clusters.map(({ name }) => name)].map((owner) => JSON.stringify(engines.store(owner)));
     expect(new Set(stores).size).toBe(plan.clusters.length + 1);
     expect(processes).toHaveLength(engineCountOf(plan, 1));
+    // Etcd reads its files at each handshake, and takes this signal for its end.
+    for (const { spec } of processes) expect(spec.reloadSignal, spec.name).toBe(spec.name.includes("-nats") ? "SIGHUP" : undefined);
   });
 
   it("have three members with certificates of their own and one name in common, and a plane knows all of its own", () => {

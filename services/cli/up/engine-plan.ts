@@ -22,6 +22,8 @@ export interface EngineSetup extends EnginePrograms {
   readonly members?: number;
   /** Each plane has an etcd of its own; absent, as in federations of before: those of one region share one, each with its own prefix. */
   readonly hasStorePerPlane?: boolean;
+  /** How long their certificates live; 30 days unless told, as whoever rehearses renewals does. */
+  readonly certificateSeconds?: number;
 }
 
 /** Of three, one may be lost. */
@@ -81,8 +83,13 @@ export function engineCertificates(plan: FederationPlan, setup: EngineSetup): re
   return engines.flatMap((engine) => memberNames(engine, setup).map((name) => (name === engine ? `${name}:${address}` : `${engine}/${name}:${address}`)));
 }
 
+/** How long `init` makes certificates of engines and of etcd's administrator live. Pure. */
+export function engineLifeArguments({ certificateSeconds }: EngineSetup): readonly string[] {
+  return certificateSeconds === undefined ? [] : ["--engine-seconds", String(certificateSeconds)];
+}
+
 /** Where the engines among `processes` take connections. Pure. */
-export function engineProcesses(processes: readonly PlannedProcess[]): readonly EngineProcess[] {
+export function engineProcesses(processes: readonly Pick<PlannedProcess, "spec">[]): readonly EngineProcess[] {
   return processes.flatMap(({ spec: { name, kind, readyPort } }) => {
     if (kind !== "engine" || readyPort === undefined) return [];
     return [{ name, engine: /-nats(-\d+)?$/.test(name) ? "nats-server" : "etcd", address, port: readyPort } as const];
@@ -164,10 +171,15 @@ function natsProcess(server: NatsMember, all: readonly NatsMember[], users: read
     gateway: { region: place, address, port: ports.gateway, tls, peers },
   });
   const configName = "nats.conf";
-  return engineProcess(server, { command: options.setup.natsServer, args: ["-c", join(options.dataDir, name, configName)], configText, configName }, options);
+  return engineProcess(server, { command: options.setup.natsServer, args: ["-c", join(options.dataDir, name, configName)], configText, configName, reloadSignal: "SIGHUP" }, options);
 }
 
-function engineProcess({ name, region, ports }: EtcdMember | NatsMember, engine: { readonly command: string; readonly args: readonly string[]; readonly configText: string; readonly configName: string }, options: EnginePlanOptions): PlannedProcess {
+interface EngineProgram extends Pick<PlannedProcess["spec"], "command" | "args" | "reloadSignal"> {
+  readonly configText: string;
+  readonly configName: string;
+}
+
+function engineProcess({ name, region, ports }: EtcdMember | NatsMember, engine: EngineProgram, options: EnginePlanOptions): PlannedProcess {
   return {
     stage: "engines",
     configFile: join(options.dataDir, name, engine.configName),
@@ -183,6 +195,7 @@ function engineProcess({ name, region, ports }: EtcdMember | NatsMember, engine:
       cwd: options.home,
       logFile: join(options.dataDir, "logs", `${name}.log`),
       readyPort: ports.client,
+      ...(engine.reloadSignal === undefined ? {} : { reloadSignal: engine.reloadSignal }),
     },
   };
 }

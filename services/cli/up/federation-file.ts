@@ -34,7 +34,7 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
   portBase: z.int().min(1).max(65_535),
   portCount: z.int().min(1).max(65_535),
   ports: z.record(z.string(), z.int().min(1).max(65_535)),
-  engines: z.exactOptional(z.strictObject({ etcd: z.string(), natsServer: z.string(), members: z.exactOptional(z.int().min(1).max(7)), hasStorePerPlane: z.exactOptional(z.boolean()) })),
+  engines: z.exactOptional(z.strictObject({ etcd: z.string(), natsServer: z.string(), members: z.exactOptional(z.int().min(1).max(7)), hasStorePerPlane: z.exactOptional(z.boolean()), certificateSeconds: z.exactOptional(z.int().min(1)) })),
   isBootstrapped: z.boolean(),
   plan: z.strictObject({
     federation: z.string(),

@@ -162,6 +162,12 @@ export class ManagedProcess {
     await ended;
   }
 
+  /** Has it read its files anew, where it is a program that is told to and is past its start, which would take the signal for its end. */
+  reload(): void {
+    const { reloadSignal } = this.spec;
+    if (reloadSignal !== undefined && this.#state === "running") this.#child?.kill(reloadSignal);
+  }
+
   #signal(signal: "SIGTERM" | "SIGKILL"): void {
     // Our own child's pid cannot be taken by another process before we have collected it.
     if (this.spec.isGroup === true) signalGroup(this.#child?.pid, signal);

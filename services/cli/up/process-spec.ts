@@ -18,6 +18,8 @@ export interface ProcessSpec {
   /** The file that the process writes once it serves (`{pid, ports}`); absent for programs of others, which are ready when `readyPort` accepts. */
   readonly readyFile?: string;
   readonly readyPort?: number;
+  /** Has a program of others read its files anew while it runs; absent where it does so by itself, or never. */
+  readonly reloadSignal?: "SIGHUP";
   /** A user's program may start others (a shell, npm): they are a group that is signalled, and ends, as one. */
   readonly isGroup?: boolean;
 }

@@ -11,12 +11,12 @@ export interface Installation {
 }
 
 /**
- * Runs the global plane's `init` with `words` over the keys of the federation in `dataDir`: what is there is left as it is, and
+ * Runs the global plane's `init` with `words` over the federation's keys in `keysDir`: what is there is left as it is, and
  * certificates are made anew.
  * @throws {ATOLL_PROCESS_FAILED} with what it complained of; also when `signal` ends it.
  */
-export async function runInit({ node, home, env }: Installation, dataDir: string, words: readonly string[], signal: AbortSignal): Promise<void> {
-  const args = [builtProgram(home, join(home, "services/global/main.ts")), "init", "--data", join(dataDir, "global"), ...words];
+export async function runInit({ node, home, env }: Installation, keysDir: string, words: readonly string[], signal: AbortSignal): Promise<void> {
+  const args = [builtProgram(home, join(home, "services/global/main.ts")), "init", "--data", keysDir, ...words];
   await new Promise<void>((resolve, reject) => {
     execFile(node, args, { cwd: home, env: { ...env }, signal }, (error, _stdout, stderr) => {
       if (error === null) resolve();

@@ -13,8 +13,8 @@ import type { Progress } from "../terminal.ts";
 import { appsAnswer } from "./app-answers.ts";
 import { applyResources, readResources } from "./apply.ts";
 import { clientArguments, clientsFolder } from "./client-access.ts";
-import { administratorArguments, dueEngines } from "./engine-certificates.ts";
-import { engineCertificates, engineFiles } from "./engine-plan.ts";
+import { administratorArguments, dueEngines, planesOf } from "./engine-certificates.ts";
+import { engineCertificates, engineFiles, engineLifeArguments } from "./engine-plan.ts";
 import { writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
 import type { ProcessChange, ResourceChange } from "./plan-change.ts";
 import type { PlannedProcess, Stage, TokenNeed } from "./planned-process.ts";
@@ -87,19 +87,20 @@ export class StartUp {
     return waitingFor;
   }
 
-  /** The federation's keys, those of engines that are new or in the second half of their lives, and certificates for clients: each start gives them 30 days anew, and the supervisor at half of that (`keepClients`). */
+  /** The federation's keys, those of engines that are new or in the second half of their lives, and certificates for clients: each start gives them 30 days anew, and the supervisor before they end (`keepEngines`, `keepClients`). */
   async #makeKeys(): Promise<void> {
     const { context, file, topology, progress } = this.#parts;
-    const isNew = !existsSync(join(context.dataDir, "global", "federation-root.pem"));
+    const keysDir = join(context.dataDir, "global");
+    const isNew = !existsSync(join(keysDir, "federation-root.pem"));
     const nowMs = context.terminal.clock.nowMs();
-    const engines = file.engines === undefined ? [] : dueEngines(context.dataDir, engineCertificates(topology.plan, file.engines), nowMs).flatMap((engine) => ["--engine", engine]);
-    const planes = ["global", ...topology.plan.clusters.map(({ name }) => name)];
-    const administrator = file.engines === undefined ? [] : administratorArguments(context.dataDir, planes, nowMs);
+    const engines = file.engines === undefined ? [] : dueEngines(keysDir, engineCertificates(topology.plan, file.engines), nowMs).flatMap((engine) => ["--engine", engine]);
+    const administrator = file.engines === undefined ? [] : administratorArguments(keysDir, planesOf(topology.plan), nowMs);
     const clients = clientArguments(topology.plan.clients ?? [], serverIn(topology, "global"));
     if (!isNew && engines.length === 0 && administrator.length === 0 && clients.length === 0) return;
     progress.step(isNew ? "making the federation's root" : "making certificates for engines and clients");
-    const words = [...(isNew ? ["--federation", topology.plan.federation] : []), ...engines, ...administrator, ...clients];
-    await runInit(context, context.dataDir, words, context.signal);
+    const life = file.engines === undefined ? [] : engineLifeArguments(file.engines);
+    const words = [...(isNew ? ["--federation", topology.plan.federation] : []), ...engines, ...administrator, ...life, ...clients];
+    await runInit(context, keysDir, words, context.signal);
   }
 
   /** What is not wanted any more, or runs otherwise from now on; what an edit left that came to nothing is among it. */

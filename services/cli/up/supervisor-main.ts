@@ -8,6 +8,8 @@ import { installationDirectory } from "#federation/runtime/installation.ts";
 import { builtProgram } from "../programs/built-program.ts";
 import { clientArguments } from "./client-access.ts";
 import { keepClients, type DueClient } from "./client-renewal.ts";
+import { keepEngines } from "./engine-renewal.ts";
+import { engineView, keptCertificates } from "./kept-engines.ts";
 import type { ProcessSpec } from "./process-spec.ts";
 import { runInit } from "./run-init.ts";
 import { processesFileName, Supervisor, supervisorSocketName, type Selection } from "./supervisor.ts";
@@ -23,7 +25,7 @@ async function main(args: readonly string[]): Promise<void> {
   const supervisor = new Supervisor({ dataDir, clock: systemClock, env: process.env, log, programAt: (path) => builtProgram(installationDirectory, path) });
   const installation = { node: process.execPath, home: installationDirectory, env: process.env };
   const renewing = new AbortController();
-  let renewal = Promise.resolve();
+  let renewal: Promise<unknown> = Promise.resolve();
   let isEnding = false;
   const end = async (): Promise<void> => {
     if (isEnding) return;
@@ -48,9 +50,22 @@ async function main(args: readonly string[]): Promise<void> {
     stopAll: () => end(),
     ping: () => ({ pid: process.pid }),
   });
-  const renew = ({ name, server }: DueClient, signal: AbortSignal): Promise<void> => runInit(installation, dataDir, clientArguments([{ name }], server), signal);
+  const keysDir = join(dataDir, "global");
+  const renewClient = ({ name, server }: DueClient, signal: AbortSignal): Promise<void> => runInit(installation, keysDir, clientArguments([{ name }], server), signal);
+  const engines = {
+    ...engineView(dataDir, () => supervisor.specs("engine")),
+    kept: () => keptCertificates(dataDir),
+    renew: (words: readonly string[], signal: AbortSignal) => runInit(installation, keysDir, words, signal),
+    reload: (name: string) => supervisor.reload(name),
+  };
   // Whatever it meets, the federation goes on.
-  if (!isEnding) renewal = keepClients({ dataDir, renew, clock: systemClock, log }, renewing.signal).catch((error: unknown) => log(`certificates of clients are not looked after any more: ${describeError(error)}`));
+  const lookAfter = (whose: string, work: Promise<void>): Promise<void> => work.catch((error: unknown) => log(`certificates of ${whose} are not looked after any more: ${describeError(error)}`));
+  if (!isEnding) {
+    renewal = Promise.all([
+      lookAfter("clients", keepClients({ dataDir, renew: renewClient, clock: systemClock, log }, renewing.signal)),
+      lookAfter("engines", keepEngines({ ...engines, clock: systemClock, log }, renewing.signal)),
+    ]);
+  }
   process.on("SIGTERM", () => void end());
   process.on("SIGINT", () => void end());
   // A terminal that closes is no reason to end: the federation goes on until `atoll down`.

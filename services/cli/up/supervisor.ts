@@ -138,6 +138,16 @@ export class Supervisor {
     return selected.map((managed) => managed.spec.name);
   }
 
+  /** What it supervises, by kind. */
+  specs(kind: ProcessKind): readonly ProcessSpec[] {
+    return [...this.#processes.values()].flatMap(({ spec }) => (spec.kind === kind ? [spec] : []));
+  }
+
+  /** Has a process read its files anew; nothing where that takes no signal, or where it does not run. */
+  reload(name: string): void {
+    this.#processes.get(name)?.reload();
+  }
+
   /** An orderly end: SIGTERM, and SIGKILL for what has not ended after the grace period. */
   async stop(selection: Selection): Promise<readonly string[]> {
     const selected = this.#select(selection);

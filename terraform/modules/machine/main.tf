@@ -36,22 +36,30 @@ locals {
     { path = "/etc/systemd/system/atoll-.service.d/50-data.conf", owner = "root:root", permissions = "0644", content = file("${path.module}/data.conf") },
   ]
 
+  # What was renewed comes by `fetch` again; where that is empty, somebody brings it and runs the service.
+  certificates = concat([
+    { path = "/etc/systemd/system/atoll-certificates.service", owner = "root:root", permissions = "0644", content = templatefile("${path.module}/atoll-certificates.service.tftpl", { host = var.host, folder = local.folder }) },
+    { path = "${local.folder}/fetch.sh", owner = "root:root", permissions = "0700", content = "#!/bin/sh\nset -eu\n${join("\n", var.fetch)}\n" },
+    ], length(var.fetch) == 0 ? [] : [
+    { path = "/etc/systemd/system/atoll-certificates.timer", owner = "root:root", permissions = "0644", content = templatefile("${path.module}/atoll-certificates.timer.tftpl", { host = var.host }) },
+  ])
+
   added = concat([
     { path = "${local.folder}/setup.sh", owner = "root:root", permissions = "0700", content = local.setup },
     { path = "/etc/systemd/system/atoll-setup.service", owner = "root:root", permissions = "0644", content = local.service },
     { path = "/etc/systemd/system/atoll-setup.path", owner = "root:root", permissions = "0644", content = local.tokens },
-  ], local.disk, [for path, content in var.files : { path = path, owner = "root:root", permissions = "0644", content = content }])
+  ], local.certificates, local.disk, [for path, content in var.files : { path = path, owner = "root:root", permissions = "0644", content = content }])
 
   cloud_config = {
     packages    = var.packages
     write_files = concat(local.files, local.added)
-    runcmd = [
+    runcmd = concat([
       ["mkdir", "-p", "-m", "0700", "${local.folder}/tokens"],
       ["chmod", "0700", local.folder],
       ["systemctl", "daemon-reload"],
       ["systemctl", "enable", "--now", "atoll-setup.path"],
       ["systemctl", "enable", "--now", "--no-block", "atoll-setup.service"],
-    ]
+    ], length(var.fetch) == 0 ? [] : [["systemctl", "enable", "--now", "atoll-certificates.timer"]])
   }
 
   user_data = "#cloud-config\n${yamlencode(local.cloud_config)}"

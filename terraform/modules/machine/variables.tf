@@ -34,7 +34,7 @@ variable "atoll" {
 }
 
 variable "fetch" {
-  description = "Commands of a shell, run as root on the machine in its own folder before install.sh, and again until all succeed: they bring `keys`, `tls` and `tokens` there, for example from a secret store that the machine's identity opens. They stand in the user-data, so no secret may stand in them."
+  description = "Commands of a shell, run as root on the machine in its own folder before install.sh, and again until all succeed, and each day for the engines' certificates: they bring `keys`, `tls` and `tokens` there, for example from a secret store that the machine's identity opens. They stand in the user-data, so no secret may stand in them."
   type        = list(string)
   default     = []
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up us-1 (10.2.0.10, us-east) of the federation fed.example. Run it as root, as often as
 # you like: what is in place stays, tokens in tokens/ are taken in, and what has what it needs is started.
+# usage: sh install.sh [certificates]    certificates: takes in those of its engines and does nothing else.
 set -eu
 umask 077
 here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
@@ -23,7 +24,10 @@ own_directory() { mkdir -p "$1"; chmod 0700 "$1"; own "$1"; }
 put() { # MODE SOURCE TARGET
   [ -f "$2" ] || fail "$2 is not there: see README.md"
   if ! cmp -s "$2" "$3"; then
-    if [ -f "$3" ]; then note "changed: $3; restart what reads it when it suits you"; fi
+    case $3 in
+      */tls/*) ;;
+      *) if [ -f "$3" ]; then note "changed: $3; restart what reads it when it suits you"; fi ;;
+    esac
     cp "$2" "$3.new"
     chmod "$1" "$3.new"
     own "$3.new"
@@ -55,9 +59,22 @@ join() { # UNIT TOKEN...
   if [ -n "$missing" ]; then note "waits: $unit for$missing"; else start "$unit"; fi
 }
 
+certificates() {
+  renewed=
+  if [ -f "$config/tls/engine.pem" ] && ! cmp -s "$here/tls/engine.pem" "$config/tls/engine.pem"; then renewed=yes; fi
+  put 0644 "$here/tls/ca.pem" "$config/tls/ca.pem"
+  put 0600 "$here/tls/engine.key" "$config/tls/engine.key"
+  put 0644 "$here/tls/engine.pem" "$config/tls/engine.pem"
+}
+reload() {
+  if ! has_systemd; then note "reload: atoll-nats.service"
+  elif systemctl is-active --quiet atoll-nats.service; then systemctl kill --signal=HUP atoll-nats.service; note "reloaded: atoll-nats.service"; fi
+}
+
 [ -x "$home/node_modules/.bin/node" ] || fail "there is no Atoll in $home: clone it there and run npm ci"
 [ -x /usr/bin/etcd ] || note "there is no /usr/bin/etcd yet: install etcd"
 [ -x /usr/sbin/nats-server ] || note "there is no /usr/sbin/nats-server yet: install nats-server 2.12.6 or newer"
+if [ "${1:-}" = certificates ]; then certificates; reload; exit; fi
 
 user
 for directory in "$config" "$config/tls" "$config/tokens" "$state" "$cache"; do own_directory "$directory"; done
@@ -65,9 +82,8 @@ config_file etcd.env
 config_file nats.conf
 config_file shop-us-plane.json
 config_file shop-us-gateway.json
-put 0644 "$here/tls/ca.pem" "$config/tls/ca.pem"
-put 0644 "$here/tls/engine.pem" "$config/tls/engine.pem"
-put 0600 "$here/tls/engine.key" "$config/tls/engine.key"
+certificates
+[ -z "$renewed" ] || reload
 unit_file atoll-etcd.service
 unit_file atoll-nats.service
 unit_file atoll-cluster@.service

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up us-2 (10.2.0.20, us-east) of the federation fed.example. Run it as root, as often as
 # you like: what is in place stays, tokens in tokens/ are taken in, and what has what it needs is started.
+# usage: sh install.sh [certificates]    certificates: takes in those of its engines and does nothing else.
 set -eu
 umask 077
 here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
@@ -23,7 +24,10 @@ own_directory() { mkdir -p "$1"; chmod 0700 "$1"; own "$1"; }
 put() { # MODE SOURCE TARGET
   [ -f "$2" ] || fail "$2 is not there: see README.md"
   if ! cmp -s "$2" "$3"; then
-    if [ -f "$3" ]; then note "changed: $3; restart what reads it when it suits you"; fi
+    case $3 in
+      */tls/*) ;;
+      *) if [ -f "$3" ]; then note "changed: $3; restart what reads it when it suits you"; fi ;;
+    esac
     cp "$2" "$3.new"
     chmod "$1" "$3.new"
     own "$3.new"
@@ -56,6 +60,7 @@ join() { # UNIT TOKEN...
 }
 
 [ -x "$home/node_modules/.bin/node" ] || fail "there is no Atoll in $home: clone it there and run npm ci"
+if [ "${1:-}" = certificates ]; then exit; fi
 
 user
 for directory in "$config" "$config/tls" "$config/tokens" "$state" "$cache"; do own_directory "$directory"; done

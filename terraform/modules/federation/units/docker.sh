@@ -44,7 +44,7 @@ case $1 in
     if ! is_global; then script down "$PART"; exit; fi
     script down
     # What bootstrap wrote, and no more: the directory may be one that somebody keeps other things in.
-    for name in README.md admin-context.json clients compose.sh compose.yaml context.json federation.yaml hosts keys resources; do rm -rf "${DIRECTORY:?}/$name"; done
+    for name in README.md admin-context.json clients compose.sh compose.yaml context.json federation.yaml hosts keys renew-engines.sh resources; do rm -rf "${DIRECTORY:?}/$name"; done
     rmdir "$DIRECTORY" 2>/dev/null || true
     ;;
 esac

@@ -38,6 +38,16 @@ run "brings_a_release_and_secrets_by_commands" {
     condition     = one([for written in yamldecode(output.user_data).write_files : strcontains(written.content, "aws s3 cp --recursive s3://atoll-eu-1/ .\nsh ./install.sh\n") if endswith(written.path, "/setup.sh")])
     error_message = "what is secret has to come before install.sh runs"
   }
+
+  assert {
+    condition     = one([for written in yamldecode(output.user_data).write_files : strcontains(written.content, "aws s3 cp --recursive s3://atoll-eu-1/ .\n") if endswith(written.path, "/fetch.sh")])
+    error_message = "certificates that were renewed come as the first ones did"
+  }
+
+  assert {
+    condition     = contains(yamldecode(output.user_data).runcmd, ["systemctl", "enable", "--now", "atoll-certificates.timer"])
+    error_message = "nothing looks for certificates that were renewed"
+  }
 }
 
 run "says_which_directory_has_no_such_machine" {
