@@ -1,13 +1,17 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { existsSync, mkdirSync, openSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { readPeerCertificate } from "#federation/runtime/peer-certificate.ts";
 import { layOutMachines } from "#services/cli/bootstrap/machine-layout.ts";
 import { enginePrograms } from "#services/cli/bootstrap/systemd-units.ts";
 import { isFree } from "#services/cli/up/port-block.ts";
+import { FederationKeys } from "#services/global/federation-keys.ts";
 import { findTestEngine } from "../contract/test-engines.ts";
 import { eventually, pause } from "../harness/eventually.ts";
 import { call } from "../harness/http-call.ts";
@@ -47,6 +51,11 @@ class Unit {
   async #again(): Promise<void> {
     await pause(restartPauseMs);
     if (this.#isWanted) this.#start();
+  }
+
+  /** What `systemctl kill --signal=HUP` does. */
+  hangUp(): void {
+    this.#child?.kill("SIGHUP");
   }
 
   async stop(): Promise<void> {
@@ -127,6 +136,25 @@ describe.skipIf(!canRehearse)("everything that `atoll bootstrap` writes, on thre
     expect(again.output).not.toContain("changed:");
     expect(again.output).not.toContain("waits:");
   });
+
+  it("has engines take up certificates that the written script renews, without a restart, and again whenever it is run", async () => {
+    const keysDir = join(out, "keys");
+    const engineFile = (name: string): string => readFileSync(join(keysDir, "engines", name), "utf8");
+    const key = engineFile("eu-1.key");
+    // As if the first one had lived for two thirds of its life.
+    FederationKeys.load(keysDir).writeEngine("eu-west", "eu-1", [hosts["eu-1"]], systemClock.nowMs() - 20 * 86_400_000);
+    const renewed = await sh("sh renew-engines.sh");
+    expect(renewed).toMatchObject({ code: 0, output: expect.stringMatching(/^eu-1: renewed, good until \d{4}-\d\d-\d\d\nus-1: good until \d{4}-\d\d-\d\d\n(reload: atoll-nats\.service\n){2}$/) as string });
+    expect(engineFile("eu-1.key")).toBe(key);
+    units.get(`${hosts["eu-1"]} atoll-nats.service`)?.hangUp();
+    const { fingerprint256 } = new X509Certificate(engineFile("eu-1.pem"));
+    const tls = { caPem: engineFile("ca.pem"), certificatePem: engineFile("etcd-administrator.pem"), privateKeyPem: engineFile("etcd-administrator.key") };
+    for (const [port, speaksFirst] of [[2379, false], [4222, true]] as const) {
+      await eventually("the engine shows it", async () => (await readPeerCertificate({ host: hosts["eu-1"], port: port + portOffset, tls, speaksFirst })).fingerprint256 === fingerprint256, 60_000);
+    }
+    expect((await sh("sh renew-engines.sh")).output).not.toContain("renewed");
+    await eventually("all is well", async () => isWellBut(await sh("npx atoll --context context.json check"), sharedOldEtcd), 60_000);
+  }, 150_000);
 
   async function startApp(word: string): Promise<number> {
     const app = createServer((_incoming, answer) => void answer.end(word));
