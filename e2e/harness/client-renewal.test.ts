@@ -34,7 +34,7 @@ it("the supervisor renews the certificate of a client that has lived for half of
   writeFileSync(join(dataDir, "supervisor.json"), JSON.stringify({ name: "shop", dataDir }));
   const supervisor = spawn(process.execPath, [join(home, "services/cli/up/supervisor-main.ts"), "--config", join(dataDir, "supervisor.json")], { stdio: "ignore" });
   try {
-    await eventually("the certificate is a new one", () => held("aged").certificate.serialNumber !== aged?.certificate.serialNumber);
+    await eventually("the certificate is a new one", () => held("aged").certificate.serialNumber !== aged?.certificate.serialNumber, 60_000);
     const { certificate, server: led } = held("aged");
     expect(certificate.subjectAltName).toBe(aged?.certificate.subjectAltName);
     expect(certificate.validToDate.getTime()).toBeGreaterThan(nowMs + planeValidityMs * 0.9);
