@@ -30,12 +30,18 @@ describe.skipIf(!hasEngines)("a federation with three members of each engine (et
   beforeAll(async () => {
     federation = await TestFederation.start(oneCluster, { engines: true, members: 3, certificateSeconds });
     firstEndMs = systemClock.nowMs() + certificateSeconds * 1_000;
-    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+    await eventually("all is well", isWell, 60_000);
   }, 240_000);
   afterAll(async () => {
     await (federation as TestFederation | undefined)?.[Symbol.asyncDispose]();
   }, 60_000);
 
+  /** What is not well is what a failure says. */
+  async function isWell(): Promise<boolean> {
+    const { code, stdout } = await federation.place.atoll("check");
+    if (code !== 0) throw new Error(stdout);
+    return true;
+  }
   const write = (name: string) => federation.planes.cluster(shopEu).apply(service(name), {}, signal);
   const written = async (name: string): Promise<boolean> => (await write(name), true);
   const held = async (): Promise<number | undefined> => (await federation.planes.cluster(shopEu).get("TrafficPolicy", { namespace: "web", name: "catalog" }, signal)).spec.timeouts?.requestMs;
@@ -51,7 +57,7 @@ describe.skipIf(!hasEngines)("a federation with three members of each engine (et
       await eventually("a policy reaches the cluster", async () => (await federation.planes.global().apply(policy(requestMs), {}, signal), (await held()) === requestMs), 60_000);
       await federation.start(...away);
     }
-    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+    await eventually("all is well", isWell, 60_000);
   });
 
   it("refuses writes and marks what it reads as stale without two of a plane's three stores, and goes on when they are back", async () => {
@@ -66,7 +72,7 @@ describe.skipIf(!hasEngines)("a federation with three members of each engine (et
     await federation.start(first, second);
     await eventually("a write is taken again", () => written("after"), 60_000);
     await eventually("nothing is stale", async () => (await staleSince()) === undefined, 60_000);
-    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+    await eventually("all is well", isWell, 60_000);
   });
 
   it("is looked at by each plane, and what is wrong with a member is found by the check", async () => {
@@ -83,7 +89,7 @@ describe.skipIf(!hasEngines)("a federation with three members of each engine (et
     await federation.kill(third);
     await eventually("the check names the member that is away", finding(/etcd at https:\S+ does not answer the plane of shop-eu: .*bears the loss of no further member/), 60_000);
     await federation.start(third);
-    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+    await eventually("all is well", isWell, 60_000);
 
     // What is not the plane's, put there by who may.
     const { store } = JSON.parse(readFileSync(join(federation.directoryOf("shop-eu-plane"), "config.json"), "utf8")) as { readonly store: { readonly endpoints: readonly string[] } };
@@ -96,7 +102,7 @@ describe.skipIf(!hasEngines)("a federation with three members of each engine (et
     expect(await finding(/lets the plane of shop-eu read what is not its own, by a transaction within a transaction/)()).toBe(!isHeldToRoles);
     await administrator.delete().key("/elsewhere");
     administrator.close();
-    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+    await eventually("all is well", isWell, 60_000);
   });
 
   it("lets into a plane's store neither its administrator nor an engine of another", async () => {
@@ -125,6 +131,6 @@ describe.skipIf(!hasEngines)("a federation with three members of each engine (et
     await federation.start(...connectsAnew);
     await eventually("a write is taken", () => written("renewed"), 60_000);
     await eventually("a policy reaches the cluster", async () => (await federation.planes.global().apply(policy(3_000), {}, signal), (await held()) === 3_000), 60_000);
-    await eventually("all is well", async () => (await federation.place.atoll("check")).code === 0, 60_000);
+    await eventually("all is well", isWell, 60_000);
   });
 });
