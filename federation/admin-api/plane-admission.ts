@@ -36,6 +36,10 @@ export class PlaneAdmission {
     return this.#kinds[requests];
   }
 
+  get kinds(): readonly (readonly [RequestKind, RequestAdmission])[] {
+    return requestKinds.map((requests) => [requests, this.#kinds[requests]]);
+  }
+
   get overloads(): readonly PlaneOverload[] {
     return requestKinds.flatMap((requests) => {
       const overload = this.#kinds[requests].overload;

@@ -1,7 +1,7 @@
 import { overloadOf, type Overload } from "#federation/model/overload.ts";
 import { abortedError, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { RecentRates } from "#federation/telemetry/recent-rates.ts";
+import { RecentRates } from "#federation/runtime/recent-rates.ts";
 import { FairQueue } from "./fair-queue.ts";
 
 /** Bounds of what a plane does for its callers at once, of one kind of request. */

@@ -3,7 +3,7 @@ import { AdmissionQueue } from "./admission-queue.ts";
 import { ConcurrencyLimit, grainMsMin } from "./concurrency-limit.ts";
 import type { LimitBounds } from "./concurrency-limit.ts";
 import type { LoadReport } from "./load-report.ts";
-import { RecentRates } from "#federation/telemetry/recent-rates.ts";
+import { RecentRates } from "#federation/runtime/recent-rates.ts";
 import { refusalReasons, Ticket, ticketIdle, TicketList, ticketStreaming, ticketWaiting, ticketWorking } from "./ticket.ts";
 import type { RefusalReason } from "./ticket.ts";
 

@@ -8,7 +8,7 @@ import type { Place, Readiness } from "#federation/model/snapshot.ts";
 import { chooseEndpoint } from "#federation/routing/choose-endpoint.ts";
 import type { EndpointLoads } from "#federation/routing/choose-endpoint.ts";
 import { delayFactor } from "../admission/load-report.ts";
-import { RecentRates } from "#federation/telemetry/recent-rates.ts";
+import { RecentRates } from "#federation/runtime/recent-rates.ts";
 import { CallerThrottle } from "./caller-throttle.ts";
 import type { Candidate } from "./chooser.ts";
 import type { UpstreamPool } from "./upstream.ts";

@@ -1,5 +1,5 @@
 import { Counter } from "prom-client";
-import { addAdmissionMetrics } from "#federation/admin-api/admission-metrics.ts";
+import { addAdmissionMetrics } from "#federation/telemetry/admission-metrics.ts";
 import type { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
 import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -80,7 +80,7 @@ export function createClusterMetrics(
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => expiries.planeCertificateMs() / 1_000);
   addGauge(registry, "atoll_intermediate_expiry_timestamp_seconds", "When this cluster's intermediate ends, and with it the issue of SVIDs.", () => expiries.intermediateMs() / 1_000);
   addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);
-  addAdmissionMetrics(registry, () => metrics.reports?.admission);
+  addAdmissionMetrics(registry, () => metrics.reports?.admission?.kinds ?? []);
   addReadGauge(registry, {
     name: "atoll_policy_stopped",
     help: "1 for each policy that a proxy which was told of it first did not bear, so that the others keep the one before.",

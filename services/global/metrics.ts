@@ -1,5 +1,5 @@
 import { Counter } from "prom-client";
-import { addAdmissionMetrics } from "#federation/admin-api/admission-metrics.ts";
+import { addAdmissionMetrics } from "#federation/telemetry/admission-metrics.ts";
 import type { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
 import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -44,7 +44,7 @@ export function createGlobalMetrics(clock: Clock): GlobalMetrics {
   addGauge(registry, "atoll_clusters", "Registered clusters.", () => metrics.reports?.clusterCount() ?? 0);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => (metrics.reports?.certificateNotAfterMs() ?? 0) / 1_000);
   addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);
-  addAdmissionMetrics(registry, () => metrics.reports?.admission);
+  addAdmissionMetrics(registry, () => metrics.reports?.admission?.kinds ?? []);
   addRelationshipEnds(registry, () => metrics.reports?.relationshipEnds() ?? []);
   addNameMetrics(registry, () => metrics.reports?.names);
   return metrics;
