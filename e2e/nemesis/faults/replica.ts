@@ -2,6 +2,7 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { findFreePort } from "#services/cli/engines/start-engine.ts";
 import { eventually, pause } from "../../harness/eventually.ts";
 import type { PlannedFault } from "../fault-plan.ts";
 import { processOf } from "../places.ts";
@@ -13,6 +14,7 @@ import { StrayCalls } from "./stray-calls.ts";
 
 /** What belongs to one process of a plane and to no other of the same store. */
 const ofOneProcess = ["instance", "trail", "witness.json", "audit", "ready.json"];
+const loopback = "127.0.0.1";
 const takenOverMsMax = 120_000;
 /** Acknowledged by the second process before the first one is back, so that there is something to be behind of. */
 const writesMin = 2;
@@ -25,7 +27,7 @@ const strayMs = 300;
  */
 export async function injectReplica(scene: Scene, { kind, place, isOther }: PlannedFault): Promise<Heal> {
   const { world, writers } = scene;
-  const replica = startReplica(world, place);
+  const replica = await startReplica(world, place);
   const isKilled = kind === "replica" && isOther;
   const back = kind === "replica-cut" ? cutFromStore(world, place, isOther) : await haltProcess(world, processOf(place), !isKilled);
   try {
@@ -53,13 +55,15 @@ interface Replica {
   address(): Promise<string>;
 }
 
-function startReplica(world: World, place: string): Replica {
+async function startReplica(world: World, place: string): Promise<Replica> {
   const { federation } = world;
   const directory = federation.directoryOf(`replica-${process.pid}-${replicas++}`);
   cpSync(federation.directoryOf(processOf(place)), directory, { recursive: true });
   for (const file of ofOneProcess) rmSync(join(directory, file), { recursive: true, force: true });
   const config = world.directConfigOf(place);
-  const listen = Object.fromEntries(Object.entries(config.listen).map(([field, value]) => [field, field.endsWith("Port") ? 0 : value]));
+  const listen: Record<string, unknown> = { ...config.listen };
+  // Ports of its own that stay: on a busy host it may lose the lead and win it again, and is called where it was.
+  for (const field of Object.keys(listen).filter((name) => name.endsWith("Port"))) listen[field] = await findFreePort(loopback);
   const configFile = join(directory, "config.json");
   writeFileSync(configFile, JSON.stringify({ ...config, listen, dataDir: directory }), { mode: 0o600 });
   const child = world.spawnPlane(place, configFile, { nodeArguments: [], env: {} });
@@ -69,7 +73,7 @@ function startReplica(world: World, place: string): Replica {
     address: async () => {
       await eventually(`the replica of ${place} leads`, () => existsSync(readyFile), takenOverMsMax);
       const { ports } = JSON.parse(readFileSync(readyFile, "utf8")) as { readonly ports: Readonly<Record<string, number>> };
-      return `127.0.0.1:${ports["api"] ?? ports["admin"]}`;
+      return `${loopback}:${ports["api"] ?? ports["admin"]}`;
     },
   };
 }
