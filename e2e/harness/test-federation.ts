@@ -22,6 +22,7 @@ import type { ProcessView } from "#services/cli/up/process-spec.ts";
 import { endFederation } from "#services/cli/up/running.ts";
 import { usersName, type PlannedProcess } from "#services/cli/up/planned-process.ts";
 import { compileCache } from "./compile-cache.ts";
+import { eventually } from "./eventually.ts";
 import { call } from "./http-call.ts";
 import { usersSettled } from "./users-settled.ts";
 
@@ -31,6 +32,8 @@ export const home = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/
 const never = new AbortController().signal;
 const readyWithinMs = 60_000;
 const commandWithinMs = 180_000;
+/** Of processes that have been killed: a busy host takes its time to collect them. */
+const endedWithinMs = 60_000;
 const loopback = "127.0.0.1";
 const anyPorts = { outbound: 0, inbound: 0, gateway: 0, admin: 0, metrics: 0 };
 
@@ -162,9 +165,10 @@ export class TestFederation implements AsyncDisposable {
     return await call(await this.port(sidecar, "outbound"), { host, path });
   }
 
-  /** SIGKILL; the processes stay dead until `start`. */
+  /** SIGKILL; resolves when they have ended, so that nobody has their files open, and they stay dead until `start`. */
   async kill(...names: readonly string[]): Promise<void> {
     await this.#running.supervisor.kill({ names }, never);
+    await eventually(`${names.join(", ")} have ended`, async () => (await this.list()).every(({ name, pid }) => pid === undefined || !names.includes(name)), endedWithinMs);
   }
 
   /** SIGTERM; resolves when they have ended, and they stay so until `start`. */

@@ -14,6 +14,14 @@ import { nemesisPlan, planes, processOf, type Ground } from "./places.ts";
 /** A plane that stands still is no reason to stand still, too; whoever gives up on a write by then does not know what became of it. */
 const callMsMax = 8_000;
 
+/** Who answers as a plane in its place, and how it is called. */
+interface Replaced {
+  readonly serverOf: () => string;
+  /** What that said last. */
+  readonly server: string;
+  readonly clients: PlaneClients;
+}
+
 /** A federation on real processes whose planes reach the bus and their stores by links that can be cut, and what faults and readers remember of it. */
 export class World implements AsyncDisposable {
   readonly federation: TestFederation;
@@ -24,7 +32,7 @@ export class World implements AsyncDisposable {
   readonly putBack = new Set<string>();
   readonly #clients: PlaneClients;
   /** Of planes whose address somebody else answers at, beside their own. */
-  readonly #replaced = new Map<string, PlaneClients>();
+  readonly #replaced = new Map<string, Replaced>();
   readonly #links: ReadonlyMap<string, PlaneLinks>;
   readonly #children = new Set<ChildProcess>();
   readonly #deferred: (() => void)[] = [];
@@ -60,7 +68,11 @@ export class World implements AsyncDisposable {
 
   /** The admin API of a plane, wherever it is answered. */
   plane(name: string): AdminClient {
-    return (this.#replaced.get(name) ?? this.#clients).of(name);
+    const replaced = this.#replaced.get(name);
+    if (replaced === undefined) return this.#clients.of(name);
+    const server = replaced.serverOf();
+    if (server !== replaced.server) this.answerAt(name, replaced.serverOf);
+    return (this.#replaced.get(name)?.clients ?? this.#clients).of(name);
   }
 
   /** The admin API of the process that the plane was started with. */
@@ -68,11 +80,13 @@ export class World implements AsyncDisposable {
     return this.#clients.of(plane);
   }
 
-  /** From here on who calls the plane calls `server`; without one the plane itself again. */
-  answerAt(plane: string, server: string | undefined): void {
-    this.#replaced.get(plane)?.[Symbol.dispose]();
-    if (server === undefined) this.#replaced.delete(plane);
-    else this.#replaced.set(plane, this.#clientsAt(() => server));
+  /** From here on who calls the plane calls what `serverOf` says at that time; without it the plane itself again. */
+  answerAt(plane: string, serverOf: (() => string) | undefined): void {
+    this.#replaced.get(plane)?.clients[Symbol.dispose]();
+    this.#replaced.delete(plane);
+    if (serverOf === undefined) return;
+    const server = serverOf();
+    this.#replaced.set(plane, { serverOf, server, clients: this.#clientsAt(() => server) });
   }
 
   /** All links of a plane at once. */
@@ -121,7 +135,7 @@ export class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#children) await killChild(child);
-    for (const clients of [this.#clients, ...this.#replaced.values()]) clients[Symbol.dispose]();
+    for (const clients of [this.#clients, ...[...this.#replaced.values()].map((replaced) => replaced.clients)]) clients[Symbol.dispose]();
     await this.federation.place.end();
     for (const undo of this.#deferred.toReversed()) undo();
     await this.federation[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { systemClock } from "#federation/runtime/clock.ts";
-import { findFreePort } from "#services/cli/engines/start-engine.ts";
+import { logTail } from "#services/cli/up/managed-process.ts";
 import { eventually, pause } from "../../harness/eventually.ts";
 import type { PlannedFault } from "../fault-plan.ts";
 import { processOf } from "../places.ts";
@@ -14,7 +14,6 @@ import { StrayCalls } from "./stray-calls.ts";
 
 /** What belongs to one process of a plane and to no other of the same store. */
 const ofOneProcess = ["instance", "trail", "witness.json", "audit", "ready.json"];
-const loopback = "127.0.0.1";
 const takenOverMsMax = 120_000;
 /** Acknowledged by the second process before the first one is back, so that there is something to be behind of. */
 const writesMin = 2;
@@ -27,11 +26,16 @@ const strayMs = 300;
  */
 export async function injectReplica(scene: Scene, { kind, place, isOther }: PlannedFault): Promise<Heal> {
   const { world, writers } = scene;
-  const replica = await startReplica(world, place);
+  const replica = startReplica(world, place);
   const isKilled = kind === "replica" && isOther;
   const back = kind === "replica-cut" ? cutFromStore(world, place, isOther) : await haltProcess(world, processOf(place), !isKilled);
   try {
-    world.answerAt(place, await replica.address());
+    await eventually(`the replica of ${place} leads`, () => {
+      if (!existsSync(replica.readyFile)) throw new Error(`it has said last: ${logTail(replica.logFile, 1).join("")}`);
+      return true;
+    }, takenOverMsMax);
+    // On a busy host it may lose the lead and win it again, and answers elsewhere then.
+    world.answerAt(place, () => addressIn(replica.readyFile));
     const ledMs = systemClock.monotonicMs();
     await eventually(`the replica of ${place} takes writes`, () => (writers.get(place)?.acknowledgedSince(ledMs) ?? 0) >= writesMin, takenOverMsMax);
   } catch (error) {
@@ -51,31 +55,27 @@ export async function injectReplica(scene: Scene, { kind, place, isOther }: Plan
 
 interface Replica {
   readonly child: ChildProcess;
-  /** Where it answers callers of its plane, once it leads. */
-  address(): Promise<string>;
+  /** Where it answers callers of its plane; there once it leads. */
+  readonly readyFile: string;
+  readonly logFile: string;
 }
 
-async function startReplica(world: World, place: string): Promise<Replica> {
+function startReplica(world: World, place: string): Replica {
   const { federation } = world;
   const directory = federation.directoryOf(`replica-${process.pid}-${replicas++}`);
   cpSync(federation.directoryOf(processOf(place)), directory, { recursive: true });
   for (const file of ofOneProcess) rmSync(join(directory, file), { recursive: true, force: true });
   const config = world.directConfigOf(place);
-  const listen: Record<string, unknown> = { ...config.listen };
-  // Ports of its own that stay: on a busy host it may lose the lead and win it again, and is called where it was.
-  for (const field of Object.keys(listen).filter((name) => name.endsWith("Port"))) listen[field] = await findFreePort(loopback);
+  const listen = Object.fromEntries(Object.entries(config.listen).map(([field, value]) => [field, field.endsWith("Port") ? 0 : value]));
   const configFile = join(directory, "config.json");
   writeFileSync(configFile, JSON.stringify({ ...config, listen, dataDir: directory }), { mode: 0o600 });
   const child = world.spawnPlane(place, configFile, { nodeArguments: [], env: {} });
-  const readyFile = join(directory, "ready.json");
-  return {
-    child,
-    address: async () => {
-      await eventually(`the replica of ${place} leads`, () => existsSync(readyFile), takenOverMsMax);
-      const { ports } = JSON.parse(readFileSync(readyFile, "utf8")) as { readonly ports: Readonly<Record<string, number>> };
-      return `${loopback}:${ports["api"] ?? ports["admin"]}`;
-    },
-  };
+  return { child, readyFile: join(directory, "ready.json"), logFile: `${configFile}.log` };
+}
+
+function addressIn(readyFile: string): string {
+  const { ports } = JSON.parse(readFileSync(readyFile, "utf8")) as { readonly ports: Readonly<Record<string, number>> };
+  return `127.0.0.1:${ports["api"] ?? ports["admin"]}`;
 }
 
 /** Whoever calls the plane calls the first process from then on, which leads as soon as it finds its place free. */
