@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { AilmentLog, ailmentsOf, findingsIn, unnamed } from "./ailments.ts";
+import { AilmentLog, ailmentsOf, findingsIn, unnamed, type Look } from "./ailments.ts";
 import type { Sighting } from "./history.ts";
 
 const registers = [{ id: "shop-one/a", origin: "shop-one", audience: ["global", "shop-two"] }];
 const sighting = (plane: string, value: number): Sighting => ({ plane, invokedMs: 0, returnedMs: 0, isMarked: false, wasPutBack: false, values: new Map(value === 0 ? [] : [["shop-one/a", { value }]]) });
-const lookAt = (values: Readonly<Record<string, number | undefined>>): ReadonlyMap<string, Sighting | undefined> => new Map(Object.entries(values).map(([plane, value]) => [plane, value === undefined ? undefined : sighting(plane, value)]));
+const lookAt = (values: Readonly<Record<string, number | undefined>>): Look => new Map(Object.entries(values).map(([plane, value]) => [plane, value === undefined ? new Error("no answer") : sighting(plane, value)]));
 
 it("planes that show the same have no ailment, and nobody else is asked what they show", () => {
   expect(ailmentsOf(lookAt({ "shop-one": 2, global: 2, "shop-two": 2, "pay-one": 0 }), registers)).toEqual([]);
@@ -12,7 +12,7 @@ it("planes that show the same have no ailment, and nobody else is asked what the
 
 it("a plane that shows another version, or nothing at all, ails", () => {
   expect(ailmentsOf(lookAt({ "shop-one": 2, global: 1, "shop-two": undefined }), registers)).toEqual([
-    { what: "shop-two does not show what it holds", planes: ["shop-two"] },
+    { what: "shop-two does not show what it holds", planes: ["shop-two"], detail: "no answer" },
     { what: "global holds version 1 of shop-one/a, and shop-one offers 2", planes: ["global", "shop-one"] },
   ]);
 });

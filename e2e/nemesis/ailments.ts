@@ -1,3 +1,4 @@
+import { describeError } from "#federation/runtime/errors.ts";
 import type { Register, Sighting } from "./history.ts";
 
 /** Something that is not as it should be, and that passes by itself in a second or two when all is well. */
@@ -6,18 +7,20 @@ export interface Ailment {
   readonly what: string;
   /** Whom it is about: `atoll check` has to name one of them when it lasts. */
   readonly planes: readonly string[];
+  /** More of it, which may be another each time, for whoever looks into it. */
+  readonly detail?: string;
 }
 
-/** What one look at every plane gave; undefined where it gave nothing. */
-export type Look = ReadonlyMap<string, Sighting | undefined>;
+/** What one look at every plane gave, or why it gave nothing. */
+export type Look = ReadonlyMap<string, Sighting | Error>;
 
 /** Planes that do not answer, and whatever a plane shows otherwise than its origin does. Pure. */
 export function ailmentsOf(look: Look, registers: readonly Register[]): readonly Ailment[] {
-  const silent = [...look].filter(([, sighting]) => sighting === undefined).map(([plane]) => ({ what: `${plane} does not show what it holds`, planes: [plane] }));
+  const silent = [...look].flatMap(([plane, sighting]) => (sighting instanceof Error ? [{ what: `${plane} does not show what it holds`, planes: [plane], detail: describeError(sighting) }] : []));
   const differing = registers.flatMap(({ id, origin, audience }) =>
     audience.flatMap((plane) => {
       const [own, other] = [look.get(origin), look.get(plane)];
-      if (own === undefined || other === undefined) return [];
+      if (own === undefined || other === undefined || own instanceof Error || other instanceof Error) return [];
       const [offered, held] = [own, other].map(({ values }) => values.get(id)?.value ?? 0);
       return offered === held ? [] : [{ what: `${plane} holds version ${held} of ${id}, and ${origin} offers ${offered}`, planes: [plane, origin] }];
     }),
@@ -33,7 +36,7 @@ export class AilmentLog {
   observe(ailments: readonly Ailment[], nowMs: number): void {
     const present = new Set(ailments.map(({ what }) => what));
     for (const what of this.#sinceMs.keys()) if (!present.has(what)) this.#sinceMs.delete(what);
-    for (const ailment of ailments) if (!this.#sinceMs.has(ailment.what)) this.#sinceMs.set(ailment.what, { ailment, sinceMs: nowMs });
+    for (const ailment of ailments) this.#sinceMs.set(ailment.what, { ailment, sinceMs: this.#sinceMs.get(ailment.what)?.sinceMs ?? nowMs });
   }
 
   /** Those that have been there since `untilMs` at least. */

@@ -11,10 +11,13 @@ import type { World } from "./world.ts";
 
 const { signal } = new AbortController();
 
-/** Everything that every plane shows, all asked at once; undefined for one that does not answer, or not for all of it. */
+/** Everything that every plane shows, all asked at once; or why one does not answer, or not for all of it. */
 export async function lookAtAll(world: World): Promise<Look> {
-  const sightings = await Promise.all(planes.map(async (plane) => await lookAt(world, plane).catch(() => undefined)));
-  return new Map(planes.map((plane, at) => [plane, sightings[at]]));
+  return new Map(await Promise.all(planes.map(async (plane) => [plane, await lookAt(world, plane).catch(asError)] as const)));
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 /** What one plane shows of its own registers and of everybody else's. @throws AtollError when it does not answer */
@@ -26,7 +29,10 @@ export async function lookAt(world: World, plane: string): Promise<Sighting> {
   const values = new Map<string, Seen>(own.values);
   for (const origin of planes) {
     if (origin === plane) continue;
-    for (const { object } of await readHeldObjects(client, origin, signal)) {
+    const held = await readHeldObjects(client, origin, signal).catch((cause: unknown) => {
+      throw new Error(`what it holds of ${origin}`, { cause });
+    });
+    for (const { object } of held) {
       const { payload } = object;
       const value = versionIn(payload);
       if (value !== undefined) values.set(registerId(origin, payload.key), { value, generation: payload.generation });

@@ -7,7 +7,7 @@ const id = "shop-one/a";
 const registers = [{ id, origin: "shop-one", audience: ["global", "shop-two"] }];
 const write = (value: number, returnedMs: number, outcome: Outcome = "ok"): Write => ({ register: id, value, invokedMs: returnedMs - 1, returnedMs, outcome });
 const lookAt = (values: Readonly<Record<string, number | undefined>>): Look =>
-  new Map(Object.entries(values).map(([plane, value]): readonly [string, Sighting | undefined] => [plane, value === undefined ? undefined : { plane, invokedMs: 0, returnedMs: 0, isMarked: false, wasPutBack: false, values: new Map(value === 0 ? [] : [[id, { value }]]) }]));
+  new Map(Object.entries(values).map(([plane, value]): readonly [string, Sighting | Error] => [plane, value === undefined ? new Error("no answer") : { plane, invokedMs: 0, returnedMs: 0, isMarked: false, wasPutBack: false, values: new Map(value === 0 ? [] : [[id, { value }]]) }]));
 
 it("what was acknowledged in time has reached whoever shows it, or something later", () => {
   const writes = [write(1, 10), write(2, 20), write(3, 90)];

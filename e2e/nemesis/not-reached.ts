@@ -14,7 +14,7 @@ export function notReached(look: Look, { registers, writes }: { readonly registe
     const enough = own.slice(at).map(({ value }) => value);
     return audience.flatMap((plane) => {
       const sighting = look.get(plane);
-      if (sighting === undefined) return [`${plane} does not show what it holds`];
+      if (sighting === undefined || sighting instanceof Error) return [`${plane} does not show what it holds`];
       const shown = sighting.values.get(id)?.value ?? 0;
       // Of a write that is still under way nothing is recorded yet.
       return enough.includes(shown) || shown > last.value ? [] : [`${plane} holds version ${shown} of ${id}, of which version ${last.value} was acknowledged`];

@@ -19,6 +19,12 @@ it("what lasts longer is silent when `atoll check` names none of its planes, and
   expect(watch.silent).toEqual([ailment.what]);
 });
 
+it("what is silent says of an ailment what was seen of it last", async () => {
+  const watch = new SilenceWatch(says(""));
+  for (const nowMs of [0, 15_000, 17_000]) await watch.observe([{ ...ailment, detail: `no answer at ${nowMs}` }], nowMs);
+  expect(watch.silent).toEqual([`${ailment.what} (no answer at 17000)`]);
+});
+
 it("what `atoll check` names, or what has passed when it has answered, is not", async () => {
   const named = new SilenceWatch(says("wrong  shop-one is not heard\n"));
   const passed = new SilenceWatch(says(""));

@@ -27,9 +27,10 @@ export class SilenceWatch {
     this.#log.observe(ailments, nowMs);
     const lasting = this.#log.since(nowMs - spokenWithinMs).filter(({ what }) => !this.#settled.has(what));
     for (const { what, planes } of this.#suspects) {
-      if (!lasting.some((ailment) => ailment.what === what)) continue;
+      const still = lasting.find((ailment) => ailment.what === what);
+      if (still === undefined) continue;
       this.#settled.add(what);
-      this.#silent.set(planes.join(), what);
+      this.#silent.set(planes.join(), still.detail === undefined ? what : `${what} (${still.detail})`);
     }
     const open = lasting.filter(({ what }) => !this.#settled.has(what));
     this.#suspects = open.length === 0 ? [] : unnamed(open, findingsIn(await this.#check()));

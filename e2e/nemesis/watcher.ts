@@ -40,7 +40,7 @@ export class Watcher {
   async #look(): Promise<void> {
     const atMs = systemClock.monotonicMs();
     const look = await lookAtAll(this.#world);
-    for (const sighting of look.values()) if (sighting !== undefined) this.sightings.push(sighting);
+    for (const sighting of look.values()) if (!(sighting instanceof Error)) this.sightings.push(sighting);
     const refusing = this.#writers.filter(({ isRefused }) => isRefused).map(({ plane }) => ({ what: `${plane} takes no writes`, planes: [plane] }));
     const ailments = [...ailmentsOf(look, this.#writers.flatMap(({ registers }) => registers)), ...refusing];
     this.#last = { atMs, ailments };
