@@ -20,6 +20,7 @@ export const faultKinds = {
   quorum: "two of the three members of a plane's etcd are killed, or stand still (F16)",
   reconnect: "the connections of many proxies to their plane are dropped, and all come back at once (F20)",
   "full-disk": "the disk of a plane's directory has no byte left, or its etcd has come to its quota (F12)",
+  power: "the machine of a plane and its etcd loses its power: what was not synced is gone (F14)",
 } as const;
 
 export type FaultKind = keyof typeof faultKinds;
@@ -77,6 +78,7 @@ const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>>
   quorum: (ground) => (ground === "members" ? planes : []),
   reconnect: () => planes.filter((plane) => plane !== "global"),
   "full-disk": everyPlane,
+  power: everyPlane,
 };
 const faultsMax = 3;
 const gapMsMax = 3_000;

@@ -7,6 +7,7 @@ import { injectFreeze } from "./freeze.ts";
 import { injectFullDisk } from "./full-disk.ts";
 import { injectKill } from "./kill.ts";
 import { injectMember } from "./member.ts";
+import { injectPower } from "./power.ts";
 import { injectQuorum } from "./quorum.ts";
 import { injectReconnect } from "./reconnect.ts";
 import { injectReplica } from "./replica.ts";
@@ -34,4 +35,5 @@ export const injectors: Readonly<Record<FaultKind, Inject>> = {
   member: injectMember,
   quorum: injectQuorum,
   "full-disk": injectFullDisk,
+  power: injectPower,
 };
