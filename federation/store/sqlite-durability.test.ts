@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -78,6 +78,7 @@ describe("a store file", () => {
     ["overwritten", (file: string): void => writeFileSync(file, "this was a database once, but no longer".repeat(200))],
     ["torn in the middle", (file: string): void => writeFileSync(file, readFileSync(file).fill(0xa5, 4096, 12_288))],
     ["cut to nothing", (file: string): void => truncateSync(file, 0)],
+    ["cut to nothing beside its write-ahead log", cutBesideLog],
   ])("that was %s is moved aside, and the backup takes its place", async (_how, damage) => {
     const first = await open();
     for (let index = 0; index < 50; index++) await put(first, `k${index}`);
@@ -97,6 +98,18 @@ describe("a store file", () => {
     expect(readFileSync(join(directory, aside ?? "")).equals(damaged)).toBe(true);
   });
 
+  it("that is gone begins from its backup: whoever moved an unsound one aside may have been ended before that was in its place", async () => {
+    const first = await open();
+    await put(first, "k0");
+    await first[Symbol.asyncDispose]();
+    const second = await open();
+    while (!readdirSync(directory).some((file) => file.endsWith(".backup-1"))) await keys(second);
+    await second[Symbol.asyncDispose]();
+    renameSync(path, `${path}.corrupt-1`);
+    await using third = await open();
+    expect([third.origin, await keys(third), warnings]).toEqual(["backup", ["k0"], [{ path }]]);
+  });
+
   it("that is unsound and has no backup is moved aside, and the store begins empty", async () => {
     writeFileSync(path, "nothing that SQLite knows".repeat(100));
     await using store = await open();
@@ -105,3 +118,8 @@ describe("a store file", () => {
     expect(await keys(store)).toEqual(["works"]);
   });
 });
+
+function cutBesideLog(file: string): void {
+  truncateSync(file, 0);
+  writeFileSync(`${file}-wal`, "frames");
+}

@@ -24,16 +24,16 @@ export function openEngineFile(path: string, nowMs: number): OpenedEngine {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const movedAside: string[] = [];
   const isNew = !existsSync(path);
-  // SQLite takes a file that was cut to nothing for a new one; that there is a backup says otherwise.
-  const isCutToNothing = !isNew && statSync(path).size === 0 && !existsSync(`${path}-wal`) && existsSync(backupPath(path, 1));
-  if (isCutToNothing) moveAside(path, nowMs, movedAside);
-  const asFound = isCutToNothing ? undefined : tryOpen(path, nowMs, movedAside);
+  // SQLite takes a file that was cut to nothing for a new one, and removes its write-ahead log. That there is a backup says otherwise; so it
+  // does where there is no file, since whoever moved that aside may have been ended before he put the backup in its place.
+  const isLost = (isNew || statSync(path).size === 0) && backupPaths(path).some((backup) => existsSync(backup));
+  if (isLost) moveAside(path, nowMs, movedAside);
+  const asFound = isLost ? undefined : tryOpen(path, nowMs, movedAside);
   if (asFound !== undefined) return { engine: asFound, origin: isNew ? "new" : "file", movedAside };
-  for (let generation = 1; generation <= backupGenerations; generation++) {
-    const backup = backupPath(path, generation);
+  for (const [at, backup] of backupPaths(path).entries()) {
     if (!existsSync(backup)) continue;
-    copyFileSync(backup, path);
-    const restored = tryOpen(path, nowMs + generation, movedAside);
+    putCopy(backup, path);
+    const restored = tryOpen(path, nowMs + at + 1, movedAside);
     if (restored !== undefined) return { engine: restored, origin: "backup", movedAside };
   }
   return { engine: new SqliteEngine(path), origin: "emptied", movedAside };
@@ -60,6 +60,20 @@ export async function writeBackup(engine: SqliteEngine, path: string, signal: Ab
   }
   renameSync(partial, backupPath(path, 1));
   syncFile(dirname(path));
+}
+
+/** A copy that a machine without power forgot would take with it all that is acknowledged over it: SQLite syncs what it writes itself. */
+function putCopy(backup: string, path: string): void {
+  const partial = `${path}.restore-partial`;
+  copyFileSync(backup, partial);
+  syncFile(partial);
+  renameSync(partial, path);
+  syncFile(dirname(path));
+}
+
+/** The newest first. */
+function backupPaths(path: string): readonly string[] {
+  return Array.from({ length: backupGenerations }, (_, at) => backupPath(path, at + 1));
 }
 
 function backupPath(path: string, generation: number): string {

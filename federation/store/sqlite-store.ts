@@ -55,6 +55,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Sqli
   const runner = path === ":memory:" ? createInlineRunner() : await openThreadRunner(path, clock.nowMs());
   if (runner.movedAside.length > 0) {
     logger.warn("a store file was not sound and has been moved aside", { path, movedAside: runner.movedAside, continuingFrom: runner.origin });
+  } else if (runner.origin === "backup") {
+    logger.warn("a store file was gone, and its backup has taken its place", { path });
   }
   return new SqliteStore(runner, options);
 }
