@@ -14,7 +14,8 @@ import { StrayCalls } from "./stray-calls.ts";
 
 /** What belongs to one process of a plane and to no other of the same store. */
 const ofOneProcess = ["instance", "trail", "witness.json", "audit", "ready.json"];
-const takenOverMsMax = 120_000;
+/** Far more than a start, and the end of a lease, take on a busy host. */
+const takenOverMsMax = 300_000;
 /** Acknowledged by the second process before the first one is back, so that there is something to be behind of. */
 const writesMin = 2;
 /** Calls are under way to the first process when it is let go on, ms. */
