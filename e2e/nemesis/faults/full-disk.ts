@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +5,7 @@ import type { PlannedFault } from "../fault-plan.ts";
 import { processOf } from "../places.ts";
 import type { Heal, Scene } from "./fault.ts";
 import { fillEtcd } from "./full-etcd.ts";
+import { moveOnto, run } from "./mounting.ts";
 
 /** Beside what a plane's directory holds already; what is left of it is filled. */
 const spareBytes = 16 * 1024 * 1024;
@@ -32,9 +32,8 @@ export async function injectFullDisk(scene: Scene, { place }: PlannedFault): Pro
   const name = processOf(place);
   const directory = federation.directoryOf(name);
   await federation.kill(name);
-  const heldBytes = Number(run("du", "-sb", directory).split("\t")[0]);
-  const release = moveToMemory(directory, heldBytes + spareBytes);
-  world.defer(release);
+  moveOnto(directory, spareBytes, (bytes) => mount(directory, bytes));
+  world.defer(() => void run("umount", directory));
   await federation.start(name);
   const filler = join(directory, "filler");
   fill(filler);
@@ -42,16 +41,6 @@ export async function injectFullDisk(scene: Scene, { place }: PlannedFault): Pro
     rmSync(filler);
     await Promise.resolve();
   };
-}
-
-/** Puts a file system of that size in a directory's place, with the same in it; answers what undoes it, for when nothing uses it any more. */
-function moveToMemory(directory: string, bytes: number): () => void {
-  const aside = `${directory}-aside`;
-  run("cp", "-a", directory, aside);
-  mount(directory, bytes);
-  run("cp", "-a", `${aside}/.`, directory);
-  rmSync(aside, { recursive: true });
-  return () => void run("umount", directory);
 }
 
 function fill(path: string): void {
@@ -72,8 +61,4 @@ function fill(path: string): void {
 
 function mount(directory: string, bytes: number): void {
   run("mount", "-t", "tmpfs", "-o", `size=${bytes},mode=0700`, "tmpfs", directory);
-}
-
-function run(program: string, ...args: readonly string[]): string {
-  return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }

@@ -1,7 +1,7 @@
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { moveOnto, run } from "./mounting.ts";
 
 /**
  * Only what is synced reaches the device, and within seconds nothing else; a file that is renamed over another is not synced for that, as
@@ -27,8 +27,8 @@ export class LossyDisk {
   static isPossible(): boolean {
     const scratch = mkdtempSync(join(tmpdir(), "atoll-disk-"));
     try {
-      const disk = LossyDisk.#mountNew(scratch, `${scratch}.image`, diskBytesMin);
-      disk.remove();
+      LossyDisk.#mountNew(scratch, `${scratch}.image`, diskBytesMin);
+      run("umount", scratch);
       return true;
     } catch {
       return false;
@@ -40,23 +40,17 @@ export class LossyDisk {
 
   /** Moves what a directory holds to such a disk, which takes its place and has room for so much more; nothing may have it open. */
   static replace(directory: string, imagePath: string, spareBytes: number): LossyDisk {
-    const heldBytes = Number(run("du", "-sb", directory).split("\t")[0]);
-    const aside = `${directory}-aside`;
-    run("cp", "-a", directory, aside);
-    const disk = LossyDisk.#mountNew(directory, imagePath, heldBytes + spareBytes);
-    run("cp", "-a", `${aside}/.`, directory);
+    moveOnto(directory, spareBytes, (bytes) => LossyDisk.#mountNew(directory, imagePath, bytes));
     run("sync", "--file-system", directory);
-    rmSync(aside, { recursive: true });
-    return disk;
+    return new LossyDisk(directory, imagePath);
   }
 
-  static #mountNew(directory: string, imagePath: string, bytes: number): LossyDisk {
+  static #mountNew(directory: string, imagePath: string, bytes: number): void {
     writeFileSync(imagePath, "", { mode: 0o600 });
     truncateSync(imagePath, bytes);
     run("mkfs.ext4", "-q", "-F", "-J", "size=4", "-E", "lazy_itable_init=0,lazy_journal_init=0", imagePath);
     run("mount", "-t", "ext4", "-o", mountOptions, imagePath, directory);
     rmdirSync(join(directory, "lost+found"));
-    return new LossyDisk(directory, imagePath);
   }
 
   /** Keeps what the device holds now; whoever writes to the directory stands still. Answers what has the directory be that, once nothing has it open. */
@@ -88,8 +82,4 @@ function areEqual(one: string, other: string): boolean {
   } catch {
     return false;
   }
-}
-
-function run(program: string, ...args: readonly string[]): string {
-  return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
