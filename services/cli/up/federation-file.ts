@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import { z } from "zod";
 import { trafficPolicySpecSchema } from "#federation/model/parse/policy-schemas.ts";
 import type { FederationPlan } from "./federation-plan.ts";
@@ -101,8 +102,9 @@ export function readFederationFile(dataDir: string): FederationFile | undefined 
   }
 }
 
+/** On the disk when it returns: without it nobody could bring the federation up again. */
 export function writeFederationFile(dataDir: string, file: FederationFile): void {
-  writeSecretFile(pathOf(dataDir), `${JSON.stringify(file, null, 2)}\n`);
+  writePrivateFileSync(pathOf(dataDir), `${JSON.stringify(file, null, 2)}\n`);
 }
 
 /** @throws {ATOLL_FEDERATION_NOT_RUNNING} when there is no federation in `dataDir`. */
@@ -112,7 +114,7 @@ export function requireFederationFile(dataDir: string): FederationFile {
   return file;
 }
 
-/** Writes whole or not at all, readable by the owner only. */
+/** Writes whole or not at all, readable by the owner only; what each start writes anew need not outlast the machine's power. */
 export function writeSecretFile(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   writeFileSync(`${path}.new`, text, { mode: 0o600 });
