@@ -8,6 +8,7 @@ import { runAsLeader } from "#federation/store/leader.ts";
 import type { Store, StoreLease } from "#federation/store/store.ts";
 import { BatchReader, describeStoreContract, summary } from "#federation/store/store-contract.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
+import { TestLink } from "../harness/test-link.ts";
 import { findTestEngine, startTestEtcd, TestAuthority, type RestartableEngine, type TestIdentity } from "./test-engines.ts";
 
 const program = await findTestEngine("etcd");
@@ -114,6 +115,20 @@ describe.skipIf(program === undefined)("a real etcd", () => {
     etcd.process.signal("SIGCONT");
     await putWhenBack(store, "w/2", "after");
     expect(summary(await batches.events(1))[0]).toBe("put w/2=after");
+  });
+
+  it("may lie behind a way over which a page of a listing takes longer than a call may: pages become smaller until they come", async () => {
+    await using writer = openStore("/test/narrow/");
+    const [keys, bytes] = [1_000, new Uint8Array(1_024).fill(120)];
+    for (let at = 0; at < keys; at += 100) {
+      await writer.commit({ conditions: [], writes: Array.from({ length: 100 }, (_, offset) => ({ kind: "put" as const, key: `n/${at + offset}`, value: bytes })) }, signal);
+    }
+    const { hostname, port } = new URL(etcd.url);
+    await using link = await TestLink.open(hostname, Number(port), { bytesPerSecond: 200_000 });
+    await using store = openEtcdStore({ endpoints: [`https://127.0.0.1:${link.port}`], tls: () => identity, keyPrefix: "/test/narrow/", clock: systemClock, random: systemRandom, logger: silentLogger });
+    await expect(store.list("n/", signal)).rejects.toMatchObject({ code: "ATOLL_STORE_UNAVAILABLE" });
+    const batches = new BatchReader(store.watch("n/", signal));
+    expect((await batches.next()).events).toHaveLength(keys);
   });
 
   it("may compact what a watch has missed: the watch lists anew and tells only the difference", async () => {

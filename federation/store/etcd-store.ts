@@ -1,4 +1,4 @@
-import { EtcdLeaseInvalidError, type Etcd3 } from "etcd3";
+import { EtcdLeaseInvalidError, type Etcd3, type IRangeResponse } from "etcd3";
 import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
@@ -28,8 +28,12 @@ export interface EtcdStoreOptions {
   readonly operationTimeoutMs?: number;
 }
 
-/** Entries asked for at once; with values of 1 KiB a page has about 0.5 MB. */
-const pageEntries = 500;
+/** Entries asked for at once; with values of 1 KiB the largest page has about 0.5 MB. */
+const pageEntries = { min: 8, max: 500 } as const;
+/** How often a page of a listing that has begun is asked for again, each time with half as many entries. */
+const pageRetriesMax = 4;
+/** Pages grow again while they come within this part of a call's bound. */
+const quickPageRatio = 1 / 4;
 /** How often a listing begins again because its revision was compacted under it. */
 const listAttemptsMax = 3;
 /** Calls under way at once; more would only wait for each other beyond their bound. */
@@ -58,6 +62,8 @@ class EtcdStore implements Store {
   readonly #groups: CommitGroups;
   #tls: EtcdTls | undefined;
   #calls = 0;
+  /** Fewer after a page that did not come in time, as over a slow way or on a host that has no time, and more again with each that comes soon. */
+  #pageEntries: number = pageEntries.max;
   /** Index of the member that answered last. */
   #preferred = 0;
 
@@ -181,13 +187,30 @@ class EtcdStore implements Store {
     let key = this.#raw(prefix);
     let revision = 0;
     for (;;) {
-      const page = await this.#call((client) => client.kv.range({ key, range_end: rangeEnd, limit: pageEntries, revision }), signal);
+      const page = await this.#page({ key, range_end: rangeEnd, revision }, signal);
       if (revision === 0) revision = Number(page.header.revision);
       for (const kv of page.kvs) entries.push(this.#entry(kv));
       const last = page.kvs.at(-1);
       if (!page.more || last === undefined) return { entries, revision };
       // The smallest key after the last one.
       key = Buffer.concat([last.key, Buffer.of(0)]);
+    }
+  }
+
+  /** The first page fails within the bound of a call, as everything does while etcd is away; those after it may take some more tries, since etcd was just there. */
+  async #page(range: { readonly key: Buffer; readonly range_end: Buffer; readonly revision: number }, signal: AbortSignal): Promise<IRangeResponse> {
+    const { clock } = this.#options;
+    for (let failures = 0; ; failures++) {
+      const askedMs = clock.monotonicMs();
+      try {
+        const page = await this.#call((client) => client.kv.range({ ...range, limit: this.#pageEntries }), signal);
+        if (clock.monotonicMs() - askedMs < this.#operationTimeoutMs * quickPageRatio) this.#pageEntries = Math.min(pageEntries.max, this.#pageEntries * 2);
+        return page;
+      } catch (error) {
+        if (signal.aborted || !isAtollError(error) || compactedMessage.test(describeError(error))) throw error;
+        this.#pageEntries = Math.max(pageEntries.min, Math.floor(this.#pageEntries / 2));
+        if (range.revision === 0 || failures >= pageRetriesMax) throw error;
+      }
     }
   }
 
