@@ -133,7 +133,8 @@ describe("certificates of engines", () => {
 
   it("that end with what they were issued by are named, and not made anew without end", async () => {
     begin(startMs - issuingLifeMs + 40 * minuteMs);
-    const keeping = keepEngines(renewal(), stop.signal);
+    // One alone: how often two are due at the same look is in their random bytes.
+    const keeping = keepEngines(renewal(["eu-etcd"]), stop.signal);
     await clock.advance(39 * minuteMs);
     expect(logged.at(-1)).toMatch(/end as soon as the ones before: the federation's issuing certificate \(federation-issuing\.pem\) is near its end$/);
     expect(renewedAt.length).toBeLessThan(10);
