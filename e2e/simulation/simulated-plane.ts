@@ -148,9 +148,8 @@ export class SimulatedPlane {
 
   /** Of all that it holds, by object id, the generations. */
   async heldGenerations(): Promise<ReadonlyMap<string, Generation>> {
-    const held = new Map<string, Generation>();
-    await this.#served?.catalog.objects.each(({ id, value: { epoch, revision } }) => void held.set(id, { epoch, revision }), never);
-    return held;
+    const { items = [] } = (await this.#served?.catalog.objects.list(never)) ?? {};
+    return new Map(items.map(({ id, value: { epoch, revision } }) => [id, { epoch, revision }]));
   }
 
   /** What `atoll reconcile` does: reads back what `holders` have, drops what they have let go, begins an epoch, and tells them of it. */

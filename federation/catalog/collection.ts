@@ -22,7 +22,7 @@ export interface ChangeBatch<T> {
   readonly revision: number;
 }
 
-/** A part of what changed at once, small enough for one turn of the event loop; only the first one of an `initial` batch is `initial`. */
+/** A part of what changed at once, small enough for one turn of the event loop; only the first one of an `initial` batch is `initial`. What is read first may change while it is told: of a key, what is said last counts. */
 export interface ChangePiece<T> extends ChangeBatch<T> {
   /** Further pieces of it follow. */
   readonly more: boolean;
@@ -55,10 +55,8 @@ export interface ReadableCollection<T> {
 
 /** A collection whose values are written as they are. */
 export interface Collection<T> extends ReadableCollection<T> {
-  /** As `list`, for who needs less of many entries than they are: none is kept. Answers the revision. */
-  each(act: (item: Stored<T>) => void, signal: AbortSignal, idPrefix?: string): Promise<number>;
-  /** As `changes`, for collections of many entries. */
-  pieces(signal: AbortSignal): AsyncIterable<ChangePiece<T>>;
+  /** As `changes`, for collections of many entries: of all of it, or of those whose ids begin with `idPrefix`. */
+  pieces(signal: AbortSignal, idPrefix?: string): AsyncIterable<ChangePiece<T>>;
   /** Writes and answers the new revision. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */
   put(id: string, value: T, options: WriteOptions, signal: AbortSignal): Promise<number>;
   /** False when there was nothing. @throws {ATOLL_STORE_CONFLICT} when `ifRevision` does not hold. */

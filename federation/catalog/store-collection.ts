@@ -39,25 +39,20 @@ export class StoreCollection<T> implements Collection<T> {
 
   async list(signal: AbortSignal, idPrefix = ""): Promise<{ readonly items: readonly Stored<T>[]; readonly revision: number }> {
     const items: Stored<T>[] = [];
-    const revision = await this.each((item) => void items.push(item), signal, idPrefix);
-    return { items, revision };
-  }
-
-  async each(act: (item: Stored<T>) => void, signal: AbortSignal, idPrefix = ""): Promise<number> {
     const listing = await this.#access.store.list(this.#prefix + idPrefix, signal);
     await inTurns(listing.entries, (entry) => {
       const item = this.read(entry);
-      if (item !== undefined) act(item);
+      if (item !== undefined) items.push(item);
     });
-    return listing.revision;
+    return { items, revision: listing.revision };
   }
 
   changes(signal: AbortSignal): AsyncGenerator<ChangeBatch<T>, void, undefined> {
     return wholeBatches(this.pieces(signal));
   }
 
-  pieces(signal: AbortSignal): AsyncGenerator<ChangePiece<T>, void, undefined> {
-    return readInPieces(this.#access.store.watch(this.#prefix, signal), (piece) => this.#readPiece(piece));
+  pieces(signal: AbortSignal, idPrefix = ""): AsyncGenerator<ChangePiece<T>, void, undefined> {
+    return readInPieces(this.#access.store.watch(this.#prefix + idPrefix, signal), (piece) => this.#readPiece(piece));
   }
 
   view(): CollectionView<T> {
@@ -137,10 +132,11 @@ export class StoreCollection<T> implements Collection<T> {
 /** What belongs together in one batch again, each key by what was said of it last. */
 function wholeBatches<T>(pieces: AsyncIterable<ChangePiece<T>>): AsyncGenerator<ChangeBatch<T>, void, undefined> {
   const [puts, deletes] = [new Map<string, Stored<T>>(), new Set<string>()];
-  let initial = false;
+  let [initial, isOpen] = [false, false];
   return flatMappedValues(pieces, (piece): readonly ChangeBatch<T>[] => {
-    if (!piece.more && puts.size + deletes.size === 0) return [piece];
+    if (!piece.more && !isOpen) return [piece];
     initial ||= piece.initial;
+    isOpen = piece.more;
     for (const item of piece.puts) {
       deletes.delete(item.id);
       puts.set(item.id, item);

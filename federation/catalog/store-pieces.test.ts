@@ -36,6 +36,19 @@ it("reads a batch in pieces of one turn each, of which the first says that it is
   expect(turnsBefore[4]).toBe(turnsBefore[2]);
 });
 
+it("says of a part of a listing that more follows, and turns before it", async () => {
+  const parts: readonly StoreBatch[] = [{ ...batch(1, true), more: true }, { ...batch(0), more: true }, batch(1)];
+  let hasTurned = true;
+  const pieces: (readonly [boolean, number, boolean])[] = [];
+  for await (const piece of readInPieces(told(...parts), (read) => read)) {
+    expect(hasTurned).toBe(true);
+    hasTurned = false;
+    setImmediate(() => void (hasTurned = true));
+    pieces.push([piece.initial, piece.events.length, piece.more]);
+  }
+  expect(pieces).toEqual([[true, 1, true], [false, 0, true], [false, 1, false]]);
+});
+
 it("ends what it reads when nobody wants more of it", async () => {
   let hasEnded = false;
   async function* watched(): AsyncGenerator<StoreBatch> {

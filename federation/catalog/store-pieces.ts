@@ -2,19 +2,16 @@ import { itemsPerTurn, turn } from "#federation/runtime/turns.ts";
 import type { StoreBatch } from "#federation/store/store.ts";
 
 /** A part of a batch, in its order. */
-export interface StorePiece extends StoreBatch {
-  /** Further pieces of the batch follow. */
+export interface StorePiece extends Omit<StoreBatch, "more"> {
+  /** Further pieces of what is told at once follow. */
   readonly more: boolean;
 }
 
-/**
- * What `read` makes of what a store says, in pieces that are worked on within one turn of the event loop: the first batch of a watch is all
- * that there is.
- */
+/** What `read` makes of what a store says, in pieces that are worked on within one turn of the event loop each: the first batches of a watch are all that there is. */
 export async function* readInPieces<T>(batches: AsyncIterable<StoreBatch>, read: (piece: StorePiece) => T): AsyncGenerator<T, void, undefined> {
   const iterator = batches[Symbol.asyncIterator]();
   // What a variable has in hand is held while this waits for the next batch: it is in an object, or on its way.
-  const hand: { batch: StoreBatch | undefined; at: number; isDone: boolean } = { batch: undefined, at: 0, isDone: false };
+  const hand: { batch: StoreBatch | undefined; at: number; isDone: boolean; more: boolean } = { batch: undefined, at: 0, isDone: false, more: false };
   const take = ({ done, value }: IteratorResult<StoreBatch, unknown>): void => {
     hand.isDone = done === true;
     hand.batch = done === true ? undefined : value;
@@ -25,24 +22,22 @@ export async function* readInPieces<T>(batches: AsyncIterable<StoreBatch>, read:
     if (hand.batch === undefined) return [];
     const piece = pieceAt(hand.batch, hand.at);
     hand.at += itemsPerTurn;
-    if (!piece.more) hand.batch = undefined;
+    hand.more = piece.more;
+    if (hand.at >= hand.batch.events.length) hand.batch = undefined;
     return [read(piece)];
   };
   try {
     while (!hand.isDone) {
-      take(await iterator.next());
+      if (hand.more) await turn();
+      if (hand.batch === undefined) take(await iterator.next());
       yield* next();
-      while (hand.batch !== undefined) {
-        await turn();
-        yield* next();
-      }
     }
   } finally {
     if (!hand.isDone) await iterator.return?.();
   }
 }
 
-function pieceAt({ initial, events, revision }: StoreBatch, at: number): StorePiece {
+function pieceAt({ initial, events, revision, more }: StoreBatch, at: number): StorePiece {
   const end = at + itemsPerTurn;
-  return { initial: initial && at === 0, events: events.slice(at, end), revision, more: end < events.length };
+  return { initial: initial && at === 0, events: events.slice(at, end), revision, more: end < events.length || more === true };
 }

@@ -1,5 +1,6 @@
 import { EtcdLeaseInvalidError, type Etcd3, type IRangeResponse } from "etcd3";
 import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
+import { flatMappedValues } from "#federation/runtime/each-value.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -8,6 +9,8 @@ import { openEtcdMember, type EtcdMember, type EtcdTls, type RawWatchEvent } fro
 import { EtcdLease, renewOnce } from "./etcd-lease.ts";
 import { readWatchStream } from "./etcd-watch.ts";
 import { KnownKeys } from "./known-keys.ts";
+import { wholeListing, type ListingPart } from "./paged-listing.ts";
+import { readAhead } from "./read-ahead.ts";
 import type { Store, StoreBatch, StoreCommit, StoreCondition, StoreEntry, StoreEvent, StoreLease, StoreListing, StoreTransaction, StoreWrite } from "./store.ts";
 import { checkKey, checkTransaction } from "./store-limits.ts";
 
@@ -85,7 +88,7 @@ class EtcdStore implements Store {
   async list(prefix: string, signal: AbortSignal): Promise<StoreListing> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#listOnce(prefix, signal);
+        return await wholeListing(this.#parts(prefix, signal));
       } catch (error) {
         if (attempt >= listAttemptsMax || !compactedMessage.test(describeError(error))) throw error;
       }
@@ -115,10 +118,13 @@ class EtcdStore implements Store {
     while (!ending.aborted) {
       try {
         if (revision === undefined) {
-          const first = await this.#firstOf(prefix, known, ending);
-          revision = first.revision;
-          // Emptied: what a watch has in hand while it waits it holds, and the first batch is all that there is.
-          yield* first.batches.splice(0);
+          known.begin();
+          let listed = 0;
+          yield* flatMappedValues(readAhead(this.#parts(prefix, ending)), (part) => {
+            listed = part.revision;
+            return known.take(part);
+          });
+          revision = listed;
         }
         const batches = readWatchStream(this.#member().openWatch(), this.#watchRequest(prefix, revision + 1), ending);
         for (let next = await batches.next(); ; next = await batches.next()) {
@@ -142,13 +148,6 @@ class EtcdStore implements Store {
       const waitMs = Math.min(watchRetryMsMin * 2 ** failures, watchRetryMsMax);
       await sleep(this.#options.clock, jittered(this.#options.random, waitMs, 0.5), ending).catch(() => undefined);
     }
-  }
-
-  /** What a watch has to tell first: one batch, or none where its reader knows it all. */
-  async #firstOf(prefix: string, known: KnownKeys, signal: AbortSignal): Promise<{ readonly revision: number; readonly batches: StoreBatch[] }> {
-    const listing = await this.list(prefix, signal);
-    const batch = await known.advanceTo(listing);
-    return { revision: listing.revision, batches: batch.initial || batch.events.length > 0 ? [batch] : [] };
   }
 
   async grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease> {
@@ -180,21 +179,20 @@ class EtcdStore implements Store {
     return answer.succeeded ? { kind: "committed", revision: Number(answer.header.revision) } : { kind: "conflict" };
   }
 
-  /** All pages at the revision of the first one. */
-  async #listOnce(prefix: string, signal: AbortSignal): Promise<StoreListing> {
+  /** All under `prefix`, page by page, at the revision of the first one: nothing of it becomes another while it is read. */
+  async *#parts(prefix: string, signal: AbortSignal): AsyncGenerator<ListingPart, void, undefined> {
     const rangeEnd = this.#rangeEnd(prefix);
-    const entries: StoreEntry[] = [];
-    let key = this.#raw(prefix);
-    let revision = 0;
-    for (;;) {
-      const page = await this.#page({ key, range_end: rangeEnd, revision }, signal);
-      if (revision === 0) revision = Number(page.header.revision);
-      for (const kv of page.kvs) entries.push(this.#entry(kv));
+    const at = { key: this.#raw(prefix), revision: 0, isLast: false };
+    const next = async (): Promise<ListingPart> => {
+      const page = await this.#page({ key: at.key, range_end: rangeEnd, revision: at.revision }, signal);
+      if (at.revision === 0) at.revision = Number(page.header.revision);
       const last = page.kvs.at(-1);
-      if (!page.more || last === undefined) return { entries, revision };
+      at.isLast = !page.more || last === undefined;
       // The smallest key after the last one.
-      key = Buffer.concat([last.key, Buffer.of(0)]);
-    }
+      if (last !== undefined) at.key = Buffer.concat([last.key, Buffer.of(0)]);
+      return { revision: at.revision, entries: page.kvs.map((kv) => this.#entry(kv)), later: [], isLast: at.isLast };
+    };
+    while (!at.isLast) yield await next();
   }
 
   /** The first page fails within the bound of a call, as everything does while etcd is away; those after it may take some more tries, since etcd was just there. */

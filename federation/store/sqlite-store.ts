@@ -1,10 +1,11 @@
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
 import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
-import { mappedValues } from "#federation/runtime/each-value.ts";
+import { flatMappedValues, mappedValues } from "#federation/runtime/each-value.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { KnownKeys } from "./known-keys.ts";
-import { PagedListing } from "./paged-listing.ts";
+import { PagedListing, wholeListing, type ListingPart } from "./paged-listing.ts";
+import { readAhead } from "./read-ahead.ts";
 import type { EngineReply, EngineRequest, EngineWrite } from "./sqlite-engine.ts";
 import type { SqliteOrigin } from "./sqlite-files.ts";
 import { SqliteLease } from "./sqlite-lease.ts";
@@ -98,7 +99,7 @@ export class SqliteStore implements Store {
   }
 
   async list(prefix: string, signal: AbortSignal): Promise<StoreListing> {
-    return await this.#list(prefix, signal);
+    return await wholeListing(this.#parts(prefix, signal));
   }
 
   async commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
@@ -123,14 +124,19 @@ export class SqliteStore implements Store {
         queue: new AsyncQueue({ capacity: watchQueueMax, onDrop: () => this.#unwatch(watcher) }),
       };
       try {
-        const first = await firstOf(await this.#listAndWatch(watcher, ending), known);
-        if (first === undefined) continue;
-        // Emptied: what a watch has in hand while it waits it holds, and the first batch is all that there is.
-        yield* first.splice(0);
+        known.begin();
+        // From the very revision of its last page on, events are handed to the watcher.
+        const parts = readAhead(this.#parts(prefix, ending, () => this.#watchers.add(watcher)));
+        yield* flatMappedValues(parts, (part) => known.take(part));
         yield* mappedValues(watcher.queue.drain(ending), (next) => {
           known.record(next.events);
           return next;
         });
+      } catch (error) {
+        if (ending.aborted) return;
+        if (!isAtollError(error)) throw error;
+        this.#logger.warn("a watch could not list its keys and tries again", { prefix, error: error.message });
+        await sleep(this.#clock, watchRetryMs, ending).catch(() => undefined);
       } finally {
         this.#unwatch(watcher);
       }
@@ -177,8 +183,8 @@ export class SqliteStore implements Store {
     }
   }
 
-  /** In pages, between which the event loop turns and others are answered. `onWhole`: what is written from now on is not in it. */
-  async #list(prefix: string, signal: AbortSignal, onWhole?: () => void): Promise<StoreListing> {
+  /** All under `prefix`, in pages, between which the event loop turns and others are answered. `onWhole`: what is written from now on is not in it. */
+  async *#parts(prefix: string, signal: AbortSignal, onWhole?: () => void): AsyncGenerator<ListingPart, void, undefined> {
     const listing = new PagedListing(prefix);
     const take = (reply: EngineReply): void => {
       if (reply.kind !== "page") return;
@@ -187,24 +193,12 @@ export class SqliteStore implements Store {
     };
     this.#listings.add(listing);
     try {
-      while (!listing.isWhole) await this.#ask({ kind: "list", prefix, after: listing.after }, signal, take);
-      return listing.read;
+      while (!listing.isWhole) {
+        await this.#ask({ kind: "list", prefix, after: listing.after }, signal, take);
+        yield listing.take();
+      }
     } finally {
       this.#listings.delete(listing);
-    }
-  }
-
-  /** Lists, and from exactly that revision on hands events to `watcher`. */
-  async #listAndWatch(watcher: Watcher, signal: AbortSignal): Promise<StoreListing | undefined> {
-    try {
-      return await this.#list(watcher.prefix, signal, () => this.#watchers.add(watcher));
-    } catch (error) {
-      this.#unwatch(watcher);
-      if (signal.aborted) return undefined;
-      if (!isAtollError(error)) throw error;
-      this.#logger.warn("a watch could not list its keys and tries again", { prefix: watcher.prefix, error: error.message });
-      await sleep(this.#clock, watchRetryMs, signal).catch(() => undefined);
-      return undefined;
     }
   }
 
@@ -311,13 +305,6 @@ export class SqliteStore implements Store {
     if (failure !== undefined) this.#logger.warn("the store could not be copied to its backup", { reason: failure });
     if (!this.#closing.signal.aborted) this.#scheduleBackup(this.#backupIntervalMs);
   }
-}
-
-/** What a watch has to tell first, in a list of one, or of none where its reader knows it all. Undefined without a listing. */
-async function firstOf(listing: StoreListing | undefined, known: KnownKeys): Promise<StoreBatch[] | undefined> {
-  if (listing === undefined) return undefined;
-  const batch = await known.advanceTo(listing);
-  return batch.initial || batch.events.length > 0 ? [batch] : [];
 }
 
 function unavailable(reason: string): AtollError {

@@ -40,13 +40,15 @@ export type StoreEvent =
   | { readonly kind: "delete"; readonly key: string; readonly revision: number };
 
 /**
- * Events up to and including `revision`, in order. The first batch of a watch has `initial: true` and holds every
- * entry as a put; later ones hold changes only, also after the adapter had to list anew (it sends the difference).
+ * Events up to and including `revision`, in order. The first batches of a watch, up to the first without `more`, hold every entry as a put,
+ * and of them the first one is `initial`; later ones hold changes only, also after the adapter had to list anew (it sends the difference).
  */
 export interface StoreBatch {
   readonly initial: boolean;
   readonly events: readonly StoreEvent[];
   readonly revision: number;
+  /** Further batches follow without which this one is a part of a listing: what it does not hold may be there all the same. */
+  readonly more?: true;
 }
 
 /** Keys written with a lease vanish when its holder stops renewing it. Renewal is the adapter's work. */

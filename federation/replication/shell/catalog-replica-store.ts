@@ -1,10 +1,10 @@
 import { transactionOpsMax } from "#federation/catalog/catalog-access.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
-import type { CatalogOp, Stored } from "#federation/catalog/collection.ts";
+import type { CatalogOp } from "#federation/catalog/collection.ts";
 import type { AppliedPosition, HeartbeatRecord, ObjectRecord } from "#federation/catalog/records.ts";
 import type { OpenedObject } from "#federation/model/replicated-object.ts";
-import type { Clock } from "#federation/runtime/clock.ts";
-import { isAtollError } from "#federation/runtime/errors.ts";
+import { abortedError, type Clock } from "#federation/runtime/clock.ts";
+import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { encodeSignedObject, viewSignedObject } from "#federation/wire/signed-object.ts";
 import { contentHash, type Hash } from "../core/digest-table.ts";
 import { emptyReplicaState, type HeldObject, type ReplicaChange, type ReplicaCursor, type ReplicaState, type Witness } from "../core/replica-state.ts";
@@ -40,10 +40,15 @@ export class CatalogReplicaStore implements ReplicaStore {
   async load(signal: AbortSignal): Promise<ReplicaState> {
     const { catalog, publisher, isFrom, origin } = this.#options;
     const live = new Map<string, HeldObject>();
-    const take = ({ id, value }: Stored<ObjectRecord>): void => {
-      if (isFrom(value)) live.set(id, { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
-    };
-    await catalog.objects.each(take, signal, prefixOf(origin));
+    let isWhole = false;
+    for await (const { puts, deletes, more } of catalog.objects.pieces(signal, prefixOf(origin))) {
+      for (const { id, value } of puts) if (isFrom(value)) live.set(id, { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
+      for (const id of deletes) live.delete(id);
+      isWhole = !more;
+      if (isWhole) break;
+    }
+    // What was read until then would be taken for all.
+    if (!isWhole) throw signal.aborted ? abortedError(signal) : new AtollError("ATOLL_STORE_UNAVAILABLE", "the store was closed while it was read");
     const position = await catalog.positions.get(publisher, signal);
     const heartbeat = await catalog.heartbeats.get(publisher, signal);
     this.#witness = heartbeat === undefined ? undefined : witnessOf(heartbeat.value);

@@ -1,7 +1,8 @@
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import { partVersion } from "#federation/wire/discovery-parts.ts";
 import { streamNamesMax } from "#federation/wire/limits.ts";
-import { absentVersion, emptyTable, namesToTell, newsOf, partFrom, type ResourceTable } from "./resource-table.ts";
+import { NamesAhead } from "./names-ahead.ts";
+import { absentVersion, emptyTable, namesToTell, newsOf, nextPart, type ResourceTable } from "./resource-table.ts";
 
 /** What became of a response, for metrics and `proxy status`. */
 export type DeltaOutcome =
@@ -41,9 +42,8 @@ export interface Present {
 
 /** What a stream is told in one response or in several, of a table as it was when that began. */
 interface Walk {
-  readonly names: readonly string[];
-  /** Where in them the next response begins. */
-  at: number;
+  /** Of which the next response tells. */
+  readonly names: NamesAhead;
   readonly table: ResourceTable;
   /** The tables' version then. */
   readonly version: number;
@@ -133,7 +133,7 @@ export class DeltaStream {
       const { pending, walk, level } = subscription;
       if (pending !== undefined || walk !== undefined) return false;
       const table = this.#tableOf(typeUrl) ?? emptyTable;
-      if (namesToTell(subscription, level, table).some((name) => newsOf(name, subscription, table) !== undefined)) return false;
+      for (const name of namesToTell(subscription, level, table)) if (newsOf(name, subscription, table) !== undefined) return false;
     }
     return true;
   }
@@ -165,10 +165,9 @@ export class DeltaStream {
     const table = this.#tableOf(typeUrl);
     if (table === undefined) return;
     while (subscription.pending === undefined) {
-      const walk: Walk = (subscription.walk ??= { names: namesToTell(subscription, subscription.level, table), at: 0, table, version: this.#present.version() });
-      const { changed, removed, end } = partFrom(walk.names, walk.at, subscription, table);
-      walk.at = end;
-      const isOver = end === walk.names.length;
+      const walk: Walk = (subscription.walk ??= { names: new NamesAhead(namesToTell(subscription, subscription.level, table)), table, version: this.#present.version() });
+      const { changed, removed } = nextPart(walk.names, subscription, table);
+      const { isOver } = walk.names;
       if (isOver) {
         subscription.level = walk.table;
         subscription.walk = undefined;

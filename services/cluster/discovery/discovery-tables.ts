@@ -1,5 +1,6 @@
 import { encodeBundle, encodeGatewayRoute, encodeInbound, encodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import type { ServiceHost, SpiffeId } from "#federation/model/names.ts";
+import type { ServiceImport } from "#federation/model/resource.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import { changedKeys } from "#federation/runtime/ordered-map.ts";
 import { inTurns } from "#federation/runtime/turns.ts";
@@ -37,11 +38,11 @@ export class DiscoveryTables {
 
   /** Builds and encodes all that there is, for once: in turns, so that a plane of many services goes on with all else. */
   async build(): Promise<void> {
-    const names = changedNames(undefined, this.#state);
-    await inTurns(names.services, (name) => {
+    const state = this.#state;
+    await inTurns(namesOfAll(state), (name) => {
       this.#services = this.#servicesWith(this.#services, [name], undefined);
     });
-    await inTurns(names.routes, (name) => {
+    await inTurns(state.exports.keys(), (name) => {
       this.#gatewayRoutes = this.#routesWith(this.#gatewayRoutes, [name], undefined);
     });
     this.#bundles = nextTable(types.bundle, emptyTable, this.#state.bundles);
@@ -147,11 +148,22 @@ export class DiscoveryTables {
   }
 }
 
+/** Of all services, by `namespace/name`, each once; found as they are asked for. */
+function* namesOfAll({ services, imports }: ClusterState): Generator<string, void, undefined> {
+  yield* services.keys();
+  const seen = new Set<string>();
+  for (const imported of imports.values()) {
+    const name = nameOf(imported);
+    if (services.has(name) || seen.has(name)) continue;
+    seen.add(name);
+    yield name;
+  }
+}
+
 /** Of which services, by `namespace/name`, the views and the gateway's routes may have changed. */
-function changedNames(before: ClusterState | undefined, state: ClusterState): { readonly services: ReadonlySet<string>; readonly routes: ReadonlySet<string> } {
-  if (before === undefined) return { services: new Set([...state.services.keys(), ...namesOf(state.imports.values())]), routes: new Set(state.exports.keys()) };
+function changedNames(before: ClusterState, state: ClusterState): { readonly services: ReadonlySet<string>; readonly routes: ReadonlySet<string> } {
   const own = [...changedKeys(before.services, state.services), ...changedKeys(before.endpointsOf, state.endpointsOf)];
-  const imported = changedKeys(before.imports, state.imports).flatMap((id) => namesOf([before.imports.get(id), state.imports.get(id)]));
+  const imported = changedKeys(before.imports, state.imports).flatMap((id) => [before.imports.get(id), state.imports.get(id)].flatMap((of) => (of === undefined ? [] : nameOf(of))));
   const targeted = changedKeys(before.policies, state.policies).map((target) => target.split("/").slice(0, 2).join("/"));
   const { cluster } = state.self;
   const isOtherCluster = before.clusters.get(cluster) !== state.clusters.get(cluster);
@@ -159,6 +171,6 @@ function changedNames(before: ClusterState | undefined, state: ClusterState): { 
   return { services: new Set([...own, ...imported, ...targeted]), routes: new Set([...own, ...routes]) };
 }
 
-function namesOf(imports: Iterable<{ readonly spec: { readonly namespace: string; readonly name: string } } | undefined>): string[] {
-  return [...imports].flatMap((imported) => (imported === undefined ? [] : `${imported.spec.namespace}/${imported.spec.name}`));
+function nameOf({ spec: { namespace, name } }: ServiceImport): string {
+  return `${namespace}/${name}`;
 }

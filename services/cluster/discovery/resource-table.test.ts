@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { discoveryPartBytes } from "#federation/wire/limits.ts";
-import { absentVersion, emptyTable, namesToTell, nextTable, partFrom } from "./resource-table.ts";
+import { NamesAhead } from "./names-ahead.ts";
+import { absentVersion, emptyTable, namesToTell, nextPart, nextTable } from "./resource-table.ts";
 
 const encode = (value: string): Uint8Array => Buffer.from(value);
 const tableOf = (values: Record<string, string>, previous = emptyTable) => nextTable({ typeUrl: "type.example/T", encode }, previous, new Map(Object.entries(values)));
@@ -26,7 +27,7 @@ describe("what a stream is told", () => {
   const versionOf = (name: string): string => table.get(name)?.version ?? "";
   /** To a stream of which no level is known. */
   const told = (sent: ReadonlyMap<string, string>, wanted?: ReadonlySet<string>): { readonly changed: readonly string[]; readonly removed: readonly string[] } => {
-    const { changed, removed } = partFrom(namesToTell({ sent, wanted }, undefined, table), 0, { sent, wanted }, table);
+    const { changed, removed } = nextPart(new NamesAhead(namesToTell({ sent, wanted }, undefined, table)), { sent, wanted }, table);
     return { changed: changed.map(({ name }) => name), removed };
   };
 
@@ -43,15 +44,22 @@ describe("what a stream is told", () => {
     expect(told(new Map([["nope", absentVersion]]), new Set(["nope"])).removed).toEqual([]);
   });
 
+  it("is of each name once, also while what was told grows", () => {
+    const sent = new Map([["gone", "x"], ["a", versionOf("a")]]);
+    const names = new NamesAhead(namesToTell({ sent, wanted: undefined }, undefined, table));
+    const seen: string[] = [];
+    for (let name = names.take(); name !== undefined; name = names.take()) {
+      seen.push(name);
+      sent.set("b", versionOf("b"));
+    }
+    expect(seen).toEqual(["a", "b", "gone"]);
+  });
+
   it("comes in parts of a bounded size", () => {
     const large = tableOf(Object.fromEntries(Array.from({ length: 5 }, (_, index) => [`r${index}`, "x".repeat(discoveryPartBytes * 0.4)])));
-    const names = [...large.keys()];
+    const names = new NamesAhead(large.keys());
     const parts: (readonly string[])[] = [];
-    for (let at = 0; at < names.length; ) {
-      const { changed, end } = partFrom(names, at, { sent: new Map(), wanted: undefined }, large);
-      parts.push(changed.map(({ name }) => name));
-      at = end;
-    }
+    while (!names.isOver) parts.push(nextPart(names, { sent: new Map(), wanted: undefined }, large).changed.map(({ name }) => name));
     expect(parts).toEqual([["r0", "r1", "r2"], ["r3", "r4"]]);
   });
 });

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { encodeResource, type EncodedResource } from "#federation/wire/discovery-messages.ts";
 import { discoveryPartBytes } from "#federation/wire/limits.ts";
+import type { NamesAhead } from "./names-ahead.ts";
 
 /**
  * The resources of one type by name: encoded once for each version, shared by all streams. Replaced whole; a resource
@@ -45,12 +46,18 @@ export interface Told {
 }
 
 /**
- * The names of which a stream may lack something: what has changed since `level`, the table that it was level with; without one, all that
- * it wants or was told. O(changes log n), or O(n).
+ * The names of which a stream may lack something, each once: what has changed since `level`, the table that it was level with; without one,
+ * all that it wants or was told, found as they are asked for. O(changes log n), or O(1) and O(log n) for each.
  */
-export function namesToTell({ sent, wanted }: Told, level: ResourceTable | undefined, table: ResourceTable): readonly string[] {
-  if (level !== undefined) return changedKeys(level, table);
-  return [...new Set([...(wanted ?? table.keys()), ...sent.keys()])];
+export function namesToTell({ sent, wanted }: Told, level: ResourceTable | undefined, table: ResourceTable): Iterable<string> {
+  return level === undefined ? allNames(sent, wanted ?? table) : changedKeys(level, table);
+}
+
+/** What is told meanwhile is of `first`: to who was told nothing before, nothing else can matter. */
+function* allNames(sent: ReadonlyMap<string, string>, first: Pick<ReadonlySet<string>, "keys" | "has">): Generator<string, void, undefined> {
+  const isNew = sent.size === 0;
+  yield* first.keys();
+  if (!isNew) for (const name of sent.keys()) if (!first.has(name)) yield name;
 }
 
 /**
@@ -70,24 +77,21 @@ export function newsOf(name: string, { sent, wanted }: Told, table: ResourceTabl
 export interface TablePart {
   readonly changed: readonly EncodedResource[];
   readonly removed: readonly string[];
-  /** Where in the names the next part begins; their number when nothing is left. */
-  readonly end: number;
 }
 
-/** What a stream has to be told of `names` from `start` on, until that is `discoveryPartBytes` long. */
-export function partFrom(names: readonly string[], start: number, told: Told, table: ResourceTable): TablePart {
+/** What a stream has to be told of the next of `names`, until that is `discoveryPartBytes` long. */
+export function nextPart(names: NamesAhead, told: Told, table: ResourceTable): TablePart {
   const changed: EncodedResource[] = [];
   const removed: string[] = [];
-  let end = start;
-  for (let bytes = 0; end < names.length && bytes < discoveryPartBytes; end++) {
-    const name = names[end] ?? "";
+  for (let bytes = 0; !names.isOver && bytes < discoveryPartBytes; ) {
+    const name = names.take() ?? "";
     const news = newsOf(name, told, table);
     if (news === undefined) continue;
     if (news === "removed") removed.push(name);
     else changed.push(news);
     bytes += news === "removed" ? Buffer.byteLength(name) : news.bytes.length;
   }
-  return { changed, removed, end };
+  return { changed, removed };
 }
 
 /** The version under which a stream remembers that it has been told a name does not exist. */
