@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +17,7 @@ import { rememberedFiles } from "#federation/history/store-life.ts";
 import { createAttestation } from "#federation/identity/attest/create-attestation.ts";
 import { JoinGuard } from "#federation/identity/join-guard.ts";
 import { openVoucher } from "#federation/identity/join-voucher.ts";
+import { parseChainPem } from "#federation/identity/pem.ts";
 import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import type { ClusterId, TrustDomainName } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
@@ -39,6 +41,7 @@ import { JoinPort } from "#services/cluster/join-port.ts";
 import { createClusterMetrics } from "#services/cluster/metrics.ts";
 import { serveCluster } from "#services/cluster/serve-cluster.ts";
 import { FederationKeys, initFederation } from "#services/global/federation-keys.ts";
+import { renewIssuing } from "#services/global/issuing-renewal.ts";
 import { leadFederation } from "#services/global/global-plane.ts";
 import { createGlobalMetrics } from "#services/global/metrics.ts";
 import { serveFederation } from "#services/global/serve-federation.ts";
@@ -227,8 +230,24 @@ export class InProcessPlanes implements AsyncDisposable {
 
   /** A client by a named machine client's certificate, as `init --client` makes it. */
   machine(name: string, cluster?: string): AdminClient {
+    return this.client(this.machineContext(name), cluster);
+  }
+
+  /** The context of such a client, with a certificate that is made for it now. */
+  machineContext(name: string): AdminContext {
     const keys = FederationKeys.load(this.#dataDir("global"));
-    return this.client(parseAdminContext(readFileSync(keys.writeClientContext(name, systemClock.nowMs()), "utf8")), cluster);
+    return parseAdminContext(readFileSync(keys.writeClientContext(name, systemClock.nowMs()), "utf8"));
+  }
+
+  /** Makes another certificate for what the federation issues by, whatever age the present one has. */
+  renewIssuing(): void {
+    renewIssuing({ dataDir: this.#dataDir("global"), isForced: true, nowMs: systemClock.nowMs() });
+  }
+
+  /** What a cluster's plane proves itself by: its certificate, then what that was issued by. */
+  async planeChain(cluster: string): Promise<readonly X509Certificate[]> {
+    const membership = await loadMembership(this.#dataDir(cluster));
+    return parseChainPem(membership?.svid.certificateChainPem ?? "").map((der) => new X509Certificate(der));
   }
 
   /** A client by a token in `tokenFile`. */

@@ -81,6 +81,18 @@ const engineCertificates = z
   .optional()
   .describe("What each engine of this plane shows in the handshake, also one that has ended. Absent: its engines are embedded, none has shown one lately, or it is older.");
 
+const authorities = z
+  .array(
+    z.object({
+      role: z.string().describe("root, authority, or issuing: what the global plane issues certificates of planes and engines by."),
+      trustDomain: trustDomainSchema,
+      notBeforeMs: z.number().describe("Wall-clock ms."),
+      notAfterMs: z.number().describe("Wall-clock ms."),
+    }),
+  )
+  .optional()
+  .describe("Certificates that others are issued by: the federation's own, and each trust domain's. Absent: an older plane.");
+
 /** How one place of a service stands. */
 export const servicePlaceSchema = z.object({
   cluster: clusterIdSchema,
@@ -163,6 +175,7 @@ export const federationStatusSchema = z.object({
   engines,
   apiOverloads,
   engineCertificates,
+  authorities,
 });
 
 /** A policy that not every proxy of a cluster is told of. */

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { parseAdminContext, type AdminContext } from "#federation/admin-api/admin-context.ts";
 import { createAnchors } from "#federation/identity/anchors.ts";
-import { createAuthority, createIssuer, createRoot, issueIntermediate, type Issuer } from "#federation/identity/authority.ts";
+import { createAuthority, createIssuer, createRoot, type Issuer } from "#federation/identity/authority.ts";
 import { createKeyPair, exportPrivateKeyPem, parseKeyPair, type KeyPair } from "#federation/identity/key-pair.ts";
 import { notBeforeSkewMs } from "#federation/identity/certificate-writer.ts";
 import { createX509Svid, issueSigningCertificate, issueSvid, type SvidOptions } from "#federation/identity/leaf.ts";
@@ -12,16 +12,19 @@ import type { X509Svid } from "#federation/identity/svid.ts";
 import { engineCommonName, etcdAdministrator } from "#federation/model/engine-identity.ts";
 import { planeCommonName, planeStoreHost } from "#federation/model/plane-store.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
+import type { AuthorityCertificate } from "#federation/model/authority-certificate.ts";
 import { createSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { parseLabel, type TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
+import { keyFiles, readFederationName, readKeyFile } from "./federation-key-files.ts";
+import { certifyIssuing, IssuingCertificate } from "./issuing-certificate.ts";
+import { authorityRow, firstCertificate } from "./trust/authority-rows.ts";
 
 const dayMs = 86_400_000;
 const rootValidityMs = 3_650 * dayMs;
-const issuingValidityMs = 365 * dayMs;
 /** Who is a client is in its SPIFFE ID; etcd, which looks at common names alone, must not take one for a plane. */
 const clientCommonName = "client";
 /** Planes, engines and administrators; DESIGN §7. */
@@ -29,42 +32,34 @@ export const planeValidityMs = 30 * dayMs;
 /** A certificate of a short life begins no further back than this part of it, or what is left of it would say nothing. */
 const skewOfLifeRatio = 0.25;
 
-/** Files of a federation's keys below a data directory. The root's key is for taking offline; the authority's stays, because it certifies the signing key at each start. */
-const files = {
-  name: "federation.json",
-  root: "federation-root",
-  authority: "federation-authority",
-  issuing: "federation-issuing",
-  adminContext: "admin-context.json",
-} as const;
-
 /**
  * Makes the keys of a new federation: root, authority, and the intermediate that issues day by day.
  * @throws {ATOLL_CONFIG_INVALID} when the directory holds a federation already; nothing is ever overwritten.
  */
 export function initFederation(dataDir: string, name: string, nowMs: number): void {
   const trustDomain = parseTrustDomainName(name);
-  if (existsSync(join(dataDir, files.name))) throw new AtollError("ATOLL_CONFIG_INVALID", `${dataDir} holds a federation already; it is never overwritten`);
+  if (existsSync(join(dataDir, keyFiles.name))) throw new AtollError("ATOLL_CONFIG_INVALID", `${dataDir} holds a federation already; it is never overwritten`);
   const root = createRoot({ trustDomain, validityMs: rootValidityMs, nowMs });
   const authority = createAuthority({ trustDomain, validityMs: rootValidityMs, nowMs });
   const keys = createKeyPair();
-  const issuing = issueIntermediate(createIssuer(root.certificatePem, root.privateKeyPem), {
-    trustDomain,
-    name: "global",
-    publicKey: keys.publicKey,
-    validityMs: issuingValidityMs,
-    nowMs,
-  });
-  writePair(dataDir, files.root, root.certificatePem, root.privateKeyPem);
-  writePair(dataDir, files.authority, authority.certificatePem, authority.privateKeyPem);
-  writePair(dataDir, files.issuing, chainPem(issuing), exportPrivateKeyPem(keys.privateKey));
+  const issuing = certifyIssuing(createIssuer(root.certificatePem, root.privateKeyPem), { trustDomain, publicKey: keys.publicKey, nowMs });
+  writePair(dataDir, keyFiles.root, root.certificatePem, root.privateKeyPem);
+  writePair(dataDir, keyFiles.authority, authority.certificatePem, authority.privateKeyPem);
+  writePair(dataDir, keyFiles.issuing, chainPem(issuing), exportPrivateKeyPem(keys.privateKey));
   // Written last: its presence says that all of them are there.
-  writePrivateFileSync(join(dataDir, files.name), JSON.stringify({ federation: trustDomain }));
+  writePrivateFileSync(join(dataDir, keyFiles.name), JSON.stringify({ federation: trustDomain }));
 }
 
 function writePair(dataDir: string, name: string, certificatePem: string, privateKeyPem: string): void {
   writePrivateFileSync(join(dataDir, `${name}.key`), privateKeyPem);
   writePrivateFileSync(join(dataDir, `${name}.pem`), certificatePem);
+}
+
+export interface FederationKeysOptions {
+  /** Where engines' files are written; `engines` in the keys' directory unless told. */
+  readonly enginesDir?: string;
+  /** Hears why an issuing certificate that was written meanwhile cannot be used; the one before goes on. */
+  readonly onIssuingRefused?: (reason: string) => void;
 }
 
 /** The keys by which the global plane vouches for planes, engines and administrators, and signs what it publishes. */
@@ -74,20 +69,20 @@ export class FederationKeys {
   readonly authorityPem: string;
   readonly #dataDir: string;
   readonly #enginesDir: string;
-  readonly #issuer: Issuer;
+  readonly #issuing: IssuingCertificate;
 
-  private constructor(dataDir: string, enginesDir: string) {
+  private constructor(dataDir: string, { enginesDir = join(dataDir, "engines"), onIssuingRefused = () => undefined }: FederationKeysOptions) {
     this.#dataDir = dataDir;
     this.#enginesDir = enginesDir;
-    this.trustDomain = readName(dataDir);
-    this.rootPem = readKeyFile(dataDir, `${files.root}.pem`);
-    this.authorityPem = readKeyFile(dataDir, `${files.authority}.pem`);
-    this.#issuer = createIssuer(readKeyFile(dataDir, `${files.issuing}.pem`), readKeyFile(dataDir, `${files.issuing}.key`));
+    this.trustDomain = readFederationName(dataDir);
+    this.rootPem = readKeyFile(dataDir, `${keyFiles.root}.pem`);
+    this.authorityPem = readKeyFile(dataDir, `${keyFiles.authority}.pem`);
+    this.#issuing = new IssuingCertificate(dataDir, this.rootPem, onIssuingRefused);
   }
 
-  /** `enginesDir`: where engines' files are written, `engines` there unless told. @throws {ATOLL_CONFIG_INVALID} when `dataDir` holds no federation. */
-  static load(dataDir: string, enginesDir = join(dataDir, "engines")): FederationKeys {
-    return new FederationKeys(dataDir, enginesDir);
+  /** @throws {ATOLL_CONFIG_INVALID} when `dataDir` holds no federation; {ATOLL_CERTIFICATE_INVALID} when what it issues by cannot be used. */
+  static load(dataDir: string, options: FederationKeysOptions = {}): FederationKeys {
+    return new FederationKeys(dataDir, options);
   }
 
   /** The federation's bundle: what every plane's certificate leads up to. */
@@ -95,19 +90,29 @@ export class FederationKeys {
     return { trustDomain: this.trustDomain, sequence: 1, refreshHintSeconds: 300, x509Authorities: parseChainPem(this.rootPem) };
   }
 
-  /** Certifies a public key as a name of the federation's own trust domain, for 30 days unless told; DER, leaf first, without the root. */
-  issue(options: Omit<SvidOptions, "validityMs"> & { readonly validityMs?: number }): readonly Uint8Array[] {
-    return issueSvid(this.#issuer, { ...options, validityMs: options.validityMs ?? planeValidityMs });
+  /** What everybody's trust in the federation ends with: its root, its authority, and what is issued by day by day, as it lies there now. */
+  get authorities(): readonly AuthorityCertificate[] {
+    const { trustDomain } = this;
+    return [authorityRow("issuing", trustDomain, this.#issuing.certificate), authorityRow("root", trustDomain, firstCertificate(this.rootPem)), authorityRow("authority", trustDomain, firstCertificate(this.authorityPem))];
   }
 
-  /** A new key and certificate of the global plane itself. */
+  /**
+   * Certifies a public key as a name of the federation's own trust domain, for 30 days unless told, and for no longer than what it is issued by;
+   * DER, leaf first, without the root.
+   * @throws {ATOLL_CERTIFICATE_INVALID} when that has ended
+   */
+  issue(options: Omit<SvidOptions, "validityMs"> & { readonly validityMs?: number }): readonly Uint8Array[] {
+    return issueSvid(this.#livingIssuer(options.nowMs), { ...options, validityMs: options.validityMs ?? planeValidityMs });
+  }
+
+  /** A new key and certificate of the global plane itself; one that has ended where what it is issued by has: those who ask for no certificate go on. */
   issuePlane(address: string, nowMs: number): X509Svid {
     return this.#issueNew(["atoll", "plane", "global"], nowMs, { commonName: planeCommonName(globalOrigin), ...hostNames([address, "127.0.0.1", "localhost", planeStoreHost(globalOrigin)]) });
   }
 
   /** A new signing key for what the global plane publishes; needs the authority's key to be here. */
   issueSigner(nowMs: number): ObjectSigner {
-    const authority = createIssuer(this.authorityPem, readKeyFile(this.#dataDir, `${files.authority}.key`));
+    const authority = createIssuer(this.authorityPem, readKeyFile(this.#dataDir, `${keyFiles.authority}.key`));
     const { privateKey, publicKey } = createKeyPair();
     const spiffeId = createSpiffeId(this.trustDomain, "atoll", "signing", "global");
     const [authorityDer = new Uint8Array()] = parseChainPem(this.authorityPem);
@@ -118,7 +123,7 @@ export class FederationKeys {
   /** Writes the context by which the command line reaches the plane at `server` as a local administrator. */
   writeAdminContext(server: string, nowMs: number): void {
     const admin = this.#issueNew(["atoll", "admin", "local"], nowMs, { commonName: "admin" });
-    writePrivateFileSync(join(this.#dataDir, files.adminContext), contextText(this, server, admin));
+    writePrivateFileSync(join(this.#dataDir, keyFiles.adminContext), contextText(this, server, admin));
   }
 
   /**
@@ -127,6 +132,7 @@ export class FederationKeys {
    * @throws {ATOLL_NAME_INVALID}; {ATOLL_CONFIG_INVALID} for a server that is no `host:port`
    */
   writeClientContext(name: string, nowMs: number, server = this.#administratorsServer()): string {
+    this.#livingIssuer(nowMs);
     const client = this.#issueNew(["atoll", "client", parseLabel(name, "client")], nowMs, { commonName: clientCommonName });
     const path = join(this.#dataDir, "clients", `${name}.json`);
     const text = contextText(this, server, client);
@@ -136,7 +142,7 @@ export class FederationKeys {
   }
 
   #administratorsServer(): string {
-    const adminFile = join(this.#dataDir, files.adminContext);
+    const adminFile = join(this.#dataDir, keyFiles.adminContext);
     return existsSync(adminFile) ? parseAdminContext(readFileSync(adminFile, "utf8")).server : "";
   }
 
@@ -169,9 +175,15 @@ export class FederationKeys {
     writePrivateFileSync(join(directory, "ca.pem"), this.rootPem);
   }
 
+  #livingIssuer(nowMs: number): Issuer {
+    const { issuer } = this.#issuing;
+    if (issuer.notAfterMs > nowMs) return issuer;
+    throw new AtollError("ATOLL_CERTIFICATE_INVALID", `nothing is issued any more: the federation's issuing certificate ended on ${new Date(issuer.notAfterMs).toISOString()}; \`atoll renew-issuing\` makes another, where the root's key is`);
+  }
+
   #issueNew(path: readonly string[], nowMs: number, names: Pick<SvidOptions, "commonName" | "dnsNames" | "ipAddresses">): X509Svid {
     const { privateKey, publicKey } = createKeyPair();
-    const chain = this.issue({ spiffeId: createSpiffeId(this.trustDomain, ...path), publicKey, nowMs, ...names });
+    const chain = issueSvid(this.#issuing.issuer, { spiffeId: createSpiffeId(this.trustDomain, ...path), publicKey, validityMs: planeValidityMs, nowMs, ...names });
     return createX509Svid(chain, exportPrivateKeyPem(privateKey));
   }
 }
@@ -200,19 +212,4 @@ function contextText(keys: FederationKeys, server: string, credential: X509Svid)
 export function hostNames(hosts: readonly string[]): { readonly dnsNames: readonly string[]; readonly ipAddresses: readonly string[] } {
   const distinct = [...new Set(hosts)];
   return { dnsNames: distinct.filter((host) => isIP(host) === 0), ipAddresses: distinct.filter((host) => isIP(host) !== 0) };
-}
-
-function readName(dataDir: string): TrustDomainName {
-  const content: unknown = JSON.parse(readKeyFile(dataDir, files.name));
-  const name = typeof content === "object" && content !== null && "federation" in content ? content.federation : undefined;
-  if (typeof name !== "string") throw new AtollError("ATOLL_CONFIG_INVALID", `${join(dataDir, files.name)} does not name a federation`);
-  return parseTrustDomainName(name);
-}
-
-function readKeyFile(dataDir: string, name: string): string {
-  try {
-    return readFileSync(join(dataDir, name), "utf8");
-  } catch (error) {
-    throw new AtollError("ATOLL_CONFIG_INVALID", `${join(dataDir, name)} cannot be read; run the init command first`, { cause: error });
-  }
 }

@@ -2,12 +2,13 @@ import type { Bus } from "#federation/bus/bus.ts";
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import type { SeenEngines } from "#federation/model/engine-report.ts";
 import { epochOf, type StoreStanding } from "#federation/model/store-standing.ts";
+import { parseX509 } from "#federation/identity/authority.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import { Incarnation } from "#federation/replication/shell/incarnation.ts";
 import type { BackupSchedule } from "#federation/history/backup-schedule.ts";
 import { runOverStore, type TermStore } from "#federation/history/term-store.ts";
-import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import type { Clock } from "#federation/runtime/clock.ts";
 import { dialledNames, nameRows, type NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { NameResolver } from "#federation/runtime/dns/name-resolver.ts";
@@ -24,14 +25,16 @@ import type { LeaderTerm } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { NameCounts } from "#federation/telemetry/name-metrics.ts";
-import type { VerifyChain } from "#federation/wire/signed-object.ts";
+import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
 import type { GlobalConfig } from "./config.ts";
-import { planeValidityMs, type FederationKeys } from "./federation-keys.ts";
+import type { FederationKeys } from "./federation-keys.ts";
+import { atHalfLife } from "./half-life.ts";
 import type { GlobalMetrics } from "./metrics.ts";
 import { applyBrought, changesBrought } from "./relay/brought-objects.ts";
 import { ClusterLinks } from "./relay/cluster-links.ts";
 import { FederationState } from "./relay/federation-state.ts";
 import { GlobalObjects } from "./relay/global-objects.ts";
+import { trustDomainAuthorities } from "./trust/authority-rows.ts";
 
 /** What the global plane knows, decides and says to others by, without its ports; all of it outlives a term. */
 export interface GlobalPlaneParts {
@@ -113,6 +116,7 @@ async function runStanding(parts: GlobalTerm, { serve, patiently, names }: { rea
     clusterCount: () => state.clusters.current.size,
     relationshipEnds: () => relationshipEnds(state),
     rolloutWaiters: () => 0,
+    authorities: () => trustDomainAuthorities(state.trustDomains),
     certificateNotAfterMs: () => material.current.svid.notAfterMs,
     names,
   };
@@ -194,10 +198,21 @@ async function takeBrought({ options, catalog, state }: GlobalTerm, signal: Abor
 /** New keys at half of their life, while the old ones still count. */
 async function renewKeys({ options, material, signer, state }: GlobalTerm, signal: AbortSignal): Promise<void> {
   const { keys, config, clock } = options;
-  for (;;) {
-    await sleep(clock, planeValidityMs / 2, signal);
-    material.set(createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]));
+  const renewMaterial = (): void => material.set(createTlsMaterial(keys.issuePlane(config.advertiseAddress, clock.nowMs()), [keys.bundle]));
+  const renewSigner = (): void => {
     signer.set(keys.issueSigner(clock.nowMs()));
     state.publish();
-  }
+  };
+  // Apart, since only the first ends with the issuing certificate, and another signer signs everything anew.
+  await runTasks(
+    [
+      (inner) => atHalfLife({ notAfterMs: () => material.current.svid.notAfterMs, renew: renewMaterial, clock }, inner),
+      (inner) => atHalfLife({ notAfterMs: () => signerEndMs(signer.current), renew: renewSigner, clock }, inner),
+    ],
+    signal,
+  );
+}
+
+function signerEndMs({ chain: [leaf = new Uint8Array()] }: ObjectSigner): number {
+  return parseX509(leaf).validToDate.getTime();
 }

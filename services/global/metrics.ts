@@ -1,6 +1,7 @@
 import { Counter } from "prom-client";
 import { addAdmissionMetrics } from "#federation/telemetry/admission-metrics.ts";
 import type { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
+import type { AuthorityCertificate } from "#federation/model/authority-certificate.ts";
 import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
@@ -18,6 +19,8 @@ export interface GlobalReports extends ReplicationReports {
   readonly admission?: PlaneAdmission;
   /** Wall-clock ms. */
   readonly certificateNotAfterMs: () => number;
+  /** Of the federation's trust domains. */
+  readonly authorities: () => readonly AuthorityCertificate[];
   /** The names that are dialled here. */
   readonly names: NameCounts;
 }

@@ -24,6 +24,7 @@ import type { ClusterLinks } from "./relay/cluster-links.ts";
 import { federationStatus, type LinkState } from "./relay/federation-status.ts";
 import { globalRollout } from "./relay/global-rollout.ts";
 import { globalReconciler } from "./store/global-reconciler.ts";
+import { trustDomainAuthorities } from "./trust/authority-rows.ts";
 
 /** The global plane with its ports. */
 export interface GlobalPlaneOptions extends GlobalPlaneParts {
@@ -73,7 +74,7 @@ export async function serveFederation(options: GlobalPlaneOptions, term: GlobalT
       catalog,
       stored: storedResources(term.state.resources),
       isAway: () => termStore.away.current !== undefined,
-      status: () => statusOf(term, admission),
+      status: () => statusOf(term, keys, admission),
       standing: term.state.standing,
       rollout: { epoch: term.epoch, waits, look: (subject) => rolloutIn(term, subject) },
       joinAddress: hostPort(config.advertiseAddress, joinServer.port),
@@ -122,8 +123,8 @@ function adminTls({ svid, anchors }: TlsMaterial) {
   return { caPem: anchors.join(""), certificateChainPem: svid.certificateChainPem, privateKeyPem: svid.privateKeyPem };
 }
 
-function statusOf({ options, leader, termStore, epoch, standing, state, links, incarnation, names }: GlobalTerm, admission: PlaneAdmission): FederationStatus {
-  const { keys, clock } = options;
+function statusOf({ options, leader, termStore, epoch, standing, state, links, incarnation, names }: GlobalTerm, keys: FederationKeys, admission: PlaneAdmission): FederationStatus {
+  const { clock } = options;
   return federationStatus(
     {
       federation: keys.trustDomain,
@@ -140,6 +141,7 @@ function statusOf({ options, leader, termStore, epoch, standing, state, links, i
       backups: options.backups?.standing,
       engines: options.engines,
       apiOverloads: admission.overloads,
+      authorities: [...keys.authorities, ...trustDomainAuthorities(state.trustDomains)],
       ...(standing.state === "sound" ? { incarnation: planeIncarnation(incarnation) } : {}),
     },
     clock.nowMs(),

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
-import { isAged } from "../certificate-age.ts";
+import { isAged } from "#federation/runtime/certificate-age.ts";
 import { contextCertificate } from "../context-certificate.ts";
 import { clientsFolder } from "./client-access.ts";
 

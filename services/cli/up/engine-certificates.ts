@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import { planeStoreHost } from "#federation/model/plane-store.ts";
-import { isAged } from "../certificate-age.ts";
+import { isAged } from "#federation/runtime/certificate-age.ts";
 import { engineTlsFiles } from "../engines/etcd-args.ts";
 
 /** Those of `engines` (words of `init`, `NAME[/MEMBER]:HOST`) whose certificate below the federation's keys is not there, cannot be read, or has lived for half of its life. */

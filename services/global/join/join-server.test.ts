@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,6 +26,7 @@ import { openSqliteStore, type SqliteStore } from "#federation/store/sqlite-stor
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { isClusterPlane } from "../admin/global-operations.ts";
 import { FederationKeys, initFederation } from "../federation-keys.ts";
+import { renewIssuing } from "../issuing-renewal.ts";
 import { joinCluster, renewCluster, type JoinClusterOptions } from "./join-cluster.ts";
 import { openJoinServer, type JoinServer } from "./join-server.ts";
 
@@ -154,5 +156,17 @@ describe("joining over HTTPS", () => {
     await expect(renewCluster(joining, request, signal)).rejects.toMatchObject({ code: "ATOLL_ADMIN_FORBIDDEN" });
     const mayRenew = (id: string): boolean => isClusterPlane({ kind: "certificate", spiffeId: id as SpiffeId });
     expect([planeId, "spiffe://demo.atoll/atoll/admin/local", "spiffe://demo.atoll/atoll/plane/global", "spiffe://demo.atoll/atoll/engine/nats"].map(mayRenew)).toEqual([true, false, false, false]);
+  });
+
+  it("certifies whoever joins or renews by the issuing certificate that lies there at that moment, while it runs", async () => {
+    const chainOf = ({ certificateChainPem }: { readonly certificateChainPem: string }) => parseChainPem(certificateChainPem);
+    const join = async () => chainOf(joinAnswerSchema.parse((await ask({ ...(await forCluster()), csr: csr() })).json));
+    const [, before] = await join();
+    renewIssuing({ dataDir: directory, isForced: true, nowMs: clock.nowMs() });
+    const [, after] = await join();
+    expect(after).not.toEqual(before);
+    expect(chainOf(await renewCluster(joining, { csr: csr(), caller: planeId }, signal))[1]).toEqual(after);
+    // The server itself still shows a chain by the one before, and was believed under the root both times.
+    expect(keys.authorities.find(({ role }) => role === "issuing")?.notAfterMs).toBe(new X509Certificate(after ?? "").validToDate.getTime());
   });
 });

@@ -103,6 +103,10 @@ export class FederationState {
   /** The terms of a relationship that hold now; undefined when none do. */
   readonly inForce = (relationship: Relationship): RelationshipSpec | undefined => this.#approved.inForce(relationship, (name) => this.trustDomain(name), this.#options.clock.nowMs());
 
+  get trustDomains(): readonly TrustDomain[] {
+    return [...this.resources.trustDomains.current.items.values()].map((stored) => stored.value);
+  }
+
   trustDomain(name: string): TrustDomain | undefined {
     return this.resources.trustDomains.current.items.get(name)?.value;
   }

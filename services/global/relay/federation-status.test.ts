@@ -44,6 +44,7 @@ const view: FederationView = {
   storeAwaySinceMs: undefined,
   store: { state: "sound", epoch: 1 },
   apiOverloads: [],
+  authorities: [],
 };
 
 it("shows who is heard, who is behind, who never was heard of, and whose withdrawals are held back", () => {

@@ -1,5 +1,6 @@
 import { relationshipRow } from "#federation/admin-api/relationship-row.ts";
 import type { FederationStatus, ServiceRow } from "#federation/admin-api/status.ts";
+import type { AuthorityCertificate } from "#federation/model/authority-certificate.ts";
 import type { RelationshipStanding } from "#federation/model/relationship-terms.ts";
 import type { Cluster, ExportedService, Relationship } from "#federation/model/resource.ts";
 import type { SeenEngines } from "#federation/model/engine-report.ts";
@@ -53,6 +54,7 @@ export interface FederationView {
   readonly backups?: BackupRow | undefined;
   readonly engines?: SeenEngines | undefined;
   readonly apiOverloads: readonly PlaneOverload[];
+  readonly authorities: readonly AuthorityCertificate[];
 }
 
 /** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
@@ -75,6 +77,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     ...backupsField(view.backups),
     ...enginesField(view.engines),
     ...apiOverloadsField(view.apiOverloads),
+    authorities: view.authorities.map((row) => ({ ...row })),
   };
 }
 

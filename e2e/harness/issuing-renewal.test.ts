@@ -1,0 +1,51 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { AccessConfig } from "#federation/admin-api/access-config.ts";
+import type { AdminContext } from "#federation/admin-api/admin-context.ts";
+import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import { eventually } from "./eventually.ts";
+import { InProcessPlanes } from "./in-process-planes.ts";
+import { applyAll, euWest, exported, shop, shopCluster } from "./shop-resources.ts";
+
+const { signal } = new AbortController();
+const access: AccessConfig = { bindings: ["early", "late"].map((name) => ({ role: "viewer", subject: { spiffeId: `spiffe://demo.atoll/atoll/client/${name}` } })) };
+
+describe("what a federation issues by is renewed while its planes run", () => {
+  let planes: InProcessPlanes;
+
+  /** By a connection of its own, with a handshake each time. */
+  const isAnswered = async (context: AdminContext, cluster?: string): Promise<boolean> => {
+    using client = planes.client(context, cluster);
+    return (cluster === undefined ? await client.call(globalRoutes.status, {}, signal) : await client.call(clusterRoutes.status, {}, signal)).status === 200;
+  };
+
+  beforeAll(async () => {
+    planes = await InProcessPlanes.create();
+    await planes.startGlobal(access);
+    await planes.at(undefined, (admin) => applyAll(admin, [euWest, shopCluster("shop-eu"), shopCluster("shop-us")]));
+    await planes.startCluster("shop-eu", { signer: shop }, access);
+  }, 90_000);
+  afterAll(async () => {
+    await planes[Symbol.asyncDispose]();
+  }, 30_000);
+
+  it("and planes and clients from before and after it know each other, each by the chain that it has", async () => {
+    const early = planes.machineContext("early");
+    planes.renewIssuing();
+    const late = planes.machineContext("late");
+    // Joins at the global plane and enrols at the other plane, both of which show a chain from before.
+    await planes.startCluster("shop-us", { enrolsAt: "shop-eu" }, access);
+    const [[, before], [, after]] = [await planes.planeChain("shop-eu"), await planes.planeChain("shop-us")];
+    expect(after?.serialNumber).not.toBe(before?.serialNumber);
+    expect(after?.publicKey.equals(before?.publicKey ?? after.publicKey)).toBe(true);
+    for (const context of [early, late]) for (const plane of [undefined, "shop-eu", "shop-us"]) expect(await isAnswered(context, plane)).toBe(true);
+    await planes.at("shop-us", (admin) => applyAll(admin, exported("catalog")));
+    await eventually("what the new plane exports is known at the old one", async () => (await planes.at("shop-eu", (admin) => admin.list("ServiceImport", {}, signal))).length === 1);
+  }, 60_000);
+
+  it("and the status says until when it is good, as those of roots and authorities are", async () => {
+    const { authorities = [] } = (await planes.at(undefined, (admin) => admin.call(globalRoutes.status, {}, signal))).body;
+    expect(authorities.map(({ role, trustDomain }) => `${trustDomain} ${role}`).toSorted()).toEqual(["demo.atoll authority", "demo.atoll issuing", "demo.atoll root", "shop.example authority", "shop.example root"]);
+    const [, after] = await planes.planeChain("shop-us");
+    expect(authorities.find(({ role }) => role === "issuing")?.notAfterMs).toBe(after?.validToDate.getTime());
+  });
+});
