@@ -7,6 +7,7 @@ import { runAudit } from "./commands/audit.ts";
 import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
 import { runBootstrap, type BootstrapCommandOptions } from "./commands/bootstrap.ts";
+import { runRenewIssuingCommand, type RenewIssuingOptions } from "./commands/renew-issuing.ts";
 import { runRenewEngines, type RenewEnginesOptions } from "./commands/renew-engines.ts";
 import { runSecureEngines, type SecureEnginesOptions } from "./commands/secure-engines.ts";
 import { runDown, runUp, type UpOptions } from "./commands/lifecycle.ts";
@@ -171,6 +172,13 @@ function addLifecycle(program: Command, run: Run): void {
     .description("make another certificate for each engine on machines that has lived for half of its life; `renew-engines.sh` beside the file brings it there")
     .option("--out <directory>", "where `bootstrap --init` wrote everything", ".")
     .action((file: string, options: RenewEnginesOptions) => run((context) => runRenewEngines(context, file, options)));
+  program
+    .command("renew-issuing")
+    .description("make another certificate for what the federation issues by, once half of its year is over; where the root's key is")
+    .option("--keys <directory>", "where the federation's keys are", "keys")
+    .option("--root-key <file>", "the root's key, in that directory unless told")
+    .option("--force", "also before that, and where the root's end cuts it short", false)
+    .action((options: RenewIssuingOptions) => run((context) => runRenewIssuingCommand(context, options)));
   program
     .command("status")
     .description("the whole federation, and what is wrong with it")

@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
 import { resolve } from "node:path";
-import { errorCatalog, type ErrorCode } from "#federation/runtime/error-catalog.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { printData } from "../output.ts";
+import { saidError } from "../programs/said-error.ts";
 import { planeName } from "../up/planned-process.ts";
 import type { ProcessSpec } from "../up/process-spec.ts";
 import { findSupervisor } from "../up/running.ts";
@@ -85,6 +85,5 @@ async function runProgram(context: CommandContext, spec: ProcessSpec, args: read
   });
   const line = stdout.split("\n").find((one) => one.startsWith("restored "));
   if (line !== undefined) return JSON.parse(line.slice("restored ".length)) as Restored;
-  const [, code = "ATOLL_PROCESS_FAILED", message = stderr.trim().slice(-500)] = /^(ATOLL_[A-Z_]+): (.*)$/m.exec(stderr) ?? [];
-  throw new AtollError(code in errorCatalog ? (code as ErrorCode) : "ATOLL_PROCESS_FAILED", message === "" ? "the plane's program ended without a word" : message);
+  throw saidError(stderr);
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { FederationKeys, initFederation } from "#services/global/federation-keys.ts";
+import { renewIssuing } from "#services/global/issuing-renewal.ts";
 import { readCertificate } from "./engine-certificates.ts";
 import { keepEngines, renewalMs } from "./engine-renewal.ts";
 
@@ -136,8 +137,20 @@ describe("certificates of engines", () => {
     // One alone: how often two are due at the same look is in their random bytes.
     const keeping = keepEngines(renewal(["eu-etcd"]), stop.signal);
     await clock.advance(39 * minuteMs);
-    expect(logged.at(-1)).toMatch(/end as soon as the ones before: the federation's issuing certificate \(federation-issuing\.pem\) is near its end$/);
+    expect(logged.at(-1)).toMatch(/end as soon as the ones before: the federation's issuing certificate \(federation-issuing\.pem\) is near its end; `atoll renew-issuing` makes another$/);
     expect(renewedAt.length).toBeLessThan(10);
+    stop.abort();
+    await keeping;
+  });
+
+  it("live their whole life again once what they are issued by has been renewed", async () => {
+    begin(startMs - issuingLifeMs + 40 * minuteMs);
+    const keeping = keepEngines(renewal(["eu-etcd"]), stop.signal);
+    await clock.advance(35 * minuteMs);
+    expect((written("eu-etcd") as X509Certificate).validToDate.getTime()).toBe(startMs + 40 * minuteMs);
+    renewIssuing({ dataDir: join(dataDir, "global"), nowMs: clock.nowMs() });
+    await clock.advance(20 * minuteMs);
+    expect((written("eu-etcd") as X509Certificate).validToDate.getTime()).toBeGreaterThan(startMs + 35 * minuteMs + lifeMs);
     stop.abort();
     await keeping;
   });

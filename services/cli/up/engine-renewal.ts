@@ -84,7 +84,7 @@ async function renewDue(kept: readonly KeptCertificate[], { written, renew, cloc
   const still = due.filter(isDue);
   if (still.length < due.length) log(`renewed: ${due.filter((one) => !still.includes(one)).map(({ name }) => `${name} until ${written(name)?.validToDate.toISOString() ?? ""}`).join(", ")}`);
   // No certificate outlives the one that it was issued by.
-  if (still.length > 0) log(`the new certificates of ${still.map(({ name }) => name).join(", ")} end as soon as the ones before: the federation's issuing certificate (federation-issuing.pem) is near its end`);
+  if (still.length > 0) log(`the new certificates of ${still.map(({ name }) => name).join(", ")} end as soon as the ones before: the federation's issuing certificate (federation-issuing.pem) is near its end; \`atoll renew-issuing\` makes another`);
   return still.length === 0;
 }
 

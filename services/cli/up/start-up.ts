@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { isAtollError } from "#federation/runtime/errors.ts";
+import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { parseClusterId } from "#federation/model/names.ts";
 import { etcdAdministrator } from "#federation/model/engine-identity.ts";
@@ -16,6 +16,7 @@ import { clientArguments, clientsFolder } from "./client-access.ts";
 import { administratorArguments, dueEngines, planesOf } from "./engine-certificates.ts";
 import { engineCertificates, engineFiles, engineLifeArguments } from "./engine-plan.ts";
 import { writeFederationFile, writeSecretFile, type FederationFile } from "./federation-file.ts";
+import { hasRootKey, isIssuingDue, runRenewIssuing } from "./issuing-renewal.ts";
 import type { ProcessChange, ResourceChange } from "./plan-change.ts";
 import type { PlannedProcess, Stage, TokenNeed } from "./planned-process.ts";
 import { checkPort } from "./port-block.ts";
@@ -93,6 +94,8 @@ export class StartUp {
     const keysDir = join(context.dataDir, "global");
     const isNew = !existsSync(join(keysDir, "federation-root.pem"));
     const nowMs = context.terminal.clock.nowMs();
+    // First, so that none of the others is cut short by it.
+    if (isIssuingDue(keysDir, nowMs) && hasRootKey(keysDir)) await this.#renewIssuing(keysDir);
     const engines = file.engines === undefined ? [] : dueEngines(keysDir, engineCertificates(topology.plan, file.engines), nowMs).flatMap((engine) => ["--engine", engine]);
     const administrator = file.engines === undefined ? [] : administratorArguments(keysDir, planesOf(topology.plan), nowMs);
     const clients = clientArguments(topology.plan.clients ?? [], serverIn(topology, "global"));
@@ -101,6 +104,18 @@ export class StartUp {
     const life = file.engines === undefined ? [] : engineLifeArguments(file.engines);
     const words = [...(isNew ? ["--federation", topology.plan.federation] : []), ...engines, ...administrator, ...life, ...clients];
     await runInit(context, keysDir, words, context.signal);
+  }
+
+  /** The present one may do for half a year: what stands in the way of another keeps nothing from starting. */
+  async #renewIssuing(keysDir: string): Promise<void> {
+    const { context, progress } = this.#parts;
+    progress.step("renewing the federation's issuing certificate");
+    try {
+      await runRenewIssuing(context, keysDir, [], context.signal);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      context.terminal.note(`the federation's issuing certificate stays as it is for now: ${describeError(error)}`);
+    }
   }
 
   /** What is not wanted any more, or runs otherwise from now on; what an edit left that came to nothing is among it. */

@@ -10,6 +10,7 @@ import { clientArguments } from "./client-access.ts";
 import { keepClients, type DueClient } from "./client-renewal.ts";
 import { keepEngines } from "./engine-renewal.ts";
 import { engineView, keptCertificates } from "./kept-engines.ts";
+import { keepIssuing, runRenewIssuing } from "./issuing-renewal.ts";
 import type { ProcessSpec } from "./process-spec.ts";
 import { runInit } from "./run-init.ts";
 import { processesFileName, Supervisor, supervisorSocketName, type Selection } from "./supervisor.ts";
@@ -62,6 +63,7 @@ async function main(args: readonly string[]): Promise<void> {
   const lookAfter = (whose: string, work: Promise<void>): Promise<void> => work.catch((error: unknown) => log(`certificates of ${whose} are not looked after any more: ${describeError(error)}`));
   if (!isEnding) {
     renewal = Promise.all([
+      lookAfter("the federation", keepIssuing({ keysDir, renew: (signal) => runRenewIssuing(installation, keysDir, [], signal), clock: systemClock, log }, renewing.signal)),
       lookAfter("clients", keepClients({ dataDir, renew: renewClient, clock: systemClock, log }, renewing.signal)),
       lookAfter("engines", keepEngines({ ...engines, clock: systemClock, log }, renewing.signal)),
     ]);
