@@ -88,11 +88,11 @@ export class InProcessPlanes implements AsyncDisposable {
     this.#stores = stores;
   }
 
-  /** Makes the federation's keys. `lookup` is how planes look names up; with stores in files a plane's directory is all that there is of it. */
-  static async create(lookup: NameLookup = createDnsLookup(), { stores = "memory" }: { readonly stores?: "memory" | "files" } = {}): Promise<InProcessPlanes> {
+  /** Makes the federation's keys, as if `ageMs` ago. `lookup` is how planes look names up; with stores in files a plane's directory is all that there is of it. */
+  static async create(lookup: NameLookup = createDnsLookup(), { stores = "memory", ageMs = 0 }: { readonly stores?: "memory" | "files"; readonly ageMs?: number } = {}): Promise<InProcessPlanes> {
     const planes = new InProcessPlanes(lookup, stores);
     const { dataDir } = await planes.#keep("global");
-    initFederation(dataDir, federation, systemClock.nowMs());
+    initFederation(dataDir, federation, systemClock.nowMs() - ageMs);
     return planes;
   }
 

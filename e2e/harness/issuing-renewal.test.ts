@@ -1,12 +1,19 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AccessConfig } from "#federation/admin-api/access-config.ts";
 import type { AdminContext } from "#federation/admin-api/admin-context.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
+import { initFederation } from "#services/global/federation-keys.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes } from "./in-process-planes.ts";
 import { applyAll, euWest, exported, shop, shopCluster } from "./shop-resources.ts";
+import { Place } from "./test-federation.ts";
 
 const { signal } = new AbortController();
+const dayMs = 86_400_000;
 const access: AccessConfig = { bindings: ["early", "late"].map((name) => ({ role: "viewer", subject: { spiffeId: `spiffe://demo.atoll/atoll/client/${name}` } })) };
 
 describe("what a federation issues by is renewed while its planes run", () => {
@@ -48,4 +55,44 @@ describe("what a federation issues by is renewed while its planes run", () => {
     const [, after] = await planes.planeChain("shop-us");
     expect(authorities.find(({ role }) => role === "issuing")?.notAfterMs).toBe(after?.validToDate.getTime());
   });
+});
+
+describe("atoll renew-issuing", () => {
+  const place = new Place();
+  const keysDir = join(place.directory, "keys");
+  const renew = (...args: readonly string[]) => place.atoll("renew-issuing", "--keys", keysDir, ...args);
+  const end = (): string => new X509Certificate(readFileSync(join(keysDir, "federation-issuing.pem"))).validToDate.toISOString().slice(0, 10);
+
+  afterAll(() => place[Symbol.dispose]());
+
+  it("does nothing before half of the year is over, and then wants the root's key and takes it from anywhere", async () => {
+    expect(await renew()).toMatchObject({ code: 2, stderr: expect.stringContaining("holds no keys of a federation") as string });
+    initFederation(keysDir, "shop.atoll", systemClock.nowMs() - 100 * dayMs);
+    renameSync(join(keysDir, "federation-root.key"), join(place.directory, "offline.key"));
+    const first = end();
+    expect(await renew()).toMatchObject({ code: 0, stdout: `The federation's issuing certificate: good until ${first}\n` });
+    expect(await renew("--force")).toMatchObject({ code: 1, stderr: expect.stringContaining("ATOLL_KEY_FILE_INVALID: the root's key is not at") as string });
+    expect(end()).toBe(first);
+    const renewed = await renew("--force", "--root-key", join(place.directory, "offline.key"));
+    expect(end()).not.toBe(first);
+    expect(renewed).toMatchObject({ code: 0, stdout: `The federation's issuing certificate: renewed, good until ${end()}\n` });
+  }, 60_000);
+});
+
+describe("a federation whose issuing certificate is near its end", () => {
+  it("is warned about by `atoll check`, which calls nothing wrong yet", async () => {
+    await using planes = await InProcessPlanes.create(undefined, { ageMs: 345 * dayMs });
+    await planes.startGlobal();
+    const { code, out } = await planes.atoll(planes.writePlaneFile([], {}), "check");
+    expect(out).toMatch(/^soon +the federation's issuing certificate ends in (?:19|20) d: .*`atoll renew-issuing --root-key FILE`/m);
+    expect(code, out).toBe(0);
+  }, 60_000);
+
+  it("is what `atoll check` calls wrong in its last seven days", async () => {
+    await using planes = await InProcessPlanes.create(undefined, { ageMs: 360 * dayMs });
+    await planes.startGlobal();
+    const { code, out } = await planes.atoll(planes.writePlaneFile([], {}), "check");
+    expect(out).toMatch(/^wrong +the federation's issuing certificate ends in [45] d/m);
+    expect(code).toBe(1);
+  }, 60_000);
 });

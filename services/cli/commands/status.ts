@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { overloadsByService, overloadWords } from "#federation/model/overload.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { describeError } from "#federation/runtime/errors.ts";
@@ -17,6 +18,7 @@ import { engineFiles, engineProcesses } from "../up/engine-plan.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
 import { apiOverloadProblems } from "./api-overload-findings.ts";
+import { authorityFindings } from "./authority-findings.ts";
 import { backupColumns, backupLines, backupProblems } from "./backup-findings.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { engineCertificateProblems } from "./engine-certificate-findings.ts";
@@ -41,6 +43,8 @@ interface Report {
   readonly names: readonly SeenName[];
   /** What is not as it should be, in words; empty when all is well. */
   readonly problems: readonly string[];
+  /** What is to be done in time, in words; nothing is wrong by it yet. */
+  readonly warnings: readonly string[];
 }
 
 /** `atoll status`: exit code 1 when anything is not as it should be. */
@@ -52,11 +56,15 @@ export async function runStatus(context: CommandContext): Promise<number> {
 
 /** `atoll check`: only what is wrong, for scripts and probes. */
 export async function runCheck(context: CommandContext): Promise<number> {
-  const { name, problems } = await withFederation(context, async (federation) => await readReport(context, federation));
-  if (printData(context, { healthy: problems.length === 0, problems })) return problems.length === 0 ? 0 : 1;
+  const { name, problems, warnings } = await withFederation(context, async (federation) => await readReport(context, federation));
+  if (printData(context, { healthy: problems.length === 0, problems, warnings })) return problems.length === 0 ? 0 : 1;
   if (problems.length === 0) context.terminal.print(`Federation ${name} is healthy.`);
-  for (const problem of problems) context.terminal.print(`${context.terminal.paint.bad("wrong")}  ${problem}`);
+  for (const line of findingLines(context, { problems, warnings })) context.terminal.print(line);
   return problems.length === 0 ? 0 : 1;
+}
+
+function findingLines({ terminal: { paint } }: CommandContext, { problems, warnings }: Pick<Report, "problems" | "warnings">): readonly string[] {
+  return [...problems.map((problem) => `${paint.bad("wrong")}  ${problem}`), ...warnings.map((warning) => `${paint.warn("soon")}   ${warning}`)];
 }
 
 async function readReport(context: CommandContext, { planes, topology }: OpenFederation): Promise<Report> {
@@ -75,6 +83,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
   await supervisor?.[Symbol.asyncDispose]();
   const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
   const names = [...namesSeen(global.kind === "answer" ? global.value : undefined, known), ...(here.kind === "answer" ? here.value : [])];
+  const authorities = global.kind === "answer" ? authorityFindings(global.value.authorities ?? [], global.value.federation, { keysDir: topology === undefined ? undefined : join(dataDir, "global"), nowMs: terminal.clock.nowMs() }) : { warnings: [], problems: [] };
   const problems = distinct([
     ...(listed.kind === "failed" ? [`the supervisor does not answer: ${describeError(listed.error)}`] : []),
     ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
@@ -89,6 +98,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...(etcds.kind === "answer" ? etcdProblems(etcds.value) : []),
     ...engineProblems([...(global.kind === "answer" ? [["global", global.value] as const] : []), ...known]),
     ...engineCertificateProblems([...(global.kind === "answer" ? [global.value] : []), ...known.map(([, status]) => status)], { isHere: topology !== undefined, nowMs: terminal.clock.nowMs() }),
+    ...authorities.problems,
     ...(silent.kind === "answer" ? silentEngineProblems(silent.value) : []),
     ...nameProblems(names),
     ...certificateProblems(contextsHere(planes, { dataDir, clients: topology?.plan.clients ?? [] }), terminal.clock.nowMs()),
@@ -102,6 +112,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     clusters: Object.fromEntries(known),
     names,
     problems,
+    warnings: authorities.warnings,
   };
 }
 
@@ -211,7 +222,8 @@ function printReport(context: CommandContext, report: Report): void {
   const backups = [...(report.federation === undefined ? [] : backupLines("global", report.federation)), ...Object.entries(report.clusters).flatMap(([name, status]) => backupLines(name, status))];
   if (backups.length > 0) section(renderTable(backupColumns, backups, terminal.width));
   if (report.names.length > 0) section(renderTable(nameColumns, report.names, terminal.width));
-  if (report.problems.length > 0) section(report.problems.map((problem) => `${terminal.paint.bad("wrong")}  ${problem}`));
+  const findings = findingLines(context, report);
+  if (findings.length > 0) section(findings);
 }
 
 interface ProxyLine extends ProxyRow {
