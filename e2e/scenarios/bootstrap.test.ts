@@ -156,6 +156,19 @@ describe.skipIf(!canRehearse)("everything that `atoll bootstrap` writes, on thre
     await eventually("all is well", async () => isWellBut(await sh("npx atoll --context context.json check"), sharedOldEtcd), 60_000);
   }, 150_000);
 
+  it("has the global plane issue by a certificate that was renewed where the root's key is, without a restart", async () => {
+    expect(await sh("npx atoll renew-issuing --force")).toMatchObject({ code: 0, output: expect.stringContaining("renewed") as string });
+    expect(await sh("sh renew-engines.sh")).toMatchObject({ code: 0, output: expect.not.stringContaining("changed:") as string });
+    const renewed = readFileSync(join(out, "keys", "federation-issuing.pem"), "utf8");
+    const held = join(place.directory, "machines", "eu-1", "var/lib/atoll/global/federation-issuing.pem");
+    expect(readFileSync(held, "utf8")).toBe(renewed);
+    expect(statSync(held).mode & 0o077).toBe(0);
+    const { output } = await sh("npx atoll --context context.json -o json status");
+    const { federation: { authorities } } = JSON.parse(output) as { readonly federation: { readonly authorities: readonly { readonly role: string; readonly notAfterMs: number }[] } };
+    expect(authorities.find(({ role }) => role === "issuing")?.notAfterMs).toBe(new X509Certificate(renewed).validToDate.getTime());
+    await eventually("all is well", async () => isWellBut(await sh("npx atoll --context context.json check"), sharedOldEtcd), 60_000);
+  }, 150_000);
+
   async function startApp(word: string): Promise<number> {
     const app = createServer((_incoming, answer) => void answer.end(word));
     apps.push(app);

@@ -9,8 +9,10 @@ import { planesOf } from "../up/engine-certificates.ts";
 import { runInit } from "../up/run-init.ts";
 import { hostPort, type MachineLayout } from "./machine-layout.ts";
 
+/** What certifies the key that the global plane issues by; no secret, and new from time to time (`atoll renew-issuing`). */
+export const issuingCertificate = "federation-issuing.pem";
 /** What the global plane runs with: all but the root's key, which is for taking offline. */
-const globalKeys = ["federation.json", "federation-root.pem", "federation-authority.pem", "federation-authority.key", "federation-issuing.pem", "federation-issuing.key"] as const;
+const globalKeys = ["federation.json", "federation-root.pem", "federation-authority.pem", "federation-authority.key", issuingCertificate, "federation-issuing.key"] as const;
 
 /** Whether `keysDir` holds a federation's keys. */
 export function hasKeys(keysDir: string): boolean {
@@ -60,6 +62,11 @@ export function dealKeys(keysDir: string, hostsDir: string, layout: MachineLayou
   const { globalHost } = layout.placement;
   for (const name of globalKeys) copySecret(join(keysDir, name), join(hostsDir, globalHost, "keys"), name);
   dealEngineKeys(keysDir, hostsDir, layout);
+}
+
+/** The same of the certificate alone that the global plane issues by. */
+export function dealIssuing(keysDir: string, hostsDir: string, { placement }: MachineLayout): void {
+  copySecret(join(keysDir, issuingCertificate), join(hostsDir, placement.globalHost, "keys"), issuingCertificate);
 }
 
 /** The same of those of its engines alone. */

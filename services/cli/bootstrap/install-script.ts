@@ -1,3 +1,4 @@
+import { issuingCertificate } from "./federation-keys.ts";
 import type { Machine, MachineLayout } from "./machine-layout.ts";
 import { enginePrograms, unitFiles, unitOf } from "./systemd-units.ts";
 
@@ -14,7 +15,7 @@ export function installScript(machine: Machine, { description, placement }: Mach
     "#!/bin/sh",
     `# Sets up ${host.name} (${host.address}, ${host.region}) of the federation ${description.trustDomain}. Run it as root, as often as`,
     "# you like: what is in place stays, tokens in tokens/ are taken in, and what has what it needs is started.",
-    "# usage: sh install.sh [certificates]    certificates: takes in those of its engines and does nothing else.",
+    `# usage: sh install.sh [certificates]    certificates: takes in those of its engines${isGlobal ? ", and what the global plane issues by," : ""} and does nothing else.`,
     "set -eu",
     "umask 077",
     'here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)',
@@ -24,9 +25,10 @@ export function installScript(machine: Machine, { description, placement }: Mach
     `cache='${paths.cache}'`,
     library(host.root === ""),
     ...(engines === undefined ? [] : [certificates]),
+    ...(isGlobal ? [issuing] : []),
     '[ -x "$home/node_modules/.bin/node" ] || fail "there is no Atoll in $home: clone it there and run npm ci"',
     ...(engines === undefined ? [] : [`[ -x ${enginePrograms.etcd} ] || note "there is no ${enginePrograms.etcd} yet: install etcd"`, `[ -x ${enginePrograms.natsServer} ] || note "there is no ${enginePrograms.natsServer} yet: install nats-server 2.12.6 or newer"`]),
-    `if [ "\${1:-}" = certificates ]; then ${engines === undefined ? "" : "certificates; reload; "}exit; fi`,
+    `if [ "\${1:-}" = certificates ]; then ${isGlobal ? "issuing; " : ""}${engines === undefined ? "" : "certificates; reload; "}exit; fi`,
     "",
     "user",
     'for directory in "$config" "$config/tls" "$config/tokens" "$state" "$cache"; do own_directory "$directory"; done',
@@ -63,6 +65,10 @@ reload() {
 }
 `;
 
+/** The global plane reads it at each issue. It is not there where nobody has brought one yet. */
+const issuing = `issuing() { [ ! -f "$here/keys/${issuingCertificate}" ] || put 0600 "$here/keys/${issuingCertificate}" "$state/global/${issuingCertificate}"; }
+`;
+
 /** The functions of the script. `isSystem`: its files are those of the system itself. */
 function library(isSystem: boolean): string {
   // Files under a root of their own are a rehearsal, of whoever runs it.
@@ -83,7 +89,7 @@ put() { # MODE SOURCE TARGET
   [ -f "$2" ] || fail "$2 is not there: see README.md"
   if ! cmp -s "$2" "$3"; then
     case $3 in
-      */tls/*) ;;
+      */tls/* | */${issuingCertificate}) ;;
       *) if [ -f "$3" ]; then note "changed: $3; restart what reads it when it suits you"; fi ;;
     esac
     cp "$2" "$3.new"

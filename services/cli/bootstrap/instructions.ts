@@ -1,5 +1,6 @@
 import type { EnginePlace, HostDescription } from "#federation/model/federation-description.ts";
 import { applyCommand, type ResourceFile } from "../up/resource-files.ts";
+import { issuingCertificate } from "./federation-keys.ts";
 import { hostPort, type Machine, type MachineLayout, type MachineStage } from "./machine-layout.ts";
 import { unitOf } from "./systemd-units.ts";
 
@@ -17,7 +18,7 @@ export function instructions(layout: MachineLayout, files: { readonly places: re
   step(
     "Copy and install",
     files.hasKeys
-      ? "`keys/` holds the federation's keys. Take `keys/federation-root.key` offline; running needs it never."
+      ? "`keys/` holds the federation's keys. Take `keys/federation-root.key` offline; running needs it never, and a renewal once a year does."
       : "There are no keys here yet: run `npx atoll bootstrap federation.yaml --out . --init` first. It makes them in `keys/`, and certificates for the engines.",
     `On every machine: Atoll in \`${global?.paths.home ?? "/opt/atoll"}\` (clone, \`npm ci\`)${placement.engines.length === 0 ? "" : ", and where engines stand a current etcd and nats-server 2.12.6 or newer"}. Then copy each machine's folder and run its script. It starts the engines${placement.engines.length === 0 ? "" : " first, then the global plane"}, and says of the rest which token it waits for.`,
     ...sourceFiles(machines),
@@ -63,6 +64,11 @@ export function instructions(layout: MachineLayout, files: { readonly places: re
       shell(["sh renew-engines.sh"]),
     );
   }
+  step(
+    "Once a year",
+    `Planes, engines and clients are issued their certificates by one that lives a year (\`keys/${issuingCertificate}\`), and nothing outlives it. Another takes the root's key: where that is not in \`keys/\`, name it with \`--root-key FILE\`. This does something once half of the year is over, and may be run at any time; \`npx atoll --context context.json check\` names the certificate 30 days before its end. The second line brings it to ${placement.globalHost}, where the global plane takes it up by itself. What was issued before stays good for as long as it was.`,
+    shell(["npx atoll renew-issuing", "sh renew-engines.sh"]),
+  );
   step(
     "Later",
     `After an edit of \`federation.yaml\`: \`npx atoll bootstrap federation.yaml --out . --init\` writes everything anew (keys stay${placement.engines.length === 0 ? "" : "; engines get new certificates"}), step 1 brings it to the machines, and the steps after it repeat what is new. \`install.sh\` says which configuration changed and restarts nothing.`,

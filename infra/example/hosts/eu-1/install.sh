@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets up eu-1 (10.1.0.10, eu-west) of the federation fed.example. Run it as root, as often as
 # you like: what is in place stays, tokens in tokens/ are taken in, and what has what it needs is started.
-# usage: sh install.sh [certificates]    certificates: takes in those of its engines and does nothing else.
+# usage: sh install.sh [certificates]    certificates: takes in those of its engines, and what the global plane issues by, and does nothing else.
 set -eu
 umask 077
 here=$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)
@@ -25,7 +25,7 @@ put() { # MODE SOURCE TARGET
   [ -f "$2" ] || fail "$2 is not there: see README.md"
   if ! cmp -s "$2" "$3"; then
     case $3 in
-      */tls/*) ;;
+      */tls/* | */federation-issuing.pem) ;;
       *) if [ -f "$3" ]; then note "changed: $3; restart what reads it when it suits you"; fi ;;
     esac
     cp "$2" "$3.new"
@@ -71,10 +71,12 @@ reload() {
   elif systemctl is-active --quiet atoll-nats.service; then systemctl kill --signal=HUP atoll-nats.service; note "reloaded: atoll-nats.service"; fi
 }
 
+issuing() { [ ! -f "$here/keys/federation-issuing.pem" ] || put 0600 "$here/keys/federation-issuing.pem" "$state/global/federation-issuing.pem"; }
+
 [ -x "$home/node_modules/.bin/node" ] || fail "there is no Atoll in $home: clone it there and run npm ci"
 [ -x /usr/bin/etcd ] || note "there is no /usr/bin/etcd yet: install etcd"
 [ -x /usr/sbin/nats-server ] || note "there is no /usr/sbin/nats-server yet: install nats-server 2.12.6 or newer"
-if [ "${1:-}" = certificates ]; then certificates; reload; exit; fi
+if [ "${1:-}" = certificates ]; then issuing; certificates; reload; exit; fi
 
 user
 for directory in "$config" "$config/tls" "$config/tokens" "$state" "$cache"; do own_directory "$directory"; done
