@@ -202,3 +202,35 @@ test("a renewal asked for happens at once, and a jump of the wall clock, as afte
   expect(run.issuedAtMs).toHaveLength(3);
   await run.stop();
 });
+
+test("what its issuer's end cuts short is renewed a bounded number of times until then, and for its whole life once the issuer is another", async () => {
+  const endMs = clock.nowMs() + 4 * hourMs;
+  let issuerEndMs = endMs;
+  const stopper = new AbortController();
+  const lives: number[] = [];
+  const source = new SvidSource({
+    initial: undefined,
+    clock,
+    random: createSeededRandom(1),
+    issue: () => {
+      const validityMs = Math.min(6 * hourMs, issuerEndMs - clock.nowMs());
+      if (validityMs <= 0) return Promise.reject(new Error("the issuer has ended"));
+      lives.push(validityMs);
+      return Promise.resolve(shop.issue(id, "root", { nowMs: clock.nowMs(), validityMs }));
+    },
+  });
+  const running = source.run(stopper.signal);
+  // Halved each time: from four hours to a minute, some eight times.
+  await clock.advance(4 * hourMs - minuteMs);
+  expect(source.current?.notAfterMs).toBe(endMs);
+  expect(lives.length).toBeGreaterThan(5);
+  expect(lives.length).toBeLessThan(15);
+  issuerEndMs = Infinity;
+  await clock.advance(minuteMs);
+  expect(lives.at(-1)).toBe(6 * hourMs);
+  const renewals = lives.length;
+  await clock.advance(2 * hourMs);
+  expect(lives).toHaveLength(renewals);
+  stopper.abort();
+  await running;
+});
