@@ -104,6 +104,19 @@ describe("ClusterKeySource", () => {
     await expect(running).rejects.toMatchObject({ code: "ATOLL_ABORTED" });
   });
 
+  it("asks a bounded number of times where the root's end cuts the intermediate short", async () => {
+    const rootLifeDays = 3_650;
+    signer = TrustDomainSigner.open(shop, join(directory, "old-signer-plane"), clock.nowMs() - (rootLifeDays - 10) * dayMs);
+    const source = await open();
+    const running = source.run(stop.signal);
+    await clock.advance(10 * dayMs - 3_600_000);
+    expect(leftDays(source)).toBeCloseTo(1 / 24, 1);
+    expect(calls.length).toBeGreaterThan(3);
+    expect(calls.length).toBeLessThan(15);
+    stop.abort();
+    await expect(running).rejects.toMatchObject({ code: "ATOLL_ABORTED" });
+  });
+
   it("goes on with the keys that it has while the signer is away for a week, counting the failures, and renews when it is back", async () => {
     const source = await open();
     const running = source.run(stop.signal).catch(() => undefined);

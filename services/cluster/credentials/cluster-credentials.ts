@@ -77,12 +77,16 @@ export class ClusterKeySource {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#options;
+    const leftMs = (): number => this.#keys.current.issuer.notAfterMs - clock.nowMs();
+    let waitMs = leftMs() - halfLifeMs;
     for (;;) {
-      const leftMs = this.#keys.current.issuer.notAfterMs - clock.nowMs();
-      await sleep(clock, jittered(random, Math.max(leftMs - halfLifeMs, retryMs), 0.05), signal);
-      if (this.#keys.current.issuer.notAfterMs - clock.nowMs() > halfLifeMs * 1.1) continue;
+      await sleep(clock, jittered(random, Math.max(waitMs, retryMs), 0.05), signal);
+      waitMs = leftMs() - halfLifeMs;
+      if (leftMs() > halfLifeMs * 1.1) continue;
       try {
         this.#keys.set(await obtain(this.#options, this.#keys.current.signer, signal));
+        // One that the root's end cuts short is no reason to ask for the same again at once.
+        waitMs = Math.max(leftMs() - halfLifeMs, leftMs() / 2);
         logger.info("The cluster's intermediate was renewed.", { notAfterMs: this.#keys.current.issuer.notAfterMs });
       } catch (error) {
         if (signal.aborted) throw error;
