@@ -90,10 +90,10 @@ export class FederationKeys {
     return { trustDomain: this.trustDomain, sequence: 1, refreshHintSeconds: 300, x509Authorities: parseChainPem(this.rootPem) };
   }
 
-  /** What everybody's trust in the federation ends with: its root, its authority, and what is issued by day by day, as it lies there now. */
-  get authorities(): readonly AuthorityCertificate[] {
+  /** What everybody's trust in the federation ends with: its root, its authority, and what is issued by day by day, as it lies there at that time. */
+  authoritiesAt(nowMs: number): readonly AuthorityCertificate[] {
     const { trustDomain } = this;
-    return [authorityRow("issuing", trustDomain, this.#issuing.certificate), authorityRow("root", trustDomain, firstCertificate(this.rootPem)), authorityRow("authority", trustDomain, firstCertificate(this.authorityPem))];
+    return [authorityRow("issuing", trustDomain, this.#issuing.certificateAt(nowMs)), authorityRow("root", trustDomain, firstCertificate(this.rootPem)), authorityRow("authority", trustDomain, firstCertificate(this.authorityPem))];
   }
 
   /**
@@ -176,14 +176,14 @@ export class FederationKeys {
   }
 
   #livingIssuer(nowMs: number): Issuer {
-    const { issuer } = this.#issuing;
+    const issuer = this.#issuing.issuerAt(nowMs);
     if (issuer.notAfterMs > nowMs) return issuer;
     throw new AtollError("ATOLL_CERTIFICATE_INVALID", `nothing is issued any more: the federation's issuing certificate ended on ${new Date(issuer.notAfterMs).toISOString()}; \`atoll renew-issuing\` makes another, where the root's key is`);
   }
 
   #issueNew(path: readonly string[], nowMs: number, names: Pick<SvidOptions, "commonName" | "dnsNames" | "ipAddresses">): X509Svid {
     const { privateKey, publicKey } = createKeyPair();
-    const chain = issueSvid(this.#issuing.issuer, { spiffeId: createSpiffeId(this.trustDomain, ...path), publicKey, validityMs: planeValidityMs, nowMs, ...names });
+    const chain = issueSvid(this.#issuing.issuerAt(nowMs), { spiffeId: createSpiffeId(this.trustDomain, ...path), publicKey, validityMs: planeValidityMs, nowMs, ...names });
     return createX509Svid(chain, exportPrivateKeyPem(privateKey));
   }
 }

@@ -3,9 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createKeyPair } from "#federation/identity/key-pair.ts";
+import { createIssuer } from "#federation/identity/authority.ts";
+import { createKeyPair, parseKeyPair } from "#federation/identity/key-pair.ts";
+import { chainPem } from "#federation/identity/pem.ts";
 import { createSpiffeId } from "#federation/model/spiffe-id.ts";
 import { FederationKeys, initFederation, planeValidityMs } from "./federation-keys.ts";
+import { certifyIssuing } from "./issuing-certificate.ts";
 import { renewIssuing } from "./issuing-renewal.ts";
 
 const dayMs = 86_400_000;
@@ -36,7 +39,7 @@ describe("what a global plane issues by", () => {
     expect(endOf(issuing)).toBe(notAfterMs);
     expect(endOf(leaf)).toBe(nowMs + planeValidityMs);
     expect(keys.issuePlane("127.0.0.1", nowMs).notAfterMs).toBe(nowMs + planeValidityMs);
-    expect(keys.authorities.find(({ role }) => role === "issuing")?.notAfterMs).toBe(notAfterMs);
+    expect(keys.authoritiesAt(nowMs).find(({ role }) => role === "issuing")?.notAfterMs).toBe(notAfterMs);
   });
 
   it("is the one before while what lies there cannot be used, which is said of each reason once, and the next that can", () => {
@@ -49,8 +52,9 @@ describe("what a global plane issues by", () => {
     }
     expect(refused).toHaveLength(spoilt.length);
     writeFileSync(path("federation-issuing.pem"), good);
-    const { notAfterMs } = renewIssuing({ dataDir, nowMs: madeMs + 200 * dayMs });
-    expect(endOf(issue(madeMs)[1])).toBe(notAfterMs);
+    const nowMs = madeMs + 200 * dayMs;
+    const { notAfterMs } = renewIssuing({ dataDir, nowMs });
+    expect(endOf(issue(nowMs)[1])).toBe(notAfterMs);
     expect(refused).toHaveLength(spoilt.length);
   });
 
@@ -66,6 +70,23 @@ describe("what a global plane issues by", () => {
       rmSync(other, { recursive: true });
     }
   });
+
+  it("is the one before, too, for as long as one counts for nobody that was made by a clock that is ahead or behind", () => {
+    const aheadMs = madeMs + 100 * dayMs;
+    for (const clockMs of [madeMs - 400 * dayMs, aheadMs]) {
+      writeFileSync(path("federation-issuing.pem"), certifiedAt(clockMs));
+      expect(endOf(issue(madeMs)[1])).toBe(endMs);
+    }
+    expect(refused).toEqual([expect.stringContaining("and not now: is the clock right"), expect.stringContaining("and not now: is the clock right")]);
+    expect(endOf(issue(aheadMs)[1])).toBe(aheadMs + 365 * dayMs);
+  });
+
+  /** The same key's certificate as of another time. */
+  function certifiedAt(nowMs: number): string {
+    const root = createIssuer(keys.rootPem, readFileSync(path("federation-root.key"), "utf8"));
+    const { publicKey } = parseKeyPair(readFileSync(path("federation-issuing.key"), "utf8"));
+    return chainPem(certifyIssuing(root, { trustDomain: keys.trustDomain, publicKey, nowMs }));
+  }
 
   it("gives nobody a certificate that has ended already, and the plane itself goes on", () => {
     expect(endOf(issue(endMs - 1)[0])).toBe(endMs);

@@ -47,11 +47,13 @@ export class IssuingCertificate {
     this.#issuer = this.#issuerOf(this.#text);
   }
 
-  get issuer(): Issuer {
+  issuerAt(nowMs: number): Issuer {
     try {
       const text = readKeyFile(this.#dataDir, certificateFile);
       if (text !== this.#text) {
-        this.#issuer = this.#issuerOf(text);
+        const issuer = this.#issuerOf(text);
+        checkCounts(certificateOf(issuer), nowMs);
+        this.#issuer = issuer;
         this.#text = text;
       }
       this.#refused = "";
@@ -63,8 +65,8 @@ export class IssuingCertificate {
     return this.#issuer;
   }
 
-  get certificate(): X509Certificate {
-    return certificateOf(this.issuer);
+  certificateAt(nowMs: number): X509Certificate {
+    return certificateOf(this.issuerAt(nowMs));
   }
 
   #issuerOf(text: string): Issuer {
@@ -72,6 +74,12 @@ export class IssuingCertificate {
     checkIssuedByRoot(certificateOf(issuer), this.#rootPem);
     return issuer;
   }
+}
+
+/** Where the root's key is, far from any network, nothing sets a clock right. */
+function checkCounts({ validFromDate, validToDate }: X509Certificate, nowMs: number): void {
+  if (validFromDate.getTime() <= nowMs && nowMs < validToDate.getTime()) return;
+  throw new AtollError("ATOLL_CERTIFICATE_INVALID", `${certificateFile} counts from ${validFromDate.toISOString()} to ${validToDate.toISOString()}, and not now: is the clock right where it was made?`);
 }
 
 function certificateOf({ chain: [own = new Uint8Array()] }: Issuer): X509Certificate {

@@ -21,6 +21,8 @@ const path = (name: string): string => join(dataDir, name);
 const issuing = (): X509Certificate => new X509Certificate(readFileSync(path("federation-issuing.pem")));
 const renew = (nowMs: number, options: { readonly rootKeyFile?: string; readonly isForced?: boolean } = {}): IssuingOutcome => renewIssuing({ dataDir, nowMs, ...options });
 
+const refused = (message: string) => expect.objectContaining({ code: "ATOLL_CERTIFICATE_INVALID", message: expect.stringContaining(message) as string }) as Error;
+
 beforeEach(() => {
   dataDir = mkdtempSync(join(tmpdir(), "atoll-issuing-"));
   initFederation(dataDir, federation, madeMs);
@@ -51,6 +53,11 @@ describe("the renewal of what a federation issues by", () => {
     expect(renew(madeMs + dayMs, { isForced: true })).toEqual({ isNew: true, notAfterMs: madeMs + 366 * dayMs });
   });
 
+  it("is refused by a clock that is behind, and forced where the present one was made by a clock that was ahead", () => {
+    expect(() => renew(madeMs - dayMs)).toThrow(refused("is the clock right here (2025-12-31T00:00:00.000Z)?"));
+    expect(renew(madeMs - dayMs, { isForced: true })).toEqual({ isNew: true, notAfterMs: madeMs + 364 * dayMs });
+  });
+
   it("works after the end of the one before, too", () => {
     expect(renew(madeMs + 400 * dayMs).isNew).toBe(true);
   });
@@ -73,9 +80,9 @@ describe("the renewal of what a federation issues by", () => {
 
   it("is refused when the root ends before the new one would, unless it is forced to end with it, and after the root's end in any case", () => {
     const rootEndMs = madeMs + 3_650 * dayMs;
-    const refused = (message: string) => expect.objectContaining({ code: "ATOLL_CERTIFICATE_INVALID", message: expect.stringContaining(message) as string }) as Error;
     expect(() => renew(rootEndMs - 364 * dayMs)).toThrow(refused("the federation's root ends on 2035-12-30, before a new issuing certificate would"));
     expect(renew(rootEndMs - 364 * dayMs, { isForced: true })).toEqual({ isNew: true, notAfterMs: rootEndMs });
+    expect(() => renew(rootEndMs - 300 * dayMs, { isForced: true })).toThrow(refused("no later than the present one does"));
     expect(() => renew(rootEndMs, { isForced: true })).toThrow(refused("the federation's root ended on 2035-12-30"));
   });
 

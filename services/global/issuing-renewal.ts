@@ -30,18 +30,20 @@ export interface IssuingOutcome {
 /**
  * Makes another certificate for the key that the global plane issues by, once the present one has lived for half of its life. The key stays, so that
  * no reader meets a pair that does not fit, and certificates that were issued before lead to the root as they did. Until it is due, no root key is needed.
- * @throws {ATOLL_KEY_FILE_INVALID} for the root's key; {ATOLL_CERTIFICATE_INVALID} when certificates do not belong together, or the root ends too early;
- * {ATOLL_CONFIG_INVALID} when `dataDir` holds no federation. Nothing is written then.
+ * @throws {ATOLL_KEY_FILE_INVALID} for the root's key; {ATOLL_CERTIFICATE_INVALID} when certificates do not belong together, the root ends too early, another one
+ * would end no later, or a clock is wrong; {ATOLL_CONFIG_INVALID} when `dataDir` holds no federation. Nothing is written then.
  */
 export function renewIssuing({ dataDir, rootKeyFile = join(dataDir, `${keyFiles.root}.key`), isForced = false, nowMs }: IssuingRenewal): IssuingOutcome {
   const trustDomain = readFederationName(dataDir);
   const present = firstCertificate(readKeyFile(dataDir, `${keyFiles.issuing}.pem`));
   checkKey(dataDir, present);
+  checkBegun(present, { isForced, nowMs });
   if (!isForced && !isAged(present, nowMs)) return { isNew: false, notAfterMs: present.validToDate.getTime() };
   const rootPem = readKeyFile(dataDir, `${keyFiles.root}.pem`);
   checkIssuedByRoot(present, rootPem);
   const root = rootIssuer(rootPem, rootKeyFile);
   checkRootLives(root, { isForced, nowMs });
+  checkGains(present, Math.min(nowMs + issuingValidityMs, root.notAfterMs), nowMs);
   const chain = certifyIssuing(root, { trustDomain, publicKey: present.publicKey, nowMs });
   const pem = chainPem(chain);
   writePrivateFileSync(join(dataDir, `${keyFiles.issuing}.pem`), pem);
@@ -69,4 +71,15 @@ function checkRootLives(root: Issuer, { isForced, nowMs }: { readonly isForced: 
   const end = new Date(root.notAfterMs).toISOString().slice(0, 10);
   if (root.notAfterMs <= nowMs) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the federation's root ended on ${end}, and nothing that it signs counts any more`);
   if (!isForced && root.notAfterMs < nowMs + issuingValidityMs) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the federation's root ends on ${end}, before a new issuing certificate would: bring everybody under another root by then; --force makes one that ends with it`);
+}
+
+/** Where the root's key is, far from any network, nothing sets a clock right: one that is behind makes what has ended soon, one that is ahead what counts for nobody yet. */
+function checkBegun({ validFromDate }: X509Certificate, { isForced, nowMs }: { readonly isForced: boolean; readonly nowMs: number }): void {
+  if (isForced || validFromDate.getTime() <= nowMs) return;
+  throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the present issuing certificate counts from ${validFromDate.toISOString()} on: is the clock right here (${new Date(nowMs).toISOString()})? --force makes another where it was wrong there`);
+}
+
+function checkGains({ validFromDate, validToDate }: X509Certificate, endMs: number, nowMs: number): void {
+  if (endMs > validToDate.getTime() || validFromDate.getTime() > nowMs) return;
+  throw new AtollError("ATOLL_CERTIFICATE_INVALID", `another issuing certificate would end on ${new Date(endMs).toISOString().slice(0, 10)}, no later than the present one does`);
 }

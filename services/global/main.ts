@@ -155,7 +155,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   const certificates = new CertificateWatch({ addresses: engineAddresses(config), tls: common.tls, clock });
   const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(globalOrigin) }), ...busLooks({ ...common, config: config.bus, name: "global" })], { clock, logger, certificates });
   addEngineMetrics(metrics.registry, engines);
-  addAuthorityEnds(metrics.registry, () => [...keys.authorities, ...(metrics.reports?.authorities() ?? [])]);
+  addAuthorityEnds(metrics.registry, () => [...keys.authoritiesAt(clock.nowMs()), ...(metrics.reports?.authorities() ?? [])]);
   const options = { config, keys, store, backups, engines, bus, metrics, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random: systemRandom, logger };
   await runTasks(
     [

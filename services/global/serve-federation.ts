@@ -141,7 +141,7 @@ function statusOf({ options, leader, termStore, epoch, standing, state, links, i
       backups: options.backups?.standing,
       engines: options.engines,
       apiOverloads: admission.overloads,
-      authorities: [...keys.authorities, ...trustDomainAuthorities(state.trustDomains)],
+      authorities: [...keys.authoritiesAt(clock.nowMs()), ...trustDomainAuthorities(state.trustDomains)],
       ...(standing.state === "sound" ? { incarnation: planeIncarnation(incarnation) } : {}),
     },
     clock.nowMs(),
