@@ -88,6 +88,15 @@ describe("a federation whose issuing certificate is near its end", () => {
     expect(code, out).toBe(0);
   }, 60_000);
 
+  it("is what `atoll check` names after its end, too, when nobody lets anybody in any more", async () => {
+    await using planes = await InProcessPlanes.create(undefined, { ageMs: 366 * dayMs });
+    await planes.startGlobal();
+    const { code, out } = await planes.atoll(planes.writePlaneFile([], {}), "check");
+    expect(out).toMatch(/^wrong +the global plane does not answer: /m);
+    expect(out).toMatch(/^wrong +the federation's issuing certificate ended (?:24 h|1 d) ago: .*`atoll renew-issuing/m);
+    expect(code).toBe(1);
+  }, 60_000);
+
   it("is what `atoll check` calls wrong in its last seven days", async () => {
     await using planes = await InProcessPlanes.create(undefined, { ageMs: 360 * dayMs });
     await planes.startGlobal();

@@ -5,6 +5,9 @@ import { isAtollError } from "#federation/runtime/errors.ts";
 /** The certificate in the text of an admin context, and the plane that it leads to (`host:port`). */
 export interface ContextCertificate {
   readonly certificate: X509Certificate;
+  /** What it was issued by, as it shows; undefined for one that a root has issued. */
+  readonly issuer: X509Certificate | undefined;
+  readonly federation: string;
   readonly server: string;
 }
 
@@ -12,7 +15,9 @@ export interface ContextCertificate {
 export function contextCertificate(contextText: string): ContextCertificate | undefined {
   try {
     const context = parseAdminContext(contextText);
-    return "certificatePem" in context ? { certificate: new X509Certificate(context.certificatePem), server: context.server } : undefined;
+    if (!("certificatePem" in context)) return undefined;
+    const [certificate, issuer] = context.certificatePem.split(/(?=-----BEGIN CERTIFICATE-----)/).map((pem) => new X509Certificate(pem));
+    return certificate === undefined ? undefined : { certificate, issuer, federation: context.federation, server: context.server };
   } catch (error) {
     if (isAtollError(error, "ATOLL_CONFIG_INVALID") || (error instanceof Error && "code" in error && String(error.code).startsWith("ERR_OSSL"))) return undefined;
     throw error;

@@ -185,7 +185,7 @@ function addLifecycle(program: Command, run: Run): void {
     .action(() => run(runStatus));
   program
     .command("check")
-    .description("only what is wrong; exit code 1 when anything is")
+    .description("only what is wrong, or soon will be; exit code 1 when anything is wrong")
     .action(() => run(runCheck));
   program
     .command("backup <plane>")

@@ -18,7 +18,7 @@ import { engineFiles, engineProcesses } from "../up/engine-plan.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
 import type { ProcessView } from "../up/process-spec.ts";
 import { apiOverloadProblems } from "./api-overload-findings.ts";
-import { authorityFindings } from "./authority-findings.ts";
+import { authorityFindings, issuersShown } from "./authority-findings.ts";
 import { backupColumns, backupLines, backupProblems } from "./backup-findings.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { engineCertificateProblems } from "./engine-certificate-findings.ts";
@@ -83,7 +83,9 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
   await supervisor?.[Symbol.asyncDispose]();
   const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
   const names = [...namesSeen(global.kind === "answer" ? global.value : undefined, known), ...(here.kind === "answer" ? here.value : [])];
-  const authorities = global.kind === "answer" ? authorityFindings(global.value.authorities ?? [], global.value.federation, { keysDir: topology === undefined ? undefined : join(dataDir, "global"), nowMs: terminal.clock.nowMs() }) : { warnings: [], problems: [] };
+  const contexts = contextsHere(planes, { dataDir, clients: topology?.plan.clients ?? [] });
+  const authorityRows = global.kind === "answer" ? (global.value.authorities ?? []) : issuersShown(contexts);
+  const authorities = authorityFindings(authorityRows, { keysDir: topology === undefined ? undefined : join(dataDir, "global"), nowMs: terminal.clock.nowMs() });
   const problems = distinct([
     ...(listed.kind === "failed" ? [`the supervisor does not answer: ${describeError(listed.error)}`] : []),
     ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
@@ -101,7 +103,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...authorities.problems,
     ...(silent.kind === "answer" ? silentEngineProblems(silent.value) : []),
     ...nameProblems(names),
-    ...certificateProblems(contextsHere(planes, { dataDir, clients: topology?.plan.clients ?? [] }), terminal.clock.nowMs()),
+    ...certificateProblems(contexts, terminal.clock.nowMs()),
   ]);
   return {
     name: topology === undefined ? planes.federation : context.name,
