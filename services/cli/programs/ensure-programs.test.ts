@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { builtFolder, builtName } from "#federation/runtime/installation.ts";
-import { builtProgram } from "./built-program.ts";
+import { builtProgram, currentProgram } from "./built-program.ts";
 import { ensurePrograms } from "./ensure-programs.ts";
 import { programSources } from "./program-sources.ts";
 import { manifestName } from "./programs-manifest.ts";
@@ -51,6 +51,16 @@ describe("programs in one file each", () => {
     writeFileSync(manifest, readFileSync(manifest, "utf8").replace(/"builder":"\w+"/, '"builder":"another"'));
     expect(await ensure()).toEqual({ kind: "built" });
     expect(builds).toBe(4);
+  });
+
+  it("are run from their sources by who builds nothing, where these have changed since", async () => {
+    const [source, bare] = [join(home, "one/main.ts"), join(home, "two/main.ts")];
+    await ensure(["one/main.ts"]);
+    expect([currentProgram(home, source), currentProgram(home, bare)]).toEqual([builtProgram(home, source), bare]);
+    write("word.ts", 'export const word = "second";\n');
+    expect(currentProgram(home, source)).toBe(source);
+    rmSync(source);
+    expect(currentProgram(home, source)).toBe(builtProgram(home, source));
   });
 
   it("keep what the build before the last one made, and nothing older", async () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { isAged } from "#federation/runtime/certificate-age.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { builtProgram } from "../programs/built-program.ts";
+import { currentProgram } from "../programs/built-program.ts";
 import { saidError } from "../programs/said-error.ts";
 import type { Installation } from "./run-init.ts";
 
@@ -30,7 +30,7 @@ const lookMs = 600_000;
  * @throws what the program says is wrong, by its code; {ATOLL_PROCESS_FAILED} when it says nothing, also when `signal` ends it
  */
 export async function runRenewIssuing({ node, home, env }: Installation, keysDir: string, words: readonly string[], signal: AbortSignal): Promise<IssuingOutcome> {
-  const args = [builtProgram(home, join(home, "services/global/main.ts")), "renew-issuing", "--data", keysDir, ...words];
+  const args = [currentProgram(home, join(home, "services/global/main.ts")), "renew-issuing", "--data", keysDir, ...words];
   const { stdout, stderr } = await new Promise<{ readonly stdout: string; readonly stderr: string }>((settle) => {
     execFile(node, args, { cwd: home, env: { ...env }, signal }, (_error, out, err) => settle({ stdout: out, stderr: err }));
   });

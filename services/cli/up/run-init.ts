@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { builtProgram } from "../programs/built-program.ts";
+import { currentProgram } from "../programs/built-program.ts";
 
 /** Where Atoll is installed, and what its programs are run by. */
 export interface Installation {
@@ -16,7 +16,7 @@ export interface Installation {
  * @throws {ATOLL_PROCESS_FAILED} with what it complained of; also when `signal` ends it.
  */
 export async function runInit({ node, home, env }: Installation, keysDir: string, words: readonly string[], signal: AbortSignal): Promise<void> {
-  const args = [builtProgram(home, join(home, "services/global/main.ts")), "init", "--data", keysDir, ...words];
+  const args = [currentProgram(home, join(home, "services/global/main.ts")), "init", "--data", keysDir, ...words];
   await new Promise<void>((resolve, reject) => {
     execFile(node, args, { cwd: home, env: { ...env }, signal }, (error, _stdout, stderr) => {
       if (error === null) resolve();
