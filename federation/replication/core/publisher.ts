@@ -1,5 +1,6 @@
 import { bucketOf, contentHash, isSameHash, ObjectDigests, type Hash } from "./digest-table.ts";
 import { FramePacker, type Packet } from "./frame-packer.ts";
+import { KeptAnswers } from "./kept-answers.ts";
 import { heldBackReason, refusedNamedMax, type RefusedObject } from "./refused-objects.ts";
 import { StandingRefusals } from "./standing-refusals.ts";
 import type { Acknowledgement, FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
@@ -49,9 +50,6 @@ export interface ObjectStanding {
 /** Changes that come faster than this are sent together. Withdrawals and deletions never wait. */
 export const batchWindowMs = 50;
 
-/** Answers of several parts that are kept for whoever fetches them; the oldest gives way. */
-const openAnswersMax = 8;
-
 /** Points in time kept for `behindMs`. */
 const sentMarksMax = 1024;
 
@@ -78,7 +76,7 @@ export class PublisherCore {
   /** What the frames up to `#seq` amount to; digests and answers speak of exactly this. */
   readonly #offered = new Map<string, Offered>();
   readonly #digests = new ObjectDigests();
-  readonly #answers = new Map<string, readonly FetchAnswer[]>();
+  readonly #answers = new KeptAnswers();
   #answerCount = 0;
   /** By id, the frame by which an object ceased to be offered. */
   readonly #withdrawals = new Map<string, number>();
@@ -179,20 +177,20 @@ export class PublisherCore {
   }
 
   /** What to say to a fetch. Parts of one answer are of one moment, however long the fetching takes. */
-  answer(request: FetchRequest): FetchAnswer {
-    if (request.kind === "part") {
-      const parts = this.#answers.get(request.answer);
-      const part = parts?.[request.part];
-      if (parts !== undefined && request.part === parts.length - 1) this.#answers.delete(request.answer);
-      return part ?? this.#answerOf([], request.answer, 0, 0, []);
-    }
+  answer(request: FetchRequest, nowMs: number): FetchAnswer {
+    if (request.kind === "part") return this.#answers.part(request.answer, request.part, nowMs) ?? this.#answerOf([], request.answer, 0, 0, []);
     const buckets = this.#digests.differing(request);
     const packets = this.#packBuckets(new Set(buckets));
     this.#answerCount++;
     const id = `${this.#start.stream}.${this.#answerCount}`;
     const parts = packets.map((packet, part) => this.#answerOf(buckets, id, part, packets.length, packet.entries));
-    if (parts.length > 1) this.#keep(id, parts);
+    if (parts.length > 1) this.#answers.keep(id, parts, nowMs);
     return parts[0] ?? this.#answerOf(buckets, id, 0, 1, []);
+  }
+
+  /** Lets go the answers that nobody fetches any more. */
+  forgetAnswers(nowMs: number): void {
+    this.#answers.forget(nowMs);
   }
 
   refuseWitness(): void {
@@ -295,14 +293,6 @@ export class PublisherCore {
 
   #answerOf(buckets: readonly number[], answer: string, part: number, parts: number, entries: readonly SignedObject[]): FetchAnswer {
     return { ...this.#names, ...this.position, revision: this.#revision, buckets: Uint8Array.from(buckets), answer, part, parts, entries };
-  }
-
-  #keep(id: string, parts: readonly FetchAnswer[]): void {
-    this.#answers.set(id, parts);
-    for (const oldest of this.#answers.keys()) {
-      if (this.#answers.size <= openAnswersMax) break;
-      this.#answers.delete(oldest);
-    }
   }
 
   #markSent(nowMs: number): void {

@@ -148,6 +148,7 @@ async function sendHeartbeats(core: PublisherCore, { options, rivals }: LinkWith
     publish(options, subjects.heartbeat, () =>
       encodeHeartbeat({ ...names, ...core.position, ...core.summary(), publisherTrustDomain, nonce, sentAtMs: Math.floor(clock.nowMs()), beat, ...relayed, ...history?.(), ...rivals?.next(nonce) }, signer()),
     );
+    core.forgetAnswers(clock.monotonicMs());
     reportLag(core, options);
     await sleep(clock, jittered(random, heartbeatIntervalMs, 0.1), signal);
   }
@@ -158,7 +159,7 @@ async function serveFetches(core: PublisherCore, options: PublisherOptions, sign
   for await (const message of bus.subscribe(subjects.fetch, signal)) {
     if (isMuted(options)) continue;
     try {
-      message.reply(encodeFetchAnswer(core.answer(decodeFetchRequest(message.payload))));
+      message.reply(encodeFetchAnswer(core.answer(decodeFetchRequest(message.payload), options.clock.monotonicMs())));
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.warn("a fetch request was refused", { code: error.code, error: describeError(error), audience: options.names.audience });
