@@ -96,7 +96,7 @@ describe("a receiver refuses", () => {
     ["link", "of somebody else", { publisher: "shop-us" }],
   ])("for %s: an answer %s", (reason, _title, rest) => {
     const core = receiverOf({}, { live: new Map([["shop-eu/Note/z", heldAt(1)]]) });
-    expect(core.onAnswer([answerOf([note.signed], rest)])).toEqual({ changes: [] });
+    expect(core.onAnswer([answerOf([note.signed], rest)], 0)).toEqual({ changes: [] });
     expect([...core.refused]).toEqual([[reason, 1]]);
     expect(core.cursor.seq).toBe(10);
   });
@@ -105,17 +105,17 @@ describe("a receiver refuses", () => {
 describe("an answer", () => {
   it("removes what its buckets do not hold, and nothing of other buckets", () => {
     const live = new Map(["shop-eu/Note/x", "global/Note/y"].map((id) => [id, heldAt(50)] as const));
-    expect(receiverOf({}, { live }).onAnswer([answerOf([])]).changes).toMatchObject([
+    expect(receiverOf({}, { live }).onAnswer([answerOf([])], 0).changes).toMatchObject([
       { kind: "remove", id: "shop-eu/Note/x", reason: "withdrawn" },
       { kind: "remove", id: "global/Note/y", reason: "swept" },
     ]);
     const buckets = Uint8Array.of(bucketOf("global/Note/y"));
-    expect(receiverOf({}, { live }).onAnswer([answerOf([], { buckets })]).changes).toMatchObject([{ id: "global/Note/y" }]);
+    expect(receiverOf({}, { live }).onAnswer([answerOf([], { buckets })], 0).changes).toMatchObject([{ id: "global/Note/y" }]);
   });
 
   it("does not sweep a key of the publisher's own that is newer than the answer", () => {
     const core = receiverOf({}, { live: new Map([["global/Note/y", heldAt(201)]]) });
-    expect(core.onAnswer([answerOf([])]).changes).toEqual([]);
+    expect(core.onAnswer([answerOf([])], 0).changes).toEqual([]);
     expect(core.needsReconcile).toBe(true);
   });
 
@@ -123,14 +123,14 @@ describe("an answer", () => {
     const live = new Map([[objectId(note.payload), heldAt(6)]]);
     const forged = signObject(note.payload, origins.signer("pay-us"));
     const core = receiverOf({}, { live });
-    expect(core.onAnswer([answerOf([forged.signed])]).changes).toEqual([]);
+    expect(core.onAnswer([answerOf([forged.signed])], 0).changes).toEqual([]);
     expect([...core.refused]).toEqual([["signature", 1]]);
   });
 
   it("lets go of an object that is not meant for us any more", () => {
     const live = new Map([[objectId(note.payload), heldAt(6)]]);
     const moved = origins.object("shop-eu", "a", 7, { audience: ["shop.example"] });
-    expect(receiverOf({}, { live }).onAnswer([answerOf([moved.signed])]).changes).toMatchObject([{ kind: "remove", reason: "withdrawn" }]);
+    expect(receiverOf({}, { live }).onAnswer([answerOf([moved.signed])], 0).changes).toMatchObject([{ kind: "remove", reason: "withdrawn" }]);
   });
 });
 
@@ -147,7 +147,7 @@ describe("an object that is never accepted", () => {
       waits.push(waitMs);
       nowMs += waitMs;
       core.fetch(nowMs);
-      core.onAnswer([answerOf([note.signed], { seq: 10 })]);
+      core.onAnswer([answerOf([note.signed], { seq: 10 })], 0);
     }
     expect(waits).toEqual([0, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000]);
   });
@@ -165,13 +165,13 @@ describe("what a receiver says that it refuses", () => {
     expect(heartbeat(core, 10, new Uint8Array(digestsBytes))).toBe("equal");
     expect(core.refusedObjects).toMatchObject({ mayBeMore: false, named: [] });
     const other = receiverOf();
-    other.onAnswer([answerOf([note.signed])]);
+    other.onAnswer([answerOf([note.signed])], 0);
     expect(other.refusedObjects).toMatchObject({ mayBeMore: false, named: [] });
   });
 
   it("is named with the reason, until a good form of it has come or it is withdrawn", () => {
     const core = receiverOf();
-    core.onAnswer([answerOf([note.signed, forged("b", 8).signed])]);
+    core.onAnswer([answerOf([note.signed, forged("b", 8).signed])], 0);
     const b = objectId(forged("b", 8).payload);
     expect(core.refusedObjects.named).toEqual([{ id: b, reason: "signature" }]);
     core.onFrame({ ...frameOf(origins.object("shop-eu", "b", 9).signed, forged("a", 9).signed), seq: 12 }, 0);
@@ -184,15 +184,15 @@ describe("what a receiver says that it refuses", () => {
     const core = receiverOf();
     const many = (kindOf: (index: number) => string): readonly SignedObject[] =>
       Array.from({ length: 2 * refusedNamedMax + 1 }, (_, index) => signObject({ ...origins.object("shop-eu", `k${index}`, 1).payload, kind: kindOf(index) }, origins.signer("pay-us")).signed);
-    core.onAnswer([answerOf(many(() => "Drill"))]);
+    core.onAnswer([answerOf(many(() => "Drill"))], 0);
     expect(core.refusedObjects.named).toHaveLength(refusedNamedMax);
     expect(core.refusedObjects).toMatchObject({ kinds: ["Drill"], mayBeMore: false });
     const various = receiverOf();
-    various.onAnswer([answerOf(many((index) => `Kind${index}`))]);
+    various.onAnswer([answerOf(many((index) => `Kind${index}`))], 0);
     expect(various.refusedObjects.kinds).toHaveLength(refusedNamedMax);
     expect(various.refusedObjects.mayBeMore).toBe(true);
     const unreadable = receiverOf();
-    unreadable.onAnswer([answerOf([{ ...note.signed, payload: Uint8Array.of(1) }])]);
+    unreadable.onAnswer([answerOf([{ ...note.signed, payload: Uint8Array.of(1) }])], 0);
     expect(unreadable.refusedObjects).toMatchObject({ mayBeMore: true, named: [] });
   });
 });
@@ -228,18 +228,18 @@ describe("other content at the generation that is held", () => {
 
   it("is taken out of an answer, when it is authentic, and counted", () => {
     const core = receiverOf({}, { live });
-    expect(core.onAnswer([answerOf([signObject(other.payload, origins.signer("pay-us")).signed])]).changes).toEqual([]);
+    expect(core.onAnswer([answerOf([signObject(other.payload, origins.signer("pay-us")).signed])], 0).changes).toEqual([]);
     expect(core.rewritten).toBe(0);
-    expect(core.onAnswer([answerOf([other.signed])]).changes).toEqual([{ kind: "put", id, object: other }]);
+    expect(core.onAnswer([answerOf([other.signed])], 0).changes).toEqual([{ kind: "put", id, object: other }]);
     expect(core.rewritten).toBe(1);
-    expect(core.onAnswer([answerOf([other.signed])]).changes).toEqual([]);
+    expect(core.onAnswer([answerOf([other.signed])], 0).changes).toEqual([]);
   });
 
   it("is no reason to change anything when only the signature is another", () => {
     const renewed = signObject(note.payload, { ...origins.signer("shop-eu") });
     expect(renewed.signed.signature).not.toEqual(note.signed.signature);
     const core = receiverOf({}, { live });
-    expect(core.onAnswer([answerOf([renewed.signed])]).changes).toEqual([]);
+    expect(core.onAnswer([answerOf([renewed.signed])], 0).changes).toEqual([]);
     expect([...core.refused]).toEqual([]);
   });
 
@@ -250,7 +250,7 @@ describe("other content at the generation that is held", () => {
     expect(core.refusedObjects.named).toEqual([{ id, reason: "content" }]);
     expect(core.fetchDelayMs(0)).toBe(0);
     core.fetch(0);
-    core.onAnswer([answerOf([other.signed])]);
+    core.onAnswer([answerOf([other.signed])], 0);
     expect(core.refusedObjects.named).toEqual([]);
   });
 });
@@ -266,9 +266,9 @@ describe("a publisher whose store was rolled back", () => {
     expect(core.needsReconcile).toBe(true);
     expect(core.fetchDelayMs(0)).toBe(0);
     core.fetch(0);
-    expect(core.onAnswer([answerOf([], { revision: 149 })]).changes).toEqual([]);
+    expect(core.onAnswer([answerOf([], { revision: 149 })], 0).changes).toEqual([]);
     expect(core.needsReconcile).toBe(true);
-    expect(core.onAnswer([answerOf([], { revision: 150 })]).changes).toMatchObject([{ kind: "remove", reason: "swept" }]);
+    expect(core.onAnswer([answerOf([], { revision: 150 })], 0).changes).toMatchObject([{ kind: "remove", reason: "swept" }]);
     expect(core.needsReconcile).toBe(false);
   });
 
@@ -285,13 +285,13 @@ describe("a publisher whose store was rolled back", () => {
     expect(core.onHeartbeat(beat(3, 900), heard(9))).toBe("behind");
     expect(core.onFrame({ ...frameOf(note.signed), revision: 900 }, 0)).toEqual({ changes: [] });
     expect(core.onFrame({ ...withdrawal, revision: 900 }, 0)).toEqual({ changes: [] });
-    expect(core.onAnswer([answerOf([note.signed], { revision: 900 })])).toEqual({ changes: [] });
+    expect(core.onAnswer([answerOf([note.signed], { revision: 900 })], 0)).toEqual({ changes: [] });
     expect(core.fetchDelayMs(0)).toBeUndefined();
     expect(core.isBehind).toBe(true);
     const after = receiverOf({}, { live: held, cursor: core.cursor });
     expect(after.behind).toEqual({ epoch: 1, sinceMs: 1_000_005 });
-    expect(after.onAnswer([answerOf([note.signed], { revision: 900 })])).toEqual({ changes: [] });
-    expect(after.onAnswer([answerOf([note.signed], { epoch: 2, stream: "t", seq: 0, revision: 3 })]).changes).toMatchObject([{ kind: "put" }, { kind: "remove", reason: "swept" }]);
+    expect(after.onAnswer([answerOf([note.signed], { revision: 900 })], 0)).toEqual({ changes: [] });
+    expect(after.onAnswer([answerOf([note.signed], { epoch: 2, stream: "t", seq: 0, revision: 3 })], 0).changes).toMatchObject([{ kind: "put" }, { kind: "remove", reason: "swept" }]);
     expect(after.needsReconcile).toBe(false);
     expect(after.cursor.behind).toBeUndefined();
   });
@@ -305,14 +305,24 @@ describe("a publisher whose store was rolled back", () => {
     expect(core.behind).toBeDefined();
   });
 
+  it("is not seen in what an earlier life had said before its successor's answer was there, and is in what it says afterwards", () => {
+    const core = receiverOf({}, { cursor: emptyReplicaState.cursor });
+    core.fetch(0);
+    core.onAnswer([answerOf([own.signed], { term: 6, stream: "t" })], 60_000);
+    for (let beats = 1; beats <= 59; beats++) core.onHeartbeat(beat(beats, 120), heard(1_000 * beats));
+    expect(core.needsReconcile).toBe(false);
+    for (let beats = 1; beats <= 5; beats++) core.onHeartbeat(beat(beats, 120, { stream: "u", sentAtMs: 100_000 + beats }), heard(60_000 + 1_000 * beats));
+    expect(core.behind).toBeDefined();
+  });
+
   it("is not seen in an answer that was forged: the floor is never above what is signed", () => {
     const core = receiverOf({}, { live: held });
     core.onHeartbeat(beat(1, 150), heard(0));
-    core.onAnswer([answerOf([own.signed], { seq: 10, revision: 1_000_000 })]);
+    core.onAnswer([answerOf([own.signed], { seq: 10, revision: 1_000_000 })], 0);
     expect(core.cursor.floor.revision).toBe(1_000_000);
     core.onHeartbeat(beat(2, 151), heard(0));
     expect(core.cursor.floor.revision).toBe(151);
-    core.onAnswer([answerOf([own.signed], { seq: 10, revision: 151 })]);
+    core.onAnswer([answerOf([own.signed], { seq: 10, revision: 151 })], 0);
     expect(core.needsReconcile).toBe(false);
   });
 
@@ -325,13 +335,13 @@ describe("a publisher whose store was rolled back", () => {
     core.onFrame({ ...frameOf(), ...second, seq: 1 }, followedMs);
     expect(core.fetchDelayMs(followedMs)).toBe(0);
     core.fetch(followedMs);
-    expect(core.onAnswer([answerOf([own.signed], { ...second, seq: 1, revision: 175 })]).changes).toMatchObject([{ kind: "put" }]);
+    expect(core.onAnswer([answerOf([own.signed], { ...second, seq: 1, revision: 175 })], 0).changes).toMatchObject([{ kind: "put" }]);
     expect(core.cursor).toMatchObject({ stream: "t", witness: { incarnation: "second", written: 171 } });
     // On the machine as it was before the second life; it has come as far meanwhile.
     const third = (beats: number): Heartbeat => beat(beats, 180, { term: 6, stream: "u", seq: 0, incarnation: "third", opened: 170, written: 180, sentAtMs: 100_000 + beats });
     for (let beats = 1; beats <= 5; beats++) core.onHeartbeat(third(beats), heard(100_000 + 1_000 * beats));
     expect(core.behind).toBeDefined();
-    expect(core.onAnswer([answerOf([], { term: 6, stream: "u", seq: 1, revision: 181 })])).toEqual({ changes: [] });
+    expect(core.onAnswer([answerOf([], { term: 6, stream: "u", seq: 1, revision: 181 })], 0)).toEqual({ changes: [] });
   });
 
   it("is judged after a restart by a witness that is made durable every ten seconds at most", () => {

@@ -55,6 +55,8 @@ export class ReceiverCore {
   readonly #brake: WithdrawalBrake;
   /** When the last question was asked: nothing else comes in before its answer. */
   #askedMs = Number.NEGATIVE_INFINITY;
+  /** When the last answer that was applied was there. Heartbeats that came before may be taken after it. */
+  #answeredMs = Number.NEGATIVE_INFINITY;
   /** Highest generation of the publisher's own objects that was ever held. */
   #known: Generation;
   #witnessKeptMs = Number.NEGATIVE_INFINITY;
@@ -211,7 +213,7 @@ export class ReceiverCore {
   }
 
   /** All parts of the answer to `fetch`, in order. */
-  onAnswer(parts: readonly FetchAnswer[]): ReceiverStep {
+  onAnswer(parts: readonly FetchAnswer[], nowMs: number): ReceiverStep {
     const first = parts[0];
     if (first === undefined || !isWholeAnswer(parts)) return this.#refuseAnswer("staleAnswer");
     if (!this.#isOurLink(first)) return nothing;
@@ -227,6 +229,7 @@ export class ReceiverCore {
       return this.#refuseAnswer("rollback");
     }
     this.#guard.trust(upTo.epoch);
+    this.#answeredMs = nowMs;
     this.#fetches.clear();
     if (first.stream !== this.#cursor.stream) this.#held.clear();
     const changes = this.#applyAnswer(parts, first);
@@ -354,8 +357,8 @@ export class ReceiverCore {
   /** Holds a signed heartbeat against what the publisher has signed before, and sees to it that what follows outlives a restart. */
   #judge(heartbeat: Heartbeat, heard: HeardHeartbeat): void {
     if (this.#noticed?.heartbeat.stream === heartbeat.stream) this.#noticed = undefined;
-    // One that a frame has overtaken need not know of that frame's objects.
-    const isOvertaken = heartbeat.stream === this.#cursor.stream && heartbeat.seq < this.#cursor.seq;
+    // One that a frame or an answer has overtaken need not know of its objects.
+    const isOvertaken = heartbeat.stream === this.#cursor.stream ? heartbeat.seq < this.#cursor.seq : heard.nowMs < this.#answeredMs;
     this.#guard.hear(heartbeat, { cursor: this.#cursor, known: isOvertaken ? { epoch: 0, revision: 0 } : this.#known, heard });
     const { behind, witness } = this.#guard;
     const { floor } = this.#cursor;

@@ -217,7 +217,7 @@ class World {
         this.#nowMs += Number(subject);
         return this.#fetchNote()[0] ?? "nothing";
       case "fetch":
-        return this.#shown(this.#receiver.onAnswer([this.#publisher.answer(this.#receiver.fetch(this.#nowMs), this.#nowMs)]));
+        return this.#shown(this.#receiver.onAnswer([this.#publisher.answer(this.#receiver.fetch(this.#nowMs), this.#nowMs)], this.#nowMs));
       case "reload": {
         this.#receiver = this.#startReceiver(this.#disk.state());
         return this.#receiver.needsReconcile ? "needs reconcile" : "sound";

@@ -35,7 +35,7 @@ function withdraw(core: ReceiverCore, ids: readonly string[], nowMs = 0): readon
 function answer(core: ReceiverCore, offered: readonly OpenedObject[], rest: Partial<FetchAnswer> = {}): readonly string[] {
   const buckets = Uint8Array.from({ length: 256 }, (_, bucket) => bucket);
   const said: FetchAnswer = { ...names, ...position, seq: core.cursor.seq, revision: 500, buckets, answer: "x", part: 0, parts: 1, entries: offered.map(({ signed }) => signed), ...rest };
-  return core.onAnswer([said]).changes.map(({ kind, id }) => `${kind} ${id}`);
+  return core.onAnswer([said], 0).changes.map(({ kind, id }) => `${kind} ${id}`);
 }
 
 function heartbeatOf(offered: readonly OpenedObject[], seq: number): Heartbeat {

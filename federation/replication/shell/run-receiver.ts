@@ -95,7 +95,8 @@ const noStream = "none";
 /** Before the store is tried again, in ms. */
 const storeRetryMs = 1000;
 
-type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array } | { readonly kind: "wake" } | { readonly kind: "letGo"; readonly word: Word };
+/** `heardMs` is when it came, monotonic, and what it is judged by: it may wait for as long as a fetch takes, and tells of no later time. */
+type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array; readonly heardMs: number } | { readonly kind: "wake" } | { readonly kind: "letGo"; readonly word: Word };
 
 /** An operator's word that waits for its turn. */
 interface Word {
@@ -141,9 +142,9 @@ async function sleepUnlessAborted(clock: Clock, delayMs: number, signal: AbortSi
   }
 }
 
-async function runSession(session: Session, { bus, subjects }: ReceiverOptions, signal: AbortSignal): Promise<void> {
+async function runSession(session: Session, { bus, clock, subjects }: ReceiverOptions, signal: AbortSignal): Promise<void> {
   const read = (kind: "frame" | "heartbeat", subject: string) => async (taskSignal: AbortSignal) => {
-    for await (const { payload } of bus.subscribe(subject, taskSignal)) session.inbox.push({ kind, payload });
+    for await (const { payload } of bus.subscribe(subject, taskSignal)) session.inbox.push({ kind, payload, heardMs: clock.monotonicMs() });
   };
   await runTasks([read("frame", subjects.frame), read("heartbeat", subjects.heartbeat), (taskSignal) => session.run(taskSignal)], signal);
 }
@@ -211,15 +212,15 @@ class Session {
     }
     const { logger, names } = this.#options;
     try {
-      if (input.kind === "heartbeat") this.#takeHeartbeat(input.payload);
-      else this.#hold(() => this.#core.onFrame(decodeFrame(input.payload), this.#nowMs()));
+      if (input.kind === "heartbeat") this.#takeHeartbeat(input.payload, input.heardMs);
+      else this.#hold(() => this.#core.onFrame(decodeFrame(input.payload), input.heardMs));
     } catch (error) {
       if (!isAtollError(error)) throw error;
       logger.warn("a message of the bus was refused", { code: error.code, error: describeError(error), publisher: names.publisher });
     }
   }
 
-  #takeHeartbeat(payload: Uint8Array): void {
+  #takeHeartbeat(payload: Uint8Array, heardMs: number): void {
     const { verifyChain, publisherTrustDomain } = this.#options;
     const heartbeat = decodeHeartbeat(payload, verifyChain);
     if (heartbeat.publisherTrustDomain !== publisherTrustDomain) {
@@ -227,14 +228,14 @@ class Session {
     }
     const wasBehind = this.#core.behind !== undefined;
     const wasDoubled = this.#core.doubled !== undefined;
-    const outcome = this.#core.onHeartbeat(heartbeat, { nowMs: this.#nowMs(), wallMs: Math.floor(this.#options.clock.nowMs()), encoded: new Uint8Array(payload) });
+    const outcome = this.#core.onHeartbeat(heartbeat, { nowMs: heardMs, wallMs: Math.floor(this.#options.clock.nowMs()), encoded: new Uint8Array(payload) });
     if (!wasBehind && this.#core.behind !== undefined) this.#logBehind(heartbeat);
     if (wasDoubled !== (this.#core.doubled !== undefined)) this.#logDoubled();
-    this.#rival = this.#core.rivalOf(heartbeat, this.#nowMs());
+    this.#rival = this.#core.rivalOf(heartbeat, heardMs);
     if (outcome !== "ignored" && this.#order.isNews(heartbeat)) {
-      this.#heardAtMonotonicMs = this.#nowMs();
+      this.#heardAtMonotonicMs = heardMs;
       if (outcome === "equal") {
-        this.#wholeAtMonotonicMs = this.#nowMs();
+        this.#wholeAtMonotonicMs = heardMs;
         this.#staleOrigins = heartbeat.staleOrigins ?? noStaleOrigins;
       }
     }
@@ -325,7 +326,7 @@ class Session {
       logger.info("a fetch got no answer", { code: error.code, error: describeError(error), publisher: names.publisher });
       return;
     }
-    this.#hold(() => this.#core.onAnswer(parts));
+    this.#hold(() => this.#core.onAnswer(parts, this.#nowMs()));
     await this.#commit(signal);
   }
 
