@@ -113,5 +113,10 @@ export function answerGeneration(answer: FetchAnswer): Generation {
 /** Whether `parts` are all parts of one answer, in order. */
 export function isWholeAnswer(parts: readonly FetchAnswer[]): boolean {
   const first = parts[0];
-  return first !== undefined && parts.every((part, index) => part.parts === parts.length && part.part === index && part.answer === first.answer && part.stream === first.stream && part.seq === first.seq);
+  return first?.parts === parts.length && parts.every((part, index) => isPartOf(first, part, index));
+}
+
+/** Whether `answer` is part `index` of the answer that `first` begins. */
+export function isPartOf(first: FetchAnswer, answer: FetchAnswer, index: number): boolean {
+  return answer.parts === first.parts && answer.part === index && answer.answer === first.answer && answer.stream === first.stream && answer.seq === first.seq;
 }

@@ -205,7 +205,7 @@ export class ReceiverCore {
     return this.#fetches.delayMs(nowMs);
   }
 
-  /** The question to ask now. Until its answer is in, nothing else may be given to this core. */
+  /** The question to ask now. Until its answer is in, nothing but an operator's word may be given to this core. */
   fetch(nowMs: number): FetchRequest {
     this.#fetches.asked(nowMs);
     this.#askedMs = nowMs;
@@ -242,7 +242,7 @@ export class ReceiverCore {
     return { changes, cursor: this.#cursor };
   }
 
-  /** An operator's word: what is held back goes, and so does what the first answers of epochs up to `epoch` do not hold. */
+  /** An operator's word: what is held back goes, and so does what the first answers of epochs up to `epoch` do not hold. At any time: what is held back is in no digest that was asked by. */
   letGo(epoch?: number): ReceiverStep {
     const changes = this.#brake.letGo(epoch);
     this.#markHolding();

@@ -88,6 +88,16 @@ export function addReplicationMetrics(registry: Registry, current: () => Replica
       for (const [publisher, status] of current()?.statuses.current ?? []) rewritten.inc({ publisher }, status.rewritten ?? 0);
     },
   });
+  const partsLost: Counter<"publisher"> = new Counter({
+    name: "atoll_replication_parts_lost_total",
+    help: "Parts of answers that did not come when they were asked for, by publisher: asked for again by themselves, and the answer anew only when one is lost many times in a row.",
+    labelNames: ["publisher"],
+    registers: [registry],
+    collect() {
+      partsLost.reset();
+      for (const [publisher, status] of current()?.statuses.current ?? []) partsLost.inc({ publisher }, status.partsLost ?? 0);
+    },
+  });
   const witnesses: Counter<"receiver"> = new Counter({
     name: "atoll_replication_witness_refused_total",
     help: "What receivers showed as this plane's own past, and was not signed by it or of no higher position.",

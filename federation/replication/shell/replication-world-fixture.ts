@@ -84,6 +84,7 @@ export class ReplicationWorld {
   readonly shown: ShownPosition[] = [];
   readonly withdrawals = new Map<string, HeldWithdrawals>();
   readonly #brake: BrakeRules | undefined;
+  readonly #valueBytes: number;
   #past: PublishedState[] = [];
   #writes = 0;
   #epoch = 1;
@@ -92,8 +93,10 @@ export class ReplicationWorld {
   #copy: Copy | undefined;
   #receiver: Side;
 
-  constructor(seed: number, brake?: BrakeRules) {
+  /** An answer is of several parts where `valueBytes` of each object make it so. */
+  constructor(seed: number, { brake, valueBytes = 0 }: { readonly brake?: BrakeRules; readonly valueBytes?: number } = {}) {
     this.#brake = brake;
+    this.#valueBytes = valueBytes;
     this.#random = createSeededRandom(seed);
     this.#hub.faults = lossyBus(this.#random);
     this.#publisher = this.#startPublisher();
@@ -217,7 +220,7 @@ export class ReplicationWorld {
     } else {
       const generation = { epoch: this.#epoch, revision: revision + 1 };
       // Told apart by their order: after a restored store a revision says something else than before.
-      const value = Buffer.from(String(++this.#writes));
+      const value = Buffer.from(String(++this.#writes).padEnd(this.#valueBytes));
       const object = origins.object("shop-eu", key, revision + 1, { generation, ...(kind === "tombstone" ? { tombstone: true } : { value }) });
       this.store.offered.add(payloadSha256(object.signed));
       next.set(id, object);
@@ -293,5 +296,5 @@ interface Copy extends Publisher {
 }
 
 function shown(objects: readonly (readonly [string, OpenedObject])[]): readonly string[] {
-  return objects.map(([id, { payload }]) => `${id}@${payload.generation.revision} ${Buffer.from(payload.value).toString()}`).sort();
+  return objects.map(([id, { payload }]) => `${id}@${payload.generation.revision} ${Buffer.from(payload.value).toString().trimEnd()}`).sort();
 }

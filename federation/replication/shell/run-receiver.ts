@@ -9,7 +9,7 @@ import { witnessBytesMax } from "#federation/wire/limits.ts";
 import { openObject, verifyObject } from "#federation/wire/signed-object.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
-import type { FetchAnswer, FetchRequest, Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
+import type { FetchRequest, Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
 import { noStaleOrigins, originAgeMs, type StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
@@ -20,6 +20,7 @@ import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
 import { inTurns } from "#federation/runtime/turns.ts";
 import type { WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { AnswerParts } from "../core/answer-parts.ts";
 import { HeartbeatOrder } from "../core/heartbeat-order.ts";
 import type { Doubled } from "../core/incarnations.ts";
 import { ReceiverCore, type ReceiverStep } from "../core/receiver.ts";
@@ -59,6 +60,8 @@ export interface ReceiverStatus {
   readonly rewritten?: number;
   /** Objects that the publisher has withdrawn and that are held all the same, until that is explained or let go. */
   readonly heldBack?: number;
+  /** Parts of answers that did not come when they were asked for, the first ones among them. */
+  readonly partsLost?: number;
 }
 
 export interface ReceiverOptions extends Omit<ReceiverRules, "open" | "isAuthentic"> {
@@ -84,10 +87,8 @@ const inboxCapacity = 1024;
 /** Changes made durable together at most. */
 const commitChangesMax = 512;
 
+/** For one part of an answer. */
 const fetchTimeoutMs = 5000;
-
-/** Parts of one answer, each at most a frame: 256 MiB. */
-const answerPartsMax = 1024;
 
 /** In place of a stream, while none is followed and there is something to show all the same. */
 const noStream = "none";
@@ -96,9 +97,9 @@ const noStream = "none";
 const storeRetryMs = 1000;
 
 /** `heardMs` is when it came, monotonic, and what it is judged by: it may wait for as long as a fetch takes, and tells of no later time. */
-type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array; readonly heardMs: number } | { readonly kind: "wake" } | { readonly kind: "letGo"; readonly word: Word };
+type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array; readonly heardMs: number } | { readonly kind: "wake" };
 
-/** An operator's word that waits for its turn. */
+/** An operator's word. */
 interface Word {
   readonly epoch: number | undefined;
   readonly done: PromiseWithResolvers<number>;
@@ -164,9 +165,12 @@ class Session {
   #heardAtMonotonicMs: number | undefined;
   #wholeAtMonotonicMs: number | undefined;
   #staleOrigins = noStaleOrigins;
+  #partsLost = 0;
   /** Words that are not durable yet. */
   readonly #words = new Set<Word>();
-  /** Of them, those that were taken, and how many objects went by each. */
+  /** Of them, those that wait for their turn. */
+  #waiting: Word[] = [];
+  /** And those that were taken, with how many objects went by each. */
   #taken: { readonly word: Word; readonly count: number }[] = [];
 
   constructor(core: ReceiverCore, options: ReceiverOptions) {
@@ -181,6 +185,7 @@ class Session {
       this.#reportStatus();
       for await (const input of this.inbox.drain(signal)) {
         this.#take(input);
+        this.#takeWords();
         // While more is waiting, commit it together.
         if (this.inbox.size > 0 && this.#changes.length < commitChangesMax) continue;
         await this.#commit(signal);
@@ -197,19 +202,14 @@ class Session {
 
   async #letGo(epoch: number | undefined): Promise<number> {
     const word: Word = { epoch, done: Promise.withResolvers<number>() };
-    if (!this.inbox.push({ kind: "letGo", word })) throw new AtollError("ATOLL_STORE_UNAVAILABLE", "too much is waiting to be received: try again");
+    if (!this.inbox.push({ kind: "wake" })) throw new AtollError("ATOLL_STORE_UNAVAILABLE", "too much is waiting to be received: try again");
     this.#words.add(word);
+    this.#waiting.push(word);
     return await word.done.promise;
   }
 
   #take(input: Input): void {
     if (input.kind === "wake") return;
-    if (input.kind === "letGo") {
-      const step = this.#core.letGo(input.word.epoch);
-      this.#taken.push({ word: input.word, count: step.changes.length });
-      this.#keep(step);
-      return;
-    }
     const { logger, names } = this.#options;
     try {
       if (input.kind === "heartbeat") this.#takeHeartbeat(input.payload, input.heardMs);
@@ -218,6 +218,18 @@ class Session {
       if (!isAtollError(error)) throw error;
       logger.warn("a message of the bus was refused", { code: error.code, error: describeError(error), publisher: names.publisher });
     }
+  }
+
+  /** True when there were any. */
+  #takeWords(): boolean {
+    const words = this.#waiting;
+    this.#waiting = [];
+    for (const word of words) {
+      const step = this.#core.letGo(word.epoch);
+      this.#taken.push({ word, count: step.changes.length });
+      this.#keep(step);
+    }
+    return words.length > 0;
   }
 
   #takeHeartbeat(payload: Uint8Array, heardMs: number): void {
@@ -314,33 +326,44 @@ class Session {
     return this.#rival === undefined || this.#rival.length > witnessBytesMax ? {} : { rival: this.#rival };
   }
 
+  /** Frames and heartbeats wait in the inbox meanwhile. An operator's word does not: it changes nothing of what was asked. */
   async #fetch(signal: AbortSignal): Promise<void> {
-    const { logger, names } = this.#options;
-    const request = this.#core.fetch(this.#nowMs());
-    let parts: readonly FetchAnswer[];
-    try {
-      parts = await this.#askAll(request, signal);
-    } catch (error) {
-      if (!isAtollError(error) || error.code === "ATOLL_ABORTED") throw error;
-      // The core asks again after its backoff.
-      logger.info("a fetch got no answer", { code: error.code, error: describeError(error), publisher: names.publisher });
-      return;
+    const answer = new AnswerParts(this.#core.fetch(this.#nowMs()));
+    this.#reportStatus();
+    for (let request = answer.next; request !== undefined; request = answer.next) {
+      const lost = await this.#ask(request, answer, signal);
+      const waitMs = lost === undefined ? 0 : this.#lose(answer, lost);
+      // The core asks anew after its backoff.
+      if (waitMs === undefined) return;
+      if (waitMs > 0) await sleep(this.#options.clock, waitMs, signal);
+      if (this.#takeWords()) await this.#commit(signal);
     }
-    this.#hold(() => this.#core.onAnswer(parts, this.#nowMs()));
+    this.#hold(() => this.#core.onAnswer(answer.parts, this.#nowMs()));
     await this.#commit(signal);
   }
 
-  async #askAll(request: FetchRequest, signal: AbortSignal): Promise<readonly FetchAnswer[]> {
-    const first = await this.#ask(request, signal);
-    if (first.parts > answerPartsMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `an answer in ${first.parts} parts, at most ${answerPartsMax} are read`);
-    const parts = [first];
-    while (parts.length < first.parts) parts.push(await this.#ask({ kind: "part", answer: first.answer, part: parts.length }, signal));
-    return parts;
+  /** Answers why nothing came. */
+  async #ask(request: FetchRequest, answer: AnswerParts, signal: AbortSignal): Promise<AtollError | undefined> {
+    const { bus, subjects } = this.#options;
+    try {
+      answer.take(decodeFetchAnswer(await bus.request(subjects.fetch, encodeFetchRequest(request), fetchTimeoutMs, signal)));
+      return undefined;
+    } catch (error) {
+      if (!isAtollError(error) || error.code === "ATOLL_ABORTED") throw error;
+      return error;
+    }
   }
 
-  async #ask(request: FetchRequest, signal: AbortSignal): Promise<FetchAnswer> {
-    const { bus, subjects } = this.#options;
-    return decodeFetchAnswer(await bus.request(subjects.fetch, encodeFetchRequest(request), fetchTimeoutMs, signal));
+  /** In how many ms to ask again for the part that was lost; undefined when its answer is given up. */
+  #lose(answer: AnswerParts, error: AtollError): number | undefined {
+    const { logger, names } = this.#options;
+    const waitMs = answer.lose();
+    this.#partsLost++;
+    this.#reportStatus();
+    const facts = { code: error.code, error: describeError(error), publisher: names.publisher, partsHad: answer.parts.length, parts: answer.parts[0]?.parts };
+    if (waitMs === undefined) logger.info("a fetch got no answer", facts);
+    else if (answer.lost === 1) logger.info("a part of an answer was lost and is asked for again; others of this answer may be without a word", facts);
+    return waitMs;
   }
 
   #scheduleWake(): void {
@@ -364,6 +387,7 @@ class Session {
       refused: new Map(this.#core.refused),
       rewritten: this.#core.rewritten,
       heldBack: this.#core.heldBack.size,
+      partsLost: this.#partsLost,
     };
     statuses.set(new Map([...statuses.current, [names.publisher, status]]));
   }
