@@ -26,7 +26,7 @@ export const visibilityMutants: readonly Mutant[] = [
     replace: "",
     also: [
       { file: offers, find: "return object.originTrustDomain === own || isRelated(own, object.originTrustDomain, object.key, context);", replace: "return isRelated !== undefined;" },
-      { file: "federation/replication/core/receiver.ts", find: "if (audienceNames !== undefined && !isInAudience(payload.audience, audienceNames)) return", replace: "if (false) return" },
+      { file: "federation/replication/core/object-admission.ts", find: "if (audienceNames !== undefined && !isInAudience(payload.audience, audienceNames)) return", replace: "if (false) return" },
       { file: imports, find: "if (trustDomain === self.trustDomain) return true;", replace: "return true;" },
     ],
   },

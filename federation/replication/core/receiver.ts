@@ -1,11 +1,12 @@
 import { answerGeneration, isWholeAnswer } from "#federation/model/replication-messages.ts";
 import type { FetchAnswer, FetchRequest, Frame, Heartbeat, LinkNames, StreamPosition } from "#federation/model/replication-messages.ts";
-import { compareGenerations, isInAudience, objectId } from "#federation/model/replicated-object.ts";
-import type { ObjectPayload, SignedObject } from "#federation/model/replicated-object.ts";
+import { compareGenerations } from "#federation/model/replicated-object.ts";
+import type { SignedObject } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
-import { contentHash } from "./digest-table.ts";
 import { FetchSchedule } from "./fetch-schedule.ts";
 import { Incarnations, type Doubled } from "./incarnations.ts";
+import { KeptWitness } from "./kept-witness.ts";
+import { judgeObject, type ObjectVerdict } from "./object-admission.ts";
 import type { ReceiverRules } from "./receiver-rules.ts";
 import type { RefusalReason } from "./refusal-reason.ts";
 import { RefusedObjects } from "./refused-objects.ts";
@@ -23,9 +24,6 @@ export interface ReceiverStep {
 
 /** Frames kept while an earlier one is missing. Each is at most 256 KiB. */
 const heldFramesMax = 64;
-
-/** Between two times that a newer witness is made durable by itself, in ms: one of a higher position, and one that is only signed later. It has 6 KB, too much for each commit. */
-const witnessKeepMs = { higher: 10_000, later: 3_600_000 } as const;
 
 const nothing: ReceiverStep = { changes: [] };
 
@@ -51,6 +49,7 @@ export class ReceiverCore {
   #cursor: ReplicaCursor;
   readonly #fetches = new FetchSchedule();
   readonly #guard: RollbackGuard;
+  readonly #kept = new KeptWitness();
   readonly #incarnations: Incarnations;
   readonly #brake: WithdrawalBrake;
   /** When the last question was asked: nothing else comes in before its answer. */
@@ -59,7 +58,6 @@ export class ReceiverCore {
   #answeredMs = Number.NEGATIVE_INFINITY;
   /** Highest generation of the publisher's own objects that was ever held. */
   #known: Generation;
-  #witnessKeptMs = Number.NEGATIVE_INFINITY;
   #rewritten = 0;
   /** The last heartbeat that came while another incarnation than its own might still speak. */
   #noticed: { readonly heartbeat: Heartbeat; readonly heard: HeardHeartbeat } | undefined;
@@ -148,7 +146,7 @@ export class ReceiverCore {
       return nothing;
     }
     if (frame.seq > this.#cursor.seq + 1) {
-      this.#hold(frame, nowMs);
+      this.#holdFrame(frame, nowMs);
       return nothing;
     }
     const changes: ReplicaChange[] = [];
@@ -286,44 +284,36 @@ export class ReceiverCore {
     if (this.#brake.isHolding !== (isHoldingBack === true)) this.#cursor = this.#brake.isHolding ? { ...rest, isHoldingBack: true } : rest;
   }
 
-  /**
-   * Everything that is asked of one object; the signature last, since it costs most and what changes nothing needs none.
-   * `id` is absent when the publisher should not have offered the object at all.
-   */
+  /** `id` is absent when the publisher should not have offered the object at all. */
   #admit(signed: SignedObject, source: "frame" | "answer"): { readonly id?: string; readonly change?: ReplicaChange } {
-    const object = this.#rules.open(signed);
-    if (object === undefined) {
+    const verdict = judgeObject(signed, source, { rules: this.#rules, records: this.#records, floor: this.#cursor.floor });
+    if (verdict.kind === "unreadable") {
+      this.#refuse("signature");
       this.#refusedObjects.addUnknown();
-      return this.#refuse("signature");
+      return {};
     }
-    const { payload } = object;
-    const { names, origins, audienceNames, admits, isAuthentic } = this.#rules;
-    const isOwn = payload.origin === names.publisher;
-    const id = objectId(payload);
-    if (payload.federation !== names.federation || (origins === "publisher" && !isOwn)) return this.#refuseObject("origin", id, payload);
-    if (audienceNames !== undefined && !isInAudience(payload.audience, audienceNames)) return this.#refuseObject("audience", id, payload);
-    if (admits !== undefined && !admits(payload)) return this.#refuseObject("origin", id, payload);
-    const content = contentHash(signed);
-    const verdict = this.#records.judge(id, { generation: payload.generation, content });
-    if (verdict === "held") {
-      this.#records.retake(id);
-      this.#refusedObjects.delete(id);
-      return { id };
+    if (verdict.kind === "refused") {
+      this.#refuseObject(verdict);
+      return verdict.isOffered ? { id: verdict.id } : {};
     }
-    if (verdict === "old") return { id, ...this.#refuseObject("revision", id, payload) };
-    const isUnderFloor = isOwn && verdict === "unknown" && compareGenerations(payload.generation, this.#cursor.floor) <= 0;
-    // A frame is in order, but only an answer shows by its position that it is not from behind: it is asked for, and brings the content again.
-    if (verdict === "changed" && source === "frame") {
-      this.#fetches.want();
-      return { id, ...this.#refuseObject("content", id, payload) };
-    }
-    // An answer says what there is; a frame under the floor can only be an echo.
-    if (isUnderFloor && source === "frame") return { id, ...this.#refuseObject("floor", id, payload) };
-    if (!isAuthentic(object)) return { id, ...this.#refuseObject("signature", id, payload) };
+    if (verdict.kind === "taken") return this.#hold(verdict);
+    this.#records.retake(verdict.id);
+    this.#refusedObjects.delete(verdict.id);
+    return { id: verdict.id };
+  }
+
+  #refuseObject({ id, object, reason }: Extract<ObjectVerdict, { kind: "refused" }>): void {
+    this.#refuse(reason);
+    this.#refusedObjects.add({ id, kind: object.payload.kind }, reason);
+    if (reason === "content") this.#fetches.want();
+  }
+
+  #hold({ id, object, content, isRewritten }: Extract<ObjectVerdict, { kind: "taken" }>): { readonly id: string; readonly change?: ReplicaChange } {
+    const { generation, tombstone } = object.payload;
     this.#refusedObjects.delete(id);
-    if (verdict === "changed") this.#rewritten++;
-    this.#know(id, payload.generation);
-    const change = payload.tombstone ? this.#records.bury(id, payload.generation) : this.#records.put(id, object, content);
+    if (isRewritten) this.#rewritten++;
+    this.#know(id, generation);
+    const change = tombstone ? this.#records.bury(id, generation) : this.#records.put(id, object, content);
     return change === undefined ? { id } : { id, change };
   }
 
@@ -367,18 +357,8 @@ export class ReceiverCore {
     if (isNewest && !isOvertaken && heartbeat.stream === this.#cursor.stream && compareGenerations(floor, witness) > 0) {
       this.#cursor = { ...this.#cursor, floor: { epoch: witness.epoch, revision: witness.revision } };
     }
-    const kept = this.#cursor.witness;
-    if (behind !== undefined && this.#cursor.behind === undefined) {
-      this.#askNothing("rollback");
-      this.#cursor = { ...this.#cursor, behind, ...(witness === undefined ? {} : { witness }) };
-    } else if (witness !== undefined && witness !== kept) {
-      const isHigher = kept === undefined || compareGenerations(witness, kept) > 0;
-      // The first word of another life is kept along with whatever is applied of it.
-      const isOfSameLife = kept?.incarnation === witness.incarnation;
-      if (isOfSameLife && heard.nowMs - this.#witnessKeptMs < witnessKeepMs[isHigher ? "higher" : "later"]) return;
-      this.#witnessKeptMs = heard.nowMs;
-      this.#cursor = { ...this.#cursor, witness };
-    }
+    if (behind !== undefined && this.#cursor.behind === undefined) this.#askNothing("rollback");
+    this.#cursor = this.#kept.keep(this.#cursor, this.#guard, heard.nowMs);
   }
 
   /** Something unsigned is from behind: an answer to our own question says more. */
@@ -405,20 +385,14 @@ export class ReceiverCore {
     return id.startsWith(`${this.#rules.names.publisher}/`);
   }
 
-  #hold(frame: Frame, nowMs: number): void {
+  #holdFrame(frame: Frame, nowMs: number): void {
     this.#fetches.gap(nowMs);
     if (this.#held.size < heldFramesMax) this.#held.set(frame.seq, frame);
     else this.#fetches.want();
   }
 
-  #refuse(reason: RefusalReason): Record<string, never> {
+  #refuse(reason: RefusalReason): void {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
-    return {};
-  }
-
-  #refuseObject(reason: RefusalReason, id: string, { kind }: ObjectPayload): Record<string, never> {
-    this.#refusedObjects.add({ id, kind }, reason);
-    return this.#refuse(reason);
   }
 
   #refuseAnswer(reason: RefusalReason): ReceiverStep {
