@@ -28,6 +28,7 @@ import type { ReceiverRules } from "../core/receiver-rules.ts";
 import type { RefusalReason } from "../core/refusal-reason.ts";
 import { acknowledgedRefusals } from "../core/refused-objects.ts";
 import type { ReplicaChange, ReplicaCursor, ReplicaState } from "../core/replica-state.ts";
+import { OperatorWords } from "./operator-words.ts";
 import type { ReplicaStore } from "./replica-store.ts";
 import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import type { LinkSubjects } from "./run-publisher.ts";
@@ -99,12 +100,6 @@ const storeRetryMs = 1000;
 /** `heardMs` is when it came, monotonic, and what it is judged by: it may wait for as long as a fetch takes, and tells of no later time. */
 type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array; readonly heardMs: number } | { readonly kind: "wake" };
 
-/** An operator's word. */
-interface Word {
-  readonly epoch: number | undefined;
-  readonly done: PromiseWithResolvers<number>;
-}
-
 /**
  * Applies what one publisher offers until `signal` aborts. A store that fails is tried again from what it really
  * holds, a bus that fails is waited for.
@@ -166,12 +161,7 @@ class Session {
   #wholeAtMonotonicMs: number | undefined;
   #staleOrigins = noStaleOrigins;
   #partsLost = 0;
-  /** Words that are not durable yet. */
-  readonly #words = new Set<Word>();
-  /** Of them, those that wait for their turn. */
-  #waiting: Word[] = [];
-  /** And those that were taken, with how many objects went by each. */
-  #taken: { readonly word: Word; readonly count: number }[] = [];
+  readonly #words = new OperatorWords();
 
   constructor(core: ReceiverCore, options: ReceiverOptions) {
     this.#core = core;
@@ -195,17 +185,14 @@ class Session {
       }
     } finally {
       withdrawals?.delete(names.publisher);
-      for (const { done } of this.#words) done.reject(new AtollError("ATOLL_STORE_UNAVAILABLE", "receiving was interrupted: try again"));
+      this.#words.refuse(new AtollError("ATOLL_STORE_UNAVAILABLE", "receiving was interrupted: try again"));
       this.#wake?.[Symbol.dispose]();
     }
   }
 
   async #letGo(epoch: number | undefined): Promise<number> {
-    const word: Word = { epoch, done: Promise.withResolvers<number>() };
     if (!this.inbox.push({ kind: "wake" })) throw new AtollError("ATOLL_STORE_UNAVAILABLE", "too much is waiting to be received: try again");
-    this.#words.add(word);
-    this.#waiting.push(word);
-    return await word.done.promise;
+    return await this.#words.say(epoch);
   }
 
   #take(input: Input): void {
@@ -222,14 +209,11 @@ class Session {
 
   /** True when there were any. */
   #takeWords(): boolean {
-    const words = this.#waiting;
-    this.#waiting = [];
-    for (const word of words) {
-      const step = this.#core.letGo(word.epoch);
-      this.#taken.push({ word, count: step.changes.length });
+    return this.#words.take((epoch) => {
+      const step = this.#core.letGo(epoch);
       this.#keep(step);
-    }
-    return words.length > 0;
+      return step.changes.length;
+    });
   }
 
   #takeHeartbeat(payload: Uint8Array, heardMs: number): void {
@@ -298,11 +282,7 @@ class Session {
       await this.#options.store.commit(changes, cursor, signal);
       this.#committed = cursor;
     }
-    for (const { word, count } of this.#taken) {
-      word.done.resolve(count);
-      this.#words.delete(word);
-    }
-    this.#taken = [];
+    this.#words.answer();
     this.#acknowledge(cursor);
   }
 
