@@ -16,6 +16,18 @@ describe("AsyncQueue", () => {
     expect(dropped).toEqual([3]);
   });
 
+  it("knows how many still wait, also of those that came together", async () => {
+    const queue = new AsyncQueue<number>({ capacity: 10 });
+    for (const item of [1, 2, 3]) queue.push(item);
+    const waiting: number[] = [];
+    for await (const item of queue.drain(new AbortController().signal)) {
+      if (item === 2) queue.push(4);
+      waiting.push(queue.size);
+      if (item === 4) break;
+    }
+    expect(waiting).toEqual([2, 2, 1, 0]);
+  });
+
   it("throws a failure after what is queued", async () => {
     const queue = new AsyncQueue<number>({ capacity: 2 });
     queue.push(1);

@@ -12,6 +12,8 @@ export class AsyncQueue<T> {
   readonly #capacity: number;
   readonly #onDrop: ((dropped: T) => void) | undefined;
   #items: T[] = [];
+  /** Taken out for the reader, which has not come to them yet. */
+  #inHand = 0;
   #wake: (() => void) | undefined;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
@@ -21,8 +23,9 @@ export class AsyncQueue<T> {
     this.#onDrop = options.onDrop;
   }
 
+  /** Items that wait for the reader. */
   get size(): number {
-    return this.#items.length;
+    return this.#items.length + this.#inHand;
   }
 
   /** False when the item was dropped because the queue is full or has ended. */
@@ -58,8 +61,10 @@ export class AsyncQueue<T> {
         const batch = this.#items;
         if (batch.length > 0) {
           this.#items = [];
+          this.#inHand = batch.length;
           for (const item of batch) {
             if (signal.aborted) return;
+            this.#inHand--;
             yield item;
           }
           continue;
@@ -73,6 +78,7 @@ export class AsyncQueue<T> {
       if (this.#failure !== undefined) throw this.#failure.error;
     } finally {
       signal.removeEventListener("abort", onAbort);
+      this.#inHand = 0;
     }
   }
 }

@@ -11,6 +11,7 @@ import { silentLogger } from "#federation/telemetry/logger.ts";
 import { decodeFetchRequest } from "#federation/wire/frames.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import type { PublishedState, ReceiverLag } from "../core/publisher.ts";
+import type { ReplicaChange, ReplicaCursor } from "../core/replica-state.ts";
 import type { BrakeRules } from "../core/withdrawal-brake.ts";
 import type { HeldWithdrawals } from "./held-withdrawals.ts";
 import { MemoryReplicaStore } from "./memory-replica-store.ts";
@@ -23,6 +24,15 @@ const link = { names: { federation: "demo.atoll", publisher: "shop-eu", audience
 /** Two of them do not fit one part. */
 const objectBytes = 150 * 1024;
 
+class CountingStore extends MemoryReplicaStore {
+  commits = 0;
+
+  override async commit(changes: readonly ReplicaChange[], cursor: ReplicaCursor): Promise<void> {
+    this.commits++;
+    await super.commit(changes, cursor);
+  }
+}
+
 interface Side {
   stop(): Promise<void>;
 }
@@ -31,7 +41,7 @@ interface Side {
 export class LosingLink {
   readonly clock = new VirtualClock();
   readonly hub = new MemoryHub(this.clock);
-  readonly store = new MemoryReplicaStore();
+  readonly store = new CountingStore();
   readonly statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
   readonly withdrawals = new Map<string, HeldWithdrawals>();
   readonly subjects = link.subjects;

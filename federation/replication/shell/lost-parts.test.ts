@@ -91,6 +91,23 @@ describe("an answer of many parts", () => {
     });
   });
 
+  it("is followed by the frames that waited behind it, stored together", async () => {
+    await over(4, async (link) => {
+      link.loses = (request) => request.kind === "part" && request.part === 3 && link.asked.length <= 4;
+      await link.until(() => link.asked.length === 4);
+      const { commits } = link.store;
+      for (let frames = 0; frames < 20; frames++) {
+        link.put(1);
+        await link.clock.advance(100);
+      }
+      expect(link.store.commits).toBe(commits);
+      await link.until(() => link.store.objects.size === 24);
+      // The answer, and what came after it.
+      expect(link.store.commits).toBe(commits + 2);
+      expect(link.askedInShort).toBe("? 1 2 3 3");
+    });
+  });
+
   it("takes together what was withdrawn together, however long it was fetched", async () => {
     await over(
       20,
