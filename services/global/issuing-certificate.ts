@@ -1,9 +1,9 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { createIssuer, issueIntermediate, parseX509, type Issuer } from "#federation/identity/authority.ts";
-import { parseChainPem } from "#federation/identity/pem.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { keyFiles, readKeyFile } from "./federation-key-files.ts";
+import { firstCertificate } from "./trust/authority-rows.ts";
 
 const certificateFile = `${keyFiles.issuing}.pem`;
 /** How long the certificate lives by which the global plane issues. */
@@ -22,8 +22,7 @@ export function certifyIssuing(root: Issuer, options: IssuingOptions): readonly 
 
 /** @throws {ATOLL_CERTIFICATE_INVALID} when `certificate` was not issued by the root of `rootPem`: nobody would believe what is issued by it. */
 export function checkIssuedByRoot(certificate: X509Certificate, rootPem: string): void {
-  const [rootDer = new Uint8Array()] = parseChainPem(rootPem);
-  if (!certificate.verify(parseX509(rootDer).publicKey)) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `${certificateFile} was not issued by the federation's root (${keyFiles.root}.pem)`);
+  if (!certificate.verify(firstCertificate(rootPem).publicKey)) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `${certificateFile} was not issued by the federation's root (${keyFiles.root}.pem)`);
 }
 
 /**

@@ -1,8 +1,8 @@
-import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
+import type { X509Certificate } from "node:crypto";
 import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import { planeStoreHost } from "#federation/model/plane-store.ts";
 import { isAged } from "#federation/runtime/certificate-age.ts";
+import { certificateInFile } from "../certificate-file.ts";
 import { engineTlsFiles } from "../engines/etcd-args.ts";
 
 /** Those of `engines` (words of `init`, `NAME[/MEMBER]:HOST`) whose certificate below the federation's keys is not there, cannot be read, or has lived for half of its life. */
@@ -32,9 +32,5 @@ export function planesOf(plan: { readonly clusters: readonly { readonly name: st
 
 /** The certificate in the files of an engine's member, or of etcd's administrator; undefined where there is none that can be read. */
 export function readCertificate(keysDir: string, name: string): X509Certificate | undefined {
-  try {
-    return new X509Certificate(readFileSync(engineTlsFiles(keysDir, name).certificate));
-  } catch {
-    return undefined;
-  }
+  return certificateInFile(engineTlsFiles(keysDir, name).certificate);
 }

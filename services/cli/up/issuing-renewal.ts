@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
-import { X509Certificate } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { isAged } from "#federation/runtime/certificate-age.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
+import { issuingCertificate } from "../bootstrap/federation-keys.ts";
+import { certificateInFile } from "../certificate-file.ts";
 import { currentProgram } from "../programs/built-program.ts";
 import { saidError } from "../programs/said-error.ts";
 import type { Installation } from "./run-init.ts";
@@ -41,11 +42,8 @@ export async function runRenewIssuing({ node, home, env }: Installation, keysDir
 
 /** Whether half of the life is over of what the federation in `keysDir` issues by; false where there is none that can be read. */
 export function isIssuingDue(keysDir: string, nowMs: number): boolean {
-  try {
-    return isAged(new X509Certificate(readFileSync(join(keysDir, "federation-issuing.pem"))), nowMs);
-  } catch {
-    return false;
-  }
+  const certificate = certificateInFile(join(keysDir, issuingCertificate));
+  return certificate !== undefined && isAged(certificate, nowMs);
 }
 
 /** Whether the root's key lies beside the federation's keys, where `atoll up` has made it. */
