@@ -14,7 +14,9 @@ import { createEngineId, engineCommonName } from "#federation/model/engine-ident
 import { createSpiffeId } from "#federation/model/spiffe-id.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
+import { EtcdInspection } from "#federation/store/etcd-inspection.ts";
 import { openEtcdStore } from "#federation/store/etcd-store.ts";
+import type { Store } from "#federation/store/store.ts";
 import { BatchReader } from "#federation/store/store-contract.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { etcdArguments, type EngineTlsFiles } from "#services/cli/engines/etcd-args.ts";
@@ -22,6 +24,8 @@ import { clusterPlaneUser, globalPlaneUser, inboxPrefix, natsConfig } from "#ser
 import { findFreePort, startEngine } from "#services/cli/engines/start-engine.ts";
 import { FederationKeys, initFederation } from "#services/global/federation-keys.ts";
 import { eventually } from "../harness/eventually.ts";
+import { changedWords } from "../nemesis/etcd-beside.ts";
+import { MemberLinks } from "../nemesis/member-links.ts";
 import { findTestEngine, restartable, type RestartableEngine, type TestIdentity } from "./test-engines.ts";
 
 const etcd = await findTestEngine("etcd");
@@ -85,15 +89,19 @@ describe.skipIf(etcd === undefined)("an etcd of three members", () => {
   const keys = new Keys();
   let engines: readonly RestartableEngine[] = [];
   let peerPorts: readonly number[] = [];
+  let links: MemberLinks;
 
   beforeAll(async () => {
     const clientPorts = [await findFreePort(address), await findFreePort(address), await findFreePort(address)];
     peerPorts = [await findFreePort(address), await findFreePort(address), await findFreePort(address)];
-    const cluster = { token: "test", commonName: engineCommonName(region), members: members.map((name, index) => ({ name, address, port: peerPorts[index] ?? 0 })) };
+    links = await MemberLinks.lay(members.map((name, index) => ({ name, peerPort: peerPorts[index] ?? 0 })));
+    const cluster = { token: "test", commonName: engineCommonName(region), members: members.map((name) => ({ name, address, port: links.portOf(name) })) };
     // None serves before two are there.
     engines = await Promise.all(
       members.map((name, index) => {
-        const args = etcdArguments({ name, dataDir: join(keys.directory, name), address, clientPort: clientPorts[index] ?? 0, peerPort: peerPorts[index] ?? 0, tls: keys.files(name), cluster });
+        const args = changedWords(etcdArguments({ name, dataDir: join(keys.directory, name), address, clientPort: clientPorts[index] ?? 0, peerPort: peerPorts[index] ?? 0, tls: keys.files(name), cluster }), {
+          "--initial-advertise-peer-urls": `https://${address}:${links.portOf(name)}`,
+        });
         return restartable(`https://${address}:${clientPorts[index]}`, () => startEngine({ name: "etcd", program: etcd ?? "", args, logFile: join(keys.directory, `${name}.log`), clock: systemClock }, never));
       }),
     );
@@ -101,6 +109,7 @@ describe.skipIf(etcd === undefined)("an etcd of three members", () => {
 
   afterAll(async () => {
     await stopAll(engines);
+    await links[Symbol.asyncDispose]();
     keys[Symbol.dispose]();
   });
 
@@ -133,6 +142,34 @@ describe.skipIf(etcd === undefined)("an etcd of three members", () => {
     stop.abort();
   }, 180_000);
 
+  it("tells watchers of each write while the member that they watch, and write to, is cut from the others and goes on to answer", async () => {
+    const identity = keys.plane("cluster", "shop-eu");
+    const endpoints = engines.map(({ url }) => url);
+    await using store = openEtcdStore({ endpoints, tls: () => identity, clock: systemClock, random: systemRandom, logger: silentLogger, operationTimeoutMs });
+    const stop = new AbortController();
+    const told = new Set<string>();
+    const following = follow(store, told, stop.signal);
+    const put = async (key: string): Promise<void> => {
+      await eventually("a write is taken", async () => (await store.commit({ conditions: [], writes: [{ kind: "put", key, value: new Uint8Array() }] }, never)).kind === "committed", 30_000);
+      await eventually(`${key} is told`, () => told.has(key), 60_000);
+    };
+    // The first may be told with all that was there before the stream of changes was opened.
+    for (const key of ["/whole/1", "/whole/2"]) await put(key);
+    links.split(members[0], new Map(members.map((name, index) => [name, engines[index]?.process.pid ?? 0])));
+    await put("/split");
+    const inspection = new EtcdInspection({ endpoints, tls: () => identity, keyPrefix: "/atoll", clock: systemClock });
+    const cutOff = async (): Promise<string> => (await inspection.look()).flatMap((report) => (report.kind === "etcd" && report.hasLeader === false ? [report.address] : [])).join();
+    await eventually("it is seen to be cut off", async () => (await cutOff()) === endpoints[0], 60_000);
+    // As many as there are members fail at the one, and the next call goes to another all the same.
+    await using other = openEtcdStore({ endpoints, tls: () => identity, clock: systemClock, random: systemRandom, logger: silentLogger, operationTimeoutMs: 5 * operationTimeoutMs });
+    expect((await Promise.allSettled(endpoints.map(() => other.get("/split", never)))).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+    expect((await other.get("/split", never))?.key).toBe("/split");
+    links.heal();
+    await eventually("all are one again", async () => (await cutOff()) === "", 60_000);
+    stop.abort();
+    await following;
+  }, 180_000);
+
   it("has no peers but those of its region, whoever else the federation has certified", async () => {
     expect(await peerAnswer(keys.engine("eu-2"))).toBe(200);
     await expect(peerAnswer(keys.engine("us-1"))).rejects.toThrow();
@@ -140,6 +177,10 @@ describe.skipIf(etcd === undefined)("an etcd of three members", () => {
     // A plane speaks to it as a client, by the same certificate.
     expect(await peerAnswer(keys.plane("cluster", "shop-eu"), engines[0]?.url)).toBe(200);
   });
+
+  async function follow(store: Store, told: Set<string>, signal: AbortSignal): Promise<void> {
+    for await (const { events } of store.watch("/", signal)) for (const event of events) if (event.kind === "put") told.add(event.entry.key);
+  }
 
   /** What a member tells whom it takes for a peer. */
   function peerAnswer(identity: TestIdentity, url = `https://${address}:${peerPorts[0]}`): Promise<number | undefined> {

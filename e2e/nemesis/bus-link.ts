@@ -7,20 +7,24 @@ export type LinkState = "open" | "cut" | "held" | "held-out" | "held-in";
 /** Connections that may wait to be taken: thousands of proxies come by one link, at once. */
 const waitingMax = 4_096;
 
-/** The way of one plane to one server of the bus, byte for byte, which can be cut or held in either direction. */
+/** The way to one server, byte for byte, which can be cut or held in either direction: for all who come by it, or for some. */
 export class BusLink implements AsyncDisposable {
   readonly #server: Server;
-  /** Every open connection: the plane's end, and the bus's. */
-  readonly #pairs = new Set<{ readonly near: Socket; readonly far: Socket }>();
+  /** Every open connection. */
+  readonly #pairs = new Set<Pair>();
+  /** Of those whose state is not that of the others. */
+  readonly #statesOf = new Map<string, LinkState>();
+  readonly #whoIs: (near: Socket) => string | undefined;
   #state: LinkState = "open";
 
-  private constructor(target: NetConnectOpts) {
+  private constructor(target: NetConnectOpts, whoIs: (near: Socket) => string | undefined) {
+    this.#whoIs = whoIs;
     this.#server = createServer((near) => this.#join(near, target));
   }
 
-  /** Leads from `listenAt` (a port of 127.0.0.1, 0 for any, or a socket's path) to `target`. */
-  static async open(target: NetConnectOpts, listenAt: string | 0): Promise<BusLink> {
-    const link = new BusLink(target);
+  /** Leads from `listenAt` (a port of 127.0.0.1, 0 for any, or a socket's path) to `target`; `whoIs` tells those apart who come. */
+  static async open(target: NetConnectOpts, listenAt: string | 0, whoIs: (near: Socket) => string | undefined = () => undefined): Promise<BusLink> {
+    const link = new BusLink(target, whoIs);
     if (listenAt === 0) link.#server.listen({ port: 0, host: "127.0.0.1", backlog: waitingMax });
     else link.#server.listen(listenAt);
     await once(link.#server, "listening");
@@ -35,7 +39,14 @@ export class BusLink implements AsyncDisposable {
   }
 
   become(state: LinkState): void {
+    this.#statesOf.clear();
     this.#state = state;
+    for (const pair of this.#pairs) this.#apply(pair);
+  }
+
+  /** For one of those who come by it alone. */
+  becomeFor(who: string, state: LinkState): void {
+    this.#statesOf.set(who, state);
     for (const pair of this.#pairs) this.#apply(pair);
   }
 
@@ -45,7 +56,7 @@ export class BusLink implements AsyncDisposable {
   }
 
   #join(near: Socket, target: NetConnectOpts): void {
-    if (this.#state === "cut") {
+    if (this.#stateOf(near) === "cut") {
       near.destroy();
       return;
     }
@@ -67,15 +78,28 @@ export class BusLink implements AsyncDisposable {
     this.#apply(pair);
   }
 
-  #apply({ near, far }: { readonly near: Socket; readonly far: Socket }): void {
-    if (this.#state === "cut") {
+  /** Who it is may be known later than the connection is made. */
+  #stateOf(near: Socket): LinkState {
+    const who = this.#statesOf.size === 0 ? undefined : this.#whoIs(near);
+    return (who === undefined ? undefined : this.#statesOf.get(who)) ?? this.#state;
+  }
+
+  #apply({ near, far }: Pair): void {
+    const state = this.#stateOf(near);
+    if (state === "cut") {
       near.destroy();
       far.destroy();
       return;
     }
-    flow(near, this.#state !== "held" && this.#state !== "held-out");
-    flow(far, this.#state !== "held" && this.#state !== "held-in");
+    flow(near, state !== "held" && state !== "held-out");
+    flow(far, state !== "held" && state !== "held-in");
   }
+}
+
+/** A connection: the end of whoever came by the link, and the server's. */
+interface Pair {
+  readonly near: Socket;
+  readonly far: Socket;
 }
 
 function flow(socket: Socket, isOpen: boolean): void {

@@ -36,11 +36,12 @@ describe.each(["embedded", "engines", "members"] as const)("a plan of faults (%s
   });
 });
 
-it("one member of an engine is away beside members of other engines alone", () => {
-  const plans = seeds.map((seed) => planFaults(seed, { ground: "members", lastsMs }).faults).filter((faults) => faults.some(({ kind }) => kind === "member"));
+it("one member of an engine is away, or cut from the others, beside members of other engines alone", () => {
+  const isOfMember = ({ kind }: { readonly kind: FaultKind }): boolean => kind === "member" || kind === "split";
+  const plans = seeds.map((seed) => planFaults(seed, { ground: "members", lastsMs }).faults).filter((faults) => faults.some(isOfMember));
   expect(plans.some(({ length }) => length > 1)).toBe(true);
   for (const faults of plans) {
-    expect(faults.filter(({ kind }) => kind !== "member")).toEqual([]);
+    expect(faults.filter((fault) => !isOfMember(fault))).toEqual([]);
     expect(new Set(faults.map(({ place }) => place.replace(/-[123]$/, ""))).size).toBe(faults.length);
   }
 });

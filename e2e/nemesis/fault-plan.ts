@@ -10,13 +10,14 @@ export const faultKinds = {
   rollback: "a store is put back to what it held before, under a plane that runs (F24)",
   "rollback-restart": "the same while the plane is away (F24)",
   wipe: "a plane's store is emptied (F22, F24)",
-  clone: "a cluster plane's data directory, and its etcd's, is copied, and the copy started beside it (F25)",
+  clone: "a plane's data directory, and its etcd's, is copied, and the copy started beside it (F25)",
   cold: "every process is killed at once, and all start together (F27)",
   skew: "a plane's wall clock is ten minutes ahead, or behind (F26)",
   replica: "a second process of a plane takes over from the first, which is frozen or dead, and dies when that is back (F11, F23)",
   "replica-cut": "the same from one that is cut from its store (F2, F23)",
   "store-cut": "a plane is cut from its etcd, which lives (F2)",
   member: "one of three members of an etcd, or of a place's nats-servers, is killed or stands still, and nothing may stop (F16, F17)",
+  split: "one of three members of an etcd is cut from the others, reached by its plane as before, and nothing may stop (F2)",
   quorum: "two of the three members of a plane's etcd are killed, or stand still (F16)",
   reconnect: "the connections of many proxies to their plane are dropped, and all come back at once (F20)",
   "full-disk": "the disk of a plane's directory has no byte left, or its etcd has come to its quota (F12)",
@@ -28,7 +29,7 @@ export type FaultKind = keyof typeof faultKinds;
 /** One fault: where, from when on, for how long. */
 export interface PlannedFault {
   readonly kind: FaultKind;
-  /** A process for kill, freeze and member, "everything" for cold, else a plane. */
+  /** A process for kill, freeze, member and split, "everything" for cold, else a plane. */
   readonly place: string;
   /** After the run's beginning, or after the fault before it is in force, ms. */
   readonly afterMs: number;
@@ -53,6 +54,8 @@ export interface PlanOptions {
 
 /** After which somebody has to decide: one at a time, first in a run and healed last, since what it puts back has to be known to others before. */
 const decided: readonly FaultKind[] = ["rollback", "rollback-restart", "wipe", "clone"];
+/** Of one of three members, for which nothing may stop. */
+const ofOneMember: readonly FaultKind[] = ["member", "split"];
 const everyMember = (ground: Ground): readonly string[] => [...busProcesses(ground).flat(), ...storeProcesses(ground)];
 // One of three members is a fault of its own: nothing may stop for it.
 const everySoleProcess = (ground: Ground): readonly string[] => [...planes.map((plane) => processOf(plane)), ...(ground === "members" ? [] : everyMember(ground))];
@@ -67,7 +70,7 @@ const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>>
   rollback: everyEtcdPlane,
   "rollback-restart": everyPlane,
   wipe: everyPlane,
-  clone: () => planes.filter((plane) => plane !== "global"),
+  clone: everyPlane,
   cold: () => ["everything"],
   skew: everyPlane,
   // One process has an embedded store to itself.
@@ -75,6 +78,7 @@ const places: Readonly<Record<FaultKind, (ground: Ground) => readonly string[]>>
   "replica-cut": everyEtcdPlane,
   "store-cut": everyEtcdPlane,
   member: (ground) => (ground === "members" ? everyMember(ground) : []),
+  split: (ground) => (ground === "members" ? storeProcesses(ground) : []),
   quorum: (ground) => (ground === "members" ? planes : []),
   reconnect: () => planes.filter((plane) => plane !== "global"),
   "full-disk": everyPlane,
@@ -124,7 +128,8 @@ function areCompatible(one: PlacedFault, other: PlacedFault, ground: Ground): bo
   // Everything that is held open by us (frozen, cut, with a clock of its own) would not survive that all is killed, or would not be all.
   if (one.kind === "cold" || other.kind === "cold") return isDecided.some(Boolean);
   // Members of several engines may be away at once; beside anything else it could not be told what stops for what.
-  if (one.kind === "member" || other.kind === "member") return one.kind === other.kind && engineOf(one.place) !== engineOf(other.place);
+  const isOfMember = [one, other].map(({ kind }) => ofOneMember.includes(kind));
+  if (isOfMember.some(Boolean)) return isOfMember.every(Boolean) && engineOf(one.place) !== engineOf(other.place);
   // Two crowds of proxies would take the host's processors from each other, and what is found then speaks of the host.
   if (one.kind === "reconnect" && other.kind === "reconnect") return false;
   const [left, right] = [touchedBy(one, ground), touchedBy(other, ground)];

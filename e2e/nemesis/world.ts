@@ -8,6 +8,7 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { proxyFlags } from "#services/cli/up/planned-process.ts";
 import { home, TestFederation, type CommandResult } from "../harness/test-federation.ts";
 import type { LinkState } from "./bus-link.ts";
+import type { MemberLinks } from "./member-links.ts";
 import { PlaneLinks, type PlaneConfig } from "./plane-links.ts";
 import { nemesisPlan, planes, processOf, type Ground } from "./places.ts";
 
@@ -34,6 +35,7 @@ export class World implements AsyncDisposable {
   /** Of planes whose address somebody else answers at, beside their own. */
   readonly #replaced = new Map<string, Replaced>();
   readonly #links: ReadonlyMap<string, PlaneLinks>;
+  readonly #memberLinks = new Map<string, MemberLinks>();
   readonly #children = new Set<ChildProcess>();
   readonly #deferred: (() => void)[] = [];
 
@@ -94,6 +96,13 @@ export class World implements AsyncDisposable {
     this.#links.get(plane)?.become(to, state);
   }
 
+  /** The links between the members of a plane's etcd, which `lay` lays when there are none; they end with the world. */
+  async linksOf(plane: string, lay: () => Promise<MemberLinks>): Promise<MemberLinks> {
+    const links = this.#memberLinks.get(plane) ?? (await lay());
+    this.#memberLinks.set(plane, links);
+    return links;
+  }
+
   /** A plane's configuration without links: another process of it has ways of its own. */
   directConfigOf(plane: string): PlaneConfig {
     const links = this.#links.get(plane);
@@ -139,7 +148,7 @@ export class World implements AsyncDisposable {
     await this.federation.place.end();
     for (const undo of this.#deferred.toReversed()) undo();
     await this.federation[Symbol.asyncDispose]();
-    for (const links of this.#links.values()) await links[Symbol.asyncDispose]();
+    for (const links of [...this.#links.values(), ...this.#memberLinks.values()]) await links[Symbol.asyncDispose]();
   }
 
   #clientsAt(serverOf: (owner: string) => string | undefined): PlaneClients {

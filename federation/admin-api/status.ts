@@ -45,6 +45,7 @@ const engines = z
         kind: z.literal("etcd"),
         address: z.string(),
         silent: z.string().optional().describe("Why this member did not answer; nothing else is said of it then."),
+        hasLeader: z.boolean().optional().describe("False for a member that answers and is cut from its peers: it can neither write nor tell anything new."),
         version: z.string().optional(),
         clockAheadMs: z.number().optional().describe("Its clock less the plane's, to about a second."),
         database: z.object({ bytes: count, usedBytes: count, quotaBytes: count.optional() }).optional(),

@@ -14,6 +14,8 @@ export interface EtcdReport {
   /** Why it did not answer. */
   readonly silent?: string;
   readonly version?: string;
+  /** False for one that answers and is cut from its peers: it can neither write nor tell anything new. */
+  readonly hasLeader?: boolean;
   /** Its clock less the plane's, to about a second. */
   readonly clockAheadMs?: number;
   readonly database?: { readonly bytes: number; readonly usedBytes: number; readonly quotaBytes?: number };

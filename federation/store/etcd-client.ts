@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { credentials, loadPackageDefinition, type ChannelOptions, type Client, type ClientDuplexStream, type ServiceClientConstructor } from "@grpc/grpc-js";
+import { credentials, loadPackageDefinition, Metadata, type ChannelOptions, type Client, type ClientDuplexStream, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { Etcd3 } from "etcd3";
 import type { Clock } from "#federation/runtime/clock.ts";
@@ -100,6 +100,12 @@ function watchService(): ServiceClientConstructor {
   return service;
 }
 
+/**
+ * A member that is cut from its peers goes on to answer clients, and has nothing to tell a watch for as long as that lasts. This has it end
+ * the stream after three election timeouts without a leader. @see https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/ (`hasleader`)
+ */
 function callWatch(client: Client): WatchStream {
-  return (client as Client & { Watch(): WatchStream }).Watch();
+  const metadata = new Metadata();
+  metadata.set("hasleader", "true");
+  return (client as Client & { Watch(metadata: Metadata): WatchStream }).Watch(metadata);
 }

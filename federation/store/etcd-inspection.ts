@@ -57,6 +57,7 @@ export class EtcdInspection {
         kind: "etcd",
         address,
         version,
+        hasLeader: status.leader !== "0",
         database: { bytes, usedBytes: usedBytes ?? bytes, ...(quotaBytes === undefined || quotaBytes === 0 ? {} : { quotaBytes }) },
         alarms: ["NOSPACE", "CORRUPT"].filter((alarm) => errors.some((error) => error.includes(alarm))),
         ...(page?.aheadMs === undefined ? {} : { clockAheadMs: page.aheadMs }),

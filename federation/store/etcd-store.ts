@@ -126,11 +126,12 @@ class EtcdStore implements Store {
           });
           revision = listed;
         }
-        const batches = readWatchStream(this.#member().openWatch(), this.#watchRequest(prefix, revision + 1), ending);
+        const member = this.#member();
+        const batches = readWatchStream(member.openWatch(), this.#watchRequest(prefix, revision + 1), ending);
         for (let next = await batches.next(); ; next = await batches.next()) {
           if (next.done === true) {
             if (next.value.kind === "relist") revision = undefined;
-            else this.#preferNext();
+            else this.#leave(member);
             if (!ending.aborted) this.#logLoss(prefix, next.value, failures++);
             break;
           }
@@ -220,12 +221,13 @@ class EtcdStore implements Store {
     this.#checkOpen(signal);
     if (this.#calls >= callsMax) throw new AtollError("ATOLL_STORE_UNAVAILABLE", `${callsMax} calls to etcd are already under way`);
     this.#calls++;
+    const member = this.#member();
     try {
-      return await this.#within(call(this.#member().client), signal);
+      return await this.#within(call(member.client), signal);
     } catch (error) {
       if (isAtollError(error)) throw error;
       if (error instanceof EtcdLeaseInvalidError) throw new AtollError("ATOLL_STORE_LEASE_LOST", "the lease of a write has ended", { cause: error });
-      this.#preferNext();
+      this.#leave(member);
       throw new AtollError("ATOLL_STORE_UNAVAILABLE", "etcd did not do it", { cause: error });
     } finally {
       this.#calls--;
@@ -263,7 +265,7 @@ class EtcdStore implements Store {
       this.#closeMembers();
     }
     const { endpoints, clock } = this.#options;
-    const endpoint = endpoints[this.#preferred % endpoints.length] ?? "";
+    const endpoint = endpoints[this.#preferred] ?? "";
     let member = this.#members.get(endpoint);
     if (member === undefined) {
       member = openEtcdMember(endpoint, tls, clock, this.#operationTimeoutMs);
@@ -272,8 +274,10 @@ class EtcdStore implements Store {
     return member;
   }
 
-  #preferNext(): void {
-    this.#preferred = (this.#preferred + 1) % this.#options.endpoints.length;
+  /** The next call goes to another member; what fails at this one later, with many calls under way to it, has been heeded then. */
+  #leave({ endpoint }: EtcdMember): void {
+    const { endpoints } = this.#options;
+    if (endpoints[this.#preferred] === endpoint) this.#preferred = (this.#preferred + 1) % endpoints.length;
   }
 
   #closeMembers(): void {

@@ -41,10 +41,13 @@ it("looks at each engine in its own time, forgets what cannot be looked at, and 
   await expect(ended).rejects.toMatchObject({ code: "ATOLL_ABORTED" });
 });
 
-it("looks again soon at an etcd of which a member does not answer", async () => {
+it.each<EngineReport>([
+  { kind: "etcd", address: "https://b:2379", silent: "away" },
+  { ...etcd, address: "https://b:2379", hasLeader: false },
+])("looks again soon at an etcd of which a member is missing (%#)", async (lost) => {
   const clock = new VirtualClock();
   let looks = 0;
-  const watch = new EngineWatch([{ everyMs: 30_000, look: async () => (looks++, looks < 3 ? [etcd, { kind: "etcd", address: "https://b:2379", silent: "away" }] : [etcd]) }], { clock, logger: silentLogger });
+  const watch = new EngineWatch([{ everyMs: 30_000, look: async () => (looks++, looks < 3 ? [etcd, lost] : [etcd]) }], { clock, logger: silentLogger });
   const stop = new AbortController();
   const ended = watch.run(stop.signal);
   await clock.advance(10_000);
@@ -65,10 +68,12 @@ it("ends at once when it is to, also while an engine does not answer", async () 
 
 it("shows what it has seen", async () => {
   const registry = new Registry();
-  addEngineMetrics(registry, { reports: [etcd, nats, { kind: "etcd", address: "https://b:2379", silent: "away" }], certificates: [{ engine: "etcd", address: "https://a:2379", notBeforeMs: 0, notAfterMs: 1_500 }] });
+  addEngineMetrics(registry, { reports: [etcd, nats, { kind: "etcd", address: "https://b:2379", silent: "away" }, { kind: "etcd", address: "https://c:2379", hasLeader: false }], certificates: [{ engine: "etcd", address: "https://a:2379", notBeforeMs: 0, notAfterMs: 1_500 }] });
   expect((await registry.metrics()).split("\n").filter((line) => line !== "" && !line.startsWith("#"))).toEqual([
     'atoll_etcd_answers{address="https://a:2379"} 1',
     'atoll_etcd_answers{address="https://b:2379"} 0',
+    'atoll_etcd_answers{address="https://c:2379"} 1',
+    'atoll_etcd_has_leader{address="https://c:2379"} 0',
     'atoll_etcd_clock_ahead_seconds{address="https://a:2379"} -1.5',
     'atoll_etcd_quota_used_ratio{address="https://a:2379"} 0.25',
     'atoll_etcd_slow_syncs{address="https://a:2379"} 4',

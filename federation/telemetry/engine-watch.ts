@@ -8,8 +8,8 @@ import { addGauge } from "./read-metrics.ts";
 
 /** Between looks at an engine that could not be looked at. */
 const retryMs = 30_000;
-/** The same while a member does not answer, whose return is waited for. */
-const silentMs = 5_000;
+/** The same while a member does not answer, or is cut from its peers, whose return is waited for. */
+const missingMs = 5_000;
 
 /** Looks at a plane's engines now and then, whether the plane leads or not, and keeps what was seen last. */
 export class EngineWatch implements SeenEngines {
@@ -44,7 +44,7 @@ export class EngineWatch implements SeenEngines {
       try {
         const reports = await untilGivenUp(look.look(), signal);
         this.#seen.set(look, reports);
-        if (reports.some((report) => report.kind === "etcd" && report.silent !== undefined)) waitMs = Math.min(waitMs, silentMs);
+        if (reports.some((report) => report.kind === "etcd" && (report.silent !== undefined || report.hasLeader === false))) waitMs = Math.min(waitMs, missingMs);
       } catch (error) {
         if (signal.aborted) throw error;
         this.#seen.delete(look);
@@ -82,6 +82,7 @@ export function addEngineMetrics(registry: Registry, watch: SeenEngines): void {
     });
   };
   etcd("atoll_etcd_answers", "1 while a member of this plane's etcd answers what the plane looks at.", ({ silent }) => (silent === undefined ? 1 : 0));
+  etcd("atoll_etcd_has_leader", "1 while a member that answers knows a leader, 0 while it is cut from its peers.", ({ hasLeader }) => (hasLeader === undefined ? undefined : Number(hasLeader)));
   etcd("atoll_etcd_clock_ahead_seconds", "By how much a member's clock is ahead of this plane's, to about a second.", ({ clockAheadMs }) => (clockAheadMs === undefined ? undefined : clockAheadMs / 1_000));
   etcd("atoll_etcd_quota_used_ratio", "Size of a member's database as a share of its quota.", ({ database }) => (database?.quotaBytes === undefined ? undefined : database.bytes / database.quotaBytes));
   etcd("atoll_etcd_slow_syncs", "How often a member took longer than a second to bring its log to the disk, in about a minute.", ({ syncs }) => syncs?.slow);

@@ -13,6 +13,7 @@ import { injectReconnect } from "./reconnect.ts";
 import { injectReplica } from "./replica.ts";
 import { injectRollback } from "./rollback.ts";
 import { injectSkew } from "./skew.ts";
+import { injectSplit } from "./split.ts";
 import { injectStoreCut } from "./store-cut.ts";
 import { injectWipe } from "./wipe.ts";
 
@@ -33,6 +34,7 @@ export const injectors: Readonly<Record<FaultKind, Inject>> = {
   "replica-cut": injectReplica,
   "store-cut": injectStoreCut,
   member: injectMember,
+  split: injectSplit,
   quorum: injectQuorum,
   "full-disk": injectFullDisk,
   power: injectPower,

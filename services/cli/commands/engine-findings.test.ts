@@ -46,6 +46,9 @@ describe("what check says of engines", () => {
     expect(engineProblems([["global", { engines: [etcd(), silent] }], ["shop-eu", { engines: [etcd(), silent] }]])).toEqual([
       "etcd at https://10.1.0.2:2379 does not answer the planes of global, shop-eu: no answer within 2000 ms; its etcd bears the loss of no further member until it is back",
     ]);
+    const cutOff = etcd({ address: silent.address, hasLeader: false });
+    expect(of(etcd({ hasLeader: true }), cutOff)).toEqual(["etcd at https://10.1.0.2:2379 answers the plane of global and is cut from the other members: see that their machines reach each other at the ports for peers; its etcd bears the loss of no further member until then"]);
+    expect(of(etcd({ hasLeader: false }), cutOff)).toEqual([]);
     expect(engineProblems([["global", { engines: [silent] }]])).toEqual([]);
     expect(engineProblems([["global", { engines: [etcd(), silent] }], ["shop-eu", { engines: [etcd(), etcd({ address: silent.address })] }]])).toEqual([]);
   });

@@ -49,9 +49,12 @@ function etcdProblems(seen: readonly Seen<EtcdRow>[], all: readonly Seen<EngineR
   const hasOthers = all.some(([other, { kind, address }]) => other === plane && kind === "etcd" && address !== report.address);
   if (report.silent !== undefined) return hasOthers ? [`${where} does not answer ${planesOf(seen)}: ${report.silent}; its etcd bears the loss of no further member until it is back`] : [];
   const { version, database, alarms = [], syncs } = report;
+  // Without any leader anywhere, its planes say that their store is away.
+  const isCutOff = report.hasLeader === false && all.some(([other, row]) => other === plane && row.kind === "etcd" && row.hasLeader === true);
   const ahead = seen.filter(([, { clockAheadMs = 0 }]) => Math.abs(clockAheadMs) > clockMsMax);
   return [
     ...versionProblems(where, version, { oldest: oldest.etcd, words: "3.4" }),
+    ...(isCutOff ? [`${where} answers ${planesOf(seen)} and is cut from the other members: see that their machines reach each other at the ports for peers; its etcd bears the loss of no further member until then`] : []),
     ...(alarms.includes("NOSPACE") ? [`${where} is full and refuses writes: compact and defragment it, or give it more by --quota-backend-bytes, then disarm the alarm (\`etcdctl alarm disarm\`)`] : []),
     ...(alarms.includes("CORRUPT") ? [`${where} or another member of it found that its data differ from the others': take the one that differs out and add it anew with an empty directory`] : []),
     ...(database?.quotaBytes === undefined || alarms.includes("NOSPACE") || database.bytes <= quotaUsedRatioMax * database.quotaBytes
