@@ -1,3 +1,4 @@
+import type { Etcd3 } from "etcd3";
 import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { openAsAdministrator } from "#services/cli/engines/etcd-administrator.ts";
@@ -23,20 +24,29 @@ export async function linkedMembers(world: World, plane: string): Promise<{ read
 
 /** Tells every member where the others are reached. Each is started again, one at a time: a connection stays where it was made. */
 async function joinByLinks(world: World, names: readonly string[], links: MemberLinks): Promise<void> {
-  const endpoints = names.map((name) => `https://127.0.0.1:${portIn(world, name, "--listen-client-urls")}`);
-  const client = await openAsAdministrator({ endpoints, tls: engineFiles(world.federation.place.dataDir, etcdAdministrator), clock: systemClock, callTimeoutMs });
-  try {
-    const { members } = await client.cluster.memberList({ linearizable: true });
-    const urlOf = (name: string): string => `https://127.0.0.1:${links.portOf(name)}`;
+  const urlOf = (name: string): string => `https://127.0.0.1:${links.portOf(name)}`;
+  const wereStrangers = await asAdministrator(world, names, async ({ cluster }) => {
+    const { members } = await cluster.memberList({ linearizable: true });
     // One that was made anew knows the others as it was started.
     const strangers = members.filter(({ name, peerURLs }) => peerURLs.join() !== urlOf(name));
-    if (strangers.length === 0) return;
-    for (const { ID, name } of strangers) await client.cluster.memberUpdate({ ID, peerURLs: [urlOf(name)] });
-    for (const name of names) {
-      await world.federation.kill(name);
-      await world.federation.start(name);
-      await eventually(`${name} and the others are one etcd`, async () => (await client.maintenance.status()).leader !== "0", joinedMsMax);
-    }
+    for (const { ID, name } of strangers) await cluster.memberUpdate({ ID, peerURLs: [urlOf(name)] });
+    return strangers.length > 0;
+  });
+  if (!wereStrangers) return;
+  for (const name of names) {
+    await world.federation.kill(name);
+    await world.federation.start(name);
+    const isLed = (): Promise<boolean> => asAdministrator(world, [name], async ({ maintenance }) => (await maintenance.status()).leader !== "0");
+    await eventually(`${name} and the others are one etcd`, isLed, joinedMsMax);
+  }
+}
+
+/** Connections are its own: one to a member that was killed would wait before it is made again. */
+async function asAdministrator<T>(world: World, members: readonly string[], work: (client: Etcd3) => Promise<T>): Promise<T> {
+  const endpoints = members.map((name) => `https://127.0.0.1:${portIn(world, name, "--listen-client-urls")}`);
+  const client = await openAsAdministrator({ endpoints, tls: engineFiles(world.federation.place.dataDir, etcdAdministrator), clock: systemClock, callTimeoutMs });
+  try {
+    return await work(client);
   } finally {
     client.close();
   }
