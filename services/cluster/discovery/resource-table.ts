@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { encodeResource, type EncodedResource } from "#federation/wire/discovery-messages.ts";
 import { discoveryPartBytes } from "#federation/wire/limits.ts";
@@ -22,7 +22,7 @@ export interface ResourceType<T> {
 export function withResource<T>({ typeUrl, encode }: ResourceType<T>, table: ResourceTable, name: string, value: T | undefined): ResourceTable {
   if (value === undefined) return table.without(name);
   const payload = encode(value);
-  const version = createHash("sha256").update(payload).digest().toString("hex", 0, 16);
+  const version = hash("sha256", payload, "buffer").toString("hex", 0, 16);
   return table.get(name)?.version === version ? table : table.with(name, encodeResource({ name, version, typeUrl, value: payload }));
 }
 
@@ -89,7 +89,7 @@ export function nextPart(names: NamesAhead, told: Told, table: ResourceTable): T
     if (news === undefined) continue;
     if (news === "removed") removed.push(name);
     else changed.push(news);
-    bytes += news === "removed" ? Buffer.byteLength(name) : news.bytes.length;
+    bytes += news === "removed" ? Buffer.byteLength(name) : news.latin1.length;
   }
   return { changed, removed };
 }
