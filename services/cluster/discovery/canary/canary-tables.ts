@@ -36,7 +36,7 @@ export class CanaryTables {
   /** `before`: what a plane before this one told; undefined: nobody was told by such tables yet, and what there is counts as told. */
   static async of(state: ClusterState, before: CanaryState | undefined): Promise<CanaryTables> {
     const tables = new CanaryTables(state, before);
-    tables.#held = await firstHeldVersions(tables.#toldGenerations(), tables.#version);
+    tables.#held = firstHeldVersions(tables.#toldGenerations(), tables.#version);
     await tables.#told.build();
     return tables;
   }
