@@ -268,7 +268,8 @@ export function resourceKey(kind: Kind, id: string): string {
 
 /** The metadata of the import of a service from its origin: no two origins ever share one. */
 export function importMetadata(service: Pick<ExportedService, "namespace" | "name" | "cluster">): Metadata {
-  return { name: `${service.name}.${service.cluster}`, namespace: service.namespace };
+  // A text that is joined is one object; one that is added up is a chain of its parts until somebody reads it.
+  return { name: [service.name, service.cluster].join("."), namespace: service.namespace };
 }
 
 /** `conditions` with `next` in place of the one of its type; the transition time moves only when the status does. */

@@ -42,7 +42,7 @@ export class CatalogReplicaStore implements ReplicaStore {
     const live = new Map<string, HeldObject>();
     let isWhole = false;
     for await (const { puts, deletes, more } of catalog.objects.pieces(signal, prefixOf(origin))) {
-      for (const { id, value } of puts) if (isFrom(value)) live.set(id, { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
+      for (const { id, value } of puts) if (isFrom(value)) live.set(textOfItsOwn(id), { generation: { epoch: value.epoch, revision: value.revision }, content: contentOf(value) });
       for (const id of deletes) live.delete(id);
       isWhole = !more;
       if (isWhole) break;
@@ -106,6 +106,11 @@ export function recordOf({ signed, payload }: OpenedObject, appliedAtMs: number)
     signed: encodeSignedObject(signed),
     appliedAtMs: Math.floor(appliedAtMs),
   };
+}
+
+/** An id is a part of its store's key, and such a part keeps the whole in memory for as long as it is held. */
+function textOfItsOwn(id: string): string {
+  return Buffer.from(id).toString();
 }
 
 function contentOf({ signed }: ObjectRecord): Hash {

@@ -21,7 +21,7 @@ import { eachValue } from "#federation/runtime/each-value.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { openObject, viewSignedObject } from "#federation/wire/signed-object.ts";
-import { SharedLists } from "./shared-lists.ts";
+import { SharedValues } from "./shared-values.ts";
 
 /** What this cluster has received and verified, by kind and key. Immutable; replaced whole. */
 export interface ReplicatedState {
@@ -53,7 +53,7 @@ type OrderedState = typeof emptyReplicatedState;
 export class ReplicatedView {
   readonly #objects: Pick<Collection<ObjectRecord>, "pieces">;
   readonly #logger: Logger;
-  readonly #lists = new SharedLists();
+  readonly #shared = new SharedValues();
   readonly #state = new WatchedValue(emptyReplicatedState);
   readonly #loaded = new WatchedValue(false);
 
@@ -91,7 +91,7 @@ export class ReplicatedView {
 
   #with(state: OrderedState, id: string, record: ObjectRecord): OrderedState {
     try {
-      return withValue(state, record, decodeValue(record, this.#lists));
+      return withValue(state, record, decodeValue(record, this.#shared));
     } catch (error) {
       this.#logger.warn("A received object could not be read and is left out.", { id, reason: describeError(error) });
       return without(state, id);
@@ -147,9 +147,9 @@ type DecodedValue =
   | { readonly kind: "unknown" };
 
 /** What others than the global plane say of its kinds is not for here: a signer keeps its own TrustDomain beside the one that was received. */
-function decodeValue(record: ObjectRecord, lists: SharedLists): DecodedValue {
+function decodeValue(record: ObjectRecord, shared: SharedValues): DecodedValue {
   const bytes = openObject(viewSignedObject(record.signed)).payload.value;
-  if (record.kind === "ServiceExport") return { kind: "export", imported: importOf(record, parseExportedService(bytes), lists) };
+  if (record.kind === "ServiceExport") return { kind: "export", imported: importOf(record, parseExportedService(bytes), shared) };
   if (record.origin !== globalOrigin) return { kind: "unknown" };
   switch (record.kind) {
     case "Region":
@@ -168,7 +168,9 @@ function decodeValue(record: ObjectRecord, lists: SharedLists): DecodedValue {
   }
 }
 
-function importOf({ epoch, revision, appliedAtMs }: ObjectRecord, service: ExportedService, lists: SharedLists): ServiceImport {
-  const spec = { ...service, ports: lists.of(service.ports), gateways: lists.of(service.gateways), origin: { epoch, revision }, appliedAtMs };
+function importOf({ epoch, revision, appliedAtMs }: ObjectRecord, service: ExportedService, shared: SharedValues): ServiceImport {
+  const { namespace, trustDomain, cluster, region, ports, gateways } = service;
+  const common = { namespace: shared.of(namespace), trustDomain: shared.of(trustDomain), cluster: shared.of(cluster), region: shared.of(region), ports: shared.of(ports), gateways: shared.of(gateways) };
+  const spec = { ...service, ...common, origin: { epoch, revision }, appliedAtMs };
   return { apiVersion, kind: "ServiceImport", metadata: importMetadata(service), spec };
 }
