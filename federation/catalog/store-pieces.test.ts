@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { itemsPerTurn } from "#federation/runtime/turns.ts";
 import type { StoreBatch, StoreEvent } from "#federation/store/store.ts";
-import { readInPieces, type StorePiece } from "./store-pieces.ts";
+import { firstPieceItems, readInPieces, type StorePiece } from "./store-pieces.ts";
 
 const event = (index: number): StoreEvent => ({ kind: "delete", key: `k${index}`, revision: index + 1 });
 const batch = (count: number, initial = false): StoreBatch => ({ initial, events: Array.from({ length: count }, (_, index) => event(index)), revision: count });
@@ -10,30 +10,39 @@ async function* told(...batches: readonly StoreBatch[]): AsyncGenerator<StoreBat
   yield* batches;
 }
 
+/** Of pieces that have come to their full length. */
+const longBatch = 4 * itemsPerTurn;
+
 it("reads a batch in pieces of one turn each, of which the first says that it is the first of all", async () => {
   const pieces: StorePiece[] = [];
   let turns = 0;
   const turnsBefore: number[] = [];
+  let isOver = false;
   const count = (): void => {
     turns++;
-    if (pieces.length < 5) setImmediate(count);
+    if (!isOver) setImmediate(count);
   };
   setImmediate(count);
-  for await (const piece of readInPieces(told(batch(2 * itemsPerTurn + 1, true), batch(0), batch(1)), (read) => read)) {
+  for await (const piece of readInPieces(told(batch(longBatch, true), batch(0), batch(1)), (read) => read)) {
     pieces.push(piece);
     turnsBefore.push(turns);
   }
-  expect(pieces.map(({ initial, events, more }) => [initial, events.length, more])).toEqual([
-    [true, itemsPerTurn, true],
-    [false, itemsPerTurn, true],
-    [false, 1, false],
-    [false, 0, false],
-    [false, 1, false],
-  ]);
-  expect(pieces.slice(0, 3).flatMap(({ events }) => events)).toEqual(batch(2 * itemsPerTurn + 1).events);
-  expect(turnsBefore[1]).toBeGreaterThan(turnsBefore[0] ?? 0);
-  expect(turnsBefore[2]).toBeGreaterThan(turnsBefore[1] ?? 0);
-  expect(turnsBefore[4]).toBe(turnsBefore[2]);
+  isOver = true;
+  const ofLong = pieces.slice(0, -2);
+  expect(ofLong.flatMap(({ events }) => events)).toEqual(batch(longBatch).events);
+  expect(ofLong.map(({ initial, more }) => [initial, more])).toEqual(ofLong.map((piece) => [piece === ofLong[0], piece !== ofLong.at(-1)]));
+  expect(pieces.slice(-2).map(({ initial, events, more }) => [initial, events.length, more])).toEqual([[false, 0, false], [false, 1, false]]);
+  const turnsOfLong = turnsBefore.slice(0, -2);
+  for (const [index, before] of turnsOfLong.entries()) expect(before).toBeGreaterThan(turnsOfLong[index - 1] ?? -1);
+  expect(turnsBefore.at(-1)).toBe(turnsOfLong.at(-1));
+});
+
+it("begins with short pieces, and goes on with those of a turn's length whatever comes", async () => {
+  const lengths: number[] = [];
+  for await (const piece of readInPieces(told({ ...batch(longBatch, true), more: true }, batch(2 * itemsPerTurn)), ({ events }) => events.length)) lengths.push(piece);
+  expect(lengths[0]).toBe(firstPieceItems);
+  expect(Math.max(...lengths)).toBe(itemsPerTurn);
+  expect(lengths.slice(-2)).toEqual([itemsPerTurn, itemsPerTurn]);
 });
 
 it("says of a part of a listing that more follows, and turns before it", async () => {
