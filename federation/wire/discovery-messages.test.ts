@@ -43,6 +43,12 @@ describe("delta discovery", () => {
     expect(received).toEqual({ ...response, resources: [resource, resource] });
   });
 
+  it("carries every byte as it is", () => {
+    const resource = { name: "å/\u{1f3dd}", version: "1", typeUrl: "t", value: Uint8Array.from({ length: 512 }, (_, index) => index) };
+    const received = decodeDeltaResponse(encodeDeltaResponse({ typeUrl: "t", nonce: "1", systemVersion: "", resources: [encodeResource(resource)], removed: [] }));
+    expect(received.resources).toEqual([resource]);
+  });
+
   it("is what Envoy's own schema reads", () => {
     const root = protobuf.Root.fromJSON(JSON.parse(readFileSync(generated, "utf8")) as protobuf.INamespace);
     const type = root.lookupType("envoy.service.discovery.v3.DeltaDiscoveryResponse");

@@ -142,7 +142,7 @@ export function decodeDeltaRequest(bytes: Uint8Array): DeltaRequest {
   };
 }
 
-/** The shared bytes of the resources are copied into the message, and nothing is encoded again. */
+/** One copy of the shared bytes of the resources into the message, and nothing encoded again. */
 export function encodeDeltaResponse(response: DeltaResponse): Buffer {
   const head = responseCodec.encode({
     systemVersionInfo: response.systemVersion,
@@ -152,7 +152,16 @@ export function encodeDeltaResponse(response: DeltaResponse): Buffer {
     nonce: response.nonce,
   });
   // Fields of a message may come in any order, so the resources follow behind. Field 2, wire type 2: tag 0x12.
-  return Buffer.concat([head, ...response.resources.flatMap(({ latin1 }) => [resourceTag(latin1.length), Buffer.from(latin1, "latin1")])]);
+  const fields = response.resources.map(({ latin1 }) => ({ tag: resourceTag(latin1.length), latin1 }));
+  const message = Buffer.allocUnsafe(fields.reduce((bytes, { tag, latin1 }) => bytes + tag.length + latin1.length, head.length));
+  message.set(head);
+  let at = head.length;
+  for (const { tag, latin1 } of fields) {
+    message.set(tag, at);
+    at += tag.length;
+    at += message.write(latin1, at, "latin1");
+  }
+  return message;
 }
 
 /** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} */
