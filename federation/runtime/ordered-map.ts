@@ -21,8 +21,8 @@ interface Branch<V> {
 type Node<V> = Leaf<V> | Branch<V>;
 
 /**
- * An immutable map in the order of its keys (by UTF-16 code units): a B-tree, whose leaves are arrays, since a plane has five entries for
- * each service that it imports, and an object for each of these costs three times as much. A change makes a new map that shares all but
+ * An immutable map in the order of its keys (by UTF-16 code units): a B-tree, whose leaves are arrays, since a plane has several entries
+ * for each service of a mesh, and an object for each of them takes three times as much. A change makes a new map that shares all but
  * O(log n) with the old one, so a state may be replaced whole for what one change costs, and `changedKeys` finds what is different without
  * looking at the rest.
  */

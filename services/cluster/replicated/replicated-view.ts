@@ -172,5 +172,5 @@ function importOf({ epoch, revision, appliedAtMs }: ObjectRecord, service: Expor
   const { namespace, trustDomain, cluster, region, ports, gateways } = service;
   const common = { namespace: shared.of(namespace), trustDomain: shared.of(trustDomain), cluster: shared.of(cluster), region: shared.of(region), ports: shared.of(ports), gateways: shared.of(gateways) };
   const spec = { ...service, ...common, origin: { epoch, revision }, appliedAtMs };
-  return { apiVersion, kind: "ServiceImport", metadata: importMetadata(service), spec };
+  return { apiVersion, kind: "ServiceImport", metadata: importMetadata(spec), spec };
 }
