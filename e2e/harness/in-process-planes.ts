@@ -47,6 +47,7 @@ import { createGlobalMetrics } from "#services/global/metrics.ts";
 import { serveFederation } from "#services/global/serve-federation.ts";
 import { eventually } from "./eventually.ts";
 import { clusterConfig, globalConfig } from "./plane-configs.ts";
+import { UnheardStore } from "./unheard-store.ts";
 
 const cliMain = fileURLToPath(new URL("../../services/cli/main.ts", import.meta.url));
 
@@ -66,6 +67,8 @@ export interface RunningPlane {
 interface Kept {
   readonly dataDir: string;
   readonly store: ExchangedStore;
+  /** The same as the plane works with it. */
+  readonly heard: UnheardStore;
   readonly audit: AuditFile;
 }
 
@@ -99,7 +102,7 @@ export class InProcessPlanes implements AsyncDisposable {
   /** `place`: the name of the directory; another than the plane's for one that was copied. */
   async startGlobal(access: AccessConfig = { bindings: [] }, place = "global"): Promise<RunningPlane> {
     this.#starts.set(place, () => this.startGlobal(access, place));
-    const { dataDir, store, audit } = await this.#keep(place);
+    const { dataDir, heard: store, audit } = await this.#keep(place);
     const metrics = createGlobalMetrics(systemClock);
     const config = globalConfig(federation, dataDir, access);
     const options = { config, keys: FederationKeys.load(dataDir), store, bus: this.hub.open("global"), metrics, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
@@ -114,7 +117,7 @@ export class InProcessPlanes implements AsyncDisposable {
     place = cluster,
   ): Promise<RunningPlane> {
     this.#starts.set(place, () => this.startCluster(cluster, role, access, place));
-    const { dataDir, store, audit } = await this.#keep(place);
+    const { dataDir, heard: store, audit } = await this.#keep(place);
     const signer = "signer" in role ? TrustDomainSigner.open(role.signer, dataDir, systemClock.nowMs()) : undefined;
     const membership =
       (await loadMembership(dataDir)) ??
@@ -160,6 +163,11 @@ export class InProcessPlanes implements AsyncDisposable {
   /** What a store holds; its leadership, which is of a moment, is left out. */
   async copyStore(name: string): Promise<StoreCopy> {
     return await (await this.#keep(name)).store.copy(leaderKey);
+  }
+
+  /** Whether the store of a plane lists what it holds and tells what is written; it answers for each key either way. */
+  async setHeard(name: string, isHeard: boolean): Promise<void> {
+    (await this.#keep(name)).heard.isHeard = isHeard;
   }
 
   /** Resolves when a running plane has marked its store after its last write there, and knows that it has: another history is told from its own from then on, wherever its positions are. */
@@ -323,9 +331,11 @@ export class InProcessPlanes implements AsyncDisposable {
     let kept = this.#kept.get(name);
     if (kept === undefined) {
       const dataDir = this.#dataDir(name);
+      const store = new ExchangedStore(this.#stores === "memory" ? await openMemoryStore() : await openSqliteStore({ path: join(dataDir, "store.db"), clock: systemClock, logger: silentLogger }));
       kept = {
         dataDir,
-        store: new ExchangedStore(this.#stores === "memory" ? await openMemoryStore() : await openSqliteStore({ path: join(dataDir, "store.db"), clock: systemClock, logger: silentLogger })),
+        store,
+        heard: new UnheardStore(store),
         audit: await openAuditFile({
           path: join(dataDir, "audit", "audit.jsonl"),
           onFailure: (error) => {

@@ -1,5 +1,5 @@
 import { AtollError } from "#federation/runtime/errors.ts";
-import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "#federation/store/store.ts";
+import type { FollowReport, Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "#federation/store/store.ts";
 
 /** What ails a store: nothing of it answers; it answers and takes no writes; or it does what it is told, and whoever told it does not hear so. */
 export type Trouble = "away" | "full" | "unanswered";
@@ -32,8 +32,8 @@ export class TroubledStore implements Store {
   }
 
   /** Goes on: a watch of an engine that is away is silent, and this one is of an engine that has nothing to say. */
-  watch(prefix: string, signal: AbortSignal): AsyncIterable<StoreBatch> {
-    return this.#store.watch(prefix, signal);
+  watch(prefix: string, signal: AbortSignal, report?: FollowReport): AsyncIterable<StoreBatch> {
+    return this.#store.watch(prefix, signal, report);
   }
 
   async grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease> {

@@ -157,6 +157,17 @@ const store = storeStandingSchema.optional().describe("Of this plane's own store
 
 const storeAwaySinceMs = count.optional().describe("Wall-clock ms of the last answer of this plane's own store, which is away now: all that is said here is as of then. Absent: it answers.");
 
+const unfollowed = z
+  .array(
+    z.object({
+      collection: z.string().describe("As it is called in the store: resources/TrafficPolicy."),
+      ageMs: count.describe("Since it was last known to be what the store holds, by the plane's monotonic clock."),
+      reason: z.string().describe("Why it could not be read when that was tried last."),
+    }),
+  )
+  .optional()
+  .describe("What this plane has not been able to read in its own store for ten seconds or longer, though the store answers: what it shows and does by it is as old as that. Absent: nothing, or an older plane.");
+
 const names = z.array(nameRowSchema).optional().describe("Names that are dialled here; an older plane says nothing.");
 
 /** What the global plane knows of the whole federation. */
@@ -171,6 +182,7 @@ export const federationStatusSchema = z.object({
   names,
   store,
   storeAwaySinceMs,
+  unfollowed,
   incarnation,
   backups,
   engines,
@@ -228,6 +240,7 @@ export const clusterStatusSchema = z.object({
   names,
   store,
   storeAwaySinceMs,
+  unfollowed,
   incarnation,
   backups,
   engines,

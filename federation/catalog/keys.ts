@@ -37,3 +37,8 @@ export const keys = {
   /** Held with a lease by the leader among the replicas of a plane; its create revision is the fence of the leader's writes. */
   leader: `${root}leader`,
 } as const;
+
+/** What lies under `prefix`, as an operator is told of it: `resources/TrafficPolicy`. */
+export function collectionName(prefix: string): string {
+  return prefix.replace(root, "").replace(/\/$/, "");
+}

@@ -1,5 +1,6 @@
 import { Catalog } from "#federation/catalog/catalog.ts";
-import { keys } from "#federation/catalog/keys.ts";
+import { collectionName, keys } from "#federation/catalog/keys.ts";
+import type { UnfollowedCollection } from "#federation/model/unfollowed-collection.ts";
 import { epochOf, type StoreHistory, type StoreStanding } from "#federation/model/store-standing.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
@@ -66,6 +67,17 @@ export class TermStore {
   /** Undefined while the store answers. */
   get away(): Watched<StoreAway | undefined> {
     return this.#store.away;
+  }
+
+  /** What is held in memory of the store and may be old, though the store answers; the oldest first. */
+  get unfollowed(): readonly UnfollowedCollection[] {
+    return this.#store.unfollowed.map(({ prefix, ageMs, reason }) => ({ collection: collectionName(prefix), ageMs, reason }));
+  }
+
+  /** Wall-clock ms as of which something is shown, where that is not now. */
+  get staleSinceMs(): number | undefined {
+    const [oldest] = this.#store.unfollowed;
+    return this.away.current?.sinceMs ?? (oldest === undefined ? undefined : this.#options.clock.nowMs() - oldest.ageMs);
   }
 
   /** What a backup holds. @throws {ATOLL_STORE_UNAVAILABLE} */

@@ -1,6 +1,7 @@
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { FollowedPrefixes, type UnfollowedPrefix } from "./followed-prefixes.ts";
 import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "./store.ts";
 
 /** A store that does not answer. What is held in memory of it is as of `sinceMs`, the wall clock's time of its last answer. */
@@ -22,18 +23,25 @@ export class ContactedStore implements Store {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #away = new WatchedValue<StoreAway | undefined>(undefined);
+  readonly #followed: FollowedPrefixes;
   /** By the wall clock, and by the monotonic one. */
   #answered: { readonly wallMs: number; readonly atMs: number };
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
+    this.#followed = new FollowedPrefixes(clock);
     this.#answered = { wallMs: clock.nowMs(), atMs: clock.monotonicMs() };
   }
 
   /** Undefined while the store answers. */
   get away(): Watched<StoreAway | undefined> {
     return this.#away;
+  }
+
+  /** What is watched here and may be old, though the store answers. */
+  get unfollowed(): readonly UnfollowedPrefix[] {
+    return this.#followed.unfollowed;
   }
 
   /** Asks for `key` now and then, so that an absence is noticed although nobody works with the store, and a return at once; until `signal` aborts. */
@@ -62,8 +70,9 @@ export class ContactedStore implements Store {
     return await this.#asked(() => this.#store.commit(transaction, signal));
   }
 
-  watch(prefix: string, signal: AbortSignal): AsyncIterable<StoreBatch> {
-    return this.#store.watch(prefix, signal);
+  async *watch(prefix: string, signal: AbortSignal): AsyncGenerator<StoreBatch, void, undefined> {
+    using report = this.#followed.begin(prefix);
+    yield* this.#store.watch(prefix, signal, report);
   }
 
   async grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease> {
@@ -79,11 +88,15 @@ export class ContactedStore implements Store {
       const answer = await ask();
       this.#answered = { wallMs: this.#clock.nowMs(), atMs: this.#clock.monotonicMs() };
       this.#away.set(undefined);
+      this.#followed.setAway(undefined);
       return answer;
     } catch (error) {
       const { wallMs, atMs } = this.#answered;
       const isSilent = isAtollError(error, "ATOLL_STORE_UNAVAILABLE") && this.#clock.monotonicMs() - atMs >= quietMs;
-      if (isSilent && this.#away.current === undefined) this.#away.set({ sinceMs: Math.floor(wallMs) });
+      if (isSilent && this.#away.current === undefined) {
+        this.#away.set({ sinceMs: Math.floor(wallMs) });
+        this.#followed.setAway(atMs);
+      }
       throw error;
     }
   }

@@ -11,7 +11,7 @@ import { readWatchStream } from "./etcd-watch.ts";
 import { KnownKeys } from "./known-keys.ts";
 import { wholeListing, type ListingPart } from "./paged-listing.ts";
 import { readAhead } from "./read-ahead.ts";
-import type { Store, StoreBatch, StoreCommit, StoreCondition, StoreEntry, StoreEvent, StoreLease, StoreListing, StoreTransaction, StoreWrite } from "./store.ts";
+import type { FollowReport, Store, StoreBatch, StoreCommit, StoreCondition, StoreEntry, StoreEvent, StoreLease, StoreListing, StoreTransaction, StoreWrite } from "./store.ts";
 import { checkKey, checkTransaction } from "./store-limits.ts";
 
 /** How to reach etcd. */
@@ -110,11 +110,12 @@ class EtcdStore implements Store {
   }
 
   /** Also ends when the store is closed. */
-  async *watch(prefix: string, signal: AbortSignal): AsyncGenerator<StoreBatch, void, undefined> {
+  async *watch(prefix: string, signal: AbortSignal, report?: FollowReport): AsyncGenerator<StoreBatch, void, undefined> {
     const ending = AbortSignal.any([signal, this.#closing.signal]);
     const known = new KnownKeys();
     let revision: number | undefined;
     let failures = 0;
+    report?.lost("it has not been read yet");
     while (!ending.aborted) {
       try {
         if (revision === undefined) {
@@ -127,11 +128,12 @@ class EtcdStore implements Store {
           revision = listed;
         }
         const member = this.#member();
-        const batches = readWatchStream(member.openWatch(), this.#watchRequest(prefix, revision + 1), ending);
+        const batches = readWatchStream(member.openWatch(), { ...this.#watchRequest(prefix, revision + 1), clock: this.#options.clock, onUp: () => report?.follows() }, ending);
         for (let next = await batches.next(); ; next = await batches.next()) {
           if (next.done === true) {
             if (next.value.kind === "relist") revision = undefined;
             else this.#leave(member);
+            report?.lost(next.value.reason);
             if (!ending.aborted) this.#logLoss(prefix, next.value, failures++);
             break;
           }
@@ -144,7 +146,9 @@ class EtcdStore implements Store {
       } catch (error) {
         if (ending.aborted) return;
         if (!isAtollError(error)) throw error;
-        this.#logLoss(prefix, { kind: "resume", reason: error.message }, failures++);
+        const reason = describeError(error);
+        report?.lost(reason);
+        this.#logLoss(prefix, { kind: "resume", reason }, failures++);
       }
       const waitMs = Math.min(watchRetryMsMin * 2 ** failures, watchRetryMsMax);
       await sleep(this.#options.clock, jittered(this.#options.random, waitMs, 0.5), ending).catch(() => undefined);

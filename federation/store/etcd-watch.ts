@@ -1,3 +1,4 @@
+import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import type { RawWatchEvent, RawWatchResponse, WatchStream } from "./etcd-client.ts";
 
@@ -7,7 +8,13 @@ export interface EtcdWatchRequest {
   readonly rangeEnd: Buffer;
   /** The first revision whose events are wanted. */
   readonly startRevision: number;
+  readonly clock: Clock;
+  /** Hears that etcd has set the watch up: whatever is written from now on comes by it. */
+  readonly onUp: () => void;
 }
+
+/** How long etcd may take to set a watch up, in ms; a call may take a second. A member that reads and sets up no watch would keep its plane waiting for ever. */
+export const watchUpMsMax = 5_000;
 
 /** Why a stream ended: what came after `startRevision` may be had from a new stream, or only by listing anew. */
 export type EtcdWatchEnd = { readonly kind: "resume"; readonly reason: string } | { readonly kind: "relist"; readonly reason: string };
@@ -32,6 +39,11 @@ export async function* readWatchStream(stream: WatchStream, request: EtcdWatchRe
   }
   signal.addEventListener("abort", cancel, { once: true });
   let fragments: RawWatchEvent[] = [];
+  let isLate = false;
+  using late = request.clock.schedule(watchUpMsMax, () => {
+    isLate = true;
+    stream.cancel();
+  });
   try {
     stream.write({
       create_request: {
@@ -50,7 +62,11 @@ export async function* readWatchStream(stream: WatchStream, request: EtcdWatchRe
       }
       // etcd would wait in silence for a future revision: it was restored from an older state.
       if (answer.created && revision < request.startRevision - 1) return { kind: "relist", reason: `etcd is at revision ${revision}, before ${request.startRevision - 1}` };
-      if (answer.created) continue;
+      if (answer.created) {
+        late[Symbol.dispose]();
+        request.onUp();
+        continue;
+      }
       fragments.push(...answer.events);
       if (answer.fragment) continue;
       const last = fragments.at(-1);
@@ -59,7 +75,7 @@ export async function* readWatchStream(stream: WatchStream, request: EtcdWatchRe
     }
     return { kind: "resume", reason: "the stream ended" };
   } catch (error) {
-    return { kind: "resume", reason: describeError(error) };
+    return { kind: "resume", reason: isLate ? `etcd has not set the watch up within ${watchUpMsMax} ms` : describeError(error) };
   } finally {
     signal.removeEventListener("abort", cancel);
     stream.cancel();

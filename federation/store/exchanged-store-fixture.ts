@@ -1,4 +1,4 @@
-import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "./store.ts";
+import type { FollowReport, Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "./store.ts";
 
 /** What a store held once. */
 export interface StoreCopy {
@@ -71,8 +71,8 @@ export class ExchangedStore implements Store {
     return await this.#store.commit(transaction, signal);
   }
 
-  watch(prefix: string, signal: AbortSignal): AsyncIterable<StoreBatch> {
-    return this.#store.watch(prefix, signal);
+  watch(prefix: string, signal: AbortSignal, report?: FollowReport): AsyncIterable<StoreBatch> {
+    return this.#store.watch(prefix, signal, report);
   }
 
   async grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease> {

@@ -10,7 +10,7 @@ import type { EngineReply, EngineRequest, EngineWrite } from "./sqlite-engine.ts
 import type { SqliteOrigin } from "./sqlite-files.ts";
 import { SqliteLease } from "./sqlite-lease.ts";
 import { createInlineRunner, openThreadRunner, type SqliteRunner } from "./sqlite-runner.ts";
-import type { Store, StoreBatch, StoreCommit, StoreEntry, StoreEvent, StoreLease, StoreListing, StoreTransaction } from "./store.ts";
+import type { FollowReport, Store, StoreBatch, StoreCommit, StoreEntry, StoreEvent, StoreLease, StoreListing, StoreTransaction } from "./store.ts";
 import { checkKey, checkTransaction } from "./store-limits.ts";
 
 /** How to open a store in one SQLite file. */
@@ -33,6 +33,9 @@ const batchMax = 256;
 const watchQueueMax = 1_024;
 /** Wait before a watch lists again after the engine failed. */
 const watchRetryMs = 200;
+
+/** Why a watch does not follow before anything has come of it or gone wrong. */
+const notReadYet = "it has not been read yet";
 
 interface Pending {
   readonly request: EngineRequest;
@@ -115,8 +118,9 @@ export class SqliteStore implements Store {
   }
 
   /** Also ends when the store is closed. */
-  async *watch(prefix: string, signal: AbortSignal): AsyncGenerator<StoreBatch, void, undefined> {
+  async *watch(prefix: string, signal: AbortSignal, report?: FollowReport): AsyncGenerator<StoreBatch, void, undefined> {
     const known = new KnownKeys();
+    let reason = notReadYet;
     const ending = AbortSignal.any([signal, this.#closing.signal]);
     while (!ending.aborted) {
       const watcher: Watcher = {
@@ -125,9 +129,16 @@ export class SqliteStore implements Store {
       };
       try {
         known.begin();
+        report?.lost(reason);
         // From the very revision of its last page on, events are handed to the watcher.
-        const parts = readAhead(this.#parts(prefix, ending, () => this.#watchers.add(watcher)));
+        const parts = readAhead(
+          this.#parts(prefix, ending, () => {
+            this.#watchers.add(watcher);
+            report?.follows();
+          }),
+        );
         yield* flatMappedValues(parts, (part) => known.take(part));
+        reason = "more was written at once than its reader could take, and it is read anew";
         yield* mappedValues(watcher.queue.drain(ending), (next) => {
           known.record(next.events);
           return next;
@@ -135,6 +146,8 @@ export class SqliteStore implements Store {
       } catch (error) {
         if (ending.aborted) return;
         if (!isAtollError(error)) throw error;
+        reason = error.message;
+        report?.lost(reason);
         this.#logger.warn("a watch could not list its keys and tries again", { prefix, error: error.message });
         await sleep(this.#clock, watchRetryMs, ending).catch(() => undefined);
       } finally {

@@ -63,6 +63,14 @@ export interface StoreLease extends AsyncDisposable {
   readonly certain: Watched<boolean>;
 }
 
+/** How a watch says whether it follows its keys, to whoever keeps account of that. */
+export interface FollowReport {
+  /** What was read may be old from now on, if it was not so before: reading has begun, broke off, or did not come about, for `reason`. */
+  lost(reason: string): void;
+  /** All has been read, and what is written from now on comes by itself. */
+  follows(): void;
+}
+
 /**
  * Where a plane keeps its truth. Every operation answers within its adapter's bound or throws
  * ATOLL_STORE_UNAVAILABLE; `commit` acknowledges only what is durable.
@@ -72,7 +80,7 @@ export interface Store extends AsyncDisposable {
   list(prefix: string, signal: AbortSignal): Promise<StoreListing>;
   /** @throws {ATOLL_STORE_UNAVAILABLE} when the outcome is not known to be durable. */
   commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit>;
-  /** Follows `prefix` until `signal` aborts; survives restarts, compaction and half-open links of the engine. */
-  watch(prefix: string, signal: AbortSignal): AsyncIterable<StoreBatch>;
+  /** Follows `prefix` until `signal` aborts; survives restarts, compaction and half-open links of the engine, and reports while it does not follow. */
+  watch(prefix: string, signal: AbortSignal, report?: FollowReport): AsyncIterable<StoreBatch>;
   grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease>;
 }

@@ -110,6 +110,7 @@ async function runStanding(parts: GlobalTerm, { serve, patiently, names }: { rea
     standing: () => standing,
     isCertain: () => leader.certain.current,
     storeAway: () => parts.termStore.away.current,
+    unfollowed: () => parts.termStore.unfollowed,
     statuses: links.statuses,
     lags: links.lags,
     hasRival: () => incarnation.met !== undefined,

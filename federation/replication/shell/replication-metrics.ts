@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { behindReasons, type StoreStanding } from "#federation/model/store-standing.ts";
+import type { UnfollowedCollection } from "#federation/model/unfollowed-collection.ts";
 import { addGauge } from "#federation/telemetry/read-metrics.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { ReceiverLag } from "../core/publisher.ts";
@@ -13,6 +14,8 @@ export interface ReplicationReports {
   readonly isCertain: () => boolean;
   /** Wall-clock ms of the last answer of a store that is away; undefined while it answers. */
   readonly storeAway: () => { readonly sinceMs: number } | undefined;
+  /** What is not heard of in a store that answers; the oldest first. */
+  readonly unfollowed: () => readonly UnfollowedCollection[];
   /** Whether another process speaks under this plane's name. */
   readonly hasRival: () => boolean;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
@@ -38,6 +41,14 @@ export function addReplicationMetrics(registry: Registry, current: () => Replica
       if (reports === undefined) return;
       const away = reports.storeAway();
       add({}, away === undefined ? 0 : Math.max(0, clock.nowMs() - away.sinceMs) / 1_000);
+    },
+  });
+  addGauge(registry, {
+    name: "atoll_store_unfollowed_seconds",
+    help: "Since what this plane has not been able to read in its store for longest, though that answers, was last known to be what the store holds; 0 where nothing has been so for ten seconds.",
+    read: (add) => {
+      const reports = current();
+      if (reports !== undefined) add({}, (reports.unfollowed()[0]?.ageMs ?? 0) / 1_000);
     },
   });
   addGauge(registry, {

@@ -27,7 +27,7 @@ import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
 import { instanceWords } from "./instance-words.ts";
 import { relationshipProblems } from "./relationship-findings.ts";
-import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
+import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, unfollowedProblems, withdrawalProblems } from "./store-findings.ts";
 import { trialProblems } from "./trial-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
@@ -91,7 +91,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
     ...planeProblems("the global plane", global),
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
-    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...backupProblems("global", global.value), ...apiOverloadProblems("global", global.value), ...federationProblems(global.value)] : []),
+    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...unfollowedProblems("global", global.value), ...backupProblems("global", global.value), ...apiOverloadProblems("global", global.value), ...federationProblems(global.value)] : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
     ...distrustProblems(global.kind === "answer" ? global.value : undefined, known),
     ...doubleProblems(global.kind === "answer" ? global.value : undefined, known),
@@ -159,6 +159,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
   return [
     ...storeProblems(name, status),
     ...awayProblems(name, status),
+    ...unfollowedProblems(name, status),
     ...backupProblems(name, status),
     ...apiOverloadProblems(name, status),
     ...(status.globalPlane.connected || status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),

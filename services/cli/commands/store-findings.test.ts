@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
-import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, withdrawalProblems } from "./store-findings.ts";
+import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, unfollowedProblems, withdrawalProblems } from "./store-findings.ts";
 
 const behind = { state: "behind", reason: "mark", witness: "this plane", witnessed: { epoch: 1, revision: 9 }, found: { epoch: 1, revision: 40 }, sinceMs: 1 } as const;
 const row = (id: string, more: object = {}) => ({ id, ...more });
@@ -19,6 +19,14 @@ describe("what check says of stores", () => {
   it("names one that is away, and for how long", () => {
     expect(awayProblems("shop-eu", { asOfMs: 95_000, storeAwaySinceMs: 5_000 })).toEqual(["the store of shop-eu has not answered for 90 s; the plane of shop-eu answers from what it knew then and takes no writes until the store is back"]);
     expect(awayProblems("global", { asOfMs: 95_000 })).toEqual([]);
+  });
+
+  it("names what a plane cannot read of a store that answers, for how long, why, and what to do", () => {
+    const unfollowed = ["objects", "endpoints", "resources/TrafficPolicy", "proxies"].map((collection, index) => ({ collection, ageMs: 90_000 - index * 1_000, reason: "no answer within 1250 ms" }));
+    const rest = "though the store answers (no answer within 1250 ms); what it shows, and tells proxies and other planes by it, may be as old as that: see what the store's host and log say of it, and start the store and then the plane again where that does not end it";
+    expect(unfollowedProblems("shop-eu", { unfollowed })).toEqual([`the plane of shop-eu has not been able to read objects, endpoints, resources/TrafficPolicy and 1 more in its store for 90 s, ${rest}`]);
+    expect(unfollowedProblems("global", { unfollowed: unfollowed.slice(1, 2) })).toEqual([`the global plane has not been able to read endpoints in its store for 89 s, ${rest}`]);
+    expect([unfollowedProblems("global", {}), unfollowedProblems("shop-eu", { unfollowed: [] })]).toEqual([[], []]);
   });
 
   it("names who does not believe whom, once, from either side, and not what the other says itself", () => {

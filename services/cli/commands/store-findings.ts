@@ -16,6 +16,21 @@ export function awayProblems(plane: string, { storeAwaySinceMs, asOfMs }: Pick<C
   return [`the store of ${plane} has not answered for ${describeAge(Math.max(0, asOfMs - storeAwaySinceMs))}; ${what} answers from what it knew then and takes no writes until the store is back`];
 }
 
+/** What a plane does not hear of in its own store, though that answers, and what to do; nothing of one that hears of all. */
+export function unfollowedProblems(plane: string, { unfollowed = [] }: Pick<ClusterStatus | FederationStatus, "unfollowed">): readonly string[] {
+  const [oldest] = unfollowed;
+  if (oldest === undefined) return [];
+  const what = plane === "global" ? "the global plane" : `the plane of ${plane}`;
+  const named = unfollowed.slice(0, unfollowedShownMax).map(({ collection }) => collection).join(", ");
+  const more = unfollowed.length > unfollowedShownMax ? ` and ${unfollowed.length - unfollowedShownMax} more` : "";
+  return [
+    `${what} has not been able to read ${named}${more} in its store for ${describeAge(oldest.ageMs)}, though the store answers (${oldest.reason}); what it shows, and tells proxies and other planes by it, may be as old as that: see what the store's host and log say of it, and start the store and then the plane again where that does not end it`,
+  ];
+}
+
+/** Collections named in one line. */
+const unfollowedShownMax = 3;
+
 /** Planes of which there are two, what is known of them, and what to do; each once, by its own word where it has one. */
 export function doubleProblems(federation: FederationStatus | undefined, clusters: readonly (readonly [string, ClusterStatus])[]): readonly string[] {
   const own = [...(federation === undefined ? [] : [["global", federation] as const]), ...clusters].flatMap(([plane, { incarnation }]) =>

@@ -241,6 +241,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       names: parts.names(),
       store: parts.standing,
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,
+      unfollowed: parts.termStore.unfollowed,
       backups: options.backups?.standing,
       engines: options.engines,
       apiOverloads: parts.admission.overloads,

@@ -2,11 +2,13 @@ import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/
 import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
+import type { UnfollowedCollection } from "#federation/model/unfollowed-collection.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { Place } from "#federation/model/snapshot.ts";
 import { backupsField, type BackupRow } from "#federation/admin-api/backup-row.ts";
 import { apiOverloadsField, type PlaneOverload } from "#federation/admin-api/plane-admission.ts";
 import { enginesField } from "#federation/admin-api/engine-rows.ts";
+import { unfollowedField } from "#federation/admin-api/unfollowed-rows.ts";
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
@@ -49,6 +51,8 @@ export interface ClusterStatusFacts {
   readonly store: StoreStanding;
   /** Wall-clock ms of the last answer of a store that is away. */
   readonly storeAwaySinceMs: number | undefined;
+  /** What is not heard of in a store that answers. */
+  readonly unfollowed: readonly UnfollowedCollection[];
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
   readonly engines?: SeenEngines | undefined;
@@ -93,6 +97,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     names: facts.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: facts.store,
     ...(facts.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: facts.storeAwaySinceMs }),
+    ...unfollowedField(facts.unfollowed),
     ...(facts.incarnation === undefined ? {} : { incarnation: facts.incarnation }),
     ...backupsField(facts.backups),
     ...enginesField(facts.engines),

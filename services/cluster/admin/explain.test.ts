@@ -30,7 +30,7 @@ it("a plane explains that its own instances of a service are overloaded", () => 
 });
 
 it("a plane's status names them, and what is asked of itself more often than it can do", () => {
-  const facts = { generation: { epoch: 1, revision: 1 }, heardAgeMs: 0, heldAgeMs, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [], intermediateNotAfterMs: 1, signer: "own", proxies: [], silentProxies: [], policyTrials: [], overloads, names: [], storeAwaySinceMs: undefined, store: { state: "sound", epoch: 1 }, apiOverloads: [{ requests: "writes", admits: 3, asked: 9 }] } as const;
+  const facts = { generation: { epoch: 1, revision: 1 }, heardAgeMs: 0, heldAgeMs, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [], intermediateNotAfterMs: 1, signer: "own", proxies: [], silentProxies: [], policyTrials: [], overloads, names: [], storeAwaySinceMs: undefined, unfollowed: [], store: { state: "sound", epoch: 1 }, apiOverloads: [{ requests: "writes", admits: 3, asked: 9 }] } as const;
   const status = clusterStatus(clusterState(), facts, 0);
   expect(status.overloads).toEqual(overloads);
   expect(status.apiOverloads).toEqual([{ requests: "writes", admits: 3, asked: 9 }]);

@@ -5,11 +5,13 @@ import type { RelationshipStanding } from "#federation/model/relationship-terms.
 import type { Cluster, ExportedService, Relationship } from "#federation/model/resource.ts";
 import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
+import type { UnfollowedCollection } from "#federation/model/unfollowed-collection.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { backupsField, type BackupRow } from "#federation/admin-api/backup-row.ts";
 import { enginesField } from "#federation/admin-api/engine-rows.ts";
 import { apiOverloadsField, type PlaneOverload } from "#federation/admin-api/plane-admission.ts";
+import { unfollowedField } from "#federation/admin-api/unfollowed-rows.ts";
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
@@ -50,6 +52,8 @@ export interface FederationView {
   readonly store: StoreStanding;
   /** Wall-clock ms of the last answer of a store that is away. */
   readonly storeAwaySinceMs: number | undefined;
+  /** What is not heard of in a store that answers. */
+  readonly unfollowed: readonly UnfollowedCollection[];
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
   readonly engines?: SeenEngines | undefined;
@@ -73,6 +77,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     names: view.names.map((row) => ({ ...row, addresses: [...row.addresses] })),
     store: view.store,
     ...(view.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: view.storeAwaySinceMs }),
+    ...unfollowedField(view.unfollowed),
     ...(view.incarnation === undefined ? {} : { incarnation: view.incarnation }),
     ...backupsField(view.backups),
     ...enginesField(view.engines),

@@ -1,0 +1,74 @@
+import type { Clock } from "#federation/runtime/clock.ts";
+import type { FollowReport } from "./store.ts";
+
+/** What is read of a store and may be old, though the store answers. */
+export interface UnfollowedPrefix {
+  readonly prefix: string;
+  /** Since it was last known to be what the store holds, or since it was first asked for. */
+  readonly ageMs: number;
+  /** Why it was not read when that was tried last. */
+  readonly reason: string;
+}
+
+/**
+ * How long a store may answer, and what is read of it not be followed, before that is told. A look a second at a store whose bound is five
+ * notices an absence within six, and a watch comes back half a second after the store: what lasts for ten does not pass by itself, and is
+ * told before anybody would call it silent, which is after fifteen.
+ */
+export const unfollowedMsMin = 10_000;
+
+interface Watch {
+  readonly prefix: string;
+  lost: { readonly atMs: number; readonly answeredMs: number; reason: string } | undefined;
+}
+
+/** Which of a plane's watches follow their keys, by the monotonic clock. An absence of the whole store is told elsewhere, and counts for none of them. */
+export class FollowedPrefixes {
+  readonly #clock: Clock;
+  readonly #watches = new Set<Watch>();
+  #awayMs = 0;
+  #awayAtMs: number | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** One more watch of `prefix`, until it is disposed of; what reports nothing is taken to follow. */
+  begin(prefix: string): FollowReport & Disposable {
+    const watch: Watch = { prefix, lost: undefined };
+    this.#watches.add(watch);
+    return {
+      lost: (reason) => {
+        if (watch.lost === undefined) watch.lost = { atMs: this.#clock.monotonicMs(), answeredMs: this.#answeredMs(), reason };
+        else watch.lost.reason = reason;
+      },
+      follows: () => (watch.lost = undefined),
+      [Symbol.dispose]: () => void this.#watches.delete(watch),
+    };
+  }
+
+  /** Nothing of the store answers, since `atMs` by the monotonic clock; undefined: it does. */
+  setAway(atMs: number | undefined): void {
+    if (this.#awayAtMs !== undefined && atMs === undefined) this.#awayMs += this.#clock.monotonicMs() - this.#awayAtMs;
+    this.#awayAtMs = atMs;
+  }
+
+  /** Each prefix that was not followed for `unfollowedMsMin` of the time in which the store answers, the oldest first; none while it is away. */
+  get unfollowed(): readonly UnfollowedPrefix[] {
+    if (this.#awayAtMs !== undefined) return [];
+    const nowMs = this.#clock.monotonicMs();
+    const oldest = new Map<string, UnfollowedPrefix>();
+    for (const { prefix, lost } of this.#watches) {
+      if (lost === undefined || this.#answeredMs() - lost.answeredMs < unfollowedMsMin) continue;
+      const ageMs = nowMs - lost.atMs;
+      if (ageMs > (oldest.get(prefix)?.ageMs ?? -1)) oldest.set(prefix, { prefix, ageMs, reason: lost.reason });
+    }
+    return [...oldest.values()].toSorted((one, other) => other.ageMs - one.ageMs);
+  }
+
+  /** For how long the store has answered, since the beginning. */
+  #answeredMs(): number {
+    const nowMs = this.#clock.monotonicMs();
+    return nowMs - this.#awayMs - (this.#awayAtMs === undefined ? 0 : nowMs - this.#awayAtMs);
+  }
+}
