@@ -49,6 +49,10 @@ export class LosingLink {
   readonly asked: FetchRequest[] = [];
   /** Whether the answer to the request that was just made is lost. */
   loses: (request: FetchRequest) => boolean = () => false;
+  /** How long an answer is on its way, in ms. */
+  answerMs: () => number = () => 0;
+  /** How many requests were under way at once, at most. */
+  mostAtOnce = 0;
   readonly #state = new WatchedValue<PublishedState>({ revision: 0, objects: new Map() });
   readonly receiverBus = this.hub.open("receiver");
   #term = 0;
@@ -86,6 +90,11 @@ export class LosingLink {
     return this.asked.map((request) => (request.kind === "part" ? `${request.part}` : "?")).join(" ");
   }
 
+  /** How often a part was asked for. */
+  timesAsked(part: number): number {
+    return this.asked.filter((request) => request.kind === "part" && request.part === part).length;
+  }
+
   /** Moves time on until `isSo`. */
   async until(isSo: () => boolean): Promise<void> {
     for (let steps = 0; !isSo(); steps++) {
@@ -116,7 +125,8 @@ export class LosingLink {
 }
 
 /** A bus whose answers are lost on their way back: whoever was asked has given them. */
-function losing(bus: Bus, world: Pick<LosingLink, "clock" | "asked" | "loses">): Bus {
+function losing(bus: Bus, world: Pick<LosingLink, "clock" | "asked" | "loses" | "answerMs" | "mostAtOnce">): Bus {
+  let underWay = 0;
   return {
     state: bus.state,
     publish: (subject, payload) => bus.publish(subject, payload),
@@ -125,11 +135,17 @@ function losing(bus: Bus, world: Pick<LosingLink, "clock" | "asked" | "loses">):
     async request(subject, payload, timeoutMs, signal) {
       const request = decodeFetchRequest(payload);
       world.asked.push(request);
-      const isLost = world.loses(request);
-      const answer = await bus.request(subject, payload, timeoutMs, signal);
-      if (!isLost) return answer;
-      await sleep(world.clock, timeoutMs, signal);
-      throw new AtollError("ATOLL_BUS_TIMEOUT", "told to lose it");
+      world.mostAtOnce = Math.max(world.mostAtOnce, ++underWay);
+      try {
+        const isLost = world.loses(request);
+        const answer = await bus.request(subject, payload, timeoutMs, signal);
+        const answerMs = isLost ? timeoutMs : world.answerMs();
+        if (answerMs > 0) await sleep(world.clock, Math.min(answerMs, timeoutMs), signal);
+        if (answerMs >= timeoutMs) throw new AtollError("ATOLL_BUS_TIMEOUT", "told to lose it");
+        return answer;
+      } finally {
+        underWay--;
+      }
     },
   };
 }

@@ -20,7 +20,7 @@ import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
 import { inTurns } from "#federation/runtime/turns.ts";
 import type { WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import { AnswerParts } from "../core/answer-parts.ts";
+import { AnswerParts, partTimeoutMs } from "../core/answer-parts.ts";
 import { HeartbeatOrder } from "../core/heartbeat-order.ts";
 import type { Doubled } from "../core/incarnations.ts";
 import { ReceiverCore, type ReceiverStep } from "../core/receiver.ts";
@@ -88,9 +88,6 @@ const inboxCapacity = 1024;
 /** Changes made durable together at most. */
 const commitChangesMax = 512;
 
-/** For one part of an answer. */
-const fetchTimeoutMs = 5000;
-
 /** In place of a stream, while none is followed and there is something to show all the same. */
 const noStream = "none";
 
@@ -99,6 +96,9 @@ const storeRetryMs = 1000;
 
 /** `heardMs` is when it came, monotonic, and what it is judged by: it may wait for as long as a fetch takes, and tells of no later time. */
 type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array; readonly heardMs: number } | { readonly kind: "wake" };
+
+/** What has become of a request: it was answered, or got no answer, or what was lost is due again. */
+type Asked = { readonly kind: "came" | "due"; readonly request: FetchRequest } | { readonly kind: "lost"; readonly request: FetchRequest; readonly error: AtollError };
 
 /**
  * Applies what one publisher offers until `signal` aborts. A store that fails is tried again from what it really
@@ -306,38 +306,64 @@ class Session {
     return this.#rival === undefined || this.#rival.length > witnessBytesMax ? {} : { rival: this.#rival };
   }
 
-  /** Frames and heartbeats wait in the inbox meanwhile. An operator's word does not: it changes nothing of what was asked. */
+  /** Frames and heartbeats wait in the inbox meanwhile. */
   async #fetch(signal: AbortSignal): Promise<void> {
     const answer = new AnswerParts(this.#core.fetch(this.#nowMs()));
     this.#reportStatus();
-    for (let request = answer.next; request !== undefined; request = answer.next) {
-      const lost = await this.#ask(request, answer, signal);
-      const waitMs = lost === undefined ? 0 : this.#lose(answer, lost);
-      // The core asks anew after its backoff.
-      if (waitMs === undefined) return;
-      if (waitMs > 0) await sleep(this.#options.clock, waitMs, signal);
-      if (this.#takeWords()) await this.#commit(signal);
-    }
+    // The core asks anew after its backoff for what was given up.
+    if (!(await this.#gather(answer, signal))) return;
     this.#hold(() => this.#core.onAnswer(answer.parts, this.#nowMs()));
     await this.#commit(signal);
   }
 
-  /** Answers why nothing came. */
-  async #ask(request: FetchRequest, answer: AnswerParts, signal: AbortSignal): Promise<AtollError | undefined> {
-    const { bus, subjects } = this.#options;
+  /** False when it was given up. An operator's word does not wait for it: it changes nothing of what was asked. */
+  async #gather(answer: AnswerParts, signal: AbortSignal): Promise<boolean> {
+    const over = new AbortController();
+    const inner = AbortSignal.any([signal, over.signal]);
+    const asking = new Map<FetchRequest, Promise<Asked>>();
     try {
-      answer.take(decodeFetchAnswer(await bus.request(subjects.fetch, encodeFetchRequest(request), fetchTimeoutMs, signal)));
-      return undefined;
-    } catch (error) {
-      if (!isAtollError(error) || error.code === "ATOLL_ABORTED") throw error;
-      return error;
+      while (!answer.isOver) {
+        for (let request = answer.next(); request !== undefined; request = answer.next()) asking.set(request, this.#ask(request, answer, inner));
+        const asked = await Promise.race(asking.values());
+        const { request } = asked;
+        asking.delete(request);
+        if (asked.kind === "due") asking.set(request, this.#ask(request, answer, inner));
+        if (asked.kind === "lost") {
+          const waitMs = this.#lose(answer, asked);
+          if (waitMs === undefined) return false;
+          asking.set(request, this.#wait(request, waitMs, inner));
+        }
+        if (this.#takeWords()) await this.#commit(signal);
+      }
+      return true;
+    } finally {
+      over.abort();
+      await Promise.allSettled(asking.values());
     }
   }
 
+  async #ask(request: FetchRequest, answer: AnswerParts, signal: AbortSignal): Promise<Asked> {
+    const { bus, subjects } = this.#options;
+    const askedMs = this.#nowMs();
+    try {
+      const part = decodeFetchAnswer(await bus.request(subjects.fetch, encodeFetchRequest(request), partTimeoutMs, signal));
+      answer.take(request, part, this.#nowMs() - askedMs);
+      return { kind: "came", request };
+    } catch (error) {
+      if (!isAtollError(error) || error.code === "ATOLL_ABORTED") throw error;
+      return { kind: "lost", request, error };
+    }
+  }
+
+  async #wait(request: FetchRequest, waitMs: number, signal: AbortSignal): Promise<Asked> {
+    await sleep(this.#options.clock, waitMs, signal);
+    return { kind: "due", request };
+  }
+
   /** In how many ms to ask again for the part that was lost; undefined when its answer is given up. */
-  #lose(answer: AnswerParts, error: AtollError): number | undefined {
+  #lose(answer: AnswerParts, { request, error }: Extract<Asked, { kind: "lost" }>): number | undefined {
     const { logger, names } = this.#options;
-    const waitMs = answer.lose();
+    const waitMs = answer.lose(request);
     this.#partsLost++;
     this.#reportStatus();
     const facts = { code: error.code, error: describeError(error), publisher: names.publisher, partsHad: answer.parts.length, parts: answer.parts[0]?.parts };
