@@ -35,8 +35,8 @@ export async function measureImports(imports: number, signal: AbortSignal): Prom
   try {
     const [empty, full] = [join(directory, "empty.sqlite"), join(directory, "full.sqlite")];
     await fillImports(full, imports, signal);
-    const before = await start(empty, 0, signal);
-    const { readMs, toldMs, pauseMs, heldBytes, residentBytes } = await start(full, imports, signal);
+    const before = await startPlane(empty, 0, signal);
+    const { readMs, toldMs, pauseMs, heldBytes, residentBytes } = await startPlane(full, imports, signal);
     return {
       imports,
       readSeconds: readMs / 1_000,
@@ -51,7 +51,8 @@ export async function measureImports(imports: number, signal: AbortSignal): Prom
   }
 }
 
-async function start(path: string, imports: number, signal: AbortSignal): Promise<Started> {
+/** Starts a plane in a process of its own, over a store that must hold as many imports. */
+export async function startPlane(path: string, imports: number, signal: AbortSignal): Promise<Started> {
   const { stdout } = await promisify(execFile)(process.execPath, ["--expose-gc", program, path, String(imports)], { signal });
   return JSON.parse(stdout) as Started;
 }

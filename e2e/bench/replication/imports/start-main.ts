@@ -22,11 +22,14 @@ async function startOver(file: string, count: number): Promise<void> {
   delay.enable();
   await using store = await openSqliteStore({ path: file, clock: systemClock, logger: silentLogger });
   const cluster = await openBenchCluster({ index: 1, store, bus: new MemoryHub(systemClock).open(benchCluster(1)), origins: new BenchOrigins(), proxyCount: 1 }, signal);
-  const running = runTasks(cluster.tasks, signal).catch(() => undefined);
-  await until(cluster.source.loaded, (isLoaded) => isLoaded, signal);
-  await until(cluster.source.state, (state) => state.imports.size >= count, signal);
+  const running = runTasks(cluster.tasks, signal);
+  // Whatever ends the plane before all is read ends this, too.
+  await Promise.race([running, until(cluster.source.loaded, (isLoaded) => isLoaded, signal)]);
+  const { size } = cluster.source.state.current.imports;
+  // Nobody is there who would bring the rest.
+  if (size < count) throw new Error(`the store ${file} holds ${size} imports, and ${count} were asked for: fill it first`);
   const readMs = performance.now();
-  for (const { known } of cluster.proxies) await until(known, (services) => services >= count, signal);
+  for (const { known } of cluster.proxies) await Promise.race([running, until(known, (services) => services >= count, signal)]);
   const toldMs = performance.now();
   // Which has stood still until now, if all of that was one turn.
   await turn();
@@ -39,5 +42,5 @@ async function startOver(file: string, count: number): Promise<void> {
   const { heapUsed, external, rss } = process.memoryUsage();
   process.stdout.write(`${JSON.stringify({ readMs, toldMs, pauseMs, heldBytes: heapUsed + external, residentBytes: rss })}\n`);
   stop.abort();
-  await running;
+  await running.catch(() => undefined);
 }
