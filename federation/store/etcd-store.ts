@@ -123,6 +123,7 @@ class EtcdStore implements Store {
           let listed = 0;
           yield* flatMappedValues(readAhead(this.#parts(prefix, ending)), (part) => {
             listed = part.revision;
+            report?.reads();
             return known.take(part);
           });
           revision = listed;

@@ -86,7 +86,7 @@ it.each([
   };
   etcd.refuses = refuses;
   const reading = (async () => {
-    for await (const _ of store.watch("a/", stop.signal, { lost: (why) => void reports.push(why), follows: () => void reports.push("follows") }));
+    for await (const _ of store.watch("a/", stop.signal, { lost: (why) => void reports.push(why), reads: () => undefined, follows: () => void reports.push("follows") }));
   })();
   expect(await next()).toBe("it has not been read yet");
   for (let tries = 0; tries < 3; tries++) expect(await next()).toMatch(reason);

@@ -48,6 +48,27 @@ describe("an account of what is followed of a store", () => {
     ]);
   });
 
+  it("gives a listing that comes part by part the time that it takes, and one that fails again and again behind its first parts none", async () => {
+    const clock = new VirtualClock();
+    const account = new FollowedPrefixes(clock);
+    const [large, failing] = [account.begin("large/"), account.begin("failing/")];
+    for (const report of [large, failing]) report.lost("its history was compacted");
+    for (let parts = 0; parts < 60; parts++) {
+      await clock.advance(1_000);
+      large.reads();
+      failing.reads();
+      if (parts % 5 === 4) failing.lost("no answer");
+      // Once it is named it stays so, whatever is read in between.
+      expect(account.unfollowed.map(({ prefix }) => prefix)).toEqual(parts < unfollowedMsMin / 1_000 - 1 ? [] : ["failing/"]);
+    }
+    await clock.advance(unfollowedMsMin - 1);
+    expect(account.unfollowed).toEqual([{ prefix: "failing/", ageMs: 60_000 + unfollowedMsMin - 1, reason: "no answer" }]);
+    failing.follows();
+    failing.lost("broken off");
+    await clock.advance(1);
+    expect(account.unfollowed).toEqual([{ prefix: "large/", ageMs: 60_000 + unfollowedMsMin, reason: "its history was compacted" }]);
+  });
+
   it("says nothing while the whole store is away, nor just after that, and forgets no time in which it answered", async () => {
     const clock = new VirtualClock();
     const account = new FollowedPrefixes(clock);

@@ -17,9 +17,21 @@ export interface UnfollowedPrefix {
  */
 export const unfollowedMsMin = 10_000;
 
+/** Of a watch that does not follow. */
+interface Loss {
+  readonly atMs: number;
+  /** For how long the store had answered then. */
+  readonly answeredMs: number;
+  /** The same of the last part that was read since. */
+  readAnsweredMs?: number;
+  /** A try has failed since: that parts are read says nothing any more, since it may be the same ones again and again. */
+  hasFailed: boolean;
+  reason: string;
+}
+
 interface Watch {
   readonly prefix: string;
-  lost: { readonly atMs: number; readonly answeredMs: number; reason: string } | undefined;
+  lost: Loss | undefined;
 }
 
 /** Which of a plane's watches follow their keys, by the monotonic clock. An absence of the whole store is told elsewhere, and counts for none of them. */
@@ -39,8 +51,11 @@ export class FollowedPrefixes {
     this.#watches.add(watch);
     return {
       lost: (reason) => {
-        if (watch.lost === undefined) watch.lost = { atMs: this.#clock.monotonicMs(), answeredMs: this.#answeredMs(), reason };
-        else watch.lost.reason = reason;
+        if (watch.lost === undefined) watch.lost = { atMs: this.#clock.monotonicMs(), answeredMs: this.#answeredMs(), hasFailed: false, reason };
+        else Object.assign(watch.lost, { hasFailed: true, reason });
+      },
+      reads: () => {
+        if (watch.lost !== undefined) watch.lost.readAnsweredMs = this.#answeredMs();
       },
       follows: () => (watch.lost = undefined),
       [Symbol.dispose]: () => void this.#watches.delete(watch),
@@ -53,13 +68,16 @@ export class FollowedPrefixes {
     this.#awayAtMs = atMs;
   }
 
-  /** Each prefix that was not followed for `unfollowedMsMin` of the time in which the store answers, the oldest first; none while it is away. */
+  /**
+   * Each prefix that was not followed for `unfollowedMsMin` of the time in which the store answers, the oldest first; none while it is away. One of which part after
+   * part comes, without a failure since it was lost, takes as long as it is large.
+   */
   get unfollowed(): readonly UnfollowedPrefix[] {
     if (this.#awayAtMs !== undefined) return [];
     const nowMs = this.#clock.monotonicMs();
     const oldest = new Map<string, UnfollowedPrefix>();
     for (const { prefix, lost } of this.#watches) {
-      if (lost === undefined || this.#answeredMs() - lost.answeredMs < unfollowedMsMin) continue;
+      if (lost === undefined || this.#answeredMs() - stillSince(lost) < unfollowedMsMin) continue;
       const ageMs = nowMs - lost.atMs;
       if (ageMs > (oldest.get(prefix)?.ageMs ?? -1)) oldest.set(prefix, { prefix, ageMs, reason: lost.reason });
     }
@@ -71,4 +89,8 @@ export class FollowedPrefixes {
     const nowMs = this.#clock.monotonicMs();
     return nowMs - this.#awayMs - (this.#awayAtMs === undefined ? 0 : nowMs - this.#awayAtMs);
   }
+}
+
+function stillSince({ answeredMs, readAnsweredMs = answeredMs, hasFailed }: Loss): number {
+  return hasFailed ? answeredMs : readAnsweredMs;
 }

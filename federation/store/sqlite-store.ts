@@ -137,7 +137,10 @@ export class SqliteStore implements Store {
             report?.follows();
           }),
         );
-        yield* flatMappedValues(parts, (part) => known.take(part));
+        yield* flatMappedValues(parts, (part) => {
+          report?.reads();
+          return known.take(part);
+        });
         reason = "more was written at once than its reader could take, and it is read anew";
         yield* mappedValues(watcher.queue.drain(ending), (next) => {
           known.record(next.events);

@@ -67,6 +67,8 @@ export interface StoreLease extends AsyncDisposable {
 export interface FollowReport {
   /** What was read may be old from now on, if it was not so before: reading has begun, broke off, or did not come about, for `reason`. */
   lost(reason: string): void;
+  /** A part more of what there is has been read. */
+  reads(): void;
   /** All has been read, and what is written from now on comes by itself. */
   follows(): void;
 }
