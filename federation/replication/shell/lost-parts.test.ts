@@ -76,6 +76,24 @@ describe("an answer of many parts", () => {
     });
   });
 
+  it.each([4_000, 20_000, 45_000])("goes on where it was over a link that was dead in the midst of it for %i ms, as soon as a try may end and the next one begin", async (deadMs) => {
+    await over(20, async (link) => {
+      link.answerMs = () => 100;
+      await link.until(() => link.timesAsked(10) === 1);
+      link.answerMs = () => partTimeoutMs;
+      link.hub.faults = () => [];
+      await link.clock.advance(deadMs);
+      expect(link.store.objects.size).toBe(0);
+      link.hub.faults = () => [0];
+      link.answerMs = () => 0;
+      await link.clock.advance(2 * partTimeoutMs);
+      expect(link.store.objects.size).toBe(20);
+      expect(link.askedInShort.match(/\?/g)).toHaveLength(1);
+      // What had come is not asked for again.
+      expect([1, 2, 3, 4, 5, 6].map((part) => link.timesAsked(part))).toEqual([1, 1, 1, 1, 1, 1]);
+    });
+  });
+
   it("is given up when one part is lost too often in a row, and asked for anew", async () => {
     await over(4, async (link) => {
       link.loses = (request) => request.kind === "part" && request.part === 2;
