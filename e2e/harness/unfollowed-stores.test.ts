@@ -48,6 +48,7 @@ describe("planes whose stores answer and are not heard, in one process", () => {
     const found = await check();
     expect(found).toMatch(/wrong {2}the global plane has not been able to read \S+, \S+, \S+ and \d+ more in its store for \d+ s, though the store answers \(told to refuse it\)/);
     expect(found).toMatch(/wrong {2}the plane of shop-eu has not been able to read /);
+    expect(found).toMatch(/stale {2}the store of shop-eu has not answered since \S+, or has not told its plane what was written there/);
 
     // A write is taken, and is shown when it is heard of.
     await planes.at("shop-eu", (admin) => applyAll(admin, exported("cart")));

@@ -53,7 +53,7 @@ export interface AdminAnswer<Answer> {
 /** Says in an answer what became of the subject: `created`, `changed`, `unchanged`, `deleted`, `done`; with a dry run what would have. */
 export const outcomeHeader = "atoll-outcome";
 
-/** Says in an answer of a plane whose store is away as of when it is (RFC 3339): when the store answered last. */
+/** Says in an answer of a plane whose store is away, or tells it nothing, as of when it is (RFC 3339). */
 export const staleHeader = "atoll-stale-since";
 
 /** Throws an AtollError for everything else than success; its code decides the status. */

@@ -45,7 +45,7 @@ export interface AdminServerOptions {
   readonly admission: PlaneAdmission;
   /** For /readyz. */
   readonly isReady: () => boolean;
-  /** Wall-clock ms of the last answer of a store that is away now: what is read is as of then, and says so. */
+  /** Wall-clock ms as of which what is read is, where that is not now, as while the store is away or not followed; answers say so. */
   readonly staleSinceMs?: () => number | undefined;
   /** Hears of failures that are the server's own; the client is told nothing of them. Must not throw. */
   readonly onError: (error: unknown, operationId: string) => void;

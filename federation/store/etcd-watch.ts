@@ -39,9 +39,9 @@ export async function* readWatchStream(stream: WatchStream, request: EtcdWatchRe
   }
   signal.addEventListener("abort", cancel, { once: true });
   let fragments: RawWatchEvent[] = [];
-  let isLate = false;
-  using late = request.clock.schedule(watchUpMsMax, () => {
-    isLate = true;
+  let lateness: string | undefined;
+  using upTimer = request.clock.schedule(watchUpMsMax, () => {
+    lateness = `etcd has not set the watch up within ${watchUpMsMax} ms`;
     stream.cancel();
   });
   try {
@@ -63,7 +63,7 @@ export async function* readWatchStream(stream: WatchStream, request: EtcdWatchRe
       // etcd would wait in silence for a future revision: it was restored from an older state.
       if (answer.created && revision < request.startRevision - 1) return { kind: "relist", reason: `etcd is at revision ${revision}, before ${request.startRevision - 1}` };
       if (answer.created) {
-        late[Symbol.dispose]();
+        upTimer[Symbol.dispose]();
         request.onUp();
         continue;
       }
@@ -73,9 +73,9 @@ export async function* readWatchStream(stream: WatchStream, request: EtcdWatchRe
       yield { events: fragments, revision: last === undefined ? revision : Number(last.kv.mod_revision) };
       fragments = [];
     }
-    return { kind: "resume", reason: "the stream ended" };
+    return { kind: "resume", reason: lateness ?? "the stream ended" };
   } catch (error) {
-    return { kind: "resume", reason: isLate ? `etcd has not set the watch up within ${watchUpMsMax} ms` : describeError(error) };
+    return { kind: "resume", reason: lateness ?? describeError(error) };
   } finally {
     signal.removeEventListener("abort", cancel);
     stream.cancel();

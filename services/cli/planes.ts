@@ -15,7 +15,7 @@ export class Planes implements Disposable {
   readonly #directory: PlaneDirectory;
   readonly #clients: PlaneClients;
 
-  /** `onStale` hears once of each plane whose store is away, and since when (RFC 3339). */
+  /** `onStale` hears once of each plane that says what may be old, and since when (RFC 3339). */
   constructor(directory: PlaneDirectory, clock: Clock, onStale: (owner: string, since: string) => void = () => undefined) {
     const stale = new Set<string>();
     this.#directory = directory;

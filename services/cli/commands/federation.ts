@@ -18,7 +18,7 @@ export interface OpenFederation {
 export async function withFederation<T>(context: CommandContext, command: (federation: OpenFederation) => Promise<T>): Promise<T> {
   const { terminal } = context;
   const { clock } = terminal;
-  const onStale = (owner: string, since: string): void => terminal.note(`${terminal.paint.warn("stale")}  the store of ${owner} has not answered since ${since}: what its plane says is as of then`);
+  const onStale = (owner: string, since: string): void => terminal.note(`${terminal.paint.warn("stale")}  the store of ${owner} has not answered since ${since}, or has not told its plane what was written there: what that plane says is as of then`);
   if (context.contextFile !== undefined) {
     using planes = new Planes(readDirectory(context.contextFile), clock, onStale);
     return await command({ planes });
