@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { eachValue, mappedValues } from "./each-value.ts";
+import { eachValue, mappedValues, valuesUntilEnd } from "./each-value.ts";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
@@ -64,6 +64,21 @@ describe("values one after the other", () => {
     expect(made.map((ref) => ref.deref())).toEqual([undefined, undefined]);
     source.end();
     await done;
+  });
+
+  it("are let go of where somebody hears of their end, who does so whichever way it comes", async () => {
+    let ends = 0;
+    const until = (source: Source) => valuesUntilEnd(source.values, () => ends++);
+    const source = sourceOf(2);
+    const done = eachValue(until(source), () => undefined);
+    expect([await isFreed(source), ends]).toEqual([true, 0]);
+    source.end();
+    await done;
+    expect(ends).toBe(1);
+    await expect(eachValue(until(sourceOf(1)), () => { throw new Error("no"); })).rejects.toThrow("no");
+    expect(ends).toBe(2);
+    for await (const { of } of until(sourceOf(2))) if (of === 0) break;
+    expect(ends).toBe(3);
   });
 
   it("end where they came from when whoever takes them fails, or leaves", async () => {

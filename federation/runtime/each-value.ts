@@ -22,8 +22,13 @@ export function mappedValues<I, O>(values: AsyncIterable<I>, map: (value: I) => 
   return flatMappedValues(values, (value) => [map(value)]);
 }
 
-/** The same, of one value any number of others. */
-export async function* flatMappedValues<I, O>(values: AsyncIterable<I>, map: (value: I) => readonly O[]): AsyncGenerator<O, void, undefined> {
+/** `values` as they are; `onEnd` hears when there are no more, or nobody reads on. */
+export function valuesUntilEnd<T>(values: AsyncIterable<T>, onEnd: () => void): AsyncGenerator<T, void, undefined> {
+  return flatMappedValues(values, (value) => [value], onEnd);
+}
+
+/** What `map` makes of each of `values`, any number. */
+export async function* flatMappedValues<I, O>(values: AsyncIterable<I>, map: (value: I) => readonly O[], onEnd: () => void = () => undefined): AsyncGenerator<O, void, undefined> {
   const iterator = values[Symbol.asyncIterator]();
   const state = { isDone: false };
   const step = ({ done, value }: IteratorResult<I, unknown>): readonly O[] => {
@@ -33,6 +38,10 @@ export async function* flatMappedValues<I, O>(values: AsyncIterable<I>, map: (va
   try {
     while (!state.isDone) yield* step(await iterator.next());
   } finally {
-    if (!state.isDone) await iterator.return?.();
+    try {
+      if (!state.isDone) await iterator.return?.();
+    } finally {
+      onEnd();
+    }
   }
 }

@@ -1,4 +1,5 @@
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import { valuesUntilEnd } from "#federation/runtime/each-value.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { FollowedPrefixes, type UnfollowedPrefix } from "./followed-prefixes.ts";
@@ -70,9 +71,9 @@ export class ContactedStore implements Store {
     return await this.#asked(() => this.#store.commit(transaction, signal));
   }
 
-  async *watch(prefix: string, signal: AbortSignal): AsyncGenerator<StoreBatch, void, undefined> {
-    using report = this.#followed.begin(prefix);
-    yield* this.#store.watch(prefix, signal, report);
+  watch(prefix: string, signal: AbortSignal): AsyncIterable<StoreBatch> {
+    const report = this.#followed.begin(prefix);
+    return valuesUntilEnd(this.#store.watch(prefix, signal, report), () => report[Symbol.dispose]());
   }
 
   async grantLease(ttlMs: number, signal: AbortSignal): Promise<StoreLease> {

@@ -19,6 +19,7 @@ export const unfollowedMsMin = 10_000;
 
 /** Of a watch that does not follow. */
 interface Loss {
+  readonly prefix: string;
   readonly atMs: number;
   /** For how long the store had answered then. */
   readonly answeredMs: number;
@@ -29,15 +30,11 @@ interface Loss {
   reason: string;
 }
 
-interface Watch {
-  readonly prefix: string;
-  lost: Loss | undefined;
-}
-
 /** Which of a plane's watches follow their keys, by the monotonic clock. An absence of the whole store is told elsewhere, and counts for none of them. */
 export class FollowedPrefixes {
   readonly #clock: Clock;
-  readonly #watches = new Set<Watch>();
+  /** By the report of each watch that does not follow. */
+  readonly #losses = new Map<FollowReport, Loss>();
   #awayMs = 0;
   #awayAtMs: number | undefined;
 
@@ -45,21 +42,22 @@ export class FollowedPrefixes {
     this.#clock = clock;
   }
 
-  /** One more watch of `prefix`, until it is disposed of; what reports nothing is taken to follow. */
+  /** For one more watch of `prefix`, until it is disposed of; what reports nothing is taken to follow. */
   begin(prefix: string): FollowReport & Disposable {
-    const watch: Watch = { prefix, lost: undefined };
-    this.#watches.add(watch);
-    return {
+    const report: FollowReport & Disposable = {
       lost: (reason) => {
-        if (watch.lost === undefined) watch.lost = { atMs: this.#clock.monotonicMs(), answeredMs: this.#answeredMs(), hasFailed: false, reason };
-        else Object.assign(watch.lost, { hasFailed: true, reason });
+        const loss = this.#losses.get(report);
+        if (loss === undefined) this.#losses.set(report, { prefix, atMs: this.#clock.monotonicMs(), answeredMs: this.#answeredMs(), hasFailed: false, reason });
+        else Object.assign(loss, { hasFailed: true, reason });
       },
       reads: () => {
-        if (watch.lost !== undefined) watch.lost.readAnsweredMs = this.#answeredMs();
+        const loss = this.#losses.get(report);
+        if (loss !== undefined) loss.readAnsweredMs = this.#answeredMs();
       },
-      follows: () => (watch.lost = undefined),
-      [Symbol.dispose]: () => void this.#watches.delete(watch),
+      follows: () => void this.#losses.delete(report),
+      [Symbol.dispose]: () => void this.#losses.delete(report),
     };
+    return report;
   }
 
   /** Nothing of the store answers, since `atMs` by the monotonic clock; undefined: it does. */
@@ -76,10 +74,11 @@ export class FollowedPrefixes {
     if (this.#awayAtMs !== undefined) return [];
     const nowMs = this.#clock.monotonicMs();
     const oldest = new Map<string, UnfollowedPrefix>();
-    for (const { prefix, lost } of this.#watches) {
-      if (lost === undefined || this.#answeredMs() - stillSince(lost) < unfollowedMsMin) continue;
-      const ageMs = nowMs - lost.atMs;
-      if (ageMs > (oldest.get(prefix)?.ageMs ?? -1)) oldest.set(prefix, { prefix, ageMs, reason: lost.reason });
+    for (const loss of this.#losses.values()) {
+      if (this.#answeredMs() - stillSince(loss) < unfollowedMsMin) continue;
+      const { prefix, atMs, reason } = loss;
+      const ageMs = nowMs - atMs;
+      if (ageMs > (oldest.get(prefix)?.ageMs ?? -1)) oldest.set(prefix, { prefix, ageMs, reason });
     }
     return [...oldest.values()].toSorted((one, other) => other.ageMs - one.ageMs);
   }

@@ -87,6 +87,21 @@ describe("a store that answers and cannot be listed", () => {
     expect(store.unfollowed).toEqual([]);
   });
 
+  it("is told of by nobody who has left", async () => {
+    refuses = true;
+    const left = new AbortController();
+    const reading = (async () => {
+      for await (const _ of store.watch("a/", left.signal));
+    })();
+    await clock.advance(unfollowedMsMin);
+    expect(store.unfollowed).toHaveLength(1);
+    left.abort();
+    await reading;
+    expect(store.unfollowed).toEqual([]);
+    await clock.advance(unfollowedMsMin);
+    expect(store.unfollowed).toEqual([]);
+  });
+
   it("is not told of while nothing of it answers, which is another state", async () => {
     const watch = store.watch("a/", stop.signal)[Symbol.asyncIterator]();
     await read(watch);
