@@ -14,3 +14,15 @@ it("keeps its key on disk where its document never changes", () => {
   expect(() => read({ joinAttest, keys: "memory" })).toThrow(/keys: a machine's document of AWS never changes/);
   expect(read({ joinAttest: { ...joinAttest, evidence: { kind: "azure" } }, keys: "memory" }).keys).toBe("memory");
 });
+
+it("serves the Workload API where it is told to, on an absolute path, and for sidecars alone", () => {
+  const sidecar = (workloadApi: object) => read({ mode: "sidecar", workloadApi }).workloadApi;
+  expect(read({ mode: "sidecar" }).workloadApi).toBeUndefined();
+  expect(sidecar({ path: "/run/catalog/api.sock" })).toEqual({ path: "/run/catalog/api.sock", mode: "0600" });
+  expect(sidecar({ path: "/run/catalog/api.sock", mode: "0660" })).toMatchObject({ mode: "0660" });
+  expect(() => sidecar({ path: "api.sock" })).toThrow(/workloadApi\.path: expected the absolute path of a socket file/);
+  expect(() => sidecar({ path: "/run/catalog/" })).toThrow(/workloadApi\.path/);
+  expect(() => sidecar({ path: "/run/api.sock", mode: "0666" })).toThrow(/workloadApi\.mode: expected one of 0600, 0660/);
+  expect(() => sidecar({ path: "/run/api.sock", group: "web" })).toThrow(/workloadApi\.group: unknown field/);
+  expect(() => read({ workloadApi: { path: "/run/api.sock" } })).toThrow(/workloadApi: a gateway has no application/);
+});

@@ -77,6 +77,14 @@ const fieldsOfProxy = objectField({
   tcpListeners: defaultField(listField(objectField({ port: portField, service: serviceNameField, servicePort: fixedPortField }), { max: 64 }), []),
   /** Sidecar at the mesh's edge: its clients may say the class of a request in `x-atoll-priority`. Nobody else's word on that is taken. */
   edge: defaultField(booleanField, false),
+  /** Sidecar: hands its application the identity itself, by the SPIFFE Workload API on a unix socket. Whoever may open the socket is the workload. */
+  workloadApi: optionalField(
+    objectField({
+      path: stringField({ max: 103, pattern: /^\/.*[^/]$/, expected: "the absolute path of a socket file" }),
+      /** `0660` lets in the socket's group too. */
+      mode: defaultField(choiceField(["0600", "0660"]), "0600"),
+    }),
+  ),
   /** Services that are called; absent means every one that this proxy may see. */
   upstreams: optionalField(listField(serviceNameField, { max: 10_000 })),
   accessLog: optionalField(
@@ -110,6 +118,9 @@ const fieldsOfProxy = objectField({
 /** The configuration file of a proxy. */
 export const proxyConfigField = parsedField(fieldsOfProxy, (config) => {
   checkOneSource({ tokenFile: config.joinTokenFile, attest: config.joinAttest }, "joinTokenFile and joinAttest");
+  if (config.workloadApi !== undefined && config.mode === "gateway") {
+    throw new AtollError("ATOLL_CONFIG_INVALID", "workloadApi: a gateway has no application, and its identity is its own; it is for sidecars");
+  }
   if (config.keys === "memory" && config.joinAttest?.evidence.kind === "aws") {
     throw new AtollError("ATOLL_CONFIG_INVALID", "keys: a machine's document of AWS never changes and belongs to the first key that came with it, so that a proxy without a key on disk could not join again after a restart");
   }

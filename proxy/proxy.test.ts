@@ -1,8 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, request as httpRequest, type Server } from "node:http";
 import { connect, createServer as createTcpServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ClusterId, RegionId, ServiceHost, SpiffeId } from "#federation/model/names.ts";
 import { workloadId, type PortProtocol } from "#federation/model/service.ts";
@@ -20,6 +22,7 @@ import { TestPlane } from "./control/plane-fixture.ts";
 import { runGateway } from "./gateway.ts";
 import { runSidecar } from "./sidecar.ts";
 import { createTestTrustDomain } from "./tls/identity-fixture.ts";
+import { TestWorkload } from "./workload-api/workload-client-fixture.ts";
 
 // Whole proxies on real sockets, with a plane in little: everything here waits for states, never for times.
 
@@ -287,6 +290,30 @@ describe("a sidecar", () => {
       expect([200, 403]).toContain(status);
       return status === 403 ? true : undefined;
     });
+  });
+
+  it("hands its application the identity it calls with, from before its plane answers, and each renewed one", async () => {
+    const plane = await openPlane();
+    const socket = join(dataDir, "workload", "api.sock");
+    const token = plane.token(storefrontPath);
+    await plane[Symbol.asyncDispose]();
+    const starting = start("storefront", token, { workloadApi: { path: socket } });
+    using application = new TestWorkload(socket);
+    await eventually(() => statSync(socket).isSocket());
+    expect(await application.svids().ended, "no plane answers yet").toMatchObject({ code: status.UNAVAILABLE });
+    plane.svidValidityMs = 10_000;
+    await plane.reopen();
+    const proxy = await starting;
+    let following = application.svids();
+    // On a host that is late by seconds an SVID ends before the next one is there, and so does the stream.
+    while (!(await following.atLeast(2).then(() => true, () => false))) following = application.svids();
+    const [first, second] = following.messages.map(({ svids: [entry] }) => ({ id: entry?.spiffeId, serial: new X509Certificate(entry?.x509Svid ?? Buffer.alloc(0)).serialNumber }));
+    expect([first?.id, second?.id]).toEqual(Array(2).fill(`spiffe://shop.example${storefrontPath}`));
+    expect(second?.serial).not.toBe(first?.serial);
+    expect((await get(proxy.ports["metrics"] ?? 0, "/metrics")).body).toContain('atoll_workload_api_streams{method="FetchX509SVID"} 1');
+    await proxy.stop();
+    expect(await following.ended).toMatchObject({ code: status.UNAVAILABLE });
+    expect(existsSync(socket)).toBe(false);
   });
 
   it("starts cold from disk while no plane runs, and serves", async () => {

@@ -43,6 +43,8 @@ import { createTlsConnector } from "./tls/tls-connector.ts";
 import type { Connector } from "./upstream/connector.ts";
 import { PoolSet } from "./upstream/pool-set.ts";
 import { PlaceHealth } from "./upstream/place-health.ts";
+import { loadWorkloadApi } from "./workload-api/load-workload-api.ts";
+import type { WorkloadApi } from "./workload-api/workload-api.ts";
 
 const loopback = "127.0.0.1";
 /** How long the plane may take to hear that we leave … */
@@ -51,18 +53,20 @@ const leaveMsMax = 1_500;
 const leaveGraceMs = 300;
 
 /**
- * Runs a sidecar until `signal` aborts, then drains it. In this order: what disk knows, identity and snapshot,
+ * Runs a sidecar until `signal` aborts, then drains it. In this order: what disk knows, the Workload API where it is wanted, identity and snapshot,
  * listeners, ready.json, registration; backwards at the end. Renewal and discovery go on while connections drain.
  * @throws {ATOLL_JOIN_TOKEN_REFUSED | ATOLL_JOIN_TOKEN_INVALID} and the platform's errors for ports that cannot be bound.
  */
 export async function runSidecar(config: ProxyConfig, parts: ProcessParts, signal: AbortSignal): Promise<void> {
   const control = await ControlLink.open({ ...parts, ...config });
+  // For the application: from before there is an identity until everything else has ended.
+  await using workloadApi = await loadWorkloadApi(config, parts, control);
   const life = new AbortController();
   const serve = async (inner: AbortSignal): Promise<void> => {
     try {
       const stop = AbortSignal.any([signal, inner]);
       const footing = await awaitFooting(control, stop);
-      const sidecar = await Sidecar.open({ config, parts, control, footing });
+      const sidecar = await Sidecar.open({ config, parts, control, footing, workloadApi });
       await sidecar.run(stop, inner);
     } finally {
       life.abort();
@@ -87,6 +91,7 @@ interface SidecarOptions {
   readonly parts: ProcessParts;
   readonly control: ControlLink;
   readonly footing: Footing;
+  readonly workloadApi: WorkloadApi | undefined;
 }
 
 /** The serving parts of a sidecar, opened together and drained together. */
@@ -124,6 +129,7 @@ class Sidecar {
     const draining = new WatchedValue(false);
     const registry = createProxyRegistry(control);
     addSidecarMetrics(registry, this.#state);
+    this.#options.workloadApi?.addMetrics(registry);
     await using metrics = await openMetricsServer(registry, loopback, config.ports.metrics);
     await using admin = await openAdminServer(
       {

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { findCircle, readSources, type SourceFile } from "./import-graph.ts";
@@ -77,6 +78,22 @@ describe("the import table", () => {
     };
     for (const file of product) if (file.path.startsWith("proxy/")) visit(file.path);
     expect([...seen].filter((path) => /from "zod"/.test(byPath.get(path)?.text ?? ""))).toEqual([]);
+  });
+
+  it("loads the Workload API in those sidecars alone that serve it", () => {
+    const served = "proxy/workload-api/workload-api.ts";
+    const byPath = new Map(files.map((file) => [file.path, file]));
+    const seen = new Set<string>();
+    const visit = (path: string): void => {
+      if (seen.has(path)) return;
+      seen.add(path);
+      const { imports = [], text = "" } = byPath.get(path) ?? {};
+      const loaded = text.replaceAll(/^import type [^;]*;$/gm, "").replaceAll(/\bimport\([^)]*\)/g, "");
+      for (const target of imports) if (loaded.includes(`/${basename(target)}"`)) visit(target);
+    };
+    visit("proxy/main.ts");
+    expect(seen.has("proxy/workload-api/load-workload-api.ts") && seen.size > 100).toBe(true);
+    expect([served, "federation/wire/spiffe-workload.ts"].filter((path) => !byPath.has(path) || seen.has(path))).toEqual([]);
   });
 });
 

@@ -19,6 +19,8 @@ import { certificatePem } from "./pem.ts";
 /** A root that takes part, bound to the trust domain of the bundle that brought it. */
 export interface AnchorRoot {
   readonly trustDomain: TrustDomainName;
+  /** The certificate as the bundle has it. */
+  readonly der: Uint8Array;
   readonly fields: CertificateFields;
   readonly keyId: Buffer;
 }
@@ -99,7 +101,7 @@ export function selectAnchorRoots(bundles: readonly TrustBundle[]): { readonly r
         continue;
       }
       seen.add(mark);
-      roots.push({ trustDomain, ...reading });
+      roots.push({ trustDomain, der, ...reading });
     }
   }
   return { roots, leftOut };

@@ -181,6 +181,14 @@ export const errorCatalog = {
     meaning: "What is imagined to be lost would leave a service without anybody to serve it, or with less than was asked for.",
     action: "Look at the places in the message; add instances elsewhere first, or say that it may be so (`may_be_cut_off`, `capacity_left_min`).",
   },
+  ATOLL_SOCKET_TAKEN: {
+    meaning: "The file of a socket is not replaced: another process answers on it, or it is no socket.",
+    action: "Stop the process that answers there, move the file away, or choose another path. A socket that a killed process left behind is replaced without a word.",
+  },
+  ATOLL_SOCKET_UNSAFE: {
+    meaning: "A socket is not opened in a directory where others could put one of theirs in its place.",
+    action: "Take the right to write there from group and others (`chmod go-w DIRECTORY`), or choose a directory of the process's own user.",
+  },
   ATOLL_SPIFFE_ID_INVALID: {
     meaning: "A SPIFFE ID or trust domain name does not follow the grammar.",
     action: "Use lower-case DNS-safe trust domains and paths of letters, digits, dot, dash and underscore.",

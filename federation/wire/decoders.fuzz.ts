@@ -23,6 +23,7 @@ import { clusterCredentialsCodec, enrollRequestCodec, renewClusterRequestCodec }
 import { decodeSignedObject, encodeSignedObject, openObject } from "./signed-object.ts";
 import { TestOrigins } from "./test-origin.ts";
 import { identityResponseCodec, joinRequestCodec, keyRenewalRequestCodec, renewRequestCodec, sessionAckCodec, sessionReportCodec } from "./workload-messages.ts";
+import { x509BundlesResponseCodec, x509SvidResponseCodec } from "./spiffe-workload.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 
 /** The codes that a decoder may throw; anything else is a fault. */
@@ -54,6 +55,8 @@ const seeds: readonly Uint8Array[] = [
   joinRequestCodec.encode({ token: "t", csr: bytes }),
   keyRenewalRequestCodec.encode({ certificateChain: [bytes], csr: bytes, proof: bytes }),
   identityResponseCodec.encode({ certificateChain: [bytes], discoveryAddresses: ["127.0.0.1:7410"], bundles: [bundle] }),
+  x509SvidResponseCodec.encode({ svids: [{ spiffeId: "spiffe://shop.example/a", x509Svid: bytes, x509SvidKey: bytes, bundle: bytes, hint: "" }], crl: [bytes], federatedBundles: { "spiffe://pay.example": bytes } }),
+  x509BundlesResponseCodec.encode({ crl: [], bundles: { "spiffe://pay.example": bytes } }),
   enrollRequestCodec.encode({ token: "t", cluster: "c", intermediateCsr: bytes, signingCsr: bytes }),
 ];
 
@@ -72,6 +75,8 @@ const decoders: Readonly<Record<string, (input: Uint8Array) => unknown>> = {
   decodeGatewayRoute: (input) => decodeGatewayRoute("sni", input),
   decodeDeltaRequest,
   decodeDeltaResponse,
+  x509SvidResponse: x509SvidResponseCodec.decode,
+  x509BundlesResponse: x509BundlesResponseCodec.decode,
   joinRequest: joinRequestCodec.decode,
   renewRequest: renewRequestCodec.decode,
   keyRenewalRequest: keyRenewalRequestCodec.decode,
