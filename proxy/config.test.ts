@@ -21,6 +21,7 @@ it("serves the Workload API where it is told to, on an absolute path, and for si
   expect(sidecar({ path: "/run/catalog/api.sock" })).toEqual({ path: "/run/catalog/api.sock", mode: "0600" });
   expect(sidecar({ path: "/run/catalog/api.sock", mode: "0660" })).toMatchObject({ mode: "0660" });
   expect(() => sidecar({ path: "api.sock" })).toThrow(/workloadApi\.path: expected the absolute path of a socket file/);
+  expect(() => sidecar({ path: `/run/${"x".repeat(100)}` })).toThrow(/workloadApi\.path: .* is 105 bytes; a unix socket's path may have 103: choose a shorter directory/);
   expect(() => sidecar({ path: "/run/catalog/" })).toThrow(/workloadApi\.path/);
   expect(() => sidecar({ path: "/run/api.sock", mode: "0666" })).toThrow(/workloadApi\.mode: expected one of 0600, 0660/);
   expect(() => sidecar({ path: "/run/api.sock", group: "web" })).toThrow(/workloadApi\.group: unknown field/);

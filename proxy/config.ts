@@ -20,6 +20,7 @@ import { parseLabel, parseRegionId, type ServiceHost, type TrustDomainName } fro
 import { serviceHost } from "#federation/model/service.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { checkSocketPath } from "#federation/runtime/socket-path.ts";
 
 const labelField = (what: string) => parsedField(stringField({ max: 63 }), (text) => parseLabel(text, what));
 const fixedPortField = integerField({ min: 1, max: 65_535 });
@@ -33,6 +34,11 @@ const serviceNameField = parsedField(stringField({ max: 253 }), (text) => {
 /** `address` or `address:port`, as Node's resolver takes it. */
 const dnsServerField = parsedField(stringField({ max: 53 }), (text) => {
   if (isIP(text) === 0 && isIP(parseAddress(text)?.host ?? "") === 0) throw new AtollError("ATOLL_CONFIG_INVALID", "expected a literal IP address, with or without a port");
+  return text;
+});
+
+const socketPathField = parsedField(stringField({ pattern: /^\/.*[^/]$/, expected: "the absolute path of a socket file" }), (text) => {
+  checkSocketPath(text, "choose a shorter directory");
   return text;
 });
 
@@ -80,7 +86,7 @@ const fieldsOfProxy = objectField({
   /** Sidecar: hands its application the identity itself, by the SPIFFE Workload API on a unix socket. Whoever may open the socket is the workload. */
   workloadApi: optionalField(
     objectField({
-      path: stringField({ max: 103, pattern: /^\/.*[^/]$/, expected: "the absolute path of a socket file" }),
+      path: socketPathField,
       /** `0660` lets in the socket's group too. */
       mode: defaultField(choiceField(["0600", "0660"]), "0600"),
     }),

@@ -4,6 +4,7 @@ import { AtollError, describeError, isAtollError } from "./errors.ts";
 import { errorCatalog, type ErrorCode } from "./error-catalog.ts";
 import { abortedError, deadlineSignal, type Clock } from "./clock.ts";
 import { closeServer, listen } from "./listen.ts";
+import { checkSocketPath } from "./socket-path.ts";
 
 /** What a control server answers: operation name → handler. What a handler throws reaches the client as an error with its code. */
 export type ControlHandlers = Readonly<Record<string, (params: unknown, signal: AbortSignal) => unknown>>;
@@ -18,8 +19,7 @@ export interface ControlClient extends AsyncDisposable {
 const lineBytesMax = 8 * 1024 * 1024;
 /** Requests of one connection that are being answered at once. */
 const requestsInFlightMax = 64;
-/** sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included (unix(4), unix(7)). */
-const socketPathBytesMax = 103;
+const shorterDataDir = "choose a shorter data directory (--data)";
 
 /**
  * Serves `handlers` on the unix socket `path` (mode 0600), one JSON object per line each way:
@@ -27,7 +27,7 @@ const socketPathBytesMax = 103;
  * @throws {ATOLL_CONFIG_INVALID} when the path is too long for a unix socket.
  */
 export async function openControlServer(path: string, handlers: ControlHandlers): Promise<AsyncDisposable> {
-  checkSocketPath(path);
+  checkSocketPath(path, shorterDataDir);
   const stopper = new AbortController();
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -50,7 +50,7 @@ export async function openControlServer(path: string, handlers: ControlHandlers)
 
 /** @throws {ATOLL_CONTROL_UNAVAILABLE} when nobody serves `path`. */
 export async function openControlClient(path: string, clock: Clock): Promise<ControlClient> {
-  checkSocketPath(path);
+  checkSocketPath(path, shorterDataDir);
   const socket = await connect(path);
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   let nextId = 1;
@@ -154,12 +154,6 @@ function readLines(socket: Socket, onLine: (line: string) => void): void {
     }
     if (rest.length > lineBytesMax) socket.destroy();
   });
-}
-
-function checkSocketPath(path: string): void {
-  const bytes = Buffer.byteLength(path);
-  if (bytes <= socketPathBytesMax) return;
-  throw new AtollError("ATOLL_CONFIG_INVALID", `${path} is ${bytes} bytes; a unix socket's path may have ${socketPathBytesMax}: choose a shorter data directory (--data)`);
 }
 
 function connect(path: string): Promise<Socket> {

@@ -35,7 +35,7 @@ const drainMs = 1_000;
 /**
  * Serves the X.509-SVID profile of the SPIFFE Workload API on a unix socket: whoever may open it is the workload. It may be opened before there
  * is an identity; until then callers are told to come again.
- * @throws {ATOLL_SOCKET_UNSAFE | ATOLL_SOCKET_TAKEN | ATOLL_CONFIG_INVALID}
+ * @throws {ATOLL_SOCKET_UNSAFE | ATOLL_SOCKET_TAKEN}
  */
 export async function openWorkloadApi(options: WorkloadApiOptions): Promise<WorkloadApi> {
   const { path, mode, clock, logger, isIdentityRefused, streamsMax = streamsMaxDefault } = options;
@@ -47,7 +47,7 @@ export async function openWorkloadApi(options: WorkloadApiOptions): Promise<Work
   service.addTo(server);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const socket = await openWorkloadSocket({ path, mode, connectionsMax, accept: (connection) => injector.injectConnection(connection), onDropped: () => stats.connectionsDropped++ });
-  logger.info("The Workload API is served.", { path, mode });
+  logger.info("The Workload API is served.", { path, socketMode: mode });
   const following = state.run(ending.signal);
   let ended: Promise<void> | undefined;
   return {

@@ -9,7 +9,7 @@ import { closeServer, listen } from "#federation/runtime/listen.ts";
 export type SocketMode = "0600" | "0660";
 
 export interface WorkloadSocketOptions {
-  /** Absolute. */
+  /** Absolute, and of a length that a socket's may have. */
   readonly path: string;
   readonly mode: SocketMode;
   readonly accept: (socket: Socket) => void;
@@ -24,21 +24,16 @@ export interface WorkloadSocket {
   drain(signal: AbortSignal): Promise<void>;
 }
 
-/** sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included (unix(4), unix(7)). */
-const socketPathBytesMax = 103;
 const othersMayWrite = 0o022;
 
 /**
  * Listens on a socket file that nobody but the owner, or the group, can open at any moment: it is made inside a directory of its own, given
  * its mode there and only then put into its place, where it replaces one that a killed process has left behind.
  * @throws {ATOLL_SOCKET_UNSAFE} when others could put another file into its place. @throws {ATOLL_SOCKET_TAKEN} when another process
- * answers there, or something else than a socket has the name. @throws {ATOLL_CONFIG_INVALID} when the path is too long.
+ * answers there, or something else than a socket has the name.
  */
 export async function openWorkloadSocket({ path, mode, accept, connectionsMax, onDropped }: WorkloadSocketOptions): Promise<WorkloadSocket> {
   const directory = dirname(path);
-  if (Buffer.byteLength(path) > socketPathBytesMax) {
-    throw new AtollError("ATOLL_CONFIG_INVALID", `workloadApi.path: ${path} is ${Buffer.byteLength(path)} bytes; a unix socket's path may have ${socketPathBytesMax}: choose a shorter directory`);
-  }
   await makeDirectory(directory, mode);
   checkDirectory(directory, await stat(directory));
   await checkFree(path);
