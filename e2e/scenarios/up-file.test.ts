@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readFederationFile } from "#services/cli/up/federation-file.ts";
 import { isSameProcess } from "#services/cli/up/process-identity.ts";
 import { livingProcesses } from "#services/cli/up/running.ts";
+import { TestWorkload } from "#proxy/workload-api/workload-client-fixture.ts";
 import { eventually } from "../harness/eventually.ts";
 import { call } from "../harness/http-call.ts";
 import { Place } from "../harness/test-federation.ts";
@@ -43,7 +44,7 @@ const front = (word: string): string => `  services:
     - { name: front, namespace: web, clusters: [eu-west], directory: app, command: [${JSON.stringify(process.execPath)}, server.mjs], env: { WORD: ${word} }, readiness: { path: / } }
     - { name: stock, namespace: web, clusters: [us-east], directory: app, command: [${JSON.stringify(process.execPath)}, server.mjs], env: { WORD: stock } }
 `;
-const extra = `    - { name: extra, namespace: web, clusters: [eu-west], directory: app, command: [sh, -c, '"$0" server.mjs', ${JSON.stringify(process.execPath)}], env: { WORD: extra } }
+const extra = `    - { name: extra, namespace: web, clusters: [eu-west], directory: app, command: [sh, -c, '"$0" server.mjs', ${JSON.stringify(process.execPath)}], env: { WORD: extra }, workloadApi: true }
 `;
 
 const tcpService = `    - { name: echo, namespace: core, protocol: tcp, port: 7, clusters: [us-east], directory: app, command: [${JSON.stringify(process.execPath)}, echo.mjs] }
@@ -129,6 +130,11 @@ describe("a federation of a user's own file", () => {
     expect([...before].filter(([name, pid]) => after.get(name) !== pid).map(([name]) => name)).toEqual(["eu-west-front-app"]);
     expect([...after.keys()].filter((name) => !before.has(name)).sort()).toEqual(["eu-west-extra-app", "eu-west-extra-proxy"]);
     await eventually("the application has its new word", async () => (await bodyFrom(portOf("us-east-stock-proxy.outbound"), "front.web")) === "second from eu-west");
+    const socket = join(place.dataDir, "eu-west-extra-proxy", "workload.sock");
+    expect(up.stdout).toContain(`  web/extra in eu-west: SPIFFE_ENDPOINT_SOCKET=unix://${socket}\n`);
+    using application = new TestWorkload(socket);
+    const { svids } = await application.svids().atLeast(1);
+    expect(svids.map(({ spiffeId }) => spiffeId)).toEqual(["spiffe://mine.mesh/ns/web/sa/extra"]);
     await eventually("the new service is called from the other region", async () => (await bodyFrom(portOf("us-east-stock-proxy.outbound"), "extra.web")) === "extra from eu-west");
   });
 

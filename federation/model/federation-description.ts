@@ -54,6 +54,8 @@ export interface ServiceDescription {
   /** Services that it calls; absent: every one that it may see. */
   readonly upstreams?: readonly ServiceReference[];
   readonly tcpUpstreams: readonly TcpUpstream[];
+  /** Its sidecars hand it its identity by the SPIFFE Workload API. */
+  readonly hasWorkloadApi: boolean;
 }
 
 export interface ServiceReference {

@@ -139,6 +139,7 @@ function describeService(document: FederationDocument, service: FederationDocume
     consumers: service.consumers ?? [],
     ...(service.upstreams === undefined ? {} : { upstreams: upstreamIds(service).map((id) => referenceTo(document, id, trustDomain)) }),
     tcpUpstreams: (service.tcpUpstreams ?? []).map((upstream) => describeTcpUpstream(document, upstream, trustDomain)),
+    hasWorkloadApi: service.workloadApi ?? false,
   };
 }
 

@@ -68,6 +68,7 @@ const serviceSchema = z.strictObject({
   export: z.exactOptional(z.boolean()).describe("Whether other clusters may see it; true unless given."),
   consumers: z.exactOptional(distinctList(trustDomainSchema, listMax.entries)).describe("Trust domains that may see it besides its own."),
   upstreams: z.exactOptional(distinctList(namespacedNameSchema, listMax.services)).describe("Services that it calls; every one that it may see unless given."),
+  workloadApi: z.exactOptional(z.boolean()).describe("Whether its sidecars hand it its identity by the SPIFFE Workload API; false unless given."),
   tcpUpstreams: z
     .exactOptional(
       distinctList(

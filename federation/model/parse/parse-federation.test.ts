@@ -41,6 +41,7 @@ describe("a federation's file", () => {
         consumers: [],
         protocol: "http",
         tcpUpstreams: [],
+        hasWorkloadApi: false,
       },
     ]);
     expect(placement).toBeUndefined();

@@ -125,6 +125,13 @@ describe("a described federation on its machines", () => {
     expect(configs.get("eu-db-proxy")).not.toHaveProperty("tcpListeners");
   });
 
+  it("has the sidecars of a service hand it its identity, in their own directories", () => {
+    const spec = "  regions: [{ name: eu }]\n  hosts: [{ name: e, address: 10.1.0.1 }]\n  services: [{ name: front, workloadApi: true }, { name: back, appPort: 9000 }]\n";
+    const configs = new Map(machines(spec).machines.flatMap(({ processes }) => processes).map(({ name, config }) => [name, config]));
+    expect(configs.get("eu-front-proxy")).toMatchObject({ dataDir: "/var/lib/atoll/eu-front-proxy", workloadApi: { path: "/var/lib/atoll/eu-front-proxy/workload.sock" } });
+    expect(configs.get("eu-back-proxy")).not.toHaveProperty("workloadApi");
+  });
+
   it("has a host that is dialled by a name listen on the address behind it, and tells everybody the name", () => {
     const layout = machines(`  regions: [{ name: eu }]
   hosts: [{ name: e, address: e.shop.example, listen: 10.1.0.1 }]

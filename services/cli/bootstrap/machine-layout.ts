@@ -181,7 +181,7 @@ class MachineBuilder {
 
   addSidecar(service: FederationDescription["services"][number], instance: FederationDescription["services"][number]["instances"][number]): void {
     const host = this.#host(known(instance.host, instance.name));
-    const { namespace, name, port, trustDomain, readinessPath, upstreams, tcpUpstreams } = service;
+    const { namespace, name, port, trustDomain, readinessPath, upstreams, tcpUpstreams, hasWorkloadApi } = service;
     const sidecar = `${instance.name}-proxy`;
     this.#addProxy(host, {
       name: sidecar,
@@ -195,6 +195,7 @@ class MachineBuilder {
           services: [{ namespace, service: name, port, appPort: instance.appPort ?? defaultAppPort }],
           readiness: { ...(readinessPath === undefined ? {} : { path: readinessPath }), intervalMs: readinessIntervalMs },
         },
+        ...(hasWorkloadApi ? { workloadApi: { path: `${this.#paths(host).state}/${sidecar}/workload.sock` } } : {}),
         ...(upstreams === undefined ? {} : { upstreams: upstreams.map((one) => upstreamNameOf(one, trustDomain)) }),
         ...(tcpUpstreams.length === 0
           ? {}

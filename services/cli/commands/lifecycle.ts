@@ -60,6 +60,9 @@ function printCalls(context: CommandContext, calls: readonly WayToCall[]): void 
     const tcp = calls.flatMap(({ service, cluster, tcp: called }) => called.map((one) => ({ ...one, from: `${service} in ${cluster}` })));
     if (tcp.length > 0) terminal.print("\nTCP services are called by a port of the caller's sidecar:");
     for (const one of tcp) terminal.print(`  ${one.from} calls ${one.service} at ${one.address} (${one.variable})`);
+    const identified = calls.filter(({ identity }) => identity !== undefined);
+    if (identified.length > 0) terminal.print("\nApplications find the SPIFFE Workload API of their sidecars by:");
+    for (const { service, cluster, identity } of identified) terminal.print(`  ${service} in ${cluster}: ${identity}`);
     const started = calls.filter(({ log }) => log !== undefined);
     if (started.length > 0) terminal.print(`\nWhat ${started.length === 1 ? "the application writes is" : "applications write is"} in ${started.map(({ log }) => log).join(", ")}.`);
     terminal.print("");

@@ -1,3 +1,4 @@
+import { checkSocketPath } from "#federation/runtime/socket-path.ts";
 import type { AppPlan, ClusterPlan, InstancePlan, TcpUpstreamPlan, WorkloadPlan } from "./federation-plan.ts";
 import { localAddress, type Layout } from "./layout.ts";
 import { addSidecar } from "./proxy-processes.ts";
@@ -14,6 +15,8 @@ export interface PlacedInstance {
   readonly outboundPort: number;
   /** The TCP services that it calls, each by a port of its sidecar's. */
   readonly tcpPorts: readonly TcpPort[];
+  /** Where its sidecar hands it its identity; absent: nowhere. */
+  readonly workloadSocket?: string;
 }
 
 export interface TcpPort {
@@ -22,12 +25,13 @@ export interface TcpPort {
   readonly port: number;
 }
 
-/** The sidecar of an instance, and the application where it is a command. */
+/** The sidecar of an instance, and the application where it is a command. @throws {ATOLL_CONFIG_INVALID} when the data directory's path is too long for a socket. */
 export function addInstance(layout: Layout, cluster: ClusterPlan, workload: WorkloadPlan, instance: InstancePlan): PlacedInstance {
-  const { namespace, service, port, app, readinessPath, upstreams, tcpUpstreams = [] } = workload;
+  const { namespace, service, port, app, readinessPath, upstreams, tcpUpstreams = [], hasWorkloadApi } = workload;
   const appPort = instance.appPort ?? layout.take(instance.name, "app").app;
   const name = `${instance.name}-proxy`;
   const called = tcpUpstreams.map((upstream) => ({ upstream, port: upstream.localPort ?? takeTcpPort(layout, name, upstream) }));
+  const socket = hasWorkloadApi === undefined ? {} : { workloadSocket: workloadSocketOf(layout, name) };
   const outboundPort = addSidecar(layout, cluster, {
     name,
     namespace,
@@ -36,10 +40,11 @@ export function addInstance(layout: Layout, cluster: ClusterPlan, workload: Work
     services: [{ namespace, service, port, appPort }],
     readiness: { ...(readinessPath === undefined ? {} : { path: readinessPath }), intervalMs: readinessIntervalMs },
     ...(upstreams === undefined ? {} : { upstreams }),
+    ...socket,
     tcpListeners: called.map(({ upstream, port: local }) => ({ port: local, service: upstreamNameOf({ ...upstream, name: upstream.service }, workload.trustDomain), servicePort: upstream.port })),
   });
   const tcpPorts = called.map(({ upstream, port: local }) => ({ namespace: upstream.namespace, service: upstream.service, port: local }));
-  const placed = { workload, instance, cluster, appPort, outboundPort, tcpPorts };
+  const placed = { workload, instance, cluster, appPort, outboundPort, tcpPorts, ...socket };
   if (app.kind === "command") addCommand(layout, app, placed);
   return placed;
 }
@@ -47,6 +52,13 @@ export function addInstance(layout: Layout, cluster: ClusterPlan, workload: Work
 /** The process name of the application of an instance that `up` starts. */
 export function commandName(instance: string): string {
   return `${instance}-app`;
+}
+
+/** In the sidecar's own directory, which nobody else may enter: the applications that `up` starts are the same user's. */
+function workloadSocketOf(layout: Layout, sidecar: string): string {
+  const path = layout.path(sidecar, "workload.sock");
+  checkSocketPath(path, "choose a shorter data directory (--data)");
+  return path;
 }
 
 function takeTcpPort(layout: Layout, sidecar: string, { namespace, service }: TcpUpstreamPlan): number {
@@ -59,12 +71,18 @@ export function tcpVariable({ namespace, service }: { readonly namespace: string
   return `ATOLL_TCP_${namespace}__${service}`.toUpperCase().replaceAll("-", "_");
 }
 
+/** The variable by which clients of the SPIFFE Workload API find it, and its value. Pure. */
+export function workloadVariable(socket: string): { readonly name: string; readonly value: string } {
+  return { name: "SPIFFE_ENDPOINT_SOCKET", value: `unix://${socket}` };
+}
+
 /** What a user's program is told: where to listen, where to call, and where it is. */
-function addCommand(layout: Layout, app: AppPlan & { readonly kind: "command" }, { instance, cluster, appPort, outboundPort, tcpPorts }: PlacedInstance): void {
+function addCommand(layout: Layout, app: AppPlan & { readonly kind: "command" }, { instance, cluster, appPort, outboundPort, tcpPorts, workloadSocket }: PlacedInstance): void {
   const name = commandName(instance.name);
+  const identity = workloadSocket === undefined ? undefined : workloadVariable(workloadSocket);
   const [command = "", ...args] = app.words.map((word) => word.replaceAll("{port}", String(appPort)));
   layout.processes.push({
-    stage: "apps",
+    stage: identity === undefined ? "apps" : "identifiedApps",
     config: {},
     tokens: [],
     spec: {
@@ -78,6 +96,7 @@ function addCommand(layout: Layout, app: AppPlan & { readonly kind: "command" },
         PORT: String(appPort),
         ATOLL_OUTBOUND: `http://${localAddress}:${outboundPort}`,
         ...Object.fromEntries(tcpPorts.map((one) => [tcpVariable(one), `${localAddress}:${one.port}`])),
+        ...(identity === undefined ? {} : { [identity.name]: identity.value }),
         ATOLL_REGION: cluster.region,
         ATOLL_CLUSTER: cluster.name,
         ...app.env,

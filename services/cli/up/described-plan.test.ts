@@ -57,6 +57,23 @@ describe("a described federation, laid out", () => {
     expect(resources.find(({ kind, metadata }) => kind === "Service" && metadata.name === "order-db")?.spec).toMatchObject({ ports: [{ name: "tcp", port: 5432, protocol: "tcp" }] });
   });
 
+  it("has the sidecars of a service hand it its identity, and tells each application where", () => {
+    const spec = (more: string): string => `  regions: [{ name: eu }, { name: us }]\n  services:\n    - { name: front, command: [node, server.js]${more} }\n    - { name: back, appPort: 9000, workloadApi: false }\n`;
+    const topology = laidOut(spec(", workloadApi: true"));
+    const { processes } = topology;
+    const specOf = (name: string): Topology["processes"][number] | undefined => processes.find(({ spec: { name: its } }) => its === name);
+    const path = "/state/us-front-proxy/workload.sock";
+    expect(specOf("us-front-proxy")?.config["workloadApi"]).toEqual({ path });
+    expect(specOf("us-front-app")?.spec.env?.["SPIFFE_ENDPOINT_SOCKET"]).toBe(`unix://${path}`);
+    expect([specOf("us-front-app")?.stage, specOf("us-front-proxy")?.stage], "after its sidecar").toEqual(["identifiedApps", "proxies"]);
+    expect(specOf("us-back-proxy")?.config).not.toHaveProperty("workloadApi");
+    expect(waysToCall(topology).flatMap(({ service, cluster, identity }) => (identity === undefined ? [] : [`${service} ${cluster} ${identity}`]))).toContain(`default/front us SPIFFE_ENDPOINT_SOCKET=unix://${path}`);
+    const dataDir = `/${"x".repeat(80)}`;
+    expect(() => layOut(topology.plan, { dataDir, home: "/home", node: "/node", ports: new PortBlock(20_000, portBlockSize), engines: embeddedEngines(dataDir) })).toThrow(/a unix socket's path may have 103: choose a shorter data directory/);
+    const { restarted } = compareProcesses(laidOut(spec("")), topology);
+    expect(restarted.toSorted()).toEqual(["eu-front-app", "eu-front-proxy", "us-front-app", "us-front-proxy"]);
+  });
+
   it("binds the file's clients at every plane; another one needs planes that start anew", () => {
     const withClients = (names: string): Topology => laidOut(`${two}  clients: [${names}]\n`);
     const one = withClients("{ name: team, trustDomains: [shop.mesh] }");

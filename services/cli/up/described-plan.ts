@@ -48,7 +48,7 @@ function nameOf({ namespace, name }: ServiceDescription): string {
 }
 
 function workloadOf(description: FederationDescription, service: ServiceDescription, baseDir: string): WorkloadPlan {
-  const { namespace, name, trustDomain, protocol, port, command, readinessPath, isExported, consumers, upstreams, tcpUpstreams } = service;
+  const { namespace, name, trustDomain, protocol, port, command, readinessPath, isExported, consumers, upstreams, tcpUpstreams, hasWorkloadApi } = service;
   // Several applications that are started here cannot share a port: each gets one of its own and is told it.
   const users = (appPort: number): number => description.services.flatMap(({ instances }) => instances.filter((instance) => instance.appPort === appPort)).length;
   const isOwn = (appPort: number | undefined): appPort is number => appPort !== undefined && (command === undefined || users(appPort) === 1);
@@ -65,6 +65,7 @@ function workloadOf(description: FederationDescription, service: ServiceDescript
     consumers,
     ...(upstreams === undefined ? {} : { upstreams: upstreams.map((upstream) => upstreamNameOf(upstream, trustDomain)) }),
     ...(tcpUpstreams.length === 0 ? {} : { tcpUpstreams: tcpUpstreams.map((upstream) => tcpUpstreamOf(upstream, service)) }),
+    ...(hasWorkloadApi ? { hasWorkloadApi } : {}),
   };
 }
 

@@ -63,6 +63,7 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
         consumers: names,
         upstreams: z.exactOptional(names),
         tcpUpstreams: z.exactOptional(z.array(z.strictObject({ namespace: z.string(), service: z.string(), trustDomain: z.string(), port: z.number(), localPort: z.exactOptional(z.number()) }))),
+        hasWorkloadApi: z.exactOptional(z.literal(true)),
       }),
     ),
     users: z.array(

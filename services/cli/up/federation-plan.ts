@@ -56,6 +56,8 @@ export interface WorkloadPlan {
   readonly upstreams?: readonly string[];
   /** What it calls by a port of its sidecar's own. */
   readonly tcpUpstreams?: readonly TcpUpstreamPlan[];
+  /** Its sidecars hand it its identity by the SPIFFE Workload API. Absent: they do not. */
+  readonly hasWorkloadApi?: true;
 }
 
 export interface TcpUpstreamPlan {

@@ -1,7 +1,7 @@
 import type { ProcessSpec } from "./process-spec.ts";
 
 /** When a process is started: each stage needs what the one before gave. */
-export type Stage = "engines" | "global" | "signers" | "planes" | "apps" | "proxies" | "network" | "users";
+export type Stage = "engines" | "global" | "signers" | "planes" | "apps" | "proxies" | "identifiedApps" | "network" | "users";
 
 /** What a process must be given before its first start: a join token, written to `file`. */
 export type TokenNeed =

@@ -26,6 +26,8 @@ export interface SidecarPlan {
   readonly upstreams?: readonly string[];
   readonly tcpListeners?: readonly TcpListenerPlan[];
   readonly isEdge?: boolean;
+  /** Where it serves the Workload API; absent: nowhere. */
+  readonly workloadSocket?: string;
 }
 
 /** A cluster's gateway, and the ways to it from every other region. */
@@ -76,6 +78,7 @@ export function addSidecar(layout: Layout, cluster: ClusterPlan, sidecar: Sideca
       ports: { ...ports, gateway: 0 },
       drainMs,
       accessLog: { filter: "failures", path: layout.path(name, accessLogName) },
+      ...(sidecar.workloadSocket === undefined ? {} : { workloadApi: { path: sidecar.workloadSocket } }),
       ...(sidecar.isEdge === undefined ? {} : { edge: sidecar.isEdge }),
       ...(upstreams === undefined ? {} : { upstreams }),
       ...(tcpListeners.length === 0 ? {} : { tcpListeners }),

@@ -79,6 +79,8 @@ export class StartUp {
     await this.#delete();
     await this.#start("apps", "the applications");
     await this.#start("proxies", "gateways and sidecars");
+    // They may wait for their identity before they do anything else, and it comes from their sidecars.
+    await this.#start("identifiedApps", "the applications that take their identity from their sidecars");
     await this.#start("network", "the distances between regions");
     const waitingFor = await appsAnswer(this.#parts);
     progress.step("waiting until every sidecar has measured its way to every place");

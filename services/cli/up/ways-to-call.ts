@@ -1,5 +1,5 @@
 import type { PlacedInstance } from "./app-processes.ts";
-import { commandName, tcpVariable } from "./app-processes.ts";
+import { commandName, tcpVariable, workloadVariable } from "./app-processes.ts";
 import type { FederationPlan, WorkloadPlan } from "./federation-plan.ts";
 import { localAddress } from "./layout.ts";
 import type { Topology } from "./topology.ts";
@@ -18,6 +18,8 @@ export interface WayToCall {
   readonly example?: string;
   /** The TCP services that it calls, with the address of each beside it and the variable that a program started here is told it by. */
   readonly tcp: readonly { readonly service: string; readonly address: string; readonly variable: string }[];
+  /** What the application is to be told, to find the SPIFFE Workload API of its sidecar; absent where that serves none. */
+  readonly identity?: string;
   /** Where the application's output goes, if it is started here. */
   readonly log?: string;
 }
@@ -25,7 +27,8 @@ export interface WayToCall {
 /** Every instance of a federation, with a request to try. Pure. */
 export function waysToCall({ plan, instances, processes }: Topology): readonly WayToCall[] {
   return instances.map((placed) => {
-    const { workload, instance, cluster, appPort, outboundPort, tcpPorts } = placed;
+    const { workload, instance, cluster, appPort, outboundPort, tcpPorts, workloadSocket } = placed;
+    const identity = workloadSocket === undefined ? undefined : workloadVariable(workloadSocket);
     const sidecar = `http://${localAddress}:${outboundPort}`;
     const target = callee(plan, placed);
     const log = processes.find(({ spec }) => spec.name === commandName(instance.name))?.spec.logFile;
@@ -37,6 +40,7 @@ export function waysToCall({ plan, instances, processes }: Topology): readonly W
       sidecar,
       tcp: tcpPorts.map((one) => ({ service: `${one.namespace}/${one.service}`, address: `${localAddress}:${one.port}`, variable: tcpVariable(one) })),
       ...(target === undefined ? {} : { example: `curl ${sidecar}/ -H 'Host: ${hostOf(target, workload.trustDomain)}'` }),
+      ...(identity === undefined ? {} : { identity: `${identity.name}=${identity.value}` }),
       ...(log === undefined ? {} : { log }),
     };
   });

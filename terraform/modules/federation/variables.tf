@@ -39,6 +39,7 @@ variable "federation" {
         service   = string
         localPort = optional(number)
       })))
+      workloadApi = optional(bool)
     })), [])
     relationships = optional(list(object({
       name      = string
