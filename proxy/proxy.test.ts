@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, request as httpRequest, type Server } from "node:http";
 import { connect, createServer as createTcpServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -314,6 +314,16 @@ describe("a sidecar", () => {
     await proxy.stop();
     expect(await following.ended).toMatchObject({ code: status.UNAVAILABLE });
     expect(existsSync(socket)).toBe(false);
+  });
+
+  it("ends with one clear error where others may write to its socket's directory, has used no token, and has not crashed", async () => {
+    const plane = await openPlane();
+    const open = join(dataDir, "open");
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    await expect(start("storefront", plane.token(storefrontPath), { workloadApi: { path: join(open, "api.sock") } })).rejects.toMatchObject({ code: "ATOLL_SOCKET_UNSAFE", message: expect.stringContaining(open) });
+    expect(JSON.parse(readFileSync(join(dataDir, "storefront", "lkg", "starts.json"), "utf8"))).toEqual({ starts: 0 });
+    await start("storefront", undefined, { workloadApi: { path: join(dataDir, "api.sock") } });
   });
 
   it("starts cold from disk while no plane runs, and serves", async () => {

@@ -55,11 +55,11 @@ const leaveGraceMs = 300;
 /**
  * Runs a sidecar until `signal` aborts, then drains it. In this order: what disk knows, the Workload API where it is wanted, identity and snapshot,
  * listeners, ready.json, registration; backwards at the end. Renewal and discovery go on while connections drain.
- * @throws {ATOLL_JOIN_TOKEN_REFUSED | ATOLL_JOIN_TOKEN_INVALID} and the platform's errors for ports that cannot be bound.
+ * @throws {ATOLL_JOIN_TOKEN_REFUSED | ATOLL_JOIN_TOKEN_INVALID | ATOLL_SOCKET_UNSAFE | ATOLL_SOCKET_TAKEN} and the platform's errors for ports that cannot be bound.
  */
 export async function runSidecar(config: ProxyConfig, parts: ProcessParts, signal: AbortSignal): Promise<void> {
   const control = await ControlLink.open({ ...parts, ...config });
-  // For the application: from before there is an identity until everything else has ended.
+  // For the application: from before there is an identity, and before a token is shown to anybody, until everything else has ended.
   await using workloadApi = await loadWorkloadApi(config, parts, control);
   const life = new AbortController();
   const serve = async (inner: AbortSignal): Promise<void> => {

@@ -112,6 +112,11 @@ export class ControlLink {
       [(inner) => this.svid.run(inner), (inner) => this.#discover(subscriptionsOf, inner), (inner) => this.#save(inner)],
       signal,
     );
+    await this.close();
+  }
+
+  /** An orderly end, for whoever opened it and does not come to `run`: what it knows is not what was wrong. */
+  async close(): Promise<void> {
     this.#client?.client.close();
     await this.#lastKnownGood.close();
   }

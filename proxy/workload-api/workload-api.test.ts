@@ -271,6 +271,33 @@ describe("an application", () => {
     expect(messages[0]).toEqual(fast.messages[0]);
   });
 
+  it("keeps nobody else from theirs by what is no request: other bytes, a request that is too large, connections without end", async () => {
+    const api = await open();
+    for (const words of ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"]) {
+      const socket = createConnection(path);
+      socket.write(words, "latin1");
+      socket.on("error", () => undefined);
+      socket.resume();
+      await once(socket, "close");
+    }
+    const session = connectHttp2("http://localhost", { createConnection: () => createConnection(path) });
+    closers.push(() => session.destroy());
+    const large = session.request({ ":method": "POST", ":path": "/SpiffeWorkloadAPI/FetchX509SVID", "content-type": "application/grpc", te: "trailers", "workload.spiffe.io": "true" });
+    const frame = Buffer.alloc(5 + 5_000);
+    frame.writeUInt32BE(5_000, 1);
+    large.end(frame);
+    large.resume();
+    const [trailers] = (await once(large, "response")) as [Readonly<Record<string, string>>];
+    expect(Number(trailers["grpc-status"])).toBe(status.RESOURCE_EXHAUSTED);
+
+    const silent = Array.from({ length: 120 }, () => createConnection(path));
+    closers.push(() => silent.forEach((socket) => socket.destroy()));
+    for (const socket of silent) socket.on("error", () => undefined);
+    await expect.poll(() => metricsOf(api)).toMatch(/refused_total\{reason="tooManyConnections"\} 2\d/);
+    for (const socket of silent) socket.destroy();
+    await expect.poll(async () => (await application().svids().atLeast(1).catch(() => undefined))?.svids.length).toBe(1);
+  });
+
   it("hears of the end of its sidecar, and finds the socket gone", async () => {
     const api = await open();
     const following = application().svids();
