@@ -4,7 +4,7 @@ import type { WorkloadApi } from "./workload-api.ts";
 
 /**
  * Serves the Workload API where `config` asks for it, by what `control` holds; nothing of it is loaded otherwise. Closes `control` when it throws.
- * @throws {ATOLL_SOCKET_UNSAFE | ATOLL_SOCKET_TAKEN}
+ * @throws {ATOLL_SOCKET_UNSAFE | ATOLL_SOCKET_TAKEN | ATOLL_CONFIG_INVALID}
  */
 export async function loadWorkloadApi({ workloadApi }: ProxyConfig, { clock, logger }: ProcessParts, control: ControlLink): Promise<WorkloadApi | undefined> {
   if (workloadApi === undefined) return undefined;

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -362,6 +362,17 @@ describe("the socket", () => {
 
   it("is not opened where there is no directory to make it in", async () => {
     await expect(open({ path: join(directory, "a", "b", "api.sock") })).rejects.toMatchObject({ code: "ATOLL_SOCKET_UNSAFE", message: expect.stringContaining(`${join(directory, "a", "b")}, for the socket`) });
+  });
+
+  it("has a path that a socket can have, also while it is made, or is not opened at all", async () => {
+    const name = (bytes: number): string => join(directory, "x".repeat(bytes - directory.length - 1));
+    mkdirSync(name(94));
+    await expect(open({ path: join(name(94), "a") })).rejects.toMatchObject({ code: "ATOLL_CONFIG_INVALID", message: expect.stringContaining(`choose a directory with a shorter path than ${name(94)}`) });
+    mkdirSync(name(93));
+    path = join(name(93), "api.sock9");
+    await open();
+    await application().svids().atLeast(1);
+    expect(readdirSync(name(93))).toEqual(["api.sock9"]);
   });
 
   it("replaces one that a killed process has left behind", async () => {

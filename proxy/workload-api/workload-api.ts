@@ -35,7 +35,7 @@ const drainMs = 1_000;
 /**
  * Serves the X.509-SVID profile of the SPIFFE Workload API on a unix socket: whoever may open it is the workload. It may be opened before there
  * is an identity; until then callers are told to come again.
- * @throws {ATOLL_SOCKET_UNSAFE | ATOLL_SOCKET_TAKEN}
+ * @throws {ATOLL_SOCKET_UNSAFE | ATOLL_SOCKET_TAKEN | ATOLL_CONFIG_INVALID}
  */
 export async function openWorkloadApi(options: WorkloadApiOptions): Promise<WorkloadApi> {
   const { path, mode, clock, logger, isIdentityRefused, streamsMax = streamsMaxDefault } = options;

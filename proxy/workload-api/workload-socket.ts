@@ -4,6 +4,7 @@ import { createConnection, createServer, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { closeServer, listen } from "#federation/runtime/listen.ts";
+import { checkSocketPath } from "#federation/runtime/socket-path.ts";
 
 /** Who may open the socket: the sidecar's own user, or its group too. */
 export type SocketMode = "0600" | "0660";
@@ -30,10 +31,11 @@ const othersMayWrite = 0o022;
  * Listens on a socket file that nobody but the owner, or the group, can open at any moment: it is made inside a directory of its own, given
  * its mode there and only then put into its place, where it replaces one that a killed process has left behind.
  * @throws {ATOLL_SOCKET_UNSAFE} when others could put another file into its place. @throws {ATOLL_SOCKET_TAKEN} when another process
- * answers there, or something else than a socket has the name.
+ * answers there, or something else than a socket has the name. @throws {ATOLL_CONFIG_INVALID} when the directory's path is too long for that.
  */
 export async function openWorkloadSocket({ path, mode, accept, connectionsMax, onDropped }: WorkloadSocketOptions): Promise<WorkloadSocket> {
   const directory = dirname(path);
+  checkSocketPath(madeIn(`${directory}/.XXXXXX`), `choose a directory with a shorter path than ${directory}`);
   await makeDirectory(directory, mode);
   checkDirectory(directory, await stat(directory));
   await checkFree(path);
@@ -47,9 +49,8 @@ export async function openWorkloadSocket({ path, mode, accept, connectionsMax, o
   });
   server.maxConnections = connectionsMax;
   server.on("drop", onDropped);
-  // Shorter than any name that fits, so that it fits too.
   const workshop = await mkdtemp(`${directory}/.`);
-  const made = `${workshop}/s`;
+  const made = madeIn(workshop);
   let own: Stats;
   try {
     await listen(server, { path: made });
@@ -73,6 +74,10 @@ export async function openWorkloadSocket({ path, mode, accept, connectionsMax, o
       signal.removeEventListener("abort", cut);
     },
   };
+}
+
+function madeIn(workshop: string): string {
+  return `${workshop}/s`;
 }
 
 async function removeOwn(path: string, own: Stats): Promise<void> {
