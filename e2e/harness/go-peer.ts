@@ -16,15 +16,13 @@ export interface GoProgram extends Disposable {
 
 /**
  * Builds the application of e2e/interop/go-spiffe with the go on PATH, or gives undefined (said on standard error) where there is none, or the
- * modules that it needs cannot be had. Under CI=true either is a failure; a program that does not compile always is.
+ * modules that it needs cannot be had: Go is no requirement of this project. A program that does not compile is a failure.
  */
 export async function buildGoPeer(): Promise<GoProgram | undefined> {
   try {
     await run("go", ["mod", "download"], { cwd: sources });
   } catch (error) {
-    const said = `LEFT OUT: the interoperation with go-spiffe: its modules, or go itself, are not to be had: ${String(error)}`;
-    if (process.env["CI"] === "true") throw new Error(said, { cause: error });
-    console.error(said);
+    console.error(`LEFT OUT: the interoperation with go-spiffe: its modules, or go itself, are not to be had: ${String(error)}`);
     return undefined;
   }
   const directory = mkdtempSync(join(tmpdir(), "atoll-go-"));
