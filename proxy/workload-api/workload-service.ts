@@ -1,5 +1,6 @@
 import { status, type Server, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData } from "@grpc/grpc-js";
 import type { Watched } from "#federation/runtime/watched.ts";
+import { endCall } from "#federation/wire/end-call.ts";
 import { spiffeWorkloadService } from "#federation/wire/spiffe-workload.ts";
 import type { WorkloadAnswers } from "./workload-answers.ts";
 
@@ -120,8 +121,8 @@ export class WorkloadService {
   }
 
   #end(call: AnswerStream, why: WorkloadRefusal): void {
-    // Destroying the stream would end it before its status is written; grpc-js takes an error for the status of a call.
-    call.emit("error", this.#refuse(why));
+    const { code, details } = this.#refuse(why);
+    endCall(call, code, details);
   }
 
   #refuse(why: WorkloadRefusal): Error & { readonly code: status; readonly details: string } {

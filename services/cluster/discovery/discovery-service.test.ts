@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { status, type ServerDuplexStream } from "@grpc/grpc-js";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
@@ -10,6 +10,9 @@ import { silentLogger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import { presenceRequest, type Presence } from "#federation/wire/discovery-presence.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import { discoveryService } from "#federation/wire/grpc-services.ts";
+import { streamNamesMax } from "#federation/wire/limits.ts";
+import { callOnce } from "#federation/wire/stream-call-fixture.ts";
 import { clusterState, service } from "../cluster-state-fixture.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { DiscoveryService, type HeldBy } from "./discovery-service.ts";
@@ -20,6 +23,8 @@ const key = "Service/web/storefront";
 const first: Generation = { epoch: 1, revision: 1 };
 const second: Generation = { epoch: 1, revision: 2 };
 const request = (over: Partial<DeltaRequest>): DeltaRequest => ({ typeUrl: resourceTypeUrls.service, subscribe: [], unsubscribe: [], initialVersions: {}, responseNonce: "", ...over });
+
+const deltaMethod = discoveryService.deltaAggregatedResources;
 
 /** The plane's side of one stream, without its transport. */
 class Link extends EventEmitter {
@@ -83,6 +88,17 @@ describe("DiscoveryService", () => {
     clock = new VirtualClock();
     state = new WatchedValue(clusterState({ generations: new Map([[key, first]]) }));
     discovery = await DiscoveryService.open(state, { logger: silentLogger, clock, hadProxies: false, identityMs, onNack: () => {} });
+  });
+
+  it("tells a stranger that it may not subscribe", async () => {
+    const outcome = await callOnce(deltaMethod, discovery.handler(() => undefined), [request({})]);
+    expect(outcome).toMatchObject({ answers: 0, code: status.PERMISSION_DENIED, details: "this identity may not subscribe here" });
+  });
+
+  it("tells one that wants more names than it may", async () => {
+    const asked = [0, 1, 2, 3].map((part) => request({ subscribe: Array.from({ length: streamNamesMax / 4 + 1 }, (_, index) => `name-${part}-${index}`) }));
+    const outcome = await callOnce(deltaMethod, discovery.handler(() => ({ kind: "workload", identity })), asked);
+    expect(outcome).toMatchObject({ code: status.RESOURCE_EXHAUSTED, details: `a stream subscribes to at most ${streamNamesMax} names` });
   });
 
   it("forgets a proxy at once that took its leave", async () => {

@@ -9,6 +9,7 @@ import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
+import { endCall } from "#federation/wire/end-call.ts";
 import { streamNamesMax } from "#federation/wire/limits.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { DeltaStream, type VersionStanding } from "./delta-stream.ts";
@@ -199,11 +200,11 @@ export class DiscoveryService {
     return (call) => {
       const subscriber = identify(call);
       if (subscriber === undefined) {
-        call.destroy(Object.assign(new Error("this identity may not subscribe here"), { code: status.PERMISSION_DENIED }));
+        endCall(call, status.PERMISSION_DENIED, "this identity may not subscribe here");
         return;
       }
       if (this.#connected.size >= discoveryStreamsMax) {
-        call.destroy(Object.assign(new Error("this plane serves as many proxies as it may"), { code: status.RESOURCE_EXHAUSTED }));
+        endCall(call, status.RESOURCE_EXHAUSTED, "this plane serves as many proxies as it may");
         return;
       }
       this.#serve(call, subscriber);
@@ -244,7 +245,7 @@ export class DiscoveryService {
       }
       const outcome = connected.stream.receive(request);
       if (outcome.kind === "overflow") {
-        call.destroy(Object.assign(new Error(`a stream subscribes to at most ${streamNamesMax} names`), { code: status.RESOURCE_EXHAUSTED }));
+        endCall(call, status.RESOURCE_EXHAUSTED, `a stream subscribes to at most ${streamNamesMax} names`);
         return;
       }
       if (outcome.kind === "nack") this.#takeNack(connected, outcome);

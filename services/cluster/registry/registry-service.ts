@@ -2,11 +2,12 @@ import { status, type handleBidiStreamingCall } from "@grpc/grpc-js";
 import type { SpiffeId } from "#federation/model/names.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { endCall } from "#federation/wire/end-call.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
 import type { Registry } from "./registry.ts";
 
 /** Reports of one stream that may wait for the store; more than that is a proxy that does not wait for its acknowledgements. */
-const waitingReportsMax = 16;
+export const waitingReportsMax = 16;
 
 /** The handler of `Registry.Session`: reports of a stream are taken one after the other, and its end ends the session. */
 export function registrySessionHandler(
@@ -23,7 +24,7 @@ export function registrySessionHandler(
   return (call) => {
     const identity = options.identify(call);
     if (identity === undefined) {
-      call.destroy(Object.assign(new Error("only workloads of this cluster's trust domain register here"), { code: status.PERMISSION_DENIED }));
+      endCall(call, status.PERMISSION_DENIED, "only workloads of this cluster's trust domain register here");
       return;
     }
     const session = registry.openSession(identity);
@@ -31,11 +32,12 @@ export function registrySessionHandler(
     let turn = Promise.resolve();
     call.on("data", (report: SessionReport) => {
       if (++waiting > waitingReportsMax) {
-        call.destroy(Object.assign(new Error("too many reports at once"), { code: status.RESOURCE_EXHAUSTED }));
+        endCall(call, status.RESOURCE_EXHAUSTED, "too many reports at once");
         return;
       }
       turn = turn.then(async () => {
         try {
+          if (call.writableEnded) return;
           const ack = await session.report(report, options.signal);
           if (ack.refused !== "") {
             options.onRefused();
@@ -44,7 +46,7 @@ export function registrySessionHandler(
           call.write(ack);
         } catch (error) {
           if (!options.signal.aborted) options.logger.error("A report could not be taken.", { instanceId: report.instanceId, reason: describeError(error) });
-          call.destroy(Object.assign(new Error("the report could not be taken"), { code: status.UNAVAILABLE }));
+          endCall(call, status.UNAVAILABLE, "the report could not be taken");
         } finally {
           waiting--;
         }
