@@ -198,24 +198,29 @@ describe.skipIf(natsServer === undefined)("a region of three nats-servers", () =
   const keys = new Keys();
   let engines: readonly RestartableEngine[] = [];
   let routePorts: readonly number[] = [];
+  let links: MemberLinks;
   let stop: AbortController;
 
   beforeAll(async () => {
     const ports = [await findFreePort(address), await findFreePort(address), await findFreePort(address)];
     routePorts = [await findFreePort(address), await findFreePort(address), await findFreePort(address)];
     const users = [globalPlaneUser(keys.planeId("global")), clusterPlaneUser(keys.planeId("cluster", "shop-eu"), "shop-eu")];
-    const routes = routePorts.map((port) => ({ address, port }));
+    links = await MemberLinks.lay(members.map((name, index) => ({ name, peerPort: routePorts[index] ?? 0 })));
     engines = await Promise.all(
       members.map((name, index) => {
         const tls = keys.files(name);
         const config = join(keys.directory, `${name}.conf`);
-        writeFileSync(config, natsConfig({ name: `${name}-nats`, address, port: ports[index] ?? 0, tls, users, cluster: { name: region, address, port: routePorts[index] ?? 0, tls, spiffeId: keys.engineId, routes } }));
+        const routes = members.filter((other) => other !== name).map((other) => ({ address, port: links.portOf(other) }));
+        const text = natsConfig({ name: `${name}-nats`, address, port: ports[index] ?? 0, tls, users, cluster: { name: region, address, port: routePorts[index] ?? 0, tls, spiffeId: keys.engineId, routes } });
+        // Servers tell each other where the others are.
+        writeFileSync(config, text.replace("  no_advertise: true", `  no_advertise: true\n  advertise: "${address}:${links.portOf(name)}"`));
         return restartable(`tls://${address}:${ports[index]}`, () => startEngine({ name: "nats-server", program: natsServer ?? "", args: ["-c", config], logFile: join(keys.directory, `${name}-nats.log`), clock: systemClock }, never));
       }),
     );
   }, 120_000);
   afterAll(async () => {
     await stopAll(engines);
+    await links[Symbol.asyncDispose]();
     keys[Symbol.dispose]();
   });
   beforeEach(() => {
@@ -246,6 +251,32 @@ describe.skipIf(natsServer === undefined)("a region of three nats-servers", () =
       await passes(`with ${index} again`);
     }
   }, 120_000);
+
+  it("brings planes together that were on either side when one server was cut from the others and went on to serve", async () => {
+    await using global = openBus("global", keys.plane("global"), 0);
+    await using cluster = openBus("shop-eu", keys.plane("cluster", "shop-eu"), 1);
+    await Promise.all([connected(global, stop.signal), connected(cluster, stop.signal)]);
+    const heard = { global: 0, cluster: 0 };
+    void count(global, "atoll.up.>", () => heard.global++);
+    void count(cluster, "atoll.down.shop-eu.>", () => heard.cluster++);
+    const bothHear = async (): Promise<void> => {
+      const before = { ...heard };
+      await eventually("both hear each other", () => {
+        global.publish("atoll.down.shop-eu.heartbeat", new Uint8Array());
+        cluster.publish("atoll.up.shop-eu.heartbeat", new Uint8Array());
+        return heard.global > before.global && heard.cluster > before.cluster;
+      }, 120_000);
+    };
+    await bothHear();
+    links.split(members[0], new Map(members.map((name, index) => [name, engines[index]?.process.pid ?? 0])));
+    await bothHear();
+    links.heal();
+    await bothHear();
+  }, 300_000);
+
+  async function count(bus: Bus, pattern: string, onMessage: () => void): Promise<void> {
+    for await (const _ of bus.subscribe(pattern, stop.signal)) onMessage();
+  }
 
   it("has no routes but to servers of its region, whoever else the federation has certified", async () => {
     expect(await routeAnswer(keys.engine("eu-2"))).toContain("PONG");

@@ -36,6 +36,12 @@ const pingsUnansweredMax = 2;
 const connectTimeoutMs = 3_000;
 const reconnectMs = 250;
 const drainMsMax = 1_000;
+/**
+ * Planes say a heartbeat each second. Where none is heard for so long, the server may be cut from those of the others and go on to serve,
+ * and another one is tried. The first, the own region's, is left after twice as long each time in a row: while nobody else is there, a
+ * plane does not wander about.
+ */
+const silentMs = { min: 10_000, firstMax: 640_000 } as const;
 
 /**
  * Opens a bus on NATS. Returns at once: the connection is made, and made again for ever, in the background, and
@@ -57,6 +63,7 @@ class NatsBus implements Bus {
   /** What stands for a local subscription at the server, for the connection there is. */
   readonly #remote = new Map<LocalSubscription, Subscription>();
   #connection: NatsConnection | undefined;
+  #hasHeard = false;
   #unflushedBytes = 0;
   #isFlushing = false;
 
@@ -196,6 +203,7 @@ class NatsBus implements Bus {
     if (this.#closing.signal.aborted) onClosing();
     else this.#closing.signal.addEventListener("abort", onClosing, { once: true });
     void this.#followStatus(connection);
+    void this.#leaveSilence(connection);
     try {
       const error = await connection.closed();
       if (error !== undefined && !this.#closing.signal.aborted) throw error;
@@ -224,6 +232,27 @@ class NatsBus implements Bus {
     }
   }
 
+  /** Goes to another server of several when nothing is heard, for as long as there is this connection. */
+  async #leaveSilence(connection: NatsConnection): Promise<void> {
+    const { servers, clock, random, logger } = this.#options;
+    const isFirst = (): boolean => servers[0]?.endsWith(`//${connection.getServer()}`) === true;
+    let firstMs: number = silentMs.min;
+    while (servers.length > 1 && this.#connection === connection) {
+      this.#hasHeard = false;
+      const waitMs = isFirst() ? firstMs : silentMs.min;
+      const isClosing = await sleep(clock, jittered(random, waitMs, 0.5), this.#closing.signal).then(
+        () => false,
+        () => true,
+      );
+      if (isClosing) return;
+      if (this.#hasHeard) firstMs = silentMs.min;
+      if (this.#hasHeard || this.#connection !== connection || this.#state.current === "disconnected") continue;
+      logger.info("nothing is heard by this NATS server, and another is tried", { server: connection.getServer() });
+      if (isFirst()) firstMs = Math.min(2 * firstMs, silentMs.firstMax);
+      await connection.reconnect().catch(() => undefined);
+    }
+  }
+
   #disconnected(): void {
     this.#state.set("disconnected");
     this.#replies.refuseAll("the connection to the bus was lost");
@@ -236,6 +265,7 @@ class NatsBus implements Bus {
           local.queue.fail(new AtollError("ATOLL_BUS_UNAVAILABLE", `NATS refused the subscription to ${local.pattern}`, { cause: error }));
           return;
         }
+        this.#hasHeard = true;
         const { subject } = message;
         // A copy: the bytes are a view of a chunk that may hold much else.
         local.queue.push({ subject, payload: new Uint8Array(message.data), reply: (payload) => this.#reply(message, payload) });
