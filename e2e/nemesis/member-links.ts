@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import { BusLink } from "./bus-link.ts";
+import { FaultyLink } from "./faulty-link.ts";
 
 /** A member of an engine, and where it listens for its peers on 127.0.0.1. */
 export interface LinkedMember {
@@ -14,7 +14,7 @@ export interface LinkedMember {
  * clients reach every member as before.
  */
 export class MemberLinks implements AsyncDisposable {
-  readonly #links = new Map<string, BusLink>();
+  readonly #links = new Map<string, FaultyLink>();
   /** Of members, from when it is asked who comes by a link. */
   #pids: ReadonlyMap<string, number> = new Map();
 
@@ -24,7 +24,7 @@ export class MemberLinks implements AsyncDisposable {
   static async lay(members: readonly LinkedMember[]): Promise<MemberLinks> {
     const laid = new MemberLinks();
     const whoIs = (near: Socket): string | undefined => [...laid.#pids].find(([, pid]) => isOf(pid, near))?.[0];
-    for (const { name, peerPort } of members) laid.#links.set(name, await BusLink.open({ host: "127.0.0.1", port: peerPort }, 0, whoIs));
+    for (const { name, peerPort } of members) laid.#links.set(name, await FaultyLink.open({ host: "127.0.0.1", port: peerPort }, 0, whoIs));
     return laid;
   }
 
@@ -50,7 +50,7 @@ export class MemberLinks implements AsyncDisposable {
     for (const link of this.#links.values()) await link[Symbol.asyncDispose]();
   }
 
-  #linkTo(name: string): BusLink {
+  #linkTo(name: string): FaultyLink {
     const link = this.#links.get(name);
     if (link === undefined) throw new Error(`no member is named ${name}`);
     return link;

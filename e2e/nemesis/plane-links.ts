@@ -1,5 +1,5 @@
 import type { NetConnectOpts } from "node:net";
-import { BusLink, type LinkState } from "./bus-link.ts";
+import { FaultyLink, type LinkState } from "./faulty-link.ts";
 
 /** What a plane's configuration says, as far as faults touch it. */
 export interface PlaneConfig {
@@ -15,10 +15,10 @@ export class PlaneLinks implements AsyncDisposable {
   /** The configuration without links, and with them in the place of what they lead to. */
   readonly direct: PlaneConfig;
   readonly linked: PlaneConfig;
-  readonly #bus: readonly BusLink[];
-  readonly #store: readonly BusLink[];
+  readonly #bus: readonly FaultyLink[];
+  readonly #store: readonly FaultyLink[];
 
-  private constructor(direct: PlaneConfig, linked: PlaneConfig, { bus, store }: { readonly bus: readonly BusLink[]; readonly store: readonly BusLink[] }) {
+  private constructor(direct: PlaneConfig, linked: PlaneConfig, { bus, store }: { readonly bus: readonly FaultyLink[]; readonly store: readonly FaultyLink[] }) {
     this.direct = direct;
     this.linked = linked;
     this.#bus = bus;
@@ -27,7 +27,7 @@ export class PlaneLinks implements AsyncDisposable {
 
   /** Puts a link before each server of the bus, and each member of an etcd, that `config` knows; that of a socket listens at `path`. */
   static async lay(config: PlaneConfig, path: string): Promise<PlaneLinks> {
-    const bus = config.bus.kind === "socket" ? [await BusLink.open({ path: config.bus.path }, path)] : await openAll(config.bus.servers);
+    const bus = config.bus.kind === "socket" ? [await FaultyLink.open({ path: config.bus.path }, path)] : await openAll(config.bus.servers);
     const store = config.store.kind === "etcd" ? await openAll(config.store.endpoints) : [];
     const linked: PlaneConfig = {
       ...config,
@@ -47,8 +47,8 @@ export class PlaneLinks implements AsyncDisposable {
   }
 }
 
-async function openAll(servers: readonly string[]): Promise<readonly BusLink[]> {
-  return await Promise.all(servers.map(async (server) => await BusLink.open(targetOf(server), 0)));
+async function openAll(servers: readonly string[]): Promise<readonly FaultyLink[]> {
+  return await Promise.all(servers.map(async (server) => await FaultyLink.open(targetOf(server), 0)));
 }
 
 function targetOf(server: string): NetConnectOpts {

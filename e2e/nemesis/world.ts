@@ -7,7 +7,7 @@ import { PlaneClients } from "#federation/admin-api/plane-clients.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { proxyFlags } from "#services/cli/up/planned-process.ts";
 import { home, TestFederation, type CommandResult } from "../harness/test-federation.ts";
-import type { LinkState } from "./bus-link.ts";
+import type { LinkState } from "./faulty-link.ts";
 import type { MemberLinks } from "./member-links.ts";
 import { PlaneLinks, type PlaneConfig } from "./plane-links.ts";
 import { nemesisPlan, planes, processOf, type Ground } from "./places.ts";

@@ -4,7 +4,7 @@ import { describeError } from "#federation/runtime/errors.ts";
 import { untilAborted } from "#federation/runtime/lifecycle.ts";
 import { joinPlane } from "#proxy/control/join-plane.ts";
 import { pause } from "../../harness/eventually.ts";
-import { BusLink } from "../bus-link.ts";
+import { FaultyLink } from "../faulty-link.ts";
 import type { CrowdOrder, CrowdReport } from "./crowd-messages.ts";
 import { SimulatedProxy } from "./simulated-proxy.ts";
 
@@ -12,7 +12,7 @@ const reportEveryMs = 200;
 const joiningMax = 50;
 const joinPollMs = 20;
 const leaving = new AbortController();
-let link: BusLink | undefined;
+let link: FaultyLink | undefined;
 
 /** Whoever has started us is gone: there is nobody to leave for. */
 process.once("disconnect", () => process.exit(1));
@@ -29,7 +29,7 @@ process.on("message", (order: CrowdOrder) => {
 async function run({ name, joinToken, count }: Extract<CrowdOrder, { kind: "begin" }>): Promise<void> {
   const joined = await joinPlane(tokenVoucher(joinToken), { clock: systemClock }, leaving.signal);
   const { hostname, port } = new URL(`tls://${joined.plane.addresses[0]}`);
-  await using opened = await BusLink.open({ host: hostname, port: Number(port) }, 0);
+  await using opened = await FaultyLink.open({ host: hostname, port: Number(port) }, 0);
   link = opened;
   const plane = { ...joined.plane, addresses: [`127.0.0.1:${opened.port}`] };
   const proxies: SimulatedProxy[] = [];

@@ -8,7 +8,7 @@ export type LinkState = "open" | "cut" | "held" | "held-out" | "held-in";
 const waitingMax = 4_096;
 
 /** The way to one server, byte for byte, which can be cut or held in either direction: for all who come by it, or for some. */
-export class BusLink implements AsyncDisposable {
+export class FaultyLink implements AsyncDisposable {
   readonly #server: Server;
   /** Every open connection. */
   readonly #pairs = new Set<Pair>();
@@ -23,8 +23,8 @@ export class BusLink implements AsyncDisposable {
   }
 
   /** Leads from `listenAt` (a port of 127.0.0.1, 0 for any, or a socket's path) to `target`; `whoIs` tells those apart who come. */
-  static async open(target: NetConnectOpts, listenAt: string | 0, whoIs: (near: Socket) => string | undefined = () => undefined): Promise<BusLink> {
-    const link = new BusLink(target, whoIs);
+  static async open(target: NetConnectOpts, listenAt: string | 0, whoIs: (near: Socket) => string | undefined = () => undefined): Promise<FaultyLink> {
+    const link = new FaultyLink(target, whoIs);
     if (listenAt === 0) link.#server.listen({ port: 0, host: "127.0.0.1", backlog: waitingMax });
     else link.#server.listen(listenAt);
     await once(link.#server, "listening");
