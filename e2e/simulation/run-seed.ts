@@ -25,19 +25,20 @@ export async function runSeed(seed: number): Promise<SeedResult> {
 export async function runOperations(seed: number, operations: readonly Operation[]): Promise<SeedResult> {
   const trace = createHash("sha256");
   await using federation = await SimulatedFederation.create(seed);
+  const { judge } = federation;
   for (const [at, operation] of operations.entries()) {
     await federation.apply(operation);
     // After the step: what is put back later lacks what came since.
     if (at % copiedEvery === 0) await federation.copyStores();
-    await federation.look(`after step ${at} (${operation.kind})`, false);
-    await federation.lookAtDone(`after step ${at} (${operation.kind})`);
-    trace.update(await federation.trace());
-    if (federation.violations.length > 0) break;
+    await judge.look(`after step ${at} (${operation.kind})`, false);
+    await judge.lookAtDone(`after step ${at} (${operation.kind})`);
+    trace.update(await judge.trace());
+    if (judge.violations.length > 0) break;
   }
-  if (federation.violations.length === 0) {
+  if (judge.violations.length === 0) {
     await federation.heal();
-    await federation.look("in the end", true);
+    await judge.look("in the end", true);
   }
-  trace.update(await federation.trace());
-  return { seed, operations, violations: federation.violations, trace: trace.digest("hex") };
+  trace.update(await judge.trace());
+  return { seed, operations, violations: judge.violations, trace: trace.digest("hex") };
 }
