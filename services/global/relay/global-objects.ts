@@ -44,7 +44,8 @@ export class GlobalObjects {
    * The objects of the present resources, by object id. A new signing key signs all of them anew at their old positions:
    * whoever has them keeps them, and whoever comes later finds a signature that is still valid. A resource that was read anew is signed
    * anew, since a store that was restored gives a revision to another value. A recorded deletion is a tombstone, unless the resource is
-   * there again. The same map as before when nothing has changed.
+   * there again; what is not among the deletions that are known yet stays as it was until it is, since whoever receives a withdrawal that
+   * nobody signed may hold it back, and all others with it. The same map as before when nothing has changed.
    */
   of(resources: GlobalResources, deletions: CollectionState<DeletionRecord>): ReadonlyMap<string, OpenedObject> {
     const parts = [this.#signer(), deletions.items, ...Object.values(resources).map((state: Watched<CollectionState<Resource>>) => state.current.items)];
@@ -66,6 +67,7 @@ export class GlobalObjects {
       const before = this.#signed.get(id);
       next.set(id, before?.value === value ? before : { value, object: this.#sign(value.kind, value.id, revision) });
     }
+    for (const [id, before] of this.#signed) if (!next.has(id) && isDeletionAhead(before.object, resources, deletions)) next.set(id, before);
     this.#signed = next;
     this.#latest = { of: parts, objects: new Map([...next].map(([id, { object }]) => [id, object])) };
     return this.#latest.objects;
@@ -88,6 +90,15 @@ export class GlobalObjects {
       this.#signer(),
     );
   }
+}
+
+/**
+ * Whether a resource that is gone may have been deleted at a revision that `deletions`, which are read beside the resources, do not reflect
+ * yet. What gives somebody a right is gone at once; and so is everything in a store in which no deletion was ever recorded.
+ */
+function isDeletionAhead({ payload: { kind, tombstone } }: OpenedObject, { regions, policies }: GlobalResources, deletions: CollectionState<DeletionRecord>): boolean {
+  const states: Readonly<Record<string, Watched<CollectionState<Resource>>>> = { Region: regions, TrafficPolicy: policies };
+  return !tombstone && deletions.items.size > 0 && deletions.revision < (states[kind]?.current.revision ?? 0);
 }
 
 /** The newest revision that `resources` reflect. */
