@@ -102,7 +102,7 @@ function watchService(): ServiceClientConstructor {
 
 /**
  * A member that is cut from its peers goes on to answer clients, and has nothing to tell a watch for as long as that lasts. This has it end
- * the stream after three election timeouts without a leader. @see https://etcd.io/docs/v3.5/dev-guide/api_reference_v3/ (`hasleader`)
+ * the stream after three election timeouts without a leader. @see https://pkg.go.dev/go.etcd.io/etcd/client/v3#WithRequireLeader
  */
 function callWatch(client: Client): WatchStream {
   const metadata = new Metadata();

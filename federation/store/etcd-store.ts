@@ -11,7 +11,7 @@ import { readWatchStream } from "./etcd-watch.ts";
 import { KnownKeys } from "./known-keys.ts";
 import { wholeListing, type ListingPart } from "./paged-listing.ts";
 import { readAhead } from "./read-ahead.ts";
-import type { FollowReport, Store, StoreBatch, StoreCommit, StoreCondition, StoreEntry, StoreEvent, StoreLease, StoreListing, StoreTransaction, StoreWrite } from "./store.ts";
+import { notReadYet, type FollowReport, type Store, type StoreBatch, type StoreCommit, type StoreCondition, type StoreEntry, type StoreEvent, type StoreLease, type StoreListing, type StoreTransaction, type StoreWrite } from "./store.ts";
 import { checkKey, checkTransaction } from "./store-limits.ts";
 
 /** How to reach etcd. */
@@ -115,7 +115,7 @@ class EtcdStore implements Store {
     const known = new KnownKeys();
     let revision: number | undefined;
     let failures = 0;
-    report?.lost("it has not been read yet");
+    report?.lost(notReadYet);
     while (!ending.aborted) {
       try {
         if (revision === undefined) {

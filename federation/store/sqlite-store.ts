@@ -10,7 +10,7 @@ import type { EngineReply, EngineRequest, EngineWrite } from "./sqlite-engine.ts
 import type { SqliteOrigin } from "./sqlite-files.ts";
 import { SqliteLease } from "./sqlite-lease.ts";
 import { createInlineRunner, openThreadRunner, type SqliteRunner } from "./sqlite-runner.ts";
-import type { FollowReport, Store, StoreBatch, StoreCommit, StoreEntry, StoreEvent, StoreLease, StoreListing, StoreTransaction } from "./store.ts";
+import { notReadYet, type FollowReport, type Store, type StoreBatch, type StoreCommit, type StoreEntry, type StoreEvent, type StoreLease, type StoreListing, type StoreTransaction } from "./store.ts";
 import { checkKey, checkTransaction } from "./store-limits.ts";
 
 /** How to open a store in one SQLite file. */
@@ -33,9 +33,6 @@ const batchMax = 256;
 const watchQueueMax = 1_024;
 /** Wait before a watch lists again after the engine failed. */
 const watchRetryMs = 200;
-
-/** Why a watch does not follow before anything has come of it or gone wrong. */
-const notReadYet = "it has not been read yet";
 
 interface Pending {
   readonly request: EngineRequest;

@@ -63,6 +63,9 @@ export interface StoreLease extends AsyncDisposable {
   readonly certain: Watched<boolean>;
 }
 
+/** Why a watch does not follow before anything has come of it or gone wrong. */
+export const notReadYet = "it has not been read yet";
+
 /** How a watch says whether it follows its keys, to whoever keeps account of that. */
 export interface FollowReport {
   /** What was read may be old from now on, if it was not so before: reading has begun, broke off, or did not come about, for `reason`. */

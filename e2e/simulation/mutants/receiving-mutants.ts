@@ -10,7 +10,7 @@ const store = "federation/replication/shell/catalog-replica-store.ts";
 /** Bugs of whoever is told. */
 export const receivingMutants: readonly Mutant[] = [
   { name: "a frame of any stream is taken for one of the stream that is followed", file: receiver, find: "if (position.stream === this.#cursor.stream && !isOver) return true;", replace: "return true;" },
-  { name: "an answer removes nothing", file: receiver, find: "const gone = this.#records.inBuckets(first.buckets).filter(({ id }) => !offered.has(id));", replace: "const gone = this.#records.inBuckets(first.buckets).filter(() => false);" },
+  { name: "an answer removes nothing", file: receiver, find: "const gone = this.#records.inBuckets(first.buckets).filter((id) => !offered.has(id));", replace: "const gone = this.#records.inBuckets(first.buckets).filter(() => false);" },
   { name: "an answer moves no position", file: receiver, find: "this.#cursor = { epoch: first.epoch, term: first.term, stream: first.stream, seq: first.seq, floor: upTo, ...witnessOf(this.#cursor) };", replace: "this.#cursor = { ...this.#cursor, stream: first.stream };" },
   { name: "an earlier epoch's higher revision counts as newer", file: "federation/model/replicated-object.ts", find: "return a.epoch === b.epoch ? a.revision - b.revision : a.epoch - b.epoch;", replace: "return a.revision - b.revision;" },
   { name: "terms are compared without their epoch", file: "federation/replication/core/replica-state.ts", find: "return a.epoch === b.epoch ? a.term - b.term : a.epoch - b.epoch;", replace: "return a.term - b.term;" },

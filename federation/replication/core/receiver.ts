@@ -271,9 +271,9 @@ export class ReceiverCore {
       if (id !== undefined) offered.add(id);
       if (change !== undefined) changes.push(change);
     }
-    const gone = this.#records.inBuckets(first.buckets).filter(({ id }) => !offered.has(id));
+    const gone = this.#records.inBuckets(first.buckets).filter((id) => !offered.has(id));
     const newEpoch = first.epoch > this.#cursor.epoch ? first.epoch : undefined;
-    changes.push(...this.#brake.remove(gone.map(({ id }) => ({ id, reason: this.#isOwn(id) ? "swept" : "withdrawn" })), { nowMs: this.#askedMs, newEpoch }));
+    changes.push(...this.#brake.remove(gone.map((id) => ({ id, reason: this.#isOwn(id) ? "swept" : "withdrawn" })), { nowMs: this.#askedMs, newEpoch }));
     this.#brake.answered();
     return changes;
   }

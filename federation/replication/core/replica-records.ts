@@ -113,10 +113,10 @@ export class ReplicaRecords {
     this.hold(id, held);
   }
 
-  /** The held and offered keys that fall into `buckets`. */
-  inBuckets(buckets: Uint8Array): readonly { readonly id: string; readonly generation: Generation }[] {
+  /** The held and offered keys that fall into `buckets`. O(keys). */
+  inBuckets(buckets: Uint8Array): readonly string[] {
     const wanted = new Set(buckets);
-    return [...this.#live].filter(([, live]) => wanted.has(live.bucket)).map(([id, live]) => ({ id, generation: heldOf(live).generation }));
+    return [...this.#live].filter(([, { bucket }]) => wanted.has(bucket)).map(([id]) => id);
   }
 
   /** Drops what is dead of `origin` up to `floor`: the floor refuses it from now on. */

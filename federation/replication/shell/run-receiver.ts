@@ -1,15 +1,9 @@
-import {
-  decodeFetchAnswer,
-  decodeFrame,
-  decodeHeartbeat,
-  encodeAcknowledgement,
-  encodeFetchRequest,
-} from "#federation/wire/frames.ts";
+import { decodeFrame, decodeHeartbeat, encodeAcknowledgement } from "#federation/wire/frames.ts";
 import { witnessBytesMax } from "#federation/wire/limits.ts";
 import { openObject, verifyObject } from "#federation/wire/signed-object.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
-import type { FetchRequest, Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
+import type { Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
 import { noStaleOrigins, originAgeMs, type StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Bus } from "#federation/bus/bus.ts";
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
@@ -20,7 +14,7 @@ import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
 import { inTurns } from "#federation/runtime/turns.ts";
 import type { WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import { AnswerParts, partTimeoutMs } from "../core/answer-parts.ts";
+import { AnswerParts } from "../core/answer-parts.ts";
 import { HeartbeatOrder } from "../core/heartbeat-order.ts";
 import type { Doubled } from "../core/incarnations.ts";
 import { ReceiverCore, type ReceiverStep } from "../core/receiver.ts";
@@ -28,6 +22,7 @@ import type { ReceiverRules } from "../core/receiver-rules.ts";
 import type { RefusalReason } from "../core/refusal-reason.ts";
 import { acknowledgedRefusals } from "../core/refused-objects.ts";
 import type { ReplicaChange, ReplicaCursor, ReplicaState } from "../core/replica-state.ts";
+import { gatherAnswer } from "./gather-answer.ts";
 import { OperatorWords } from "./operator-words.ts";
 import type { ReplicaStore } from "./replica-store.ts";
 import type { HeldWithdrawals } from "./held-withdrawals.ts";
@@ -96,9 +91,6 @@ const storeRetryMs = 1000;
 
 /** `heardMs` is when it came, monotonic, and what it is judged by: it may wait for as long as a fetch takes, and tells of no later time. */
 type Input = { readonly kind: "frame" | "heartbeat"; readonly payload: Uint8Array; readonly heardMs: number } | { readonly kind: "wake" };
-
-/** What has become of a request: it was answered, or got no answer, or what was lost is due again. */
-type Asked = { readonly kind: "came" | "due"; readonly request: FetchRequest } | { readonly kind: "lost"; readonly request: FetchRequest; readonly error: AtollError };
 
 /**
  * Applies what one publisher offers until `signal` aborts. A store that fails is tried again from what it really
@@ -306,70 +298,28 @@ class Session {
     return this.#rival === undefined || this.#rival.length > witnessBytesMax ? {} : { rival: this.#rival };
   }
 
-  /** Frames and heartbeats wait in the inbox meanwhile. */
+  /** Frames and heartbeats wait in the inbox meanwhile. An operator's word does not: it changes nothing of what was asked. */
   async #fetch(signal: AbortSignal): Promise<void> {
+    const { bus, clock, subjects } = this.#options;
     const answer = new AnswerParts(this.#core.fetch(this.#nowMs()));
     this.#reportStatus();
+    const onLost = (error: AtollError, waitMs: number | undefined): void => this.#reportLoss(answer, error, waitMs);
+    const between = async (): Promise<void> => {
+      if (this.#takeWords()) await this.#commit(signal);
+    };
     // The core asks anew after its backoff for what was given up.
-    if (!(await this.#gather(answer, signal))) return;
+    if (!(await gatherAnswer(answer, { bus, clock, subject: subjects.fetch, onLost, between }, signal))) return;
     this.#hold(() => this.#core.onAnswer(answer.parts, this.#nowMs()));
     await this.#commit(signal);
   }
 
-  /** False when it was given up. An operator's word does not wait for it: it changes nothing of what was asked. */
-  async #gather(answer: AnswerParts, signal: AbortSignal): Promise<boolean> {
-    const over = new AbortController();
-    const inner = AbortSignal.any([signal, over.signal]);
-    const asking = new Map<FetchRequest, Promise<Asked>>();
-    try {
-      while (!answer.isOver) {
-        for (let request = answer.next(); request !== undefined; request = answer.next()) asking.set(request, this.#ask(request, answer, inner));
-        const asked = await Promise.race(asking.values());
-        const { request } = asked;
-        asking.delete(request);
-        if (asked.kind === "due") asking.set(request, this.#ask(request, answer, inner));
-        if (asked.kind === "lost") {
-          const waitMs = this.#lose(answer, asked);
-          if (waitMs === undefined) return false;
-          asking.set(request, this.#wait(request, waitMs, inner));
-        }
-        if (this.#takeWords()) await this.#commit(signal);
-      }
-      return true;
-    } finally {
-      over.abort();
-      await Promise.allSettled(asking.values());
-    }
-  }
-
-  async #ask(request: FetchRequest, answer: AnswerParts, signal: AbortSignal): Promise<Asked> {
-    const { bus, subjects } = this.#options;
-    const askedMs = this.#nowMs();
-    try {
-      const part = decodeFetchAnswer(await bus.request(subjects.fetch, encodeFetchRequest(request), partTimeoutMs, signal));
-      answer.take(request, part, this.#nowMs() - askedMs);
-      return { kind: "came", request };
-    } catch (error) {
-      if (!isAtollError(error) || error.code === "ATOLL_ABORTED") throw error;
-      return { kind: "lost", request, error };
-    }
-  }
-
-  async #wait(request: FetchRequest, waitMs: number, signal: AbortSignal): Promise<Asked> {
-    await sleep(this.#options.clock, waitMs, signal);
-    return { kind: "due", request };
-  }
-
-  /** In how many ms to ask again for the part that was lost; undefined when its answer is given up. */
-  #lose(answer: AnswerParts, { request, error }: Extract<Asked, { kind: "lost" }>): number | undefined {
+  #reportLoss(answer: AnswerParts, error: AtollError, waitMs: number | undefined): void {
     const { logger, names } = this.#options;
-    const waitMs = answer.lose(request);
     this.#partsLost++;
     this.#reportStatus();
     const facts = { code: error.code, error: describeError(error), publisher: names.publisher, partsHad: answer.parts.length, parts: answer.parts[0]?.parts };
     if (waitMs === undefined) logger.info("a fetch got no answer", facts);
     else if (answer.lost === 1) logger.info("a part of an answer was lost and is asked for again; others of this answer may be without a word", facts);
-    return waitMs;
   }
 
   #scheduleWake(): void {
