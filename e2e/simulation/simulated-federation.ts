@@ -8,6 +8,7 @@ import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { copyOfNothing, type StoreCopy } from "#federation/store/exchanged-store-fixture.ts";
 import { approvalContent } from "#services/cluster/exports/trust-domain-content.ts";
 import { approvalKind } from "#services/cluster/trust/own-approvals.ts";
+import { recordedDeletions } from "#services/global/store/recorded-deletions.ts";
 import { clusterResource, clusters, globalName, namespace, pay, planeNames, regionResource, shop } from "./cast.ts";
 import { credentials } from "./credentials.ts";
 import { Judge } from "./judge.ts";
@@ -81,7 +82,7 @@ export class SimulatedFederation implements AsyncDisposable {
           await catalog.resources("TrafficPolicy").apply({ apiVersion, kind: "TrafficPolicy", metadata: { namespace, name: policyName(operation.key) }, spec: { targetRef: { namespace, name: policyName(operation.key) }, timeouts: { requestMs: versionBase + version } } }, {}, never);
         });
       case "deletePolicy":
-        return await this.#write(globalName, policyRegister(operation.key), 0, async (catalog) => void (await catalog.resources("TrafficPolicy").remove(`${namespace}/${policyName(operation.key)}`, {}, never)));
+        return await this.#delete("TrafficPolicy", `${namespace}/${policyName(operation.key)}`, policyRegister(operation.key));
       case "export":
         return await this.#write(operation.cluster, exportRegister(operation.cluster, operation.key), this.judge.truth.next(), async (catalog, version) => {
           const metadata = { namespace, name: serviceName(operation.key) };
@@ -95,7 +96,7 @@ export class SimulatedFederation implements AsyncDisposable {
       case "relate":
         return await this.#relate();
       case "revoke":
-        return await this.#write(globalName, relationshipRegister, 0, async (catalog) => void (await catalog.resources("Relationship").remove(relationshipName, {}, never)));
+        return await this.#delete("Relationship", relationshipName, relationshipRegister);
       case "restart": {
         const plane = this.#planes.of(operation.plane);
         await this.#stop(plane);
@@ -197,6 +198,11 @@ export class SimulatedFederation implements AsyncDisposable {
       return;
     }
     this.judge.truth.acknowledge(register, version);
+  }
+
+  /** As the admin API of the global plane does it. */
+  async #delete(kind: "TrafficPolicy" | "Relationship", id: string, register: string): Promise<void> {
+    await this.#write(globalName, register, 0, async (catalog) => void (await recordedDeletions(kind, catalog, this.#surroundings.clockOf(globalName)).remove(id, {}, never)));
   }
 
   async #relate(): Promise<void> {

@@ -17,8 +17,8 @@ export const catchingSeeds: Readonly<Record<string, number>> = {
   "removals are not stored": 3,
   "what came by another publisher is taken for this one's": 1,
   "only the position is stored": 1,
-  "the brake holds whatever goes": 4,
-  "a change that was undone in time is said all the same": 513,
+  "the brake holds whatever goes": 34,
+  "a change that was undone in time is said all the same": 13,
   "withdrawals are in no frame and in no digest": 3,
   "an answer has only the first of each bucket's objects": 1,
   "an answer brings nothing": 1,
@@ -47,6 +47,6 @@ export const catchingSeeds: Readonly<Record<string, number>> = {
   "an offer does not follow relationships": 4,
   "an approval of another form is taken for that of the present one": 7,
   "a cluster does not know itself by its trust domain": 1,
-  "the brake holds rights and the few": 378,
+  "the brake holds rights and the few": 48,
   "an export is told to, believed by and seen by whoever is not meant": 1,
 };

@@ -35,5 +35,5 @@ export const receivingMutants: readonly Mutant[] = [
     also: [{ file: store, find: "objects.pieces(signal, prefixOf(origin))", replace: "objects.pieces(signal)" }],
   },
   { name: "only the position is stored", file: store, find: "await commitInOrder(catalog, ops, signal);\n    this.#witness = witness;", replace: "await commitInOrder(catalog, ops.slice(-1), signal);\n    this.#witness = witness;" },
-  { name: "the brake holds whatever goes", file: "federation/replication/core/withdrawal-brake.ts", find: "(this.isHolding || this.#isTooMany(counted, counts, nowMs))", replace: "true" },
+  { name: "the brake holds whatever goes", file: "federation/replication/core/withdrawal-brake.ts", find: "if (this.#isTooMany(counted.length, counts, nowMs)) return", replace: "return" },
 ];

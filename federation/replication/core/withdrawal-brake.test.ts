@@ -118,6 +118,17 @@ describe("withdrawals that nothing explains", () => {
     expect(withdraw(core, [...idsOf(notes(6)), ...idsOf(relayed)])).toEqual([]);
     expect(core.heldBack.size).toBe(12);
   });
+
+  it("of what is relayed go while the publisher's own are held back", () => {
+    const relayed = notes(6, "shop-eu");
+    const core = receiverOf([...notes(6), ...relayed]);
+    expect(withdraw(core, idsOf(notes(5)))).toEqual([]);
+    expect(withdraw(core, ["shop-eu/Note/k0"])).toEqual(["shop-eu/Note/k0"]);
+    expect(withdraw(core, ["global/Note/k5", "shop-eu/Note/k1"])).toEqual(["shop-eu/Note/k1"]);
+    expect([...core.heldBack.keys()]).toEqual(idsOf(notes(6)));
+    expect(answer(core, relayed.slice(3), { revision: 600 })).toEqual(["remove shop-eu/Note/k2"]);
+    expect(core.heldBack.size).toBe(6);
+  });
 });
 
 describe("what is held back", () => {

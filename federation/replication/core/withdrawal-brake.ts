@@ -25,12 +25,13 @@ export interface Unexplained {
 /**
  * Holds back what a publisher withdraws without a signed deletion, where that is more than the bounds of inferred removals: such an
  * emptiness is more often the sign of a lost store than of somebody's wish. Counted are the publisher's own objects; of what it relays it
- * may end the offer to us at any time, but for the first answer of an epoch that nobody decided on. What is held back stays held and stands
- * outside the digests.
+ * may end the offer to us at any time: that is held back only in the step that is too much, as the same loss may be behind it, in the first
+ * answer of an epoch that nobody decided on, and after a restart, until it is known again what is held back. What is held back stays held
+ * and stands outside the digests.
  *
  * ```
- *   open ── more than the bounds ──▶ holding: whatever is withdrawn is held back ── offered again, deleted by signature, all of it ──▶ open
- *                                       └────────────── an operator lets it go ──────────────────────────────────────────────────────▶ open
+ *   open ── more than the bounds ──▶ holding: own ones that are withdrawn are held back ── offered again, deleted by signature, all of it ──▶ open
+ *                                       └────────────── an operator lets it go ─────────────────────────────────────────────────────────────▶ open
  * ```
  */
 export class WithdrawalBrake {
@@ -55,16 +56,11 @@ export class WithdrawalBrake {
   }
 
   /** Removes those of `asked` that may go. `newEpoch` is given by the first answer of an epoch. O(objects) when the publisher withdraws own ones. */
-  remove(asked: readonly Unexplained[], { nowMs, newEpoch }: { readonly nowMs: number; readonly newEpoch?: number | undefined }): readonly ReplicaChange[] {
+  remove(asked: readonly Unexplained[], about: { readonly nowMs: number; readonly newEpoch?: number | undefined }): readonly ReplicaChange[] {
     const present = asked.filter(({ id }) => this.#records.isOffered(id));
-    const isDecided = newEpoch !== undefined && newEpoch <= this.#decidedEpoch;
-    const guarded = isDecided ? [] : present.filter(({ id }) => this.#isGuarded(id));
-    const counts = (id: string): boolean => this.#isGuarded(id) && (newEpoch !== undefined || this.#isOwn(id));
-    const counted = guarded.filter(({ id }) => counts(id)).length;
-    const isHeld = guarded.length > 0 && (this.isHolding || this.#isTooMany(counted, counts, nowMs));
-    if (isHeld) for (const { id } of guarded) this.#records.holdBack(id);
-    else this.#note(counted, nowMs);
-    return present.flatMap(({ id, reason }) => (isHeld && this.#isGuarded(id) ? [] : (this.#records.remove(id, reason) ?? [])));
+    const held = this.#heldOf(present.map(({ id }) => id), about);
+    for (const id of held) this.#records.holdBack(id);
+    return present.flatMap(({ id, reason }) => (held.has(id) ? [] : (this.#records.remove(id, reason) ?? [])));
   }
 
   /** What the publisher offers of what is held is known: it has answered, or holds the same. */
@@ -77,6 +73,19 @@ export class WithdrawalBrake {
     this.#decidedEpoch = Math.max(this.#decidedEpoch, epoch);
     this.#gone = [];
     return [...this.#records.heldBack.keys()].flatMap((id) => this.#records.remove(id, "withdrawn") ?? []);
+  }
+
+  /** Those of `ids` that stay. What goes is counted. */
+  #heldOf(ids: readonly string[], { nowMs, newEpoch }: { readonly nowMs: number; readonly newEpoch?: number | undefined }): ReadonlySet<string> {
+    const isDecided = newEpoch !== undefined && newEpoch <= this.#decidedEpoch;
+    const guarded = isDecided ? [] : ids.filter((id) => this.#isGuarded(id));
+    const counts = (id: string): boolean => this.#isGuarded(id) && (newEpoch !== undefined || this.#isOwn(id));
+    const counted = guarded.filter(counts);
+    if (this.#isResuming) return new Set(guarded);
+    if (this.isHolding) return new Set(counted);
+    if (this.#isTooMany(counted.length, counts, nowMs)) return new Set(guarded);
+    this.#note(counted.length, nowMs);
+    return new Set();
   }
 
   #isTooMany(asked: number, counts: (id: string) => boolean, nowMs: number): boolean {

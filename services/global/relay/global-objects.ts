@@ -94,11 +94,11 @@ export class GlobalObjects {
 
 /**
  * Whether a resource that is gone may have been deleted at a revision that `deletions`, which are read beside the resources, do not reflect
- * yet. What gives somebody a right is gone at once; and so is everything in a store in which no deletion was ever recorded.
+ * yet. What gives somebody a right is gone at once.
  */
 function isDeletionAhead({ payload: { kind, tombstone } }: OpenedObject, { regions, policies }: GlobalResources, deletions: CollectionState<DeletionRecord>): boolean {
   const states: Readonly<Record<string, Watched<CollectionState<Resource>>>> = { Region: regions, TrafficPolicy: policies };
-  return !tombstone && deletions.items.size > 0 && deletions.revision < (states[kind]?.current.revision ?? 0);
+  return !tombstone && deletions.revision < (states[kind]?.current.revision ?? 0);
 }
 
 /** The newest revision that `resources` reflect. */
