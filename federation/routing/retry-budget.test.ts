@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { RetryBudget, retryFloor } from "./retry-budget.ts";
+import { RetryBudget, retryFloor, vainRetryCost } from "./retry-budget.ts";
 
 function takeAll(budget: RetryBudget, nowMs: number): number {
   let taken = 0;
@@ -32,6 +32,18 @@ test("allows next to none once nothing is answered", () => {
   expect(taken).toBeLessThanOrEqual(retryFloor);
 });
 
+test("allows a third of that where retries are in vain", () => {
+  const budget = new RetryBudget(0.2);
+  for (let request = 0; request < 200; request++) budget.recordAnswered(500);
+  let taken = 0;
+  while (budget.tryTake(600)) {
+    budget.recordVain(600);
+    taken++;
+  }
+  expect(taken).toBe(Math.ceil(40 / vainRetryCost));
+  expect(takeAll(budget, 10_100)).toBe(retryFloor);
+});
+
 test("forgets what is older than ten seconds", () => {
   const budget = new RetryBudget(0.2);
   for (let request = 0; request < 1000; request++) budget.recordAnswered(500);
@@ -48,24 +60,28 @@ test("survives a clock that stands still and one that leaps", () => {
 });
 
 test("agrees with a list of all events", () => {
-  const event = fc.record({ afterMs: fc.nat(4000), retry: fc.boolean() });
+  const event = fc.record({ afterMs: fc.nat(4000), happens: fc.constantFrom("answer", "retry", "vainRetry") });
   fc.assert(
     fc.property(fc.array(event, { maxLength: 120 }), (events) => {
       const budget = new RetryBudget(0.2);
       const answered: number[] = [];
       const retries: number[] = [];
+      const charged: number[] = [];
       let nowMs = 0;
-      for (const { afterMs, retry } of events) {
+      for (const { afterMs, happens } of events) {
         nowMs += afterMs;
         const within = (list: readonly number[], seconds: number): number => list.filter((second) => Math.floor(nowMs / 1000) - second < seconds).length;
-        if (!retry) {
+        if (happens === "answer") {
           budget.recordAnswered(nowMs);
           answered.push(Math.floor(nowMs / 1000));
           continue;
         }
-        const expected = within(retries, 10) < retryFloor || [10, 2].every((seconds) => within(retries, seconds) < within(answered, seconds) * 0.2);
+        const expected = within(retries, 10) < retryFloor || [10, 2].every((seconds) => within(charged, seconds) < within(answered, seconds) * 0.2);
         expect(budget.tryTake(nowMs)).toBe(expected);
-        if (expected) retries.push(Math.floor(nowMs / 1000));
+        if (!expected) continue;
+        if (happens === "vainRetry") budget.recordVain(nowMs);
+        retries.push(Math.floor(nowMs / 1000));
+        charged.push(...Array.from({ length: happens === "vainRetry" ? vainRetryCost : 1 }, () => Math.floor(nowMs / 1000)));
       }
     }),
   );

@@ -249,7 +249,9 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
   }
 
   repeats(x: Exchange, status: number, refusal: Refusal | undefined): boolean {
+    const wasRetry = x.budgetTries > 0;
     if (!(refusal === undefined ? this.#takesStatusRetry(x, status) : this.#takesRepeat(x, refusal))) return false;
+    if (wasRetry && refusal === undefined) this.#recordVain(x);
     x.upstream?.discard(false);
     this.settle(x, refusal?.outcome ?? "gatewayError");
     this.#tryNext(x);
@@ -280,7 +282,13 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
       const nowMs = this.#options.clock.monotonicMs();
       x.route.budget.recordAnswered(nowMs);
     }
+    if (outcome === "gatewayError" && x.budgetTries > 0 && x.refusal === undefined) this.#recordVain(x);
     this.settle(x, outcome);
+  }
+
+  /** The application that a retry came to has failed, too. */
+  #recordVain(x: Exchange): void {
+    x.route?.budget.recordVain(this.#options.clock.monotonicMs());
   }
 
   settle(x: Exchange, outcome: Outcome): void {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
+import { vainRetryCost } from "#federation/routing/retry-budget.ts";
 import { catalogAt, closedPort, eventually, httpOrigin, localAt, RawClient, rawOrigin, remoteAt, requestFor, snapshotOf, TestProxy } from "./proxy-fixture.ts";
 
 /** Reads whole requests (without a body) and answers each with what `answer` gives; undefined resets the connection. */
@@ -329,6 +330,24 @@ describe("retries", () => {
     // Nothing is answered, so that only the floor of three remains.
     expect(requests).toBeLessThanOrEqual(103);
     expect(requests).toBeGreaterThan(100);
+  });
+
+  test("soon stop where the application that they come to fails, too", async () => {
+    let requests = 0;
+    await using origin = await httpOrigin((_request, response) => {
+      requests++;
+      response.statusCode = requests <= 100 ? 200 : 503;
+      response.end();
+    });
+    await using proxy = await TestProxy.open([localAt(origin.port)]);
+    using client = await RawClient.connect(proxy.server.port);
+    for (let count = 0; count < 200; count++) {
+      client.write(requestFor("GET", "/"));
+      await client.response();
+    }
+    // A fifth of the answers, of which each one in vain takes three; a request's second is asked for before its first is known to be in vain.
+    expect(requests).toBeLessThanOrEqual(200 + Math.ceil((100 * 0.2) / vainRetryCost) + 1);
+    expect(requests).toBeGreaterThan(200);
   });
 
   test("of a large response that broke after its start are not made: the client sees a reset", async () => {
