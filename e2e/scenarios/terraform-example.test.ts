@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { documentedOutputs, paragraphsNotIn } from "../harness/documented-outputs.ts";
 import { eventually } from "../harness/eventually.ts";
 import { findTerraform } from "../harness/terraform.ts";
 import { ProcessesTarget } from "../terraform-run/processes-target.ts";
@@ -23,7 +24,9 @@ describe.skipIf(program === undefined)("the example of three regions", () => {
   });
 
   it("is up after one apply, with a policy that the planes which it started have taken, and plans nothing afterwards", async () => {
-    expect((await example.apply()).match(/= "connected"/g)).toHaveLength(3);
+    const printed = (await example.apply()).replaceAll(example.directory, "/tmp/three-p");
+    expect(printed.match(/= "connected"/g)).toHaveLength(3);
+    expect(documentedOutputs("docs/terraform.md", "From nothing to three regions").map((documented) => paragraphsNotIn(printed, documented))).toEqual([[]]);
     expect(await example.plan()).toEqual({ resources: [], outputs: [] });
   });
 

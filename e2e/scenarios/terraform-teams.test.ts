@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readFederationFile } from "#services/cli/up/federation-file.ts";
 import { buildProvider } from "../../terraform/build-provider.ts";
+import { documentedOutputs, paragraphsNotIn } from "../harness/documented-outputs.ts";
 import { eventually } from "../harness/eventually.ts";
 import { call } from "../harness/http-call.ts";
 import { findTerraform, TerraformRun, type TerraformResult } from "../harness/terraform.ts";
@@ -22,12 +23,17 @@ describe.skipIf(program === undefined)("the example of two teams, each with a st
   const dataDir = join(directory, "data");
   const place = new Place();
   let run: TerraformRun;
+  /** What docs/terraform.md shows, beside what was printed in its place. */
+  const [platformApplied = "", payApplied = "", refused = "", shopApplied = "", widened = "", ...others] = documentedOutputs("docs/terraform.md", "Two teams, two states");
+  const asDocumented = (printed: string): string => printed.replaceAll(directory, "/tmp/teams-p").replaceAll(place.name, "two-teams");
 
   const at = (root: string): string => `-chdir=terraform/examples/two-teams/${root}`;
   const contextOf = (team: "shop" | "pay"): string => join(dataDir, "clients", `${team}-team.json`);
   const platform = async (command: string): Promise<TerraformResult> => await run.mustRun(at("platform"), command, "-auto-approve", ...quiet, `-var=directory=${directory}`, `-var=name=${place.name}`);
   const words = (team: "shop" | "pay", command: string, variables: readonly string[]): readonly string[] => [at(team), command, ...(command === "plan" ? [] : ["-auto-approve"]), ...quiet, `-var=context=${contextOf(team)}`, ...variables.map((one) => `-var=${one}`)];
   const mustDo = async (team: "shop" | "pay", command: string, ...variables: readonly string[]): Promise<string> => (await run.mustRun(...words(team, command, variables))).out;
+  /** In the words of a terminal, documented paths and names in the place of ours. */
+  const saidTo = async (team: "shop" | "pay", command: string, ...variables: readonly string[]): Promise<string> => asDocumented((await run.run(...words(team, command, variables))).out);
   const errorsOf = async (team: "shop" | "pay", command: string, ...variables: readonly string[]): Promise<TerraformResult["diagnostics"]> =>
     (await run.run(...words(team, command, variables), "-json")).diagnostics.filter(({ severity }) => severity === "error");
   const stateOf = async (team: "shop" | "pay"): Promise<string> => (await run.mustRun(at(team), "state", "list")).out;
@@ -47,7 +53,9 @@ describe.skipIf(program === undefined)("the example of two teams, each with a st
     // The modules are part of an installation: that of this working tree.
     for (const name of ["bin", "node_modules"]) symlinkSync(join(home, name), join(run.directory, name));
     for (const root of ["platform", "pay", "shop"]) await run.mustRun(at(root), "init", ...quiet);
-    await platform("apply");
+    const { out } = await platform("apply");
+    expect(paragraphsNotIn(asDocumented(out), platformApplied)).toEqual([]);
+    expect(others).toEqual([]);
   });
 
   afterAll(async () => {
@@ -66,7 +74,7 @@ describe.skipIf(program === undefined)("the example of two teams, each with a st
   });
 
   it("lets nobody through on one team's word", async () => {
-    await mustDo("pay", "apply");
+    expect(paragraphsNotIn(await mustDo("pay", "apply"), payApplied)).toEqual([]);
     expect(await mustDo("pay", "plan")).toContain("No changes.");
     await eventually("the signer of the other side has heard of the relationship", async () => (await place.atoll("--data", dataDir, "--name", place.name, "-o", "json", "get", "relationship", "checkout", "--cluster", "shop-eu")).stdout.includes('"callee"'), 60_000);
     expect(await asked(payments)).toBe("404");
@@ -76,12 +84,13 @@ describe.skipIf(program === undefined)("the example of two teams, each with a st
     const errors = await errorsOf("shop", "apply", "approve_as=pay.example");
     expect(errors).toHaveLength(1);
     expect(errors[0]?.detail).toMatch(/client\/shop-team may not .*: that takes an administrator, or an operator of pay\.example in every namespace, and this caller is operator of trust domain shop\.example/);
+    expect(paragraphsNotIn(await saidTo("shop", "apply", "approve_as=pay.example"), refused)).toEqual([]);
     expect(await stateOf("shop")).not.toContain("approval");
     expect(await asked(payments)).toBe("404");
   });
 
   it("carries requests once both have approved, of the one workload to the one service", async () => {
-    await mustDo("shop", "apply");
+    expect(paragraphsNotIn(await mustDo("shop", "apply"), shopApplied)).toEqual([]);
     await answers();
     expect(await asked(ledger)).toBe("404");
     expect(await mustDo("shop", "plan")).toContain("No changes.");
@@ -94,6 +103,7 @@ describe.skipIf(program === undefined)("the example of two teams, each with a st
     const errors = await errorsOf("shop", "plan");
     expect(errors).toHaveLength(1);
     expect(errors[0]?.detail).toContain("checkout lets * of shop.example call, and ns/web/sa/storefront of shop.example was agreed.");
+    expect(paragraphsNotIn(await saidTo("shop", "plan"), widened)).toEqual([]);
     await mustDo("pay", "apply");
     await answers();
   });
