@@ -195,7 +195,7 @@ class Sidecar {
         follow(appReady, update, leaving.signal),
         follow(draining, update, leaving.signal),
         follow(this.#apps.overloaded, update, leaving.signal),
-        runRegistrySession({ client: control.planeClient(), report, latest: (known) => ({ ...known, ports: this.#apps.ports() }), stats: this.#state.session, ...parts }, leaving.signal),
+        runRegistrySession({ client: control.planeClient(), report, latest: (known) => ({ ...known, ports: this.#apps.ports(), unreached: this.#state.prober.unreached }), stats: this.#state.session, ...parts }, leaving.signal),
       );
     }
     await untilAborted(AbortSignal.any([stop, signal]));

@@ -58,6 +58,17 @@ class Unit {
     this.#child?.kill("SIGHUP");
   }
 
+  /** As it ends with its machine, until that is back. */
+  loseMachine(): void {
+    this.#isWanted = false;
+    this.#child?.kill("SIGKILL");
+  }
+
+  machineReturns(): void {
+    this.#isWanted = true;
+    this.#start();
+  }
+
   async stop(): Promise<void> {
     this.#isWanted = false;
     const child = this.#child;
@@ -166,6 +177,20 @@ describe.skipIf(!canRehearse)("everything that `atoll bootstrap` writes, on thre
     await enginesShowTheirs();
     await eventually("all is well", async () => isWellBut(await sh("npx atoll --context context.json check"), sharedOldEtcd), 60_000);
   }, 150_000);
+
+  it("has a check from elsewhere name what went with a machine and whom that leaves alone, and nothing once it is back", async () => {
+    const lost = [...units].flatMap(([key, unit]) => (key.startsWith(`${hosts["us-1"]} `) ? [unit] : []));
+    expect(lost.length).toBeGreaterThan(4);
+    for (const unit of lost) unit.loseMachine();
+    const expected = [/the plane of pay-us does not answer/, /the global plane has not heard pay-us for/, /1 instance in shop-eu \(\S+\) has reached no gateway of pay-us for/];
+    await eventually("check names the planes, their silence and the gateways", async () => {
+      const { code, output } = await sh("npx atoll --context context.json check");
+      return code === 1 && expected.every((words) => words.test(output));
+    }, 60_000);
+    expect((await sh("npx atoll --context context.json status")).output).toMatch(/core\/ledger +pay\.example +pay-us 1\/1 \(as of \d+ s ago\)/);
+    for (const unit of lost) unit.machineReturns();
+    await eventually("all is well", async () => isWellBut(await sh("npx atoll --context context.json check"), sharedOldEtcd), stepWithinMs);
+  }, 200_000);
 
   function engineFile(name: string): string {
     return readFileSync(join(out, "keys", "engines", name), "utf8");

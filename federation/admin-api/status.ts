@@ -247,6 +247,17 @@ export const clusterStatusSchema = z.object({
   apiOverloads,
   engineCertificates,
   policyTrials: z.array(policyTrialSchema).optional().describe("Policies that not every proxy is told of, at most 100 of them. Absent: none, or an older plane."),
+  unreached: z
+    .array(
+      z.object({
+        cluster: clusterIdSchema,
+        forMs: ms.describe("Since one of them reached a gateway of it, of all of them the longest."),
+        instances: count.describe("How many say so."),
+        named: z.array(z.string()).describe("Some of them."),
+      }),
+    )
+    .optional()
+    .describe("Other clusters of which instances here reach no gateway, as they said last. Absent: none, or an older plane."),
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 

@@ -1,5 +1,6 @@
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { unreachedMax, type UnreachedCluster } from "#federation/model/unreached-cluster.ts";
 import { bundleOf } from "./discovery-resources.ts";
 import { certificatesMax, listItemsMax, resourceBytesMax } from "./limits.ts";
 import { boundedList, boundedText, certificateList, copied, mapped, messageCodec } from "./schema.ts";
@@ -64,6 +65,8 @@ export interface SessionReport {
   readonly ready: boolean;
   /** True: deregister now. */
   readonly draining: boolean;
+  /** Other clusters of which it has reached no gateway for a while; an older proxy says nothing. */
+  readonly unreached?: readonly UnreachedCluster[];
 }
 
 export interface SessionAck {
@@ -119,7 +122,8 @@ export const sessionReportCodec: Codec<SessionReport> = checkedCodec(
   messageCodec<SessionReport>("atoll.workload.v1.SessionReport", resourceBytesMax),
   (report) => {
     boundedList(report.ports, 256, "ports of an instance");
-    for (const text of [report.instanceId, report.address, report.zone]) shortText(text);
+    const unreached = boundedList(report.unreached ?? [], unreachedMax, "unreached clusters of a proxy");
+    for (const text of [report.instanceId, report.address, report.zone, ...unreached.map(({ cluster }) => cluster)]) shortText(text);
     return report;
   },
 );

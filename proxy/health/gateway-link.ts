@@ -70,7 +70,8 @@ export class GatewayLink {
   #leaving = false;
   #failures = 0;
   #closed = false;
-  #answers = true;
+  /** When it answered last, as far as anybody waited for it; undefined while it answers. */
+  #silentSinceMs: number | undefined;
   pings = 0;
   unanswered = 0;
 
@@ -81,7 +82,12 @@ export class GatewayLink {
 
   /** False from the moment it broke or left until the next pong. */
   get answers(): boolean {
-    return this.#answers;
+    return this.#silentSinceMs === undefined;
+  }
+
+  /** Since it does not answer, on the monotonic clock; undefined while it does. */
+  get silentSinceMs(): number | undefined {
+    return this.#silentSinceMs;
   }
 
   /** True from when it says that it drains until another answers at its address. */
@@ -192,7 +198,7 @@ export class GatewayLink {
     const nowMs = this.#options.stall.awakeMs();
     recordEcho(this.#roundTrip, nowMs - sentMs, nowMs);
     this.#failures = 0;
-    this.#answers = true;
+    this.#silentSinceMs = undefined;
     // A gateway that drains says so before it answers the first ping of a connection.
     if (this.#leaving && !this.#drains) {
       this.#leaving = false;
@@ -201,10 +207,14 @@ export class GatewayLink {
     this.#options.events.onPong(this.#roundTrip.smoothedMs ?? 0);
   }
 
+  #fallSilent(): void {
+    this.#silentSinceMs ??= this.#options.clock.monotonicMs();
+  }
+
   #lost(failure: NodeJS.ErrnoException | undefined): void {
     if (this.#closed) return;
     if (this.#open && this.#leaving) {
-      this.#answers = false;
+      this.#fallSilent();
       this.#options.events.onLeaving();
     }
     // A clean end is a gateway that closes what was idle, or drains and is of an older kind: whether it is still there, the next connection shows.
@@ -221,7 +231,7 @@ export class GatewayLink {
     const socket = this.#socket;
     this.#socket = undefined;
     this.#open = false;
-    this.#answers = false;
+    this.#fallSilent();
     socket?.destroy();
     if (cause === "unanswered") recordSilence(this.#roundTrip, this.#options.stall.awakeMs());
     // One that has left as it said is not missed: the next connections find it when it is back.

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ClusterId, RegionId, ServiceHost, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
 import type { GatewayAddress, ServiceView, Snapshot } from "#federation/model/snapshot.ts";
 import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
+import { unreachedMsMin } from "#federation/model/unreached-cluster.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
@@ -200,6 +201,50 @@ describe("GatewayProber", () => {
     expect(lowered()).toBe(true);
     for (let step = 0; lowered() && step < 200; step++) await clock.advance(100);
     expect(lowered()).toBe(false);
+  });
+
+  it("says which clusters it reaches no gateway of once that has lasted, and no more when one answers", async () => {
+    open();
+    await firstPong();
+    const untilSilent = async (): Promise<void> => {
+      for (let step = 0; status()?.answers === true && step < 500; step++) {
+        await clock.advance(10);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    gateway.silent = true;
+    await untilSilent();
+    expect(prober?.unreached).toEqual([]);
+    await clock.advance(unreachedMsMin);
+    expect(prober?.unreached).toEqual([{ cluster, forMs: expect.any(Number) as number }]);
+    expect(prober?.unreached[0]?.forMs).toBeGreaterThanOrEqual(unreachedMsMin);
+    gateway.silent = false;
+    for (let step = 0; status()?.answers !== true && step < 500; step++) {
+      await clock.advance(20);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(prober?.unreached).toEqual([]);
+  });
+
+  it("reaches a cluster as long as one of its gateways answers", async () => {
+    const other = new EchoGateway();
+    const otherAddress = await other.open();
+    try {
+      open([address, otherAddress]);
+      await settle(() => prober?.gateways.every(({ roundTripMs }) => roundTripMs !== undefined) === true);
+      gateway.silent = true;
+      for (let step = 0; status()?.answers === true && step < 500; step++) {
+        await clock.advance(10);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      for (let step = 0; step < 100; step++) {
+        await clock.advance(100);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(prober?.unreached).toEqual([]);
+    } finally {
+      other.close();
+    }
   });
 
   it("doubts after a reset, but not when a gateway drains and then refuses", async () => {

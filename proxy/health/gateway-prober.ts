@@ -1,6 +1,7 @@
 import type { ClusterId, SpiffeId } from "#federation/model/names.ts";
 import type { GatewayAddress, Snapshot } from "#federation/model/snapshot.ts";
 import { trustDomainOf } from "#federation/model/spiffe-id.ts";
+import { unreachedMax, unreachedMsMin, type UnreachedCluster } from "#federation/model/unreached-cluster.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -107,6 +108,16 @@ export class GatewayProber {
       pings: link.pings,
       unanswered: link.unanswered,
     }));
+  }
+
+  /** The clusters of which no gateway answers, and has not for a while. */
+  get unreached(): readonly UnreachedCluster[] {
+    const nowMs = this.#options.clock.monotonicMs();
+    const clusters = new Set(Array.from(this.#probed.values(), ({ cluster }) => cluster));
+    return [...clusters].slice(0, unreachedMax).flatMap((cluster) => {
+      const forMs = Math.min(...this.#linksOf(cluster).map(({ silentSinceMs = nowMs }) => Math.floor(nowMs - silentSinceMs)));
+      return forMs < unreachedMsMin ? [] : [{ cluster, forMs }];
+    });
   }
 
   close(): void {

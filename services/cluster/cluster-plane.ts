@@ -1,5 +1,6 @@
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
+import { unreachedByCluster } from "#federation/model/unreached-cluster.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
 import { createChainVerifier } from "#federation/replication/shell/chain-verifier.ts";
 import type { HeldWithdrawals } from "#federation/replication/shell/held-withdrawals.ts";
@@ -101,6 +102,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
     rolloutWaiters: () => 0,
     endpoints: () => registry.state.current.size,
     sessions: () => [...registry.state.current.values()].filter((endpoint) => endpoint.attached).length,
+    unreached: () => unreachedByCluster(registry.unreached),
     unknownEndpoints: () => [...registry.state.current.values()].filter((endpoint) => !endpoint.attached && endpoint.record.ready).length,
     imports: () => source.state.current.imports.size,
     originAgesMs: () => originAges(statuses.current.get(globalOrigin), source.state.current, clock),

@@ -6,6 +6,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
 import { addGauge as addReadGauge } from "#federation/telemetry/read-metrics.ts";
 import { addRelationshipEnds } from "#federation/telemetry/relationship-metrics.ts";
+import type { UnreachedByCluster } from "#federation/model/unreached-cluster.ts";
 import type { CanaryRow } from "./discovery/canary/canary-rows.ts";
 import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 
@@ -17,6 +18,8 @@ export interface ClusterReports extends ReplicationReports {
   readonly sessions: () => number;
   readonly unknownEndpoints: () => number;
   readonly imports: () => number;
+  /** Other clusters of which instances reach no gateway, with how many say so. */
+  readonly unreached: () => readonly UnreachedByCluster[];
   /** Since what is held of each other cluster was last known to be all of it, in ms, as far as anybody knows. */
   readonly originAgesMs: () => Iterable<readonly [origin: string, ageMs: number]>;
   readonly relationships: () => number;
@@ -68,6 +71,14 @@ export function createClusterMetrics(
   addGauge(registry, "atoll_endpoints_unknown", "Instances without a live session that were ready when they were heard last.", () => metrics.reports?.unknownEndpoints() ?? 0);
   addGauge(registry, "atoll_sessions", "Instances with a live session.", () => metrics.reports?.sessions() ?? 0);
   addGauge(registry, "atoll_imports", "Services of other clusters that are visible here.", () => metrics.reports?.imports() ?? 0);
+  addReadGauge(registry, {
+    name: "atoll_unreached_instances",
+    help: "Instances that reach no gateway of another cluster, as they said last; no value where all do.",
+    labels: ["cluster"],
+    read: (add) => {
+      for (const { cluster: unreached, instances } of metrics.reports?.unreached() ?? []) add({ cluster: unreached }, instances);
+    },
+  });
   addReadGauge(registry, {
     name: "atoll_origin_age_seconds",
     help: "Since what is held of another cluster was last known to be all that it says; no value while nobody knows.",

@@ -25,7 +25,7 @@ import { engineCertificateProblems } from "./engine-certificate-findings.ts";
 import { engineProblems } from "./engine-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
-import { instanceWords } from "./instance-words.ts";
+import { placeWords } from "./instance-words.ts";
 import { relationshipProblems } from "./relationship-findings.ts";
 import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, unfollowedProblems, withdrawalProblems } from "./store-findings.ts";
 import { trialProblems } from "./trial-findings.ts";
@@ -168,8 +168,16 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...status.proxies.filter((row) => row.connected && row.lagMs > unansweredMsMax).map((row) => `proxy ${row.name} has not answered the plane of ${name} for ${describeAge(row.lagMs)}: it stands still or is cut off, and routes by what it had`),
     ...silentGatewayProblems(name, status),
     ...trialProblems(name, status),
+    ...(status.unreached ?? []).map((row) => unreachedProblem(name, row)),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
+}
+
+/** The planes may hear each other all the while: requests go from proxy to gateway. */
+function unreachedProblem(name: string, { cluster, forMs, instances, named }: NonNullable<ClusterStatus["unreached"]>[number]): string {
+  const rest = instances - named.length;
+  const who = `${named.join(", ")}${rest === 0 ? "" : ` and ${rest} more`}`;
+  return `${instances} instance${instances === 1 ? "" : "s"} in ${name} (${who}) ${instances === 1 ? "has" : "have"} reached no gateway of ${cluster} for ${describeAge(forMs)}, and what they ask of it goes elsewhere or fails: see whether its gateways run, and whether the network lets their port through`;
 }
 
 /**
@@ -196,7 +204,7 @@ const clusterColumns: readonly Column<ClusterRow>[] = [
 const serviceColumns: readonly Column<ServiceRow>[] = [
   { title: "SERVICE", value: (row) => `${row.namespace}/${row.name}` },
   { title: "TRUST DOMAIN", value: (row) => row.trustDomain },
-  { title: "READY IN", value: (row) => row.places.map((place) => `${place.cluster} ${instanceWords(place)}`).join(", ") || "nowhere" },
+  { title: "READY IN", value: (row) => row.places.map((place) => `${place.cluster} ${placeWords(place)}`).join(", ") || "nowhere" },
 ];
 
 const relationshipColumns: readonly Column<RelationshipRow>[] = [

@@ -238,6 +238,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       silentProxies: discovery.silent,
       policyTrials: discovery.policyTrials,
       overloads: parts.registry.overloads,
+      unreached: parts.registry.unreached,
       names: parts.names(),
       store: parts.standing,
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,

@@ -1,6 +1,7 @@
 import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/status.ts";
 import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import { unreachedByCluster, type InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { UnfollowedCollection } from "#federation/model/unfollowed-collection.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
@@ -47,6 +48,7 @@ export interface ClusterStatusFacts {
   /** Policies that not every proxy is told of. */
   readonly policyTrials: readonly CanaryRow[];
   readonly overloads: readonly InstanceOverload[];
+  readonly unreached: readonly InstanceUnreached[];
   readonly names: readonly NameRow[];
   readonly store: StoreStanding;
   /** Wall-clock ms of the last answer of a store that is away. */
@@ -103,8 +105,14 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     ...enginesField(facts.engines),
     ...apiOverloadsField(facts.apiOverloads),
     ...(facts.policyTrials.length === 0 ? {} : { policyTrials: facts.policyTrials.slice(0, policyTrialsShownMax).map((row) => ({ ...row, proxies: [...row.proxies] })) }),
+    ...unreachedField(facts.unreached),
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };
+}
+
+function unreachedField(unreached: readonly InstanceUnreached[]): Pick<ClusterStatus, "unreached"> {
+  if (unreached.length === 0) return {};
+  return { unreached: unreachedByCluster(unreached).map((row) => ({ ...row, cluster: row.cluster as ClusterStatus["cluster"], named: [...row.named] })) };
 }
 
 function serviceRows(state: ClusterState, heldAgeMs: HeldAge, nowMs: number): ServiceRow[] {

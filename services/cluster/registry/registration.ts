@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Service } from "#federation/model/resource.ts";
 import { workloadId } from "#federation/model/service.ts";
@@ -61,6 +62,11 @@ export function judgeReport(options: {
 /** What a report says of the overload of its ports. Not part of the registration: it is neither stored nor routed by. */
 export function overloadsIn(report: SessionReport): readonly InstanceOverload[] {
   return report.ports.flatMap(({ namespace, service, admits = 0, asked = 0 }) => (asked > admits ? [{ instance: report.instanceId, namespace, service, admits, asked }] : []));
+}
+
+/** Whom it does not reach, by its report; not part of the registration either. */
+export function unreachedIn({ instanceId, unreached = [] }: SessionReport): readonly InstanceUnreached[] {
+  return unreached.map(({ cluster, forMs }) => ({ instance: instanceId, cluster, forMs }));
 }
 
 function refused(reason: string): Registration {

@@ -125,6 +125,23 @@ describe("Registry", () => {
     expect(registry.overloads).toEqual([]);
   });
 
+  it("knows which clusters instances said last they do not reach, until their sessions end", async () => {
+    const registry = await start();
+    const [a, b] = [registry.openSession(identity), registry.openSession(identity)];
+    await b.report(report("b", { unreached: [{ cluster: "shop-us", forMs: 9_000 }] }), signal);
+    await a.report(report("a", { unreached: [{ cluster: "shop-us", forMs: 6_000 }, { cluster: "shop-ap", forMs: 7_000 }] }), signal);
+    expect(registry.unreached).toEqual([
+      { instance: "a", cluster: "shop-us", forMs: 6_000 },
+      { instance: "a", cluster: "shop-ap", forMs: 7_000 },
+      { instance: "b", cluster: "shop-us", forMs: 9_000 },
+    ]);
+    expect(JSON.stringify((await test.catalog.endpoints.list(signal)).items)).not.toContain("shop-us");
+    await a.report(report("a"), signal);
+    expect(registry.unreached.map(({ instance }) => instance)).toEqual(["b"]);
+    await clock.advance(limits.ttlMs + 1_500);
+    expect(registry.unreached).toEqual([]);
+  });
+
   it("is one instance's session", async () => {
     const registry = await start();
     const session = registry.openSession(identity);

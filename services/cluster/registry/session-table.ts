@@ -1,4 +1,5 @@
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 
 /** How long a session lives without a report, and how long a detached instance is kept before it may be swept. Ms. */
 export interface SessionLimits {
@@ -16,9 +17,16 @@ interface Session {
   sinceMs: number;
   /** Nobody has been attached for the TTL. */
   isMissed: boolean;
-  /** As of the last report; what nobody reports any more is not known. */
-  overloads: readonly InstanceOverload[];
+  said: SaidBeside;
 }
+
+/** What an instance says beside its registration, as of the last report; what nobody reports any more is not known. */
+export interface SaidBeside {
+  readonly overloads: readonly InstanceOverload[];
+  readonly unreached: readonly InstanceUnreached[];
+}
+
+const nothingSaid: SaidBeside = { overloads: [], unreached: [] };
 
 /**
  * Which instances have a live session, on the monotonic clock. An instance is
@@ -35,19 +43,19 @@ export class SessionTable {
 
   /** Starts the re-attach window of an instance found in the store. */
   restore(instanceId: string, nowMs: number): void {
-    if (!this.#sessions.has(instanceId)) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, isMissed: false, overloads: [] });
+    if (!this.#sessions.has(instanceId)) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, isMissed: false, said: nothingSaid });
   }
 
-  report(instanceId: string, streamId: number, nowMs: number, overloads: readonly InstanceOverload[] = []): void {
+  report(instanceId: string, streamId: number, nowMs: number, said = nothingSaid): void {
     const session = this.#sessions.get(instanceId);
     // Streams are numbered in order of arrival: a late word from an older one does not take the instance back.
     if (session?.streamId !== undefined && session.streamId > streamId) return;
-    this.#sessions.set(instanceId, { streamId, sinceMs: nowMs, isMissed: false, overloads });
+    this.#sessions.set(instanceId, { streamId, sinceMs: nowMs, isMissed: false, said });
   }
 
   end(instanceId: string, streamId: number, nowMs: number): void {
     const session = this.#sessions.get(instanceId);
-    if (session?.streamId === streamId) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, isMissed: false, overloads: [] });
+    if (session?.streamId === streamId) this.#sessions.set(instanceId, { streamId: undefined, sinceMs: nowMs, isMissed: false, said: nothingSaid });
   }
 
   forget(instanceId: string): void {
@@ -65,7 +73,12 @@ export class SessionTable {
 
   /** What attached instances said of their overload last, by instance. */
   overloads(): readonly InstanceOverload[] {
-    return [...this.#sessions].toSorted(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, session]) => session.overloads);
+    return this.#inOrder().flatMap(({ said }) => said.overloads);
+  }
+
+  /** The clusters that attached instances said last they do not reach, by instance. */
+  unreached(): readonly InstanceUnreached[] {
+    return this.#inOrder().flatMap(({ said }) => said.unreached);
   }
 
   /** Detaches sessions whose reports have stopped, and misses instances that were away for as long; answers which they are. */
@@ -77,7 +90,7 @@ export class SessionTable {
       expired.push(instanceId);
       if (session.streamId === undefined) continue;
       session.streamId = undefined;
-      session.overloads = [];
+      session.said = nothingSaid;
       session.sinceMs = nowMs;
     }
     return expired;
@@ -88,5 +101,9 @@ export class SessionTable {
     return [...this.#sessions]
       .filter(([, session]) => session.streamId === undefined && nowMs - session.sinceMs >= this.#limits.reattachWindowMs)
       .map(([instanceId]) => instanceId);
+  }
+
+  #inOrder(): readonly Session[] {
+    return [...this.#sessions].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, session]) => session);
   }
 }
