@@ -154,7 +154,7 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
         }
       },
     ),
-    implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads, heldAgeMs: heldAgeOf(parts) }, query, clock.nowMs()) })),
+    implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads, unreached: parts.registry.unreached, heldAgeMs: heldAgeOf(parts) }, query, clock.nowMs()) })),
     implement(clusterRoutes.simulate, async ({ query }) => {
       const { lostRegions, lostClusters, ...asked } = query;
       const loss = { regions: (lostRegions?.split(",") ?? []).map(parseRegionId), clusters: (lostClusters?.split(",") ?? []).map(parseClusterId) };

@@ -12,21 +12,31 @@ const heldAgeMs = (cluster: string): number | undefined => (cluster === "shop-us
 
 it("a plane tells how long it was not confirmed what it holds of a place from how long nothing changed there", () => {
   const silent = clusterState({ endpoints: [endpoint("storefront-0", "web", "storefront", { attached: false, isMissed: true })], imports: [serviceImport({ asOfMs: 5, endpointsReady: 1, endpointsUnknown: 2, endpointsTotal: 4 })] });
-  const { places } = explainService({ state: silent, overloads: [], heldAgeMs }, { service: "web/storefront" }, 74_005);
+  const { places } = explainService({ state: silent, overloads: [], unreached: [], heldAgeMs }, { service: "web/storefront" }, 74_005);
   expect(places).toMatchObject([
     { cluster: "shop-eu", ageMs: 0, endpointsReady: 0, endpointsUnknown: 1, endpointsTotal: 1 },
     { cluster: "shop-us", ageMs: 1_200, changedAgeMs: 74_000, endpointsReady: 1, endpointsUnknown: 2, endpointsTotal: 4 },
   ]);
-  const unconfirmed = explainService({ state: silent, overloads: [], heldAgeMs: () => undefined }, { service: "web/storefront" }, 74_005);
+  const unconfirmed = explainService({ state: silent, overloads: [], unreached: [], heldAgeMs: () => undefined }, { service: "web/storefront" }, 74_005);
   expect(unconfirmed.places[1]).toMatchObject({ ageMs: 74_000, changedAgeMs: 74_000 });
 });
 
 it("a plane explains that its own instances of a service are overloaded", () => {
-  const explained = explainService({ state: clusterState(), overloads, heldAgeMs }, { service: "web/storefront" }, 0);
+  const explained = explainService({ state: clusterState(), overloads, unreached: [], heldAgeMs }, { service: "web/storefront" }, 0);
   expect(explained.places).toMatchObject([{ cluster: "shop-eu", overload: { admits: 30, asked: 75 }, reason: expect.stringMatching(/^overloaded: admits 30 of 75 requests a second; own cluster/) as string }]);
-  const calm = explainService({ state: clusterState(), overloads: [], heldAgeMs }, { service: "web/storefront" }, 0);
+  const calm = explainService({ state: clusterState(), overloads: [], unreached: [], heldAgeMs }, { service: "web/storefront" }, 0);
   expect(calm.places[0]).not.toHaveProperty("overload");
   expect(calm.places[0]?.reason).toMatch(/^own cluster/);
+});
+
+it("says of a place that instances here do not reach that it is so", () => {
+  const unreached = [
+    { instance: "a-0", cluster: "shop-us", forMs: 6_000 },
+    { instance: "b-0", cluster: "shop-us", forMs: 9_000 },
+    { instance: "b-0", cluster: "elsewhere", forMs: 9_000 },
+  ];
+  const { notes } = explainService({ state: clusterState({ imports: [serviceImport({})] }), overloads: [], unreached, heldAgeMs }, { service: "web/storefront" }, 0);
+  expect(notes).toEqual(["shop-us is out of reach: 2 instances in shop-eu have reached no gateway of it for 9 s.", expect.stringMatching(/^Seen by the control plane/)]);
 });
 
 it("a plane's status names them, whom instances do not reach, and what is asked of itself more often than it can do", () => {

@@ -1,7 +1,9 @@
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import type { Explanation } from "#federation/admin-api/status.ts";
 import type { RegionId } from "#federation/model/names.ts";
+import { unreachedByCluster, type InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 import { explainChoice } from "#federation/routing/explain.ts";
+import { describeAge } from "#federation/runtime/describe-age.ts";
 import type { HeldAge } from "./cluster-status.ts";
 import { endpointsOf, routingQuestion, type KnownServices } from "./routing-question.ts";
 
@@ -10,10 +12,14 @@ import { endpointsOf, routingQuestion, type KnownServices } from "./routing-ques
  * and answers the same question on its admin port.
  * @throws {ATOLL_NOT_FOUND} when no such service is visible here.
  */
-export function explainService(known: KnownServices & { readonly heldAgeMs: HeldAge }, asked: { readonly service: string; readonly region?: RegionId }, nowMs: number): Explanation {
+export function explainService(known: KnownServices & { readonly heldAgeMs: HeldAge; readonly unreached: readonly InstanceUnreached[] }, asked: { readonly service: string; readonly region?: RegionId }, nowMs: number): Explanation {
   const { service, region, question } = routingQuestion(known, asked, nowMs);
   const explained = explainChoice(question);
-  const notes = ["Seen by the control plane: it measures no round trips and sends no requests; a proxy's own admin port answers with both."];
+  const unreached = unreachedByCluster(known.unreached).filter(({ cluster }) => service.places.some((place) => place.cluster === cluster));
+  const notes = [
+    ...unreached.map(({ cluster, instances, forMs }) => `${cluster} is out of reach: ${instances} instance${instances === 1 ? "" : "s"} in ${known.state.self.cluster} ${instances === 1 ? "has" : "have"} reached no gateway of it for ${describeAge(forMs)}.`),
+    "Seen by the control plane: it measures no round trips and sends no requests; a proxy's own admin port answers with both.",
+  ];
   return {
     service: service.host,
     fromCluster: known.state.self.cluster,

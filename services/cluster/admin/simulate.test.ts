@@ -23,7 +23,7 @@ it("tells where requests would go, and how much of what is ready would be left",
 });
 
 it("agrees with explain while nothing is lost", () => {
-  const explained = explainService({ ...known, heldAgeMs: () => undefined }, { service: "web/storefront" }, 1_000);
+  const explained = explainService({ ...known, unreached: [], heldAgeMs: () => undefined }, { service: "web/storefront" }, 1_000);
   const simulated = simulate({});
   expect(simulated).toMatchObject({ served: true, chosen: explained.chosen, capacityLeft: 1 });
   expect(simulated.places.map(({ cluster, loadShareBefore, loadShareAfter }) => [cluster, loadShareBefore, loadShareAfter])).toEqual(explained.places.map(({ cluster, loadShare }) => [cluster, loadShare, loadShare]));
