@@ -97,3 +97,55 @@ describe("a policy that proxies refuse, over planes in one process", () => {
     expect(audit.out).toContain("rollbackTrafficPolicy");
   }, 40_000);
 });
+
+describe("a policy of which nobody says anything, over planes in one process", () => {
+  let planes: InProcessPlanes;
+  let plane: RunningPlane;
+  let context: string;
+  const proxies: TestProxy[] = [];
+
+  const write = async (requestMs: number): Promise<unknown> => await planes.at(undefined, async (admin) => await admin.apply(policy(requestMs), {}, signal));
+  const toldMs = (proxy: TestProxy | undefined): number | undefined => proxy?.service("storefront.web.svc.shop.example")?.policy.timeouts.requestMs;
+  const trials = async () => (await planes.at("shop-eu", async (admin) => (await admin.call(clusterRoutes.status, {}, signal)).body)).policyTrials ?? [];
+  const stopped = async () => await eventually("it is held back", async () => ((await trials()).some(({ state }) => state === "stopped") ? await trials() : undefined));
+
+  beforeAll(async () => {
+    planes = await InProcessPlanes.create();
+    await planes.startGlobal();
+    await planes.at(undefined, async (admin) => await applyAll(admin, [euWest, shopCluster("shop-eu")]));
+    plane = await planes.startCluster("shop-eu", { signer: shop });
+    context = planes.writePlaneFile(["shop-eu"], {});
+    await planes.at("shop-eu", async (admin) => await admin.apply({ apiVersion, kind: "Service", metadata: { namespace: "web", name: "storefront" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["storefront"] } }, {}, signal));
+    for (const id of ["first", "second", "third", "fourth"]) proxies.push(await TestProxy.joinMute(await planes.clusterToken("shop-eu", { kind: "workload", namespace: "web", serviceAccount: id }), id, poisonMs));
+    await write(1_000);
+    for (const proxy of proxies) await eventually("all proxies have it", () => toldMs(proxy) === 1_000);
+  }, 60_000);
+
+  afterAll(async () => {
+    for (const proxy of proxies) await proxy[Symbol.asyncDispose]();
+    await planes[Symbol.asyncDispose]();
+  }, 30_000);
+
+  it("is held back once all who were told of it first have left, is named as that, and refused by nobody", async () => {
+    await write(poisonMs);
+    for (const name of ["first", "second", "third"]) {
+      await eventually(`${name} is told of it`, async () => (await trials()).some(({ proxies: told }) => told.includes(name)));
+      await proxies.shift()?.[Symbol.asyncDispose]();
+    }
+    expect(await stopped()).toMatchObject([{ id: "web/slow", cause: "left", triedAgain: true, proxies: ["third"] }]);
+    expect((await planes.atoll(context, "check")).out).toContain("is held back in shop-eu by proxy third, which was told of it first: every proxy that was told of it first has left");
+    expect(await plane.metrics()).toMatch(/atoll_policy_stopped\{policy="web\/slow",generation="[\d.]+",proxy="third",cause="left"[^}]*\} 1/);
+    const wait = await planes.atoll(context, "wait", "tp/web/slow", "--timeout", "1");
+    expect(wait.out + wait.err).toContain("it is tried again, and the others keep the one before");
+    expect(wait.out + wait.err).not.toContain("refused");
+  }, 40_000);
+
+  it("is tried again by itself, also by a plane that starts meanwhile, and is in force once somebody answers", async () => {
+    await plane.stop();
+    plane = await planes.startCluster("shop-eu", { signer: shop });
+    expect(await trials()).toMatchObject([{ state: "stopped", cause: "left", triedAgain: true }]);
+    for (const [at, proxy] of proxies.entries()) proxies[at] = await proxy.moveTo(plane.ports["discovery"] ?? 0);
+    await eventually("it is told", () => toldMs(proxies[0]) === poisonMs);
+    await eventually("nothing is held back", async () => (await trials()).length === 0);
+  }, 40_000);
+});

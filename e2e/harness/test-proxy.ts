@@ -5,6 +5,7 @@ import type { ServiceView } from "#federation/model/snapshot.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { untilAborted } from "#federation/runtime/lifecycle.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { decodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
@@ -60,10 +61,20 @@ export class TestProxy implements AsyncDisposable {
 
   /** One that is called `id`, and refuses every response with a service whose requests may take as long as that. */
   static async joinPicky(token: string, id: string, refusesMs: number): Promise<TestProxy> {
+    return await TestProxy.#joinWary(token, id, refusesMs, async () => await Promise.reject(new AtollError("ATOLL_WIRE_INVALID", "no request may take so long")));
+  }
+
+  /** One that is called `id`, and answers no response with such a service until it leaves. */
+  static async joinMute(token: string, id: string, ignoresMs: number): Promise<TestProxy> {
+    const proxy: TestProxy = await TestProxy.#joinWary(token, id, ignoresMs, async () => await untilAborted(proxy.#stop.signal));
+    return proxy;
+  }
+
+  static async #joinWary(token: string, id: string, fromMs: number, before: () => Promise<void>): Promise<TestProxy> {
     const builder = new SnapshotBuilder(emptyHeldState, systemClock);
     const apply = builder.apply.bind(builder);
     builder.apply = async (response) => {
-      if (response.typeUrl === resourceTypeUrls.service && response.resources.some(({ value }) => decodeService(value).policy.timeouts.requestMs >= refusesMs)) throw new AtollError("ATOLL_WIRE_INVALID", "no request may take so long");
+      if (response.typeUrl === resourceTypeUrls.service && response.resources.some(({ value }) => decodeService(value).policy.timeouts.requestMs >= fromMs)) await before();
       await apply(response);
     };
     return new TestProxy(await joinPlane(tokenVoucher(token), { clock: systemClock }, new AbortController().signal), builder, id);

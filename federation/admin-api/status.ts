@@ -196,10 +196,11 @@ export const policyTrialSchema = z.object({
   kind: z.literal("TrafficPolicy"),
   id: z.string(),
   generation: z.object({ epoch: count, revision: count }).optional().describe("Position of the write that is held back."),
-  state: z.enum(["waiting", "tried", "stopped"]).describe("waiting: for a proxy that it can be tried by; tried: some proxies are told of it before the others; stopped: one of them did not bear it, and all have the one before."),
+  state: z.enum(["waiting", "tried", "stopped"]).describe("waiting: for a proxy that it can be tried by; tried: some proxies are told of it before the others; stopped: one of them did not bear it, or none said anything of it, and all have the one before."),
   proxies: z.array(z.string()).describe("Those that are, or the one that was, told of it first."),
   cause: z.string().optional().describe("Of one that is stopped: refused, ended, away, left or silent."),
   reason: z.string().optional(),
+  triedAgain: z.boolean().optional().describe("True for one of which nobody said anything (left, silent): it is tried again by itself, after pauses of 4 s to a minute."),
   stoppedAtMs: count.optional().describe("Wall-clock ms."),
 });
 

@@ -172,6 +172,11 @@ export interface ToldPolicy {
 export const stopCauses = ["refused", "ended", "away", "left", "silent"] as const;
 export type StopCause = (typeof stopCauses)[number];
 
+/** Nobody has said anything: a policy that is stopped so is tried again by itself. */
+export function isFruitless(cause: StopCause): boolean {
+  return cause === "left" || cause === "silent";
+}
+
 /** What all proxies of a cluster are told of the policy of one service, and the newer form that one of them did not bear. */
 export interface PolicyTellingRecord {
   /** Absent: there is none for them. */

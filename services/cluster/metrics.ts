@@ -94,7 +94,7 @@ export function createClusterMetrics(
   addAdmissionMetrics(registry, () => metrics.reports?.admission?.kinds ?? []);
   addReadGauge(registry, {
     name: "atoll_policy_stopped",
-    help: "1 for each policy that a proxy which was told of it first did not bear, so that the others keep the one before.",
+    help: "1 for each policy that a proxy which was told of it first did not bear, or of which none said anything (cause left or silent: it is tried again), so that the others keep the one before.",
     labels: ["policy", "generation", "proxy", "cause"],
     read: (add) => {
       for (const { id, generation, state, proxies, cause = "" } of metrics.reports?.policyTrials() ?? []) {

@@ -44,6 +44,7 @@ describe("the rollout of a write in a cluster", () => {
     expect(of({ state: "tried", proxies: ["a"] })).toMatchObject([{ kind: "plane", state: "pending", reason: "it is tried by a first" }]);
     expect(of({ state: "waiting", proxies: [] })).toMatchObject([{ kind: "plane", state: "pending", reason: "it waits until a proxy can try it first" }]);
     expect(of({ state: "stopped", proxies: ["a"], cause: "refused", reason: "no such field" })).toMatchObject([{ kind: "plane", state: "refused", reason: "proxy a was told of it first: no such field; the others keep the one before" }]);
+    expect(of({ state: "stopped", proxies: ["a"], cause: "silent", reason: "it has not answered for 20 s", triedAgain: true })).toMatchObject([{ kind: "plane", state: "pending", reason: "proxy a was told of it first: it has not answered for 20 s; it is tried again, and the others keep the one before" }]);
   });
 
   it("is that of its plane and of each connected proxy, with what a proxy says against it", () => {

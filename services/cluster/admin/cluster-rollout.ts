@@ -32,7 +32,8 @@ export function clusterRollout(view: ClusterRolloutView, subject: RolloutSubject
 /** A plane that has just begun to serve does not know yet of whom it would have to hear. */
 function planeTarget(name: string, { isHeld, unsettledMs, heldBack }: Pick<HeldBy, "isHeld" | "unsettledMs" | "heldBack">): RolloutTarget {
   if (!isHeld && heldBack !== undefined) {
-    const { state, proxies, reason = "" } = heldBack;
+    const { state, proxies, reason = "", triedAgain } = heldBack;
+    if (triedAgain === true) return { kind: "plane", name, state: "pending", reason: `proxy ${proxies.join(", ")} was told of it first: ${reason}; it is tried again, and the others keep the one before` };
     if (state === "stopped") return { kind: "plane", name, state: "refused", reason: `proxy ${proxies.join(", ")} was told of it first: ${reason}; the others keep the one before` };
     if (state === "tried") return { kind: "plane", name, state: "pending", reason: `it is tried by ${proxies.join(", ")} first` };
     return { kind: "plane", name, state: "pending", reason: "it waits until a proxy can try it first" };

@@ -1,5 +1,5 @@
 import { status, type handleBidiStreamingCall, type ServerDuplexStream } from "@grpc/grpc-js";
-import { proxyNameMax, type ProxyRecord } from "#federation/catalog/records.ts";
+import { isFruitless, proxyNameMax, type ProxyRecord } from "#federation/catalog/records.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { proxyReturnMs } from "#federation/model/proxy-return.ts";
@@ -13,12 +13,12 @@ import { endCall } from "#federation/wire/end-call.ts";
 import { streamNamesMax } from "#federation/wire/limits.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { DeltaStream, type VersionStanding } from "./delta-stream.ts";
-import { advance, afterEvent, dueMs, untriedKeys, type CanaryState } from "./canary/canary-state.ts";
+import { advance, afterEvent, dueMs, isWaiting, type CanaryMoment, type CanaryState, type StoppedForm } from "./canary/canary-state.ts";
 import { CanaryTables } from "./canary/canary-tables.ts";
-import type { CanaryCandidate, TrialEvent } from "./canary/canary-trial.ts";
+import { canaryPatienceMs, type CanaryCandidate, type EndsInQuestion, type OtherStreams, type Trial, type TrialEvent } from "./canary/canary-trial.ts";
 import { canaryRows, heldBackOf, policyName, type CanaryRow, type HeldBack } from "./canary/canary-rows.ts";
 import type { Subscriber } from "./discovery-tables.ts";
-import type { LostProxy } from "./lost-proxies.ts";
+import { LostProxies, nothingTaken, type LostProxy } from "./lost-proxies.ts";
 import { proxyKey, ProxyRoll } from "./proxy-roll.ts";
 
 /**
@@ -29,6 +29,9 @@ const pollMs = 5;
 
 /** How often a plane looks whether there is a proxy by now that a policy can be tried with. */
 const lookAgainMs = 1_000;
+
+/** How long an end of a stream is known, in ms: longer than from some time before a canary's first end to the verdict about it. */
+const endsKeptMs = 5 * canaryPatienceMs;
 
 /** Most proxies that one plane serves; a further one is told to come back later. */
 export const discoveryStreamsMax = 10_000;
@@ -73,6 +76,8 @@ interface Connected {
   readonly stream: DeltaStream;
   readonly subscriber: Subscriber;
   readonly connectedAtMs: number;
+  /** Monotonic ms. */
+  readonly beganMs: number;
   nodeId: string;
   /** What it said of it last; nothing where it does not know how. */
   presence: Presence | undefined;
@@ -108,6 +113,8 @@ export class DiscoveryService {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #roll: ProxyRoll;
+  /** The last end of each proxy's stream, in order or not. */
+  readonly #ends = new LostProxies(endsKeptMs);
   /** Monotonic ms from which on it is known who is connected. */
   readonly #settledAtMs: number;
   readonly #onNack: (typeUrl: string) => void;
@@ -220,6 +227,7 @@ export class DiscoveryService {
       ),
       subscriber,
       connectedAtMs: this.#clock.nowMs(),
+      beganMs: this.#clock.monotonicMs(),
       nodeId: "",
       presence: undefined,
       nacks: 0,
@@ -232,7 +240,7 @@ export class DiscoveryService {
         connected.nodeId = request.node.id.slice(0, proxyNameMax);
         const key = keyOf(connected);
         // The stream before is over, whether or not its end has come here yet.
-        if (this.#byKey.has(key)) this.#hear({ kind: "ended", proxy: key, nowMs: this.#clock.monotonicMs() });
+        if (this.#byKey.has(key)) this.#hearEnd(connected, "ended");
         this.#byKey.set(key, connected);
         this.#hear({ kind: "returned", proxy: key, nowMs: this.#clock.monotonicMs() });
         this.#roll.heard(key);
@@ -257,7 +265,7 @@ export class DiscoveryService {
       if (this.#byKey.get(keyOf(connected)) !== connected) return;
       this.#byKey.delete(keyOf(connected));
       this.#roll.ended({ ...proxyOf(connected), takenVersion: connected.stream.takenVersion }, connected.presence);
-      this.#hear({ kind: connected.presence === "leaves" ? "left" : "ended", proxy: keyOf(connected), nowMs: this.#clock.monotonicMs() });
+      this.#hearEnd(connected, connected.presence === "leaves" ? "left" : "ended");
       this.#look();
     };
     call.on("end", () => {
@@ -289,6 +297,13 @@ export class DiscoveryService {
     this.#become(afterEvent(this.#tables.canary.current, event));
   }
 
+  #hearEnd(connected: Connected, kind: "ended" | "left"): void {
+    const nowMs = this.#clock.monotonicMs();
+    const key = keyOf(connected);
+    this.#ends.lose(key, { ...proxyOf(connected), takenVersion: nothingTaken }, nowMs);
+    this.#hear({ kind, proxy: key, nowMs });
+  }
+
   /** Hears of canaries what their answers say, and does what is due for the policies that not all are told of. */
   #look(): void {
     const { canary } = this.#tables;
@@ -297,11 +312,10 @@ export class DiscoveryService {
     for (let before: CanaryState | undefined; before !== canary.current; ) {
       before = canary.current;
       for (const event of this.#answers(nowMs)) this.#hear(event);
-      this.#become(advance(canary.current, { candidates: () => this.#candidates(), hasProxies: this.#hasWorkloads(nowMs), nowMs, wallMs: this.#clock.nowMs() }));
+      this.#become(advance(canary.current, this.#moment(nowMs)));
     }
     this.#alarm?.[Symbol.dispose]();
-    const isWaiting = canary.current.trial === undefined && untriedKeys(canary.current).length > 0;
-    const atMs = isWaiting ? nowMs + lookAgainMs : dueMs(canary.current, nowMs);
+    const atMs = isWaiting(canary.current, nowMs) ? nowMs + lookAgainMs : dueMs(canary.current, nowMs);
     this.#alarm = atMs === undefined ? undefined : this.#clock.schedule(atMs - nowMs, () => this.#lookAfterPoll());
   }
 
@@ -315,7 +329,7 @@ export class DiscoveryService {
     if (this.#tables.become(canary)) this.#refresh();
     for (const key of changedKeys(stopped, canary.stopped)) {
       const stop = canary.stopped.get(key);
-      if (stop !== undefined) this.#logger.warn("A policy was stopped by the proxy that was told of it first; the others keep the one before.", { policy: policyName(stop.form), nodeId: stop.proxy, reason: stop.reason });
+      if (stop !== undefined) this.#logger.warn(stopWords(stop), { policy: policyName(stop.form), nodeId: stop.proxy, reason: stop.reason });
     }
     if (canary.trial !== undefined && canary.trial.forms !== trial?.forms) this.#logger.debug("Policies are tried by some proxies first.", { policies: canary.trial.forms.size, proxies: canary.trial.canaries.size });
   }
@@ -330,6 +344,25 @@ export class DiscoveryService {
     });
   }
 
+  #moment(nowMs: number): CanaryMoment {
+    let returning: ReadonlySet<string> | undefined;
+    return {
+      candidates: () => this.#candidates(),
+      hasProxies: this.#hasWorkloads(nowMs),
+      isAwaited: (key) => this.#byKey.has(key) || (returning ??= new Set(this.#roll.away(nowMs).filter(({ ageMs }) => ageMs < proxyReturnMs).map(proxyKey))).has(key),
+      others: (canaries, ends) => this.#others(canaries, ends, nowMs),
+      nowMs,
+      wallMs: this.#clock.nowMs(),
+    };
+  }
+
+  /** What has become of the streams of those who are no canaries, gateways among them. O(proxies). */
+  #others(canaries: Trial["canaries"], { fromMs, lastMs }: EndsInQuestion, nowMs: number): OtherStreams {
+    const ended = new Set(this.#ends.at(nowMs).filter(({ ageMs }) => nowMs - ageMs >= fromMs).map(proxyKey).filter((key) => !canaries.has(key)));
+    const there = [...this.#byKey].filter(([key, { beganMs }]) => beganMs < lastMs && !canaries.has(key) && !ended.has(key));
+    return { count: there.length + ended.size, ended: ended.size };
+  }
+
   #candidates(): readonly CanaryCandidate[] {
     return [...this.#byKey].flatMap(([key, { stream, subscriber, nodeId }]) => (subscriber.kind === "workload" && stream.isAnswered() ? [{ key, name: nodeId, identity: subscriber.identity }] : []));
   }
@@ -340,6 +373,11 @@ export class DiscoveryService {
     for (const { subscriber } of this.#connected) if (subscriber.kind === "workload") return true;
     return this.#roll.away(nowMs).some(({ ageMs }) => ageMs < proxyReturnMs);
   }
+}
+
+function stopWords({ cause }: StoppedForm): string {
+  if (isFruitless(cause)) return "A policy is held back, since no proxy that was told of it first said anything; it is tried again, and the others keep the one before.";
+  return "A policy was stopped by the proxy that was told of it first; the others keep the one before.";
 }
 
 function proxyOf({ nodeId, subscriber }: Pick<Connected, "nodeId" | "subscriber">): ProxyRecord {

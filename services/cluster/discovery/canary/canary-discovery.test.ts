@@ -5,6 +5,7 @@ import type { SpiffeId } from "#federation/model/names.ts";
 import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { proxyReturnMs } from "#federation/model/proxy-return.ts";
+import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
@@ -14,8 +15,9 @@ import { presenceRequest } from "#federation/wire/discovery-presence.ts";
 import { clusterState, endpoint } from "../../cluster-state-fixture.ts";
 import type { ClusterState } from "../../cluster-state.ts";
 import { DiscoveryService } from "../discovery-service.ts";
-import { canaryState, type CanaryState } from "./canary-state.ts";
-import { canaryLifeMs } from "./canary-trial.ts";
+import { canaryState, fruitlessTrialsMax, type CanaryState } from "./canary-state.ts";
+import { retryPauseMaxMs, retryPauseMinMs } from "./canary-retry.ts";
+import { canaryLifeMs, canaryPatienceMs, lossesTogetherMs } from "./canary-trial.ts";
 
 /** A trial that goes well, with what the plane waits for beyond it. */
 const trialMs = canaryLifeMs + 10;
@@ -31,6 +33,7 @@ class FakeProxy extends EventEmitter {
   readonly endpointCounts: number[] = [];
   refusesMs = Infinity;
   isSilent = false;
+  #unanswered: DeltaResponse | undefined;
 
   constructor(name: string) {
     super();
@@ -45,7 +48,10 @@ class FakeProxy extends EventEmitter {
   }
 
   write(response: DeltaResponse): void {
-    if (this.isSilent) return;
+    if (this.isSilent) {
+      this.#unanswered = response;
+      return;
+    }
     const services = decodeDeltaResponse(encodeDeltaResponse(response)).resources.map(({ value }) => decodeService(value));
     const isRefused = services.some((service) => service.policy.timeouts.requestMs >= this.refusesMs);
     for (const service of services) {
@@ -56,6 +62,16 @@ class FakeProxy extends EventEmitter {
   }
 
   end(): void {}
+
+  goOn(): void {
+    this.isSilent = false;
+    if (this.#unanswered !== undefined) this.write(this.#unanswered);
+  }
+
+  leave(): void {
+    this.emit("data", presenceRequest("leaves"));
+    this.cut();
+  }
 
   cut(): void {
     this.emit("cancelled");
@@ -189,6 +205,92 @@ describe("policies as discovery tells them", () => {
     expect([one.toldMs, other.toldMs]).toEqual([[10, 40], [10]]);
     await clock.advance(trialMs);
     expect(other.toldMs).toEqual([10, 40]);
+  });
+
+  it("are held back when all who are told first leave, however many, and tried again by whoever is there", async () => {
+    const discovery = await serve();
+    const crowd = Array.from({ length: fruitlessTrialsMax + 1 }, (_, at) => new FakeProxy(`crowd-${at}`).connect(discovery));
+    await clock.advance(0);
+    for (const proxy of crowd) proxy.isSilent = true;
+    await write(20);
+    for (const proxy of crowd.slice(0, fruitlessTrialsMax)) proxy.leave();
+    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "left", triedAgain: true }]);
+    const [one, other] = [new FakeProxy("one").connect(discovery), new FakeProxy("other").connect(discovery)];
+    crowd.at(-1)?.leave();
+    await clock.advance(retryPauseMinMs + trialMs);
+    expect([one.toldMs, other.toldMs]).toEqual([[10, 20], [10, 20]]);
+    expect(discovery.policyTrials).toEqual([]);
+  });
+
+  it("by which proxies stand still are tried again by these alone, and by the first of them that answers", async () => {
+    const discovery = await serve();
+    const still = ["a", "b", "c"].map((name) => new FakeProxy(name).connect(discovery));
+    await clock.advance(0);
+    for (const proxy of still) proxy.isSilent = true;
+    await write(20);
+    await clock.advance(fruitlessTrialsMax * (canaryPatienceMs + trialMs));
+    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "silent", triedAgain: true }]);
+    const fourth = new FakeProxy("fourth").connect(discovery);
+    await clock.advance(10 * retryPauseMaxMs);
+    expect(fourth.toldMs).toEqual([10]);
+    still[1]?.goOn();
+    await clock.advance(trialMs);
+    expect([fourth.toldMs, discovery.policyTrials]).toEqual([[10, 20], []]);
+  });
+
+  it("that a plane before has held back are tried again at once by one that starts", async () => {
+    const form = { policy: policy(20), generation: at(20) };
+    const settled = (await serve()).canary.current.settled;
+    stop.abort();
+    stop = new AbortController();
+    state.set(stateOf(20));
+    const stopped = OrderedMap.of([["web/storefront/shop.example", { form, proxy: "gone", cause: "silent", reason: "it has not answered for 20 s", atMs: 5 } as const]]);
+    const after = await serve(canaryState(settled, stopped), true);
+    await clock.advance(0);
+    expect(after.policyTrials).toMatchObject([{ state: "stopped", cause: "silent", triedAgain: true, stoppedAtMs: 5 }]);
+    const [one, other] = [new FakeProxy("one").connect(after), new FakeProxy("other").connect(after)];
+    await clock.advance(trialMs);
+    expect([one.toldMs, other.toldMs]).toEqual([[10, 20], [10, 20]]);
+    expect(after.canary.current.stopped.size).toBe(0);
+  });
+
+  it("are not laid to what cuts a canary off together with others, though it comes back late or not at all, and are when it is alone", async () => {
+    const discovery = await serve();
+    const names = ["a", "b", "c", "d"];
+    const all = names.map((name) => new FakeProxy(name).connect(discovery));
+    await clock.advance(1_000);
+    await write(20);
+    for (const proxy of all) {
+      proxy.cut();
+      await clock.advance(lossesTogetherMs / 10);
+    }
+    const back = names.slice(1).map((name) => new FakeProxy(name).connect(discovery));
+    await clock.advance(canaryPatienceMs + trialMs);
+    await clock.advance(trialMs);
+    expect(discovery.policyTrials).toEqual([]);
+    expect(back.map(({ toldMs }) => toldMs.at(-1))).toEqual([20, 20, 20]);
+    await clock.advance(2 * canaryPatienceMs);
+    await write(30);
+    back[0]?.cut();
+    await clock.advance(canaryPatienceMs + trialMs);
+    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "away", proxies: ["b"] }]);
+    expect(discovery.policyTrials[0]?.triedAgain).toBeUndefined();
+  });
+
+  it("are stopped by a second end of a canary's stream, which is not told of them a third time", async () => {
+    const discovery = await serve();
+    const first = new FakeProxy("first").connect(discovery);
+    new FakeProxy("second").connect(discovery);
+    await clock.advance(1_000);
+    await write(20);
+    first.cut();
+    const again = new FakeProxy("first").connect(discovery);
+    await clock.advance(0);
+    again.cut();
+    const third = new FakeProxy("first").connect(discovery);
+    await clock.advance(lossesTogetherMs + trialMs);
+    expect([again.toldMs, third.toldMs]).toEqual([[20], [10]]);
+    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "ended" }]);
   });
 
   it("wait when all proxies are away at one time, for as long as those would come back", async () => {

@@ -1,5 +1,5 @@
 import { resourceId, resourceKey } from "#federation/model/resource.ts";
-import type { StopCause } from "#federation/catalog/records.ts";
+import { isFruitless, type StopCause } from "#federation/catalog/records.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import type { CanaryState } from "./canary-state.ts";
 import type { PolicyForm } from "./canary-trial.ts";
@@ -12,6 +12,8 @@ export interface HeldBack {
   /** Of one that was stopped, as is the reason. */
   readonly cause?: StopCause;
   readonly reason?: string;
+  /** Nobody has said anything of it, so that it is stopped until it is tried again by itself. */
+  readonly triedAgain?: true;
 }
 
 /** A policy that not every proxy of a cluster is told of. */
@@ -46,7 +48,7 @@ export function policyName({ policy }: PolicyForm): string {
 function rowOf({ stopped, trial }: CanaryState, target: string, form: PolicyForm): CanaryRow {
   const known = { kind: "TrafficPolicy", id: policyName(form), ...(form.generation === undefined ? {} : { generation: form.generation }) } as const;
   const stop = stopped.get(target);
-  if (stop !== undefined) return { ...known, state: "stopped", proxies: [stop.proxy], cause: stop.cause, reason: stop.reason, stoppedAtMs: stop.atMs };
+  if (stop !== undefined) return { ...known, state: "stopped", proxies: [stop.proxy], cause: stop.cause, reason: stop.reason, ...(isFruitless(stop.cause) ? { triedAgain: true } : {}), stoppedAtMs: stop.atMs };
   const isTried = trial?.forms.has(target) === true;
   return { ...known, state: isTried ? "tried" : "waiting", proxies: isTried ? [...trial.canaries.values()].map(({ name }) => name) : [] };
 }

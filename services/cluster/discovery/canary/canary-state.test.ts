@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
 import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { advance, afterEvent, canaryState, dueMs, fruitlessTrialsMax, triedForms, untriedKeys, withWanted, type CanaryState, type PolicyForms } from "./canary-state.ts";
-import { canariesMax, canaryLifeMs, canaryPatienceMs, type TrialEvent, type CanaryCandidate, type PolicyForm } from "./canary-trial.ts";
+import { retryPauseMaxMs, retryPauseMinMs } from "./canary-retry.ts";
+import { canariesMax, canaryLifeMs, canaryPatienceMs, lossesTogetherMs, type TrialEvent, type CanaryCandidate, type EndsInQuestion, type OtherStreams, type PolicyForm } from "./canary-trial.ts";
 
 const policy = (name: string, requestMs: number): TrafficPolicy => ({
   apiVersion,
@@ -19,22 +20,38 @@ class Bench {
   nowMs = 0;
   state: CanaryState;
   readonly proxies: CanaryCandidate[] = [];
+  /** Connected, and owing an answer. */
+  readonly still = new Set<string>();
+  /** The last beginning and end of each proxy's stream. */
+  readonly beganMs = new Map<string, number>();
+  readonly endedMs = new Map<string, number>();
   /** Those that come back, by whoever is there at all. */
   isUnsettled = false;
 
   constructor(told: PolicyForms, proxies: number) {
     this.state = canaryState(told, OrderedMap.of());
     for (let at = 0; at < proxies; at++) this.join(`p${at}`);
+    this.nowMs = 1_000;
   }
 
   join(key: string): void {
-    if (!this.proxies.some((proxy) => proxy.key === key)) this.proxies.push({ key, name: key, identity: `workload ${key}` });
+    if (!this.proxies.some((proxy) => proxy.key === key)) {
+      this.proxies.push({ key, name: key, identity: `workload ${key}` });
+      this.beganMs.set(key, this.nowMs);
+    }
     this.hear("returned", key);
   }
 
   lose(key: string, kind: "ended" | "left" = "ended"): void {
+    if (this.proxies.some((proxy) => proxy.key === key)) this.endedMs.set(key, this.nowMs);
     this.proxies.splice(0, this.proxies.length, ...this.proxies.filter((proxy) => proxy.key !== key));
+    this.still.delete(key);
     this.hear(kind, key);
+  }
+
+  /** All of them, one after the other. */
+  loseAll(): void {
+    for (const { key } of [...this.proxies]) this.lose(key);
   }
 
   hear(kind: TrialEvent["kind"], proxy: string, reason = "no"): void {
@@ -59,7 +76,20 @@ class Bench {
 
   look(): void {
     const { nowMs } = this;
-    this.state = advance(this.state, { candidates: () => this.proxies, hasProxies: this.proxies.length > 0 || this.isUnsettled, nowMs, wallMs: nowMs });
+    this.state = advance(this.state, {
+      candidates: () => this.proxies.filter(({ key }) => !this.still.has(key)),
+      hasProxies: this.proxies.length > 0 || this.isUnsettled,
+      isAwaited: (key) => this.proxies.some((proxy) => proxy.key === key) || nowMs - (this.endedMs.get(key) ?? -Infinity) < canaryPatienceMs,
+      others: (canaries, ends) => this.others(canaries, ends),
+      nowMs,
+      wallMs: nowMs,
+    });
+  }
+
+  others(canaries: ReadonlyMap<string, unknown>, { fromMs, lastMs }: EndsInQuestion): OtherStreams {
+    const ended = [...this.endedMs].filter(([key, atMs]) => atMs >= fromMs && !canaries.has(key)).map(([key]) => key);
+    const there = this.proxies.filter(({ key }) => (this.beganMs.get(key) ?? 0) < lastMs && !ended.includes(key) && !canaries.has(key));
+    return { ended: ended.length, count: ended.length + there.length };
   }
 
   get canaries(): readonly string[] {
@@ -145,20 +175,116 @@ describe("a policy that is tried first", () => {
     bad.join("p0");
     bad.hear("took", "p0");
     bad.lose("p0");
+    bad.wait(lossesTogetherMs);
     expect([...bad.state.stopped.values()]).toMatchObject([{ proxy: "p0", reason: "its stream ended twice after it was told of it" }]);
   });
 
-  it("is tried with another when the canary takes its leave, or stands still, and is stopped when nobody ever says anything", () => {
+  it("is tried with another when the canary takes its leave, or stands still, and is held back when nobody ever says anything", () => {
     const bench = new Bench(first, 5);
     bench.write(first.with("a", form("a", 2)));
     bench.lose("p0", "left");
     expect(bench.canaries).toEqual(["p1"]);
-    bench.proxies.splice(0, 1);
+    bench.still.add("p1");
     bench.wait(canaryPatienceMs);
     expect(bench.canaries).toEqual(["p2"]);
     bench.wait(canaryPatienceMs);
     expect(fruitlessTrialsMax).toBe(3);
-    expect([...bench.state.stopped.values()]).toMatchObject([{ proxy: "p2", reason: "it has not answered for 20 s" }]);
+    expect([...bench.state.stopped.values()]).toMatchObject([{ proxy: "p2", cause: "silent", reason: "it has not answered for 20 s" }]);
+    expect(bench.canaries).toEqual([]);
+  });
+
+  it("that was held back is tried again after pauses that grow to a minute, is named all the while, and settled once somebody answers", () => {
+    const bench = new Bench(first, 1);
+    bench.write(first.with("a", form("a", 2)));
+    bench.wait(fruitlessTrialsMax * canaryPatienceMs);
+    const [stop] = [...bench.state.stopped.values()];
+    for (let pauseMs = retryPauseMinMs; pauseMs < 4 * retryPauseMaxMs; pauseMs *= 2) {
+      const boundMs = Math.min(pauseMs, retryPauseMaxMs);
+      bench.wait(boundMs - 1);
+      expect(bench.canaries).toEqual([]);
+      bench.wait(1);
+      expect(bench.canaries).toEqual(["p0"]);
+      expect([...bench.state.stopped.values()]).toEqual([stop]);
+      bench.wait(canaryPatienceMs);
+    }
+    bench.wait(retryPauseMaxMs);
+    bench.hear("took", "p0");
+    bench.wait(canaryLifeMs);
+    expect([bench.told("p0"), bench.state.unsettled.size, bench.state.stopped.size, bench.state.retries.size]).toEqual([2, 0, 0, 0]);
+  });
+
+  it("that was held back is stopped for good by a refusal, until it is written again", () => {
+    const bench = new Bench(first, 1);
+    bench.write(first.with("a", form("a", 2)));
+    bench.wait(fruitlessTrialsMax * canaryPatienceMs + retryPauseMinMs);
+    bench.hear("refused", "p0", "no such field");
+    bench.wait(10 * retryPauseMaxMs);
+    expect([...bench.state.stopped.values()]).toMatchObject([{ cause: "refused", reason: "no such field" }]);
+    expect(bench.canaries).toEqual([]);
+    bench.write(first.with("a", form("a", 3)));
+    expect(bench.canaries).toEqual(["p0"]);
+  });
+
+  it("that was held back is tried at once by a plane that starts, and when another policy has passed", () => {
+    const bench = new Bench(first, 1);
+    bench.write(first.with("a", form("a", 2)));
+    bench.wait(fruitlessTrialsMax * canaryPatienceMs);
+    const wanted = bench.state.wanted.with("b", form("b", 1));
+    bench.write(wanted);
+    expect([...(bench.state.trial?.forms.keys() ?? [])]).toEqual(["b"]);
+    bench.hear("took", "p0");
+    bench.wait(canaryLifeMs);
+    expect([...(bench.state.trial?.forms.keys() ?? [])]).toEqual(["a"]);
+    bench.state = canaryState(bench.state.settled, bench.state.stopped);
+    bench.write(wanted);
+    expect([...(bench.state.trial?.forms.keys() ?? [])]).toEqual(["a"]);
+  });
+
+  it("that was held back gives way to what is written meanwhile", () => {
+    const bench = new Bench(first, 1);
+    bench.write(first.with("a", form("a", 2)));
+    bench.wait(fruitlessTrialsMax * canaryPatienceMs + retryPauseMinMs);
+    bench.write(bench.state.wanted.with("b", form("b", 1)));
+    expect([...(bench.state.trial?.forms.keys() ?? [])]).toEqual(["b"]);
+  });
+
+  it("by which everybody who is told of it stands still is told to no more of them with time", () => {
+    const bench = new Bench(first, 100);
+    bench.write(first.with("a", form("a", 2)));
+    const told = new Set<string>();
+    for (let seconds = 0; seconds < 3_600; seconds++) {
+      for (const key of bench.canaries) for (const seen of [bench.still, told]) seen.add(key);
+      bench.wait(1_000);
+    }
+    expect(told.size).toBe(fruitlessTrialsMax * canariesMax);
+    expect([...bench.state.stopped.values()]).toMatchObject([{ cause: "silent" }]);
+  });
+
+  it("is not laid to by the loss of all links, however often, nor by a canary that does not come back from it", () => {
+    const bench = new Bench(first, 5);
+    bench.isUnsettled = true;
+    bench.write(first.with("a", form("a", 2)));
+    for (let times = 0; times < 2; times++) {
+      bench.loseAll();
+      for (let at = 0; at < 5; at++) bench.join(`p${at}`);
+    }
+    bench.wait(lossesTogetherMs);
+    expect(bench.state.stopped.size).toBe(0);
+    bench.loseAll();
+    for (let at = 0; at < 4; at++) bench.join(`q${at}`);
+    bench.wait(canaryPatienceMs);
+    expect(bench.state.stopped.size).toBe(0);
+    for (const key of bench.canaries) bench.hear("took", key);
+    bench.wait(canaryLifeMs);
+    expect(bench.told("p3")).toBe(2);
+  });
+
+  it("is stopped when a canary goes away while fewer than half of the others do", () => {
+    const bench = new Bench(first, 6);
+    bench.write(first.with("a", form("a", 2)));
+    for (const key of ["p1", "p0", "p2"]) bench.lose(key);
+    bench.wait(canaryPatienceMs);
+    expect([...bench.state.stopped.values()]).toMatchObject([{ proxy: "p0", cause: "away" }]);
   });
 
   it("that is withdrawn, or put back to what all have, is told to all at once", () => {
@@ -233,6 +359,59 @@ describe("whatever proxies and writers do", () => {
     }
   };
 
+  const disturbance = fc.oneof(
+    fc.record({ kind: fc.constant("write" as const), target: fc.constantFrom(...targets), value: fc.constantFrom(1, 2, 3) }),
+    fc.record({ kind: fc.constantFrom("join" as const, "leave" as const, "stand still" as const), proxy: fc.integer({ min: 0, max: 24 }) }),
+    fc.record({ kind: fc.constant("wait" as const), ms: fc.constantFrom(1, canaryLifeMs, lossesTogetherMs, canaryPatienceMs, retryPauseMaxMs) }),
+    fc.record({ kind: fc.constantFrom("answer" as const, "all links lost" as const, "all back" as const, "all leave" as const, "all stand still" as const, "restart" as const) }),
+  );
+
+  it("without a refusal, and without a process that ends alone, every policy is settled in the end", () => {
+    fc.assert(
+      fc.property(fc.array(disturbance, { maxLength: 60 }), (steps) => {
+        const bench = new Bench(forms({ a: form("a", 1) }), 12);
+        bench.isUnsettled = true;
+        // Two come back from everything at once: an end of one proxy that is alone is held against nobody's.
+        const joinTwo = (): void => ["always", "also"].forEach((key) => bench.join(key));
+        joinTwo();
+        let wanted = bench.state.wanted;
+        let revision = 1_000;
+        const answerAll = (): void => {
+          for (const proxy of bench.canaries) if (!bench.still.has(proxy)) bench.hear("took", proxy);
+        };
+        const joinAll = (): void => {
+          for (let at = 0; at < 12; at++) bench.join(`p${at}`);
+        };
+        for (const one of steps) {
+          if (one.kind === "write") bench.write((wanted = wanted.with(one.target, form(one.target, one.value, ++revision))));
+          else if (one.kind === "join") bench.join(`p${one.proxy}`);
+          else if (one.kind === "leave") bench.lose(`p${one.proxy}`, "left");
+          else if (one.kind === "stand still") bench.still.add(`p${one.proxy}`);
+          else if (one.kind === "wait") bench.wait(one.ms);
+          else if (one.kind === "answer") answerAll();
+          else if (one.kind === "all links lost") bench.loseAll();
+          else if (one.kind === "all leave") for (const { key } of [...bench.proxies]) bench.lose(key, "left");
+          else if (one.kind === "all stand still") for (const { key } of bench.proxies) bench.still.add(key);
+          else if (one.kind === "restart") {
+            bench.state = canaryState(bench.state.settled, bench.state.stopped);
+            bench.write(wanted);
+          } else joinAll();
+          joinTwo();
+        }
+        joinAll();
+        bench.still.clear();
+        // What is held back waits for its pause at most, and whoever is there answers well within its time.
+        for (let waitedMs = 0; waitedMs <= 2 * retryPauseMaxMs; waitedMs += canaryPatienceMs / 4) {
+          answerAll();
+          bench.wait(canaryPatienceMs / 4);
+        }
+        expect([...bench.state.stopped.values()]).toEqual([]);
+        for (const [target, of] of wanted) expect(bench.state.settled.get(target)).toEqual(of);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it("no more than the canaries are told of a form that a proxy does not bear, and every other form reaches all", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -264,7 +443,7 @@ describe("whatever proxies and writers do", () => {
           bench.wait(canaryPatienceMs);
           check();
         }
-        // What was never borne because its canaries were away, a writer writes again.
+        // What was stopped because its canaries went away alone, a writer writes again.
         for (const [target, { form: stopped }] of bench.state.stopped) {
           if (!isPoison(stopped)) bench.write((wanted = wanted.with(target, form(target, stopped.policy.spec.timeouts?.requestMs ?? 0, ++revision))));
         }

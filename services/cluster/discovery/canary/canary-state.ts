@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
-import type { StopCause } from "#federation/catalog/records.ts";
+import { isFruitless, type StopCause } from "#federation/catalog/records.ts";
 import { changedKeys, type OrderedMap } from "#federation/runtime/ordered-map.ts";
-import { abandoned, beginTrial, trialAfter, trialDueMs, verdictOf, type CanaryCandidate, type PolicyForm, type Trial, type TrialEvent } from "./canary-trial.ts";
+import { retryAfter, retryCandidates, type Retry } from "./canary-retry.ts";
+import { abandoned, beginTrial, trialAfter, trialDueMs, verdictOf, withoutCutOff, type CanaryCandidate, type EndsInQuestion, type OtherStreams, type PolicyForm, type Trial, type TrialEvent, type TrialVerdict } from "./canary-trial.ts";
 
-/** A form that a canary did not bear: nobody is told of it any more. */
+/** A form that a canary did not bear: nobody is told of it any more. Or one of which nobody said anything: it is held back, and tried again. */
 export interface StoppedForm {
   readonly form: PolicyForm;
   /** The proxy that it was seen by. */
@@ -31,7 +32,9 @@ export interface CanaryState {
   /** Those of a trial of several that went wrong: each is tried alone, so that one is found to be at fault. */
   readonly alone: ReadonlySet<string>;
   /** Trials that ended without a word of anybody since the last one that brought an outcome. */
-  readonly fruitless: number;
+  readonly fruitless: readonly Trial[];
+  /** Of the stopped ones of which nobody said anything, when they are tried again; those without an entry at once. */
+  readonly retries: ReadonlyMap<string, Retry>;
 }
 
 /** Those who are there at a moment, and when it is. */
@@ -40,17 +43,21 @@ export interface CanaryMoment {
   readonly candidates: () => readonly CanaryCandidate[];
   /** There is a proxy here, level or not, or one may still come back to a plane that has just begun to serve. */
   readonly hasProxies: boolean;
+  /** The proxy of that key is connected, or may come back. */
+  readonly isAwaited: (key: string) => boolean;
+  /** The proxies but those of `canaries`, and what has become of their streams. */
+  readonly others: (canaries: Trial["canaries"], ends: EndsInQuestion) => OtherStreams;
   /** Monotonic. */
   readonly nowMs: number;
   readonly wallMs: number;
 }
 
-/** After so many trials in a row of which nobody said anything, what was tried is stopped. */
+/** After so many trials in a row of which nobody said anything, what was tried is held back until its next retry. */
 export const fruitlessTrialsMax = 3;
 
 /** A plane that tells everybody `settled`, and knows of `stopped`. */
 export function canaryState(settled: PolicyForms, stopped: OrderedMap<StoppedForm>): CanaryState {
-  return { wanted: settled, settled, unsettled: new Set(), stopped, trial: undefined, alone: new Set(), fruitless: 0 };
+  return { wanted: settled, settled, unsettled: new Set(), stopped, trial: undefined, alone: new Set(), fruitless: [], retries: new Map() };
 }
 
 /**
@@ -62,6 +69,7 @@ export function withWanted(state: CanaryState, wanted: PolicyForms): CanaryState
   let { settled, stopped, trial } = state;
   const unsettled = new Set(state.unsettled);
   const alone = new Set(state.alone);
+  const retries = new Map(state.retries);
   for (const key of changedKeys(state.wanted, wanted)) {
     const form = wanted.get(key);
     const present = settled.get(key);
@@ -73,9 +81,10 @@ export function withWanted(state: CanaryState, wanted: PolicyForms): CanaryState
     if (trial !== undefined && (isTold || !isTried)) trial = abandoned(trial, key);
     const known = stopped.get(key);
     if (known !== undefined && (form === undefined || !isSameWrite(known.form, form))) stopped = stopped.without(key);
+    if (!stopped.has(key)) retries.delete(key);
     alone.delete(key);
   }
-  return { ...state, wanted, settled, unsettled, stopped, trial, alone };
+  return { ...state, wanted, settled, unsettled, stopped, trial, alone, retries };
 }
 
 /** `state` after something was heard of a canary; itself where that says nothing new. Pure. */
@@ -86,11 +95,11 @@ export function afterEvent(state: CanaryState, event: TrialEvent): CanaryState {
 
 /** `state` with every outcome that is due at `moment`, and with the next trial begun when there is anything to try and anybody to try it with; itself where nothing is. Pure, O(policies that differ + candidates). */
 export function advance(state: CanaryState, moment: CanaryMoment): CanaryState {
-  const decided = withVerdict(state, moment);
+  const decided = withRetryPutOff(withVerdict(state, moment), moment);
   if (decided.trial !== undefined) return decided;
   const untried = untriedKeys(decided);
-  if (untried.length === 0) return decided;
-  if (!moment.hasProxies) return settle(decided, untried);
+  if (!moment.hasProxies) return settle(decided, [...untried, ...heldKeys(decided)]);
+  if (untried.length === 0) return withRetry(decided, moment);
   const together = untried.filter((key) => !decided.alone.has(key));
   const forms = new Map((together.length > 0 ? together : untried.slice(0, 1)).flatMap((key) => {
     const form = decided.wanted.get(key);
@@ -100,9 +109,17 @@ export function advance(state: CanaryState, moment: CanaryMoment): CanaryState {
   return trial === undefined ? decided : { ...decided, trial };
 }
 
-/** When `advance` has to be called again though nothing is heard, by the monotonic clock; undefined: not at all. Pure. */
-export function dueMs({ trial }: CanaryState, nowMs: number): number | undefined {
-  return trial === undefined ? undefined : trialDueMs(trial, nowMs);
+/** When `advance` has to be called again though nothing is heard, by the monotonic clock; undefined: not at all. Pure, O(policies that differ). */
+export function dueMs(state: CanaryState, nowMs: number): number | undefined {
+  const { trial } = state;
+  if (trial !== undefined) return trialDueMs(trial, nowMs);
+  const ahead = heldKeys(state).map((key) => retryMs(state, key)).filter((atMs) => atMs > nowMs);
+  return ahead.length === 0 ? undefined : Math.min(...ahead);
+}
+
+/** Something is to be tried, as soon as there is a proxy that can try it. Pure, O(policies that differ). */
+export function isWaiting(state: CanaryState, nowMs: number): boolean {
+  return state.trial === undefined && (untriedKeys(state).length > 0 || heldKeys(state).some((key) => retryMs(state, key) <= nowMs));
 }
 
 /** What a canary is told: what all are told, and what is tried. Pure, O(tried log policies). */
@@ -117,36 +134,99 @@ export function untriedKeys({ unsettled, stopped }: Pick<CanaryState, "unsettled
   return [...unsettled].filter((key) => !stopped.has(key));
 }
 
-function withVerdict(state: CanaryState, { nowMs, wallMs }: CanaryMoment): CanaryState {
-  const { trial } = state;
-  if (trial === undefined) return state;
+function withVerdict(state: CanaryState, moment: CanaryMoment): CanaryState {
+  const { nowMs } = moment;
+  const { trial: before } = state;
+  if (before === undefined) return state;
+  const trial = withoutCutOff(before, nowMs, (ends) => moment.others(before.canaries, ends));
   const verdict = verdictOf(trial, nowMs);
-  if (verdict.kind === "open") return state;
+  if (verdict.kind === "open") return trial === before ? state : { ...state, trial };
   const ended: CanaryState = { ...state, trial: undefined };
-  if (verdict.kind === "passed") return settle(ended, [...trial.forms.keys()]);
-  if (verdict.kind === "fruitless" && state.fruitless + 1 < fruitlessTrialsMax) return { ...ended, fruitless: state.fruitless + 1 };
+  if (verdict.kind === "passed") return retriedAtOnce(settle(ended, [...trial.forms.keys()]), nowMs);
+  const isFirst = !isRetry(state, trial);
+  if (verdict.kind === "fruitless" && isFirst && state.fruitless.length + 1 < fruitlessTrialsMax) return { ...ended, fruitless: [...state.fruitless, trial] };
   // Of several nobody knows which it was.
-  if (trial.forms.size > 1) return { ...ended, fruitless: 0, alone: new Set([...state.alone, ...trial.forms.keys()]) };
+  if (trial.forms.size > 1) return { ...ended, fruitless: [], alone: new Set([...state.alone, ...trial.forms.keys()]) };
+  return { ...withStopped(ended, trial, verdict, moment), fruitless: [] };
+}
+
+/** Nobody is told of what was tried alone any more: for good, or until it is tried again. */
+function withStopped(state: CanaryState, trial: Trial, { kind, proxy, cause, reason }: Exclude<TrialVerdict, { kind: "open" | "passed" }>, { isAwaited, nowMs, wallMs }: CanaryMoment): CanaryState {
   let { stopped } = state;
   const alone = new Set(state.alone);
+  const retries = new Map(state.retries);
   for (const [key, form] of trial.forms) {
-    stopped = stopped.with(key, { form, proxy: verdict.proxy, cause: verdict.cause, reason: verdict.reason, atMs: wallMs });
+    const before = stopped.get(key);
+    // What is held back goes on being so since when it was.
+    if (kind === "failed" || before === undefined) stopped = stopped.with(key, { form, proxy, cause, reason, atMs: wallMs });
+    else if (before.cause !== cause) stopped = stopped.with(key, { form, proxy, cause, reason, atMs: before.atMs });
+    if (kind === "failed") retries.delete(key);
+    else retries.set(key, retryAfter(retries.get(key), [...state.fruitless, trial].flatMap(({ canaries }) => [...canaries.keys()]), isAwaited, nowMs));
     alone.delete(key);
   }
-  return { ...ended, stopped, alone, fruitless: 0 };
+  return { ...state, stopped, alone, retries };
+}
+
+/** With the trial of something that is held back put off, where there is anything new to try: that waits for nothing that nobody may answer. */
+function withRetryPutOff(state: CanaryState, { isAwaited, nowMs }: CanaryMoment): CanaryState {
+  const { trial } = state;
+  if (trial === undefined || !isRetry(state, trial) || untriedKeys(state).length === 0) return state;
+  const retries = new Map(state.retries);
+  for (const key of trial.forms.keys()) retries.set(key, retryAfter(retries.get(key), trial.canaries.keys(), isAwaited, nowMs));
+  return { ...state, trial: undefined, retries };
+}
+
+/** With the trial of what has been held back for its pause, if any of those may try it who are there: each alone. */
+function withRetry(state: CanaryState, { candidates, isAwaited, nowMs }: CanaryMoment): CanaryState {
+  const due = heldKeys(state).filter((key) => retryMs(state, key) <= nowMs);
+  const there = due.length === 0 ? [] : candidates();
+  for (const key of due) {
+    const form = state.wanted.get(key);
+    if (form === undefined) continue;
+    const trial = beginTrial(new Map([[key, form]]), retryCandidates(state.retries.get(key), there, isAwaited), nowMs);
+    if (trial !== undefined) return { ...state, trial };
+  }
+  return state;
+}
+
+/** Proxies answer: whatever nobody answered is asked again without its pause. */
+function retriedAtOnce(state: CanaryState, nowMs: number): CanaryState {
+  if (state.retries.size === 0) return state;
+  return { ...state, retries: new Map([...state.retries].map(([key, retry]) => [key, { ...retry, atMs: Math.min(retry.atMs, nowMs) }])) };
+}
+
+/** The services whose policy is stopped because nobody said anything. */
+function heldKeys({ unsettled, stopped }: CanaryState): readonly string[] {
+  if (stopped.size === 0) return [];
+  return [...unsettled].filter((key) => {
+    const stop = stopped.get(key);
+    return stop !== undefined && isFruitless(stop.cause);
+  });
+}
+
+function retryMs({ retries }: CanaryState, key: string): number {
+  return retries.get(key)?.atMs ?? -Infinity;
+}
+
+function isRetry({ stopped }: CanaryState, { forms }: Trial): boolean {
+  return [...forms.keys()].some((key) => stopped.has(key));
 }
 
 function settle(state: CanaryState, keys: readonly string[]): CanaryState {
-  let { settled } = state;
+  if (keys.length === 0) return state;
+  let { settled, stopped } = state;
   const unsettled = new Set(state.unsettled);
   const alone = new Set(state.alone);
+  const retries = new Map(state.retries);
   for (const key of keys) {
     const form = state.wanted.get(key);
     settled = form === undefined ? settled.without(key) : settled.with(key, form);
+    stopped = stopped.without(key);
     unsettled.delete(key);
     alone.delete(key);
+    retries.delete(key);
   }
-  return { ...state, settled, unsettled, alone, fruitless: 0 };
+  return { ...state, settled, unsettled, stopped, alone, retries, fruitless: [] };
 }
 
 function isSamePolicy(a: PolicyForm, b: PolicyForm): boolean {

@@ -57,8 +57,10 @@ export class CanaryTables {
 
   /** What the proxy of that key sees of a type; undefined where it has no business. */
   tableFor(key: string, subscriber: Subscriber, typeUrl: string): ResourceTable | undefined {
-    const isCanary = this.#canary.current.trial?.canaries.has(key) === true;
-    return ((isCanary ? this.#tried : undefined) ?? this.#told).tableFor(subscriber, typeUrl);
+    const canary = this.#canary.current.trial?.canaries.get(key);
+    // One whose stream has ended twice waits for its verdict, and is not told a third time.
+    const isTold = canary !== undefined && canary.state !== "ended";
+    return ((isTold ? this.#tried : undefined) ?? this.#told).tableFor(subscriber, typeUrl);
   }
 
   /** The version from which on everybody has this form of a resource, or none of it; see `heldSince`. */

@@ -32,16 +32,24 @@ export const canaryLifeMs = 25;
 /** How long a canary may be without an answer, or away, in ms: one whose stream has broken tries again within this. */
 export const canaryPatienceMs = proxyReturnMs;
 
+/** How long a second end of a canary's stream waits for its verdict, in ms: of links that are lost together the others' ends may be heard after it. */
+export const lossesTogetherMs = 1_000;
+
+/** From this share of the others on, whose stream has ended as well, a canary's end is not laid to what it was told. */
+export const commonLossRatio = 0.5;
+
 /**
  * What is known of a canary. `told` -> `took`, and after `canaryLifeMs` it has borne it. A first end of its stream leads to `away`, as a
- * link may break, and its return to `told` again; a second one is taken for the end of its process.
+ * link may break, and its return to `told` again; a second one is taken for the end of its process. Neither is, if as many of the others
+ * have lost their streams: see `withoutCutOff`.
  */
 export interface CanaryStanding {
   readonly name: string;
   readonly state: "told" | "took" | "away" | "refused" | "ended";
   /** Monotonic ms. */
   readonly sinceMs: number;
-  readonly ends: number;
+  /** When its streams ended, monotonic ms. */
+  readonly endsMs: readonly number[];
   /** Of one that refused. */
   readonly reason: string;
 }
@@ -51,8 +59,24 @@ export interface Trial {
   readonly forms: ReadonlyMap<string, PolicyForm>;
   /** By key of the proxy. */
   readonly canaries: ReadonlyMap<string, CanaryStanding>;
-  /** The name of the one that left last; empty while none has. */
+  /** The name of the one that left last, or was cut off with others; empty while none has. */
   readonly left: string;
+}
+
+/** Monotonic ms of the ends of a canary's stream that are held against those of others. */
+export interface EndsInQuestion {
+  /** From then on the others' ends count. */
+  readonly fromMs: number;
+  /** Whoever has come since then can say nothing. */
+  readonly lastMs: number;
+}
+
+/** Proxies that are not canaries, by which an end of a canary's stream is judged. */
+export interface OtherStreams {
+  /** Those whose stream was there at the last end in question, or has ended in its time. */
+  readonly count: number;
+  /** Those of them whose stream has ended, by a leave or without. */
+  readonly ended: number;
 }
 
 /** What is heard of a proxy. */
@@ -74,7 +98,7 @@ export type TrialVerdict =
 /** Tells some of those who are there: one of ten, at least one and not more than `canariesMax`, of as many workloads as there are. Undefined without anybody. Pure, O(candidates). */
 export function beginTrial(forms: ReadonlyMap<string, PolicyForm>, candidates: readonly CanaryCandidate[], nowMs: number): Trial | undefined {
   const count = Math.min(canariesMax, Math.max(1, Math.floor(candidates.length / proxiesPerCanary)));
-  const canaries = new Map(chosen(candidates, count).map(({ key, name }) => [key, { name, state: "told", sinceMs: nowMs, ends: 0, reason: "" } satisfies CanaryStanding]));
+  const canaries = new Map(chosen(candidates, count).map(({ key, name }) => [key, { name, state: "told", sinceMs: nowMs, endsMs: [], reason: "" } satisfies CanaryStanding]));
   return canaries.size === 0 ? undefined : { forms, canaries, left: "" };
 }
 
@@ -82,13 +106,9 @@ export function beginTrial(forms: ReadonlyMap<string, PolicyForm>, candidates: r
 export function trialAfter(trial: Trial, event: TrialEvent): Trial {
   const canary = trial.canaries.get(event.proxy);
   if (canary === undefined || canary.state === "refused" || canary.state === "ended") return trial;
-  const canaries = new Map(trial.canaries);
-  if (event.kind === "left") {
-    canaries.delete(event.proxy);
-    return { ...trial, canaries, left: canary.name };
-  }
+  if (event.kind === "left") return without(trial, event.proxy, canary);
   const after = standingAfter(canary, event);
-  return after === canary ? trial : { ...trial, canaries: canaries.set(event.proxy, after) };
+  return after === canary ? trial : { ...trial, canaries: new Map(trial.canaries).set(event.proxy, after) };
 }
 
 /** Without one of its changes; undefined when it was the last. */
@@ -99,17 +119,32 @@ export function abandoned(trial: Trial, key: string): Trial | undefined {
   return forms.size === 0 ? undefined : { ...trial, forms };
 }
 
+/**
+ * The trial without the canaries whose end, due for its verdict, says nothing of what they were told: of the proxies that were not told of
+ * it, half or more have lost their streams as well, from `canaryPatienceMs` before the canary's first end on, as links that are cut in
+ * silence are not noticed at one time. Where there are no others, an end counts. Pure, O(canaries) and what `others` costs.
+ */
+export function withoutCutOff(trial: Trial, nowMs: number, others: (ends: EndsInQuestion) => OtherStreams): Trial {
+  let judged = trial;
+  for (const [proxy, canary] of trial.canaries) {
+    if ((canary.state !== "away" && canary.state !== "ended") || canaryDueMs(canary) > nowMs) continue;
+    const { count, ended } = others({ fromMs: (canary.endsMs[0] ?? canary.sinceMs) - canaryPatienceMs, lastMs: canary.sinceMs });
+    if (count > 0 && ended >= count * commonLossRatio) judged = without(judged, proxy, canary);
+  }
+  return judged;
+}
+
 /** What has come of it by now. Pure. */
 export function verdictOf({ canaries, left }: Trial, nowMs: number): TrialVerdict {
   const all = [...canaries.values()];
-  for (const { name, state, reason } of all) {
-    if (state === "refused") return { kind: "failed", proxy: name, cause: "refused", reason };
-    if (state === "ended") return { kind: "failed", proxy: name, cause: "ended", reason: "its stream ended twice after it was told of it" };
-  }
   const isOver = (canary: CanaryStanding): boolean => canaryDueMs(canary) <= nowMs;
+  const refused = all.find(({ state }) => state === "refused");
+  if (refused !== undefined) return { kind: "failed", proxy: refused.name, cause: "refused", reason: refused.reason };
+  const ended = all.find((canary) => canary.state === "ended" && isOver(canary));
+  if (ended !== undefined) return { kind: "failed", proxy: ended.name, cause: "ended", reason: "its stream ended twice after it was told of it" };
   const away = all.find((canary) => canary.state === "away" && isOver(canary));
   if (away !== undefined) return { kind: "failed", proxy: away.name, cause: "away", reason: `its stream ended after it was told of it, and it did not come back within ${canaryPatienceMs / 1_000} s` };
-  if (all.length === 0) return { kind: "fruitless", proxy: left, cause: "left", reason: "every proxy that was told of it first has left" };
+  if (all.length === 0) return { kind: "fruitless", proxy: left, cause: "left", reason: "every proxy that was told of it first has left, or was cut off together with others" };
   if (!all.every(isOver)) return { kind: "open" };
   const silent = all.find(({ state }) => state === "told");
   // One that stands still says nothing of what it was told, if others have borne it.
@@ -124,11 +159,17 @@ export function trialDueMs({ canaries }: Trial, nowMs: number): number | undefin
 }
 
 function canaryDueMs({ state, sinceMs }: CanaryStanding): number {
-  return sinceMs + (state === "took" ? canaryLifeMs : canaryPatienceMs);
+  return sinceMs + (state === "took" ? canaryLifeMs : state === "ended" ? lossesTogetherMs : canaryPatienceMs);
+}
+
+function without(trial: Trial, proxy: string, { name }: CanaryStanding): Trial {
+  const canaries = new Map(trial.canaries);
+  canaries.delete(proxy);
+  return { ...trial, canaries, left: name };
 }
 
 function standingAfter(canary: CanaryStanding, event: TrialEvent): CanaryStanding {
-  const { state, ends } = canary;
+  const { state, endsMs } = canary;
   const moved = { ...canary, sinceMs: event.nowMs };
   switch (event.kind) {
     case "refused":
@@ -137,7 +178,7 @@ function standingAfter(canary: CanaryStanding, event: TrialEvent): CanaryStandin
       return state === "told" ? { ...moved, state: "took" } : canary;
     case "ended":
       if (state === "away") return canary;
-      return { ...moved, state: ends === 0 ? "away" : "ended", ends: ends + 1 };
+      return { ...moved, state: endsMs.length === 0 ? "away" : "ended", endsMs: [...endsMs, event.nowMs] };
     case "returned":
       return state === "away" ? { ...moved, state: "told" } : canary;
     case "left":

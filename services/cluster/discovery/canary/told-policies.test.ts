@@ -37,6 +37,13 @@ describe("what proxies are told of policies", () => {
     expect([...(loaded?.stopped ?? [])]).toEqual([...stopped]);
   });
 
+  it("says of what was held back since nobody answered no more than of what was stopped: the plane that comes next tries it again by itself", async () => {
+    const stopped = OrderedMap.of([[target, { form: form(2), proxy: "edge-0", cause: "silent", reason: "it has not answered for 20 s", atMs: 5 } as const]]);
+    await openTold().keep({ settled: OrderedMap.of([[target, form(1)]]), stopped }, signal);
+    const loaded = await openTold().load(signal);
+    expect([[...(loaded?.stopped ?? [])], loaded?.retries]).toEqual([[...stopped], new Map()]);
+  });
+
   it("is nothing before a plane has begun to keep it, and empty afterwards while there is no policy", async () => {
     expect(await openTold().load(signal)).toBeUndefined();
     await openTold().keep(none, signal);
