@@ -346,9 +346,11 @@ export class DiscoveryService {
 
   #moment(nowMs: number): CanaryMoment {
     let returning: ReadonlySet<string> | undefined;
+    const hasProxies = this.#hasWorkloads(nowMs);
     return {
       candidates: () => this.#candidates(),
-      hasProxies: this.#hasWorkloads(nowMs),
+      hasProxies,
+      isDeserted: !hasProxies && !this.#roll.away(nowMs).some(({ kind }) => kind === "workload"),
       isAwaited: (key) => this.#byKey.has(key) || (returning ??= new Set(this.#roll.away(nowMs).filter(({ ageMs }) => ageMs < proxyReturnMs).map(proxyKey))).has(key),
       others: (canaries, ends) => this.#others(canaries, ends, nowMs),
       nowMs,

@@ -22,6 +22,8 @@ class Bench {
   readonly proxies: CanaryCandidate[] = [];
   /** Connected, and owing an answer. */
   readonly still = new Set<string>();
+  /** Lost without a leave. */
+  readonly lost = new Set<string>();
   /** The last beginning and end of each proxy's stream. */
   readonly beganMs = new Map<string, number>();
   readonly endedMs = new Map<string, number>();
@@ -38,6 +40,7 @@ class Bench {
     if (!this.proxies.some((proxy) => proxy.key === key)) {
       this.proxies.push({ key, name: key, identity: `workload ${key}` });
       this.beganMs.set(key, this.nowMs);
+      this.lost.delete(key);
     }
     this.hear("returned", key);
   }
@@ -46,6 +49,8 @@ class Bench {
     if (this.proxies.some((proxy) => proxy.key === key)) this.endedMs.set(key, this.nowMs);
     this.proxies.splice(0, this.proxies.length, ...this.proxies.filter((proxy) => proxy.key !== key));
     this.still.delete(key);
+    if (kind === "ended") this.lost.add(key);
+    else this.lost.delete(key);
     this.hear(kind, key);
   }
 
@@ -79,6 +84,7 @@ class Bench {
     this.state = advance(this.state, {
       candidates: () => this.proxies.filter(({ key }) => !this.still.has(key)),
       hasProxies: this.proxies.length > 0 || this.isUnsettled,
+      isDeserted: this.proxies.length === 0 && !this.isUnsettled && this.lost.size === 0,
       isAwaited: (key) => this.proxies.some((proxy) => proxy.key === key) || nowMs - (this.endedMs.get(key) ?? -Infinity) < canaryPatienceMs,
       others: (canaries, ends) => this.others(canaries, ends),
       nowMs,
@@ -277,6 +283,27 @@ describe("a policy that is tried first", () => {
     for (const key of bench.canaries) bench.hear("took", key);
     bench.wait(canaryLifeMs);
     expect(bench.told("p3")).toBe(2);
+  });
+
+  it("is not passed by the absence of everybody once a proxy was told of it, unless all have left", () => {
+    const bench = new Bench(first, 5);
+    bench.write(first.with("a", form("a", 2)));
+    bench.loseAll();
+    bench.wait(10 * canaryPatienceMs);
+    expect(bench.told("p1")).toBe(1);
+    // Two that went wrong together are as little passed.
+    bench.write(forms({ a: form("a", 3), b: form("b", 3) }));
+    expect([bench.told("p1"), bench.told("p1", "b")]).toEqual([3, 3]);
+    bench.join("p1");
+    bench.write(forms({ a: form("a", 4), b: form("b", 4) }));
+    bench.hear("refused", "p1");
+    bench.lose("p1");
+    bench.wait(10 * canaryPatienceMs);
+    expect([bench.told("p1"), bench.told("p1", "b")]).toEqual([3, 3]);
+    for (const key of [...bench.lost]) bench.lose(key, "left");
+    bench.look();
+    expect([bench.told("p1"), bench.told("p1", "b")]).toEqual([3, 4]);
+    expect([...bench.state.stopped.keys()]).toEqual(["a"]);
   });
 
   it("is stopped when a canary goes away while fewer than half of the others do", () => {

@@ -43,6 +43,8 @@ export interface CanaryMoment {
   readonly candidates: () => readonly CanaryCandidate[];
   /** There is a proxy here, level or not, or one may still come back to a plane that has just begun to serve. */
   readonly hasProxies: boolean;
+  /** There is none, and none is left that was lost and may route by what it was told. */
+  readonly isDeserted: boolean;
   /** The proxy of that key is connected, or may come back. */
   readonly isAwaited: (key: string) => boolean;
   /** The proxies but those of `canaries`, and what has become of their streams. */
@@ -98,7 +100,7 @@ export function advance(state: CanaryState, moment: CanaryMoment): CanaryState {
   const decided = withRetryPutOff(withVerdict(state, moment), moment);
   if (decided.trial !== undefined) return decided;
   const untried = untriedKeys(decided);
-  if (!moment.hasProxies) return settle(decided, [...untried, ...heldKeys(decided)]);
+  if (!moment.hasProxies) return settle(decided, moment.isDeserted ? [...untried, ...heldKeys(decided)] : untried.filter((key) => !isToldOf(decided, key)));
   if (untried.length === 0) return withRetry(decided, moment);
   const together = untried.filter((key) => !decided.alone.has(key));
   const forms = new Map((together.length > 0 ? together : untried.slice(0, 1)).flatMap((key) => {
@@ -193,6 +195,12 @@ function withRetry(state: CanaryState, { candidates, isAwaited, nowMs }: CanaryM
 function retriedAtOnce(state: CanaryState, nowMs: number): CanaryState {
   if (state.retries.size === 0) return state;
   return { ...state, retries: new Map([...state.retries].map(([key, retry]) => [key, { ...retry, atMs: Math.min(retry.atMs, nowMs) }])) };
+}
+
+/** Some proxy was told of what waits to be tried again: that all of them are lost may be its doing. */
+function isToldOf({ wanted, alone, fruitless }: CanaryState, key: string): boolean {
+  const form = wanted.get(key);
+  return alone.has(key) || (form !== undefined && fruitless.some(({ forms }) => isSameWrite(forms.get(key), form)));
 }
 
 /** The services whose policy is stopped because nobody said anything. */
