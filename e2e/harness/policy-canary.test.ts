@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { rollbackRoutes } from "#federation/admin-api/rollback-routes.ts";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
+import type { PolicyTrial } from "#federation/admin-api/status.ts";
 import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
 import { eventually } from "./eventually.ts";
 import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
@@ -13,29 +14,28 @@ const path = { namespace: "web", name: "slow" };
 const poisonMs = 60_000;
 const policy = (requestMs: number): TrafficPolicy => ({ apiVersion, kind: "TrafficPolicy", metadata: path, spec: { targetRef: { namespace: "web", name: "storefront" }, timeouts: { requestMs } } });
 
+interface Mesh {
+  readonly planes: InProcessPlanes;
+  readonly plane: RunningPlane;
+  /** Of the command line. */
+  readonly context: string;
+  readonly proxies: TestProxy[];
+}
+
 describe("a policy that proxies refuse, over planes in one process", () => {
   let planes: InProcessPlanes;
   let plane: RunningPlane;
   let context: string;
-  const proxies: TestProxy[] = [];
+  let proxies: TestProxy[];
 
-  const write = async (requestMs: number): Promise<number> => await planes.at(undefined, async (admin) => (await admin.apply(policy(requestMs), {}, signal)).resource.metadata.generation ?? 0);
-  const toldMs = (): readonly (number | undefined)[] => proxies.map((proxy) => proxy.service("storefront.web.svc.shop.example")?.policy.timeouts.requestMs);
+  const write = async (requestMs: number): Promise<void> => await writeAt(planes, requestMs);
+  const toldMs = (): readonly (number | undefined)[] => proxies.map(toldMsOf);
   const allHave = async (requestMs: number): Promise<void> => void (await eventually("all proxies have it", async () => toldMs().every((told) => told === requestMs)));
-  const trials = async () => (await planes.at("shop-eu", async (admin) => (await admin.call(clusterRoutes.status, {}, signal)).body)).policyTrials ?? [];
-  const stopped = async () => await eventually("it is stopped", async () => ((await trials()).some(({ state }) => state === "stopped") ? await trials() : undefined));
+  const trials = async () => await trialsAt(planes);
   const nacks = (): readonly number[] => proxies.map((proxy) => proxy.stats.nacks);
 
   beforeAll(async () => {
-    planes = await InProcessPlanes.create();
-    await planes.startGlobal();
-    await planes.at(undefined, async (admin) => await applyAll(admin, [euWest, shopCluster("shop-eu")]));
-    plane = await planes.startCluster("shop-eu", { signer: shop });
-    context = planes.writePlaneFile(["shop-eu"], {});
-    await planes.at("shop-eu", async (admin) => await admin.apply({ apiVersion, kind: "Service", metadata: { namespace: "web", name: "storefront" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["storefront"] } }, {}, signal));
-    for (const id of ["first", "second", "third"]) proxies.push(await TestProxy.joinPicky(await planes.clusterToken("shop-eu", { kind: "workload", namespace: "web", serviceAccount: id }), id, poisonMs));
-    await write(1_000);
-    await allHave(1_000);
+    ({ planes, plane, context, proxies } = await openMesh(["first", "second", "third"], async (token, id) => await TestProxy.joinPicky(token, id, poisonMs)));
   }, 60_000);
 
   afterAll(async () => {
@@ -45,7 +45,7 @@ describe("a policy that proxies refuse, over planes in one process", () => {
 
   it("is seen by one of them alone, and named with its reason by status, check, metrics and the rollout", async () => {
     await write(poisonMs);
-    const [trial] = await stopped();
+    const [trial] = await stoppedAt(planes);
     expect(trial).toMatchObject({ kind: "TrafficPolicy", id: "web/slow", state: "stopped", proxies: ["first"], cause: "refused" });
     expect([toldMs(), nacks()]).toEqual([[1_000, 1_000, 1_000], [1, 0, 0]]);
     const check = await planes.atoll(context, "check");
@@ -102,23 +102,12 @@ describe("a policy of which nobody says anything, over planes in one process", (
   let planes: InProcessPlanes;
   let plane: RunningPlane;
   let context: string;
-  const proxies: TestProxy[] = [];
+  let proxies: TestProxy[];
 
-  const write = async (requestMs: number): Promise<unknown> => await planes.at(undefined, async (admin) => await admin.apply(policy(requestMs), {}, signal));
-  const toldMs = (proxy: TestProxy | undefined): number | undefined => proxy?.service("storefront.web.svc.shop.example")?.policy.timeouts.requestMs;
-  const trials = async () => (await planes.at("shop-eu", async (admin) => (await admin.call(clusterRoutes.status, {}, signal)).body)).policyTrials ?? [];
-  const stopped = async () => await eventually("it is held back", async () => ((await trials()).some(({ state }) => state === "stopped") ? await trials() : undefined));
+  const trials = async () => await trialsAt(planes);
 
   beforeAll(async () => {
-    planes = await InProcessPlanes.create();
-    await planes.startGlobal();
-    await planes.at(undefined, async (admin) => await applyAll(admin, [euWest, shopCluster("shop-eu")]));
-    plane = await planes.startCluster("shop-eu", { signer: shop });
-    context = planes.writePlaneFile(["shop-eu"], {});
-    await planes.at("shop-eu", async (admin) => await admin.apply({ apiVersion, kind: "Service", metadata: { namespace: "web", name: "storefront" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["storefront"] } }, {}, signal));
-    for (const id of ["first", "second", "third", "fourth"]) proxies.push(await TestProxy.joinMute(await planes.clusterToken("shop-eu", { kind: "workload", namespace: "web", serviceAccount: id }), id, poisonMs));
-    await write(1_000);
-    for (const proxy of proxies) await eventually("all proxies have it", () => toldMs(proxy) === 1_000);
+    ({ planes, plane, context, proxies } = await openMesh(["first", "second", "third", "fourth"], async (token, id) => await TestProxy.joinMute(token, id, poisonMs)));
   }, 60_000);
 
   afterAll(async () => {
@@ -127,12 +116,12 @@ describe("a policy of which nobody says anything, over planes in one process", (
   }, 30_000);
 
   it("is held back once all who were told of it first have left, is named as that, and refused by nobody", async () => {
-    await write(poisonMs);
+    await writeAt(planes, poisonMs);
     for (const name of ["first", "second", "third"]) {
       await eventually(`${name} is told of it`, async () => (await trials()).some(({ proxies: told }) => told.includes(name)));
       await proxies.shift()?.[Symbol.asyncDispose]();
     }
-    expect(await stopped()).toMatchObject([{ id: "web/slow", cause: "left", triedAgain: true, proxies: ["third"] }]);
+    expect(await stoppedAt(planes)).toMatchObject([{ id: "web/slow", cause: "left", triedAgain: true, proxies: ["third"] }]);
     expect((await planes.atoll(context, "check")).out).toContain("is held back in shop-eu by proxy third, which was told of it first: every proxy that was told of it first has left");
     expect(await plane.metrics()).toMatch(/atoll_policy_stopped\{policy="web\/slow",generation="[\d.]+",proxy="third",cause="left"[^}]*\} 1/);
     const wait = await planes.atoll(context, "wait", "tp/web/slow", "--timeout", "1");
@@ -145,7 +134,42 @@ describe("a policy of which nobody says anything, over planes in one process", (
     plane = await planes.startCluster("shop-eu", { signer: shop });
     expect(await trials()).toMatchObject([{ state: "stopped", cause: "left", triedAgain: true }]);
     for (const [at, proxy] of proxies.entries()) proxies[at] = await proxy.moveTo(plane.ports["discovery"] ?? 0);
-    await eventually("it is told", () => toldMs(proxies[0]) === poisonMs);
+    await eventually("it is told", () => proxies.map(toldMsOf).includes(poisonMs));
     await eventually("nothing is held back", async () => (await trials()).length === 0);
   }, 40_000);
 });
+
+/** Planes of one cluster, whose proxies, called `ids`, have a policy that all of them bear. */
+async function openMesh(ids: readonly string[], join: (token: string, id: string) => Promise<TestProxy>): Promise<Mesh> {
+  const planes = await InProcessPlanes.create();
+  await planes.startGlobal();
+  await planes.at(undefined, async (admin) => await applyAll(admin, [euWest, shopCluster("shop-eu")]));
+  const plane = await planes.startCluster("shop-eu", { signer: shop });
+  const context = planes.writePlaneFile(["shop-eu"], {});
+  await planes.at("shop-eu", async (admin) => await admin.apply({ apiVersion, kind: "Service", metadata: { namespace: "web", name: "storefront" }, spec: { ports: [{ name: "http", port: 80, protocol: "http" }], serviceAccounts: ["storefront"] } }, {}, signal));
+  const proxies: TestProxy[] = [];
+  for (const id of ids) proxies.push(await join(await planes.clusterToken("shop-eu", { kind: "workload", namespace: "web", serviceAccount: id }), id));
+  await writeAt(planes, 1_000);
+  await eventually("all proxies have it", () => proxies.every((proxy) => toldMsOf(proxy) === 1_000));
+  return { planes, plane, context, proxies };
+}
+
+async function writeAt(planes: InProcessPlanes, requestMs: number): Promise<void> {
+  await planes.at(undefined, async (admin) => await admin.apply(policy(requestMs), {}, signal));
+}
+
+async function trialsAt(planes: InProcessPlanes): Promise<readonly PolicyTrial[]> {
+  const { body } = await planes.at("shop-eu", async (admin) => await admin.call(clusterRoutes.status, {}, signal));
+  return body.policyTrials ?? [];
+}
+
+async function stoppedAt(planes: InProcessPlanes): Promise<readonly PolicyTrial[]> {
+  return await eventually("it is stopped", async () => {
+    const trials = await trialsAt(planes);
+    return trials.some(({ state }) => state === "stopped") && trials;
+  });
+}
+
+function toldMsOf(proxy: TestProxy): number | undefined {
+  return proxy.service("storefront.web.svc.shop.example")?.policy.timeouts.requestMs;
+}
