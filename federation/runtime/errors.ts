@@ -28,13 +28,14 @@ export function isAtollError(error: unknown, ...codes: readonly ErrorCode[]): er
   return error instanceof AtollError && (codes.length === 0 || codes.includes(error.code));
 }
 
-/** One line for a log or a terminal: the message of `error` and of its causes, outermost first. */
+/** One line for a log or a terminal: the message of `error` and of its causes, outermost first, each unless the one before has said it. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   let current: unknown = error;
   for (let depth = 0; depth < 5 && current !== undefined && current !== null; depth++) {
-    parts.push(current instanceof Error ? current.message : inspect(current));
+    const said = current instanceof Error ? current.message : inspect(current);
+    if (said !== "" && parts.at(-1)?.includes(said) !== true) parts.push(said);
     current = current instanceof Error ? current.cause : undefined;
   }
-  return parts.filter((part) => part !== "").join(": ") || "unknown error";
+  return parts.join(": ") || "unknown error";
 }
