@@ -10,9 +10,6 @@ export interface Checked {
  */
 export const sharedOldEtcd = /^wrong +etcd at \S+ lets the plane of \S+ read what is not its own, by a transaction within a transaction, /;
 
-/** An etcd that no operator has told of its planes' rights, besides. */
-export const etcdWithoutRights = /^wrong +etcd at \S+ lets the plane of \S+ (?:read|write) what is not its own/;
-
 /** Whether all is well, or all that is wrong is `known`, and is named. */
 export function isWellBut({ code, output }: Checked, known: RegExp): boolean {
   if (code === 0) return true;

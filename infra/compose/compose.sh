@@ -11,11 +11,11 @@ APP_IMAGE=${APP_IMAGE:-${ATOLL_IMAGE:-atoll:0.1.0}}
 export APP_IMAGE
 part=${2:-all}
 case $part in
-  all) machines="eu-1 eu-2 eu-3 us-1 us-2 ap-1" services="eu-1 eu-1.etcd eu-1.nats eu-1.global eu-2 eu-2.etcd eu-2.nats eu-3 eu-3.etcd eu-3.nats eu-1.shop-eu-plane eu-1.shop-eu-gateway eu-2.shop-eu-front-proxy us-1 us-1.etcd us-1.nats us-1.shop-us-plane us-1.shop-us-gateway us-2 us-2.shop-us-catalog-proxy ap-1 ap-1.etcd ap-1.nats ap-1.shop-ap-plane ap-1.shop-ap-gateway ap-1.shop-ap-catalog-proxy" volumes="eu-1.etc eu-1.etcd eu-1.global eu-2.etc eu-2.etcd eu-3.etc eu-3.etcd eu-1.shop-eu-plane eu-1.shop-eu-gateway eu-2.shop-eu-front-proxy us-1.etc us-1.etcd us-1.shop-us-plane us-1.shop-us-gateway us-2.etc us-2.shop-us-catalog-proxy ap-1.etc ap-1.etcd ap-1.shop-ap-plane ap-1.shop-ap-gateway ap-1.shop-ap-catalog-proxy" ;;
-  @global) machines="eu-1 eu-2 eu-3" services="eu-1 eu-1.etcd eu-1.nats eu-1.global eu-2 eu-2.etcd eu-2.nats eu-3 eu-3.etcd eu-3.nats" volumes="eu-1.etc eu-1.etcd eu-1.global eu-2.etc eu-2.etcd eu-3.etc eu-3.etcd" ;;
-  eu-west) machines="eu-1 eu-2 eu-3" services="eu-1.shop-eu-plane eu-1.shop-eu-gateway eu-2.shop-eu-front-proxy" volumes="eu-1.shop-eu-plane eu-1.shop-eu-gateway eu-2.shop-eu-front-proxy" ;;
-  us-east) machines="us-1 us-2" services="us-1 us-1.etcd us-1.nats us-1.shop-us-plane us-1.shop-us-gateway us-2 us-2.shop-us-catalog-proxy" volumes="us-1.etc us-1.etcd us-1.shop-us-plane us-1.shop-us-gateway us-2.etc us-2.shop-us-catalog-proxy" ;;
-  ap-south) machines="ap-1" services="ap-1 ap-1.etcd ap-1.nats ap-1.shop-ap-plane ap-1.shop-ap-gateway ap-1.shop-ap-catalog-proxy" volumes="ap-1.etc ap-1.etcd ap-1.shop-ap-plane ap-1.shop-ap-gateway ap-1.shop-ap-catalog-proxy" ;;
+  all) machines="eu-1 eu-2 eu-3 us-1 us-2 ap-1" services="eu-1 eu-1.etcd eu-1.nats eu-1.global eu-2 eu-2.etcd eu-2.nats eu-3 eu-3.etcd eu-3.nats eu-1.shop-eu-plane eu-1.shop-eu-gateway eu-2.shop-eu-front-proxy us-1 us-1.etcd us-1.nats us-1.shop-us-plane us-1.shop-us-gateway us-2 us-2.shop-us-catalog-proxy ap-1 ap-1.etcd ap-1.nats ap-1.shop-ap-plane ap-1.shop-ap-gateway ap-1.shop-ap-catalog-proxy" volumes="eu-1.etc eu-1.etcd eu-1.global eu-2.etc eu-2.etcd eu-3.etc eu-3.etcd eu-1.shop-eu-plane eu-1.shop-eu-gateway eu-2.shop-eu-front-proxy us-1.etc us-1.etcd us-1.shop-us-plane us-1.shop-us-gateway us-2.etc us-2.shop-us-catalog-proxy ap-1.etc ap-1.etcd ap-1.shop-ap-plane ap-1.shop-ap-gateway ap-1.shop-ap-catalog-proxy" etcds="eu-west us-east ap-south" ;;
+  @global) machines="eu-1 eu-2 eu-3" services="eu-1 eu-1.etcd eu-1.nats eu-1.global eu-2 eu-2.etcd eu-2.nats eu-3 eu-3.etcd eu-3.nats" volumes="eu-1.etc eu-1.etcd eu-1.global eu-2.etc eu-2.etcd eu-3.etc eu-3.etcd" etcds="eu-west" ;;
+  eu-west) machines="eu-1 eu-2 eu-3" services="eu-1.shop-eu-plane eu-1.shop-eu-gateway eu-2.shop-eu-front-proxy" volumes="eu-1.shop-eu-plane eu-1.shop-eu-gateway eu-2.shop-eu-front-proxy" etcds="eu-west" ;;
+  us-east) machines="us-1 us-2" services="us-1 us-1.etcd us-1.nats us-1.shop-us-plane us-1.shop-us-gateway us-2 us-2.shop-us-catalog-proxy" volumes="us-1.etc us-1.etcd us-1.shop-us-plane us-1.shop-us-gateway us-2.etc us-2.shop-us-catalog-proxy" etcds="us-east" ;;
+  ap-south) machines="ap-1" services="ap-1 ap-1.etcd ap-1.nats ap-1.shop-ap-plane ap-1.shop-ap-gateway ap-1.shop-ap-catalog-proxy" volumes="ap-1.etc ap-1.etcd ap-1.shop-ap-plane ap-1.shop-ap-gateway ap-1.shop-ap-catalog-proxy" etcds="ap-south" ;;
   *) echo "there is no part $part; there are @global, eu-west, us-east, ap-south" >&2; exit 2 ;;
 esac
 compose() { ${COMPOSE:-docker compose} -p isles -f compose.yaml "$@"; }
@@ -37,6 +37,11 @@ start() { # SERVICE...: those of them that are wanted
   list=
   for service in "$@"; do if wanted "$service"; then list="$list $service"; fi; done
   [ -z "$list" ] || compose up -d $list || compose up -d $list
+}
+secure() { # has the etcds of the part know all planes whose stores are in them, also those that are not up
+  options=
+  for region in $etcds; do options="$options --region $region"; done
+  [ -z "$options" ] || compose run --rm secure-engines $options || compose run --rm secure-engines $options
 }
 join() { # SERVICE...: the same, with the tokens that were made for them
   for service in "$@"; do if wanted "$service"; then deal; start "$@"; return; fi; done
@@ -97,6 +102,7 @@ case ${1:-up} in
   *) echo "there are up, down, status and renew, not $1" >&2; exit 2 ;;
 esac
 [ -d keys ] || { echo "there are no keys here: atoll bootstrap --init makes them" >&2; exit 1; }
+[ -f keys/engines/etcd-administrator.pem ] || { echo "keys/engines holds no certificate of etcd's administrator: atoll bootstrap --init makes it" >&2; exit 1; }
 
 deal
 whole eu-1 eu-1.etcd eu-1.nats eu-1.global eu-1.shop-eu-plane eu-1.shop-eu-gateway
@@ -106,7 +112,9 @@ whole us-1 us-1.etcd us-1.nats us-1.shop-us-plane us-1.shop-us-gateway
 whole us-2 us-2.shop-us-catalog-proxy
 whole ap-1 ap-1.etcd ap-1.nats ap-1.shop-ap-plane ap-1.shop-ap-gateway ap-1.shop-ap-catalog-proxy
 start eu-1 eu-2 eu-3 us-1 us-2 ap-1
-start eu-1.etcd eu-1.nats eu-2.etcd eu-2.nats eu-3.etcd eu-3.nats us-1.etcd us-1.nats ap-1.etcd ap-1.nats eu-1.global
+start eu-1.etcd eu-1.nats eu-2.etcd eu-2.nats eu-3.etcd eu-3.nats us-1.etcd us-1.nats ap-1.etcd ap-1.nats
+secure
+start eu-1.global
 context() { compose exec -T eu-1.global cat /var/lib/atoll/global/admin-context.json >admin-context.json; }
 if wanted eu-1.global; then
   again context

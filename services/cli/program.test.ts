@@ -12,6 +12,7 @@ import { parseTokenPurpose } from "./commands/token-purpose.ts";
 import { createProgram } from "./program.ts";
 
 const main = fileURLToPath(new URL("main.ts", import.meta.url));
+const example = fileURLToPath(new URL("../../infra/federation.yaml", import.meta.url));
 let directory = "";
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "atoll-cli-"));
@@ -38,6 +39,11 @@ describe("bad arguments", () => {
     [["drill", "run", "flood", "--region", "eu-west"], "there is region-loss"],
     [["--name", "Ünfug", "down"], "--name"],
     [["completion", "tcsh"], "bash, zsh, fish"],
+    [["secure-engines"], "a federation's FILE, or"],
+    [["secure-engines", "f.yaml", "--configs", "planes"], "a federation's FILE, or"],
+    [["secure-engines", "--configs", "planes", "--region", "eu-west"], "--region is a region of a federation's FILE"],
+    [["secure-engines", example, "--region", "mars"], "--region mars: planes have their stores in the etcds of eu-west, us-east"],
+    [["secure-engines", example, "--keys", "nowhere"], "holds no certificate of etcd's administrator"],
     [["rollback", "policy"], "expected KIND/NAME"],
     [["rollback", "service/web/a"], "--cluster"],
     [["rollback", "si/web/a.shop-eu"], "is derived"],

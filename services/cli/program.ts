@@ -163,10 +163,12 @@ function addLifecycle(program: Command, run: Run): void {
     .option("--compose", "write a compose file too, that runs all machines as containers here", false)
     .action((file: string, options: BootstrapCommandOptions) => run((context) => runBootstrap(context, file, options)));
   program
-    .command("secure-engines <file>")
+    .command("secure-engines [file]")
     .description("have each etcd of a federation on machines let its planes alone in, each to its own part")
     .option("--keys <directory>", "where `bootstrap --init` made the federation's keys", "keys")
-    .action((file: string, options: SecureEnginesOptions) => run((context) => runSecureEngines(context, file, options)));
+    .option("--region <name>", "only the etcd that stands in this region; may be given several times", collect)
+    .option("--configs <directory>", "in the place of a file: the configurations of all planes in these etcds, NAME.json each")
+    .action((file: string | undefined, options: SecureEnginesOptions) => run((context) => runSecureEngines(context, file, options)));
   program
     .command("renew-engines <file>")
     .description("make another certificate for each engine on machines that has lived for half of its life; `renew-engines.sh` beside the file brings it there")

@@ -1,5 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { describe, expect, it } from "vitest";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
 import { planOf } from "../up/described-plan.ts";
@@ -14,7 +17,7 @@ interface Service {
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly networks?: object;
-  readonly volumes?: readonly string[];
+  readonly volumes?: readonly (string | { readonly source: string; readonly target: string; readonly read_only: boolean })[];
 }
 
 const hosts = "{ name: e, address: 10.1.0.10, region: eu }, { name: u, address: 10.2.0.10, region: us }";
@@ -51,7 +54,7 @@ describe("a federation in containers of one engine", () => {
 
   it("declares every volume that it mounts, and deals each machine its own files", () => {
     const { services, volumes } = composed();
-    const mounted = Object.values(services).flatMap((service) => service.volumes ?? []).map((one) => one.split(":")[0] ?? "").filter((name) => !name.startsWith("."));
+    const mounted = Object.values(services).flatMap((service) => service.volumes ?? []).flatMap((one) => (typeof one === "string" ? (one.split(":")[0] ?? "") : [])).filter((name) => !name.startsWith("."));
     expect([...new Set(mounted)].sort()).toEqual(Object.keys(volumes).sort());
     expect(services["files"]?.environment).toEqual({ MACHINES: "e u" });
     expect(services["files"]).toMatchObject({ network_mode: "none", cap_drop: ["ALL"], profiles: ["files"] });
@@ -79,12 +82,12 @@ describe("a federation in containers of one engine", () => {
   it("is made of parts that come and go by themselves: the global plane with what it stands on, and the regions", () => {
     const parts = composeParts(sourceOf(spec()));
     expect(parts).toEqual([
-      { name: "@global", machines: ["e"], services: ["e", "e.etcd", "e.nats", "e.global"], volumes: ["e.etc", "e.etcd", "e.global"] },
-      { name: "eu", machines: ["e"], services: ["e.eu-plane", "e.eu-gateway"], volumes: ["e.eu-plane", "e.eu-gateway"] },
-      { name: "us", machines: ["u"], services: ["u", "u.etcd", "u.nats", "u.us-plane", "u.us-gateway", "u.us-hello-proxy"], volumes: ["u.etc", "u.etcd", "u.us-plane", "u.us-gateway", "u.us-hello-proxy"] },
+      { name: "@global", machines: ["e"], services: ["e", "e.etcd", "e.nats", "e.global"], volumes: ["e.etc", "e.etcd", "e.global"], etcds: ["eu"] },
+      { name: "eu", machines: ["e"], services: ["e.eu-plane", "e.eu-gateway"], volumes: ["e.eu-plane", "e.eu-gateway"], etcds: ["eu"] },
+      { name: "us", machines: ["u"], services: ["u", "u.etcd", "u.nats", "u.us-plane", "u.us-gateway", "u.us-hello-proxy"], volumes: ["u.etc", "u.etcd", "u.us-plane", "u.us-gateway", "u.us-hello-proxy"], etcds: ["us"] },
     ]);
     const { services, volumes } = composed();
-    expect(parts.flatMap((part) => part.services).sort()).toEqual(Object.keys(services).filter((name) => name !== "files").sort());
+    expect(parts.flatMap((part) => part.services).sort()).toEqual(Object.keys(services).filter((name) => !["files", "secure-engines"].includes(name)).sort());
     expect(parts.flatMap((part) => part.volumes).sort()).toEqual(Object.keys(volumes).sort());
   });
 
@@ -92,6 +95,59 @@ describe("a federation in containers of one engine", () => {
     const script = composeScript(sourceOf(spec()), { places: [], services: [] });
     expect(spawnSync("sh", ["-c", script, "compose.sh", "up", "mars"], { encoding: "utf8" })).toMatchObject({ status: 2, stderr: "there is no part mars; there are @global, eu, us\n" });
     expect(spawnSync("sh", ["-c", script, "compose.sh", "run"], { encoding: "utf8" })).toMatchObject({ status: 2, stderr: "there are up, down, status and renew, not run\n" });
+  });
+
+  it("shows etcd's administrator's certificate to nothing but what runs until etcd is told, on a network of each region", () => {
+    const { services } = composed();
+    expect(services["secure-engines"]).toMatchObject({ profiles: ["secure-engines"], read_only: true, cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"], networks: ["eu", "us"] });
+    expect(services["secure-engines"]?.volumes?.map((one) => typeof one === "object" && [one.source, one.target, one.read_only])).toEqual(
+      ["federation.yaml", "keys/engines/etcd-administrator.pem", "keys/engines/etcd-administrator.key", "keys/engines/ca.pem"].map((path) => [`./${path}`, `/${path}`, true]),
+    );
+    for (const [name, service] of Object.entries(services)) if (name !== "secure-engines") expect(JSON.stringify(service), name).not.toContain("etcd-administrator");
+  });
+
+  it("has each part tell the etcds that stand in it, and those that its planes' stores are in", () => {
+    const etcds = (text: string): object => Object.fromEntries(composeParts(sourceOf(text)).map((part) => [part.name, part.etcds]));
+    expect(etcds(spec())).toEqual({ "@global": ["eu"], eu: ["eu"], us: ["us"] });
+    const clusters = "  clusters: [{ name: eu, region: eu }, { name: us, region: us }]\n  global: { host: a }\n";
+    expect(etcds(`${spec(`${hosts}, { name: a, address: 10.3.0.10, region: ap }`).replace("{ name: us }]", "{ name: us }, { name: ap }]")}${clusters}`)).toEqual({ "@global": ["eu"], eu: ["eu"], us: ["us"], ap: [] });
+  });
+
+  describe("whose script is run", () => {
+    const place = mkdtempSync(join(tmpdir(), "atoll-compose-script-"));
+    afterAll(() => rmSync(place, { recursive: true }));
+
+    /** What it has done by compose, by programs that write it down and do nothing; the first `failures` of telling etcds fail. */
+    function composedBy(words: readonly string[], failures = 0): { readonly status: number | null; readonly done: readonly string[] } {
+      writeFileSync(join(place, "compose.sh"), composeScript(sourceOf(spec()), { places: [], services: [] }));
+      writeFileSync(join(place, "log"), "");
+      writeFileSync(join(place, "fake"), `echo "$*" >>log\ncase "$*" in *secure-engines*) [ "$(grep -c secure-engines log)" -gt ${failures} ] ;; esac\n`);
+      const { status } = spawnSync("sh", [join(place, "compose.sh"), ...words], { env: { ...process.env, COMPOSE: "sh fake", DOCKER: "true", ATOLL: "true" } });
+      return { status, done: readFileSync(join(place, "log"), "utf8").trim().split("\n").map((line) => line.replace("-p shop -f compose.yaml ", "")) };
+    }
+
+    it("does nothing without etcd's administrator's certificate", () => {
+      mkdirSync(join(place, "keys/engines"), { recursive: true });
+      expect(composedBy(["up"])).toEqual({ status: 1, done: [""] });
+      writeFileSync(join(place, "keys/engines/etcd-administrator.pem"), "");
+    });
+
+    it("tells etcds their planes when they run, and before a plane does", () => {
+      const { status, done } = composedBy(["up"]);
+      expect(status).toBe(0);
+      const told = done.indexOf("run --rm secure-engines --region eu --region us");
+      expect(done[told - 1]).toBe("up -d e.etcd e.nats u.etcd u.nats");
+      expect(done[told + 1]).toBe("up -d e.global");
+      expect(done.findIndex((line) => line.includes("-plane"))).toBeGreaterThan(told);
+    });
+
+    it("tells those of its part alone, once more where they were not ready, and starts no plane over one that could not be told", () => {
+      const tells = (done: readonly string[]): readonly string[] => done.filter((line) => line.includes("secure-engines"));
+      expect(tells(composedBy(["up", "us"]).done)).toEqual(["run --rm secure-engines --region us"]);
+      expect(composedBy(["up", "@global"], 1)).toMatchObject({ status: 0, done: expect.arrayContaining(["up -d e.global"]) as string[] });
+      const { status, done } = composedBy(["up", "@global"], 2);
+      expect([status, tells(done).length, done.at(-1)]).toEqual([1, 2, "run --rm secure-engines --region eu"]);
+    });
   });
 
   it("is refused with the reason where networks cannot have the addresses of the file", () => {
@@ -109,6 +165,7 @@ describe("a federation in containers of one engine", () => {
     expect(refused("{ name: e, address: 10.1.0.200, region: eu }, { name: u, address: 10.2.0.20, region: us }")).toEqual(expected("end in 2 to 127"));
     const gateways = "  clusters: [{ name: eu, region: eu, gateways: { address: gateways.eu.example } }, { name: us, region: us }]\n";
     expect(() => composed(`${spec()}${gateways}`)).toThrow(/the gateways of eu are dialled by gateways\.eu\.example/);
+    expect(refused("{ name: files, address: 10.1.0.10, region: eu }, { name: u, address: 10.2.0.20, region: us }")).toEqual(expected("files is a service of its own there"));
     expect(refused("{ name: e, address: 10.1.0.10, region: eu, root: /srv }, { name: u, address: 10.2.0.20, region: us }")).toEqual(expected("roots of their own"));
   });
 });

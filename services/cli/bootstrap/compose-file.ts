@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
 import { stringify } from "yaml";
+import { etcdAdministrator } from "#federation/model/engine-identity.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
+import { engineTlsFiles } from "../engines/etcd-args.ts";
 import type { FederationPlan } from "../up/federation-plan.ts";
 import { composeApps, type ComposeApp } from "./compose-apps.ts";
-import { composeNetworks } from "./compose-networks.ts";
+import { composeNetworks, type ComposeNetwork } from "./compose-networks.ts";
 import { engineArguments, engineFiles } from "./engine-files.ts";
 import type { Machine, MachineLayout, MachineProcess } from "./machine-layout.ts";
 
@@ -10,7 +13,7 @@ import type { Machine, MachineLayout, MachineProcess } from "./machine-layout.ts
 const user = "10001:10001";
 const atollImage = "${ATOLL_IMAGE:-atoll:0.1.0}";
 const appImage = "${APP_IMAGE:-atoll:0.1.0}";
-const etcdImage = "${ETCD_IMAGE:-quay.io/coreos/etcd:v3.5.21}";
+const etcdImage = "${ETCD_IMAGE:-quay.io/coreos/etcd:v3.5.35}";
 const natsImage = "${NATS_IMAGE:-nats:2.12}";
 /** Above `drainMs`, so that an orderly end is not cut short. */
 export const stopGraceSeconds = 40;
@@ -19,6 +22,9 @@ const writable = ["/var/cache/atoll:uid=10001,mode=0700", "/tmp:mode=1777"];
 
 /** A root that nothing can write to, as little as the kernel lets a process have, and no way to more. */
 const hardened = { read_only: true, cap_drop: ["ALL"], security_opt: ["no-new-privileges:true"] } as const;
+
+/** Services that the script runs by name, each until it is done; not with the rest. */
+const oneOffServices = ["files", "secure-engines"] as const;
 
 /** What names a machine. */
 interface OfMachine {
@@ -46,13 +52,14 @@ export interface ComposeSource {
 /**
  * A compose file that runs all machines as containers of one engine: a network for each region, in which its machines have the addresses of the
  * file; machines of other regions visit it, so that a region is cut off by disconnecting them. Pure.
- * @throws {ATOLL_USAGE} when the addresses of the machines are not ones that such networks can have.
+ * @throws {ATOLL_USAGE} when the addresses of the machines are not ones that such networks can have, or a host has the name of a service of ours.
  * @see https://github.com/compose-spec/compose-spec/blob/main/spec.md
  */
 export function composeText(source: ComposeSource): string {
   const { layout } = source;
   const networks = composeNetworks(layout);
-  const services = Object.fromEntries([["files", filesService(layout)], ...layout.machines.flatMap((machine) => machineServices(machine, source, networks.map(({ region }) => region)))]);
+  for (const { host } of layout.machines) if (oneOffServices.some((name) => name === host.name)) throw new AtollError("ATOLL_USAGE", `no compose file can be made of this federation: ${host.name} is a service of its own there, and no name for a host`);
+  const services = Object.fromEntries([["files", filesService(layout)], ["secure-engines", secureService(networks)], ...layout.machines.flatMap((machine) => machineServices(machine, source, networks.map(({ region }) => region)))]);
   const volumes = Object.fromEntries(layout.machines.flatMap((machine) => volumesOf(machine).map((name) => [name, {}])));
   const file = {
     networks: Object.fromEntries(networks.map(({ region, subnet, visitors }) => [region, { driver: "bridge", internal: true, ipam: { config: [{ subnet, ip_range: visitors }] } }])),
@@ -163,7 +170,6 @@ function filesService({ machines }: MachineLayout): object {
   ].join("\n");
   return {
     image: atollImage,
-    // Started by name only, not with the rest.
     profiles: ["files"],
     entrypoint: ["sh", "-euc", script],
     user: "0:0",
@@ -173,6 +179,25 @@ function filesService({ machines }: MachineLayout): object {
     environment: { MACHINES: machines.map(machineService).join(" ") },
     healthcheck: { disable: true },
     volumes: ["./hosts:/hosts", ...machines.flatMap((machine) => machineVolumes(machine).map((name) => `${volume(machine, name)}:/machines/${machine.host.name}/${name}`))],
+  };
+}
+
+/**
+ * Tells etcds which planes may use them (`--region NAME`), from a network of each region. The administrator's certificate is seen by it alone and
+ * while it runs; those are files of whoever runs the script, which is why it may read what is not its own.
+ */
+function secureService(networks: readonly ComposeNetwork[]): object {
+  const bind = (source: string, target: string): object => ({ type: "bind", source, target, read_only: true });
+  return {
+    image: atollImage,
+    profiles: ["secure-engines"],
+    entrypoint: ["/opt/atoll/infra/images/entrypoint", "cli", "secure-engines", "/federation.yaml", "--keys", "/keys"],
+    user: "0:0",
+    ...hardened,
+    cap_add: ["DAC_OVERRIDE"],
+    networks: networks.map(({ region }) => region),
+    healthcheck: { disable: true },
+    volumes: [bind("./federation.yaml", "/federation.yaml"), ...Object.values(engineTlsFiles("keys", etcdAdministrator)).map((path) => bind(`./${path}`, `/${path}`))],
   };
 }
 

@@ -20,7 +20,10 @@ export function composeScript(source: ComposeSource, files: { readonly places: r
     "deal",
     ...machines.map((machine) => `whole ${machineService(machine)} ${programsOf(machine, source).join(" ")}`),
     `start ${machines.map((machine) => machineService(machine)).join(" ")}`,
-    `start ${[...engines, global].join(" ")}`,
+    `start ${engines.join(" ")}`,
+    // Before the first plane writes: until then whoever has a certificate of the federation may.
+    "secure",
+    `start ${global}`,
     `context() { compose exec -T ${global} cat /var/lib/atoll/global/admin-context.json >admin-context.json; }`,
     `if wanted ${global}; then`,
     "  again context",

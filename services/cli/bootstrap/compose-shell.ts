@@ -1,5 +1,6 @@
+import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import { stopGraceSeconds, type ComposeSource } from "./compose-file.ts";
-import { composeParts, globalPart } from "./compose-parts.ts";
+import { composeParts, globalPart, type ComposePart } from "./compose-parts.ts";
 
 /** How often each step is tried again, a second apart, before the script gives up: images start within seconds, on a busy machine a minute. */
 const triesMax = 180;
@@ -8,8 +9,7 @@ const triesMax = 180;
 export function shellOf(source: ComposeSource): readonly string[] {
   const { name, trustDomain } = source.layout.description;
   const parts = composeParts(source);
-  const all = (of: (part: (typeof parts)[number]) => readonly string[]): string => [...new Set(parts.flatMap(of))].join(" ");
-  const variables = (machines: string, services: string, volumes: string): string => `machines="${machines}" services="${services}" volumes="${volumes}"`;
+  const variables = (of: (name: keyof Omit<ComposePart, "name">) => string): string => (["machines", "services", "volumes", "etcds"] as const).map((name) => `${name}="${of(name)}"`).join(" ");
   const project = `--filter label=com.docker.compose.project=${name}`;
   return [
     "#!/bin/sh",
@@ -25,8 +25,8 @@ export function shellOf(source: ComposeSource): readonly string[] {
     "export APP_IMAGE",
     "part=${2:-all}",
     "case $part in",
-    `  all) ${variables(all((part) => part.machines), all((part) => part.services), all((part) => part.volumes))} ;;`,
-    ...parts.map((part) => `  ${part.name}) ${variables(part.machines.join(" "), part.services.join(" "), part.volumes.join(" "))} ;;`),
+    `  all) ${variables((name) => [...new Set(parts.flatMap((part) => part[name]))].join(" "))} ;;`,
+    ...parts.map((part) => `  ${part.name}) ${variables((name) => part[name].join(" "))} ;;`),
     `  *) echo "there is no part $part; there are ${parts.map((part) => part.name).join(", ")}" >&2; exit 2 ;;`,
     "esac",
     `compose() { \${COMPOSE:-docker compose} -p ${name} -f compose.yaml "$@"; }`,
@@ -49,6 +49,12 @@ export function shellOf(source: ComposeSource): readonly string[] {
     '  for service in "$@"; do if wanted "$service"; then list="$list $service"; fi; done',
     // Compose looks at every container of the project, and one of another part may go while it does.
     '  [ -z "$list" ] || compose up -d $list || compose up -d $list',
+    "}",
+    "secure() { # has the etcds of the part know all planes whose stores are in them, also those that are not up",
+    "  options=",
+    '  for region in $etcds; do options="$options --region $region"; done',
+    // Members may still be starting, and while each try lasts it waits for them.
+    '  [ -z "$options" ] || compose run --rm secure-engines $options || compose run --rm secure-engines $options',
     "}",
     "join() { # SERVICE...: the same, with the tokens that were made for them",
     '  for service in "$@"; do if wanted "$service"; then deal; start "$@"; return; fi; done',
@@ -112,6 +118,8 @@ export function shellOf(source: ComposeSource): readonly string[] {
     '  *) echo "there are up, down, status and renew, not $1" >&2; exit 2 ;;',
     "esac",
     '[ -d keys ] || { echo "there are no keys here: atoll bootstrap --init makes them" >&2; exit 1; }',
+    // Keys of before have none.
+    `[ -f keys/engines/${etcdAdministrator}.pem ] || { echo "keys/engines holds no certificate of etcd's administrator: atoll bootstrap --init makes it" >&2; exit 1; }`,
     "",
   ];
 }

@@ -104,7 +104,7 @@ variable "images" {
   description = "Images of the target docker: Atoll's own (infra/images/build.sh), etcd's, nats-server's, and the one that the commands of services run in, unless given Atoll's, which has Node."
   type = object({
     atoll       = optional(string, "atoll:0.1.0")
-    etcd        = optional(string, "quay.io/coreos/etcd:v3.5.21")
+    etcd        = optional(string, "quay.io/coreos/etcd:v3.5.35")
     nats_server = optional(string, "nats:2.12")
     application = optional(string)
   })
