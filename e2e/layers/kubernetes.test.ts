@@ -1,11 +1,15 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { readConfig, type Field } from "#federation/runtime/config.ts";
 import { proxyConfigField } from "#proxy/config.ts";
 import { etcdArguments } from "#services/cli/engines/etcd-args.ts";
+import { etcdTenants } from "#services/cli/engines/etcd-users.ts";
+import { readPlaneStores } from "#services/cli/engines/plane-stores.ts";
 import { clusterConfigField } from "#services/cluster/config.ts";
 import { globalConfigField } from "#services/global/config.ts";
 import { kubernetesNatsText, overlays, overlaysPath } from "./kubernetes-nats.ts";
@@ -28,13 +32,17 @@ interface Probe {
   readonly httpGet?: { readonly port: string };
   readonly tcpSocket?: { readonly port: string };
 }
+interface ProjectedSource {
+  readonly serviceAccountToken?: { readonly audience: string; readonly path: string };
+  readonly configMap?: { readonly name: string; readonly items: readonly { readonly key: string; readonly path: string }[] };
+}
 interface PodSpec {
   readonly securityContext?: Readonly<Record<string, unknown>>;
   readonly serviceAccountName?: string;
   readonly automountServiceAccountToken?: boolean;
   readonly initContainers?: readonly Container[];
   readonly containers?: readonly Container[];
-  readonly volumes?: readonly { readonly name: string; readonly configMap?: { readonly name: string }; readonly secret?: { readonly secretName: string }; readonly projected?: { readonly sources: readonly { readonly serviceAccountToken: { readonly audience: string; readonly path: string } }[] } }[];
+  readonly volumes?: readonly { readonly name: string; readonly configMap?: { readonly name: string }; readonly secret?: { readonly secretName: string }; readonly projected?: { readonly sources: readonly ProjectedSource[] } }[];
 }
 interface Manifest {
   readonly kind: string;
@@ -45,10 +53,16 @@ interface Manifest {
     readonly selector?: { readonly matchLabels?: Labels } & Labels;
     readonly ports?: readonly { readonly port: number; readonly targetPort?: string }[];
     readonly podSelector?: { readonly matchLabels?: Labels };
-    readonly ingress?: readonly { readonly ports: readonly { readonly port: number }[] }[];
-    readonly template?: { readonly metadata?: { readonly labels: Labels }; readonly spec: PodSpec };
+    readonly ingress?: readonly { readonly from?: readonly { readonly podSelector?: { readonly matchLabels?: Labels } }[]; readonly ports: readonly { readonly port: number }[] }[];
+    readonly template?: PodTemplate;
+    readonly suspend?: boolean;
+    readonly jobTemplate?: { readonly spec: { readonly template: PodTemplate } };
     readonly volumeClaimTemplates?: readonly { readonly metadata: { readonly name: string } }[];
   };
+}
+interface PodTemplate {
+  readonly metadata?: { readonly labels: Labels };
+  readonly spec: PodSpec;
 }
 type Labels = Readonly<Record<string, unknown>>;
 
@@ -63,8 +77,12 @@ const manifestsIn = (folder: string): readonly Manifest[] =>
 const region = [...manifestsIn("base"), ...manifestsIn("global")];
 const everything = [...region, ...manifestsIn("sidecar"), ...manifestsIn("example")];
 const workloads = (of: readonly Manifest[]): readonly Manifest[] => of.filter(({ kind }) => kind === "Deployment" || kind === "StatefulSet");
-const podOf = ({ spec }: Manifest): PodSpec => spec.template?.spec ?? {};
+/** What is run by hand, until it is done. */
+const jobs = region.filter(({ kind }) => kind === "CronJob");
+const templateOf = ({ spec }: Manifest): PodTemplate | undefined => spec.template ?? spec.jobTemplate?.spec.template;
+const podOf = (manifest: Manifest): PodSpec => templateOf(manifest)?.spec ?? {};
 const containersOf = (manifest: Manifest): readonly Container[] => [...(podOf(manifest).initContainers ?? []), ...(podOf(manifest).containers ?? [])];
+const mountOf = (container: Container | undefined, volume: string): string => container?.volumeMounts?.find(({ name }) => name === volume)?.mountPath ?? "";
 const named = (kind: string, name: string): Manifest => {
   const found = region.find((manifest) => manifest.kind === kind && manifest.metadata.name === name);
   if (found === undefined) throw new Error(`there is no ${kind} ${name}`);
@@ -79,21 +97,22 @@ describe("the manifests for Kubernetes", () => {
   it("were found", () => {
     expect(workloads(region).map(({ metadata }) => metadata.name).sort()).toEqual(["etcd", "gateway", "global", "nats", "plane"]);
     expect(workloads(everything).length).toBe(7);
+    expect(jobs.map(({ metadata, spec }) => [metadata.name, spec.suspend])).toEqual([["secure-etcd", true]]);
   });
 
   it("let no container write to its root, be root, or get more than it has", () => {
-    for (const manifest of workloads(everything)) {
+    for (const manifest of [...workloads(everything), ...jobs]) {
       const pod = podOf(manifest).securityContext ?? {};
       for (const { name, securityContext = {} } of containersOf(manifest)) {
         const where = `${manifest.metadata.name}/${name}`;
         expect({ ...pod, ...securityContext }, where).toMatchObject({ runAsNonRoot: true, runAsUser: 10_001, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, seccompProfile: { type: "RuntimeDefault" } });
       }
     }
-    for (const manifest of workloads(region)) expect(podOf(manifest).automountServiceAccountToken, manifest.metadata.name).toBe(false);
+    for (const manifest of [...workloads(region), ...jobs]) expect(podOf(manifest).automountServiceAccountToken, manifest.metadata.name).toBe(false);
   });
 
   it("mount only volumes that they have", () => {
-    for (const manifest of workloads(everything)) {
+    for (const manifest of [...workloads(everything), ...jobs]) {
       const volumes = [...(podOf(manifest).volumes ?? []), ...(manifest.spec.volumeClaimTemplates ?? []).map(({ metadata }) => metadata)].map(({ name }) => name);
       const mounted = containersOf(manifest).flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name));
       expect([...new Set(mounted)].sort(), manifest.metadata.name).toEqual([...volumes].sort());
@@ -120,6 +139,7 @@ describe("the manifests for Kubernetes", () => {
 
   it("lead services, disruption budgets and network policies to pods and ports that are there", () => {
     const pods = workloads(region);
+    const labels = [...pods, ...jobs].map((pod) => templateOf(pod)?.metadata?.labels);
     for (const { kind, metadata, spec } of region) {
       if (kind === "Service") {
         const chosen = pods.filter(({ spec: { template } }) => selects(spec.selector, template?.metadata?.labels));
@@ -128,6 +148,7 @@ describe("the manifests for Kubernetes", () => {
         for (const { port, targetPort } of spec.ports ?? []) expect(ports.some(({ name, containerPort }) => containerPort === port && (targetPort === undefined || targetPort === name)), `${metadata.name} ${port}`).toBe(true);
       }
       if (kind === "PodDisruptionBudget") expect(pods.filter(({ spec: { template } }) => selects(spec.selector?.matchLabels, template?.metadata?.labels)).length, metadata.name).toBe(1);
+      if (kind === "NetworkPolicy") for (const { podSelector } of [spec, ...(spec.ingress ?? []).flatMap(({ from = [] }) => from)]) expect(labels.some((its) => selects(podSelector?.matchLabels, its)), `${metadata.name} ${JSON.stringify(podSelector)}`).toBe(true);
       if (kind === "NetworkPolicy" && spec.ingress !== undefined) {
         const chosen = pods.filter(({ spec: { template } }) => selects(spec.podSelector?.matchLabels, template?.metadata?.labels));
         const allowed = spec.ingress.flatMap(({ ports }) => ports.map(({ port }) => port));
@@ -179,6 +200,26 @@ describe("the overlays of the regions", () => {
     expect(kustomization.images.map((image) => image.name).sort()).toEqual([...new Set(used.flatMap(containersOf).map(({ image }) => image))].sort());
   });
 
+  it.each(overlays)("tell the etcd of $region all planes that have their stores in it", ({ region: name, cluster }) => {
+    const [job] = jobs.flatMap(containersOf);
+    expect(job?.args).toEqual(["cli", "secure-engines", "--configs", mountOf(job, "planes"), "--keys", dirname(mountOf(job, "administrator"))]);
+    // As kustomize puts them together: what the base has, and what the overlay's patch adds.
+    const { patches = [] } = parse(text(`overlays/${name}/kustomization.yaml`)) as { readonly patches?: readonly { readonly target: { readonly kind: string; readonly name: string }; readonly patch: string }[] };
+    const added = patches.filter(({ target }) => target.kind === "CronJob").flatMap(({ patch }) => parse(patch) as readonly { readonly op: string; readonly path: string; readonly value: ProjectedSource }[]);
+    for (const { op, path } of added) expect([op, path]).toEqual(["add", "/spec/jobTemplate/spec/template/spec/volumes/0/projected/sources/-"]);
+    const [planes] = jobs.flatMap((one) => podOf(one).volumes ?? []);
+    const maps = [...(planes?.projected?.sources ?? []), ...added.map(({ value }) => value)].flatMap(({ configMap }) => configMap ?? []);
+    expect([planes?.name, ...maps.flatMap(({ items }) => items.map(({ key }) => key))]).toEqual(["planes", ...maps.map(() => "config.json")]);
+    const directory = mkdtempSync(join(tmpdir(), "atoll-planes-"));
+    try {
+      for (const { name: map, items } of maps) for (const { path } of items) writeFileSync(join(directory, path), text(`overlays/${name}/${map}.json`));
+      const isGlobal = existsSync(join(kubernetes, "overlays", name, "global.json"));
+      expect(etcdTenants(readPlaneStores(directory))).toEqual([{ endpoints: ["etcd-0", "etcd-1", "etcd-2"].map((member) => `https://${member}.etcd.atoll-system.svc:2379`), planes: isGlobal ? ["global", cluster] : [cluster] }]);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
   it("have one global plane and one signer among them", () => {
     const configs = overlays.map(({ region: name }) => readConfig(text(`overlays/${name}/plane.json`), name, clusterConfigField));
     expect(configs.filter(({ signer }) => signer.kind === "own").length).toBe(1);
@@ -188,8 +229,8 @@ describe("the overlays of the regions", () => {
   it("have a sidecar's configuration beside the example, and every Secret in the instructions", () => {
     expect(readConfig(filledIn(text("example/catalog-sidecar.json")), "sidecar", proxyConfigField)).toMatchObject({ mode: "sidecar", address: "10.9.8.7" });
     const readme = text("README.md");
-    const secrets = workloads(region).flatMap((manifest) => (podOf(manifest).volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? []));
-    expect(secrets.length).toBe(4);
+    const secrets = [...workloads(region), ...jobs].flatMap((manifest) => (podOf(manifest).volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? []));
+    expect(secrets.length).toBe(5);
     for (const secret of [...secrets, "cluster-keys", "atoll-sidecar"]) expect(readme).toContain(secret);
   });
 
@@ -197,7 +238,8 @@ describe("the overlays of the regions", () => {
     const shown = workloads(everything).flatMap((manifest) => {
       const volumes = podOf(manifest).volumes ?? [];
       return volumes.flatMap(({ name, projected }) =>
-        (projected?.sources ?? []).map(({ serviceAccountToken }) => {
+        (projected?.sources ?? []).flatMap(({ serviceAccountToken }) => {
+          if (serviceAccountToken === undefined) return [];
           const mount = containersOf(manifest).flatMap(({ volumeMounts = [] }) => volumeMounts).find((one) => one.name === name);
           return { audience: serviceAccountToken.audience, file: `${mount?.mountPath}/${serviceAccountToken.path}` };
         }),
@@ -214,5 +256,31 @@ describe("the overlays of the regions", () => {
       expect(joinAttest, path).toMatchObject({ addresses: ["plane.atoll-system.svc:7411"], evidence: { kind: "kubernetes", tokenFile: shown[0]?.file } });
     }
     expect(new Set(shown.map(({ audience, file }) => `${audience} ${file}`)).size).toBe(1);
+  });
+});
+
+describe("the script that tells a region's etcd its planes", () => {
+  const place = mkdtempSync(join(tmpdir(), "atoll-secure-etcd-"));
+  afterAll(() => rmSync(place, { recursive: true }));
+
+  /** What it asks of kubectl, by programs that write it down; `broken` is the word of kubectl that fails. */
+  function run(broken = "none"): { readonly status: number | null; readonly asked: readonly string[] } {
+    const log = join(place, "log");
+    writeFileSync(log, "");
+    for (const name of ["kubectl", "node"]) writeFileSync(join(place, name), `echo "${name} $*" >>${log}\ncase " $* " in *" ${broken} "*) exit 1 ;; esac\n`);
+    const { status } = spawnSync("sh", [join(kubernetes, "secure-etcd.sh"), "keys"], { env: { ...process.env, KUBECTL: `sh ${join(place, "kubectl")}`, NODE: `sh ${join(place, "node")}` } });
+    return { status, asked: readFileSync(log, "utf8").trim().split("\n").map((line) => line.replace(/ (--\S+|\/\S+)/g, "").replace("kubectl -n atoll-system ", "")) };
+  }
+  const leaves = ["delete secret etcd-administrator", "delete job secure-etcd"];
+
+  it("has the Job run with a Secret that is there only meanwhile", () => {
+    expect(run()).toEqual({ status: 0, asked: ["node init keys global", ...leaves, "create secret generic etcd-administrator", "create job secure-etcd", "wait job/secure-etcd", "logs job/secure-etcd", ...leaves] });
+  });
+
+  it("leaves no Secret of a Job that fails, and says so", () => {
+    for (const broken of ["create", "wait", "logs"]) {
+      const { status, asked } = run(broken);
+      expect([status, ...asked.slice(-2)], broken).toEqual([1, ...leaves]);
+    }
   });
 });

@@ -26,7 +26,7 @@ describe("what check says of engines", () => {
     [etcd({ syncs: { count: 40, slow: 3, writes: 40 } }), /^etcd at .* took longer than a second to bring its log to the disk 3 times in a minute, of 40, .*: give its data directory a disk/],
     [etcd({ clockAheadMs: 600_000 }), `the clock of etcd at ${address} is 10 min ahead of that of the plane of global, and certificates are judged by both: have both machines follow the same time (chrony, systemd-timesyncd)`],
     [etcd({ clockAheadMs: -31_000 }), /is 31 s behind that of/],
-    [etcd({ reaches: ["read", "write"] }), `etcd at ${address} lets the plane of global read what is not its own and write what is not its own: tell it its planes by \`atoll secure-engines\`, or with \`atoll up\` by \`atoll down\` and \`atoll up\``],
+    [etcd({ reaches: ["read", "write"] }), `etcd at ${address} lets the plane of global read what is not its own and write what is not its own: tell it its planes by \`atoll secure-engines\`, with containers of --compose by \`sh compose.sh\`, or with \`atoll up\` by \`atoll down\` and \`atoll up\``],
     [etcd({ version: "3.4.23", reaches: ["nested"] }), /^etcd at .* lets the plane of global read what is not its own, by a transaction within a transaction, .*: update it, from 3\.4\.23 to 3\.4\.44, 3\.5\.30, 3\.6\.11 or newer, or give each plane an etcd of its own$/],
     [nats({ version: "2.8.4" }), "nats-server at tls://10.1.0.1:4222 is of version 2.8.4, and planes are tried with 2.9 and newer: update it"],
     [nats({ messageBytesMax: 65_536 }), /takes messages of 65536 bytes at most, and planes send larger ones: set max_payload to 1048576$/],

@@ -64,7 +64,7 @@ function etcdProblems(seen: readonly Seen<EtcdRow>[], all: readonly Seen<EngineR
     ...(syncs !== undefined && syncs.slow >= slowSyncsMin ? [`${where} took longer than a second to bring its log to the disk ${syncs.slow} times in a minute, of ${syncs.count}, and writes are refused by then: give its data directory a disk that it shares with nobody, or a faster one`] : []),
     ...ahead.map(([who, { clockAheadMs = 0 }]) => `the clock of ${where} is ${describeAge(Math.abs(clockAheadMs))} ${clockAheadMs > 0 ? "ahead of" : "behind"} that of the plane of ${who}, and certificates are judged by both: have both machines follow the same time (chrony, systemd-timesyncd)`),
     ...seen.flatMap(([who, { reaches = [] }]) =>
-      reaches.length === 0 ? [] : [`${where} lets the plane of ${who} ${reaches.map((reach) => reachWords[reach]).join(" and ")}: ${reaches.includes("nested") ? `update it, from ${version ?? "its version"} to 3.4.44, 3.5.30, 3.6.11 or newer, or give each plane an etcd of its own` : "tell it its planes by `atoll secure-engines`, or with `atoll up` by `atoll down` and `atoll up`"}`],
+      reaches.length === 0 ? [] : [`${where} lets the plane of ${who} ${reaches.map((reach) => reachWords[reach]).join(" and ")}: ${reaches.includes("nested") ? `update it, from ${version ?? "its version"} to 3.4.44, 3.5.30, 3.6.11 or newer, or give each plane an etcd of its own` : "tell it its planes by `atoll secure-engines`, with containers of --compose by `sh compose.sh`, or with `atoll up` by `atoll down` and `atoll up`"}`],
     ),
   ];
 }
