@@ -58,7 +58,7 @@ export interface ComposeSource {
 export function composeText(source: ComposeSource): string {
   const { layout } = source;
   const networks = composeNetworks(layout);
-  for (const { host } of layout.machines) if (oneOffServices.some((name) => name === host.name)) throw new AtollError("ATOLL_USAGE", `no compose file can be made of this federation: ${host.name} is a service of its own there, and no name for a host`);
+  refuseOwnNames(layout);
   const services = Object.fromEntries([["files", filesService(layout)], ["secure-engines", secureService(networks)], ...layout.machines.flatMap((machine) => machineServices(machine, source, networks.map(({ region }) => region)))]);
   const volumes = Object.fromEntries(layout.machines.flatMap((machine) => volumesOf(machine).map((name) => [name, {}])));
   const file = {
@@ -67,6 +67,12 @@ export function composeText(source: ComposeSource): string {
     services,
   };
   return `# The federation ${layout.description.trustDomain} in containers of one engine; compose.sh brings it up.\n${stringify(file, { lineWidth: 0, aliasDuplicateObjects: false })}`;
+}
+
+/** A host is a service by its name, as ours are. */
+function refuseOwnNames({ machines }: MachineLayout): void {
+  const taken = machines.map(machineService).find((name) => oneOffServices.some((own) => own === name));
+  if (taken !== undefined) throw new AtollError("ATOLL_USAGE", `no compose file can be made of this federation: ${taken} is a service of its own there, and no name for a host`);
 }
 
 function machineServices(machine: Machine, { layout, plan, baseDir }: ComposeSource, regions: readonly string[]): readonly (readonly [string, object])[] {

@@ -1,7 +1,7 @@
 import type { EnginePlace } from "#federation/model/federation-description.ts";
 import { composeApps } from "./compose-apps.ts";
 import { machineService, machineVolumes, programService, volume, type ComposeSource } from "./compose-file.ts";
-import { machineEtcds, type MachineEtcd } from "./machine-etcds.ts";
+import { machineEtcds } from "./machine-etcds.ts";
 import type { Machine, MachineLayout, MachineProcess } from "./machine-layout.ts";
 
 /** The part that every region rests on: the global plane, and the machines and engines that it stands on. No region can be called so. */
@@ -15,7 +15,7 @@ export interface ComposePart {
   readonly machines: readonly string[];
   readonly services: readonly string[];
   readonly volumes: readonly string[];
-  /** Regions whose etcd stands in it, or has the stores of its planes. */
+  /** Regions whose etcd has the stores of its planes; that of the global plane's region is in two parts. */
   readonly etcds: readonly string[];
 }
 
@@ -24,7 +24,6 @@ export function composeParts(source: ComposeSource): readonly ComposePart[] {
   const { layout } = source;
   const members = layout.machines.flatMap((machine) => membersOf(machine, source));
   const etcds = machineEtcds(layout);
-  const planes = planesByPart(layout);
   const regions = [...new Set(layout.machines.map(({ host }) => host.region as string))];
   return [globalPart, ...regions].map((name) => {
     const own = members.filter(({ part }) => part === name);
@@ -33,7 +32,7 @@ export function composeParts(source: ComposeSource): readonly ComposePart[] {
       machines: layout.machines.filter((machine) => (name === globalPart ? partOf(machine, layout) === globalPart : machine.host.region === name)).map(machineService),
       services: own.map(({ service }) => service),
       volumes: own.flatMap(({ volumes }) => volumes),
-      etcds: etcds.filter((etcd) => partOfEtcd(etcd, layout) === name || etcd.planes.some((plane) => planes.get(plane) === name)).map(({ region }) => region),
+      etcds: etcds.filter(({ region, planes }) => (name === globalPart ? planes.includes("global") : region === name)).map(({ region }) => region),
     };
   });
 }
@@ -60,15 +59,6 @@ function membersOf(machine: Machine, { layout, baseDir }: ComposeSource): readon
 function partOf({ host, engines }: Machine, { placement }: MachineLayout): string {
   const { region } = globalEngines(placement);
   return host.name === placement.globalHost || engines?.region === region ? globalPart : host.region;
-}
-
-function partOfEtcd({ region }: MachineEtcd, { placement }: MachineLayout): string {
-  return region === globalEngines(placement).region ? globalPart : region;
-}
-
-/** By the names that etcd knows planes by. */
-function planesByPart({ description }: MachineLayout): ReadonlyMap<string, string> {
-  return new Map([["global", globalPart], ...description.clusters.map(({ name, region }) => [name, region] as const)]);
 }
 
 /** Those of its region, or of the first one where its region has none, as the layout gives them to it. */
