@@ -2,7 +2,6 @@ import { pathOf, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
-import { writeReadyFile } from "#federation/runtime/process.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import type { Registry } from "prom-client";
@@ -82,7 +81,7 @@ async function serveGateway({ config, parts, control, svid }: GatewayOptions, st
     },
     config.ports.admin,
   );
-  writeReadyFile(config.dataDir, { gateway: listener.port, admin: admin.port, metrics: metrics.port });
+  await control.sayReady({ gateway: listener.port, admin: admin.port, metrics: metrics.port });
   for await (const renewed of control.svid.changes(stop)) if (renewed !== undefined) responder.setIdentity(renewed);
   await listener.drain(config.drainMs);
 }

@@ -228,6 +228,9 @@ const overloadMetrics = [
   "atoll_tls_handshakes_total",
 ];
 
+/** Of a file that has its key in front of it. */
+const chainIn = (text: string): string => text.slice(text.indexOf("-----BEGIN CERTIFICATE-----"));
+
 describe("a sidecar", () => {
   it("joins, registers when its app answers, and carries HTTP and TCP to its peer as itself", async () => {
     const plane = await openPlane();
@@ -348,6 +351,25 @@ describe("a sidecar", () => {
     expect(snapshot.ageMs).toBeGreaterThan(0);
   });
 
+  it("starts cold from a disk that takes nothing, serves, and says where it is reached when that takes something", async () => {
+    const plane = await openPlane();
+    const { client } = await startCallerAndCallee(plane);
+    const outbound = client.ports["outbound"] ?? 0;
+    await client.stop();
+    await plane.close();
+    const folder = join(dataDir, "storefront");
+    const inTheWay = [join(folder, "ready.json.tmp"), join(folder, "lkg", "starts.json")];
+    for (const path of inTheWay) {
+      rmSync(path, { force: true });
+      mkdirSync(join(path, "in-the-way"), { recursive: true });
+    }
+    const starting = start("storefront", undefined, { ports: { outbound, inbound: 0, gateway: 0, admin: 0, metrics: 0 } });
+    await eventually(async () => ((await get(outbound, "/", { host }).catch(() => undefined))?.status === 200 ? true : undefined));
+    expect(existsSync(join(folder, "ready.json"))).toBe(false);
+    for (const path of inTheWay) rmSync(path, { recursive: true });
+    expect((await starting).ports).toMatchObject({ outbound });
+  }, 60_000);
+
   it("refuses what it cannot read, keeps what it has, and says which versions it holds when it comes back", async () => {
     const plane = await openPlane();
     plane.show({ services: [catalog([localPlace([1])])] });
@@ -453,6 +475,25 @@ describe("a sidecar", () => {
     await answers(200);
     expect(plane.joinKeys).toHaveLength(2);
     expect(plane.keyRenewals).toBeGreaterThanOrEqual(2);
+  }, 60_000);
+
+  it("serves for several lives of its identity while its disk takes none of them, says so, and writes the newest when it does", async () => {
+    const plane = await openPlane();
+    plane.svidValidityMs = 4_000;
+    const { client, server } = await startCallerAndCallee(plane);
+    const file = join(dataDir, "catalog", "identity", "svid.pem");
+    const isUnwritten = async (): Promise<boolean> => /^atoll_proxy_state_unwritten 1$/m.test((await get(server.ports["metrics"] ?? 0, "/metrics")).body);
+    const lastWritten = new X509Certificate(chainIn(readFileSync(file, "utf8"))).validToDate.getTime();
+    rmSync(file);
+    mkdirSync(join(file, "in-the-way"), { recursive: true });
+    const statuses = new Set<number>();
+    while (systemClock.nowMs() < lastWritten + 2_000) statuses.add((await get(client.ports["outbound"] ?? 0, "/", { host })).status);
+    expect([...statuses]).toEqual([200]);
+    expect(await isUnwritten()).toBe(true);
+    await eventually(() => plane.reports.find(({ unwritten = "" }) => /EISDIR|ENOTEMPTY|EEXIST/.test(unwritten)));
+    rmSync(file, { recursive: true });
+    await eventually(async () => ((await isUnwritten()) ? undefined : true));
+    expect(new X509Certificate(chainIn(readFileSync(file, "utf8"))).validToDate.getTime()).toBeGreaterThan(lastWritten);
   }, 60_000);
 
   it("renews its identity while traffic flows", async () => {

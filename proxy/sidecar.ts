@@ -5,11 +5,10 @@ import { deadlineSignal, sleep, type Clock } from "#federation/runtime/clock.ts"
 import { AtollError } from "#federation/runtime/errors.ts";
 import { createProcessorShare } from "#federation/runtime/processor-share.ts";
 import { runTasks, untilAborted } from "#federation/runtime/lifecycle.ts";
-import { writeReadyFile } from "#federation/runtime/process.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
-import type { SessionReport } from "#federation/wire/workload-messages.ts";
+import { reportTextMax, type SessionReport } from "#federation/wire/workload-messages.ts";
 import { LoopDelay } from "./admission/loop-delay.ts";
 import { LoopShed } from "./admission/loop-shed.ts";
 import { LoopShedStage } from "./admission/loop-shed-stage.ts";
@@ -141,7 +140,7 @@ class Sidecar {
       },
       config.ports.admin,
     );
-    writeReadyFile(config.dataDir, {
+    await control.sayReady({
       outbound: this.#outbound.port,
       inbound: this.#inbound.port,
       admin: admin.port,
@@ -195,7 +194,7 @@ class Sidecar {
         follow(appReady, update, leaving.signal),
         follow(draining, update, leaving.signal),
         follow(this.#apps.overloaded, update, leaving.signal),
-        runRegistrySession({ client: control.planeClient(), report, latest: (known) => ({ ...known, ports: this.#apps.ports(), unreached: this.#state.prober.unreached }), stats: this.#state.session, ...parts }, leaving.signal),
+        runRegistrySession({ client: control.planeClient(), report, latest: (known) => ({ ...known, ports: this.#apps.ports(), unreached: this.#state.prober.unreached, unwritten: (control.unwritten ?? "").slice(0, reportTextMax) }), stats: this.#state.session, ...parts }, leaving.signal),
       );
     }
     await untilAborted(AbortSignal.any([stop, signal]));

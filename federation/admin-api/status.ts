@@ -259,6 +259,10 @@ export const clusterStatusSchema = z.object({
     )
     .optional()
     .describe("Other clusters of which instances here reach no gateway, as they said last. Absent: none, or an older plane."),
+  unwritten: z
+    .array(z.object({ instance: z.string(), reason: z.string() }))
+    .optional()
+    .describe("Instances whose proxies cannot write the newest of what they know to their disks, as they said last, at most 100 of them. Absent: none, or an older plane."),
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 

@@ -67,6 +67,8 @@ export interface SessionReport {
   readonly draining: boolean;
   /** Other clusters of which it has reached no gateway for a while; an older proxy says nothing. */
   readonly unreached?: readonly UnreachedCluster[];
+  /** Why the newest of what it knows cannot be written to its disk; absent or empty while it can. */
+  readonly unwritten?: string;
 }
 
 export interface SessionAck {
@@ -123,7 +125,7 @@ export const sessionReportCodec: Codec<SessionReport> = checkedCodec(
   (report) => {
     boundedList(report.ports, 256, "ports of an instance");
     const unreached = boundedList(report.unreached ?? [], unreachedMax, "unreached clusters of a proxy");
-    for (const text of [report.instanceId, report.address, report.zone, ...unreached.map(({ cluster }) => cluster)]) shortText(text);
+    for (const text of [report.instanceId, report.address, report.zone, report.unwritten ?? "", ...unreached.map(({ cluster }) => cluster)]) shortText(text);
     return report;
   },
 );
@@ -146,6 +148,9 @@ export function boundedCsr(csr: Uint8Array): Uint8Array {
   return copied(csr);
 }
 
+/** Longest name, and longest reason, in a session report, in characters. */
+export const reportTextMax = 253;
+
 function shortText(text: string): void {
-  if (text.length > 253) throw new AtollError("ATOLL_WIRE_TOO_LARGE", "a name of more than 253 characters in a session report");
+  if (text.length > reportTextMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", "a name of more than 253 characters in a session report");
 }

@@ -6,7 +6,9 @@ import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { createDnsLookup, type DnsLookupOptions, type NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { KeptWrite } from "./kept-write.ts";
 import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
+import { writeReadyFile, type ReadyPorts } from "#federation/runtime/process.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -62,6 +64,8 @@ export class ControlLink {
   readonly #options: ControlLinkOptions;
   readonly #lookup: NameLookup;
   readonly #identity: IdentityStore;
+  readonly #keptReady: KeptWrite<ReadyPorts>;
+  readonly #keptSvid: KeptWrite<X509Svid>;
   readonly #lastKnownGood: LastKnownGood;
   #client: { readonly plane: Plane; readonly client: Client } | undefined;
 
@@ -69,6 +73,8 @@ export class ControlLink {
     this.#options = options;
     this.#lookup = createDnsLookup(options.dns);
     this.#identity = parts.identity;
+    this.#keptReady = new KeptWrite({ ...options, what: "ready.json", write: async (ports) => writeReadyFile(options.dataDir, ports) });
+    this.#keptSvid = new KeptWrite({ ...options, what: "The identity", write: (svid) => parts.identity.saveSvid(svid) });
     this.#lastKnownGood = parts.store;
     this.builder = parts.builder;
     this.plane = new WatchedValue(parts.plane);
@@ -106,6 +112,16 @@ export class ControlLink {
     return this.discovery.connected ? 0 : Math.max(0, this.#options.clock.nowMs() - this.discovery.asOfMs);
   }
 
+  /** Why something that a cold start needs in its newest form is not on the disk; undefined while all is. */
+  get unwritten(): string | undefined {
+    return this.#keptSvid.failure ?? this.#lastKnownGood.failure;
+  }
+
+  /** Writes `ready.json`, also later where the disk takes nothing now: it serves without. */
+  async sayReady(ports: ReadyPorts): Promise<void> {
+    await this.#keptReady.put(ports);
+  }
+
   /** Renews, subscribes and saves until `signal` aborts. `subscriptionsOf` is asked once there is an identity. */
   async run(subscriptionsOf: (svid: X509Svid) => readonly Subscription[], signal: AbortSignal): Promise<void> {
     await runTasks(
@@ -118,6 +134,8 @@ export class ControlLink {
   /** An orderly end, for whoever opened it and does not come to `run`: what it knows is not what was wrong. */
   async close(): Promise<void> {
     this.#client?.client.close();
+    await this.#keptReady.close();
+    await this.#keptSvid.close();
     await this.#lastKnownGood.close();
   }
 
@@ -179,7 +197,8 @@ export class ControlLink {
     if (newest === undefined || plane === undefined) return this.#join(signal);
     try {
       const { svid, bundles } = await this.#renew(newest, plane, signal);
-      await this.#identity.saveSvid(svid);
+      // Used in any case: a disk that takes nothing must not end an identity, and the key of before is good for as long again.
+      await this.#keptSvid.put(svid);
       this.builder.addBundles(workloadBundles(bundles, plane));
       return svid;
     } catch (error) {

@@ -1,10 +1,11 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ClusterId, RegionId, ServiceHost, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
+import { writeAgainMs } from "./kept-write.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
@@ -106,6 +107,27 @@ describe("LastKnownGood", () => {
     expect(lasting.state).toEqual(state(1));
     await clock.advance(goodAfterMs);
     await lasting.store.flush();
+    expect((await open()).state).toEqual(state(2));
+  });
+
+  it("opens on a disk that takes nothing, and writes what was saved meanwhile when it takes something", async () => {
+    const { store } = await open();
+    await store.save(state(1));
+    await store.close();
+    const folder = join(dataDir, "lkg");
+    rmSync(join(folder, "starts.json"));
+    mkdirSync(join(folder, "starts.json", "in-the-way"), { recursive: true });
+    const again = await open();
+    expect(again.state).toEqual(state(1));
+    renameSync(folder, `${folder}-aside`);
+    writeFileSync(folder, "in the way");
+    await again.store.save(state(2));
+    expect(again.store.failure).toMatch(/EEXIST|ENOTDIR/);
+    rmSync(folder);
+    renameSync(`${folder}-aside`, folder);
+    await clock.advance(writeAgainMs);
+    await again.store.flush();
+    expect(again.store.failure).toBeUndefined();
     expect((await open()).state).toEqual(state(2));
   });
 

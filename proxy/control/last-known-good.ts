@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
+import { KeptWrite } from "./kept-write.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import { decodeStoredState, encodeStoredState, type StoredState } from "./snapshot-file.ts";
@@ -41,6 +42,7 @@ export class LastKnownGood {
   readonly #directory: string;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #kept: KeptWrite<StoredState>;
   #next = 1;
   /** The candidate that is being proved: a newer one does not take its turn away, or constant change would leave none good. */
   #proving: Disposable | undefined;
@@ -51,6 +53,7 @@ export class LastKnownGood {
     this.#directory = join(dataDir, "lkg");
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#kept = new KeptWrite({ ...options, what: "The last known good state", write: (state) => this.#inTurn(() => this.#write(state)) });
   }
 
   /** Opens the directory, counts this start, and reads the generation to serve by; undefined when there is none. */
@@ -58,20 +61,28 @@ export class LastKnownGood {
     const store = new LastKnownGood(dataDir, options);
     await mkdir(store.#directory, { recursive: true, mode: 0o700 });
     const earlyDeaths = await store.#readStarts();
-    await store.#writeStarts(earlyDeaths + 1);
+    // A disk that takes nothing has all that is needed to serve.
+    await store.#queue(() => store.#writeStarts(earlyDeaths + 1));
     store.#startsTimer = options.clock.schedule(goodAfterMs, () => void store.#queue(() => store.#writeStarts(0)));
     const state = await store.#load(Math.floor(earlyDeaths / startsPerStep));
     return { store, state };
   }
 
-  /** Writes a new candidate. Calls are taken in order; a failed write is logged, since serving goes on without it. */
+  /** Writes a new candidate, and again where that fails: serving goes on without it. */
   save(state: StoredState): Promise<void> {
-    return this.#queue(async () => {
-      const number = this.#next++;
-      await writePrivateFile(this.#pathOf({ number, good: false }), encodeStoredState(state));
-      this.#proving ??= this.#clock.schedule(goodAfterMs, () => void this.#queue(() => this.#prove(number)));
-      await this.#prune();
-    });
+    return this.#kept.put(state);
+  }
+
+  /** Why what is known could not be written; undefined while it is on the disk. */
+  get failure(): string | undefined {
+    return this.#kept.failure;
+  }
+
+  async #write(state: StoredState): Promise<void> {
+    const number = this.#next++;
+    await writePrivateFile(this.#pathOf({ number, good: false }), encodeStoredState(state));
+    this.#proving ??= this.#clock.schedule(goodAfterMs, () => void this.#queue(() => this.#prove(number)));
+    await this.#prune();
   }
 
   /** Resolves when everything asked for so far has been written. */
@@ -83,6 +94,7 @@ export class LastKnownGood {
   async close(): Promise<void> {
     this.#startsTimer?.[Symbol.dispose]();
     this.#proving?.[Symbol.dispose]();
+    await this.#kept.close();
     await this.#queue(() => this.#writeStarts(0));
   }
 
@@ -152,10 +164,16 @@ export class LastKnownGood {
     return join(this.#directory, `${String(file.number).padStart(10, "0")}.${file.good ? "good" : "new"}`);
   }
 
+  /** Without anybody who would try again. */
   #queue(work: () => Promise<void>): Promise<void> {
-    this.#turn = this.#turn.then(work).catch((error: unknown) => {
-      this.#logger.error("The last known good state could not be written.", { reason: describeError(error) });
+    return this.#inTurn(work).catch((error: unknown) => {
+      this.#logger.error("What is noted of this start and of good states could not be written.", { reason: describeError(error) });
     });
-    return this.#turn;
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 }

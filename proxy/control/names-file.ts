@@ -6,6 +6,7 @@ import { isDnsName } from "#federation/runtime/dns/host-name.ts";
 import { addressesPerNameMax } from "#federation/runtime/dns/name-state.ts";
 import { namesMax, type ResolvedNames } from "#federation/runtime/dns/name-resolver.ts";
 import { describeError } from "#federation/runtime/errors.ts";
+import { KeptWrite } from "./kept-write.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
@@ -30,25 +31,23 @@ export async function loadNames(dataDir: string, logger: Logger): Promise<KnownN
   }
 }
 
-/** Writes what `names` stand for whenever that changes, until `signal` aborts. A failed write is logged, since serving goes on without it. */
+/** Writes what `names` stand for whenever that changes, until `signal` aborts. A failed write is tried again: serving goes on without it. */
 export async function saveNames(dataDir: string, names: Watched<ResolvedNames>, parts: { readonly clock: Clock; readonly logger: Logger }, signal: AbortSignal): Promise<void> {
+  const kept = new KeptWrite<string>({ ...parts, what: "The addresses of names", write: (text) => writePrivateFile(join(dataDir, fileName), text) });
   let saved = "";
   try {
     for await (const current of names.changes(signal)) {
       const held = [...current].filter(([, { addresses }]) => addresses.length > 0);
       const content = JSON.stringify(held.map(([name, { addresses }]) => [name, addresses]));
       if (content === saved || held.length === 0) continue;
-      try {
-        await writePrivateFile(join(dataDir, fileName), JSON.stringify(held.map(([name, { addresses, asOfMs }]) => [name, addresses, asOfMs])));
-        saved = content;
-      } catch (error) {
-        parts.logger.error("The addresses of names could not be written.", { reason: describeError(error) });
-      }
+      await kept.put(JSON.stringify(held.map(([name, { addresses, asOfMs }]) => [name, addresses, asOfMs])));
+      saved = content;
       await sleep(parts.clock, saveIntervalMs, signal);
     }
   } catch (error) {
     if (!isAbort(error)) throw error;
   }
+  await kept.close();
 }
 
 function namesOf(value: unknown): KnownNames {

@@ -53,5 +53,10 @@ export function createProxyRegistry(control: ControlLink): Registry {
     help: "1 while the plane's discovery stream is open.",
     read: (add) => add({}, discovery.connected ? 1 : 0),
   });
+  addGauge(registry, {
+    name: "atoll_proxy_state_unwritten",
+    help: "1 while the newest identity or the newest state cannot be written to the disk, so that a restart would begin with older ones.",
+    read: (add) => add({}, control.unwritten === undefined ? 0 : 1),
+  });
   return registry;
 }

@@ -17,6 +17,13 @@ const older = {
   proxies: [],
 };
 
+it("names a proxy whose disk takes nothing, and what that means", () => {
+  const unwritten = [{ instance: "catalog-1", reason: "ENOSPC: no space left on device" }];
+  expect(clusterProblems("shop-eu", clusterStatusSchema.parse({ ...older, unwritten }))).toEqual([
+    "the proxy of catalog-1 in shop-eu cannot write what it knows to its disk (ENOSPC: no space left on device): it goes on, and started again it would begin with an older identity and older routes; give its disk room",
+  ]);
+});
+
 it("names a cluster that instances do not reach, how many and since when, and what to look at", () => {
   const problems = (unreached: unknown): readonly string[] => clusterProblems("shop-eu", clusterStatusSchema.parse({ ...older, unreached }));
   expect(problems([{ cluster: "shop-us", forMs: 42_000, instances: 5, named: ["a", "b", "c"] }])).toEqual([

@@ -239,6 +239,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       policyTrials: discovery.policyTrials,
       overloads: parts.registry.overloads,
       unreached: parts.registry.unreached,
+      unwritten: parts.registry.unwritten,
       names: parts.names(),
       store: parts.standing,
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,

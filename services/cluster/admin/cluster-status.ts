@@ -1,6 +1,7 @@
 import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/status.ts";
 import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { InstanceUnwritten } from "#federation/model/instance-unwritten.ts";
 import { unreachedByCluster, type InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { UnfollowedCollection } from "#federation/model/unfollowed-collection.ts";
@@ -49,6 +50,7 @@ export interface ClusterStatusFacts {
   readonly policyTrials: readonly CanaryRow[];
   readonly overloads: readonly InstanceOverload[];
   readonly unreached: readonly InstanceUnreached[];
+  readonly unwritten: readonly InstanceUnwritten[];
   readonly names: readonly NameRow[];
   readonly store: StoreStanding;
   /** Wall-clock ms of the last answer of a store that is away. */
@@ -63,6 +65,9 @@ export interface ClusterStatusFacts {
 
 /** Policies that are held back, named in one answer. */
 const policyTrialsShownMax = 100;
+
+/** Instances whose disks take nothing, named in one answer. */
+const unwrittenShownMax = 100;
 
 /** Three missed heartbeats of the global plane. */
 const connectedAgeMsMax = 3_500;
@@ -106,6 +111,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     ...apiOverloadsField(facts.apiOverloads),
     ...(facts.policyTrials.length === 0 ? {} : { policyTrials: facts.policyTrials.slice(0, policyTrialsShownMax).map((row) => ({ ...row, proxies: [...row.proxies] })) }),
     ...unreachedField(facts.unreached),
+    ...(facts.unwritten.length === 0 ? {} : { unwritten: facts.unwritten.slice(0, unwrittenShownMax).map((row) => ({ ...row })) }),
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };
 }

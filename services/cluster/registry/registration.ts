@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { InstanceUnwritten } from "#federation/model/instance-unwritten.ts";
 import type { InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Service } from "#federation/model/resource.ts";
@@ -67,6 +68,11 @@ export function overloadsIn(report: SessionReport): readonly InstanceOverload[] 
 /** Whom it does not reach, by its report; not part of the registration either. */
 export function unreachedIn({ instanceId, unreached = [] }: SessionReport): readonly InstanceUnreached[] {
   return unreached.map(({ cluster, forMs }) => ({ instance: instanceId, cluster, forMs }));
+}
+
+/** That its disk does not take what it knows, by its report. */
+export function unwrittenIn({ instanceId, unwritten = "" }: SessionReport): readonly InstanceUnwritten[] {
+  return unwritten === "" ? [] : [{ instance: instanceId, reason: unwritten }];
 }
 
 function refused(reason: string): Registration {

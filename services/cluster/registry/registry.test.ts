@@ -125,6 +125,15 @@ describe("Registry", () => {
     expect(registry.overloads).toEqual([]);
   });
 
+  it("knows whose disk takes nothing, until it does", async () => {
+    const registry = await start();
+    const session = registry.openSession(identity);
+    await session.report(report("a", { unwritten: "ENOSPC: no space left on device" }), signal);
+    expect(registry.unwritten).toEqual([{ instance: "a", reason: "ENOSPC: no space left on device" }]);
+    await session.report(report("a", { unwritten: "" }), signal);
+    expect(registry.unwritten).toEqual([]);
+  });
+
   it("knows which clusters instances said last they do not reach, until their sessions end", async () => {
     const registry = await start();
     const [a, b] = [registry.openSession(identity), registry.openSession(identity)];

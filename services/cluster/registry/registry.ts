@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Collection, CollectionState } from "#federation/catalog/collection.ts";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { InstanceUnwritten } from "#federation/model/instance-unwritten.ts";
 import type { InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
 import type { Service } from "#federation/model/resource.ts";
@@ -13,7 +14,7 @@ import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
 import type { ClusterSelf, EndpointState } from "../cluster-state.ts";
-import { judgeReport, overloadsIn, unreachedIn } from "./registration.ts";
+import { judgeReport, overloadsIn, unreachedIn, unwrittenIn } from "./registration.ts";
 import { releasedByBrake } from "./removal-brake.ts";
 import { SessionTable, type SessionLimits } from "./session-table.ts";
 
@@ -65,6 +66,11 @@ export class Registry {
   /** Which instances are asked for more than they can do, as they said last. It changes with every report, and so is asked for and not followed. */
   get overloads(): readonly InstanceOverload[] {
     return this.#sessions.overloads();
+  }
+
+  /** The instances that said last that their disks do not take what they know. */
+  get unwritten(): readonly InstanceUnwritten[] {
+    return this.#sessions.unwritten();
   }
 
   /** The clusters that instances said last they reach no gateway of. */
@@ -152,7 +158,7 @@ export class Registry {
           await endpoints.put(report.instanceId, registration.record, {}, signal);
           this.#records.set(report.instanceId, registration.record);
         }
-        this.#sessions.report(report.instanceId, streamId, clock.monotonicMs(), { overloads: overloadsIn(report), unreached: unreachedIn(report) });
+        this.#sessions.report(report.instanceId, streamId, clock.monotonicMs(), { overloads: overloadsIn(report), unreached: unreachedIn(report), unwritten: unwrittenIn(report) });
       }
     } catch (error) {
       if (!isAtollError(error, ...passingFaults)) throw error;

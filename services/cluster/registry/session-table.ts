@@ -1,4 +1,5 @@
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { InstanceUnwritten } from "#federation/model/instance-unwritten.ts";
 import type { InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 
 /** How long a session lives without a report, and how long a detached instance is kept before it may be swept. Ms. */
@@ -24,9 +25,10 @@ interface Session {
 export interface SaidBeside {
   readonly overloads: readonly InstanceOverload[];
   readonly unreached: readonly InstanceUnreached[];
+  readonly unwritten: readonly InstanceUnwritten[];
 }
 
-const nothingSaid: SaidBeside = { overloads: [], unreached: [] };
+const nothingSaid: SaidBeside = { overloads: [], unreached: [], unwritten: [] };
 
 /**
  * Which instances have a live session, on the monotonic clock. An instance is
@@ -79,6 +81,11 @@ export class SessionTable {
   /** The clusters that attached instances said last they do not reach, by instance. */
   unreached(): readonly InstanceUnreached[] {
     return this.#inOrder().flatMap(({ said }) => said.unreached);
+  }
+
+  /** The attached instances whose disks did not take what they know, as they said last. */
+  unwritten(): readonly InstanceUnwritten[] {
+    return this.#inOrder().flatMap(({ said }) => said.unwritten);
   }
 
   /** Detaches sessions whose reports have stopped, and misses instances that were away for as long; answers which they are. */
