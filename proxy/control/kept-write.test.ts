@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { KeptWrite, writeAgainMs } from "./kept-write.ts";
-import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 
 /** A disk that takes nothing while it is full. */
 function disk() {

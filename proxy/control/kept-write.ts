@@ -1,6 +1,6 @@
-import type { Logger } from "#federation/telemetry/logger.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
 
 /** Between two tries to write what could not be written, in ms. */
 export const writeAgainMs = 5_000;

@@ -3,9 +3,9 @@ import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { KeptWrite } from "./kept-write.ts";
-import type { Logger } from "#federation/telemetry/logger.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { KeptWrite } from "./kept-write.ts";
 import { decodeStoredState, encodeStoredState, type StoredState } from "./snapshot-file.ts";
 
 /** Good generations that stay on disk. */
@@ -92,9 +92,9 @@ export class LastKnownGood {
 
   /** An orderly end is no crash. Waits for what is being written. */
   async close(): Promise<void> {
+    await this.#kept.close();
     this.#startsTimer?.[Symbol.dispose]();
     this.#proving?.[Symbol.dispose]();
-    await this.#kept.close();
     await this.#queue(() => this.#writeStarts(0));
   }
 

@@ -6,12 +6,12 @@ import { isDnsName } from "#federation/runtime/dns/host-name.ts";
 import { addressesPerNameMax } from "#federation/runtime/dns/name-state.ts";
 import { namesMax, type ResolvedNames } from "#federation/runtime/dns/name-resolver.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { KeptWrite } from "./kept-write.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { isMissing } from "#federation/runtime/missing-file.ts";
+import { KeptWrite } from "./kept-write.ts";
 
 /** What names stood for, as a proxy keeps it for a start without DNS; beside the last known good, which keeps the names. */
 export type KnownNames = ReadonlyMap<string, { readonly addresses: readonly string[]; readonly asOfMs: number }>;
