@@ -178,6 +178,38 @@ test("while nobody issues, attempts go on with bounded pauses, the SVID serves t
   await run.stop();
 });
 
+test("what has ended by our clock when it is issued is no identity, is said to be the clock's doing, and is not asked for without a pause", async () => {
+  let aheadMs = 3 * hourMs;
+  const events: SvidEvent[] = [];
+  const stopper = new AbortController();
+  let asked = 0;
+  const shown: (X509Svid | undefined)[] = [];
+  const source = new SvidSource({
+    initial: undefined,
+    clock,
+    random: createSeededRandom(1),
+    onEvent: (event) => events.push(event),
+    issue: (newest) => {
+      asked++;
+      shown.push(newest);
+      return Promise.resolve(shop.issue(id, "intermediate", { nowMs: clock.nowMs() - aheadMs }));
+    },
+  });
+  const running = source.run(stopper.signal);
+  await clock.advance(minuteMs);
+  expect(source.current).toBeUndefined();
+  expect(events.map(({ kind }) => kind)).toEqual(Array.from({ length: asked }, () => "renewalFailed"));
+  expect(events[0]).toMatchObject({ error: { code: "ATOLL_CERTIFICATE_INVALID", message: expect.stringContaining("ended 2 h ago by the clock of this host: it is ahead of the plane's") as string } });
+  expect(asked).toBeLessThan(25);
+  // A token is used up: what was had is what the next is asked for by.
+  expect(shown.slice(1)).not.toContain(undefined);
+  aheadMs = 0;
+  await clock.advance(10_000);
+  expect(source.current).toBeDefined();
+  stopper.abort();
+  await running;
+});
+
 test("a short life has several attempts before its end", async () => {
   const short = shop.issue(id, "intermediate", { validityMs: minuteMs });
   const run = start(short, 1, true);

@@ -1,4 +1,6 @@
 import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
+import { describeAge } from "#federation/runtime/describe-age.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { X509Svid } from "./svid.ts";
@@ -95,7 +97,9 @@ export class SvidSource implements Watched<X509Svid | undefined> {
     using deadline = deadlineSignal(this.#options.clock, issueTimeoutMs, signal);
     try {
       const svid = await this.#options.issue(this.#newest, deadline.signal);
+      // It proves who asks for the next in any case.
       this.#newest = svid;
+      refuseEnded(svid, this.#options.clock.nowMs());
       this.#value.set(svid);
       this.#options.onEvent?.({ kind: "renewed", svid });
       return undefined;
@@ -159,6 +163,12 @@ export class SvidSource implements Watched<X509Svid | undefined> {
       if (signal.aborted) done();
     });
   }
+}
+
+/** @throws {ATOLL_CERTIFICATE_INVALID} for one that is of no use here though it was issued just now */
+function refuseEnded(svid: X509Svid, nowMs: number): void {
+  if (isCurrent(svid, nowMs)) return;
+  throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the identity that was issued just now ended ${describeAge(nowMs - svid.notAfterMs)} ago by the clock of this host: it is ahead of the plane's, or the answer took longer than the identity lives`);
 }
 
 function isCurrent({ notAfterMs }: X509Svid, nowMs: number): boolean {
