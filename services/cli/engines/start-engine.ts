@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname } from "node:path";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
-import { AtollError } from "#federation/runtime/errors.ts";
-import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
+import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
+import { closeServer, listen } from "#federation/runtime/listen.ts";
 import type { EngineName } from "./find-engine.ts";
 
 /** How to start one engine. */
@@ -60,15 +61,32 @@ export async function startEngine(options: StartEngineOptions, signal: AbortSign
 }
 
 /**
- * A TCP port that was free a moment ago, for engines that cannot choose one themselves. Another process may take it
+ * Neither given by the kernel to whoever asks for any port, nor to a connection that is made, nor of the blocks that federations take
+ * (`port-block.ts`): nobody gets one of these by chance between the look and the use.
+ */
+const loosePorts = { first: 10_000, end: 17_000 } as const;
+
+let nextPort: number = randomInt(loosePorts.first, loosePorts.end);
+
+/**
+ * A TCP port that was free a moment ago, for engines that cannot choose one themselves; another one each time. Another process may take it
  * in between; then the engine says so and is started again with another.
+ * @throws {ATOLL_PORT_TAKEN} when all are taken
  */
 export async function findFreePort(address: string): Promise<number> {
-  const server = createServer();
-  await listen(server, { host: address, port: 0 });
-  const port = portOf(server);
-  await closeServer(server);
-  return port;
+  for (let tries = loosePorts.end - loosePorts.first; ; tries--) {
+    const port = nextPort;
+    nextPort = port + 1 < loosePorts.end ? port + 1 : loosePorts.first;
+    const server = createServer();
+    try {
+      await listen(server, { host: address, port });
+    } catch (error) {
+      if (tries > 0 && isAtollError(error, "ATOLL_PORT_TAKEN")) continue;
+      throw error;
+    }
+    await closeServer(server);
+    return port;
+  }
 }
 
 class ChildEngine implements RunningEngine {
