@@ -1,3 +1,5 @@
+import { describeAge } from "#federation/runtime/describe-age.ts";
+
 /** Another cluster of which a proxy reaches no gateway, though its plane knows of some. */
 export interface UnreachedCluster {
   readonly cluster: string;
@@ -35,4 +37,10 @@ export function unreachedByCluster(unreached: readonly InstanceUnreached[]): rea
   return [...clusters]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([cluster, said]) => ({ cluster, forMs: said[0]?.forMs ?? 0, instances: said.length, named: said.slice(0, instancesNamedMax).map(({ instance }) => instance) }));
+}
+
+/** How operators are told of the instances in the cluster `here`; `who` names them, and `whom` what they do not reach. */
+export function unreachedWords({ instances, forMs }: Pick<UnreachedByCluster, "instances" | "forMs">, { here, who, whom }: { readonly here: string; readonly who?: string; readonly whom: string }): string {
+  const [noun, verb] = instances === 1 ? ["instance", "has"] : ["instances", "have"];
+  return `${instances} ${noun} in ${here}${who === undefined ? "" : ` (${who})`} ${verb} reached no gateway of ${whom} for ${describeAge(forMs)}`;
 }

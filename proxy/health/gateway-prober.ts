@@ -110,14 +110,12 @@ export class GatewayProber {
     }));
   }
 
-  /** The clusters of which no gateway answers, and has not for a while. */
+  /** The clusters of which no gateway answers, and has not for a while. O(gateways). */
   get unreached(): readonly UnreachedCluster[] {
     const nowMs = this.#options.clock.monotonicMs();
-    const clusters = new Set(Array.from(this.#probed.values(), ({ cluster }) => cluster));
-    return [...clusters].slice(0, unreachedMax).flatMap((cluster) => {
-      const forMs = Math.min(...this.#linksOf(cluster).map(({ silentSinceMs = nowMs }) => Math.floor(nowMs - silentSinceMs)));
-      return forMs < unreachedMsMin ? [] : [{ cluster, forMs }];
-    });
+    const silentMs = new Map<ClusterId, number>();
+    for (const { cluster, link: { silentSinceMs = nowMs } } of this.#probed.values()) silentMs.set(cluster, Math.min(silentMs.get(cluster) ?? Infinity, Math.floor(nowMs - silentSinceMs)));
+    return [...silentMs].flatMap(([cluster, forMs]) => (forMs < unreachedMsMin ? [] : [{ cluster, forMs }])).slice(0, unreachedMax);
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { clusterStatusSchema, explanationSchema } from "#federation/admin-api/status.ts";
+import { olderStatus } from "./cluster-status-fixture.ts";
 import { withOverload } from "./explain.ts";
 import { clusterProblems } from "./status.ts";
 
@@ -7,25 +8,10 @@ const overloads = [
   { instance: "catalog-1", namespace: "web", service: "catalog", admits: 20, asked: 60 },
   { instance: "catalog-2", namespace: "web", service: "catalog", admits: 5, asked: 10 },
 ];
-/** As an older plane answers: it says nothing of overload. */
-const older = {
-  cluster: "shop-eu",
-  region: "eu-west",
-  trustDomain: "shop.example",
-  federation: "demo.atoll",
-  asOfMs: 1,
-  generation: { epoch: 1, revision: 1 },
-  globalPlane: { connected: true, heardAgeMs: 0 },
-  identity: { intermediateNotAfterMs: 1, signer: "own" },
-  endpoints: { ready: 2, notReady: 0, unknown: 0 },
-  services: [],
-  proxies: [],
-};
-
 describe("an overload", () => {
   it("is a problem in status and check, by service with its instances, where the plane says so", () => {
-    expect(clusterProblems("shop-eu", clusterStatusSchema.parse({ ...older, overloads }))).toEqual(["web/catalog in shop-eu is overloaded: admits 25 of 70 requests a second (catalog-1, catalog-2)"]);
-    expect(clusterProblems("shop-eu", clusterStatusSchema.parse(older))).toEqual([]);
+    expect(clusterProblems("shop-eu", clusterStatusSchema.parse({ ...olderStatus, overloads }))).toEqual(["web/catalog in shop-eu is overloaded: admits 25 of 70 requests a second (catalog-1, catalog-2)"]);
+    expect(clusterProblems("shop-eu", clusterStatusSchema.parse(olderStatus))).toEqual([]);
   });
 
   it("of another cluster stands in explain in front of why its place is where it is", () => {

@@ -7,6 +7,7 @@ import type { ClusterRow, ClusterStatus, FederationStatus, ProxyRow, Relationshi
 import { describeAge } from "#federation/runtime/describe-age.ts";
 import { etcdAdministrator } from "#federation/model/engine-identity.ts";
 import { proxyReturnMs } from "#federation/model/proxy-return.ts";
+import { unreachedWords } from "#federation/model/unreached-cluster.ts";
 import type { CommandContext } from "../context.ts";
 import { etcdProblems, readEtcdStates } from "../engines/etcd-findings.ts";
 import { etcdTenants } from "../engines/etcd-users.ts";
@@ -175,10 +176,10 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
 }
 
 /** The planes may hear each other all the while: requests go from proxy to gateway. */
-function unreachedProblem(name: string, { cluster, forMs, instances, named }: NonNullable<ClusterStatus["unreached"]>[number]): string {
-  const rest = instances - named.length;
-  const who = `${named.join(", ")}${rest === 0 ? "" : ` and ${rest} more`}`;
-  return `${instances} instance${instances === 1 ? "" : "s"} in ${name} (${who}) ${instances === 1 ? "has" : "have"} reached no gateway of ${cluster} for ${describeAge(forMs)}, and what they ask of it goes elsewhere or fails: see whether its gateways run, and whether the network lets their port through`;
+function unreachedProblem(name: string, row: NonNullable<ClusterStatus["unreached"]>[number]): string {
+  const rest = row.instances - row.named.length;
+  const who = `${row.named.join(", ")}${rest === 0 ? "" : ` and ${rest} more`}`;
+  return `${unreachedWords(row, { here: name, who, whom: row.cluster })}, and what they ask of it goes elsewhere or fails: see whether its gateways run, and whether the network lets their port through`;
 }
 
 /**

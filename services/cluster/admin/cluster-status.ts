@@ -2,6 +2,7 @@ import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/
 import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { InstanceUnwritten } from "#federation/model/instance-unwritten.ts";
+import { freshAgeMsMax } from "#federation/model/stale-origins.ts";
 import { unreachedByCluster, type InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { UnfollowedCollection } from "#federation/model/unfollowed-collection.ts";
@@ -69,9 +70,6 @@ const policyTrialsShownMax = 100;
 /** Instances whose disks take nothing, named in one answer. */
 const unwrittenShownMax = 100;
 
-/** Three missed heartbeats of the global plane. */
-const connectedAgeMsMax = 3_500;
-
 /** This cluster as its own plane sees it: complete without anybody else. Pure. */
 export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, nowMs: number): ClusterStatus {
   const { self } = state;
@@ -85,7 +83,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     asOfMs: Math.floor(nowMs),
     generation: facts.generation,
     globalPlane: {
-      connected: heardAgeMs !== undefined && heardAgeMs <= connectedAgeMsMax,
+      connected: heardAgeMs !== undefined && heardAgeMs <= freshAgeMsMax,
       ...(heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(heardAgeMs) }),
       ...(facts.refusesUs ? { refusesUs: true } : {}),
       ...(facts.behindSinceMs === undefined ? {} : { behindSinceMs: facts.behindSinceMs }),

@@ -1,9 +1,8 @@
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import type { Explanation } from "#federation/admin-api/status.ts";
 import type { RegionId } from "#federation/model/names.ts";
-import { unreachedByCluster, type InstanceUnreached } from "#federation/model/unreached-cluster.ts";
+import { unreachedByCluster, unreachedWords, type InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 import { explainChoice } from "#federation/routing/explain.ts";
-import { describeAge } from "#federation/runtime/describe-age.ts";
 import type { HeldAge } from "./cluster-status.ts";
 import { endpointsOf, routingQuestion, type KnownServices } from "./routing-question.ts";
 
@@ -17,7 +16,7 @@ export function explainService(known: KnownServices & { readonly heldAgeMs: Held
   const explained = explainChoice(question);
   const unreached = unreachedByCluster(known.unreached).filter(({ cluster }) => service.places.some((place) => place.cluster === cluster));
   const notes = [
-    ...unreached.map(({ cluster, instances, forMs }) => `${cluster} is out of reach: ${instances} instance${instances === 1 ? "" : "s"} in ${known.state.self.cluster} ${instances === 1 ? "has" : "have"} reached no gateway of it for ${describeAge(forMs)}.`),
+    ...unreached.map((row) => `${row.cluster} is out of reach: ${unreachedWords(row, { here: known.state.self.cluster, whom: "it" })}.`),
     "Seen by the control plane: it measures no round trips and sends no requests; a proxy's own admin port answers with both.",
   ];
   return {

@@ -8,6 +8,7 @@ import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { UnfollowedCollection } from "#federation/model/unfollowed-collection.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import { freshAgeMsMax } from "#federation/model/stale-origins.ts";
 import { backupsField, type BackupRow } from "#federation/admin-api/backup-row.ts";
 import { enginesField } from "#federation/admin-api/engine-rows.ts";
 import { apiOverloadsField, type PlaneOverload } from "#federation/admin-api/plane-admission.ts";
@@ -62,7 +63,7 @@ export interface FederationView {
 }
 
 /** Three missed heartbeats: then a cluster no longer counts as connected. It is not down: its traffic does not pass here. */
-export const connectedAgeMsMax = 3_500;
+export const connectedAgeMsMax = freshAgeMsMax;
 
 /** What the global plane shows of the federation. Pure. */
 export function federationStatus(view: FederationView, nowMs: number): FederationStatus {
