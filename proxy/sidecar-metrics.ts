@@ -8,6 +8,7 @@ import { isDeadline } from "./http/refusal.ts";
 import type { TelemetryStage } from "./http/telemetry-stage.ts";
 import type { SidecarState } from "./sidecar-state.ts";
 import type { UpstreamTarget } from "./upstream/connector.ts";
+import { ownFaults } from "./upstream/own-fault.ts";
 
 /** Adds what a sidecar counts to the metrics that every proxy has. */
 export function addSidecarMetrics(registry: Registry, state: SidecarState): void {
@@ -164,7 +165,15 @@ function addConnectionMetrics(registry: Registry, state: SidecarState): void {
     read: (add) => {
       add({ side: "inbound", result: "begun" }, state.inboundStats.handshakes);
       add({ side: "outbound", result: "begun" }, state.connectorStats.handshakes);
-      add({ side: "outbound", result: "failed" }, state.connectorStats.failures + state.connectorStats.unstartable);
+      add({ side: "outbound", result: "failed" }, state.connectorStats.failures);
+    },
+  });
+  addCounter(registry, {
+    name: "atoll_connects_impossible_total",
+    help: "Connections that this proxy could not even begin, by what it lacked: file descriptors, memory, or an identity and the roots to judge the other side by. They count against nobody.",
+    labels: ["lacked"],
+    read: (add) => {
+      for (const fault of ownFaults) add({ lacked: fault }, state.ownFaults[fault]);
     },
   });
   addCounter(registry, {

@@ -27,6 +27,7 @@ import type { TelemetryStage } from "./http/telemetry-stage.ts";
 import type { TcpStats } from "./tcp/outbound-listener.ts";
 import type { InboundStats } from "./tls/inbound-listener.ts";
 import type { TlsConnectorStats } from "./tls/tls-connector.ts";
+import type { OwnFaultCounts } from "./upstream/own-fault.ts";
 import type { SilenceCounts } from "./upstream/pool-environment.ts";
 import type { PoolSet } from "./upstream/pool-set.ts";
 import type { PlaceHealth } from "./upstream/place-health.ts";
@@ -48,6 +49,7 @@ export interface SidecarState {
   readonly inboundStats: InboundStats;
   readonly tcpStats: TcpStats;
   readonly connectorStats: TlsConnectorStats;
+  readonly ownFaults: OwnFaultCounts;
   readonly session: SessionStats;
   /** By port of the application. */
   readonly admissions: ReadonlyMap<number, Admission>;

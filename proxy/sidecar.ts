@@ -40,6 +40,7 @@ import { createInboundStats, InboundListener, isCallerAllowed, refusingRule, typ
 import { TlsContexts } from "./tls/tls-contexts.ts";
 import { createTlsConnector } from "./tls/tls-connector.ts";
 import type { Connector } from "./upstream/connector.ts";
+import { countOwnFaults, createOwnFaultCounts, createOwnFaultLog } from "./upstream/own-fault.ts";
 import { PoolSet } from "./upstream/pool-set.ts";
 import { PlaceHealth } from "./upstream/place-health.ts";
 import { loadWorkloadApi } from "./workload-api/load-workload-api.ts";
@@ -274,9 +275,10 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const { snapshot } = control.builder;
   const { region } = config;
   const { cluster } = footing;
-  const connectorStats = { handshakes: 0, failures: 0, unstartable: 0 };
+  const connectorStats = { handshakes: 0, failures: 0 };
+  const ownFaults = createOwnFaultCounts();
   const contexts = new TlsContexts(control.svid, snapshot);
-  const connector = createTlsConnector(contexts, connectorStats);
+  const connector = countOwnFaults(createTlsConnector(contexts, connectorStats), ownFaults, createOwnFaultLog(clock, logger));
   const stall = new LocalStall(clock);
   const wheel = new TimingWheel(clock, stall);
   const hopFaults = new Map<string, number>();
@@ -345,6 +347,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     inboundStats,
     tcpStats,
     connectorStats,
+    ownFaults,
     session: createSessionStats(),
     admissions: apps.admissions,
     loop,

@@ -3,6 +3,7 @@ import { createRoundTrip, echoBoundMs, recordEcho, recordSilence } from "#federa
 import type { Clock } from "#federation/runtime/clock.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import type { Connector, UpstreamTarget } from "../upstream/connector.ts";
+import { ownFaultOf } from "../upstream/own-fault.ts";
 import type { LocalStall } from "./local-stall.ts";
 import { drainWord, pingBytes } from "./ping-words.ts";
 
@@ -219,7 +220,9 @@ export class GatewayLink {
     }
     // A clean end is a gateway that closes what was idle, or drains and is of an older kind: whether it is still there, the next connection shows.
     const endsCleanly = this.#open && failure === undefined && this.#sentAtMs.length === 0;
-    if (endsCleanly || this.#overslept()) this.#retry(this.#failures);
+    // Of a connection that we could not even begin, the gateway knows nothing.
+    const isOurs = !this.#open && failure !== undefined && ownFaultOf(failure) !== undefined;
+    if (endsCleanly || isOurs || this.#overslept()) this.#retry(this.#failures);
     else this.#failed(this.#open ? "reset" : "refused");
   }
 

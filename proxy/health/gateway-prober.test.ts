@@ -9,6 +9,7 @@ import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { emptySnapshot } from "../control/snapshot-builder.ts";
 import { plainConnector } from "../upstream/connector.ts";
+import { failingConnector } from "../upstream/own-fault-fixture.ts";
 import { PlaceHealth } from "../upstream/place-health.ts";
 import { GatewayProber } from "./gateway-prober.ts";
 import { LocalStall } from "./local-stall.ts";
@@ -101,11 +102,11 @@ function viewOf(gateways: readonly GatewayAddress[]): ServiceView {
   };
 }
 
-function open(gateways: readonly GatewayAddress[] = [address]): GatewayProber {
+function open(gateways: readonly GatewayAddress[] = [address], connector = plainConnector): GatewayProber {
   const target = { ...address, sni: "x", identities: [] };
   const opened = new GatewayProber({
     // The ping protocol itself is the same without TLS, which the whole-proxy test adds.
-    connector: plainConnector,
+    connector,
     pools: {
       pools: () => [{ target, load: { inFlight, leaving: leaving.has(`${target.address}:${target.port}`) }, pingsInBand: false }],
       doubtAddress: (to, port) => void doubted.push(`${to}:${port}`),
@@ -140,6 +141,18 @@ async function firstPong(): Promise<void> {
 }
 
 describe("GatewayProber", () => {
+  it("holds nothing against a gateway that it has no descriptors to ask", async () => {
+    let asked = 0;
+    open([address], failingConnector(plainConnector, "EMFILE", () => ++asked <= 3));
+    while (status()?.roundTripMs === undefined) {
+      await new Promise((resolve) => setImmediate(resolve));
+      await clock.advance(10);
+    }
+    expect(asked).toBe(4);
+    expect(lowered()).toBe(false);
+    expect(status()).toMatchObject({ answers: true, unanswered: 0 });
+  });
+
   it("measures the round trip and gives it to the viewpoint", async () => {
     open();
     await firstPong();

@@ -6,6 +6,8 @@ import type { Http1Parser } from "../http/http1-parser.ts";
 import type { TimerOwner, TimingWheel } from "../http/timing-wheel.ts";
 import { WheelTimer } from "../http/timing-wheel.ts";
 import type { ConnectHandler, Connector, UpstreamTarget } from "../upstream/connector.ts";
+import { ownFaultOf } from "../upstream/own-fault.ts";
+import type { ConnectEnd } from "../upstream/upstream.ts";
 import { CallerStream } from "./caller-stream.ts";
 import type { StreamOwner } from "./caller-stream.ts";
 import { frameKinds, goawayCodes, hopProtocol, preludeBytes, streamIdMax } from "./frames.ts";
@@ -37,7 +39,8 @@ export interface SessionOwner {
   onReport(session: CallerSession): void;
   /** A stream has ended: there may be room. */
   onRoom(session: CallerSession): void;
-  onClosed(session: CallerSession, timedOut: boolean): void;
+  /** `end` counts where it was not ready. */
+  onClosed(session: CallerSession, end: ConnectEnd): void;
   /** The peer broke the protocol. */
   onFault(fault: HopFault): void;
   /** When the pool last had a use for this connection, ms. */
@@ -64,7 +67,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
   #expiresMs: number;
   #lastId = 0;
   #peerStreamsMax: number;
-  #timedOut = false;
+  #end: ConnectEnd = "connect";
   #lent = false;
   #filled = false;
   #closed = false;
@@ -98,7 +101,9 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
     owner.wheel.arm(this.#timer, nowMs, options.connectMs);
     this.#socket = connector.connect({ ...owner.target, protocols: [hopProtocol, "http/1.1"] }, this) as TLSSocket;
     this.link = new HopLink(this.#socket, this, { limits: owner.hopLimits, nowMs: () => owner.nowMs() });
-    this.#socket.on("error", () => undefined);
+    this.#socket.on("error", (error) => {
+      if (ownFaultOf(error) !== undefined) this.#end = "own";
+    });
     this.#socket.on("close", () => this.#onClose());
     this.#socket.on("end", () => this.#socket.destroy());
   }
@@ -362,7 +367,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
       wheel.arm(this.#timer, nowMs, leftMs);
       return;
     }
-    this.#timedOut = true;
+    this.#end = "timeout";
     this.#socket.destroy();
   }
 
@@ -389,7 +394,7 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
     if (this.#closed) return;
     this.#closed = true;
     this.#owner.wheel.cancel(this.#timer);
-    this.#owner.onClosed(this, this.#timedOut);
+    this.#owner.onClosed(this, this.#end);
     let isTold = false;
     for (const stream of [...this.#streams.values()]) {
       stream.lose("closed", isTold);

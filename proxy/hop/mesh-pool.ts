@@ -10,7 +10,7 @@ import { ConnectionPool } from "../upstream/connection-pool.ts";
 import type { UpstreamTarget } from "../upstream/connector.ts";
 import { defaultPoolLimits } from "../upstream/pool-environment.ts";
 import type { PoolKeeper, PoolEnvironment, PoolLimits } from "../upstream/pool-environment.ts";
-import type { ConnectionUser, UpstreamNeeds, UpstreamPool } from "../upstream/upstream.ts";
+import type { ConnectEnd, ConnectionUser, UpstreamNeeds, UpstreamPool } from "../upstream/upstream.ts";
 import { CallerSession } from "./caller-session.ts";
 import type { SessionOwner } from "./caller-session.ts";
 import { defaultHopLimits } from "./frames.ts";
@@ -249,7 +249,7 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
     if (this.#waiting.length > 0) this.#serve();
   }
 
-  onClosed(session: CallerSession, timedOut: boolean): void {
+  onClosed(session: CallerSession, end: ConnectEnd): void {
     const at = this.#sessions.indexOf(session);
     if (at !== -1) this.#sessions.splice(at, 1);
     if (!session.ready) this.#ended();
@@ -258,12 +258,12 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
       if (this.#connecting === 0 && !this.#hasSound) {
         // Before those are told who wait, so that they go elsewhere. Where something is open they are served by that.
         this.#setUnreachable(true);
-        this.#failWaiting(timedOut ? "timeout" : "connect");
+        this.#failWaiting(end);
       }
     } else if (this.#waiting.length > 0) this.#grow(this.nowMs());
     // It broke: whether its far side is there still is known before the next request asks.
     else if (!session.draining) this.#growWhereWanted();
-    if (this.isUnreachable && this.#connecting === 0) this.#askAgain(session.silent || timedOut);
+    if (this.isUnreachable && this.#connecting === 0) this.#askAgain(session.silent || end === "timeout");
     this.#retireWhenEmpty();
   }
 
@@ -313,7 +313,7 @@ export class MeshPool implements UpstreamPool, SessionOwner, TimerOwner {
     this.#keeper.handshakeEnded();
   }
 
-  #failWaiting(kind: "timeout" | "connect"): void {
+  #failWaiting(kind: ConnectEnd): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     let isTold = false;

@@ -1,9 +1,9 @@
 import { priorityClasses } from "#federation/model/priority-class.ts";
 import { throttled } from "../upstream/chooser.ts";
 import type { Candidate, Outcome } from "../upstream/chooser.ts";
-import { evidenceOf } from "../upstream/outcome-evidence.ts";
+import { connectOutcomes, evidenceOf } from "../upstream/outcome-evidence.ts";
 import { upstreamNeeds } from "../upstream/upstream.ts";
-import type { ConnectFailure, HopRefusal, LossKind } from "../upstream/upstream.ts";
+import type { ConnectEnd, ConnectFailure, HopRefusal, LossKind } from "../upstream/upstream.ts";
 import { Attempt, isMeshHop } from "./attempt.ts";
 import type { AttemptOwner, ForwardOptions } from "./attempt.ts";
 import { Wait } from "./exchange.ts";
@@ -176,8 +176,7 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
       return;
     }
     // Our own application has not seen the request: the caller's sidecar may repeat it elsewhere.
-    const unreachable = kind === "timeout" ? "connect_timeout" : "connect_failed";
-    const reason = failed !== undefined && !isMeshHop(failed) ? "app_unreachable" : unreachable;
+    const reason = failed !== undefined && !isMeshHop(failed) ? "app_unreachable" : unreachableReasons[kind];
     this.fail(x, 503, x.attempt > 1 && failed !== undefined && x.budgetTries > 0 ? "URX" : "UF", reason);
   }
 
@@ -345,5 +344,4 @@ function forgetResponse(x: Exchange): void {
   x.refusal = undefined;
 }
 
-/** What a connection that did not come says of its target: nothing when we had no room, slowness when it took too long. */
-const connectOutcomes = { overflow: "cancelled", timeout: "timeout", connect: "connectFailure" } as const satisfies Record<ConnectFailure, Outcome>;
+const unreachableReasons = { own: "connect_impossible", timeout: "connect_timeout", connect: "connect_failed" } as const satisfies Record<ConnectEnd, string>;

@@ -6,7 +6,9 @@ import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { LocalStall } from "../health/local-stall.ts";
 import { throttled, Tries, type Candidate, type Chooser } from "../upstream/chooser.ts";
 import type { Connector } from "../upstream/connector.ts";
-import { evidenceOf } from "../upstream/outcome-evidence.ts";
+import { connectOutcomes, evidenceOf } from "../upstream/outcome-evidence.ts";
+import { ownFaultOf } from "../upstream/own-fault.ts";
+import type { ConnectEnd } from "../upstream/upstream.ts";
 import { plainEnd, relay, type Relay } from "./relay.ts";
 
 /** Counters of one TCP listener. */
@@ -102,7 +104,7 @@ export class TcpListener {
     }
     let take: (chunk: Buffer) => void = () => {};
     let proven = false;
-    let timedOut = false;
+    let end: ConnectEnd = "connect";
     const sinceMs = this.#options.clock.monotonicMs();
     const readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
     const upstream = this.#options.connector.connect(candidate.pool.target, {
@@ -124,18 +126,21 @@ export class TcpListener {
     const onEnd = (): void => void upstream.destroy();
     upstream.on("end", onEnd);
     const timer = this.#options.stall.schedule(policy.timeouts.connectMs, () => {
-      timedOut = true;
+      end = "timeout";
       upstream.destroy();
     });
     const onClientGone = (): void => void upstream.destroy();
     client.once("close", onClientGone);
-    upstream.on("error", () => upstream.destroy());
+    upstream.on("error", (error) => {
+      if (ownFaultOf(error) !== undefined) end = "own";
+      upstream.destroy();
+    });
     upstream.once("close", () => {
       timer[Symbol.dispose]();
       client.off("close", onClientGone);
       if (proven) return;
       const span = { sinceMs, nowMs: this.#options.clock.monotonicMs() };
-      chooser.report(candidate, client.destroyed ? "cancelled" : evidenceOf(timedOut ? "timeout" : "connectFailure", this.#options.stall, span));
+      chooser.report(candidate, client.destroyed ? "cancelled" : evidenceOf(connectOutcomes[end], this.#options.stall, span));
       this.#failed(attempt);
     });
   }

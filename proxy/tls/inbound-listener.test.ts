@@ -191,7 +191,7 @@ describe("InboundListener", () => {
 describe("createTlsConnector", () => {
   const attempt = (as: X509Svid, identities: readonly SpiffeId[]): Promise<string[]> => {
     const events: string[] = [];
-    const connector = createTlsConnector(new TlsContexts(new WatchedValue<X509Svid | undefined>(as), snapshot), { handshakes: 0, failures: 0, unstartable: 0 });
+    const connector = createTlsConnector(new TlsContexts(new WatchedValue<X509Svid | undefined>(as), snapshot), { handshakes: 0, failures: 0 });
     return new Promise((resolve) => {
       const socket = connector.connect(
         { address: "127.0.0.1", port: listener.port, sni, identities },

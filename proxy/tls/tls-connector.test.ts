@@ -23,7 +23,7 @@ describe("createTlsConnector", () => {
       server.listen(0, "127.0.0.1", resolve);
     });
     const snapshot = { ...emptySnapshot, bundles: new Map([[shop.bundle.trustDomain, shop.bundle]]) };
-    const connector = createTlsConnector(new TlsContexts(new WatchedValue<X509Svid | undefined>(own), new WatchedValue(snapshot)), { handshakes: 0, failures: 0, unstartable: 0 });
+    const connector = createTlsConnector(new TlsContexts(new WatchedValue<X509Svid | undefined>(own), new WatchedValue(snapshot)), { handshakes: 0, failures: 0 });
     const answers = await Promise.all(
       Array.from(
         { length: 10 },

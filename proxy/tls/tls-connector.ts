@@ -4,14 +4,13 @@ import { LeafReadings } from "#federation/identity/leaf-readings.ts";
 import { acceptExactly, createServerIdentityCheck } from "#federation/identity/tls-options.ts";
 import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import { plainConnector, readInto, type Connector } from "../upstream/connector.ts";
+import { UnstartableError } from "../upstream/own-fault.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 
 /** Counters of outbound TLS. */
 export interface TlsConnectorStats {
   handshakes: number;
   failures: number;
-  /** Calls that could not start: no valid identity or no bundle of the server's trust domain. */
-  unstartable: number;
 }
 
 /**
@@ -26,7 +25,7 @@ export function createTlsConnector(contexts: TlsContexts, stats: TlsConnectorSta
       if (target.sni === "") return plainConnector.connect(target, handler);
       const [first] = target.identities;
       const context = first === undefined ? undefined : contexts.clientContext(trustDomainOf(first));
-      if (context === undefined) return failedSocket(stats);
+      if (context === undefined) return failedSocket();
       const checkServerIdentity = createServerIdentityCheck(acceptExactly(target.identities), (der) => leaves.read(der));
       let proven = false;
       const prove = (): void => {
@@ -90,9 +89,8 @@ function showLeafOnly(socket: TLSSocket): void {
 }
 
 /** A socket that fails as one that could not connect does: with an error and a close, after the caller has it in hand. */
-function failedSocket(stats: TlsConnectorStats): Socket {
-  stats.unstartable++;
+function failedSocket(): Socket {
   const socket = new Socket();
-  process.nextTick(() => socket.destroy(new Error("there is no identity or no trust bundle to connect with")));
+  process.nextTick(() => socket.destroy(new UnstartableError()));
   return socket;
 }

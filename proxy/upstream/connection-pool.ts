@@ -8,7 +8,7 @@ import { defaultPoolLimits } from "./pool-environment.ts";
 import type { PoolKeeper, PoolEnvironment, PoolLimits } from "./pool-environment.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 import type { ConnectionOwner } from "./upstream-connection.ts";
-import type { ConnectionUser, UpstreamNeeds, UpstreamPool } from "./upstream.ts";
+import type { ConnectEnd, ConnectionUser, UpstreamNeeds, UpstreamPool } from "./upstream.ts";
 
 /**
  * The HTTP/1.1 connections to one target: the application behind a sidecar, an older sidecar, and upgrades. Requests get the connection that was used last, so that surplus ones grow old; a
@@ -143,7 +143,7 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
     if (this.#waiting.length > 0) this.#serveWaiting();
   }
 
-  onClosed(connection: UpstreamConnection, timedOut: boolean): void {
+  onClosed(connection: UpstreamConnection, end: ConnectEnd): void {
     this.#connections.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at !== -1) this.#idle.splice(at, 1);
@@ -152,8 +152,8 @@ export class ConnectionPool implements UpstreamPool, ConnectionOwner {
       this.#keeper.handshakeEnded();
       const nowMs = this.nowMs();
       // While responses come, who waits is served by the connections that are there; it was not his connect that took too long.
-      const isServing = timedOut && this.#respondedMs >= nowMs - this.connectMs;
-      if (!isServing) this.#waiting.shift()?.user.onConnectFailure(timedOut ? "timeout" : "connect", false);
+      const isServing = end === "timeout" && this.#respondedMs >= nowMs - this.connectMs;
+      if (!isServing) this.#waiting.shift()?.user.onConnectFailure(end, false);
     }
     // What still waits must not wait for a connection that nobody opens.
     if (this.#waiting.length > 0) this.#grow();

@@ -1,5 +1,6 @@
 import type { LocalStall } from "../health/local-stall.ts";
 import type { Outcome } from "./chooser.ts";
+import type { ConnectFailure } from "./upstream.ts";
 
 /** Beyond this share of a request's time, our own sleep has made it late as much as anybody else. */
 const sleptRatioMax = 0.1;
@@ -7,6 +8,9 @@ const sleptRatioMax = 0.1;
 const givenUpMs = 1_000;
 /** … and what they closed shows only with what is sent next. */
 const aftermathMs = 1_000;
+
+/** What a connection that did not come says of its target: nothing when we had no room or no means, slowness when it took too long. */
+export const connectOutcomes = { overflow: "cancelled", own: "cancelled", timeout: "timeout", connect: "connectFailure" } as const satisfies Record<ConnectFailure, Outcome>;
 
 /** When a try began and ended, monotonic ms. */
 export interface TrySpan {

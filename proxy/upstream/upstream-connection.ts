@@ -6,7 +6,8 @@ import type { TimerOwner, TimingWheel } from "../http/timing-wheel.ts";
 import { WheelTimer } from "../http/timing-wheel.ts";
 import type { ConnectHandler, Connector, UpstreamTarget } from "./connector.ts";
 import { hopFields, requestText } from "./request-text.ts";
-import type { ConnectionUser, OutgoingRequest, Upstream } from "./upstream.ts";
+import { ownFaultOf } from "./own-fault.ts";
+import type { ConnectEnd, ConnectionUser, OutgoingRequest, Upstream } from "./upstream.ts";
 
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
@@ -17,7 +18,8 @@ export interface ConnectionOwner {
   onReady(connection: UpstreamConnection): void;
   onProven(connection: UpstreamConnection): void;
   onIdle(connection: UpstreamConnection): void;
-  onClosed(connection: UpstreamConnection, timedOut: boolean): void;
+  /** `end` counts where it was not ready. */
+  onClosed(connection: UpstreamConnection, end: ConnectEnd): void;
 }
 
 /** Reads of this size hold a usual head and body; large bodies get larger buffers. */
@@ -39,7 +41,7 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
   #user: ConnectionUser | undefined = undefined;
   #discarding = false;
   #discardedBytes = 0;
-  #timedOut = false;
+  #end: ConnectEnd = "connect";
   #closed = false;
   #paused = false;
   #tunnelled: ((bytes: Buffer) => void) | undefined = undefined;
@@ -70,8 +72,9 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
     this.#timer = new WheelTimer(this, 0);
     owner.wheel.arm(this.#timer, nowMs, options.connectMs);
     this.#socket = connector.connect(owner.target, this);
-    // The reason stands in `close` that follows; without a listener an error would end the process.
-    this.#socket.on("error", () => undefined);
+    this.#socket.on("error", (error) => {
+      if (ownFaultOf(error) !== undefined) this.#end = "own";
+    });
     this.#socket.on("close", () => this.#onClose());
     this.#socket.on("end", () => this.#onEnd());
     this.#socket.on("drain", () => this.#user?.onWritable());
@@ -290,7 +293,7 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
         this.#owner.wheel.arm(this.#timer, nowMs, leftMs);
         return;
       }
-      this.#timedOut = true;
+      this.#end = "timeout";
       this.destroy();
       return;
     }
@@ -332,7 +335,7 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
     if (this.#closed) return;
     this.#closed = true;
     this.#owner.wheel.cancel(this.#timer);
-    this.#owner.onClosed(this, this.#timedOut);
+    this.#owner.onClosed(this, this.#end);
     const user = this.#user;
     this.#user = undefined;
     user?.onLost("closed", false);

@@ -9,8 +9,11 @@ import type { AddressLoad } from "./address-load.ts";
  */
 export type LossKind = "closed" | "protocol" | "untaken";
 
-/** Why no connection came: refused or broken, too slow, or too many are waiting already. */
-export type ConnectFailure = "connect" | "timeout" | "overflow";
+/** Why a connection ended before it was ready: refused or broken, too slow, or not even begun for a lack of our `own`. */
+export type ConnectEnd = "connect" | "timeout" | "own";
+
+/** Why a request got no connection: the same, or too many are waiting already. */
+export type ConnectFailure = ConnectEnd | "overflow";
 
 /** An answer that the callee's sidecar gave by itself. */
 export interface HopRefusal {
