@@ -2,8 +2,10 @@ import { pathOf, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { WatchedValue } from "#federation/runtime/watched.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
+import type { SessionReport } from "#federation/wire/workload-messages.ts";
 import type { Registry } from "prom-client";
 import { openAdminServer } from "./admin/admin-server.ts";
 import { addCounter, addGauge } from "#federation/telemetry/read-metrics.ts";
@@ -11,6 +13,7 @@ import { addStallMetrics } from "./admin/metrics.ts";
 import type { ProxyConfig } from "./config.ts";
 import { ControlLink, type ProcessParts } from "./control/control-link.ts";
 import { createProxyRegistry } from "./control/proxy-metrics.ts";
+import { createSessionStats, runRegistrySession } from "./control/registry-session.ts";
 import { awaitFooting } from "./control/start-control.ts";
 import { GatewayListener } from "./gateway/gateway-listener.ts";
 import { createGatewayStats, type GatewayStats } from "./gateway/gateway-stats.ts";
@@ -67,6 +70,7 @@ async function serveGateway({ config, parts, control, svid }: GatewayOptions, st
     ping: { sni: pingSniOf(svid), responder },
     stats,
   });
+  const session = createSessionStats();
   const registry = createProxyRegistry(control);
   addGatewayMetrics(registry, stats);
   addStallMetrics(registry, stall);
@@ -82,8 +86,19 @@ async function serveGateway({ config, parts, control, svid }: GatewayOptions, st
     config.ports.admin,
   );
   await control.sayReady({ gateway: listener.port, admin: admin.port, metrics: metrics.port });
-  for await (const renewed of control.svid.changes(stop)) if (renewed !== undefined) responder.setIdentity(renewed);
+  const report = new WatchedValue(reportOf(config, listener.port));
+  const latest = (known: SessionReport): SessionReport => ({ ...known, unwritten: control.unwritten ?? "" });
+  await Promise.all([followIdentity(control, responder, stop), runRegistrySession({ client: control.planeClient(), report, latest, stats: session, ...parts }, stop)]);
   await listener.drain(config.drainMs);
+}
+
+async function followIdentity({ svid }: ControlLink, responder: PingResponder, signal: AbortSignal): Promise<void> {
+  for await (const renewed of svid.changes(signal)) if (renewed !== undefined) responder.setIdentity(renewed);
+}
+
+/** A gateway backs no service: it has a session to say how it is, and nobody is sent to it for that. */
+function reportOf(config: ProxyConfig, port: number): SessionReport {
+  return { instanceId: config.name, ports: [], address: config.address, inboundPort: port, zone: config.zone ?? "", weight: 1, ready: true, draining: false };
 }
 
 /** The one name that is answered here; it follows from who this gateway is. @throws {ATOLL_PEER_UNVERIFIED} for the identity of anything else. */

@@ -536,7 +536,11 @@ describe("a gateway between two clusters", () => {
       const stats: Stats = await adminJson(client, "/stats");
       return stats.services[0]?.places[0]?.condition.lowered === true ? true : undefined;
     });
-  });
+    // Neither backs a service, and each tells its plane what it sees all the same.
+    expect(far.reports.find(({ instanceId }) => instanceId === "gateway")).toMatchObject({ ports: [], inboundPort: gatewayPort, unwritten: "" });
+    const told = await eventually(() => near.reports.find(({ unreached = [] }) => unreached.length > 0));
+    expect(told).toMatchObject({ instanceId: "storefront", ports: [], unreached: [{ cluster: "shop-eu" }] });
+  }, 60_000);
 
   it("is restarted under GET and POST load, and nobody notices", async () => {
     const near = await openPlane("shop-us");

@@ -8,7 +8,7 @@ import { runTasks, untilAborted } from "#federation/runtime/lifecycle.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
-import { reportTextMax, type SessionReport } from "#federation/wire/workload-messages.ts";
+import type { SessionReport } from "#federation/wire/workload-messages.ts";
 import { LoopDelay } from "./admission/loop-delay.ts";
 import { LoopShed } from "./admission/loop-shed.ts";
 import { LoopShedStage } from "./admission/loop-shed-stage.ts";
@@ -180,41 +180,41 @@ class Sidecar {
 
   /** Keeps the registration while serving; at the end says goodbye first, then lets connections finish. */
   async #registerAndDrain(draining: WatchedValue<boolean>, stop: AbortSignal, signal: AbortSignal): Promise<void> {
-    const { config, parts, control } = this.#options;
-    const { workload } = config;
+    const { workload } = this.#options.config;
     const leaving = new AbortController();
-    const appReady = new WatchedValue(workload === undefined || workload.services.length === 0);
     const tasks: Promise<void>[] = [];
-    if (workload !== undefined && workload.services.length > 0) {
-      const report = new WatchedValue(this.#report(appReady.current, false));
+    const backs = workload !== undefined && workload.services.length > 0;
+    const appReady = new WatchedValue(!backs);
+    const report = new WatchedValue(this.#report(appReady.current, false));
+    if (backs) {
+      const { parts } = this.#options;
       const update = (): void => report.set(this.#report(appReady.current, draining.current));
       const { path, intervalMs } = workload.readiness;
       const probe = { address: appAddress, ports: workload.services.map((service) => service.appPort), intervalMs, clock: parts.clock, random: parts.random, ...(path === undefined ? {} : { path }) };
-      tasks.push(
-        probeApp(probe, appReady, AbortSignal.any([stop, signal])),
-        follow(appReady, update, leaving.signal),
-        follow(draining, update, leaving.signal),
-        follow(this.#apps.overloaded, update, leaving.signal),
-        runRegistrySession({ client: control.planeClient(), report, latest: (known) => ({ ...known, ports: this.#apps.ports(), unreached: this.#state.prober.unreached, unwritten: (control.unwritten ?? "").slice(0, reportTextMax) }), stats: this.#state.session, ...parts }, leaving.signal),
-      );
+      tasks.push(probeApp(probe, appReady, AbortSignal.any([stop, signal])), follow(appReady, update, leaving.signal), follow(draining, update, leaving.signal), follow(this.#apps.overloaded, update, leaving.signal));
     }
+    const session = this.#runSession(report, leaving.signal);
     await untilAborted(AbortSignal.any([stop, signal]));
     draining.set(true);
-    await this.#leave(tasks, leaving);
+    if (backs) await this.#awaitFarewell(session);
+    leaving.abort();
+    await Promise.all([...tasks, session]);
     await this.#drain();
   }
 
+  /** Tells the plane what this proxy is and what it sees. In front of no service, it is nobody's target and only speaks. */
+  #runSession(report: WatchedValue<SessionReport>, signal: AbortSignal): Promise<void> {
+    const { parts, control } = this.#options;
+    const latest = (known: SessionReport): SessionReport => ({ ...known, ports: this.#apps.ports(), unreached: this.#state.prober.unreached, unwritten: control.unwritten ?? "" });
+    return runRegistrySession({ client: control.planeClient(), report, latest, stats: this.#state.session, ...parts }, signal);
+  }
+
   /** Waits, not for long, until the plane knows that we leave and callers can know it. */
-  async #leave(tasks: readonly Promise<void>[], leaving: AbortController): Promise<void> {
+  async #awaitFarewell(session: Promise<void>): Promise<void> {
     const { clock } = this.#options.parts;
-    if (tasks.length > 0) {
-      using bound = deadlineSignal(clock, leaveMsMax, new AbortController().signal);
-      const session = tasks.at(-1) ?? Promise.resolve();
-      await Promise.race([session, untilAborted(bound.signal)]);
-      await sleep(clock, leaveGraceMs, new AbortController().signal);
-    }
-    leaving.abort();
-    await Promise.all(tasks);
+    using bound = deadlineSignal(clock, leaveMsMax, new AbortController().signal);
+    await Promise.race([session, untilAborted(bound.signal)]);
+    await sleep(clock, leaveGraceMs, new AbortController().signal);
   }
 
   async #drain(): Promise<void> {

@@ -7,12 +7,12 @@ export interface UnreachedCluster {
   readonly forMs: number;
 }
 
-/** The same, and who says so. */
+/** The same, and which proxy says so: by its instance id, or its name where it backs no service. */
 export interface InstanceUnreached extends UnreachedCluster {
   readonly instance: string;
 }
 
-/** A cluster that instances do not reach; those of the longest time first, and no more of them named than `instancesNamedMax`. */
+/** A cluster that proxies do not reach; those of the longest time first, and no more of them named than `instancesNamedMax`. */
 export interface UnreachedByCluster extends UnreachedCluster {
   readonly instances: number;
   readonly named: readonly string[];
@@ -39,8 +39,8 @@ export function unreachedByCluster(unreached: readonly InstanceUnreached[]): rea
     .map(([cluster, said]) => ({ cluster, forMs: said[0]?.forMs ?? 0, instances: said.length, named: said.slice(0, instancesNamedMax).map(({ instance }) => instance) }));
 }
 
-/** How operators are told of the instances in the cluster `here`; `who` names them, and `whom` what they do not reach. */
+/** How operators are told of the proxies in the cluster `here`; `who` names them, and `whom` what they do not reach. */
 export function unreachedWords({ instances, forMs }: Pick<UnreachedByCluster, "instances" | "forMs">, { here, who, whom }: { readonly here: string; readonly who?: string; readonly whom: string }): string {
-  const [noun, verb] = instances === 1 ? ["instance", "has"] : ["instances", "have"];
+  const [noun, verb] = instances === 1 ? ["proxy", "has"] : ["proxies", "have"];
   return `${instances} ${noun} in ${here}${who === undefined ? "" : ` (${who})`} ${verb} reached no gateway of ${whom} for ${describeAge(forMs)}`;
 }

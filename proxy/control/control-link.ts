@@ -11,6 +11,7 @@ import { writeReadyFile, type ReadyPorts } from "#federation/runtime/process.ts"
 import type { Random } from "#federation/runtime/random.ts";
 import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { reportTextMax } from "#federation/wire/workload-messages.ts";
 import type { Client } from "@grpc/grpc-js";
 import { createDiscoveryStats, runDiscovery, type Subscription } from "./discovery-client.ts";
 import { IdentityStore } from "./identity-store.ts";
@@ -112,9 +113,9 @@ export class ControlLink {
     return this.discovery.connected ? 0 : Math.max(0, this.#options.clock.nowMs() - this.discovery.asOfMs);
   }
 
-  /** Why something that a cold start needs in its newest form is not on the disk; undefined while all is. */
+  /** Why something that a cold start needs in its newest form is not on the disk, as long as a report may be; undefined while all is. */
   get unwritten(): string | undefined {
-    return this.#keptSvid.failure ?? this.#lastKnownGood.failure;
+    return (this.#keptSvid.failure ?? this.#lastKnownGood.failure)?.slice(0, reportTextMax);
   }
 
   /** Writes `ready.json`, also later where the disk takes nothing now: it serves without. */

@@ -143,10 +143,7 @@ async function openProxyPorts(options: ClusterPlaneOptions, serving: Serving, di
   discoveryServer.addService(identityService, { renew: issuing.renew });
   discoveryServer.addService(registryService, {
     session: registrySessionHandler(registry, {
-      identify: (call) => {
-        const subscriber = identify(call);
-        return subscriber?.kind === "workload" ? subscriber.identity : undefined;
-      },
+      identify: (call) => identify(call)?.identity,
       onRefused: () => metrics.registrationsRefused.inc(),
       logger,
       signal,

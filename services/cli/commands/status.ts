@@ -170,7 +170,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...silentGatewayProblems(name, status),
     ...trialProblems(name, status),
     ...(status.unreached ?? []).map((row) => unreachedProblem(name, row)),
-    ...(status.unwritten ?? []).map((row) => `the proxy of ${row.instance} in ${name} cannot write what it knows to its disk (${row.reason}): it goes on, and started again it would begin with an older identity and older routes; give its disk room`),
+    ...(status.unwritten ?? []).map((row) => `proxy ${row.instance} in ${name} cannot write what it knows to its disk (${row.reason}): it goes on, and started again it would begin with an older identity and older routes; give its disk room`),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
 }

@@ -36,7 +36,7 @@ it("says of a place that instances here do not reach that it is so", () => {
     { instance: "b-0", cluster: "elsewhere", forMs: 9_000 },
   ];
   const { notes } = explainService({ state: clusterState({ imports: [serviceImport({})] }), overloads: [], unreached, heldAgeMs }, { service: "web/storefront" }, 0);
-  expect(notes).toEqual(["shop-us is out of reach: 2 instances in shop-eu have reached no gateway of it for 9 s.", expect.stringMatching(/^Seen by the control plane/)]);
+  expect(notes).toEqual(["shop-us is out of reach: 2 proxies in shop-eu have reached no gateway of it for 9 s.", expect.stringMatching(/^Seen by the control plane/)]);
 });
 
 it("a plane's status names them, whom instances do not reach, and what is asked of itself more often than it can do", () => {

@@ -29,8 +29,8 @@ export function judgeReport(options: {
   readonly nowMs: number;
 }): Registration {
   const { report, identity, self, serviceOf, existing, nowMs } = options;
-  if (!labelPattern.test(report.instanceId)) return refused("the instance id is not a lower-case DNS label");
-  if (existing !== undefined && existing.identity !== identity) return refused(`the instance id ${report.instanceId} belongs to another identity`);
+  if (!labelPattern.test(report.instanceId)) return refused(notALabel);
+  if (existing !== undefined && existing.identity !== identity) return refused(ownedByAnother(report.instanceId));
   // Whoever leaves need not prove again what it was: its Service may be gone before it.
   if (report.draining && existing !== undefined) return { kind: "accepted", record: existing };
   if (isIP(report.address) === 0) return refused("the address is not a literal IP address");
@@ -60,6 +60,20 @@ export function judgeReport(options: {
   };
 }
 
+/**
+ * Why the words of a proxy that backs nothing are not taken, or undefined. Nothing is declared for it: its certificate has said that it
+ * is this cluster's, and `owner` is who goes by its name already. Pure.
+ */
+export function refusedObserver({ report, identity, owner }: { readonly report: SessionReport; readonly identity: SpiffeId; readonly owner: SpiffeId | undefined }): string | undefined {
+  if (!labelPattern.test(report.instanceId)) return notALabel;
+  return owner === undefined || owner === identity ? undefined : ownedByAnother(report.instanceId);
+}
+
+/** Why a name that somebody goes by is not given to anybody else. */
+export function ownedByAnother(instanceId: string): string {
+  return `the instance id ${instanceId} belongs to another identity`;
+}
+
 /** What a report says of the overload of its ports. Not part of the registration: it is neither stored nor routed by. */
 export function overloadsIn(report: SessionReport): readonly InstanceOverload[] {
   return report.ports.flatMap(({ namespace, service, admits = 0, asked = 0 }) => (asked > admits ? [{ instance: report.instanceId, namespace, service, admits, asked }] : []));
@@ -74,6 +88,8 @@ export function unreachedIn({ instanceId, unreached = [] }: SessionReport): read
 export function unwrittenIn({ instanceId, unwritten = "" }: SessionReport): readonly InstanceUnwritten[] {
   return unwritten === "" ? [] : [{ instance: instanceId, reason: unwritten }];
 }
+
+const notALabel = "the instance id is not a lower-case DNS label";
 
 function refused(reason: string): Registration {
   return { kind: "refused", reason };

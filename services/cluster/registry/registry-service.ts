@@ -24,7 +24,7 @@ export function registrySessionHandler(
   return (call) => {
     const identity = options.identify(call);
     if (identity === undefined) {
-      endCall(call, status.PERMISSION_DENIED, "only workloads of this cluster's trust domain register here");
+      endCall(call, status.PERMISSION_DENIED, "only workloads of this cluster's trust domain and its gateways register here");
       return;
     }
     const session = registry.openSession(identity);

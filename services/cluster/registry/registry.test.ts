@@ -125,6 +125,51 @@ describe("Registry", () => {
     expect(registry.overloads).toEqual([]);
   });
 
+  it("hears a proxy that backs nothing, stores nothing of it, and forgets it some time after its last word", async () => {
+    const registry = await start();
+    const edge = (over: Partial<SessionReport> = {}): SessionReport => report("edge-1", { ports: [], unreached: [{ cluster: "shop-us", forMs: 6_000 }], ...over });
+    const gatewayId = "spiffe://shop.example/atoll/gateway/shop-eu" as SpiffeId;
+    const session = registry.openSession(identity);
+    expect((await session.report(edge(), signal)).refused).toBe("");
+    await registry.openSession(gatewayId).report(report("gateway-1", { ports: [], unwritten: "ENOSPC" }), signal);
+    expect(registry.unreached).toEqual([{ instance: "edge-1", cluster: "shop-us", forMs: 6_000 }]);
+    expect(registry.unwritten).toEqual([{ instance: "gateway-1", reason: "ENOSPC" }]);
+    expect(seen(registry)).toEqual([]);
+    expect((await test.catalog.endpoints.list(signal)).items).toEqual([]);
+    session.end();
+    expect(registry.unreached).toEqual([]);
+    expect((await registry.openSession(gatewayId).report(edge(), signal)).refused).toMatch(/another identity/);
+    await clock.advance(limits.reattachWindowMs + 2_000);
+    expect((await registry.openSession(gatewayId).report(edge(), signal)).refused).toBe("");
+  });
+
+  it("takes the name of no proxy away from it, whether that backs a service or not", async () => {
+    const registry = await start();
+    const other = "spiffe://shop.example/ns/web/sa/edge" as SpiffeId;
+    await registry.openSession(identity).report(report("a"), signal);
+    expect((await registry.openSession(other).report(report("a", { ports: [] }), signal)).refused).toMatch(/a belongs to another identity/);
+    await registry.openSession(other).report(report("b", { ports: [] }), signal);
+    expect((await registry.openSession(identity).report(report("b"), signal)).refused).toMatch(/b belongs to another identity/);
+    expect((await registry.openSession(other).report(report("B!", { ports: [] }), signal)).refused).toMatch(/not a lower-case DNS label/);
+    expect(seen(registry)).toEqual(["a attached"]);
+  });
+
+  it("takes an instance out that backs nothing any more, and in again", async () => {
+    const registry = await start();
+    const session = registry.openSession(identity);
+    await session.report(report("a"), signal);
+    await session.report(report("a", { ports: [] }), signal);
+    expect(seen(registry)).toEqual([]);
+    expect((await test.catalog.endpoints.list(signal)).items).toEqual([]);
+    await session.report(report("a"), signal);
+    expect(seen(registry)).toEqual(["a attached"]);
+    await session.report(report("a", { ports: [], unwritten: "ENOSPC" }), signal);
+    await settled(clock);
+    expect(registry.unwritten).toHaveLength(1);
+    await session.report(report("a", { ports: [], draining: true }), signal);
+    expect((await registry.openSession("spiffe://shop.example/ns/web/sa/other" as SpiffeId).report(report("a", { ports: [] }), signal)).refused).toBe("");
+  });
+
   it("knows whose disk takes nothing, until it does", async () => {
     const registry = await start();
     const session = registry.openSession(identity);

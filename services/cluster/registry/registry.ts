@@ -14,9 +14,9 @@ import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
 import type { ClusterSelf, EndpointState } from "../cluster-state.ts";
-import { judgeReport, overloadsIn, unreachedIn, unwrittenIn } from "./registration.ts";
+import { judgeReport, overloadsIn, ownedByAnother, refusedObserver, unreachedIn, unwrittenIn } from "./registration.ts";
 import { releasedByBrake } from "./removal-brake.ts";
-import { SessionTable, type SessionLimits } from "./session-table.ts";
+import { SessionTable, type SaidBeside, type SessionLimits } from "./session-table.ts";
 
 export interface RegistryOptions {
   readonly self: ClusterSelf;
@@ -38,6 +38,9 @@ export interface RegistrySession {
 /** Most instances of one cluster; a further one is refused until one goes. */
 export const instancesMax = 20_000;
 
+/** Most proxies of one cluster that back nothing and are heard all the same. */
+export const observersMax = 5_000;
+
 /** How often sessions are looked over. */
 const lookOverMs = 1_000;
 
@@ -51,6 +54,8 @@ export class Registry {
   readonly #state = new WatchedValue(OrderedMap.of<EndpointState>());
   readonly #loaded = new WatchedValue(false);
   #records = new Map<string, EndpointRecord>();
+  /** Gateways, and sidecars in front of no service: they have no record, and count while they speak. */
+  readonly #observers = new Map<string, SpiffeId>();
   #streams = 0;
 
   constructor(options: RegistryOptions) {
@@ -112,7 +117,8 @@ export class Registry {
       }
       for (const id of batch.deletes) {
         this.#records.delete(id);
-        this.#sessions.forget(id);
+        // What it has said since as a proxy that backs nothing is heard later than the end of what it was.
+        if (!this.#observers.has(id)) this.#sessions.forget(id);
       }
       this.#publish(batch.initial ? [...this.#records.keys(), ...this.#state.current.keys()] : [...batch.puts.map(({ id }) => id), ...batch.deletes]);
       this.#loaded.set(true);
@@ -124,7 +130,9 @@ export class Registry {
     for (;;) {
       await sleep(clock, lookOverMs, signal);
       this.#publish(this.#sessions.expire(clock.monotonicMs()));
-      const candidates = this.#sessions.sweepable(clock.monotonicMs()).filter((id) => this.#records.has(id));
+      const sweepable = this.#sessions.sweepable(clock.monotonicMs());
+      for (const id of sweepable) if (this.#observers.has(id)) this.#forgetObserver(id);
+      const candidates = sweepable.filter((id) => this.#records.has(id));
       if (candidates.length === 0) continue;
       for (const instanceId of releasedByBrake(candidates, [...this.#records.values()])) {
         // It may have come back while others were being removed.
@@ -141,31 +149,68 @@ export class Registry {
   }
 
   async #report(report: SessionReport, identity: SpiffeId, streamId: number, signal: AbortSignal): Promise<SessionAck> {
-    const { self, services, endpoints, clock } = this.#options;
-    const existing = this.#records.get(report.instanceId);
-    const serviceOf = (name: string): Service | undefined => services.current.items.get(name)?.value;
-    const registration = judgeReport({ report, identity, self, serviceOf, existing, nowMs: clock.nowMs() });
-    if (registration.kind === "refused") return this.#refusal(registration.reason);
-    if (existing === undefined && !report.draining && this.#records.size >= instancesMax) return this.#refusal(`this cluster has ${instancesMax} instances already`);
     try {
-      if (report.draining) {
-        // The owner's own word: it is not held back by the brake.
-        await endpoints.remove(report.instanceId, {}, signal);
-        this.#records.delete(report.instanceId);
-        this.#sessions.forget(report.instanceId);
-      } else {
-        if (!isDeepStrictEqual(existing, registration.record)) {
-          await endpoints.put(report.instanceId, registration.record, {}, signal);
-          this.#records.set(report.instanceId, registration.record);
-        }
-        this.#sessions.report(report.instanceId, streamId, clock.monotonicMs(), { overloads: overloadsIn(report), unreached: unreachedIn(report), unwritten: unwrittenIn(report) });
-      }
+      const refused = await (report.ports.length === 0 ? this.#observe(report, identity, streamId, signal) : this.#register(report, identity, streamId, signal));
+      return { ttlMs: this.#options.limits.ttlMs, refused: refused ?? "" };
     } catch (error) {
       if (!isAtollError(error, ...passingFaults)) throw error;
       return this.#refusal(`the registration could not be stored: ${error.message}`);
     }
-    this.#publish([report.instanceId]);
-    return { ttlMs: this.#options.limits.ttlMs, refused: "" };
+  }
+
+  /** Answers why not, or nothing. */
+  async #register(report: SessionReport, identity: SpiffeId, streamId: number, signal: AbortSignal): Promise<string | undefined> {
+    const { self, services, endpoints, clock } = this.#options;
+    const { instanceId } = report;
+    const existing = this.#records.get(instanceId);
+    const observer = this.#observers.get(instanceId);
+    if (observer !== undefined && observer !== identity) return ownedByAnother(instanceId);
+    const serviceOf = (name: string): Service | undefined => services.current.items.get(name)?.value;
+    const registration = judgeReport({ report, identity, self, serviceOf, existing, nowMs: clock.nowMs() });
+    if (registration.kind === "refused") return registration.reason;
+    if (report.draining) {
+      await this.#remove(instanceId, signal);
+      return undefined;
+    }
+    if (existing === undefined && this.#records.size >= instancesMax) return `this cluster has ${instancesMax} instances already`;
+    if (!isDeepStrictEqual(existing, registration.record)) {
+      await endpoints.put(instanceId, registration.record, {}, signal);
+      this.#records.set(instanceId, registration.record);
+    }
+    this.#observers.delete(instanceId);
+    this.#sessions.report(instanceId, streamId, clock.monotonicMs(), saidBeside(report));
+    this.#publish([instanceId]);
+    return undefined;
+  }
+
+  /** Hears a proxy that backs no service: nothing of it is stored, and nobody is sent to it. Answers why not, or nothing. */
+  async #observe(report: SessionReport, identity: SpiffeId, streamId: number, signal: AbortSignal): Promise<string | undefined> {
+    const { instanceId } = report;
+    const existing = this.#records.get(instanceId);
+    const refused = refusedObserver({ report, identity, owner: existing?.identity ?? this.#observers.get(instanceId) });
+    if (refused !== undefined) return refused;
+    if (existing !== undefined) await this.#remove(instanceId, signal);
+    if (report.draining) {
+      this.#forgetObserver(instanceId);
+      return undefined;
+    }
+    if (!this.#observers.has(instanceId) && this.#observers.size >= observersMax) return `this cluster hears ${observersMax} proxies without a service already`;
+    this.#observers.set(instanceId, identity);
+    this.#sessions.report(instanceId, streamId, this.#options.clock.monotonicMs(), saidBeside(report));
+    return undefined;
+  }
+
+  /** At the owner's own word, which the brake does not hold back. */
+  async #remove(instanceId: string, signal: AbortSignal): Promise<void> {
+    await this.#options.endpoints.remove(instanceId, {}, signal);
+    this.#records.delete(instanceId);
+    this.#sessions.forget(instanceId);
+    this.#publish([instanceId]);
+  }
+
+  #forgetObserver(id: string): void {
+    this.#observers.delete(id);
+    this.#sessions.forget(id);
   }
 
   #refusal(reason: string): SessionAck {
@@ -183,4 +228,8 @@ export class Registry {
     }
     this.#state.set(next);
   }
+}
+
+function saidBeside(report: SessionReport): SaidBeside {
+  return { overloads: overloadsIn(report), unreached: unreachedIn(report), unwritten: unwrittenIn(report) };
 }
