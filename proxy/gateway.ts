@@ -71,7 +71,7 @@ async function serveGateway({ config, parts, control, svid }: GatewayOptions, st
     stats,
   });
   const session = createSessionStats();
-  const registry = createProxyRegistry(control);
+  const registry = createProxyRegistry(control, session);
   addGatewayMetrics(registry, stats);
   addStallMetrics(registry, stall);
   await using metrics = await openMetricsServer(registry, loopback, config.ports.metrics);

@@ -107,7 +107,7 @@ export function describeStats(state: SidecarState): object {
     identity: { spiffeId: control.svid.current?.spiffeId ?? null, notAfterMs: control.svid.current?.notAfterMs ?? null, ...control.identityEvents },
     plane: { identity: control.plane.current?.identity ?? null, addresses: control.plane.current?.addresses ?? [], ...control.discovery, ageMs: control.ageMs ?? null },
     stalls: { count: state.stall.count, totalMs: Math.round(state.stall.totalMs) },
-    session: state.session,
+    session: { attached: state.session.attached, reports: state.session.reports, refused: state.session.refused, clockAheadMs: state.session.planeClock.aheadMs ?? null },
     services,
     gateways: state.prober.gateways,
     names: Array.from(state.resolver.names.current, ([name, { addresses, asOfMs, problem }]) => ({ name, addresses, ageMs: asOfMs === undefined ? null : Math.max(0, state.clock.nowMs() - asOfMs), problem: problem ?? null })),

@@ -127,7 +127,7 @@ class Sidecar {
     await using _log = accessLog ?? { [Symbol.asyncDispose]: async () => undefined };
     await using _tracing = await this.#startTracing();
     const draining = new WatchedValue(false);
-    const registry = createProxyRegistry(control);
+    const registry = createProxyRegistry(control, this.#state.session);
     addSidecarMetrics(registry, this.#state);
     this.#options.workloadApi?.addMetrics(registry);
     await using metrics = await openMetricsServer(registry, loopback, config.ports.metrics);

@@ -120,6 +120,7 @@ export const clusterRowSchema = z.object({
   trustDomain: trustDomainSchema,
   connected: z.boolean().describe("Its heartbeats arrive."),
   heardAgeMs: ms.optional().describe("Since its last heartbeat; absent: never heard."),
+  clockAheadMs: z.number().optional().describe("The clock of its plane less this one's, too small by the way of what it says. Absent: too little of it was heard, or this plane is older."),
   sentSeq: count.describe("Last frame sent to it."),
   acknowledgedSeq: count.describe("Last frame that it said it applied."),
   lagMs: ms.describe("Age of the oldest frame that it has not acknowledged; 0 when there is none."),
@@ -263,6 +264,10 @@ export const clusterStatusSchema = z.object({
     .array(z.object({ instance: z.string(), reason: z.string() }))
     .optional()
     .describe("Instances whose proxies cannot write the newest of what they know to their disks, as they said last, at most 100 of them. Absent: none, or an older plane."),
+  clocks: z
+    .array(z.object({ instance: z.string(), aheadMs: z.number().describe("Its clock less the plane's, to about a second.") }))
+    .optional()
+    .describe("Proxies whose clocks are thirty seconds or more from the plane's, as they said last, at most 100 of them. Absent: none, or an older plane."),
   overloads: z.array(instanceOverloadSchema).optional().describe("Instances that refuse requests because they cannot do more, as they said last; an older plane says nothing."),
 });
 

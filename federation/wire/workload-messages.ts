@@ -3,7 +3,7 @@ import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { unreachedMax, type UnreachedCluster } from "#federation/model/unreached-cluster.ts";
 import { bundleOf } from "./discovery-resources.ts";
 import { certificatesMax, listItemsMax, resourceBytesMax } from "./limits.ts";
-import { boundedList, boundedText, certificateList, copied, mapped, messageCodec } from "./schema.ts";
+import { boundedList, boundedText, certificateList, copied, exactNumber, mapped, messageCodec } from "./schema.ts";
 import type { MessageCodec } from "./schema.ts";
 
 /** A workload's first request: its proof, and a CSR of which only the public key is taken. */
@@ -69,6 +69,8 @@ export interface SessionReport {
   readonly unreached?: readonly UnreachedCluster[];
   /** Why the newest of what it knows cannot be written to its disk; absent or empty while it can. */
   readonly unwritten?: string;
+  /** Its clock less the plane's, in whole seconds, by the plane's acknowledgements; absent or 0 while it knows of no difference. */
+  readonly clockAheadSeconds?: number;
 }
 
 export interface SessionAck {
@@ -76,6 +78,8 @@ export interface SessionAck {
   readonly ttlMs: number;
   /** Why the registration is not accepted; empty when it is. The stream stays open either way. */
   readonly refused: string;
+  /** Wall-clock ms of the plane when it wrote this; 0 or absent from an older plane. */
+  readonly nowMs?: number;
 }
 
 /** Message codec of the type in the schema and the type in the program. */
@@ -132,7 +136,7 @@ export const sessionReportCodec: Codec<SessionReport> = checkedCodec(
 
 export const sessionAckCodec: Codec<SessionAck> = checkedCodec(
   messageCodec<SessionAck>("atoll.workload.v1.SessionAck", resourceBytesMax),
-  (ack) => ack,
+  (ack) => (ack.nowMs === undefined ? ack : { ...ack, nowMs: exactNumber(ack.nowMs, "the time of an acknowledgement") }),
 );
 
 /** @throws {ATOLL_WIRE_TOO_LARGE} */

@@ -57,6 +57,8 @@ export class TestPlane implements AsyncDisposable {
   /** Of those by key, at the join port. */
   keyRenewals = 0;
   svidValidityMs = 3_600_000;
+  /** By how much the clock that its acknowledgements tell is behind ours. */
+  clockBehindMs = 0;
   readonly #tokens = new Map<string, string>();
   /** Path of the identity that each attested document gives. */
   readonly documents = new Map<string, string>();
@@ -190,7 +192,7 @@ export class TestPlane implements AsyncDisposable {
   readonly #session: handleBidiStreamingCall<SessionReport, SessionAck> = (call) => {
     call.on("data", (report: SessionReport) => {
       this.reports.push(report);
-      call.write({ ttlMs: 3_000, refused: "" });
+      call.write({ ttlMs: 3_000, refused: "", nowMs: Math.floor(systemClock.nowMs() - this.clockBehindMs) });
     });
     call.on("end", () => call.end());
     call.on("error", () => {});

@@ -2,9 +2,10 @@ import { Registry } from "prom-client";
 import { addProcessMetrics } from "#federation/telemetry/process-metrics.ts";
 import { addCounter, addGauge } from "#federation/telemetry/read-metrics.ts";
 import type { ControlLink } from "./control-link.ts";
+import type { SessionStats } from "./registry-session.ts";
 
 /** A registry with what every proxy shows: its process, its identity, and its ties to the plane. */
-export function createProxyRegistry(control: ControlLink): Registry {
+export function createProxyRegistry(control: ControlLink, { planeClock }: SessionStats): Registry {
   const registry = new Registry();
   addProcessMetrics(registry);
   const { discovery, identityEvents } = control;
@@ -57,6 +58,13 @@ export function createProxyRegistry(control: ControlLink): Registry {
     name: "atoll_proxy_state_unwritten",
     help: "1 while the newest identity or the newest state cannot be written to the disk, so that a restart would begin with older ones.",
     read: (add) => add({}, control.unwritten === undefined ? 0 : 1),
+  });
+  addGauge(registry, {
+    name: "atoll_proxy_clock_ahead_seconds",
+    help: "This proxy's clock less its plane's; no value until the plane has said a time.",
+    read: (add) => {
+      if (planeClock.aheadMs !== undefined) add({}, planeClock.aheadMs / 1_000);
+    },
   });
   return registry;
 }

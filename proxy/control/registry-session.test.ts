@@ -58,6 +58,22 @@ describe("runRegistrySession", () => {
     client.close();
   });
 
+  it("tells the plane how far its clock is from the plane's, by what that answers", async () => {
+    plane.clockBehindMs = 600_000;
+    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
+    const value = new WatchedValue(report);
+    const stats = createSessionStats();
+    const ended = runRegistrySession({ client, report: value, stats, ...parts }, new AbortController().signal);
+    await settle(() => stats.planeClock.aheadMs !== undefined);
+    value.set({ ...report, draining: true });
+    await ended;
+    expect(plane.reports[0]?.clockAheadSeconds ?? 0).toBe(0);
+    // A busy host may let an answer wait: half of that is how wrong this may be.
+    expect(plane.reports.at(-1)?.clockAheadSeconds).toBeGreaterThan(570);
+    expect(plane.reports.at(-1)?.clockAheadSeconds).toBeLessThan(630);
+    client.close();
+  });
+
   it("does not speak to a plane of another identity", async () => {
     const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-us` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
     const stop = new AbortController();

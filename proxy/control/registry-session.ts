@@ -7,6 +7,7 @@ import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { openStream, registryService } from "#federation/wire/grpc-services.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
+import { PlaneClock } from "./plane-clock.ts";
 
 /** The registration as others see it. */
 export interface SessionStats {
@@ -14,10 +15,11 @@ export interface SessionStats {
   reports: number;
   /** Why the plane does not accept the registration; empty when it does. */
   refused: string;
+  readonly planeClock: PlaneClock;
 }
 
 export function createSessionStats(): SessionStats {
-  return { attached: false, reports: 0, refused: "" };
+  return { attached: false, reports: 0, refused: "", planeClock: new PlaneClock() };
 }
 
 export interface RegistrySessionOptions {
@@ -69,22 +71,23 @@ async function runStream(options: RegistrySessionOptions, signal: AbortSignal): 
   const stream = openStream(options.client, registryService.session, combined);
   let intervalMs = reportMsDefault;
   let timer: Disposable | undefined;
-  let unacknowledged = 0;
+  /** When the reports that are not acknowledged were sent, monotonic ms. Acknowledgements come in order. */
+  const sentAtMs: number[] = [];
   let lastSent: SessionReport | undefined;
   const send = (): void => {
     timer?.[Symbol.dispose]();
     stats.reports++;
-    unacknowledged++;
+    sentAtMs.push(clock.monotonicMs());
     const { current } = options.report;
-    lastSent = options.latest?.(current) ?? current;
+    lastSent = { ...(options.latest?.(current) ?? current), clockAheadSeconds: Math.round((stats.planeClock.aheadMs ?? 0) / 1_000) };
     stream.write(lastSent);
     timer = clock.schedule(intervalMs, send);
   };
   const ended = streamEnd(stream, {
-    // Acknowledgements come in order, so only the last one speaks of the last report.
-    isDrained: () => unacknowledged === 0 && lastSent?.draining === true,
+    isDrained: () => sentAtMs.length === 0 && lastSent?.draining === true,
     onAck: (ack) => {
-      unacknowledged--;
+      const atMs = sentAtMs.shift();
+      if (atMs !== undefined && (ack.nowMs ?? 0) > 0) stats.planeClock.hear(ack.nowMs ?? 0, clock.nowMs(), clock.monotonicMs() - atMs);
       intervalMs = Math.max(reportMsMin, Math.floor(ack.ttlMs / 3));
       noteAck(options, ack);
     },

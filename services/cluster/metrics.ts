@@ -20,6 +20,7 @@ export interface ClusterReports extends ReplicationReports {
   readonly imports: () => number;
   /** Instances whose disks do not take what they know. */
   readonly unwritten: () => number;
+  readonly clocksApart: () => number;
   /** Other clusters of which instances reach no gateway, with how many say so. */
   readonly unreached: () => readonly UnreachedByCluster[];
   /** Since what is held of each other cluster was last known to be all of it, in ms, as far as anybody knows. */
@@ -74,6 +75,7 @@ export function createClusterMetrics(
   addGauge(registry, "atoll_sessions", "Instances with a live session.", () => metrics.reports?.sessions() ?? 0);
   addGauge(registry, "atoll_imports", "Services of other clusters that are visible here.", () => metrics.reports?.imports() ?? 0);
   addGauge(registry, "atoll_unwritten_instances", "Instances whose proxies cannot write the newest of what they know to their disks.", () => metrics.reports?.unwritten() ?? 0);
+  addGauge(registry, "atoll_proxies_clock_apart", "Proxies whose clocks are thirty seconds or more from this plane's.", () => metrics.reports?.clocksApart() ?? 0);
   addReadGauge(registry, {
     name: "atoll_unreached_instances",
     help: "Instances that reach no gateway of another cluster, as they said last; no value where all do.",

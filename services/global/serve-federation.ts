@@ -167,8 +167,10 @@ function linkStates(links: ClusterLinks, clock: Clock): ReadonlyMap<string, Link
   for (const id of new Set([...links.lags.current.keys(), ...links.statuses.current.keys()])) {
     const lag = links.lags.current.get(id);
     const heardAt = links.statuses.current.get(id)?.heardAtMonotonicMs;
+    const clockAheadMs = links.statuses.current.get(id)?.clockAheadMs;
     states.set(id, {
       heardAgeMs: heardAt === undefined ? undefined : clock.monotonicMs() - heardAt,
+      clockAheadMs,
       wholeAgeMs: links.wholeAgeMs(id),
       sentSeq: lag?.publishedSeq ?? 0,
       acknowledgedSeq: lag?.acknowledgedSeq ?? 0,

@@ -2,7 +2,7 @@ import type { Bus } from "#federation/bus/bus.ts";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
 import { objectId } from "#federation/model/replicated-object.ts";
 import type { FetchRequest } from "#federation/model/replication-messages.ts";
-import { sleep } from "#federation/runtime/clock.ts";
+import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
@@ -53,6 +53,8 @@ export class LosingLink {
   answerMs: () => number = () => 0;
   /** How many requests were under way at once, at most. */
   mostAtOnce = 0;
+  /** The publisher's wall clock less the receiver's. */
+  publisherAheadMs = 0;
   readonly #state = new WatchedValue<PublishedState>({ revision: 0, objects: new Map() });
   readonly receiverBus = this.hub.open("receiver");
   #term = 0;
@@ -118,7 +120,9 @@ export class LosingLink {
   }
 
   #startPublisher(): Side {
-    const common = { ...link, clock: this.clock, random: createSeededRandom(++this.#term), logger: silentLogger, bus: this.hub.open("publisher") };
+    const { clock } = this;
+    const publisherClock: Clock = { nowMs: () => clock.nowMs() + this.publisherAheadMs, monotonicMs: () => clock.monotonicMs(), schedule: (delayMs, callback) => clock.schedule(delayMs, callback) };
+    const common = { ...link, clock: publisherClock, random: createSeededRandom(++this.#term), logger: silentLogger, bus: this.hub.open("publisher") };
     const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
     return start((signal) => runPublisher({ ...common, epoch: 1, term: this.#term, objects: this.#state, signer: () => origins.signer("shop-eu"), lags, standings: new Map() }, signal));
   }

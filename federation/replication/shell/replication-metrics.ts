@@ -56,6 +56,14 @@ export function addReplicationMetrics(registry: Registry, current: () => Replica
     help: "1 while another process speaks under this plane's name: writes are refused and nothing is published.",
     read: (add) => add({}, current()?.hasRival() === true ? 1 : 0),
   });
+  addGauge(registry, {
+    name: "atoll_publisher_clock_ahead_seconds",
+    help: "The clock of another plane less this one's, too small by the way of what it says; no value while too little of it was heard.",
+    labels: ["publisher"],
+    read: (add) => {
+      for (const [publisher, { clockAheadMs }] of current()?.statuses.current ?? []) if (clockAheadMs !== undefined) add({ publisher }, clockAheadMs / 1_000);
+    },
+  });
   const refused: Counter<"publisher" | "reason"> = new Counter({
     name: "atoll_replication_refused_total",
     help: "Messages and objects that were not applied, by publisher and reason.",

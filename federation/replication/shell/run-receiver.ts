@@ -17,6 +17,7 @@ import type { Logger } from "#federation/telemetry/logger.ts";
 import { AnswerParts } from "../core/answer-parts.ts";
 import { HeartbeatOrder } from "../core/heartbeat-order.ts";
 import type { Doubled } from "../core/incarnations.ts";
+import { PublisherClock } from "../core/publisher-clock.ts";
 import { ReceiverCore, type ReceiverStep } from "../core/receiver.ts";
 import type { ReceiverRules } from "../core/receiver-rules.ts";
 import type { RefusalReason } from "../core/refusal-reason.ts";
@@ -51,6 +52,8 @@ export interface ReceiverStatus {
   readonly staleOrigins?: StaleOrigins;
   /** Monotonic ms of our clock at the last fresh heartbeat. */
   readonly heardAtMonotonicMs: number | undefined;
+  /** The publisher's clock less ours, ms; undefined while too little of it was heard. */
+  readonly clockAheadMs?: number | undefined;
   readonly refused: ReadonlyMap<RefusalReason, number>;
   /** Objects that were taken anew at the generation that was held, with another content: after a change of versions, or of a store that was rolled back. */
   readonly rewritten?: number;
@@ -147,6 +150,7 @@ class Session {
   #committed: ReplicaCursor | undefined;
   #wake: Disposable | undefined;
   readonly #order = new HeartbeatOrder();
+  readonly #publisherClock = new PublisherClock();
   /** What another incarnation of the publisher has said last; for the next acknowledgement. */
   #rival: Uint8Array | undefined;
   #heardAtMonotonicMs: number | undefined;
@@ -222,6 +226,8 @@ class Session {
     this.#rival = this.#core.rivalOf(heartbeat, heardMs);
     if (outcome !== "ignored" && this.#order.isNews(heartbeat)) {
       this.#heardAtMonotonicMs = heardMs;
+      const { clock } = this.#options;
+      this.#publisherClock.hear(heartbeat.sentAtMs, clock.nowMs() - (clock.monotonicMs() - heardMs));
       if (outcome === "equal") {
         this.#wholeAtMonotonicMs = heardMs;
         this.#staleOrigins = heartbeat.staleOrigins ?? noStaleOrigins;
@@ -340,6 +346,7 @@ class Session {
       wholeAtMonotonicMs: this.#wholeAtMonotonicMs,
       staleOrigins: this.#staleOrigins,
       heardAtMonotonicMs: this.#heardAtMonotonicMs,
+      clockAheadMs: this.#publisherClock.aheadMs,
       refused: new Map(this.#core.refused),
       rewritten: this.#core.rewritten,
       heldBack: this.#core.heldBack.size,

@@ -1,6 +1,7 @@
 import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
 import type { EtcdReach } from "#federation/model/engine-report.ts";
-import { describeAge } from "#federation/runtime/describe-age.ts";
+import { clockWords, isClockApart } from "#federation/model/clock-offset.ts";
+import { clockAdvice } from "./clock-findings.ts";
 
 type Told = Pick<FederationStatus | ClusterStatus, "engines">;
 type EngineRow = NonNullable<Told["engines"]>[number];
@@ -14,8 +15,6 @@ const oldest = { etcd: [3, 4], nats: [2, 9] } as const;
 const quotaUsedRatioMax = 0.8;
 /** As much of a file is free that compacting it is worth more than a larger quota. */
 const usedRatioLow = 0.5;
-/** Certificates and the planes' words of time are judged by clocks; half a minute is what they forgive. */
-const clockMsMax = 30_000;
 /** In a minute. One is an accident, or a process that was stopped for a moment. */
 const slowSyncsMin = 3;
 /** So many writes without one sync are no chance. */
@@ -51,7 +50,7 @@ function etcdProblems(seen: readonly Seen<EtcdRow>[], all: readonly Seen<EngineR
   const { version, database, alarms = [], syncs } = report;
   // Without any leader anywhere, its planes say that their store is away.
   const isCutOff = report.hasLeader === false && all.some(([other, row]) => other === plane && row.kind === "etcd" && row.hasLeader === true);
-  const ahead = seen.filter(([, { clockAheadMs = 0 }]) => Math.abs(clockAheadMs) > clockMsMax);
+  const ahead = seen.filter(([, { clockAheadMs = 0 }]) => isClockApart(clockAheadMs));
   return [
     ...versionProblems(where, version, { oldest: oldest.etcd, words: "3.4" }),
     ...(isCutOff ? [`${where} answers ${planesOf(seen)} and is cut from the other members: see that their machines reach each other at the ports for peers; its etcd bears the loss of no further member until then`] : []),
@@ -62,7 +61,7 @@ function etcdProblems(seen: readonly Seen<EtcdRow>[], all: readonly Seen<EngineR
       : [`${where} has used ${Math.round((100 * database.bytes) / database.quotaBytes)} % of its quota and refuses writes when that is full: ${database.usedBytes < usedRatioLow * database.bytes ? "most of the file is free, defragment it (`etcdctl defrag`)" : "give it more by --quota-backend-bytes"}`]),
     ...(syncs !== undefined && syncs.count === 0 && syncs.writes >= unsyncedWritesMin ? [`${where} brings nothing of its log to the disk: what it acknowledges is lost with the machine's power; start it without --unsafe-no-fsync`] : []),
     ...(syncs !== undefined && syncs.slow >= slowSyncsMin ? [`${where} took longer than a second to bring its log to the disk ${syncs.slow} times in a minute, of ${syncs.count}, and writes are refused by then: give its data directory a disk that it shares with nobody, or a faster one`] : []),
-    ...ahead.map(([who, { clockAheadMs = 0 }]) => `the clock of ${where} is ${describeAge(Math.abs(clockAheadMs))} ${clockAheadMs > 0 ? "ahead of" : "behind"} that of the plane of ${who}, and certificates are judged by both: have both machines follow the same time (chrony, systemd-timesyncd)`),
+    ...ahead.map(([who, { clockAheadMs = 0 }]) => `the clock of ${where} is ${clockWords(clockAheadMs)} that of the plane of ${who}, and ${clockAdvice}`),
     ...seen.flatMap(([who, { reaches = [] }]) =>
       reaches.length === 0 ? [] : [`${where} lets the plane of ${who} ${reaches.map((reach) => reachWords[reach]).join(" and ")}: ${reaches.includes("nested") ? `update it, from ${version ?? "its version"} to 3.4.44, 3.5.30, 3.6.11 or newer, or give each plane an etcd of its own` : "tell it its planes by `atoll secure-engines`, with containers of --compose by `sh compose.sh`, or with `atoll up` by `atoll down` and `atoll up`"}`],
     ),

@@ -23,6 +23,7 @@ import { authorityFindings, issuersShown } from "./authority-findings.ts";
 import { backupColumns, backupLines, backupProblems } from "./backup-findings.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { engineCertificateProblems } from "./engine-certificate-findings.ts";
+import { planeClockProblems, proxyClockProblems } from "./clock-findings.ts";
 import { engineProblems } from "./engine-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
@@ -147,6 +148,7 @@ function federationProblems(status: FederationStatus): readonly string[] {
   return [
     // Over a store that is behind, or away, it hears nobody.
     ...(status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : status.clusters).filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
+    ...planeClockProblems(status),
     ...relationshipProblems(status),
     ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0 && (place.endpointsUnknown ?? 0) === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
   ];
@@ -171,6 +173,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...trialProblems(name, status),
     ...(status.unreached ?? []).map((row) => unreachedProblem(name, row)),
     ...(status.unwritten ?? []).map((row) => `proxy ${row.instance} in ${name} cannot write what it knows to its disk (${row.reason}): it goes on, and started again it would begin with an older identity and older routes; give its disk room`),
+    ...proxyClockProblems(name, status),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];
 }

@@ -240,6 +240,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       overloads: parts.registry.overloads,
       unreached: parts.registry.unreached,
       unwritten: parts.registry.unwritten,
+      clocks: parts.registry.clocks,
       names: parts.names(),
       store: parts.standing,
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,

@@ -1,6 +1,7 @@
 import type { ClusterStatus, ProxyRow, ServiceRow } from "#federation/admin-api/status.ts";
 import type { SeenEngines } from "#federation/model/engine-report.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { InstanceClock } from "#federation/model/clock-offset.ts";
 import type { InstanceUnwritten } from "#federation/model/instance-unwritten.ts";
 import { freshAgeMsMax } from "#federation/model/stale-origins.ts";
 import { unreachedByCluster, type InstanceUnreached } from "#federation/model/unreached-cluster.ts";
@@ -52,6 +53,8 @@ export interface ClusterStatusFacts {
   readonly overloads: readonly InstanceOverload[];
   readonly unreached: readonly InstanceUnreached[];
   readonly unwritten: readonly InstanceUnwritten[];
+  /** Those that are apart from this plane's. */
+  readonly clocks: readonly InstanceClock[];
   readonly names: readonly NameRow[];
   readonly store: StoreStanding;
   /** Wall-clock ms of the last answer of a store that is away. */
@@ -67,8 +70,8 @@ export interface ClusterStatusFacts {
 /** Policies that are held back, named in one answer. */
 const policyTrialsShownMax = 100;
 
-/** Instances whose disks take nothing, named in one answer. */
-const unwrittenShownMax = 100;
+/** Instances whose disks take nothing, or whose clocks are wrong, named in one answer. */
+const instancesShownMax = 100;
 
 /** This cluster as its own plane sees it: complete without anybody else. Pure. */
 export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, nowMs: number): ClusterStatus {
@@ -109,7 +112,8 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     ...apiOverloadsField(facts.apiOverloads),
     ...(facts.policyTrials.length === 0 ? {} : { policyTrials: facts.policyTrials.slice(0, policyTrialsShownMax).map((row) => ({ ...row, proxies: [...row.proxies] })) }),
     ...unreachedField(facts.unreached),
-    ...(facts.unwritten.length === 0 ? {} : { unwritten: facts.unwritten.slice(0, unwrittenShownMax).map((row) => ({ ...row })) }),
+    ...(facts.unwritten.length === 0 ? {} : { unwritten: facts.unwritten.slice(0, instancesShownMax).map((row) => ({ ...row })) }),
+    ...(facts.clocks.length === 0 ? {} : { clocks: facts.clocks.slice(0, instancesShownMax).map((row) => ({ ...row })) }),
     overloads: facts.overloads.map((overload) => ({ ...overload })),
   };
 }

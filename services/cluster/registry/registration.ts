@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { isClockApart, type InstanceClock } from "#federation/model/clock-offset.ts";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
 import type { InstanceUnwritten } from "#federation/model/instance-unwritten.ts";
@@ -58,6 +59,12 @@ export function judgeReport(options: {
       registeredAtMs: existing?.registeredAtMs ?? nowMs,
     },
   };
+}
+
+/** How far its clock is from ours, by its report, where that is too far. */
+export function clocksIn({ instanceId, clockAheadSeconds = 0 }: SessionReport): readonly InstanceClock[] {
+  const aheadMs = clockAheadSeconds * 1_000;
+  return isClockApart(aheadMs) ? [{ instance: instanceId, aheadMs }] : [];
 }
 
 /**

@@ -57,7 +57,7 @@ describe("Registry", () => {
 
   it("keeps an instance over the plane's restart: unknown at first, attached with its next report", async () => {
     const before = await start();
-    expect(await before.openSession(identity).report(report("a"), signal)).toEqual({ ttlMs: 9_000, refused: "" });
+    expect(await before.openSession(identity).report(report("a"), signal)).toEqual({ ttlMs: 9_000, refused: "", nowMs: clock.nowMs() });
     expect(seen(before)).toEqual(["a attached"]);
     await end();
     const after = await start();
@@ -123,6 +123,18 @@ describe("Registry", () => {
     await b.report(report("b", overloaded(1, 2)), signal);
     await clock.advance(limits.ttlMs + 1_500);
     expect(registry.overloads).toEqual([]);
+  });
+
+  it("knows whose clock is not its own, from thirty seconds on, and tells everybody its time", async () => {
+    const registry = await start();
+    const session = registry.openSession(identity);
+    expect(await session.report(report("a", { clockAheadSeconds: -29 }), signal)).toMatchObject({ refused: "", nowMs: clock.nowMs() });
+    expect(registry.clocks).toEqual([]);
+    await session.report(report("a", { clockAheadSeconds: -31 }), signal);
+    expect(registry.clocks).toEqual([{ instance: "a", aheadMs: -31_000 }]);
+    expect(await session.report(report("b"), signal)).toMatchObject({ refused: expect.stringContaining("this session is that of a"), nowMs: clock.nowMs() });
+    session.end();
+    expect(registry.clocks).toEqual([]);
   });
 
   it("hears a proxy that backs nothing, stores nothing of it, and forgets it some time after its last word", async () => {

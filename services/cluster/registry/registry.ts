@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Collection, CollectionState } from "#federation/catalog/collection.ts";
 import type { EndpointRecord } from "#federation/model/endpoint.ts";
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { InstanceClock } from "#federation/model/clock-offset.ts";
 import type { InstanceUnwritten } from "#federation/model/instance-unwritten.ts";
 import type { InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
@@ -14,7 +15,7 @@ import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
 import type { ClusterSelf, EndpointState } from "../cluster-state.ts";
-import { judgeReport, overloadsIn, ownedByAnother, refusedObserver, unreachedIn, unwrittenIn } from "./registration.ts";
+import { clocksIn, judgeReport, overloadsIn, ownedByAnother, refusedObserver, unreachedIn, unwrittenIn } from "./registration.ts";
 import { releasedByBrake } from "./removal-brake.ts";
 import { SessionTable, type SaidBeside, type SessionLimits } from "./session-table.ts";
 
@@ -76,6 +77,11 @@ export class Registry {
   /** The instances that said last that their disks do not take what they know. */
   get unwritten(): readonly InstanceUnwritten[] {
     return this.#sessions.unwritten();
+  }
+
+  /** The instances whose clocks are apart from this plane's, as they found last. */
+  get clocks(): readonly InstanceClock[] {
+    return this.#sessions.clocks();
   }
 
   /** The clusters that instances said last they reach no gateway of. */
@@ -151,7 +157,7 @@ export class Registry {
   async #report(report: SessionReport, identity: SpiffeId, streamId: number, signal: AbortSignal): Promise<SessionAck> {
     try {
       const refused = await (report.ports.length === 0 ? this.#observe(report, identity, streamId, signal) : this.#register(report, identity, streamId, signal));
-      return { ttlMs: this.#options.limits.ttlMs, refused: refused ?? "" };
+      return { ttlMs: this.#options.limits.ttlMs, refused: refused ?? "", nowMs: Math.floor(this.#options.clock.nowMs()) };
     } catch (error) {
       if (!isAtollError(error, ...passingFaults)) throw error;
       return this.#refusal(`the registration could not be stored: ${error.message}`);
@@ -214,7 +220,7 @@ export class Registry {
   }
 
   #refusal(reason: string): SessionAck {
-    return { ttlMs: this.#options.limits.ttlMs, refused: reason };
+    return { ttlMs: this.#options.limits.ttlMs, refused: reason, nowMs: Math.floor(this.#options.clock.nowMs()) };
   }
 
   /** Publishes what became of `changed` instances. Reports come every few seconds and mostly say the same: then there is no new state. */
@@ -231,5 +237,5 @@ export class Registry {
 }
 
 function saidBeside(report: SessionReport): SaidBeside {
-  return { overloads: overloadsIn(report), unreached: unreachedIn(report), unwritten: unwrittenIn(report) };
+  return { overloads: overloadsIn(report), unreached: unreachedIn(report), unwritten: unwrittenIn(report), clocks: clocksIn(report) };
 }

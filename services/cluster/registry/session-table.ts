@@ -1,4 +1,5 @@
 import type { InstanceOverload } from "#federation/model/overload.ts";
+import type { InstanceClock } from "#federation/model/clock-offset.ts";
 import type { InstanceUnwritten } from "#federation/model/instance-unwritten.ts";
 import type { InstanceUnreached } from "#federation/model/unreached-cluster.ts";
 
@@ -26,9 +27,10 @@ export interface SaidBeside {
   readonly overloads: readonly InstanceOverload[];
   readonly unreached: readonly InstanceUnreached[];
   readonly unwritten: readonly InstanceUnwritten[];
+  readonly clocks: readonly InstanceClock[];
 }
 
-const nothingSaid: SaidBeside = { overloads: [], unreached: [], unwritten: [] };
+const nothingSaid: SaidBeside = { overloads: [], unreached: [], unwritten: [], clocks: [] };
 
 /**
  * Which instances have a live session, on the monotonic clock. An instance is
@@ -86,6 +88,11 @@ export class SessionTable {
   /** The attached instances whose disks did not take what they know, as they said last. */
   unwritten(): readonly InstanceUnwritten[] {
     return this.#inOrder().flatMap(({ said }) => said.unwritten);
+  }
+
+  /** The attached instances whose clocks are apart from ours, as they said last. */
+  clocks(): readonly InstanceClock[] {
+    return this.#inOrder().flatMap(({ said }) => said.clocks);
   }
 
   /** Detaches sessions whose reports have stopped, and misses instances that were away for as long; answers which they are. */

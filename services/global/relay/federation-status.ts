@@ -22,6 +22,8 @@ import type { RefusedObject } from "#federation/replication/core/refused-objects
 export interface LinkState {
   /** Since its last heartbeat; undefined when there never was one. */
   readonly heardAgeMs: number | undefined;
+  /** Its clock less ours; undefined while that is not known. */
+  readonly clockAheadMs?: number | undefined;
   /** Since what is held of it was last known to be all of it; undefined while that has not been known. */
   readonly wholeAgeMs?: number | undefined;
   readonly sentSeq: number;
@@ -96,6 +98,7 @@ function clusterRow(cluster: Cluster, view: FederationView): FederationStatus["c
     trustDomain: cluster.spec.trustDomain,
     connected: link?.heardAgeMs !== undefined && link.heardAgeMs <= connectedAgeMsMax,
     ...(link?.heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(link.heardAgeMs) }),
+    ...(link?.clockAheadMs === undefined ? {} : { clockAheadMs: Math.round(link.clockAheadMs) }),
     sentSeq: link?.sentSeq ?? 0,
     acknowledgedSeq: link?.acknowledgedSeq ?? 0,
     lagMs: Math.floor(link?.lagMs ?? 0),
