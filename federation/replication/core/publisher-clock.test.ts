@@ -4,7 +4,7 @@ import { PublisherClock } from "./publisher-clock.ts";
 function heard(offsets: readonly (readonly [aheadMs: number, wayMs: number])[]): number | undefined {
   const clock = new PublisherClock();
   let nowMs = 1_000_000;
-  for (const [aheadMs, wayMs] of offsets) clock.hear((nowMs += 1_000) + aheadMs - wayMs, nowMs);
+  for (const [aheadMs, wayMs] of offsets) clock.hear({ stream: "a", sentAtMs: (nowMs += 1_000) + aheadMs - wayMs }, nowMs);
   return clock.aheadMs;
 }
 
@@ -23,5 +23,12 @@ it("follows a clock that is put right", () => {
   expect(heard([...Array.from({ length: 20 }, () => [-90_000, 5] as const), [0, 5]])).toBe(-5);
   const ahead = Array.from({ length: 20 }, () => [90_000, 5] as const);
   expect(heard([...ahead, [0, 5]])).toBe(89_995);
-  expect(heard([...ahead, ...Array.from({ length: 16 }, () => [0, 5] as const)])).toBe(-5);
+  expect(heard([...ahead, ...Array.from({ length: 8 }, () => [0, 5] as const)])).toBe(-5);
+});
+
+it("forgets the clock of the term before", () => {
+  const clock = new PublisherClock();
+  for (let at = 0; at < 4; at++) clock.hear({ stream: "a", sentAtMs: 700_000 + at }, 100_000 + at);
+  for (let at = 4; at < 7; at++) clock.hear({ stream: "b", sentAtMs: 100_000 + at }, 100_000 + at);
+  expect(clock.aheadMs).toBe(0);
 });

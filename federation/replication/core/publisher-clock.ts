@@ -1,5 +1,7 @@
+import type { Heartbeat } from "#federation/model/replication-messages.ts";
+
 /** Heartbeats that are remembered: one comes each second, so that a clock which is put right is known to be within as many seconds. */
-const heardMax = 16;
+const heardMax = 8;
 /** Fewer may all have waited somewhere. */
 const heardMin = 3;
 
@@ -8,10 +10,13 @@ const heardMin = 3;
  * behind, so the one that came fastest of the last few speaks: the answer is too small by its way, which is milliseconds on a bus that is well.
  */
 export class PublisherClock {
-  readonly #aheadMs: number[] = [];
+  #aheadMs: number[] = [];
+  #stream = "";
 
-  /** Both in wall-clock ms: when it was sent by the publisher's clock, and when it came by ours. */
-  hear(sentAtMs: number, cameAtMs: number): void {
+  /** `cameAtMs` is our wall clock's. What another term has said, perhaps on another machine, counts no more. */
+  hear({ stream, sentAtMs }: Pick<Heartbeat, "stream" | "sentAtMs">, cameAtMs: number): void {
+    if (stream !== this.#stream) this.#aheadMs = [];
+    this.#stream = stream;
     this.#aheadMs.push(sentAtMs - cameAtMs);
     if (this.#aheadMs.length > heardMax) this.#aheadMs.shift();
   }

@@ -227,7 +227,7 @@ class Session {
     if (outcome !== "ignored" && this.#order.isNews(heartbeat)) {
       this.#heardAtMonotonicMs = heardMs;
       const { clock } = this.#options;
-      this.#publisherClock.hear(heartbeat.sentAtMs, clock.nowMs() - (clock.monotonicMs() - heardMs));
+      this.#publisherClock.hear(heartbeat, clock.nowMs() - (clock.monotonicMs() - heardMs));
       if (outcome === "equal") {
         this.#wholeAtMonotonicMs = heardMs;
         this.#staleOrigins = heartbeat.staleOrigins ?? noStaleOrigins;
