@@ -236,6 +236,16 @@ export const clusterStatusSchema = z.object({
   generation: z.object({ epoch: count, revision: count }),
   globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional(), doubled, withdrawalsHeld, refused }),
   identity: z.object({ intermediateNotAfterMs: count, signer: z.enum(["own", "remote"]) }),
+  bundleEndpoint: z
+    .object({
+      profile: z.enum(["https_spiffe", "https_web"]),
+      port: count,
+      sequence: count.describe("Of the bundle that is served."),
+      certificateNotAfterMs: count.optional().describe("Wall-clock ms. Absent: there is no certificate, and nobody is served."),
+      fault: z.string().optional().describe("Why there is none, or none that is newer."),
+    })
+    .optional()
+    .describe("Where others fetch the trust domain's bundle. Absent: not here, or an older plane."),
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),
   proxies: z.array(proxyRowSchema),

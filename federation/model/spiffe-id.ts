@@ -64,6 +64,11 @@ export function createWorkloadId(trustDomain: TrustDomainName, namespace: string
   return createSpiffeId(trustDomain, "ns", namespace, "sa", name);
 }
 
+/** As what every plane of a trust domain serves its bundle: whoever federates with the domain configures one identity for all of them, and for good. */
+export function bundleEndpointId(trustDomain: TrustDomainName): SpiffeId {
+  return createSpiffeId(trustDomain, "atoll", "bundle-endpoint");
+}
+
 /** The trust domain that `id` claims. A claim only: the peer's certificate chain proves it. */
 export function trustDomainOf(id: SpiffeId): TrustDomainName {
   const end = id.indexOf("/", scheme.length);

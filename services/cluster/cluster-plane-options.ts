@@ -13,6 +13,7 @@ import type { Random } from "#federation/runtime/random.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import type { BundleEndpoint } from "./bundle-endpoint/bundle-endpoint.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { ClusterKeySource } from "./credentials/cluster-credentials.ts";
 import type { PlaneMembership } from "./credentials/plane-membership.ts";
@@ -49,6 +50,8 @@ export interface ClusterPlaneOptions extends ClusterPlaneParts {
   readonly planeSvid: Watched<X509Svid>;
   readonly signer: TrustDomainSigner | undefined;
   readonly joinPort: JoinPort;
+  /** Absent: it serves its trust domain's bundle to nobody. */
+  readonly bundleEndpoint?: Pick<BundleEndpoint, "port" | "standing"> | undefined;
   readonly joinGuard: JoinGuard;
   readonly access: PlaneAccess;
   readonly attestation: Attestation;

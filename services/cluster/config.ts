@@ -21,6 +21,7 @@ import { busField, storeField } from "#federation/runtime/engine-config.ts";
 import type { ClusterId } from "#federation/model/names.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { bundleEndpointField } from "./bundle-endpoint/endpoint-config.ts";
 
 const clusterIdField = parsedField(stringField({ max: 63, pattern: /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, expected: "a lower-case DNS label" }), (text) => text as ClusterId);
 
@@ -59,6 +60,8 @@ const fieldsOfCluster = objectField({
    * default, a weekend; 0: not at all. A key that was stolen is of use for so much longer than its certificate.
    */
   lapsedSvidSeconds: defaultField(integerField({ min: 0, max: 30 * 86_400 }), 3 * 86_400),
+  /** Absent: it does not serve its trust domain's bundle to others. */
+  bundleEndpoint: optionalField(bundleEndpointField),
   /** Absent: it makes no backups by itself. */
   backups: optionalField(backupField),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),

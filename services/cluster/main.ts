@@ -35,6 +35,7 @@ import { CertificateWatch } from "#federation/telemetry/certificate-watch.ts";
 import { addEngineMetrics, EngineWatch } from "#federation/telemetry/engine-watch.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { createPinoLogger } from "#federation/telemetry/pino-logger.ts";
+import { openBundleEndpoint } from "./bundle-endpoint/open-bundle-endpoint.ts";
 import { runClusterPlane } from "./cluster-plane.ts";
 import { clusterConfigField, type ClusterConfig } from "./config.ts";
 import { ClusterKeySource } from "./credentials/cluster-credentials.ts";
@@ -133,6 +134,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: engineTls, clock, random, logger };
   await using joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, clock, logger }, signal);
+  await using bundleEndpoint = await openBundleEndpoint({ config, trustDomain: membership.facts.trustDomain, keys: keySource.keys, metrics, clock, random, logger });
   await using store = await openConfiguredStore({ ...common, refused: metrics.storeCommitsRefused, config: config.store, dataDir: config.dataDir, keyPrefix: planeKeyPrefix(config.cluster) });
   await using bus = await openConfiguredBus({
     ...common,
@@ -145,13 +147,14 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   const certificates = new CertificateWatch({ addresses: engineAddresses(config), tls: common.tls, clock });
   const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(config.cluster) }), ...busLooks({ ...common, config: config.bus, name: config.cluster })], { clock, logger, certificates });
   addEngineMetrics(metrics.registry, engines);
-  const options = { config, membership, planeSvid, keySource, signer, store, backups, engines, bus, metrics, joinPort, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
+  const options = { config, membership, planeSvid, keySource, signer, store, backups, engines, bus, metrics, joinPort, bundleEndpoint, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
   await runTasks(
     [
       (inner) => engines.run(inner),
       (inner) => keySource.run(inner),
       (inner) => certificate.run(inner),
       (inner) => joinPort.run(inner),
+      ...(bundleEndpoint === undefined ? [] : [(inner: AbortSignal) => bundleEndpoint.run(inner)]),
       (inner) =>
         runAsLeader(
           store,

@@ -76,7 +76,7 @@ interface OperatorPort {
 /** Opens the ports that rest on the store, answers joiners, and keeps certificates current. `source` must have loaded. */
 export async function serveCluster(options: ClusterPlaneOptions, serving: Serving, signal: AbortSignal): Promise<void> {
   const { source, standing, catalog } = serving;
-  const { config, planeSvid, clock, logger, metrics, joinPort } = options;
+  const { config, planeSvid, clock, logger, metrics, joinPort, bundleEndpoint } = options;
   const keeping = { commit: async (ops: readonly CatalogOp[], inner: AbortSignal) => await catalog.commit(ops, inner), clock, logger };
   // Made of a loaded state: what it lacked would be told to proxies as removed.
   const told = new ToldPolicies({ collection: catalog.policyTellings, ...keeping });
@@ -100,7 +100,7 @@ export async function serveCluster(options: ClusterPlaneOptions, serving: Servin
   await using admin = await openOperatorPort(options, serving, { discovery, waits, admission, isServing: () => isServing && !signal.aborted });
   isServing = true;
   if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, silentProxies: () => discovery.silent.length, policyTrials: () => discovery.policyTrials, rolloutWaiters: () => waits.count, admission };
-  writeReadyFile(config.dataDir, { discovery: proxies?.port ?? config.listen.discoveryPort, join: joinPort.port, admin: admin.port });
+  writeReadyFile(config.dataDir, { discovery: proxies?.port ?? config.listen.discoveryPort, join: joinPort.port, admin: admin.port, ...(bundleEndpoint === undefined ? {} : { bundle: bundleEndpoint.port }) });
   if (proxies === undefined) logger.warn("The cluster plane answers operators alone.", { joinPort: joinPort.port, adminPort: admin.port });
   else logger.info("The cluster plane serves.", { discoveryPort: proxies.port, joinPort: joinPort.port, adminPort: admin.port });
   await runTasks(

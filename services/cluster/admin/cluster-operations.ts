@@ -64,6 +64,7 @@ export interface ClusterOperationsOptions {
     readonly keySource: ClusterKeySource;
     readonly audit: AuditTrail;
     readonly backups?: { readonly standing: BackupRow } | undefined;
+    readonly bundleEndpoint?: { readonly standing: NonNullable<ClusterStatus["bundleEndpoint"]> } | undefined;
     readonly engines?: SeenEngines | undefined;
     readonly clock: Clock;
   };
@@ -246,6 +247,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,
       unfollowed: parts.termStore.unfollowed,
       backups: options.backups?.standing,
+      bundleEndpoint: options.bundleEndpoint?.standing,
       engines: options.engines,
       apiOverloads: parts.admission.overloads,
       ...(parts.standing.state === "sound" ? { incarnation: planeIncarnation(parts.incarnation) } : {}),

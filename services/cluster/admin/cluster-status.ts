@@ -63,6 +63,7 @@ export interface ClusterStatusFacts {
   readonly unfollowed: readonly UnfollowedCollection[];
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
+  readonly bundleEndpoint?: ClusterStatus["bundleEndpoint"];
   readonly engines?: SeenEngines | undefined;
   readonly apiOverloads: readonly PlaneOverload[];
 }
@@ -95,6 +96,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
       ...(facts.refused.length === 0 ? {} : { refused: [...facts.refused] }),
     },
     identity: { intermediateNotAfterMs: Math.floor(facts.intermediateNotAfterMs), signer: facts.signer },
+    ...(facts.bundleEndpoint === undefined ? {} : { bundleEndpoint: facts.bundleEndpoint }),
     endpoints: {
       ready: endpoints.filter((endpoint) => endpoint.attached && endpoint.record.ready).length,
       notReady: endpoints.filter((endpoint) => !endpoint.record.ready).length,
