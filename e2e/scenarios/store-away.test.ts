@@ -1,6 +1,10 @@
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { request } from "node:https";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { apiVersion, type Service, type TrafficPolicy } from "#federation/model/resource.ts";
@@ -58,7 +62,7 @@ describe.skipIf(!hasEngines)("planes whose stores are away for longer than the l
   let stores: readonly string[];
 
   beforeAll(async () => {
-    federation = await TestFederation.start(oneCluster, { engines: true });
+    federation = await TestFederation.start({ ...oneCluster, clusters: oneCluster.clusters.map((cluster) => ({ ...cluster, bundleEndpoint: { profile: "https_spiffe" } })) }, { engines: true });
     stores = (await federation.list()).filter(({ name }) => name.includes("etcd")).map(({ name }) => name);
     await federation.addCaller("probe", { cluster: shopEu, region: "eu-west", namespace: "web", serviceAccount: "probe" });
     await eventually("the catalog answers", async () => (await federation.callThrough("probe", "catalog.web", "/")).status === 200);
@@ -72,6 +76,13 @@ describe.skipIf(!hasEngines)("planes whose stores are away for longer than the l
 
   const heldBy = async (cluster: string): Promise<number | undefined> => (await federation.planes.cluster(cluster).get("TrafficPolicy", { namespace: "web", name: "catalog" }, signal)).spec.timeouts?.requestMs;
   const metricsPort = (): number => (JSON.parse(readFileSync(join(federation.directoryOf(plane), "config.json"), "utf8")) as { readonly listen: { readonly metricsPort: number } }).listen.metricsPort;
+  const fetchBundle = async (): Promise<string> => {
+    const root = readFileSync(join(federation.directoryOf(plane), "signer", "root.pem"), "utf8");
+    const asked = request({ host: "127.0.0.1", port: await federation.port(plane, "bundle"), ca: root, servername: "bundles", checkServerIdentity: () => undefined, agent: false });
+    asked.end();
+    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    return await text(response);
+  };
   const timesIn = async (processName: string, words: string): Promise<number> => (await federation.log(processName)).split(words).length - 1;
 
   it("answer from what they knew, marked as of then, refuse writes, and go on in the same term when the stores are back", async () => {
@@ -101,6 +112,8 @@ describe.skipIf(!hasEngines)("planes whose stores are away for longer than the l
     const services = await federation.place.atoll("get", "services", "--cluster", shopEu);
     expect([services.code, services.stdout, services.stderr]).toEqual([0, expect.stringContaining("before"), expect.stringContaining("the store of shop-eu has not answered since")]);
     expect((await federation.callThrough("probe", "catalog.web", "/")).status).toBe(200);
+    expect((await clusterStatus()).bundleEndpoint).toMatchObject({ profile: "https_spiffe", port: await federation.port(plane, "bundle"), sequence: 1 });
+    expect(await fetchBundle(), "what other federations fetch").toBe(readFileSync(join(federation.directoryOf(plane), "ca", "bundle.json"), "utf8"));
     expect((await call(metricsPort(), { path: "/metrics" })).body).toMatch(/^atoll_store_away_seconds\{.*\} [1-9]/m);
 
     await federation.start(...stores);

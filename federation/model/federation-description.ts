@@ -10,7 +10,7 @@ export interface FederationDescription {
   readonly regions: readonly RegionDescription[];
   /** Delay of one direction; pairs without one have none that anybody knows of. */
   readonly distances: readonly { readonly between: readonly [RegionId, RegionId]; readonly oneWayMs: number }[];
-  readonly trustDomains: readonly { readonly name: TrustDomainName; readonly signer: ClusterId }[];
+  readonly trustDomains: readonly TrustDomainDescription[];
   readonly clusters: readonly ClusterDescription[];
   readonly services: readonly ServiceDescription[];
   readonly relationships: readonly RelationshipDescription[];
@@ -24,6 +24,16 @@ export interface FederationDescription {
   /** Where things stand; absent when the file names no hosts. */
   readonly placement?: Placement;
 }
+
+export interface TrustDomainDescription {
+  readonly name: TrustDomainName;
+  readonly signer: ClusterId;
+  /** Absent: none of its planes serves its bundle. */
+  readonly bundleEndpoint?: BundleEndpointDescription;
+}
+
+/** By which profile every plane of a trust domain serves its bundle; files are on each plane's host. */
+export type BundleEndpointDescription = { readonly profile: "https_spiffe" } | { readonly profile: "https_web"; readonly certificateFile: string; readonly keyFile: string };
 
 export type EngineKind = "embedded" | "etcd-nats";
 

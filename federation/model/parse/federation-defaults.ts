@@ -92,7 +92,10 @@ export function describeFederation(document: FederationDocument): FederationDesc
     trustDomain: spec.trustDomain ?? (`${metadata.name}.atoll` as TrustDomainName),
     regions: spec.regions,
     distances: spec.distances ?? distancesOf(spec.regions),
-    trustDomains: trustDomainsOf(document).map((name) => ({ name, signer: signerOf(spec, clusters, name) })),
+    trustDomains: trustDomainsOf(document).map((name) => {
+      const bundleEndpoint = spec.trustDomains?.find((written) => written.name === name)?.bundleEndpoint;
+      return { name, signer: signerOf(spec, clusters, name), ...(bundleEndpoint === undefined ? {} : { bundleEndpoint }) };
+    }),
     clusters: described,
     services,
     relationships: (spec.relationships ?? []).map((relationship) => ({ ...relationship, validDays: relationship.validDays ?? defaultValidDays })),

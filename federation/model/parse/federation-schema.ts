@@ -32,6 +32,18 @@ const machineSchema = z.strictObject({
   root: z.exactOptional(absolutePathSchema).describe("Directory under which etc/atoll and var/lib/atoll are, where several hosts share one file system. / unless given."),
 });
 
+/** By which profile a trust domain's planes serve its bundle. */
+export const bundleEndpointSchema = z.discriminatedUnion("profile", [
+  z.strictObject({ profile: z.literal("https_spiffe") }),
+  z.strictObject({ profile: z.literal("https_web"), certificateFile: absolutePathSchema.describe("On the host of each plane: PEM, the endpoint's own certificate first."), keyFile: absolutePathSchema.describe("On the host of each plane: PEM, for the plane's user alone.") }),
+]);
+
+const trustDomainEntrySchema = z.strictObject({
+  name: trustDomainSchema,
+  signer: z.exactOptional(clusterIdSchema).describe("Whose plane holds its root; its first cluster unless given."),
+  bundleEndpoint: z.exactOptional(bundleEndpointSchema).describe("Every plane of it serves its bundle to other federations, by this profile of SPIFFE Federation; none does unless given."),
+});
+
 const clusterGatewaysSchema = z.strictObject({
   hosts: z.exactOptional(distinctList(labelSchema, listMax.entries).min(1, "at least one host")).describe("One gateway on each; on the cluster's host unless given."),
   address: z.exactOptional(hostSchema).describe("What other clusters dial instead of these hosts: the name or address of a load balancer in front of them, by the port of the first."),
@@ -130,7 +142,7 @@ export const federationSchema = z.strictObject({
       .exactOptional(z.array(z.strictObject({ between: z.tuple([regionIdSchema, regionIdSchema]), oneWayMs: z.number().min(0).max(10_000) })).max(listMax.regions ** 2))
       .describe("Delays that atoll up plays between regions; worked out from coordinates unless given."),
     trustDomains: z
-      .exactOptional(z.array(z.strictObject({ name: trustDomainSchema, signer: z.exactOptional(clusterIdSchema).describe("Whose plane holds its root; its first cluster unless given.") })).min(1).max(listMax.trustDomains))
+      .exactOptional(z.array(trustDomainEntrySchema).min(1).max(listMax.trustDomains))
       .describe("Those of the clusters unless given; <name>.mesh where none is named."),
     clusters: z.exactOptional(z.array(clusterSchema).min(1, "at least one cluster").max(listMax.clusters)).describe("One for each region, named as it, unless given."),
     services: z.exactOptional(z.array(serviceSchema).max(listMax.services)),

@@ -55,6 +55,16 @@ describe("a described federation on its machines", () => {
     }
   });
 
+  it("has every plane of a trust domain serve its bundle, at the port that follows from its place, and says which files that takes", () => {
+    const endpoint = { profile: "https_web", certificateFile: "/etc/tls/full.pem", keyFile: "/etc/tls/key.pem" };
+    const spec = two.replace("{ name: a.example }", `{ name: a.example, bundleEndpoint: ${JSON.stringify(endpoint)} }`);
+    const configs = machines(spec).machines.flatMap(({ processes }) => processes).flatMap(({ name, config }) => (config["bundleEndpoint"] === undefined ? [] : [[name, config["bundleEndpoint"]]]));
+    expect(configs).toEqual([["a-eu-plane", { ...endpoint, port: 7412 }], ["a-us-plane", { ...endpoint, port: 8412 }]]);
+    const readme = bootstrapFiles(described(spec), { home: "/opt/atoll", hasKeys: true, source: "" }).get("README.md")?.text;
+    expect(readme).toContain("`/etc/tls/full.pem` and `/etc/tls/key.pem` on e, `/etc/tls/full.pem` and `/etc/tls/key.pem` on u");
+    expect(readme).toContain("7410 discovery, 7411 join, 7420 admin, 7421 metrics, 7412 bundle");
+  });
+
   it("leads each plane to the engines of its region, and to the other region's bus as second choice", () => {
     expect(readConfig(JSON.stringify(configOf("a-us-plane")["store"]), "store", storeField)).toEqual({ kind: "etcd", endpoints: ["https://[2001:db8::1]:3379"] });
     expect(readConfig(JSON.stringify(configOf("a-us-plane")["bus"]), "bus", busField)).toEqual({ kind: "nats", servers: ["tls://[2001:db8::1]:5222", "tls://10.1.0.1:4222"] });

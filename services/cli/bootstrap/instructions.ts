@@ -22,6 +22,7 @@ export function instructions(layout: MachineLayout, files: { readonly places: re
       : "There are no keys here yet: run `npx atoll bootstrap federation.yaml --out . --init` first. It makes them in `keys/`, and certificates for the engines.",
     `On every machine: Atoll in \`${global?.paths.home ?? "/opt/atoll"}\` (clone, \`npm ci\`)${placement.engines.length === 0 ? "" : ", and where engines stand a current etcd and nats-server 2.12.6 or newer"}. Then copy each machine's folder and run its script. It starts the engines${placement.engines.length === 0 ? "" : " first, then the global plane"}, and says of the rest which token it waits for.`,
     ...sourceFiles(machines),
+    ...webCertificates(machines),
     shell(["umask 077", ...machines.map(({ host }) => sendCommand(host, "."))]),
   );
   if (placement.engines.length > 0) {
@@ -109,6 +110,17 @@ function sourceFiles(machines: readonly Machine[]): readonly string[] {
   return files.length === 0 ? [] : [`Planes verify what clouds sign by keys and certificates in files that you put there, readable for the user atoll (docs/joining.md says where they come from): ${[...new Set(files)].join(", ")}.`];
 }
 
+/** Which web certificates have to lie where, for planes to serve their bundles by. */
+function webCertificates(machines: readonly Machine[]): readonly string[] {
+  const files = machines.flatMap(({ host, processes }) =>
+    processes.flatMap(({ config }) => {
+      const { certificateFile, keyFile } = (config["bundleEndpoint"] ?? {}) as { readonly certificateFile?: string; readonly keyFile?: string };
+      return certificateFile === undefined ? [] : [`\`${certificateFile}\` and \`${String(keyFile)}\` on ${host.name}`];
+    }),
+  );
+  return files.length === 0 ? [] : [`Planes serve their bundles by web certificates that you put there and renew, the key for the user atoll alone (docs/bundle-endpoint.md): ${[...new Set(files)].join(", ")}.`];
+}
+
 /** Brings what lies in a machine's folder there, and has its script take it in; `more` are the script's arguments. Pure. */
 export function sendCommand({ name, address }: HostDescription, what: string, more = ""): string {
   const folder = `atoll-${name}`;
@@ -129,7 +141,8 @@ function isOneOfMany(machines: readonly Machine[], { region }: EnginePlace): boo
 
 function portsOf(config: Readonly<Record<string, unknown>>): readonly (readonly [string, number])[] {
   const found = (config["listen"] ?? config["ports"] ?? {}) as Readonly<Record<string, unknown>>;
-  return Object.entries(found).flatMap(([name, value]) => (typeof value === "number" ? [[name.replace(/Port$/, ""), value] as const] : []));
+  const { port: bundle } = (config["bundleEndpoint"] ?? {}) as { readonly port?: number };
+  return Object.entries({ ...found, ...(bundle === undefined ? {} : { bundle }) }).flatMap(([name, value]) => (typeof value === "number" ? [[name.replace(/Port$/, ""), value] as const] : []));
 }
 
 function shell(lines: readonly string[]): string {

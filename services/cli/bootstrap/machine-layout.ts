@@ -60,7 +60,7 @@ export interface MachineLayout {
 /** Ports of the first process of a kind on a host (docs/ports.md); each further one has them `nextPorts` higher. */
 const ports = {
   global: { apiPort: 7400, joinPort: 7401, metricsPort: 7402 },
-  cluster: { discoveryPort: 7410, joinPort: 7411, adminPort: 7420, metricsPort: 7421 },
+  cluster: { discoveryPort: 7410, joinPort: 7411, bundlePort: 7412, adminPort: 7420, metricsPort: 7421 },
   // A gateway stands beside sidecars often enough that the two have ports of their own for operators.
   gateway: { gateway: 15443, admin: 15010, metrics: 15091 },
   sidecar: { outbound: 15001, inbound: 15006, admin: 15000, metrics: 15090 },
@@ -142,10 +142,11 @@ class MachineBuilder {
   addCluster({ name: cluster, trustDomain }: FederationDescription["clusters"][number]): void {
     const host = this.#host(known(this.#placement.clusterHosts.get(cluster), cluster));
     const { state, config } = this.#paths(host);
-    const signer = known(this.#description.trustDomains.find(({ name }) => name === trustDomain), trustDomain).signer;
+    const { signer, bundleEndpoint } = known(this.#description.trustDomains.find(({ name }) => name === trustDomain), trustDomain);
     const isSigner = signer === cluster;
     const name = planeName(cluster);
-    const listen = { address: host.listen, ...this.#ports(host, "cluster") };
+    const { bundlePort, ...ownPorts } = this.#ports(host, "cluster");
+    const listen = { address: host.listen, ...ownPorts };
     this.#planes.set(cluster, { host: host.address, discoveryPort: listen.discoveryPort, joinPort: listen.joinPort });
     this.#add(host, {
       name,
@@ -159,6 +160,7 @@ class MachineBuilder {
         ...this.#engines(host),
         ...accessOf(this.#description.trustDomain, this.#description.clients),
         ...backupsOf(this.#description),
+        ...(bundleEndpoint === undefined ? {} : { bundleEndpoint: { ...bundleEndpoint, port: bundlePort } }),
         globalJoinTokenFile: `${config}/tokens/${name}.join`,
         signer: isSigner ? { kind: "own", trustDomain } : { kind: "remote", tokenFile: `${config}/tokens/${name}.signer` },
       },

@@ -9,6 +9,7 @@ import { instancesOf, trustDomainsOf, type FederationPlan } from "../up/federati
 import type { ProcessKind, ProcessView } from "../up/process-spec.ts";
 import { endFederation } from "../up/running.ts";
 import type { Topology } from "../up/topology.ts";
+import { bundleAddresses } from "../up/bundle-endpoints.ts";
 import { waysToCall, type WayToCall } from "../up/ways-to-call.ts";
 
 /** Rough resident memory of one process of the demo, for the announcement before anything has been measured. */
@@ -35,8 +36,9 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
   await using supervisor = running.supervisor;
   const processes = await supervisor.list(context.signal);
   const calls = running.file.source === undefined ? [] : waysToCall(running.topology);
+  const bundles = bundleAddresses(running.topology);
   const code = running.waitingFor.length === 0 ? 0 : 1;
-  if (printData(context, { name: context.name, dataDir: context.dataDir, processes, ...(running.file.source === undefined ? {} : { calls, waitingFor: running.waitingFor }) })) return code;
+  if (printData(context, { name: context.name, dataDir: context.dataDir, processes, ...(running.file.source === undefined ? {} : { calls, waitingFor: running.waitingFor }), ...(bundles.length === 0 ? {} : { bundles }) })) return code;
   const took = ((context.terminal.clock.monotonicMs() - startMs) / 1000).toFixed(0);
   const { terminal } = context;
   terminal.print(running.wasRunning ? `Federation ${context.name} already runs: ${summary(processes)}.` : `Federation ${context.name} is up after ${took} s: ${summary(processes)}.`);
@@ -44,6 +46,8 @@ export async function runUp(context: CommandContext, options: UpOptions): Promis
     terminal.print("Next: `atoll status`, `atoll explain web/storefront --from eu-west`, `atoll drill run region-loss --region eu-west`, `atoll down`.");
     return code;
   }
+  if (bundles.length > 0) terminal.print("\nOthers fetch bundles (docs/bundle-endpoint.md):");
+  for (const { trustDomain, url, profile, spiffeId } of bundles) terminal.print(`  ${trustDomain}: ${url} by ${profile}${spiffeId === undefined ? "" : `, as ${spiffeId}`}`);
   printCalls(context, calls);
   for (const words of running.waitingFor) terminal.note(`${terminal.paint.warn("still waiting")}  for ${words}; its sidecar goes on asking`);
   return code;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createBackupKey } from "#federation/model/backup-recipient.ts";
 import { parseFederation } from "#federation/model/parse/parse-federation.ts";
+import { bundleAddresses } from "./bundle-endpoints.ts";
 import { localPlanOf } from "./described-plan.ts";
 import type { FederationPlan } from "./federation-plan.ts";
 import { changedForLife, compareProcesses, compareResources } from "./plan-change.ts";
@@ -89,6 +90,24 @@ describe("a described federation, laid out", () => {
     expect(compareProcesses(laidOut(two), topology).needsDown).toHaveLength(3);
     for (const words of ['recipients: ["age1xyz"]', "recipients: []", `recipients: ["${recipient}"], keep: 0`, `recipients: ["${recipient}"], passphrase: x`]) {
       expect(() => laidOut(`${two}  backups: { ${words} }\n`), words).toThrow();
+    }
+  });
+
+  it("has every plane of a trust domain serve its bundle, each at a port of its own, and says where", () => {
+    const spec = (words: string): string => `${two}  trustDomains: [{ name: shop.example${words} }, { name: pay.example }]\n  clusters: [{ name: eu, region: eu, trustDomain: shop.example }, { name: us, region: us, trustDomain: shop.example }, { name: pay, region: us, trustDomain: pay.example }]\n`.replace("name: front,", "name: front, trustDomain: shop.example,");
+    const without = laidOut(spec(""));
+    const topology = laidOut(spec(", bundleEndpoint: { profile: https_spiffe }"), without.ports);
+    const [eu, us] = ["eu", "us"].map((cluster) => topology.ports[`${cluster}-plane.bundlePort`]);
+    expect(eu).not.toBe(us);
+    const configs = topology.processes.flatMap(({ spec: { name }, config }) => (config["bundleEndpoint"] === undefined ? [] : [[name, config["bundleEndpoint"]]]));
+    expect(configs).toEqual([["eu-plane", { profile: "https_spiffe", port: eu }], ["us-plane", { profile: "https_spiffe", port: us }]]);
+    expect(bundleAddresses(topology)).toEqual([eu, us].map((port) => ({ trustDomain: "shop.example", url: `https://127.0.0.1:${port}/`, profile: "https_spiffe", spiffeId: "spiffe://shop.example/atoll/bundle-endpoint" })));
+    expect(compareProcesses(without, topology).needsDown).toEqual(["eu-plane", "us-plane"].map((name) => `${name} is to run with another configuration`));
+    const web = laidOut(spec(", bundleEndpoint: { profile: https_web, certificateFile: /etc/tls/full.pem, keyFile: /etc/tls/key.pem }"), topology.ports);
+    expect(bundleAddresses(web)[0]).not.toHaveProperty("spiffeId");
+    expect(web.processes.find(({ spec: { name } }) => name === "us-plane")?.config["bundleEndpoint"]).toEqual({ profile: "https_web", certificateFile: "/etc/tls/full.pem", keyFile: "/etc/tls/key.pem", port: us });
+    for (const words of ["profile: https", "profile: https_web", "profile: https_web, certificateFile: full.pem, keyFile: /key.pem", "profile: https_spiffe, keyFile: /key.pem"]) {
+      expect(() => laidOut(spec(`, bundleEndpoint: { ${words} }`)), words).toThrow();
     }
   });
 

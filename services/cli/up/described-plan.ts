@@ -18,7 +18,10 @@ export function planOf(description: FederationDescription, baseDir: string): Fed
   return {
     federation: description.trustDomain,
     regions: description.regions,
-    clusters: description.clusters.map((cluster) => ({ ...cluster, isSigner: description.trustDomains.some(({ signer }) => signer === cluster.name) })),
+    clusters: description.clusters.map((cluster) => {
+      const { signer, bundleEndpoint } = description.trustDomains.find(({ name }) => name === cluster.trustDomain) ?? {};
+      return { ...cluster, isSigner: signer === cluster.name, ...(bundleEndpoint === undefined ? {} : { bundleEndpoint }) };
+    }),
     distances: description.distances,
     workloads: description.services.map((service) => workloadOf(description, service, baseDir)),
     users: description.users.map(({ region, cluster, service, path, ratePerSecond }) => ({ region, cluster, ratePerSecond, target: { namespace: service.namespace, host: `${service.name}.${service.namespace}`, path } })),

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import { z } from "zod";
+import { bundleEndpointSchema } from "#federation/model/parse/federation-schema.ts";
 import { trafficPolicySpecSchema } from "#federation/model/parse/policy-schemas.ts";
 import type { FederationPlan } from "./federation-plan.ts";
 import type { EngineSetup } from "./engine-plan.ts";
@@ -47,7 +48,7 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
         residency: z.exactOptional(names),
       }),
     ),
-    clusters: z.array(z.strictObject({ name: z.string(), region: z.string(), trustDomain: z.string(), isSigner: z.boolean(), exportNamespaces: names })),
+    clusters: z.array(z.strictObject({ name: z.string(), region: z.string(), trustDomain: z.string(), isSigner: z.boolean(), exportNamespaces: names, bundleEndpoint: z.exactOptional(bundleEndpointSchema) })),
     distances: z.array(z.strictObject({ between: z.tuple([z.string(), z.string()]), oneWayMs: z.number() })),
     workloads: z.array(
       z.strictObject({

@@ -1,4 +1,4 @@
-import type { BackupsDescription } from "#federation/model/federation-description.ts";
+import type { BackupsDescription, BundleEndpointDescription } from "#federation/model/federation-description.ts";
 import type { TrafficPolicyResourceSpec } from "#federation/model/resource.ts";
 import type { PortProtocol } from "#federation/model/service.ts";
 
@@ -34,6 +34,8 @@ export interface ClusterPlan {
   /** Holds the trust domain's root and authority; exactly one per trust domain. */
   readonly isSigner: boolean;
   readonly exportNamespaces: readonly string[];
+  /** By which profile its plane serves its trust domain's bundle; absent: it does not. */
+  readonly bundleEndpoint?: BundleEndpointDescription;
 }
 
 /** A service, each instance of it behind a sidecar of its own. */

@@ -50,6 +50,7 @@ export function addPlane(layout: Layout, cluster: ClusterPlan): void {
       bus: engines.bus(cluster.name),
       ...accessOf(layout.plan.federation, layout.plan.clients ?? []),
       ...backupsOf(layout.plan),
+      ...(cluster.bundleEndpoint === undefined ? {} : { bundleEndpoint: { ...cluster.bundleEndpoint, port: layout.take(name, "bundlePort").bundlePort } }),
       globalJoinTokenFile: joinFile,
       signer: cluster.isSigner ? { kind: "own", trustDomain: cluster.trustDomain } : { kind: "remote", tokenFile: signerFile },
     },

@@ -31,10 +31,12 @@ locals {
 
   # What a user leaves out is left out of the file, too: there null is no value.
   spec = { for word, value in merge({
-    trustDomain  = var.federation.trustDomain
-    regions      = [for region in var.federation.regions : { for key, of in region : key => of if of != null }]
-    trustDomains = var.federation.trustDomains == null ? null : [for domain in var.federation.trustDomains : { for key, of in domain : key => of if of != null }]
-    clusters     = var.federation.clusters == null ? null : [for cluster in var.federation.clusters : { for key, of in cluster : key => of if of != null }]
+    trustDomain = var.federation.trustDomain
+    regions     = [for region in var.federation.regions : { for key, of in region : key => of if of != null }]
+    trustDomains = var.federation.trustDomains == null ? null : [for domain in var.federation.trustDomains : { for key, of in merge(domain, {
+      bundleEndpoint = domain.bundleEndpoint == null ? null : { for word, its in domain.bundleEndpoint : word => its if its != null }
+    }) : key => of if of != null }]
+    clusters = var.federation.clusters == null ? null : [for cluster in var.federation.clusters : { for key, of in cluster : key => of if of != null }]
     services = [for at, service in var.federation.services : { for key, of in merge(service, {
       appPort      = local.isDocker && service.appPort == null ? 8080 + at : service.appPort
       directory    = service.directory == null ? null : abspath(service.directory)

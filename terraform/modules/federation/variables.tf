@@ -9,7 +9,15 @@ variable "federation" {
       coordinates = optional(object({ latitude = number, longitude = number }))
       residency   = optional(list(string))
     }))
-    trustDomains = optional(list(object({ name = string, signer = optional(string) })))
+    trustDomains = optional(list(object({
+      name   = string
+      signer = optional(string)
+      bundleEndpoint = optional(object({
+        profile         = string
+        certificateFile = optional(string)
+        keyFile         = optional(string)
+      }))
+    })))
     clusters = optional(list(object({
       name             = string
       region           = string

@@ -106,6 +106,19 @@ run "has_planes_back_themselves_up" {
   }
 }
 
+run "has_planes_serve_the_bundles_of_their_trust_domains" {
+  command = plan
+
+  variables {
+    federation = { name = "small", regions = [{ name = "here" }], trustDomains = [{ name = "small.mesh", bundleEndpoint = { profile = "https_spiffe" } }] }
+  }
+
+  assert {
+    condition     = yamldecode(output.file).spec.trustDomains == [{ name = "small.mesh", bundleEndpoint = { profile = "https_spiffe" } }]
+    error_message = "a word of the bundle endpoint was lost, or said more than its user"
+  }
+}
+
 run "gives_each_cluster_a_machine_in_its_region_s_network_in_containers" {
   command = plan
 
