@@ -15,10 +15,10 @@ export interface GoProgram extends Disposable {
 }
 
 /**
- * Builds the application of e2e/interop/go-spiffe with the go on PATH, or gives undefined (said on standard error) where there is none, or the
+ * Builds a program of e2e/interop/go-spiffe, the application or one in a folder beside it, with the go on PATH, or gives undefined (said on standard error) where there is none, or the
  * modules that it needs cannot be had: Go is no requirement of this project. A program that does not compile is a failure.
  */
-export async function buildGoPeer(): Promise<GoProgram | undefined> {
+export async function buildGoPeer(folder: "." | "./federation" = "."): Promise<GoProgram | undefined> {
   try {
     await run("go", ["mod", "download"], { cwd: sources });
   } catch (error) {
@@ -27,7 +27,7 @@ export async function buildGoPeer(): Promise<GoProgram | undefined> {
   }
   const directory = mkdtempSync(join(tmpdir(), "atoll-go-"));
   const path = join(directory, "peer");
-  await run("go", ["build", "-mod=readonly", "-o", path, "."], { cwd: sources });
+  await run("go", ["build", "-mod=readonly", "-o", path, folder], { cwd: sources });
   return { path, [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }) };
 }
 
