@@ -113,7 +113,11 @@ describe.skipIf(!hasEngines)("planes whose stores are away for longer than the l
     expect([services.code, services.stdout, services.stderr]).toEqual([0, expect.stringContaining("before"), expect.stringContaining("the store of shop-eu has not answered since")]);
     expect((await federation.callThrough("probe", "catalog.web", "/")).status).toBe(200);
     expect((await clusterStatus()).bundleEndpoint).toMatchObject({ profile: "https_spiffe", port: await federation.port(plane, "bundle"), sequence: 1 });
-    expect(await fetchBundle(), "what other federations fetch").toBe(readFileSync(join(federation.directoryOf(plane), "ca", "bundle.json"), "utf8"));
+    const bundle = readFileSync(join(federation.directoryOf(plane), "ca", "bundle.json"), "utf8");
+    expect(await fetchBundle(), "what other federations fetch").toBe(bundle);
+    expect(await federation.place.atoll("trust", "bundle", "show", "shop.example")).toMatchObject({ code: 0, stdout: `${bundle}\n`, stderr: expect.stringContaining(`as the plane of ${shopEu} has it from its signer`) as string });
+    const unknown = await federation.place.atoll("trust", "bundle", "show", "pay.example", "--cluster", shopEu);
+    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining("has no bundle of pay.example: it has those of shop.example")]);
     expect((await call(metricsPort(), { path: "/metrics" })).body).toMatch(/^atoll_store_away_seconds\{.*\} [1-9]/m);
 
     await federation.start(...stores);

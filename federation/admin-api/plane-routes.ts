@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
-import { clusterIdSchema, labelSchema, regionIdSchema, sha256Schema } from "#federation/model/parse/name-schemas.ts";
+import { clusterIdSchema, labelSchema, regionIdSchema, sha256Schema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
 import type { Kind } from "#federation/model/resource.ts";
 import { provisioningRoutes } from "./provisioning-routes.ts";
@@ -58,6 +58,17 @@ function namesOf(name: z.ZodType) {
     .max(namesMax * 64)
     .refine((text) => text.split(",").length <= namesMax && text.split(",").every((part) => name.safeParse(part).success), `1 to ${namesMax} names, separated by commas`);
 }
+
+const bundleRowSchema = z.object({
+  trustDomain: trustDomainSchema,
+  sequence: z.int().min(0),
+  from: z.enum(["signer", "globalPlane"]).describe("Of its own trust domain the signer's word, kept in the plane's files; of others that of their authorities, brought by the global plane under a relationship."),
+  heardAgeMs: z.int().min(0).optional().describe("Since the global plane was last heard. Absent: never, or the bundle did not come through it."),
+  document: z.string().describe("A SPIFFE bundle document (JWKS)."),
+});
+
+/** A trust domain's bundle as a cluster's plane has it. */
+export type BundleRow = z.output<typeof bundleRowSchema>;
 
 /** Which service's requests a question is about, and from where. */
 const serviceQuestion = {
@@ -123,6 +134,14 @@ export const clusterRoutes = {
     query: watchQuery,
     answer: clusterStatusSchema,
     event: z.object({ type: z.literal("status"), status: clusterStatusSchema }),
+  }),
+  bundles: defineRoute({
+    operationId: "listBundles",
+    method: "GET",
+    path: "/api/v1/bundles",
+    summary: "By which bundles this cluster verifies, and where each comes from",
+    access: "read",
+    answer: z.object({ items: z.array(bundleRowSchema) }),
   }),
   explain: defineRoute({
     operationId: "explain",

@@ -20,6 +20,7 @@ import { runWithdrawals, type WithdrawalsOptions } from "./commands/withdrawals.
 import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
 import { runApprove, runRelationshipShow } from "./commands/relationship.ts";
+import { runBundleShow } from "./commands/trust-bundle.ts";
 import { runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
 import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
@@ -325,6 +326,12 @@ function addTrust(program: Command, run: Run): void {
     .description("end a token for many instances at once")
     .option("--cluster <name>", "at this cluster's plane; at the global plane unless told")
     .action((id: string, options: { cluster?: string }) => run((context) => runTokenRevoke(context, id, options)));
+  const bundle = program.command("trust").description("by what identities are verified").command("bundle").description("bundles of trust domains");
+  bundle
+    .command("show <trust-domain>")
+    .description("print a trust domain's bundle as a SPIFFE bundle document, by which others verify its identities")
+    .option("--cluster <name>", "as this cluster's plane has it; as its signer's unless told")
+    .action((trustDomain: string, options: { cluster?: string }) => run((context) => runBundleShow(context, trustDomain, options)));
   const relationship = program.command("relationship").description("trust between trust domains");
   relationship
     .command("declare <file>")

@@ -50,6 +50,7 @@ import type { ReplicatedView } from "../replicated/replicated-view.ts";
 import { clusterReconciler } from "../store/cluster-reconciler.ts";
 import type { RelationshipVerdict } from "../trust/effective-relationships.ts";
 import { approvalOperations } from "./approval-operations.ts";
+import { bundleRows } from "./bundle-rows.ts";
 import { clusterRollout } from "./cluster-rollout.ts";
 import { exportAdmission } from "./export-admission.ts";
 import { clusterStatus, type HeldAge } from "./cluster-status.ts";
@@ -155,6 +156,7 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
         }
       },
     ),
+    implement(clusterRoutes.bundles, async () => ({ body: { items: [...bundleRows(source.state.current, globalHeardAgeMs(parts))] } })),
     implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads, unreached: parts.registry.unreached, heldAgeMs: heldAgeOf(parts) }, query, clock.nowMs()) })),
     implement(clusterRoutes.simulate, async ({ query }) => {
       const { lostRegions, lostClusters, ...asked } = query;

@@ -1,0 +1,18 @@
+import { expect, it } from "vitest";
+import { encodeBundle } from "#federation/identity/bundle-jwks.ts";
+import { createDomainFixture } from "#federation/identity/identity-fixture.ts";
+import { clusterState } from "../cluster-state-fixture.ts";
+import { bundleRows } from "./bundle-rows.ts";
+
+const bundleOf = (name: string) => createDomainFixture(name, Date.UTC(2026, 0, 1)).bundle;
+
+it("tells the document of each trust domain, its own first, and through whom it has come", () => {
+  const [bank, pay, shop] = [bundleOf("bank.example"), bundleOf("pay.example"), bundleOf("shop.example")];
+  const bundles = new Map([pay, shop, bank].map((bundle) => [bundle.trustDomain, bundle]));
+  expect(bundleRows(clusterState({ bundles }), 1_200.7)).toEqual([
+    { trustDomain: "shop.example", sequence: 1, from: "signer", document: encodeBundle(shop) },
+    { trustDomain: "bank.example", sequence: 1, from: "globalPlane", heardAgeMs: 1_200, document: encodeBundle(bank) },
+    { trustDomain: "pay.example", sequence: 1, from: "globalPlane", heardAgeMs: 1_200, document: encodeBundle(pay) },
+  ]);
+  expect(bundleRows(clusterState({ bundles }), undefined)[1], "never heard").not.toHaveProperty("heardAgeMs");
+});

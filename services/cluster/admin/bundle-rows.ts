@@ -1,0 +1,13 @@
+import type { BundleRow } from "#federation/admin-api/plane-routes.ts";
+import { encodeBundle } from "#federation/identity/bundle-jwks.ts";
+import type { ClusterState } from "../cluster-state.ts";
+
+/** The bundles that a cluster goes by, that of its own trust domain first, and where each comes from. Pure. */
+export function bundleRows({ self, bundles }: Pick<ClusterState, "self" | "bundles">, heardAgeMs: number | undefined): readonly BundleRow[] {
+  const rows = [...bundles].map(([trustDomain, bundle]): BundleRow => {
+    const told = { trustDomain, sequence: bundle.sequence, document: encodeBundle(bundle) };
+    if (trustDomain === self.trustDomain) return { ...told, from: "signer" };
+    return { ...told, from: "globalPlane", ...(heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(heardAgeMs) }) };
+  });
+  return rows.toSorted((a, b) => Number(b.from === "signer") - Number(a.from === "signer") || (a.trustDomain < b.trustDomain ? -1 : 1));
+}
