@@ -165,6 +165,11 @@ export class InProcessPlanes implements AsyncDisposable {
     return await (await this.#keep(name)).store.copy(leaderKey);
   }
 
+  /** Whether the store of a running plane takes writes. */
+  async setWritable(name: string, isWritable: boolean): Promise<void> {
+    (await this.#keep(name)).heard.isWritable = isWritable;
+  }
+
   /** Whether the store of a plane lists what it holds and tells what is written; it answers for each key either way. */
   async setHeard(name: string, isHeard: boolean): Promise<void> {
     (await this.#keep(name)).heard.isHeard = isHeard;

@@ -2,7 +2,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { FollowReport, Store, StoreBatch, StoreCommit, StoreEntry, StoreLease, StoreListing, StoreTransaction } from "#federation/store/store.ts";
 
-/** A store that, when told to, answers whoever asks for one key or writes, refuses to list, and tells its watchers nothing until that ends. */
+/** A store that, when told to, answers whoever asks for one key or writes, refuses to list, and tells its watchers nothing until that ends; or reads and takes no writes. */
 export class UnheardStore implements Store {
   readonly #store: Store;
   readonly #isHeard = new WatchedValue(true);
@@ -11,6 +11,9 @@ export class UnheardStore implements Store {
   constructor(store: Store) {
     this.#store = store;
   }
+
+  /** Writes are refused as by a full disk otherwise. */
+  isWritable = true;
 
   set isHeard(isHeard: boolean) {
     this.#isHeard.set(isHeard);
@@ -30,6 +33,7 @@ export class UnheardStore implements Store {
   }
 
   async commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
+    if (!this.isWritable) throw new AtollError("ATOLL_STORE_UNWRITABLE", "told to be full");
     return await this.#store.commit(transaction, signal);
   }
 

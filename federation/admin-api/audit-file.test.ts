@@ -1,9 +1,12 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, existsSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, existsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { WriteFailures } from "#federation/runtime/write-failures.ts";
+import { silentLogger } from "#federation/telemetry/logger.ts";
 import type { AuditRequest } from "./audit.ts";
-import { openAuditFile, type AuditFile } from "./audit-file.ts";
+import { openAuditFile, openPlaneAudit, type AuditFile } from "./audit-file.ts";
 import { changedFields } from "./changed-fields.ts";
 
 let directory: string;
@@ -99,5 +102,27 @@ describe("changedFields", () => {
     const paths = changedFields({}, wide);
     expect(paths).toHaveLength(64);
     expect(paths.at(-1)).toBe("and 437 more");
+  });
+});
+
+describe("openPlaneAudit", () => {
+  it("keeps no plane from answering while its trail cannot be opened, refuses mutations, says so, and takes them once it can", async () => {
+    const clock = new VirtualClock();
+    const writeFailures = new WriteFailures(clock);
+    // A file where the folder would be.
+    writeFileSync(join(directory, "audit"), "");
+    await using trail = await openPlaneAudit({ dataDir: directory, failures: { inc: () => failures.push("counted") }, writeFailures, clock, logger: silentLogger });
+    expect(writeFailures.current).toMatchObject([{ what: "its audit trail", reason: expect.stringContaining("EEXIST"), sinceMs: clock.nowMs() }]);
+    await expect(trail.begin(request("r1"))).rejects.toMatchObject({ code: "ATOLL_AUDIT_UNAVAILABLE" });
+    await expect(trail.read({ limit: 1 })).rejects.toMatchObject({ code: "ATOLL_AUDIT_UNAVAILABLE" });
+    expect(failures.length).toBeGreaterThan(0);
+    rmSync(join(directory, "audit"));
+    await vi.waitUntil(async () => {
+      await clock.advance(5_000);
+      return writeFailures.current.length === 0;
+    });
+    await (await trail.begin(request("r2"))).end({ outcome: "done", status: 200 });
+    expect((await trail.read({ limit: 5 })).entries.map(({ requestId }) => requestId)).toEqual(["r2"]);
+    expect(readdirSync(join(directory, "audit"))).toEqual(["audit.jsonl"]);
   });
 });

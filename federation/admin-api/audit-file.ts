@@ -1,9 +1,12 @@
 import { createReadStream } from "node:fs";
-import { mkdir, open } from "node:fs/promises";
+import { mkdir, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { isMissing } from "#federation/runtime/missing-file.ts";
+import { writePrivateFile } from "#federation/runtime/private-file.ts";
+import type { WriteFailures } from "#federation/runtime/write-failures.ts";
 import { AuditLines } from "./audit-lines.ts";
 import { auditRequestSchema, auditResultSchema, type AuditEntry, type AuditRequest, type AuditResult, type AuditTicket, type AuditTrail } from "./audit.ts";
 
@@ -23,20 +26,68 @@ export interface AuditFileOptions {
 /** A trail that is kept in files of this process. */
 export interface AuditFile extends AuditTrail, AsyncDisposable {}
 
-/** The trail of a plane, under its data directory; a line that cannot be written is counted and logged. @throws {ATOLL_AUDIT_UNAVAILABLE} */
-export async function openPlaneAudit(options: {
+/** After a failure, how often it is tried whether a plane's trail can be written again, in ms. */
+const trialMs = 5_000;
+/** What a disk with room takes. */
+const trialBytes = 64 * 1024;
+/** As in `WriteFailure.what`. */
+const trailWords = "its audit trail";
+
+export interface PlaneAuditOptions {
   readonly dataDir: string;
   readonly failures: { inc(): void };
+  readonly writeFailures: WriteFailures;
+  readonly clock: Clock;
   readonly logger: { error(message: string, fields: Readonly<Record<string, unknown>>): void };
-}): Promise<AuditFile> {
-  const { dataDir, failures, logger } = options;
-  return await openAuditFile({
-    path: join(dataDir, "audit", "audit.jsonl"),
-    onFailure: (error) => {
-      failures.inc();
-      logger.error("A line of the audit trail could not be written.", { reason: describeError(error) });
+}
+
+/**
+ * The trail of a plane, under its data directory; a line that cannot be written is counted and logged. A trail that cannot be opened keeps no
+ * plane from answering: mutations are refused until it can.
+ */
+export async function openPlaneAudit({ dataDir, failures, writeFailures, clock, logger }: PlaneAuditOptions): Promise<AuditFile> {
+  const directory = join(dataDir, "audit");
+  const closing = new AbortController();
+  let opening: Promise<AuditFile> | undefined;
+  let trial: Disposable | undefined;
+  const failed = (error: unknown): void => {
+    writeFailures.failed(trailWords, error);
+    trial ??= clock.schedule(trialMs, () => void tryAgain());
+  };
+  const onFailure = (error: unknown): void => {
+    failures.inc();
+    logger.error("A line of the audit trail could not be written.", { reason: describeError(error) });
+    failed(error);
+  };
+  const opened = (): Promise<AuditFile> =>
+    (opening ??= openAuditFile({ path: join(directory, "audit.jsonl"), onFailure }).catch((error: unknown) => {
+      opening = undefined;
+      onFailure(error);
+      throw error;
+    }));
+  const tryAgain = async (): Promise<void> => {
+    trial = undefined;
+    if (closing.signal.aborted) return;
+    const path = join(directory, "write-trial");
+    try {
+      await opened();
+      await writePrivateFile(path, new Uint8Array(trialBytes));
+      await rm(path, { force: true });
+      writeFailures.wrote(trailWords);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  await opened().catch(() => undefined);
+  return {
+    begin: async (request) => await (await opened()).begin(request),
+    read: async (page) => await (await opened()).read(page),
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      trial?.[Symbol.dispose]();
+      await (await opening?.catch(() => undefined))?.[Symbol.asyncDispose]();
     },
-  });
+  };
 }
 
 /** What a file holds: one JSON object a line, `begin` before a mutation and `end` after it, both under one sequence. */

@@ -169,6 +169,17 @@ const unfollowed = z
   .optional()
   .describe("What this plane has not been able to read in its own store for ten seconds or longer, though the store answers: what it shows and does by it is as old as that. Absent: nothing, or an older plane.");
 
+const unwritable = z
+  .array(
+    z.object({
+      what: z.string().describe("its store, its audit trail, or the name of a file."),
+      reason: z.string(),
+      sinceMs: count.describe("Wall-clock ms of the first try that failed."),
+    }),
+  )
+  .optional()
+  .describe("What this plane has to write and cannot, as on a full disk: it answers by what it knows, and takes no changes where its store or its audit trail is among them. Absent: nothing, or an older plane.");
+
 const names = z.array(nameRowSchema).optional().describe("Names that are dialled here; an older plane says nothing.");
 
 /** What the global plane knows of the whole federation. */
@@ -184,6 +195,7 @@ export const federationStatusSchema = z.object({
   store,
   storeAwaySinceMs,
   unfollowed,
+  unwritable,
   incarnation,
   backups,
   engines,
@@ -253,6 +265,7 @@ export const clusterStatusSchema = z.object({
   store,
   storeAwaySinceMs,
   unfollowed,
+  unwritable,
   incarnation,
   backups,
   engines,

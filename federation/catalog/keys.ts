@@ -34,6 +34,8 @@ export const keys = {
   marks: `${root}marks/`,
   /** Written with each write of a process of the plane, so that its revision is the position of the last one. */
   trails: `${root}trails/`,
+  /** Written and deleted again to see whether the store takes writes. */
+  writeTrial: `${root}write-trial`,
   /** Held with a lease by the leader among the replicas of a plane; its create revision is the fence of the leader's writes. */
   leader: `${root}leader`,
 } as const;

@@ -8,8 +8,10 @@ import { keepInstanceId } from "#federation/runtime/instance-id.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import type { WritePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Random } from "#federation/runtime/random.ts";
+import { runWhile } from "#federation/runtime/run-while.ts";
+import type { WriteFailures } from "#federation/runtime/write-failures.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
-import { ContactedStore, type StoreAway } from "#federation/store/contacted-store.ts";
+import { ContactedStore, type StoreAway, type StoreUnwritable } from "#federation/store/contacted-store.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
 import type { Store } from "#federation/store/store.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -22,6 +24,8 @@ export interface TermStoreOptions {
   readonly term: LeaderTerm;
   /** Where what is remembered of the store is kept. */
   readonly dataDir: string;
+  /** Is told when the store takes no writes. */
+  readonly writeFailures: WriteFailures;
   /** As in `StoreLifeOptions`. */
   readonly writeFile?: WritePrivateFile | undefined;
   readonly clock: Clock;
@@ -69,6 +73,11 @@ export class TermStore {
     return this.#store.away;
   }
 
+  /** Undefined while the store takes writes, or is away. */
+  get unwritable(): Watched<StoreUnwritable | undefined> {
+    return this.#store.unwritable;
+  }
+
   /** What is held in memory of the store and may be old, though the store answers; the oldest first. */
   get unfollowed(): readonly UnfollowedCollection[] {
     return this.#store.unfollowed.map(({ prefix, ageMs, reason }) => ({ collection: collectionName(prefix), ageMs, reason }));
@@ -92,11 +101,13 @@ export class TermStore {
       const catalog = catalogOf(new HistoryGuard(this.#store, life), this.#options);
       await work({ termStore: this, catalog, standing }, inner);
     };
-    await runTasks([(inner) => life.watch(inner), (inner) => this.#look(inner), (inner) => life.during(working, inner)], signal);
+    // While another may lead, or our own place is not in the store yet, positions seen there are not to be remembered.
+    const watching = runWhile(this.#options.term.certain, (inner) => life.watch(inner));
+    await runTasks([watching, (inner) => this.#look(inner), (inner) => life.during(working, inner)], signal);
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { logger } = this.#options;
+    const { logger, term, writeFailures } = this.#options;
     const saying = async (inner: AbortSignal): Promise<void> => {
       let before: StoreAway | undefined;
       for await (const away of this.away.changes(inner)) {
@@ -105,9 +116,36 @@ export class TermStore {
         before = away;
       }
     };
-    await runTasks([(inner) => this.#store.look(keys.leader, inner), saying], signal);
+    const sayingUnwritable = async (inner: AbortSignal): Promise<void> => {
+      let before: StoreUnwritable | undefined;
+      for await (const unwritable of this.unwritable.changes(inner)) {
+        if (unwritable !== undefined) {
+          writeFailures.failed(storeWords, new Error(unwritable.reason));
+          logger.error("The store takes no writes: changes are refused, and reads go on.", { reason: unwritable.reason });
+        } else {
+          writeFailures.wrote(storeWords);
+          if (before !== undefined && this.away.current === undefined) logger.info("The store takes writes again.");
+        }
+        before = unwritable;
+      }
+    };
+    const trial = { tryWrite: (inner: AbortSignal) => this.#tryWrite(inner), isDoubtful: () => !term.certain.current };
+    await runTasks([(inner) => this.#store.look(keys.leader, trial, inner), saying, sayingUnwritable], signal);
+  }
+
+  /** Leaves nothing behind. */
+  async #tryWrite(signal: AbortSignal): Promise<void> {
+    const conditions = [this.#options.term.fence];
+    await this.#store.commit({ conditions, writes: [{ kind: "put", key: keys.writeTrial, value: new Uint8Array(triedBytes) }] }, signal);
+    await this.#store.commit({ conditions, writes: [{ kind: "delete", key: keys.writeTrial }] }, signal);
   }
 }
+
+/** As in `WriteFailure.what`. */
+const storeWords = "its store";
+
+/** A store with room for less than this has none: what would be refused is not to be taken for room again. */
+const triedBytes = 64 * 1024;
 
 /** What a plane works on while its store stands as it does. */
 export interface StoreGround {

@@ -221,6 +221,10 @@ export const errorCatalog = {
     meaning: "The store did not answer within its bound.",
     action: "Check the etcd members or the disk; nothing was acknowledged. Reads go on from what the plane knew when its store answered last, and say so.",
   },
+  ATOLL_STORE_UNWRITABLE: {
+    meaning: "The store answers and takes no writes: its disk or its quota is full, or its file cannot be written.",
+    action: "Nothing was written. Give the store's disk room, or etcd a larger quota (`atoll check` names the plane): writes are taken again by themselves. Reads and proxies go on meanwhile.",
+  },
   ATOLL_TERMS_DIFFER: {
     meaning: "A relationship proposes other terms, where it was to be approved, than those that were shown to whoever approves.",
     action: "Nothing was signed. Read the terms again (`atoll relationship show NAME`), and approve those; where the planes go on differing, the global plane tells its readers and the signer different things.",

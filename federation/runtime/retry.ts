@@ -4,7 +4,7 @@ import { isAtollError } from "./errors.ts";
 import type { Task } from "./lifecycle.ts";
 import { jittered, type Random } from "./random.ts";
 
-/** What passes by itself: the store or the bus is away, another writer was faster, or a lease has ended. */
+/** What passes by itself: the store or the bus is away, a disk is full, another writer was faster, or a lease has ended. */
 export const passingFaults: readonly ErrorCode[] = [
   "ATOLL_BUS_OVERLOADED",
   "ATOLL_BUS_TIMEOUT",
@@ -13,6 +13,7 @@ export const passingFaults: readonly ErrorCode[] = [
   "ATOLL_STORE_CONFLICT",
   "ATOLL_STORE_LEASE_LOST",
   "ATOLL_STORE_UNAVAILABLE",
+  "ATOLL_STORE_UNWRITABLE",
   "ATOLL_TIMEOUT",
 ];
 

@@ -16,6 +16,7 @@ describe("a store of which it is known whether it answers", () => {
   let store: ContactedStore;
   let looking: Promise<void>;
   let isThere: boolean;
+  let isWritable: boolean;
   let commits: number;
 
   beforeEach(async () => {
@@ -23,18 +24,19 @@ describe("a store of which it is known whether it answers", () => {
     stop = new AbortController();
     inner = await openSqliteStore({ path: ":memory:", clock, logger: silentLogger });
     isThere = true;
+    isWritable = true;
     commits = 0;
     const reach = <T>(ask: () => Promise<T>): Promise<T> => (isThere ? ask() : Promise.reject(new AtollError("ATOLL_STORE_UNAVAILABLE", "nobody is there")));
     const reached: Store = {
       get: (...args) => reach(() => inner.get(...args)),
       list: (...args) => reach(() => inner.list(...args)),
-      commit: (...args) => reach(() => (commits++, inner.commit(...args))),
+      commit: (...args) => reach(() => (commits++, isWritable ? inner.commit(...args) : Promise.reject(new AtollError("ATOLL_STORE_UNWRITABLE", "the disk is full")))),
       watch: (...args) => inner.watch(...args),
       grantLease: (...args) => reach(() => inner.grantLease(...args)),
       [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
     };
     store = new ContactedStore(reached, clock);
-    looking = store.look(key, stop.signal).catch(() => undefined);
+    looking = store.look(key, { tryWrite: async (inner) => void (await store.commit(put, inner)), isDoubtful: () => false }, stop.signal).catch(() => undefined);
   });
   afterEach(async () => {
     stop.abort();
@@ -71,5 +73,24 @@ describe("a store of which it is known whether it answers", () => {
     isThere = true;
     expect(store.away.current).toBeUndefined();
     await store.commit(put, stop.signal);
+  });
+
+  it("tells one that takes no writes from one that is away, since when and why, and by itself when it takes them again", async () => {
+    await clock.advance(10_000);
+    const sinceMs = clock.nowMs();
+    isWritable = false;
+    await expect(store.commit(put, stop.signal)).rejects.toMatchObject({ code: "ATOLL_STORE_UNWRITABLE" });
+    await clock.advance(60_000);
+    expect([store.away.current, store.unwritable.current]).toEqual([undefined, { sinceMs, reason: "the disk is full" }]);
+    expect(await store.get(key, stop.signal)).toBeUndefined();
+    isWritable = true;
+    await clock.advance(1_000);
+    expect(store.unwritable.current).toBeUndefined();
+    // What is away is not told of as full.
+    isWritable = false;
+    await expect(store.commit(put, stop.signal)).rejects.toMatchObject({ code: "ATOLL_STORE_UNWRITABLE" });
+    isThere = false;
+    await clock.advance(2_000);
+    expect([store.away.current === undefined, store.unwritable.current]).toEqual([false, undefined]);
   });
 });

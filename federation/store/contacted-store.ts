@@ -10,6 +10,20 @@ export interface StoreAway {
   readonly sinceMs: number;
 }
 
+/** A store that answers and takes no writes, as on a full disk. */
+export interface StoreUnwritable {
+  /** Wall-clock ms of the first write that failed. */
+  readonly sinceMs: number;
+  readonly reason: string;
+}
+
+/** How a store is asked whether it takes writes. */
+export interface WriteTrial {
+  readonly tryWrite: (signal: AbortSignal) => Promise<void>;
+  /** Nothing has failed here, and yet it is not known that writes are taken. */
+  readonly isDoubtful: () => boolean;
+}
+
 /** How often a store is asked whether it is there: while it answers, and while it is away. */
 const lookMs = { answering: 1_000, away: 250 } as const;
 
@@ -17,14 +31,15 @@ const lookMs = { answering: 1_000, away: 250 } as const;
 const quietMs = 500;
 
 /**
- * A store of which it is known whether it answers. While it is away nothing is written: a writer hears so at once, and knows that nothing
- * came of it. Reads are tried.
+ * A store of which it is known whether it answers, and whether it takes writes. While it is away nothing is written: a writer hears so at once,
+ * and knows that nothing came of it. Reads are tried.
  */
 export class ContactedStore implements Store {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #away = new WatchedValue<StoreAway | undefined>(undefined);
   readonly #followed: FollowedPrefixes;
+  readonly #unwritable = new WatchedValue<StoreUnwritable | undefined>(undefined);
   /** By the wall clock, and by the monotonic one. */
   #answered: { readonly wallMs: number; readonly atMs: number };
 
@@ -40,17 +55,26 @@ export class ContactedStore implements Store {
     return this.#away;
   }
 
+  /** Undefined while the store takes writes, or is away. */
+  get unwritable(): Watched<StoreUnwritable | undefined> {
+    return this.#unwritable;
+  }
+
   /** What is watched here and may be old, though the store answers. */
   get unfollowed(): readonly UnfollowedPrefix[] {
     return this.#followed.unfollowed;
   }
 
-  /** Asks for `key` now and then, so that an absence is noticed although nobody works with the store, and a return at once; until `signal` aborts. */
-  async look(key: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Asks for `key` now and then, so that an absence is noticed although nobody works with the store, and a return at once; until `signal` aborts.
+   * `tryWrite` writes something that changes nothing: it is called while the store takes no writes, or that is doubtful.
+   */
+  async look(key: string, { tryWrite, isDoubtful }: WriteTrial, signal: AbortSignal): Promise<void> {
     for (;;) {
       await sleep(this.#clock, this.#away.current === undefined ? lookMs.answering : lookMs.away, signal);
       try {
         await this.get(key, signal);
+        if (this.#unwritable.current !== undefined || isDoubtful()) await tryWrite(signal);
       } catch (error) {
         if (signal.aborted || !isAtollError(error)) throw error;
       }
@@ -68,7 +92,9 @@ export class ContactedStore implements Store {
   async commit(transaction: StoreTransaction, signal: AbortSignal): Promise<StoreCommit> {
     const away = this.#away.current;
     if (away !== undefined) throw storeAway(away);
-    return await this.#asked(() => this.#store.commit(transaction, signal));
+    const outcome = await this.#asked(() => this.#store.commit(transaction, signal));
+    if (outcome.kind === "committed") this.#unwritable.set(undefined);
+    return outcome;
   }
 
   watch(prefix: string, signal: AbortSignal): AsyncIterable<StoreBatch> {
@@ -87,19 +113,29 @@ export class ContactedStore implements Store {
   async #asked<T>(ask: () => Promise<T>): Promise<T> {
     try {
       const answer = await ask();
-      this.#answered = { wallMs: this.#clock.nowMs(), atMs: this.#clock.monotonicMs() };
-      this.#away.set(undefined);
-      this.#followed.setAway(undefined);
+      this.#hasAnswered();
       return answer;
     } catch (error) {
+      if (isAtollError(error, "ATOLL_STORE_UNWRITABLE")) {
+        this.#hasAnswered();
+        if (this.#unwritable.current === undefined) this.#unwritable.set({ sinceMs: Math.floor(this.#clock.nowMs()), reason: error.message });
+        throw error;
+      }
       const { wallMs, atMs } = this.#answered;
       const isSilent = isAtollError(error, "ATOLL_STORE_UNAVAILABLE") && this.#clock.monotonicMs() - atMs >= quietMs;
       if (isSilent && this.#away.current === undefined) {
         this.#away.set({ sinceMs: Math.floor(wallMs) });
+        this.#unwritable.set(undefined);
         this.#followed.setAway(atMs);
       }
       throw error;
     }
+  }
+
+  #hasAnswered(): void {
+    this.#answered = { wallMs: this.#clock.nowMs(), atMs: this.#clock.monotonicMs() };
+    this.#away.set(undefined);
+    this.#followed.setAway(undefined);
   }
 }
 

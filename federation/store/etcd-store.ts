@@ -105,7 +105,7 @@ class EtcdStore implements Store {
       return await this.#within(grouped.outcome, signal);
     } catch (error) {
       grouped.giveUp();
-      throw isAtollError(error) ? error : new AtollError("ATOLL_STORE_UNAVAILABLE", "etcd did not do it", { cause: error });
+      throw isAtollError(error) ? error : failureOf(error);
     }
   }
 
@@ -232,8 +232,10 @@ class EtcdStore implements Store {
     } catch (error) {
       if (isAtollError(error)) throw error;
       if (error instanceof EtcdLeaseInvalidError) throw new AtollError("ATOLL_STORE_LEASE_LOST", "the lease of a write has ended", { cause: error });
-      this.#leave(member);
-      throw new AtollError("ATOLL_STORE_UNAVAILABLE", "etcd did not do it", { cause: error });
+      const failure = failureOf(error);
+      // Each member refuses for the same alarm.
+      if (failure.code !== "ATOLL_STORE_UNWRITABLE") this.#leave(member);
+      throw failure;
     } finally {
       this.#calls--;
     }
@@ -354,4 +356,12 @@ class EtcdStore implements Store {
 /** The caller may reuse its buffers before they are sent. */
 function copied({ conditions, writes }: StoreTransaction): StoreTransaction {
   return { conditions, writes: writes.map((write) => (write.kind === "put" ? { ...write, value: Buffer.from(write.value) } : write)) };
+}
+
+/** What etcd says while its alarm NOSPACE is on. @see https://github.com/etcd-io/etcd/blob/main/api/v3rpc/rpctypes/error.go (ErrGRPCNoSpace) */
+const noSpaceWords = "database space exceeded";
+
+function failureOf(cause: unknown): AtollError {
+  if (cause instanceof Error && cause.message.includes(noSpaceWords)) return new AtollError("ATOLL_STORE_UNWRITABLE", "etcd takes no writes: it is full (NOSPACE)", { cause });
+  return new AtollError("ATOLL_STORE_UNAVAILABLE", "etcd did not do it", { cause });
 }

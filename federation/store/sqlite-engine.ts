@@ -15,16 +15,17 @@ export type EngineRequest =
   | { readonly kind: "commit"; readonly conditions: readonly StoreCondition[]; readonly writes: readonly EngineWrite[] }
   /** Deletes every key of a lease that has ended. */
   | { readonly kind: "expire"; readonly leaseId: string }
-  /** Proves that the engine answers. */
+  /** Proves that the engine answers, and brings its position into the file where that is behind. */
   | { readonly kind: "ping" };
 
 export type EngineReply =
   | { readonly kind: "entry"; readonly entry: StoreEntry | undefined }
   | ({ readonly kind: "page" } & ListingPage)
-  | { readonly kind: "committed"; readonly revision: number; readonly events: readonly StoreEvent[] }
+  /** `isDurable` is false of one that wrote keys with leases alone, whose position is not in the file yet: a ping that is answered says that it is. */
+  | { readonly kind: "committed"; readonly revision: number; readonly events: readonly StoreEvent[]; readonly isDurable: boolean }
   | { readonly kind: "conflict" }
   | { readonly kind: "done" }
-  | { readonly kind: "failed"; readonly message: string; readonly isCorrupt: boolean };
+  | { readonly kind: "failed"; readonly message: string; readonly cause: "corrupt" | "unwritable" | "other" };
 
 interface Row {
   readonly key: Uint8Array;
@@ -48,6 +49,9 @@ const collisionsMax = 1_000;
 
 const readingKinds: ReadonlySet<EngineRequest["kind"]> = new Set(["get", "list"]);
 
+/** Codes of a file that can be read and takes nothing now: its disk is full, failing or read-only. */
+const unwritableCodes: ReadonlySet<number> = new Set([8 /* SQLITE_READONLY */, 10 /* SQLITE_IOERR */, 13 /* SQLITE_FULL */, 14 /* SQLITE_CANTOPEN */]);
+
 /** How long to wait for another process's lock before saying that the file is in use. */
 const lockTimeoutMs = 500;
 
@@ -58,11 +62,16 @@ const corruptCodes: ReadonlySet<number> = new Set([11 /* SQLITE_CORRUPT */, 26 /
  * The synchronous half of the SQLite store: one connection, one file. Keys are BLOBs, so that they sort by bytes as
  * in etcd. A batch of requests is one SQLite transaction, so that writes that wait together share one fsync; each
  * still gets a revision of its own and is refused on its own.
+ *
+ * One process owns the file, and keys with a lease end with it: they are held in memory, so that a plane can lead, and answer from what it
+ * reads, over a file that takes nothing.
  */
 export class SqliteEngine implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements: ReturnType<typeof prepareStatements>;
   #revision: number;
+  /** The one that the file holds. */
+  #durableRevision: number;
 
   /** @throws SQLite's own error when the file is locked, not a database, or not ours. */
   constructor(path: string) {
@@ -71,7 +80,7 @@ export class SqliteEngine implements Disposable {
       openSchema(this.#database);
       this.#statements = prepareStatements(this.#database);
       this.#revision = Number(this.#statements.readRevision.get()?.["value"] ?? 1);
-      this.#dropOrphans();
+      this.#durableRevision = this.#revision;
     } catch (error) {
       this.#database.close();
       throw error;
@@ -82,22 +91,37 @@ export class SqliteEngine implements Disposable {
     return this.#revision;
   }
 
-  /** Replies in the order of `requests`. Replies to writes mean: durable. Never throws. */
+  /** Replies in the order of `requests`. Replies to writes mean: durable, but where they say otherwise. Never throws. */
   run(requests: readonly EngineRequest[]): readonly EngineReply[] {
+    try {
+      return this.#transact(requests, { isDurable: true });
+    } catch (error) {
+      if (!isUnwritable(error) || !requests.every(isHeld)) return requests.map(() => asFailure(error));
+    }
+    try {
+      return this.#transact(requests, { isDurable: false });
+    } catch (error) {
+      return requests.map(() => asFailure(error));
+    }
+  }
+
+  /** What is not to be durable is in memory alone, and the file is not touched. */
+  #transact(requests: readonly EngineRequest[], { isDurable }: { readonly isDurable: boolean }): readonly EngineReply[] {
     const revisionBefore = this.#revision;
     try {
       // Nobody else writes into the file: what is only read needs no transaction.
       const isWriting = !requests.every(({ kind }) => readingKinds.has(kind));
-      if (isWriting) this.#statements.begin.run();
+      if (isWriting) this.#statements[isDurable ? "begin" : "beginHeld"].run();
       const replies = requests.map((request) => this.#one(request));
-      if (this.#revision !== revisionBefore) this.#statements.writeRevision.run(this.#revision);
+      const isBehind = this.#revision !== this.#durableRevision;
+      if (isWriting && isBehind && isDurable) this.#statements.writeRevision.run(this.#revision);
       if (isWriting) this.#statements.commit.run();
-      return replies;
+      if (isWriting && isDurable) this.#durableRevision = this.#revision;
+      return isDurable ? replies : replies.map((reply) => (reply.kind === "committed" ? { ...reply, isDurable: false } : reply));
     } catch (error) {
       this.#revision = revisionBefore;
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      const failed = asFailure(error);
-      return requests.map(() => failed);
+      throw error;
     }
   }
 
@@ -139,7 +163,8 @@ export class SqliteEngine implements Disposable {
   }
 
   #get(key: string): StoreEntry | undefined {
-    const row = this.#statements.get.get(Buffer.from(key)) as unknown as Row | undefined;
+    const bytes = Buffer.from(key);
+    const row = (this.#statements.get.get(bytes) ?? this.#statements.getLeased.get(bytes)) as unknown as Row | undefined;
     return row === undefined ? undefined : entryOf(row);
   }
 
@@ -150,7 +175,7 @@ export class SqliteEngine implements Disposable {
     if (prefix !== "") end[end.length - 1] = (end.at(-1) ?? 0) + 1;
     const entries: StoreEntry[] = [];
     let bytes = 0;
-    for (const row of this.#statements.list.iterate(start, end)) {
+    for (const row of this.#statements.list.iterate(start, end, start, end)) {
       if (entries.length === pageEntriesMax || bytes >= pageBytes) return { kind: "page", revision: this.#revision, entries, isLast: false };
       const entry = entryOf(row as unknown as Row);
       entries.push(entry);
@@ -165,15 +190,22 @@ export class SqliteEngine implements Disposable {
     const events: StoreEvent[] = [];
     for (const write of writes) {
       if (write.kind === "put") events.push({ kind: "put", entry: this.#put(write, revision) });
-      else if (this.#statements.remove.run(Buffer.from(write.key)).changes > 0) events.push({ kind: "delete", key: write.key, revision });
+      else if (this.#remove(Buffer.from(write.key))) events.push({ kind: "delete", key: write.key, revision });
     }
     if (events.length > 0) this.#revision = revision;
-    return { kind: "committed", revision: this.#revision, events };
+    return { kind: "committed", revision: this.#revision, events, isDurable: true };
   }
 
   #put(write: Extract<EngineWrite, { kind: "put" }>, revision: number): StoreEntry {
     const createRevision = this.#get(write.key)?.createRevision ?? revision;
-    this.#statements.put.run(Buffer.from(write.key), write.value, revision, createRevision, write.leaseId ?? null);
+    const key = Buffer.from(write.key);
+    if (write.leaseId === undefined) {
+      this.#statements.removeLeased.run(key);
+      this.#statements.put.run(key, write.value, revision, createRevision);
+    } else {
+      this.#statements.remove.run(key);
+      this.#statements.putLeased.run(key, write.value, revision, createRevision, write.leaseId);
+    }
     return { key: write.key, value: write.value, revision, createRevision };
   }
 
@@ -182,13 +214,16 @@ export class SqliteEngine implements Disposable {
     return this.#commit([], keys.map((key) => ({ kind: "delete", key })));
   }
 
-  /** One process owns the file, so the holders of all leases found at opening are gone. */
-  #dropOrphans(): void {
-    this.#statements.begin.run();
-    if (this.#statements.dropLeased.run().changes > 0) this.#revision += 1;
-    this.#statements.writeRevision.run(this.#revision);
-    this.#statements.commit.run();
+  #remove(key: Uint8Array): boolean {
+    const { changes } = this.#statements.remove.run(key);
+    return Number(changes) + Number(this.#statements.removeLeased.run(key).changes) > 0;
   }
+}
+
+/** Writes nothing but keys with leases, and asks for nothing to be on the disk. */
+function isHeld(request: EngineRequest): boolean {
+  if (request.kind === "commit") return request.writes.every((write) => write.kind === "put" && write.leaseId !== undefined);
+  return request.kind === "expire" || readingKinds.has(request.kind);
 }
 
 const done: EngineReply = { kind: "done" };
@@ -206,11 +241,15 @@ export function isCorruption(error: unknown): boolean {
   return error instanceof UnsoundDatabase || (error instanceof Error && "errcode" in error && corruptCodes.has(Number(error.errcode) & 0xff));
 }
 
+function isUnwritable(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && unwritableCodes.has(Number(error.errcode) & 0xff);
+}
+
 /** The file is a sound database but not one of this store, or its pages contradict each other. */
 class UnsoundDatabase extends Error {}
 
 function asFailure(error: unknown): EngineReply {
-  return { kind: "failed", message: error instanceof Error ? error.message : String(error), isCorrupt: isCorruption(error) };
+  return { kind: "failed", message: error instanceof Error ? error.message : String(error), cause: isCorruption(error) ? "corrupt" : isUnwritable(error) ? "unwritable" : "other" };
 }
 
 function openSchema(database: DatabaseSync): void {
@@ -223,16 +262,24 @@ function openSchema(database: DatabaseSync): void {
   if (check !== "ok") throw new UnsoundDatabase(`the check of the file failed: ${String(check)}`);
   const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
   if (version > schemaVersion) throw new Error(`the file has schema version ${version}; this program knows ${schemaVersion}`);
+  // Only a new file is written to at opening: one that is there can be read whatever its disk takes.
+  if (version < schemaVersion) {
+    database.exec(`
+      BEGIN IMMEDIATE;
+      PRAGMA application_id=${applicationId};
+      PRAGMA user_version=${schemaVersion};
+      CREATE TABLE IF NOT EXISTS entry (
+        key BLOB PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL, create_revision INTEGER NOT NULL, lease TEXT
+      ) STRICT;
+      CREATE INDEX IF NOT EXISTS entry_of_lease ON entry (lease) WHERE lease IS NOT NULL;
+      CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+      COMMIT`);
+  }
   database.exec(`
-    BEGIN IMMEDIATE;
-    PRAGMA application_id=${applicationId};
-    PRAGMA user_version=${schemaVersion};
-    CREATE TABLE IF NOT EXISTS entry (
-      key BLOB PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL, create_revision INTEGER NOT NULL, lease TEXT
-    ) STRICT;
-    CREATE INDEX IF NOT EXISTS entry_of_lease ON entry (lease) WHERE lease IS NOT NULL;
-    CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-    COMMIT`);
+    PRAGMA temp_store=MEMORY;
+    CREATE TEMP TABLE leased (
+      key BLOB PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL, create_revision INTEGER NOT NULL, lease TEXT NOT NULL
+    ) STRICT`);
 }
 
 function holds({ kind, revision }: StoreCondition, entry: StoreEntry | undefined): boolean {
@@ -248,18 +295,24 @@ function holds({ kind, revision }: StoreCondition, entry: StoreEntry | undefined
 }
 
 function prepareStatements(database: DatabaseSync): Readonly<
-  Record<"begin" | "commit" | "get" | "list" | "put" | "remove" | "keysOfLease" | "dropLeased" | "readRevision" | "writeRevision", StatementSync>
+  Record<"begin" | "beginHeld" | "commit" | "get" | "getLeased" | "list" | "put" | "putLeased" | "remove" | "removeLeased" | "keysOfLease" | "readRevision" | "writeRevision", StatementSync>
 > {
   const columns = "key, value, revision, create_revision AS createRevision";
   return {
     begin: database.prepare("BEGIN IMMEDIATE"),
+    beginHeld: database.prepare("BEGIN"),
     commit: database.prepare("COMMIT"),
-    get: database.prepare(`SELECT ${columns} FROM entry WHERE key = ?`),
-    list: database.prepare(`SELECT ${columns} FROM entry WHERE key >= ? AND key < ? ORDER BY key`),
-    put: database.prepare("INSERT OR REPLACE INTO entry (key, value, revision, create_revision, lease) VALUES (?, ?, ?, ?, ?)"),
-    remove: database.prepare("DELETE FROM entry WHERE key = ?"),
-    keysOfLease: database.prepare("SELECT key FROM entry WHERE lease = ? ORDER BY key"),
-    dropLeased: database.prepare("DELETE FROM entry WHERE lease IS NOT NULL"),
+    // Versions before this one kept keys with leases in the file: of a process that is over.
+    get: database.prepare(`SELECT ${columns} FROM main.entry WHERE key = ? AND lease IS NULL`),
+    getLeased: database.prepare(`SELECT ${columns} FROM temp.leased WHERE key = ?`),
+    list: database.prepare(`
+      SELECT ${columns} FROM main.entry WHERE key >= ? AND key < ? AND lease IS NULL
+      UNION ALL SELECT ${columns} FROM temp.leased WHERE key >= ? AND key < ? ORDER BY key`),
+    put: database.prepare("INSERT OR REPLACE INTO main.entry (key, value, revision, create_revision, lease) VALUES (?, ?, ?, ?, NULL)"),
+    putLeased: database.prepare("INSERT OR REPLACE INTO temp.leased (key, value, revision, create_revision, lease) VALUES (?, ?, ?, ?, ?)"),
+    remove: database.prepare("DELETE FROM main.entry WHERE key = ? AND lease IS NULL"),
+    removeLeased: database.prepare("DELETE FROM temp.leased WHERE key = ?"),
+    keysOfLease: database.prepare("SELECT key FROM temp.leased WHERE lease = ? ORDER BY key"),
     readRevision: database.prepare("SELECT value FROM meta WHERE name = 'revision'"),
     writeRevision: database.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('revision', ?)"),
   };

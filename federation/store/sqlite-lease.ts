@@ -39,6 +39,14 @@ export class SqliteLease implements StoreLease {
     return this.#certain;
   }
 
+  /** What was written with it is not durable yet: it is uncertain until a renewal is answered. */
+  doubt(): void {
+    if (this.lost.aborted) return;
+    this.#certain.set(false);
+    this.#timer?.[Symbol.dispose]();
+    this.#scheduleRenewal(this.#ttlMs / 10, this.#keeper.clock.monotonicMs() - this.#ttlMs);
+  }
+
   /** Gives the lease up: its keys are deleted before this resolves, and `lost` aborts. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#end();

@@ -126,7 +126,7 @@ class ThreadRunner implements SqliteRunner {
 
   #fail(message: string): void {
     this.#failure ??= message;
-    const failed: EngineReply = { kind: "failed", message: this.#failure, isCorrupt: false };
+    const failed: EngineReply = { kind: "failed", message: this.#failure, cause: "other" };
     if (this.#onReplies !== undefined) this.#deliver(Array.from({ length: this.#requestsInFlight }, () => failed));
     this.#endBackup(this.#failure);
   }

@@ -111,7 +111,10 @@ export class SqliteStore implements Store {
       return { kind: "put", key: write.key, value: new Uint8Array(write.value), leaseId: write.lease?.id };
     });
     const reply = await this.#ask({ kind: "commit", conditions: transaction.conditions, writes }, signal);
-    return reply.kind === "committed" ? { kind: "committed", revision: reply.revision } : { kind: "conflict" };
+    if (reply.kind !== "committed") return { kind: "conflict" };
+    // Held in memory only: nothing may be said in the name of whoever holds these keys before a renewal has the file take their position.
+    if (!reply.isDurable) for (const { leaseId } of writes.filter((write) => write.kind === "put")) this.#leases.get(leaseId ?? "")?.doubt();
+    return { kind: "committed", revision: reply.revision };
   }
 
   /** Also ends when the store is closed. */
@@ -220,7 +223,7 @@ export class SqliteStore implements Store {
     watcher.queue.end();
   }
 
-  /** @throws {ATOLL_STORE_UNAVAILABLE | ATOLL_STORE_CORRUPT | ATOLL_ABORTED} */
+  /** @throws {ATOLL_STORE_UNAVAILABLE | ATOLL_STORE_UNWRITABLE | ATOLL_STORE_CORRUPT | ATOLL_ABORTED} */
   #ask(request: EngineRequest, signal: AbortSignal, onSuccess?: (reply: EngineReply) => void): Promise<Exclude<EngineReply, { kind: "failed" }>> {
     return new Promise((resolve, reject) => {
       if (this.#closing.signal.aborted) reject(this.#closing.signal.reason);
@@ -246,7 +249,7 @@ export class SqliteStore implements Store {
           if (isSettled) return;
           settle();
           if (reply.kind === "failed") {
-            reject(reply.isCorrupt ? new AtollError("ATOLL_STORE_CORRUPT", reply.message) : unavailable(reply.message));
+            reject(failureOf(reply));
             return;
           }
           onSuccess?.(reply);
@@ -318,6 +321,11 @@ export class SqliteStore implements Store {
     if (failure !== undefined) this.#logger.warn("the store could not be copied to its backup", { reason: failure });
     if (!this.#closing.signal.aborted) this.#scheduleBackup(this.#backupIntervalMs);
   }
+}
+
+function failureOf({ cause, message }: Extract<EngineReply, { kind: "failed" }>): AtollError {
+  if (cause === "corrupt") return new AtollError("ATOLL_STORE_CORRUPT", message);
+  return cause === "unwritable" ? new AtollError("ATOLL_STORE_UNWRITABLE", `the store takes no writes: ${message}`) : unavailable(message);
 }
 
 function unavailable(reason: string): AtollError {

@@ -78,7 +78,7 @@ export interface FollowReport {
 
 /**
  * Where a plane keeps its truth. Every operation answers within its adapter's bound or throws
- * ATOLL_STORE_UNAVAILABLE; `commit` acknowledges only what is durable.
+ * ATOLL_STORE_UNAVAILABLE, or, of a write that an engine without room refuses, ATOLL_STORE_UNWRITABLE; `commit` acknowledges only what is durable.
  */
 export interface Store extends AsyncDisposable {
   get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined>;

@@ -8,7 +8,7 @@ import { createInlineRunner } from "./sqlite-runner.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import type { StoreBatch } from "./store.ts";
 
-const refused = { kind: "failed", message: "disk I/O error", isCorrupt: false } as const;
+const refused = { kind: "failed", message: "disk I/O error", cause: "other" } as const;
 /** More than a watch keeps for a reader that does not come. */
 const writesMany = 1_100;
 
@@ -35,7 +35,7 @@ describe("a store that answers and cannot be listed", () => {
     const runner = { ...engine, run: ((requests, onReplies) => engine.run(requests, (replies) => onReplies(replies.map((reply, index): EngineReply => (refuses && requests[index]?.kind === "list" ? refused : reply))))) satisfies typeof engine.run };
     sqlite = new SqliteStore(runner, { path: ":memory:", clock, logger: silentLogger });
     store = new ContactedStore(sqlite, clock);
-    looking = store.look("a/1", stop.signal).catch(() => undefined);
+    looking = store.look("a/1", { tryWrite: () => Promise.resolve(), isDoubtful: () => false }, stop.signal).catch(() => undefined);
   });
   afterEach(async () => {
     stop.abort();

@@ -16,7 +16,7 @@ import type { Client } from "@grpc/grpc-js";
 import { createDiscoveryStats, runDiscovery, type Subscription } from "./discovery-client.ts";
 import { IdentityStore } from "./identity-store.ts";
 import { isRefusal, joinPlane } from "./join-plane.ts";
-import { KeptWrite } from "./kept-write.ts";
+import { KeptWrite } from "#federation/runtime/kept-write.ts";
 import { LastKnownGood } from "./last-known-good.ts";
 import { createPlaneClient, type Plane } from "./plane-link.ts";
 import { renewByCertificate, renewByKey, type Renewed } from "./renew-identity.ts";
@@ -135,8 +135,8 @@ export class ControlLink {
   /** An orderly end, for whoever opened it and does not come to `run`: what it knows is not what was wrong. */
   async close(): Promise<void> {
     this.#client?.client.close();
-    await this.#keptReady.close();
-    await this.#keptSvid.close();
+    await this.#keptReady[Symbol.asyncDispose]();
+    await this.#keptSvid[Symbol.asyncDispose]();
     await this.#lastKnownGood.close();
   }
 

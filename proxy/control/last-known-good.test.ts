@@ -8,7 +8,7 @@ import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
-import { writeAgainMs } from "./kept-write.ts";
+import { writeAgainMs } from "#federation/runtime/kept-write.ts";
 import { goodAfterMs, LastKnownGood, startsPerStep } from "./last-known-good.ts";
 import { emptyHeldState, type HeldState } from "./snapshot-builder.ts";
 import type { StoredState } from "./snapshot-file.ts";

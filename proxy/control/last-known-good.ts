@@ -5,7 +5,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import { KeptWrite } from "./kept-write.ts";
+import { KeptWrite } from "#federation/runtime/kept-write.ts";
 import { decodeStoredState, encodeStoredState, type StoredState } from "./snapshot-file.ts";
 
 /** Good generations that stay on disk. */
@@ -92,7 +92,7 @@ export class LastKnownGood {
 
   /** An orderly end is no crash. Waits for what is being written. */
   async close(): Promise<void> {
-    await this.#kept.close();
+    await this.#kept[Symbol.asyncDispose]();
     this.#startsTimer?.[Symbol.dispose]();
     this.#proving?.[Symbol.dispose]();
     await this.#queue(() => this.#writeStarts(0));

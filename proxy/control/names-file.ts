@@ -11,7 +11,7 @@ import { writePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { isMissing } from "#federation/runtime/missing-file.ts";
-import { KeptWrite } from "./kept-write.ts";
+import { KeptWrite } from "#federation/runtime/kept-write.ts";
 
 /** What names stood for, as a proxy keeps it for a start without DNS; beside the last known good, which keeps the names. */
 export type KnownNames = ReadonlyMap<string, { readonly addresses: readonly string[]; readonly asOfMs: number }>;
@@ -47,7 +47,7 @@ export async function saveNames(dataDir: string, names: Watched<ResolvedNames>, 
   } catch (error) {
     if (!isAbort(error)) throw error;
   }
-  await kept.close();
+  await kept[Symbol.asyncDispose]();
 }
 
 function namesOf(value: unknown): KnownNames {

@@ -51,11 +51,20 @@ function createContext(flags: GlobalFlags, interrupts: { readonly signal: AbortS
   };
 }
 
+/** What the operating system refused, in its words. */
+function isPlatformError(error: unknown): error is NodeJS.ErrnoException & { readonly code: string } {
+  return error instanceof Error && "syscall" in error && "code" in error && typeof error.code === "string";
+}
+
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitUsage;
   if (isAbort(error)) {
     process.stderr.write("Interrupted.\n");
     return 130;
+  }
+  if (isPlatformError(error)) {
+    process.stderr.write(`error ${error.code}: ${error.message.replace(`${error.code}: `, "")}\nWhat to do: see to the file, the disk or the port that is named here, and try again.\n`);
+    return 1;
   }
   if (!(error instanceof AtollError)) {
     process.stderr.write(`error: ${error instanceof Error ? (error.stack ?? error.message) : describeError(error)}\n`);

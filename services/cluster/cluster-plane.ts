@@ -45,7 +45,7 @@ export async function runClusterPlane(options: ClusterPlaneParts, serve: ServeCl
   const { config, store, writeFile, clock, random, logger } = options;
   const patiently = (task: Task): Task =>
     retried({ clock, random, onFailure: (error) => logger.warn("A part of the plane was interrupted and begins again.", { reason: describeError(error) }) }, task);
-  await runOverStore({ store, term, dataDir: config.dataDir, writeFile, clock, random, logger }, patiently, (ground, inner) => runStanding(options, { ...ground, serve, term, patiently }, inner), signal);
+  await runOverStore({ store, term, dataDir: config.dataDir, writeFailures: options.metrics.writeFailures, writeFile, clock, random, logger }, patiently, (ground, inner) => runStanding(options, { ...ground, serve, term, patiently }, inner), signal);
 }
 
 /** What a plane runs on while its store stands as it does. */

@@ -129,7 +129,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   const joinGuard = new JoinGuard(clock);
   const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
   const attestation = createAttestation(config.attestation, clock);
-  await using audit = await openPlaneAudit({ dataDir: config.dataDir, failures: metrics.auditFailures, logger });
+  await using audit = await openPlaneAudit({ dataDir: config.dataDir, failures: metrics.auditFailures, writeFailures: metrics.writeFailures, clock, logger });
   const engineTls = engineTlsOf(planeSvid, membership.federationBundle);
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: engineTls, clock, random, logger };

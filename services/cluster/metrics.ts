@@ -54,7 +54,7 @@ export function createClusterMetrics(
   clock: Clock,
   expiries: { readonly planeCertificateMs: () => number; readonly intermediateMs: () => number },
 ): ClusterMetrics {
-  const plane = createPlaneMetrics({ plane: cluster });
+  const plane = createPlaneMetrics({ plane: cluster }, clock);
   const { registry } = plane;
   const registers = [registry];
   const metrics: ClusterMetrics = {

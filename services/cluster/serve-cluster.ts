@@ -16,9 +16,12 @@ import type { StandingOf } from "#federation/replication/shell/run-publisher.ts"
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
-import { describeError } from "#federation/runtime/errors.ts";
+import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
-import { writeReadyFile } from "#federation/runtime/process.ts";
+import { passingFaults } from "#federation/runtime/retry.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
+import { KeptWrite } from "#federation/runtime/kept-write.ts";
+import { writeReadyFile, type ReadyPorts } from "#federation/runtime/process.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { discoveryService, identityService, registryService } from "#federation/wire/grpc-services.ts";
 import { clusterOperations } from "./admin/cluster-operations.ts";
@@ -91,8 +94,8 @@ export async function serveCluster(options: ClusterPlaneOptions, serving: Servin
     onNack: (type) => metrics.discoveryNacks.inc({ type }),
   });
   const isSound = standing.state === "sound";
-  // Before any proxy hears of it: a plane that comes after this one takes nothing for told that was not.
-  if (isSound) await told.keep(discovery.canary.current, signal);
+  // Before any proxy hears of it: a plane that comes after this one takes nothing for told that was not. One that finds less has more tried.
+  if (isSound) await keptOrPassing(told.keep(discovery.canary.current, signal), logger);
   const waits = new RolloutWaits({ clock, onRefused: () => metrics.rolloutWaitsRefused.inc() });
   const admission = new PlaneAdmission({ clock, onRefused: (refused) => metrics.adminOverloaded.inc(refused) });
   let isServing = false;
@@ -100,7 +103,9 @@ export async function serveCluster(options: ClusterPlaneOptions, serving: Servin
   await using admin = await openOperatorPort(options, serving, { discovery, waits, admission, isServing: () => isServing && !signal.aborted });
   isServing = true;
   if (metrics.reports !== undefined) metrics.reports = { ...metrics.reports, streams: () => discovery.proxies.length, silentProxies: () => discovery.silent.length, policyTrials: () => discovery.policyTrials, rolloutWaiters: () => waits.count, admission };
-  writeReadyFile(config.dataDir, { discovery: proxies?.port ?? config.listen.discoveryPort, join: joinPort.port, admin: admin.port, ...(bundleEndpoint === undefined ? {} : { bundle: bundleEndpoint.port }) });
+  const ready = { discovery: proxies?.port ?? config.listen.discoveryPort, join: joinPort.port, admin: admin.port, ...(bundleEndpoint === undefined ? {} : { bundle: bundleEndpoint.port }) };
+  await using keptReady = new KeptWrite<ReadyPorts>({ what: "ready.json", write: async (ports) => writeReadyFile(config.dataDir, ports), failures: metrics.writeFailures, clock, logger });
+  await keptReady.put(ready);
   if (proxies === undefined) logger.warn("The cluster plane answers operators alone.", { joinPort: joinPort.port, adminPort: admin.port });
   else logger.info("The cluster plane serves.", { discoveryPort: proxies.port, joinPort: joinPort.port, adminPort: admin.port });
   await runTasks(
@@ -112,6 +117,16 @@ export async function serveCluster(options: ClusterPlaneOptions, serving: Servin
     ],
     signal,
   );
+}
+
+/** A store that takes nothing keeps no proxy from being served: what could not be kept is tried again by whoever follows. */
+async function keptOrPassing(keeping: Promise<void>, logger: Logger): Promise<void> {
+  try {
+    await keeping;
+  } catch (error) {
+    if (!isAtollError(error, ...passingFaults)) throw error;
+    logger.warn("What proxies are told of policies could not be stored yet.", { reason: describeError(error) });
+  }
 }
 
 /** What proxies and joiners ask; `run` keeps its certificates current. */

@@ -95,7 +95,7 @@ export async function leadFederation(options: GlobalPlaneParts, serve: ServeFede
   const names = (): readonly NameRow[] => nameRows(dialled, resolver.names.current);
   const counts: NameCounts = { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut };
   await runOverStore(
-    { store, term, dataDir: config.dataDir, writeFile, clock, random, logger },
+    { store, term, dataDir: config.dataDir, writeFailures: options.metrics.writeFailures, writeFile, clock, random, logger },
     patiently,
     (ground, inner) => runStanding(createTerm({ options, ...ground, leader: term, follow: patiently, names }), { serve, patiently, names: counts }, inner),
     signal,

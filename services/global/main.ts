@@ -140,7 +140,7 @@ async function run(config: GlobalConfig, signal: AbortSignal): Promise<void> {
   const joinGuard = new JoinGuard(clock);
   const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
   const attestation = createAttestation(config.attestation, clock);
-  await using audit = await openPlaneAudit({ dataDir: config.dataDir, failures: metrics.auditFailures, logger });
+  await using audit = await openPlaneAudit({ dataDir: config.dataDir, failures: metrics.auditFailures, writeFailures: metrics.writeFailures, clock, logger });
   await using _metricsServer = await openMetricsServer(metrics.registry, "127.0.0.1", config.listen.metricsPort);
   const common = { tls: () => engineTls, clock, random: systemRandom, logger };
   await using store = await openConfiguredStore({ ...common, refused: metrics.storeCommitsRefused, config: config.store, dataDir: config.dataDir, keyPrefix: planeKeyPrefix(globalOrigin) });

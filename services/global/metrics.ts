@@ -34,7 +34,7 @@ export interface GlobalMetrics extends PlaneMetrics {
 
 /** Registers them once for the life of the process: terms come and go. */
 export function createGlobalMetrics(clock: Clock): GlobalMetrics {
-  const plane = createPlaneMetrics({ plane: "global" });
+  const plane = createPlaneMetrics({ plane: "global" }, clock);
   const { registry } = plane;
   const metrics: GlobalMetrics = {
     ...plane,

@@ -14,7 +14,8 @@ import type { Rollout, RolloutSubject } from "#federation/model/rollout.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { describeError } from "#federation/runtime/errors.ts";
-import { writeReadyFile } from "#federation/runtime/process.ts";
+import { KeptWrite } from "#federation/runtime/kept-write.ts";
+import { writeReadyFile, type ReadyPorts } from "#federation/runtime/process.ts";
 import { globalOperations, isClusterPlane, storedResources } from "./admin/global-operations.ts";
 import type { FederationKeys } from "./federation-keys.ts";
 import type { GlobalPlaneParts, GlobalTerm } from "./global-plane.ts";
@@ -106,8 +107,11 @@ export async function serveFederation(options: GlobalPlaneOptions, term: GlobalT
     clock,
   });
   isServing = true;
-  keys.writeAdminContext(hostPort(config.advertiseAddress, admin.port), clock.nowMs());
-  writeReadyFile(config.dataDir, { api: admin.port, join: joinServer.port });
+  const keeping = { failures: metrics.writeFailures, clock, logger };
+  await using keptContext = new KeptWrite<string>({ ...keeping, what: "admin-context.json", write: async (server) => keys.writeAdminContext(server, clock.nowMs()) });
+  await using keptReady = new KeptWrite<ReadyPorts>({ ...keeping, what: "ready.json", write: async (ports) => writeReadyFile(config.dataDir, ports) });
+  await keptContext.put(hostPort(config.advertiseAddress, admin.port));
+  await keptReady.put({ api: admin.port, join: joinServer.port });
   logger.info("The global plane serves.", { apiPort: admin.port, joinPort: joinServer.port });
   let served = material.current;
   for await (const current of material.changes(signal)) {
@@ -115,7 +119,7 @@ export async function serveFederation(options: GlobalPlaneOptions, term: GlobalT
     served = current;
     admin.replaceTls(adminTls(current));
     // The local administrator's certificate lives as long as ours.
-    keys.writeAdminContext(hostPort(config.advertiseAddress, admin.port), clock.nowMs());
+    await keptContext.put(hostPort(config.advertiseAddress, admin.port));
   }
 }
 
@@ -139,6 +143,7 @@ function statusOf({ options, leader, termStore, epoch, standing, state, links, i
       store: standing,
       storeAwaySinceMs: termStore.away.current?.sinceMs,
       unfollowed: termStore.unfollowed,
+      writeFailures: options.metrics.writeFailures.current,
       backups: options.backups?.standing,
       engines: options.engines,
       apiOverloads: admission.overloads,

@@ -51,7 +51,7 @@ async function isRefusedForStore(world: World, plane: string): Promise<boolean> 
     await world.plane(plane).apply(plane === "global" ? policyOf(name, 1) : serviceOf(name, 1), {}, never);
     return false;
   } catch (error) {
-    if (isAtollError(error, "ATOLL_STORE_UNAVAILABLE")) return true;
+    if (isAtollError(error, "ATOLL_STORE_UNAVAILABLE", "ATOLL_STORE_UNWRITABLE")) return true;
     throw error;
   }
 }

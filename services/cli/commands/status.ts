@@ -30,7 +30,7 @@ import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
 import { placeWords } from "./instance-words.ts";
 import { relationshipProblems } from "./relationship-findings.ts";
-import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, unfollowedProblems, withdrawalProblems } from "./store-findings.ts";
+import { awayProblems, distrustProblems, doubleProblems, isUnwritable, refusalProblems, storeProblems, unfollowedProblems, unwritableProblems, withdrawalProblems } from "./store-findings.ts";
 import { trialProblems } from "./trial-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
@@ -94,7 +94,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...(topology === undefined || listed.kind === "failed" ? [] : processProblems(dataDir, supervisor !== undefined, listed.value, topology.processes.length)),
     ...planeProblems("the global plane", global),
     ...clusters.flatMap(([name, asked]) => planeProblems(`the plane of ${name}`, asked)),
-    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...unfollowedProblems("global", global.value), ...backupProblems("global", global.value), ...apiOverloadProblems("global", global.value), ...federationProblems(global.value)] : []),
+    ...(global.kind === "answer" ? [...storeProblems("global", global.value), ...awayProblems("global", global.value), ...unfollowedProblems("global", global.value), ...unwritableProblems("global", global.value), ...backupProblems("global", global.value), ...apiOverloadProblems("global", global.value), ...federationProblems(global.value)] : []),
     ...known.flatMap(([name, status]) => clusterProblems(name, status)),
     ...distrustProblems(global.kind === "answer" ? global.value : undefined, known),
     ...doubleProblems(global.kind === "answer" ? global.value : undefined, known),
@@ -147,8 +147,8 @@ function planeProblems(what: string, asked: Asked<unknown>): readonly string[] {
 
 function federationProblems(status: FederationStatus): readonly string[] {
   return [
-    // Over a store that is behind, or away, it hears nobody.
-    ...(status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : status.clusters).filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
+    // Over a store that is behind, away or full it hears nobody.
+    ...(status.store?.state === "behind" || status.storeAwaySinceMs !== undefined || isUnwritable(status) ? [] : status.clusters).filter((row) => !row.connected).map((row) => `the global plane has not heard ${row.id} for ${row.heardAgeMs === undefined ? "ever" : describeAge(row.heardAgeMs)}`),
     ...planeClockProblems(status),
     ...relationshipProblems(status),
     ...status.services.flatMap((row) => row.places.filter((place) => place.endpointsReady === 0 && (place.endpointsUnknown ?? 0) === 0).map((place) => `${row.namespace}/${row.name} has no ready instance in ${place.cluster}`)),
@@ -164,17 +164,18 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...storeProblems(name, status),
     ...awayProblems(name, status),
     ...unfollowedProblems(name, status),
+    ...unwritableProblems(name, status),
     ...backupProblems(name, status),
     ...bundleEndpointProblems(name, status),
     ...apiOverloadProblems(name, status),
-    ...(status.globalPlane.connected || status.store?.state === "behind" || status.storeAwaySinceMs !== undefined ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
+    ...(status.globalPlane.connected || status.store?.state === "behind" || status.storeAwaySinceMs !== undefined || isUnwritable(status) ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
     ...status.services.flatMap((row) => row.places.filter((place) => place.cluster === status.cluster && (place.endpointsUnknown ?? 0) > 0).map((place) => `the plane of ${name} does not hear ${place.endpointsUnknown} of the ${place.endpointsTotal} instances of ${row.namespace}/${row.name} there: their sidecars stand still or are cut off from it; requests are sent to them all the same`)),
     ...status.proxies.filter((row) => row.connected && row.rejections > 0 && row.lastRejection !== undefined).map((row) => `proxy ${row.name} refused a snapshot: ${row.lastRejection}`),
     ...status.proxies.filter((row) => row.connected && row.lagMs > unansweredMsMax).map((row) => `proxy ${row.name} has not answered the plane of ${name} for ${describeAge(row.lagMs)}: it stands still or is cut off, and routes by what it had`),
     ...silentGatewayProblems(name, status),
     ...trialProblems(name, status),
     ...(status.unreached ?? []).map((row) => unreachedProblem(name, row)),
-    ...(status.unwritten ?? []).map((row) => `proxy ${row.instance} in ${name} cannot write what it knows to its disk (${row.reason}): it goes on, and started again it would begin with an older identity and older routes; give its disk room`),
+    ...(status.unwritten ?? []).map((row) => `proxy ${row.instance} in ${name} cannot write to its disk (${row.reason}): it goes on, and started again it would begin with what it wrote last, perhaps an older identity and older routes; give its disk room`),
     ...proxyClockProblems(name, status),
     ...overloadsByService(status.overloads ?? []).map((row) => `${row.namespace}/${row.service} in ${name} is ${overloadWords(row)} (${row.instances.join(", ")})`),
   ];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
-import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, unfollowedProblems, withdrawalProblems } from "./store-findings.ts";
+import { awayProblems, distrustProblems, doubleProblems, refusalProblems, storeProblems, unfollowedProblems, unwritableProblems, withdrawalProblems } from "./store-findings.ts";
 
 const behind = { state: "behind", reason: "mark", witness: "this plane", witnessed: { epoch: 1, revision: 9 }, found: { epoch: 1, revision: 40 }, sinceMs: 1 } as const;
 const row = (id: string, more: object = {}) => ({ id, ...more });
@@ -19,6 +19,16 @@ describe("what check says of stores", () => {
   it("names one that is away, and for how long", () => {
     expect(awayProblems("shop-eu", { asOfMs: 95_000, storeAwaySinceMs: 5_000 })).toEqual(["the store of shop-eu has not answered for 90 s; the plane of shop-eu answers from what it knew then and takes no writes until the store is back"]);
     expect(awayProblems("global", { asOfMs: 95_000 })).toEqual([]);
+  });
+
+  it("names what a plane cannot write, for how long, why, what that comes to, and what to do", () => {
+    const failed = (what: string, reason: string, sinceMs: number) => ({ what, reason, sinceMs });
+    const rest = "and writes again by itself once it can; give its disk room, or make it writable";
+    expect(unwritableProblems("shop-eu", { asOfMs: 95_000, unwritable: [failed("its store", "it is full", 5_000), failed("its audit trail", "ENOSPC", 9_000), failed("ready.json", "ENOSPC", 9_000)] })).toEqual([
+      `the plane of shop-eu has not been able to write its store, its audit trail, ready.json for 90 s (it is full; ENOSPC): it answers by what it knows, and takes no changes and nothing new of other planes, ${rest}`,
+    ]);
+    expect(unwritableProblems("global", { asOfMs: 95_000, unwritable: [failed("ready.json", "EROFS", 94_000)] })).toEqual([`the global plane has not been able to write ready.json for 1 s (EROFS): it goes on, ${rest}`]);
+    expect([unwritableProblems("global", { asOfMs: 1 }), unwritableProblems("global", { asOfMs: 1, unwritable: [] })]).toEqual([[], []]);
   });
 
   it("names what a plane cannot read of a store that answers, for how long, why, and what to do", () => {

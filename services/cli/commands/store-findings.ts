@@ -16,6 +16,24 @@ export function awayProblems(plane: string, { storeAwaySinceMs, asOfMs }: Pick<C
   return [`the store of ${plane} has not answered for ${describeAge(Math.max(0, asOfMs - storeAwaySinceMs))}; ${what} answers from what it knew then and takes no writes until the store is back`];
 }
 
+/** Where one of them cannot be written, no change is taken. */
+const neededForChanges: ReadonlySet<string> = new Set(["its store", "its audit trail"]);
+
+/** What a plane cannot write, what that comes to, and what to do; nothing of one that can write all. */
+export function unwritableProblems(plane: string, { unwritable = [], asOfMs }: Pick<ClusterStatus | FederationStatus, "unwritable" | "asOfMs">): readonly string[] {
+  if (unwritable.length === 0) return [];
+  const subject = plane === "global" ? "the global plane" : `the plane of ${plane}`;
+  const sinceMs = Math.min(...unwritable.map((row) => row.sinceMs));
+  const reasons = [...new Set(unwritable.map(({ reason }) => reason))].join("; ");
+  const comesTo = unwritable.some(({ what }) => neededForChanges.has(what)) ? "it answers by what it knows, and takes no changes and nothing new of other planes" : "it goes on";
+  return [`${subject} has not been able to write ${unwritable.map(({ what }) => what).join(", ")} for ${describeAge(Math.max(0, asOfMs - sinceMs))} (${reasons}): ${comesTo}, and writes again by itself once it can; give its disk room, or make it writable`];
+}
+
+/** Whether a plane's store takes no writes: what it hears it cannot keep, and says that it hears nothing. */
+export function isUnwritable({ unwritable = [] }: Pick<ClusterStatus | FederationStatus, "unwritable">): boolean {
+  return unwritable.some(({ what }) => what === "its store");
+}
+
 /** What a plane does not hear of in its own store, though that answers, and what to do; nothing of one that hears of all. */
 export function unfollowedProblems(plane: string, { unfollowed = [] }: Pick<ClusterStatus | FederationStatus, "unfollowed">): readonly string[] {
   const [oldest] = unfollowed;

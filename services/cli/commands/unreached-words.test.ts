@@ -6,7 +6,7 @@ import { clusterProblems } from "./status.ts";
 it("names a proxy whose disk takes nothing, and what that means", () => {
   const unwritten = [{ instance: "catalog-1", reason: "ENOSPC: no space left on device" }];
   expect(clusterProblems("shop-eu", clusterStatusSchema.parse({ ...olderStatus, unwritten }))).toEqual([
-    "proxy catalog-1 in shop-eu cannot write what it knows to its disk (ENOSPC: no space left on device): it goes on, and started again it would begin with an older identity and older routes; give its disk room",
+    "proxy catalog-1 in shop-eu cannot write to its disk (ENOSPC: no space left on device): it goes on, and started again it would begin with what it wrote last, perhaps an older identity and older routes; give its disk room",
   ]);
 });
 

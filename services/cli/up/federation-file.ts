@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
@@ -116,9 +116,21 @@ export function requireFederationFile(dataDir: string): FederationFile {
   return file;
 }
 
-/** Writes whole or not at all, readable by the owner only; what each start writes anew need not outlast the machine's power. */
+/**
+ * Writes whole or not at all, readable by the owner only; what each start writes anew need not outlast the machine's power. What is there already
+ * is left: a full disk does not stand in the way of starting what it holds.
+ */
 export function writeSecretFile(path: string, text: string): void {
+  if (holds(path, text)) return;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   writeFileSync(`${path}.new`, text, { mode: 0o600 });
   renameSync(`${path}.new`, path);
+}
+
+function holds(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, "utf8") === text && (statSync(path).mode & 0o777) === 0o600;
+  } catch {
+    return false;
+  }
 }

@@ -36,6 +36,7 @@ import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
+import type { WriteFailures } from "#federation/runtime/write-failures.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { ClusterSelf, ClusterState } from "../cluster-state.ts";
 import type { ClusterStateSource } from "../cluster-state-source.ts";
@@ -64,6 +65,7 @@ export interface ClusterOperationsOptions {
     readonly signer: TrustDomainSigner | undefined;
     readonly keySource: ClusterKeySource;
     readonly audit: AuditTrail;
+    readonly metrics: { readonly writeFailures: WriteFailures };
     readonly backups?: { readonly standing: BackupRow } | undefined;
     readonly bundleEndpoint?: { readonly standing: NonNullable<ClusterStatus["bundleEndpoint"]> } | undefined;
     readonly engines?: SeenEngines | undefined;
@@ -248,6 +250,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       store: parts.standing,
       storeAwaySinceMs: parts.termStore.away.current?.sinceMs,
       unfollowed: parts.termStore.unfollowed,
+      writeFailures: options.metrics.writeFailures.current,
       backups: options.backups?.standing,
       bundleEndpoint: options.bundleEndpoint?.standing,
       engines: options.engines,

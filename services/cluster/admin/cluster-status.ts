@@ -13,6 +13,8 @@ import { backupsField, type BackupRow } from "#federation/admin-api/backup-row.t
 import { apiOverloadsField, type PlaneOverload } from "#federation/admin-api/plane-admission.ts";
 import { enginesField } from "#federation/admin-api/engine-rows.ts";
 import { unfollowedField } from "#federation/admin-api/unfollowed-rows.ts";
+import { unwritableField } from "#federation/admin-api/unwritable-rows.ts";
+import type { WriteFailure } from "#federation/runtime/write-failures.ts";
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
@@ -61,6 +63,7 @@ export interface ClusterStatusFacts {
   readonly storeAwaySinceMs: number | undefined;
   /** What is not heard of in a store that answers. */
   readonly unfollowed: readonly UnfollowedCollection[];
+  readonly writeFailures: readonly WriteFailure[];
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
   readonly bundleEndpoint?: ClusterStatus["bundleEndpoint"];
@@ -108,6 +111,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     store: facts.store,
     ...(facts.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: facts.storeAwaySinceMs }),
     ...unfollowedField(facts.unfollowed),
+    ...unwritableField(facts.writeFailures),
     ...(facts.incarnation === undefined ? {} : { incarnation: facts.incarnation }),
     ...backupsField(facts.backups),
     ...enginesField(facts.engines),

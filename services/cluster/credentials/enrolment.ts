@@ -138,7 +138,7 @@ export function unary<Request, Response>(
 
 /** What is our own trouble may be tried again; everything else is refused without a reason, so that nothing can be learned by trying. */
 function refusalOf(error: unknown): { readonly code: status; readonly details: string } {
-  if (isAtollError(error, "ATOLL_STORE_UNAVAILABLE", "ATOLL_ABORTED", "ATOLL_INTERNAL")) return { code: status.UNAVAILABLE, details: "this plane cannot answer now" };
+  if (isAtollError(error, "ATOLL_STORE_UNAVAILABLE", "ATOLL_STORE_UNWRITABLE", "ATOLL_ABORTED", "ATOLL_INTERNAL")) return { code: status.UNAVAILABLE, details: "this plane cannot answer now" };
   if (isAtollError(error, "ATOLL_JOIN_OVERLOADED")) return { code: status.RESOURCE_EXHAUSTED, details: "too many attempts" };
   return { code: status.PERMISSION_DENIED, details: "refused" };
 }

@@ -13,7 +13,7 @@ const retryMs = 2_000;
 
 export interface KeepFollowingOptions<T> {
   readonly keep: (now: T, signal: AbortSignal) => Promise<void>;
-  /** Said in the log each time that something could not be kept. */
+  /** Said in the log when something could not be kept, once until it could. */
   readonly complaint: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -21,13 +21,16 @@ export interface KeepFollowingOptions<T> {
 
 /** Keeps the newest value of `watched` until `signal` aborts; a store that does not take it is asked again. */
 export async function keepFollowing<T>(watched: Watched<T>, { keep, complaint, clock, logger }: KeepFollowingOptions<T>, signal: AbortSignal): Promise<void> {
+  let isFailing = false;
   const tried = async (): Promise<boolean> => {
     try {
       await keep(watched.current, signal);
+      isFailing = false;
       return true;
     } catch (error) {
       if (signal.aborted && isAbort(error)) throw error;
-      logger.warn(complaint, { reason: describeError(error) });
+      if (!isFailing) logger.warn(complaint, { reason: describeError(error) });
+      isFailing = true;
       return false;
     }
   };

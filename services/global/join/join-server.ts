@@ -76,7 +76,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     send(response, 200, await options.join({ ...parsed.data, address }, signal));
   } catch (error) {
     // What is our own trouble, or the guard's own word, does not count against the caller.
-    if (!isAtollError(error, "ATOLL_JOIN_OVERLOADED", "ATOLL_STORE_UNAVAILABLE", "ATOLL_ABORTED", "ATOLL_INTERNAL")) options.guard.refused(address);
+    if (!isAtollError(error, "ATOLL_JOIN_OVERLOADED", "ATOLL_STORE_UNAVAILABLE", "ATOLL_STORE_UNWRITABLE", "ATOLL_ABORTED", "ATOLL_INTERNAL")) options.guard.refused(address);
     options.onError(error);
     const problem = problemOf(error, false);
     send(response, problem.status, problem);

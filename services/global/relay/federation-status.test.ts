@@ -42,6 +42,7 @@ const view: FederationView = {
   ]),
   names: [],
   storeAwaySinceMs: undefined,
+  writeFailures: [],
   unfollowed: [],
   store: { state: "sound", epoch: 1 },
   apiOverloads: [],

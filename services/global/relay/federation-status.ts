@@ -13,6 +13,8 @@ import { backupsField, type BackupRow } from "#federation/admin-api/backup-row.t
 import { enginesField } from "#federation/admin-api/engine-rows.ts";
 import { apiOverloadsField, type PlaneOverload } from "#federation/admin-api/plane-admission.ts";
 import { unfollowedField } from "#federation/admin-api/unfollowed-rows.ts";
+import { unwritableField } from "#federation/admin-api/unwritable-rows.ts";
+import type { WriteFailure } from "#federation/runtime/write-failures.ts";
 import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
@@ -57,6 +59,7 @@ export interface FederationView {
   readonly storeAwaySinceMs: number | undefined;
   /** What is not heard of in a store that answers. */
   readonly unfollowed: readonly UnfollowedCollection[];
+  readonly writeFailures: readonly WriteFailure[];
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
   readonly engines?: SeenEngines | undefined;
@@ -81,6 +84,7 @@ export function federationStatus(view: FederationView, nowMs: number): Federatio
     store: view.store,
     ...(view.storeAwaySinceMs === undefined ? {} : { storeAwaySinceMs: view.storeAwaySinceMs }),
     ...unfollowedField(view.unfollowed),
+    ...unwritableField(view.writeFailures),
     ...(view.incarnation === undefined ? {} : { incarnation: view.incarnation }),
     ...backupsField(view.backups),
     ...enginesField(view.engines),

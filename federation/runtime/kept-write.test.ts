@@ -50,11 +50,11 @@ it("gives up what could not be written for what is newer, and ends with one more
   await kept.put(1);
   await kept.put(2);
   state.isFull = false;
-  await kept.close();
+  await kept[Symbol.asyncDispose]();
   expect(state.written).toEqual([2]);
   state.isFull = true;
   await kept.put(3);
-  await kept.close();
+  await kept[Symbol.asyncDispose]();
   await clock.advance(10 * writeAgainMs);
   expect([state.written, state.tries]).toEqual([[2], 5]);
 });
