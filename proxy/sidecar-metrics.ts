@@ -73,6 +73,11 @@ export function addSidecarMetrics(registry: Registry, state: SidecarState): void
     help: "Access log lines that did not fit or could not be written.",
     read: (add) => add({}, state.accessLog?.dropped ?? 0),
   });
+  addGauge(registry, {
+    name: "atoll_access_log_failing",
+    help: "1 while the newest lines of the access log cannot be written; they are held up to a bound, and tried again.",
+    read: (add) => add({}, state.accessLog?.failure === undefined ? 0 : 1),
+  });
   addCounter(registry, {
     name: "atoll_access_log_omitted_total",
     help: "Refusals under overload that got no line of their own, beyond those of a second that did.",

@@ -8,7 +8,7 @@ import { runTasks, untilAborted } from "#federation/runtime/lifecycle.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { openMetricsServer } from "#federation/telemetry/metrics-server.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
-import type { SessionReport } from "#federation/wire/workload-messages.ts";
+import { reportTextMax, type SessionReport } from "#federation/wire/workload-messages.ts";
 import { LoopDelay } from "./admission/loop-delay.ts";
 import { LoopShed } from "./admission/loop-shed.ts";
 import { LoopShedStage } from "./admission/loop-shed-stage.ts";
@@ -205,7 +205,7 @@ class Sidecar {
   /** Tells the plane what this proxy is and what it sees. In front of no service, it is nobody's target and only speaks. */
   #runSession(report: WatchedValue<SessionReport>, signal: AbortSignal): Promise<void> {
     const { parts, control } = this.#options;
-    const latest = (known: SessionReport): SessionReport => ({ ...known, ports: this.#apps.ports(), unreached: this.#state.prober.unreached, unwritten: control.unwritten ?? "" });
+    const latest = (known: SessionReport): SessionReport => ({ ...known, ports: this.#apps.ports(), unreached: this.#state.prober.unreached, unwritten: this.#unwritten });
     return runRegistrySession({ client: control.planeClient(), report, latest, stats: this.#state.session, ...parts }, signal);
   }
 
@@ -226,6 +226,12 @@ class Sidecar {
     this.#inbound.destroyAll();
     this.#state.prober.close();
     this.#state.resolver[Symbol.dispose]();
+  }
+
+  /** What the disk does not take, and why, as long as a report may be; empty while it takes all. */
+  get #unwritten(): string {
+    const { control, accessLog } = this.#state;
+    return [control.unwritten, ...(accessLog?.failure === undefined ? [] : [`access log: ${accessLog.failure}`])].filter((reason) => reason !== undefined).join("; ").slice(0, reportTextMax);
   }
 
   #report(ready: boolean, draining: boolean): SessionReport {
@@ -289,7 +295,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const { resolver, resolved } = await openNames(snapshot, { ...parts, dataDir: config.dataDir, dns: config.dns });
   routes.apply(resolved.snapshot.current);
   const prober = new GatewayProber({ connector, pools, places, clock, stall, random, logger });
-  const accessLog = config.accessLog === undefined ? undefined : await AccessLogFile.open(config.accessLog.path, clock);
+  const accessLog = config.accessLog === undefined ? undefined : await AccessLogFile.open(config.accessLog.path, { clock, logger });
   const overloadLines = new OverloadLines();
   const log = accessLog === undefined || config.accessLog === undefined ? undefined : { ...config.accessLog, sink: accessLog, overload: overloadLines };
   const outboundTelemetry = new TelemetryStage(clock, log);
