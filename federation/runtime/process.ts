@@ -19,6 +19,9 @@ export function writeReadyFile(dataDir: string, ports: ReadyPorts): void {
   flushCompileCache();
 }
 
+/** As long as a timer may be (Node docs, timers): it is there to keep the process alive, and does nothing. */
+const keepAliveMs = 0x7fff_ffff;
+
 /**
  * Runs a process: SIGTERM and SIGINT abort the signal (a second one ends the process at once), and the process
  * exits 0 after a normal end, 2 for a configuration that cannot be used, 1 for anything else.
@@ -31,6 +34,8 @@ export function runProcess(main: (signal: AbortSignal) => Promise<void>, drainMs
     stop.abort(new Error(`received ${name}`));
     setTimeout(() => fail(new Error(`not drained within ${drainMsMax} ms`)), drainMsMax).unref();
   };
+  // The clock's timers do not: who waits for the next try, and has nothing open meanwhile, would end as if all were done.
+  setInterval(() => undefined, keepAliveMs);
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
   main(stop.signal).then(
