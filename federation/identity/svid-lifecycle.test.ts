@@ -210,6 +210,18 @@ test("what has ended by our clock when it is issued is no identity, is said to b
   await running;
 });
 
+test("what is not valid yet by our clock is said to be the clock's doing, once", async () => {
+  const svid = shop.issue(id, "intermediate", { nowMs: clock.nowMs() + 2 * hourMs });
+  const events: SvidEvent[] = [];
+  const stopper = new AbortController();
+  const source = new SvidSource({ initial: svid, clock, random: createSeededRandom(1), onEvent: (event) => events.push(event), issue: () => Promise.reject(new Error("unexpected")) });
+  const running = source.run(stopper.signal);
+  await clock.advance(minuteMs);
+  expect(events).toEqual([{ kind: "early", svid, earlyMs: svid.notBeforeMs - (clock.nowMs() - minuteMs) }]);
+  stopper.abort();
+  await running;
+});
+
 test("a short life has several attempts before its end", async () => {
   const short = shop.issue(id, "intermediate", { validityMs: minuteMs });
   const run = start(short, 1, true);

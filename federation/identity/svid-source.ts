@@ -9,7 +9,9 @@ import type { X509Svid } from "./svid.ts";
 export type SvidEvent =
   | { readonly kind: "renewed"; readonly svid: X509Svid }
   | { readonly kind: "renewalFailed"; readonly error: unknown; readonly failuresInRow: number; readonly retryInMs: number }
-  | { readonly kind: "expired"; readonly svid: X509Svid };
+  | { readonly kind: "expired"; readonly svid: X509Svid }
+  /** By the clock of this host it is not valid for `earlyMs` yet: that is behind, and nobody's certificate is valid here. Once for each SVID. */
+  | { readonly kind: "early"; readonly svid: X509Svid; readonly earlyMs: number };
 
 /** Where SVIDs come from and how time passes. */
 export interface SvidSourceOptions {
@@ -50,6 +52,7 @@ export class SvidSource implements Watched<X509Svid | undefined> {
   #newest: X509Svid | undefined;
   #wake: (() => void) | undefined;
   #renewalAsked = false;
+  #early: X509Svid | undefined;
 
   constructor(options: SvidSourceOptions) {
     this.#options = options;
@@ -80,6 +83,7 @@ export class SvidSource implements Watched<X509Svid | undefined> {
     let failuresInRow = 0;
     while (!signal.aborted) {
       this.#dropExpired();
+      this.#tellEarly();
       const nowMs = this.#options.clock.nowMs();
       if (!this.#renewalAsked && renewAtMs > nowMs) {
         await this.#pause(Math.min(renewAtMs - nowMs, this.#msToExpiry(nowMs), lookMsMax), signal);
@@ -147,6 +151,14 @@ export class SvidSource implements Watched<X509Svid | undefined> {
     if (svid === undefined || isCurrent(svid, this.#options.clock.nowMs())) return;
     this.#value.set(undefined);
     this.#options.onEvent?.({ kind: "expired", svid });
+  }
+
+  #tellEarly(): void {
+    const svid = this.#value.current;
+    const earlyMs = svid === undefined ? 0 : svid.notBeforeMs - this.#options.clock.nowMs();
+    if (svid === undefined || earlyMs <= 0 || svid === this.#early) return;
+    this.#early = svid;
+    this.#options.onEvent?.({ kind: "early", svid, earlyMs });
   }
 
   #pause(delayMs: number, signal: AbortSignal): Promise<void> {

@@ -264,6 +264,9 @@ export class ControlLink {
         logger.warn("No new identity could be had.", { reason: describeError(event.error), failures: event.failuresInRow, retryInMs: Math.round(event.retryInMs) });
         if (this.svid.current === undefined && this.#options.joinAttest === undefined && isRefusal(event.error)) this.refusal.set(event.error);
         break;
+      case "early":
+        logger.error("The clock of this host is behind: the identity is not valid yet by it, nor is what others show. Set it right (NTP); everything goes on by itself then.", { earlyMs: event.earlyMs });
+        break;
       case "expired":
         logger.error("The identity has expired; mesh connections are closed to us.", { spiffeId: event.svid.spiffeId });
         break;

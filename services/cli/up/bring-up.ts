@@ -20,6 +20,7 @@ import { findSupervisor, livingProcesses } from "./running.ts";
 import { StartUp } from "./start-up.ts";
 import type { SupervisorClient } from "./supervisor-client.ts";
 import { portCountOf, type Topology } from "./topology.ts";
+import { takeUpLock } from "./up-lock.ts";
 
 /** What `up` may be told. */
 export interface BringUpOptions {
@@ -60,11 +61,12 @@ const pollMs = 25;
  * Starts the federation of `context`, completes one that runs in part, or makes of one that runs what its edited file
  * says. Everything is repeatable: what has been done is done again to the same end or left as it is. The caller closes
  * the supervisor's client.
- * @throws {ATOLL_FEDERATION_RUNNING} when processes without a supervisor are still there, or an edit needs `down` first; {ATOLL_PORT_TAKEN}; {ATOLL_PROCESS_FAILED}
+ * @throws {ATOLL_FEDERATION_RUNNING} when another `atoll up` is at it, processes without a supervisor are still there, or an edit needs `down` first; {ATOLL_PORT_TAKEN}; {ATOLL_PROCESS_FAILED}
  */
 export async function bringUp(context: CommandContext, options: BringUpOptions): Promise<RunningFederation> {
   const { dataDir, terminal, signal } = context;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  using _ = takeUpLock(dataDir);
   const found = await findSupervisor(dataDir, terminal.clock);
   let client = found;
   const progress = startProgress(terminal);

@@ -53,6 +53,7 @@ export class PlaneCertificate {
       random,
       onEvent: (event) => {
         if (event.kind === "renewed") logger.info("The plane's certificate was renewed.", { notAfterMs: event.svid.notAfterMs });
+        else if (event.kind === "early") logger.error("The clock of this host is behind: the plane's certificate is not valid yet by it, nor is what others show. Set it right (NTP); everything goes on by itself then.", { earlyMs: event.earlyMs });
         else if (event.kind === "expired") logger.error(`The plane's certificate has expired; ${options.rejoin === undefined ? "join again with a new token" : "it joins again"}.`, { notAfterMs: event.svid.notAfterMs });
         else {
           options.onFailure();
