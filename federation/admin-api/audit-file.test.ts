@@ -105,6 +105,15 @@ describe("changedFields", () => {
   });
 });
 
+it("goes on in a file of its name when somebody has removed that and its folder", async () => {
+  await using trail = await open();
+  await (await trail.begin(request("r1"))).end({ outcome: "done", status: 200 });
+  rmSync(join(directory, "audit"), { recursive: true });
+  await (await trail.begin(request("r2"))).end({ outcome: "done", status: 200 });
+  expect((await trail.read({ limit: 5 })).entries).toMatchObject([{ requestId: "r2", sequence: 3, outcome: "done" }]);
+  expect(failures).toEqual([]);
+});
+
 describe("openPlaneAudit", () => {
   it("keeps no plane from answering while its trail cannot be opened, refuses mutations, says so, and takes them once it can", async () => {
     const clock = new VirtualClock();

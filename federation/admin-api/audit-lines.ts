@@ -1,4 +1,5 @@
-import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
+import { dirname } from "node:path";
 import { isMissing } from "#federation/runtime/missing-file.ts";
 
 /** Lines of one write at most: some 100 KB. */
@@ -79,6 +80,7 @@ export class AuditLines implements AsyncDisposable {
   }
 
   async #writeBatch(batch: readonly WaitingLine[]): Promise<void> {
+    await this.#returnToPath();
     if (this.#size >= this.#fileBytes) await this.#rotate();
     const first = this.#sequence + 1;
     const lines = batch.map(({ fields }, at) => `${JSON.stringify({ sequence: first + at, ...fields })}\n`);
@@ -96,6 +98,15 @@ export class AuditLines implements AsyncDisposable {
     batch.forEach(({ isDurable, resolve }, at) => isDurable || resolve(first + at));
     if (batch.some(({ isDurable }) => isDurable)) await this.#handle.sync();
     batch.forEach(({ resolve }, at) => resolve(first + at));
+  }
+
+  /** A file that somebody has removed takes lines that nobody can read: another one begins in its place. */
+  async #returnToPath(): Promise<void> {
+    const { nlink } = await this.#handle.stat();
+    if (nlink > 0) return;
+    const [path = ""] = this.#paths;
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await this.#take(await open(path, "a", 0o600));
   }
 
   /** A disk that is full keeps the first half of what it was given. */
@@ -116,7 +127,10 @@ export class AuditLines implements AsyncDisposable {
         if (!isMissing(error)) throw error;
       });
     }
-    const next = await open(paths[0] ?? "", "a", 0o600);
+    await this.#take(await open(paths[0] ?? "", "a", 0o600));
+  }
+
+  async #take(next: FileHandle): Promise<void> {
     await this.#handle.close();
     this.#handle = next;
     this.#size = (await next.stat()).size;

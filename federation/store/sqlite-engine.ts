@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { backup, DatabaseSync, type StatementSync } from "node:sqlite";
 import { turn } from "#federation/runtime/turns.ts";
 import type { ListingPage } from "./paged-listing.ts";
@@ -69,6 +70,7 @@ const corruptCodes: ReadonlySet<number> = new Set([11 /* SQLITE_CORRUPT */, 26 /
 export class SqliteEngine implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements: ReturnType<typeof prepareStatements>;
+  readonly #files: OpenedFiles;
   #revision: number;
   /** The one that the file holds. */
   #durableRevision: number;
@@ -76,6 +78,7 @@ export class SqliteEngine implements Disposable {
   /** @throws SQLite's own error when the file is locked, not a database, or not ours. */
   constructor(path: string) {
     this.#database = new DatabaseSync(path, { timeout: lockTimeoutMs });
+    this.#files = new OpenedFiles(path === ":memory:" ? [] : [path, `${path}-wal`]);
     try {
       openSchema(this.#database);
       this.#statements = prepareStatements(this.#database);
@@ -111,6 +114,7 @@ export class SqliteEngine implements Disposable {
     try {
       // Nobody else writes into the file: what is only read needs no transaction.
       const isWriting = !requests.every(({ kind }) => readingKinds.has(kind));
+      if (isWriting && isDurable) this.#files.check();
       if (isWriting) this.#statements[isDurable ? "begin" : "beginHeld"].run();
       const replies = requests.map((request) => this.#one(request));
       const isBehind = this.#revision !== this.#durableRevision;
@@ -241,7 +245,35 @@ export function isCorruption(error: unknown): boolean {
   return error instanceof UnsoundDatabase || (error instanceof Error && "errcode" in error && corruptCodes.has(Number(error.errcode) & 0xff));
 }
 
+/** Somebody has removed a file under us, or put another in its place: what is written goes where nobody finds it again. */
+class LostFile extends Error {}
+
+/** The files of a database by what they are and not by their names; the first look at each says which one it is. */
+class OpenedFiles {
+  readonly #paths: readonly string[];
+  readonly #seen = new Map<string, string>();
+
+  constructor(paths: readonly string[]) {
+    this.#paths = paths;
+  }
+
+  /** @throws {LostFile} */
+  check(): void {
+    for (const path of this.#paths) {
+      const stat = statSync(path, { throwIfNoEntry: false });
+      const found = stat === undefined ? undefined : `${stat.dev}/${stat.ino}`;
+      const seen = this.#seen.get(path);
+      if (seen === undefined) {
+        if (found !== undefined) this.#seen.set(path, found);
+      } else if (found !== seen) {
+        throw new LostFile(`${path} has been ${found === undefined ? "removed" : "exchanged"} under this process, which goes on with what it knows: put it back, or make a backup of this plane and start it again`);
+      }
+    }
+  }
+}
+
 function isUnwritable(error: unknown): boolean {
+  if (error instanceof LostFile) return true;
   return error instanceof Error && "errcode" in error && unwritableCodes.has(Number(error.errcode) & 0xff);
 }
 

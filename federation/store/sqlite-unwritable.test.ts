@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -60,4 +60,21 @@ it("lets a plane lead and read over files that take nothing, refuses writes with
   await using store = await open();
   const { revision, entries } = await store.list("", signal);
   expect([revision, entries.map(({ key }) => key)]).toEqual([before + 2, ["kept", "more"]]);
+});
+
+it("takes no writes any more once its file has been removed or exchanged under it, which nobody would find again, and takes them when it is back", async () => {
+  const path = join(directory, "state.sqlite");
+  await using store = await openSqliteStore({ path, clock: systemClock, logger: silentLogger, operationTimeoutMs: 60_000 });
+  const put = async (key: string): Promise<unknown> => await store.commit({ conditions: [], writes: [{ kind: "put", key, value: new Uint8Array(1) }] }, signal);
+  await put("a");
+  await put("b");
+  for (const suffix of ["", "-wal"]) {
+    renameSync(`${path}${suffix}`, `${path}.aside`);
+    await expect(put("lost")).rejects.toMatchObject({ code: "ATOLL_STORE_UNWRITABLE", message: expect.stringContaining(`state.sqlite${suffix} has been removed`) });
+    writeFileSync(`${path}${suffix}`, "");
+    await expect(put("lost")).rejects.toMatchObject({ code: "ATOLL_STORE_UNWRITABLE", message: expect.stringContaining("exchanged") });
+    expect((await store.list("", signal)).entries.map(({ key }) => key)).toEqual(["a", "b"]);
+    renameSync(`${path}.aside`, `${path}${suffix}`);
+    await put("b");
+  }
 });
