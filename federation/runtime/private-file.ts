@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { mkdir, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -8,9 +8,26 @@ import { dirname } from "node:path";
  * and the folder to the disk so that the rename lasts. Missing folders are made, 0700.
  */
 export function writePrivateFileSync(path: string, content: string | Uint8Array): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${process.pid}.tmp`;
-  const file = openSync(temporary, "w", 0o600);
+  writePrivateFilesSync([[path, content]]);
+}
+
+/** The same of several that belong together, as a key and its certificate: on a disk that does not take all of them, all stay what they were. */
+export function writePrivateFilesSync(files: readonly (readonly [path: string, content: string | Uint8Array])[]): void {
+  const temporaryOf = (path: string): string => `${path}.${process.pid}.tmp`;
+  try {
+    for (const [path, content] of files) {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      writeSynced(temporaryOf(path), content);
+    }
+    for (const [path] of files) renameSync(temporaryOf(path), path);
+  } finally {
+    for (const [path] of files) rmSync(temporaryOf(path), { force: true });
+  }
+  for (const directory of new Set(files.map(([path]) => dirname(path)))) syncFolder(directory);
+}
+
+function writeSynced(path: string, content: string | Uint8Array): void {
+  const file = openSync(path, "w", 0o600);
   try {
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
     for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written);
@@ -18,8 +35,10 @@ export function writePrivateFileSync(path: string, content: string | Uint8Array)
   } finally {
     closeSync(file);
   }
-  renameSync(temporary, path);
-  const folder = openSync(dirname(path), "r");
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
   try {
     fsyncSync(folder);
   } finally {

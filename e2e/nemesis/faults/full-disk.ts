@@ -5,6 +5,7 @@ import type { PlannedFault } from "../fault-plan.ts";
 import { processOf } from "../places.ts";
 import type { Heal, Scene } from "./fault.ts";
 import { fillEtcd } from "./full-etcd.ts";
+import { expectNamed } from "./going-on.ts";
 import { moveOnto, run } from "./mounting.ts";
 
 /** Beside what a plane's directory holds already; what is left of it is filled. */
@@ -37,6 +38,7 @@ export async function injectFullDisk(scene: Scene, { place }: PlannedFault): Pro
   await federation.start(name);
   const filler = join(directory, "filler");
   fill(filler);
+  await expectNamed(scene, "has not been able to write", `the disk of ${place} is full`);
   return async () => {
     rmSync(filler);
     await Promise.resolve();

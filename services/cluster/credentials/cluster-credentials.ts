@@ -10,14 +10,14 @@ import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
+import { writePrivateFilesSync } from "#federation/runtime/private-file.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
 import { existsSync, readFileSync } from "node:fs";
-import { readKeyFiles, writeKeyFiles } from "./key-files.ts";
+import { keyFilesIn, readKeyFiles } from "./key-files.ts";
 
 /** By what a cluster vouches for its workloads and signs what it says. */
 export interface ClusterKeys {
@@ -143,10 +143,13 @@ function writeKeys(options: ClusterCredentialsOptions, credentials: ClusterCrede
   const directory = directoryOf(options);
   // Checked before anything is replaced: a bundle of another domain must not take the place of ours.
   parseBundle(Buffer.from(credentials.bundle).toString("utf8"), options.trustDomain);
-  writePrivateFileSync(join(directory, "bundle.json"), credentials.bundle);
-  writePrivateFileSync(join(directory, "authority.pem"), certificatePem(credentials.authorityCertificate));
-  writeKeyFiles(directory, "signing", { certificatePem: chainPem(credentials.signingChain), privateKeyPem: exportPrivateKeyPem(signing.privateKey) });
-  writeKeyFiles(directory, "intermediate", { certificatePem: chainPem(credentials.intermediateChain), privateKeyPem: exportPrivateKeyPem(intermediate.privateKey) });
+  // Together: a disk that is full in the middle of them would leave a key beside another one's certificate, which a restart could not use.
+  writePrivateFilesSync([
+    [join(directory, "bundle.json"), credentials.bundle],
+    [join(directory, "authority.pem"), certificatePem(credentials.authorityCertificate)],
+    ...keyFilesIn(directory, "signing", { certificatePem: chainPem(credentials.signingChain), privateKeyPem: exportPrivateKeyPem(signing.privateKey) }),
+    ...keyFilesIn(directory, "intermediate", { certificatePem: chainPem(credentials.intermediateChain), privateKeyPem: exportPrivateKeyPem(intermediate.privateKey) }),
+  ]);
 }
 
 function readKeys(options: ClusterCredentialsOptions): ClusterKeys | undefined {

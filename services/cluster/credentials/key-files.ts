@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
+import { writePrivateFilesSync } from "#federation/runtime/private-file.ts";
 
 /** A certificate chain with its key, both PEM, as they lie side by side in a directory. */
 export interface KeyFiles {
@@ -9,10 +9,17 @@ export interface KeyFiles {
   readonly privateKeyPem: string;
 }
 
-/** Writes `<name>.key` and then `<name>.pem`: a certificate that is there has its key. */
-export function writeKeyFiles(directory: string, name: string, { certificatePem, privateKeyPem }: KeyFiles): void {
-  writePrivateFileSync(join(directory, `${name}.key`), privateKeyPem);
-  writePrivateFileSync(join(directory, `${name}.pem`), certificatePem);
+/** Writes `<name>.key` and then `<name>.pem`, both or neither: a certificate that is there has its key. */
+export function writeKeyFiles(directory: string, name: string, files: KeyFiles): void {
+  writePrivateFilesSync(keyFilesIn(directory, name, files));
+}
+
+/** The same to be written along with others, by `writePrivateFilesSync`. */
+export function keyFilesIn(directory: string, name: string, { certificatePem, privateKeyPem }: KeyFiles): readonly (readonly [path: string, content: string])[] {
+  return [
+    [join(directory, `${name}.key`), privateKeyPem],
+    [join(directory, `${name}.pem`), certificatePem],
+  ];
 }
 
 /** What `writeKeyFiles` wrote, or undefined when it never did. */
