@@ -99,12 +99,26 @@ export class SqliteEngine implements Disposable {
     try {
       return this.#transact(requests, { isDurable: true });
     } catch (error) {
-      if (!isUnwritable(error) || !requests.every(isHeld)) return requests.map(() => asFailure(error));
+      if (!isUnwritable(error)) return requests.map(() => asFailure(error));
+      if (requests.every(isHeld)) return this.#hold(requests);
+      // Whoever reads does not wait for a disk along with those who write.
+      return requests.map((request) => (readingKinds.has(request.kind) ? this.#read(request) : asFailure(error)));
     }
+  }
+
+  #hold(requests: readonly EngineRequest[]): readonly EngineReply[] {
     try {
       return this.#transact(requests, { isDurable: false });
     } catch (error) {
       return requests.map(() => asFailure(error));
+    }
+  }
+
+  #read(request: EngineRequest): EngineReply {
+    try {
+      return this.#one(request);
+    } catch (error) {
+      return asFailure(error);
     }
   }
 

@@ -73,6 +73,9 @@ it("takes no writes any more once its file has been removed or exchanged under i
     await expect(put("lost")).rejects.toMatchObject({ code: "ATOLL_STORE_UNWRITABLE", message: expect.stringContaining(`state.sqlite${suffix} has been removed`) });
     writeFileSync(`${path}${suffix}`, "");
     await expect(put("lost")).rejects.toMatchObject({ code: "ATOLL_STORE_UNWRITABLE", message: expect.stringContaining("exchanged") });
+    // They go to the engine together.
+    const [refused, read] = await Promise.all([put("lost").then(() => "taken", () => "refused"), store.get("a", signal)]);
+    expect([refused, read?.key]).toEqual(["refused", "a"]);
     expect((await store.list("", signal)).entries.map(({ key }) => key)).toEqual(["a", "b"]);
     renameSync(`${path}.aside`, `${path}${suffix}`);
     await put("b");
