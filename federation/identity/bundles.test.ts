@@ -2,10 +2,13 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
-import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { withJwtAuthorities, type TrustBundle } from "#federation/model/trust-bundle.ts";
 import { acceptBundle } from "./accept-bundle.ts";
-import { bundleLengthBytesMax, encodeBundle, parseBundle } from "./bundle-jwks.ts";
+import { sameAnchors } from "./anchors.ts";
+import { bundleKeysMax, bundleLengthBytesMax, encodeBundle, encodeJwtBundle, parseBundle } from "./bundle-jwks.ts";
 import { createDomainFixture } from "./identity-fixture.ts";
+import { jwtAuthorityOf } from "./jwt-svid.ts";
+import { createKeyPair } from "./key-pair.ts";
 import { parseChainPem } from "./pem.ts";
 
 const nowMs = Date.UTC(2030, 0, 1);
@@ -35,6 +38,33 @@ test("a bundle survives its document, which has the shape that SPIFFE asks for",
   expect(parseBundle(text, shop.name)).toEqual(bundle);
 });
 
+test("JWT authorities are in the document beside the roots, each under its key id, and alone in that of the Workload API", () => {
+  const [first, second] = [jwtAuthorityOf(createKeyPair().publicKey), jwtAuthorityOf(createKeyPair().publicKey)];
+  const bundle: TrustBundle = { ...shop.bundle, jwtAuthorities: [first, second] };
+  const text = encodeBundle(bundle);
+  const { keys } = JSON.parse(text) as { readonly keys: readonly Record<string, unknown>[] };
+  expect(keys.map(({ use, kid }) => [use, kid])).toEqual([["x509-svid", undefined], ["jwt-svid", first.keyId], ["jwt-svid", second.keyId]]);
+  expect(Object.keys(keys[1] ?? {}).toSorted()).toEqual(["crv", "kid", "kty", "use", "x", "y"]);
+  expect(parseBundle(text, shop.name)).toEqual(bundle);
+  expect(JSON.parse(encodeJwtBundle(bundle))).toEqual({ keys: keys.slice(1) });
+  expect(encodeJwtBundle(shop.bundle)).toBe('{"keys":[]}');
+
+  const [, jwt = {}, other = {}] = keys;
+  expect(parse({ keys: [jwt, jwt, { ...other, kid: undefined }, { ...other, kty: "RSA" }, { ...other, crv: "P-384" }] }).jwtAuthorities, "what is doubled or no such key").toEqual([first]);
+  for (const wrong of [{ ...other, kid: first.keyId }, { ...other, kid: "k".repeat(129) }, { ...other, x: "AAAA" }, { ...other, y: 1 }]) {
+    expect(() => parse({ keys: [jwt, wrong] })).toThrow(invalid);
+  }
+});
+
+test("JWT authorities have no part in which bundle takes another's place", () => {
+  const withKeys: TrustBundle = { ...shop.bundle, jwtAuthorities: [jwtAuthorityOf(createKeyPair().publicKey)] };
+  expect(acceptBundle(shop.bundle, withKeys)).toEqual({ kind: "unchanged", bundle: shop.bundle });
+  expect(sameAnchors([shop.bundle], [withKeys])).toBe(true);
+  expect(withJwtAuthorities(shop.bundle, withKeys.jwtAuthorities ?? [])).toEqual(withKeys);
+  expect(withJwtAuthorities(withKeys, [...(withKeys.jwtAuthorities ?? [])])).toBe(withKeys);
+  expect(withJwtAuthorities(withKeys, [])).toEqual(shop.bundle);
+});
+
 test("what is unknown is passed over, what is doubled counts once, and only the first certificate of an entry counts", () => {
   const root = keyOf(shop.root.certificateDer);
   const keys = [
@@ -57,7 +87,7 @@ test.each([
   ["no object", "[]"],
   ["no keys", {}],
   ["keys that are no list", { keys: {} }],
-  ["too many keys", { keys: Array.from({ length: 65 }, () => ({})) }],
+  ["too many keys", { keys: Array.from({ length: bundleKeysMax + 1 }, () => ({})) }],
   ["too many bytes", `{"keys":[],"x":"${"a".repeat(bundleLengthBytesMax)}"}`],
   ["a root of another trust domain", { keys: [keyOf(pay.root.certificateDer)] }],
   ["a leaf as root", { keys: [keyOf(parseChainPem(shop.issue("spiffe://shop.example/x", "root").certificateChainPem)[0] as Buffer)] }],

@@ -5,7 +5,8 @@ import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { createTestIssuer } from "./jwt-fixture.ts";
-import { createJwtVerifier, jwtLimits } from "./jwt-verify.ts";
+import { jwtLimits } from "./jwt-token.ts";
+import { createJwtVerifier } from "./jwt-verify.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "atoll-jwt-"));
 const keysFile = join(directory, "keys.json");

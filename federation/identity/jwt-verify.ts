@@ -1,7 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
-import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from "jose";
+import { createLocalJWKSet, type JSONWebKeySet, type JWTPayload } from "jose";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { boundToken, jwtLimits, refusedToken, verifyToken } from "./jwt-token.ts";
 
 /** Whose tokens are taken, and by which keys. */
 export interface JwtIssuer {
@@ -15,16 +16,6 @@ export interface JwtIssuer {
   readonly maxAgeSeconds?: number;
 }
 
-/** Bounds of a token and of the keys that it is held against. */
-export const jwtLimits = {
-  tokenBytes: 16 * 1024,
-  keysBytes: 256 * 1024,
-  /** Between two clocks, either way. */
-  leewaySeconds: 60,
-  /** A token that says it is older has been kept, whatever its `exp` says. */
-  lifeSecondsMax: 86_400,
-} as const;
-
 /** What is asymmetric and in use; a shared secret would let the verifier sign. @see https://www.rfc-editor.org/rfc/rfc8725#section-3.1 */
 const algorithms = ["ES256", "RS256"];
 
@@ -35,23 +26,18 @@ const algorithms = ["ES256", "RS256"];
 export function createJwtVerifier(options: JwtIssuer, clock: Clock): (token: string) => Promise<JWTPayload & { readonly sub: string }> {
   const keys = keysOf(options.keysFile);
   return async (token) => {
-    if (token.length > jwtLimits.tokenBytes) throw refused(`it is longer than ${jwtLimits.tokenBytes} bytes`);
+    boundToken(token);
     const keySet = await keys();
-    try {
-      const { payload } = await jwtVerify(token, keySet, {
-        algorithms,
-        issuer: options.issuer,
-        audience: options.audience,
-        clockTolerance: jwtLimits.leewaySeconds,
-        currentDate: new Date(clock.nowMs()),
-        maxTokenAge: options.maxAgeSeconds ?? jwtLimits.lifeSecondsMax,
-        requiredClaims: ["sub", "exp", "iat"],
-      });
-      if (typeof payload.sub !== "string" || payload.sub === "") throw refused("it names no subject");
-      return { ...payload, sub: payload.sub };
-    } catch (cause) {
-      throw cause instanceof errors.JOSEError ? refused(describeJose(cause), cause) : cause;
-    }
+    const expected = {
+      algorithms,
+      issuer: options.issuer,
+      audience: options.audience,
+      maxTokenAge: options.maxAgeSeconds ?? jwtLimits.lifeSecondsMax,
+      requiredClaims: ["sub", "exp", "iat"],
+    };
+    const payload = await verifyToken(token, keySet, expected, clock);
+    if (typeof payload.sub !== "string" || payload.sub === "") throw refusedToken("it names no subject");
+    return { ...payload, sub: payload.sub };
   };
 }
 
@@ -71,18 +57,4 @@ function keysOf(path: string): () => Promise<ReturnType<typeof createLocalJWKSet
       throw new AtollError("ATOLL_CONFIG_INVALID", `the keys of tokens in ${path} cannot be used: ${describeError(cause)}`, { cause });
     }
   };
-}
-
-function refused(reason: string, cause?: unknown): AtollError {
-  return new AtollError("ATOLL_TOKEN_REFUSED", `the token is refused: ${reason}`, cause === undefined ? {} : { cause });
-}
-
-/** The library's own words name claims and keys, never their values. */
-function describeJose(error: InstanceType<typeof errors.JOSEError>): string {
-  if (error instanceof errors.JWTExpired) return "it has expired";
-  if (error instanceof errors.JWTClaimValidationFailed) return `its claim ${error.claim} does not fit (${error.reason})`;
-  if (error instanceof errors.JOSEAlgNotAllowed) return `its algorithm is none of ${algorithms.join(", ")}`;
-  if (error instanceof errors.JWKSNoMatchingKey) return "the issuer's keys hold none that it names";
-  if (error instanceof errors.JWSSignatureVerificationFailed) return "its signature is not the issuer's";
-  return "it is no signed JSON Web Token";
 }

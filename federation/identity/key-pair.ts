@@ -1,14 +1,12 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { AtollError } from "#federation/runtime/errors.ts";
+import { p256SpkiBytes } from "#federation/runtime/p256-signature.ts";
 
 /** A P-256 key pair. The private half leaves the process only as `exportPrivateKeyPem`, into a 0600 file. */
 export interface KeyPair {
   readonly privateKey: KeyObject;
   readonly publicKey: KeyObject;
 }
-
-/** Bytes of a P-256 SubjectPublicKeyInfo with a named curve and an uncompressed point, the only form that Atoll takes. */
-const spkiLengthBytes = 91;
 
 /** Makes a new key pair from the operating system's randomness; about 0.02 ms. */
 export function createKeyPair(): KeyPair {
@@ -41,7 +39,7 @@ export function parsePublicKey(spki: Uint8Array): KeyObject {
   } catch (error) {
     throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the public key cannot be read", { cause: error });
   }
-  if (!isP256(key) || spki.length !== spkiLengthBytes) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the public key is not a P-256 key");
+  if (!isP256(key) || spki.length !== p256SpkiBytes) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the public key is not a P-256 key");
   return key;
 }
 

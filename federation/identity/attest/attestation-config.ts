@@ -5,7 +5,7 @@ import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { parseClusterId, parseLabel } from "#federation/model/names.ts";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { jwtLimits } from "../jwt-verify.ts";
+import { jwtLimits } from "../jwt-token.ts";
 import { azureSignerNames } from "./machine-attestors.ts";
 
 const tokenAgeField = optionalField(integerField({ min: 60, max: jwtLimits.lifeSecondsMax }));

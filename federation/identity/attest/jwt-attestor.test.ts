@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { createTestIssuer } from "../jwt-fixture.ts";
-import { jwtLimits } from "../jwt-verify.ts";
+import { jwtLimits } from "../jwt-token.ts";
 import { createGoogleAttestor, createServiceAccountAttestor } from "./jwt-attestor.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "atoll-attest-"));

@@ -2,7 +2,8 @@ import type { JWTPayload } from "jose";
 import type { Attested } from "#federation/model/attestation.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { createJwtVerifier, jwtLimits, type JwtIssuer } from "../jwt-verify.ts";
+import { jwtLimits } from "../jwt-token.ts";
+import { createJwtVerifier, type JwtIssuer } from "../jwt-verify.ts";
 import { sha256Hex } from "../key-pair.ts";
 import { factsOf, recordOf, type Attestor } from "./attestor.ts";
 

@@ -3,7 +3,7 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { readCertificate } from "../certificate-reader.ts";
 import { childrenOf, contextTagOf, oids, primitiveBytesOf, readDer } from "../der.ts";
-import { jwtLimits } from "../jwt-verify.ts";
+import { jwtLimits } from "../jwt-token.ts";
 import { sha256Hex } from "../key-pair.ts";
 import { factsOf, recordOf, type Attestor } from "./attestor.ts";
 import { certificatesOf } from "./certificates-file.ts";
