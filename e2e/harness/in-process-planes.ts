@@ -34,6 +34,7 @@ import type { Store } from "#federation/store/store.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { ClusterKeySource } from "#services/cluster/credentials/cluster-credentials.ts";
 import { remoteCertify } from "#services/cluster/credentials/enrolment.ts";
+import { JwtKeys } from "#services/cluster/credentials/jwt-keys.ts";
 import { joinFederation, loadMembership } from "#services/cluster/credentials/plane-membership.ts";
 import { TrustDomainSigner } from "#services/cluster/credentials/signer.ts";
 import { runClusterPlane } from "#services/cluster/cluster-plane.ts";
@@ -134,12 +135,13 @@ export class InProcessPlanes implements AsyncDisposable {
         ? remoteCertify({ cluster, openVoucher: () => openVoucher({ tokenFile: enrolmentFile }), federationBundle: membership.federationBundle, clock: systemClock })
         : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.certify(cluster, csrs.intermediate, csrs.signing, systemClock.nowMs());
     const keySource = await ClusterKeySource.open({ dataDir, trustDomain: membership.facts.trustDomain, certify, ...common }, never);
-    const metrics = createClusterMetrics(cluster, systemClock, { planeCertificateMs: () => membership.svid.notAfterMs, intermediateMs: () => keySource.keys.current.issuer.notAfterMs });
+    const jwtKeys = JwtKeys.open({ dataDir, ...common });
+    const metrics = createClusterMetrics(cluster, systemClock, { planeCertificateMs: () => membership.svid.notAfterMs, intermediateMs: () => keySource.keys.current.issuer.notAfterMs, jwtKeySinceMs: () => jwtKeys.sinceMs });
     const own = signer === undefined ? ({ kind: "remote", tokenFile: enrolmentFile } as const) : ({ kind: "own", trustDomain: signer.trustDomain } as const);
     const config = clusterConfig({ cluster: cluster as ClusterId, dataDir, signer: own }, access);
     const planeSvid = new WatchedValue(membership.svid);
     const joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, ...common }, never);
-    const options = { config, membership, planeSvid, keySource, signer, store, bus: this.hub.open(cluster), metrics, joinPort, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
+    const options = { config, membership, planeSvid, keySource, jwtKeys, signer, store, bus: this.hub.open(cluster), metrics, joinPort, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
     return await this.#run(place, (term, signal) => runClusterPlane(options, (serving, inner) => serveCluster(options, serving, inner), term, signal), () => metrics.registry.metrics(), joinPort);
   }
 

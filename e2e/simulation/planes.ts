@@ -8,6 +8,7 @@ import { untilAborted } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { runClusterPlane } from "#services/cluster/cluster-plane.ts";
+import { JwtKeys } from "#services/cluster/credentials/jwt-keys.ts";
 import { createClusterMetrics } from "#services/cluster/metrics.ts";
 import type { Serving } from "#services/cluster/serve-cluster.ts";
 import { clusterReconciler } from "#services/cluster/store/cluster-reconciler.ts";
@@ -95,7 +96,7 @@ export class SimulatedCluster {
     const { name, trustDomain, isSigner } = cast;
     const clock = clockOf(name);
     const keySource = keysOf(credentials, name);
-    const metrics = createClusterMetrics(name, clock, { planeCertificateMs: () => 0, intermediateMs: () => 0 });
+    const metrics = createClusterMetrics(name, clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0 });
     const shown: { current: Serving | undefined } = { current: undefined };
     const facts = { federation: credentials.global.trustDomain, cluster: name, region, trustDomain, federationRootPem: credentials.rootPem, federationAuthorityPem: credentials.global.authorityPem, apiAddresses: [] };
     const membership = { facts, svid: credentials.global.issuePlane("127.0.0.1", clock.nowMs()), federationBundle: credentials.global.bundle };
@@ -106,7 +107,7 @@ export class SimulatedCluster {
       random,
       lead: ({ store, bus, dataDir }, onServing) => {
         const config = clusterConfig({ cluster: name, dataDir, signer: isSigner ? { kind: "own", trustDomain } : { kind: "remote", tokenFile: "unused" } });
-        const parts = { config, membership, keySource, signer: isSigner ? credentials.signers.get(trustDomain) : undefined, store, bus, metrics, lookup: noNames, writeFile: writeAtOnce, clock, random, logger: silentLogger };
+        const parts = { config, membership, keySource, jwtKeys: JwtKeys.open({ dataDir, clock, logger: silentLogger }), signer: isSigner ? credentials.signers.get(trustDomain) : undefined, store, bus, metrics, lookup: noNames, writeFile: writeAtOnce, clock, random, logger: silentLogger };
         return (leader, signal) =>
           runClusterPlane(
             parts,

@@ -6,6 +6,12 @@ export const globalOrigin = "global";
 /** An audience that means every cluster of the federation. */
 export const everyone = "*";
 
+/** The kind of what a cluster says of the keys by which it signs JWT-SVIDs. */
+export const jwtAuthoritiesKind = "JwtAuthorities";
+
+/** Kinds that receivers of the version before refuse. They are offered for as long as a receiver does not show that it takes them not. */
+export const laterKinds: readonly string[] = [jwtAuthoritiesKind];
+
 /** What an object says of itself; all of it is under the signature. */
 export interface ObjectHeader {
   readonly federation: string;

@@ -103,6 +103,8 @@ export interface Acknowledgement {
   readonly witness?: Uint8Array | undefined;
   /** The encoded heartbeat of another incarnation of the publisher, heard beside the present one. */
   readonly rival?: Uint8Array | undefined;
+  /** Of `laterKinds` those that the receiver takes. Absent of an older one: none. */
+  readonly takes?: readonly string[];
 }
 
 /** The generation that an answer reflects in the publisher's own store. */

@@ -36,9 +36,9 @@ export class ExchangedStore implements Store {
     return { entries: entries.filter(({ key }) => key !== leftOut), revision };
   }
 
-  /** Puts `empty`, with what `copy` holds, in the place of the store: written there key by key, so that its positions are others. */
+  /** Puts `empty`, with what `copy` holds, in the place of the store: what was written together together, and nothing of what was between, so that its positions are others, and none above its own. */
   async putBack({ entries }: StoreCopy, empty: Store): Promise<void> {
-    for (const { key, value } of byRevision(entries)) await put(empty, [{ key, value }]);
+    for (const written of Map.groupBy(byRevision(entries), ({ revision }) => revision).values()) await put(empty, written);
     await this.exchange(empty);
   }
 

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { parse } from "protobufjs";
 import { describe, expect, it } from "vitest";
 import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
@@ -44,6 +45,7 @@ const service: ServiceView = {
     },
   ],
 };
+const jwtAuthority = { keyId: "one", publicKey: new Uint8Array(generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ type: "spki", format: "der" })) };
 const bundle: TrustBundle = { trustDomain, sequence: 7, refreshHintSeconds: 300, x509Authorities: [Uint8Array.of(1, 2, 3)] };
 const inbound: InboundPort = {
   ref,
@@ -69,6 +71,7 @@ describe("discovery resources", () => {
   it("come back as they were", () => {
     expect(decodeService(encodeService(service))).toEqual(service);
     expect(decodeBundle(encodeBundle(bundle))).toEqual(bundle);
+    expect(decodeBundle(encodeBundle({ ...bundle, jwtAuthorities: [jwtAuthority] }))).toEqual({ ...bundle, jwtAuthorities: [jwtAuthority] });
     expect(decodeInbound(encodeInbound(inbound))).toEqual(inbound);
     const route: GatewayRoute = { sni: serviceSni(host, 80), host, endpoints };
     expect(decodeGatewayRoute(route.sni, encodeGatewayRoute(route))).toEqual(route);
@@ -106,6 +109,9 @@ describe("discovery resources", () => {
   it("are refused when a name, an address, a port or a list is not allowed", () => {
     const bad = [
       () => decodeBundle(encodeBundle({ ...bundle, x509Authorities: [] })),
+      () => decodeBundle(encodeBundle({ ...bundle, jwtAuthorities: [{ ...jwtAuthority, keyId: "" }] })),
+      () => decodeBundle(encodeBundle({ ...bundle, jwtAuthorities: [{ ...jwtAuthority, keyId: "k".repeat(129) }] })),
+      () => decodeBundle(encodeBundle({ ...bundle, jwtAuthorities: [{ ...jwtAuthority, publicKey: jwtAuthority.publicKey.with(40, 1) }] })),
       () => decodeBundle(encodeBundle({ ...bundle, trustDomain: "Not A Domain" as typeof trustDomain })),
       () => decodeService(encodeService({ ...service, ref: { ...ref, name: "UPPER" } })),
       () => decodeService(encodeService({ ...service, ports: [{ name: "http", port: 70_000, protocol: "http" }] })),

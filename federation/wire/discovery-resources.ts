@@ -8,9 +8,10 @@ import { serviceHost } from "#federation/model/service.ts";
 import type { PortProtocol, ServicePort, ServiceRef } from "#federation/model/service.ts";
 import type { CallerRule, EndpointView, GatewayAddress, GatewayRoute, InboundPort, Place, Readiness, ServiceView } from "#federation/model/snapshot.ts";
 import { parseSpiffeId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
-import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { jwtAuthoritiesMax, jwtKeyIdLengthMax, withJwtAuthorities, type JwtAuthority, type TrustBundle } from "#federation/model/trust-bundle.ts";
+import { isP256Spki } from "#federation/runtime/p256-signature.ts";
 import { certificatesMax, listItemsMax, resourceBytesMax } from "./limits.ts";
-import { boundedList, boundedText, certificateList, exactNumber, mapped, messageCodec, portNumber, required } from "./schema.ts";
+import { boundedList, boundedText, certificateList, copied, exactNumber, mapped, messageCodec, portNumber, required } from "./schema.ts";
 import { trafficPolicyFields, trafficPolicyOf } from "./traffic-policy-fields.ts";
 import type { RawTrafficPolicy } from "./traffic-policy-fields.ts";
 
@@ -77,6 +78,8 @@ interface RawBundle {
   readonly sequence: number;
   readonly refreshHintSeconds: number;
   readonly x509Authorities: readonly Uint8Array[];
+  /** Only discovery's message has them. */
+  readonly jwtAuthorities?: readonly JwtAuthority[];
 }
 interface RawInbound {
   readonly ref: RawRef | null;
@@ -135,12 +138,19 @@ export function decodeBundle(bytes: Uint8Array): TrustBundle {
 export function bundleOf(raw: RawBundle): TrustBundle {
   const x509Authorities = certificateList(raw.x509Authorities, certificatesMax, "roots of a bundle");
   if (x509Authorities.length === 0) throw new AtollError("ATOLL_WIRE_INVALID", "a bundle without roots");
-  return {
+  const roots: TrustBundle = {
     trustDomain: parseTrustDomainName(raw.trustDomain),
     sequence: exactNumber(raw.sequence, "the sequence of a bundle"),
     refreshHintSeconds: raw.refreshHintSeconds,
     x509Authorities,
   };
+  return withJwtAuthorities(roots, boundedList(raw.jwtAuthorities ?? [], jwtAuthoritiesMax, "JWT authorities of a bundle").map(jwtAuthorityOf));
+}
+
+function jwtAuthorityOf({ keyId, publicKey }: JwtAuthority): JwtAuthority {
+  if (boundedText(keyId, "the id of a key").length > jwtKeyIdLengthMax) throw new AtollError("ATOLL_WIRE_INVALID", `the id of a key is longer than ${jwtKeyIdLengthMax} characters`);
+  if (!isP256Spki(publicKey)) throw new AtollError("ATOLL_WIRE_INVALID", "a JWT authority is not a P-256 key");
+  return { keyId, publicKey: copied(publicKey) };
 }
 
 /** The payload of an Inbound resource. Its name is the SNI of the port. */

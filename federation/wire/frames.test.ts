@@ -74,7 +74,7 @@ describe("frames", () => {
     expect(decodeFrame(encodeFrame(frame))).toEqual(frame);
     const answer: FetchAnswer = { ...link, revision: 77, buckets: Uint8Array.of(0, 255), answer: "x", part: 1, parts: 2, entries: frame.entries };
     expect(decodeFetchAnswer(encodeFetchAnswer(answer))).toEqual(answer);
-    const acknowledgement = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [{ id: "global/Region/eu-west", reason: "signature" }], refusedKinds: ["Drill"], mayRefuseMore: true, needsReconcile: false };
+    const acknowledgement = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [{ id: "global/Region/eu-west", reason: "signature" }], refusedKinds: ["Drill"], mayRefuseMore: true, needsReconcile: false, takes: ["JwtAuthorities"] };
     expect(decodeAcknowledgement(encodeAcknowledgement(acknowledgement))).toEqual(acknowledgement);
     for (const request of [{ kind: "differing", digests: new Uint8Array(2048) }, { kind: "part", answer: "x", part: 3 }] as const) {
       expect(decodeFetchRequest(encodeFetchRequest(request))).toEqual(request);
@@ -117,7 +117,7 @@ describe("fields that older versions do not write", () => {
   it("are refused when they are not what they should be", () => {
     const request = encodeFetchRequest({ kind: "differing", digests: new Uint8Array(2048), contentDigests: new Uint8Array(7) });
     expect(() => decodeFetchRequest(request)).toThrowError(expect.objectContaining({ code: "ATOLL_WIRE_INVALID" }));
-    const ack = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [], refusedKinds: [], mayRefuseMore: false, needsReconcile: true };
+    const ack = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6, refused: [], refusedKinds: [], mayRefuseMore: false, needsReconcile: true, takes: [] };
     const witness = new Uint8Array(9);
     expect(decodeAcknowledgement(encodeAcknowledgement({ ...ack, witness }))).toEqual({ ...ack, witness });
     expect(decodeAcknowledgement(encodeAcknowledgement({ ...ack, rival: witness }))).toEqual({ ...ack, rival: witness });

@@ -132,6 +132,7 @@ export function decodeAcknowledgement(bytes: Uint8Array): Acknowledgement {
     needsReconcile: raw.needsReconcile,
     ...shownHeartbeat("witness", raw.witness),
     ...shownHeartbeat("rival", raw.rival),
+    takes: boundedList(raw.takes ?? [], refusedObjectsMax, "taken kinds").map((kind) => boundedText(kind, "a kind")),
   };
 }
 

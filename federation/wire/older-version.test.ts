@@ -11,6 +11,7 @@ function schemasIn(folder: string): protobuf.Root {
   const root = new protobuf.Root();
   const directory = new URL(`${folder}/`, import.meta.url);
   for (const file of readdirSync(directory)) protobuf.parse(readFileSync(new URL(file, directory), "utf8"), root);
+  root.addJSON(protobuf.common.get("google/protobuf/struct.proto")?.nested ?? {});
   root.resolveAll();
   return root;
 }
@@ -64,7 +65,7 @@ describe("the version before", () => {
 
   it("acknowledges without naming what it refuses, and asks by generations alone", () => {
     const acknowledged = { receiver: "global", stream: "ab12", seq: 5, appliedAtMs: 6 };
-    expect(decodeAcknowledgement(writtenBefore("atoll.frame.v1.Acknowledgement", acknowledged))).toEqual({ ...acknowledged, refused: [], refusedKinds: [], mayRefuseMore: false, needsReconcile: false });
+    expect(decodeAcknowledgement(writtenBefore("atoll.frame.v1.Acknowledgement", acknowledged))).toEqual({ ...acknowledged, refused: [], refusedKinds: [], mayRefuseMore: false, needsReconcile: false, takes: [] });
     const digests = new Uint8Array(2048).fill(9);
     expect(decodeFetchRequest(writtenBefore("atoll.frame.v1.FetchRequest", { digests }))).toEqual({ kind: "differing", digests });
   });

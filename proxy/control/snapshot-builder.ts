@@ -1,7 +1,7 @@
 import { acceptBundle } from "#federation/identity/accept-bundle.ts";
 import type { ServiceHost, TrustDomainName } from "#federation/model/names.ts";
 import type { GatewayRoute, Generation, InboundPort, ServiceView, Snapshot } from "#federation/model/snapshot.ts";
-import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { withJwtAuthorities, type TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { turn } from "#federation/runtime/turns.ts";
@@ -89,14 +89,15 @@ export class SnapshotBuilder implements Watched<HeldState> {
     this.#publish(typeUrl, decoded, response);
   }
 
-  /** Takes bundles that came with an identity; older ones than those held are left alone. */
+  /** Takes bundles that came with an identity, which hold no JWT authorities; older ones than those held are left alone. */
   addBundles(bundles: readonly TrustBundle[]): void {
     const { snapshot, versions } = this.current;
     const next = new Map(snapshot.bundles);
     let changed = false;
     for (const bundle of bundles) {
-      if (acceptBundle(next.get(bundle.trustDomain), bundle).kind !== "accepted") continue;
-      next.set(bundle.trustDomain, bundle);
+      const held = next.get(bundle.trustDomain);
+      if (acceptBundle(held, bundle).kind !== "accepted") continue;
+      next.set(bundle.trustDomain, withJwtAuthorities(bundle, held?.jwtAuthorities ?? []));
       changed = true;
     }
     if (changed) this.#set({ snapshot: { ...snapshot, bundles: next, generation: following(snapshot.generation) }, versions });
@@ -168,7 +169,7 @@ function put(maps: SnapshotMaps, name: string, entry: Decoded): void {
     case "bundle": {
       const decision = acceptBundle(maps.bundles.get(entry.value.trustDomain), entry.value);
       if (decision.kind === "refused") throw new AtollError("ATOLL_BUNDLE_INVALID", `the bundle of ${name} was refused: ${decision.reason}`);
-      maps.bundles.set(entry.value.trustDomain, decision.bundle);
+      maps.bundles.set(entry.value.trustDomain, withJwtAuthorities(decision.bundle, entry.value.jwtAuthorities ?? []));
       break;
     }
     case "inbound":

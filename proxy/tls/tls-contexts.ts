@@ -21,7 +21,7 @@ interface ServerEntry {
 }
 
 /**
- * TLS contexts of this process, made when first needed and again when the SVID or a bundle has changed. A dialer's
+ * TLS contexts of this process, made when first needed and again when the SVID or the roots of a bundle have changed. A dialer's
  * context holds the anchors of the one trust domain that it calls; the inbound side's those of every domain that may call.
  */
 export class TlsContexts {
@@ -45,7 +45,7 @@ export class TlsContexts {
       return undefined;
     }
     const held = this.#clients.get(trustDomain);
-    if (held !== undefined && held.svid === svid && held.bundle === bundle) return held.context;
+    if (held !== undefined && held.svid === svid && hasSameRoots(held.bundle, bundle)) return held.context;
     // The identity check belongs to the connection; the context holds keys and anchors only.
     const context = createSecureContext(createClientTlsOptions({ svid, anchors: createAnchors([bundle]), accept: () => false }));
     for (const known of this.#clients.keys()) if (!this.#snapshot.current.bundles.has(known)) this.#clients.delete(known);
@@ -75,5 +75,10 @@ function orderedBundles(snapshot: Snapshot, svid: X509Svid): readonly TrustBundl
 }
 
 function sameList(left: readonly TrustBundle[], right: readonly TrustBundle[]): boolean {
-  return left.length === right.length && left.every((bundle, index) => bundle === right[index]);
+  return left.length === right.length && left.every((bundle, index) => hasSameRoots(bundle, right[index]));
+}
+
+/** Keys of JWT-SVIDs come and go without: a bundle that differs in those alone keeps the list of its roots. */
+function hasSameRoots(left: TrustBundle, right: TrustBundle | undefined): boolean {
+  return left.x509Authorities === right?.x509Authorities;
 }

@@ -16,6 +16,7 @@ import type { Logger } from "#federation/telemetry/logger.ts";
 import type { BundleEndpoint } from "./bundle-endpoint/bundle-endpoint.ts";
 import type { ClusterConfig } from "./config.ts";
 import type { ClusterKeySource } from "./credentials/cluster-credentials.ts";
+import type { JwtKeys } from "./credentials/jwt-keys.ts";
 import type { PlaneMembership } from "./credentials/plane-membership.ts";
 import type { TrustDomainSigner } from "./credentials/signer.ts";
 import type { JoinPort } from "./join-port.ts";
@@ -26,6 +27,8 @@ export interface ClusterPlaneParts {
   readonly config: ClusterConfig;
   readonly membership: PlaneMembership;
   readonly keySource: Pick<ClusterKeySource, "keys">;
+  /** By which JWT-SVIDs are signed. */
+  readonly jwtKeys: JwtKeys;
   /** Present at the plane that holds its trust domain's keys. */
   readonly signer: Pick<TrustDomainSigner, "statement"> | undefined;
   readonly store: Store;

@@ -26,6 +26,7 @@ import type { OwnTrust } from "./cluster-state-source.ts";
 import { ClusterViews } from "./cluster-views.ts";
 import { ExportContents } from "./exports/export-contents.ts";
 import { OwnObjects } from "./exports/own-objects.ts";
+import { publishJwtKeys } from "./exports/publish-jwt-keys.ts";
 import { trustDomainContent } from "./exports/trust-domain-content.ts";
 import { waitForFirstSync } from "./first-sync.ts";
 import type { ReplicatedView } from "./replicated/replicated-view.ts";
@@ -109,6 +110,8 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
     imports: () => source.state.current.imports.size,
     originAgesMs: () => originAges(statuses.current.get(globalOrigin), source.state.current, clock),
     relationships: () => source.state.current.relationships.length,
+    jwtAuthorities: () => Array.from(source.state.current.bundles.values(), ({ trustDomain, jwtAuthorities = [] }) => [trustDomain, jwtAuthorities.length] as const),
+    jwtAuthoritiesLeftOut: () => source.jwtAuthoritiesLeftOut,
     relationshipEnds: () => source.state.current.relationships.map(({ name, untilMs }) => [name, untilMs] as const),
     names: { unresolved: () => resolver.unresolved, leftOut: () => resolver.leftOut },
   };
@@ -145,6 +148,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
         exported.set(state);
       }
     }),
+    patiently((inner) => publishJwtKeys({ cluster, own, keys: options.jwtKeys, standings, clock }, inner)),
     patiently(async (inner) => {
       if (options.signer !== undefined) await own.put("TrustDomain", trustDomain, trustDomainContent(options.signer.statement(), trustDomain), inner);
     }),

@@ -4,11 +4,14 @@ import type { CollectionState } from "#federation/catalog/collection.ts";
 import { createAuthority } from "#federation/identity/authority.ts";
 import { authorityPinOf } from "#federation/identity/authority-pin.ts";
 import { encodeBundle, parseBundle } from "#federation/identity/bundle-jwks.ts";
+import type { ClusterJwtAuthority } from "#federation/identity/cluster-jwt-authorities.ts";
+import { jwtAuthorityOf } from "#federation/identity/jwt-svid.ts";
+import { createKeyPair } from "#federation/identity/key-pair.ts";
 import { createDomainFixture, type DomainFixture } from "#federation/identity/identity-fixture.ts";
 import type { ClusterId, RegionId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
 import { apiVersion, type Cluster, type ExportedService, type Relationship, type RelationshipSide, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
 import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
-import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { jwtAuthoritiesMax, type TrustBundle } from "#federation/model/trust-bundle.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { settled } from "./catalog-fixture.ts";
@@ -146,6 +149,42 @@ describe("ClusterStateSource", () => {
     await clock.advance(66_000);
     expect(imported()).toEqual([]);
     expect(source.verdicts().get("shop-calls-payments")).toMatchObject({ kind: "none", reason: "Expired" });
+  });
+
+  it("joins to a bundle the JWT authorities of all clusters of its trust domain, until they end, and nobody else's", async () => {
+    const authority = () => jwtAuthorityOf(createKeyPair().publicKey);
+    const [own, other, ending, foreign, strange] = [authority(), authority(), authority(), authority(), authority()];
+    const keysOf = (name: TrustDomainName): readonly string[] | undefined => source.state.current.bundles.get(name)?.jwtAuthorities?.map(({ keyId }) => keyId);
+    const ids = (...list: readonly { readonly keyId: string }[]): readonly string[] => list.map(({ keyId }) => keyId);
+    const stated = (trustDomain: string, ...authorities: readonly ClusterJwtAuthority[]) => ({ trustDomain, authorities });
+    const clusters = new Map([["shop-us", clusterOf("shop-us", "shop.example", "us-east", [])], ["pay-us", clusterOf("pay-us", pay, "us-east", [])]]);
+    await replicate({
+      jwtAuthorities: new Map([
+        ["pay-us", stated(pay, foreign)],
+        [self.cluster, stated(self.trustDomain, own)],
+        ["shop-us", stated(self.trustDomain, other, { ...ending, untilMs: clock.nowMs() + 30_000 }, own)],
+        ["unknown", stated(self.trustDomain, strange)],
+      ]),
+    });
+    expect(keysOf(self.trustDomain), "of others nothing before their Cluster is known").toEqual(ids(own));
+    await replicate({ clusters });
+    expect(keysOf(self.trustDomain)).toEqual(ids(own, other, ending));
+    const before = source.state.current.bundles;
+    await replicate({ regions: new Map() });
+    expect(source.state.current.bundles, "the same while it says the same").toBe(before);
+    await replicate({ trustDomains: new Map([[pay, trustDomainOf(domains.pay)]]) });
+    expect(keysOf(pay), "there is no relationship").toBeUndefined();
+    await replicate({ relationships: new Map([["r", relationship()]]) });
+    expect(keysOf(pay)).toEqual(ids(foreign));
+    await clock.advance(40_000);
+    await settled(clock);
+    expect(keysOf(self.trustDomain)).toEqual(ids(own, other));
+    await replicate({ clusters: new Map([["shop-us", clusterOf("shop-us", pay, "us-east", [])]]) });
+    expect(keysOf(self.trustDomain), "it belongs elsewhere now").toEqual(ids(own));
+    expect(keysOf(pay), "its cluster was deleted").toBeUndefined();
+    const many = Array.from({ length: jwtAuthoritiesMax + 5 }, (_, n) => ({ keyId: `k${n}`, publicKey: own.publicKey }));
+    await replicate({ jwtAuthorities: new Map([[self.cluster, stated(self.trustDomain, ...many)]]) });
+    expect([keysOf(self.trustDomain)?.length, source.jwtAuthoritiesLeftOut]).toEqual([jwtAuthoritiesMax, 5]);
   });
 
   it("holds to what its own side has taken back, though the global plane sends the approval still", async () => {

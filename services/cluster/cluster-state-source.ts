@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { CollectionState, Stored } from "#federation/catalog/collection.ts";
 import { apiVersion, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
-import type { TrustBundle } from "#federation/model/trust-bundle.ts";
+import { jwtAuthoritiesMax, withJwtAuthorities, type TrustBundle } from "#federation/model/trust-bundle.ts";
 import { acceptBundle } from "#federation/identity/accept-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
@@ -18,6 +18,7 @@ import { VisibleImports } from "./replicated/visible-imports.ts";
 import { ServiceInstances } from "./registry/instances-by-service.ts";
 import type { ReplicatedState } from "./replicated/replicated-view.ts";
 import { withdrawnVerdict, type EffectiveRelationship, type RelationshipVerdict } from "./trust/effective-relationships.ts";
+import { JoinedJwtAuthorities } from "./trust/joined-jwt-authorities.ts";
 import { JudgedRelationships } from "./trust/judged-relationships.ts";
 
 /** What a cluster knows of its own trust domain without asking anybody. */
@@ -56,6 +57,7 @@ export class ClusterStateSource {
   /** By trust domain the newest good foreign bundle: one that is broken, older or empty never takes its place. */
   readonly #accepted = new Map<TrustDomainName, TrustBundle>();
   readonly #judged = new JudgedRelationships();
+  readonly #jwtAuthorities: JoinedJwtAuthorities;
   readonly #imports: VisibleImports;
   readonly #generations: Generations;
   readonly #services = new DerivedMap<Stored<Service>, Service>(({ value }) => value);
@@ -69,6 +71,7 @@ export class ClusterStateSource {
   constructor(inputs: ClusterStateInputs) {
     this.#inputs = inputs;
     this.#imports = new VisibleImports(inputs.self);
+    this.#jwtAuthorities = new JoinedJwtAuthorities(inputs.self);
     this.#generations = new Generations(inputs.epoch);
     this.#state = new WatchedValue(this.#join());
   }
@@ -98,12 +101,17 @@ export class ClusterStateSource {
         async (inner) => {
           for (;;) {
             await sleep(clock, lookAgainMs, inner);
-            if (this.#relationshipsMoved()) this.#publish();
+            if (this.#relationshipsMoved() || this.#jwtAuthorities.isOver(clock.nowMs())) this.#publish();
           }
         },
       ],
       signal,
     );
+  }
+
+  /** JWT authorities that are not believed, because their trust domains have too many. */
+  get jwtAuthoritiesLeftOut(): number {
+    return this.#jwtAuthorities.leftOut;
   }
 
   /** Why each known relationship has effect here, or has none. */
@@ -173,20 +181,29 @@ export class ClusterStateSource {
     return isSameList(kept, before) ? before : kept;
   }
 
-  /** Foreign bundles count only under an effective relationship and with their own authority's signature. */
+  /** Foreign bundles, and the JWT authorities with them, count only under an effective relationship and with their own authority's signature. */
   #bundlesOf(relationships: readonly EffectiveRelationship[], own: OwnTrust): ReadonlyMap<TrustDomainName, TrustBundle> {
-    const { self, replicated } = this.#inputs;
-    const bundles = new Map([[self.trustDomain, own.bundle]]);
+    const { self, replicated, clock } = this.#inputs;
+    this.#jwtAuthorities.next(replicated.current, clock.nowMs());
+    const bundles = new Map([[self.trustDomain, this.#withKeys(own.bundle)]]);
     for (const relationship of relationships) {
       const foreign = relationship.callerTrustDomain === self.trustDomain ? relationship.calleeTrustDomain : relationship.callerTrustDomain;
       const document = replicated.current.trustDomains.get(foreign);
       if (document === undefined || bundles.has(foreign)) continue;
       const bundle = this.#judged.isGenuine(document) ? this.#accept(foreign, document.spec.bundle) : this.#accepted.get(foreign);
-      if (bundle !== undefined) bundles.set(foreign, bundle);
+      if (bundle !== undefined) bundles.set(foreign, this.#withKeys(bundle));
     }
     // The same map for as long as it holds the same.
     if (changedKeys(this.#bundles, bundles).length > 0) this.#bundles = bundles;
     return this.#bundles;
+  }
+
+  /** `bundle` with the JWT authorities of its trust domain's clusters beside its own; the same object for as long as it says the same. */
+  #withKeys(bundle: TrustBundle): TrustBundle {
+    const authorities = [...(bundle.jwtAuthorities ?? []), ...this.#jwtAuthorities.of(bundle.trustDomain)].slice(0, jwtAuthoritiesMax);
+    const before = this.#bundles.get(bundle.trustDomain);
+    const isSameRoots = before !== undefined && before.x509Authorities === bundle.x509Authorities && before.sequence === bundle.sequence;
+    return withJwtAuthorities(isSameRoots ? before : bundle, authorities);
   }
 
   #policiesOf(policies: ReadonlyMap<string, TrafficPolicy>): ReadonlyMap<string, TrafficPolicy> {

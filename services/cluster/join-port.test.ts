@@ -73,7 +73,7 @@ describe("the join port of a plane that leads nothing", () => {
     clock = new VirtualClock(systemClock.nowMs());
     federation = createDomainFixture("demo.atoll", clock.nowMs());
     shop = createDomainFixture("shop.example", clock.nowMs());
-    metrics = createClusterMetrics("shop-eu", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0 });
+    metrics = createClusterMetrics("shop-eu", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0 });
     port = await open();
   });
   afterEach(async () => {

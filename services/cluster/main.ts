@@ -40,6 +40,7 @@ import { runClusterPlane } from "./cluster-plane.ts";
 import { clusterConfigField, type ClusterConfig } from "./config.ts";
 import { ClusterKeySource } from "./credentials/cluster-credentials.ts";
 import { remoteCertify } from "./credentials/enrolment.ts";
+import { JwtKeys } from "./credentials/jwt-keys.ts";
 import { PlaneCertificate } from "./credentials/plane-certificate.ts";
 import { joinFederation, loadMembership, type PlaneMembership } from "./credentials/plane-membership.ts";
 import { TrustDomainSigner } from "./credentials/signer.ts";
@@ -122,9 +123,11 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
     logger,
   });
   const planeSvid = certificate.svid;
+  const jwtKeys = JwtKeys.open({ dataDir: config.dataDir, clock, logger });
   const metrics = createClusterMetrics(config.cluster, clock, {
     planeCertificateMs: () => planeSvid.current.notAfterMs,
     intermediateMs: () => keySource.keys.current.issuer.notAfterMs,
+    jwtKeySinceMs: () => jwtKeys.sinceMs,
   });
   const joinGuard = new JoinGuard(clock);
   const access = createPlaneAccess(config.access, (tokens) => createJwtVerifier(tokens, clock));
@@ -147,7 +150,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   const certificates = new CertificateWatch({ addresses: engineAddresses(config), tls: common.tls, clock });
   const engines = new EngineWatch([...storeLooks({ ...common, config: config.store, keyPrefix: planeKeyPrefix(config.cluster) }), ...busLooks({ ...common, config: config.bus, name: config.cluster })], { clock, logger, certificates });
   addEngineMetrics(metrics.registry, engines);
-  const options = { config, membership, planeSvid, keySource, signer, store, backups, engines, bus, metrics, joinPort, bundleEndpoint, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
+  const options = { config, membership, planeSvid, keySource, jwtKeys, signer, store, backups, engines, bus, metrics, joinPort, bundleEndpoint, joinGuard, access, attestation, audit, lookup: createDnsLookup(), clock, random, logger };
   await runTasks(
     [
       (inner) => engines.run(inner),

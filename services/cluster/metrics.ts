@@ -26,6 +26,10 @@ export interface ClusterReports extends ReplicationReports {
   /** Since what is held of each other cluster was last known to be all of it, in ms, as far as anybody knows. */
   readonly originAgesMs: () => Iterable<readonly [origin: string, ageMs: number]>;
   readonly relationships: () => number;
+  /** Of each trust domain that is believed here, the keys that may sign its JWT-SVIDs. */
+  readonly jwtAuthorities: () => Iterable<readonly [trustDomain: string, authorities: number]>;
+  /** Those that its bound left out, of all trust domains. */
+  readonly jwtAuthoritiesLeftOut: () => number;
   /** Of each relationship that has effect here, by name, when that ends, in wall-clock ms. */
   readonly relationshipEnds: () => Iterable<readonly [name: string, endMs: number]>;
   /** Policies that not every proxy is told of. */
@@ -48,18 +52,18 @@ export interface ClusterMetrics extends PlaneMetrics {
   reports: ClusterReports | undefined;
 }
 
-/** Registers them once for the life of the process: terms come and go. `expiries` are wall-clock ms. */
+/** Registers them once for the life of the process: terms come and go. `expiries` are wall-clock ms, as are beginnings. */
 export function createClusterMetrics(
   cluster: string,
   clock: Clock,
-  expiries: { readonly planeCertificateMs: () => number; readonly intermediateMs: () => number },
+  expiries: { readonly planeCertificateMs: () => number; readonly intermediateMs: () => number; readonly jwtKeySinceMs: () => number },
 ): ClusterMetrics {
   const plane = createPlaneMetrics({ plane: cluster }, clock);
   const { registry } = plane;
   const registers = [registry];
   const metrics: ClusterMetrics = {
     ...plane,
-    svidsIssued: new Counter({ name: "atoll_svids_issued_total", help: "SVIDs issued to proxies, first ones by token and renewed ones.", labelNames: ["kind"], registers }),
+    svidsIssued: new Counter({ name: "atoll_svids_issued_total", help: "SVIDs issued to proxies: first ones by token, renewed ones, and JWT-SVIDs (kind jwt).", labelNames: ["kind"], registers }),
     joinRefused: new Counter({ name: "atoll_join_refused_total", help: "Requests for credentials that were refused, by code.", labelNames: ["reason"], registers }),
     registrationsRefused: new Counter({ name: "atoll_registrations_refused_total", help: "Reports of instances that the registry refused.", registers }),
     discoveryNacks: new Counter({ name: "atoll_discovery_nacks_total", help: "Responses that proxies refused, by resource type.", labelNames: ["type"], registers }),
@@ -93,6 +97,16 @@ export function createClusterMetrics(
     },
   });
   addGauge(registry, "atoll_relationships", "Relationships that have effect here.", () => metrics.reports?.relationships() ?? 0);
+  addReadGauge(registry, {
+    name: "atoll_jwt_authorities",
+    help: "Keys by which JWT-SVIDs of a trust domain are believed here.",
+    labels: ["trust_domain"],
+    read: (add) => {
+      for (const [trustDomain, authorities] of metrics.reports?.jwtAuthorities() ?? []) add({ trust_domain: trustDomain }, authorities);
+    },
+  });
+  addGauge(registry, "atoll_jwt_authorities_left_out", "Keys of JWT-SVIDs that are not believed here because their trust domain has more than a bundle holds.", () => metrics.reports?.jwtAuthoritiesLeftOut() ?? 0);
+  addGauge(registry, "atoll_jwt_key_since_timestamp_seconds", "When the present key of this plane began to sign JWT-SVIDs; it is a week old at most while its successors can become known.", () => expiries.jwtKeySinceMs() / 1_000);
   addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => expiries.planeCertificateMs() / 1_000);
   addGauge(registry, "atoll_intermediate_expiry_timestamp_seconds", "When this cluster's intermediate ends, and with it the issue of SVIDs.", () => expiries.intermediateMs() / 1_000);
   addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);

@@ -51,7 +51,7 @@ export async function openBenchCluster(
     catalog,
     self,
     epoch: 1,
-    ownTrust: new WatchedValue<OwnTrust>({ bundle: { trustDomain: benchTrustDomain, sequence: 1, refreshHintSeconds: 60, x509Authorities: [], jwtAuthorities: [] } as unknown as OwnTrust["bundle"], authorityCertificatePem: "" }),
+    ownTrust: new WatchedValue<OwnTrust>({ bundle: { trustDomain: benchTrustDomain, sequence: 1, refreshHintSeconds: 60, x509Authorities: [] }, authorityCertificatePem: "" }),
     withdrawn: new WatchedValue<ReadonlySet<string>>(new Set()),
     parseBundle: () => { throw new Error("no foreign trust domain is here"); },
     clock,

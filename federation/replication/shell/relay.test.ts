@@ -1,11 +1,13 @@
 import { expect, it } from "vitest";
+import type { Bus } from "#federation/bus/bus.ts";
 import { MemoryHub } from "#federation/bus/memory-bus.ts";
-import { isInAudience, objectId } from "#federation/model/replicated-object.ts";
-import type { OpenedObject } from "#federation/model/replicated-object.ts";
+import { isInAudience, jwtAuthoritiesKind, objectId } from "#federation/model/replicated-object.ts";
+import type { ObjectPayload, OpenedObject } from "#federation/model/replicated-object.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
+import { decodeAcknowledgement, encodeAcknowledgement } from "#federation/wire/frames.ts";
 import { signObject } from "#federation/wire/signed-object.ts";
 import { TestOrigins } from "#federation/wire/test-origin.ts";
 import type { PublishedState, ReceiverLag } from "../core/publisher.ts";
@@ -75,6 +77,68 @@ it("an export goes up to the global plane and down to its audience, with its ori
 
   controller.abort();
   await Promise.all(tasks);
+});
+
+it("a receiver of the version before is not offered the kinds that it refuses, and is level without them; one that takes them lacks them at no moment", async () => {
+  const origins = new TestOrigins();
+  const clock = new VirtualClock();
+  const hub = new MemoryHub(clock);
+  const common = { clock, random: createSeededRandom(7), logger: silentLogger };
+  const link = { names: { federation: "demo.atoll", publisher: "shop-eu", audience: "global" }, publisherTrustDomain: "shop-eu.example", subjects: linkSubjects("up", "shop-eu") };
+  const note = origins.object("shop-eu", "web/catalog", 1);
+  const keys = signObject({ ...origins.object("shop-eu", "shop-eu", 2).payload, kind: jwtAuthoritiesKind }, origins.signer("shop-eu"));
+  const objects = new WatchedValue<PublishedState>({ revision: 9, objects: new Map([note, keys].map((object) => [objectId(object.payload), object])) });
+  const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
+  const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
+  const store = new RelayStore();
+  let areAcknowledgementsLost = false;
+  const publish = (term: number, signal: AbortSignal): Promise<void> => runPublisher({ ...common, ...link, bus: hub.open("shop-eu"), epoch: 1, term, objects, signer: () => origins.signer("shop-eu"), lags, standings: new Map() }, signal);
+  const receive = (isOlder: boolean, signal: AbortSignal): Promise<void> => {
+    const bus = hub.open("global");
+    const acknowledging: Bus = {
+      state: bus.state,
+      subscribe: bus.subscribe.bind(bus),
+      request: bus.request.bind(bus),
+      publish: (subject, payload) => {
+        if (subject !== link.subjects.ack) bus.publish(subject, payload);
+        else if (!areAcknowledgementsLost) bus.publish(subject, isOlder ? encodeAcknowledgement({ ...decodeAcknowledgement(payload), takes: [] }) : payload);
+      },
+      [Symbol.asyncDispose]: bus[Symbol.asyncDispose].bind(bus),
+    };
+    const admits = ({ kind }: ObjectPayload): boolean => !isOlder || kind !== jwtAuthoritiesKind;
+    return runReceiver({ ...common, ...link, bus: acknowledging, admits, origins: "publisher", verifyChain: origins.verifyChain, store, statuses }, signal);
+  };
+  const publishing = new AbortController();
+  const published = publish(1, publishing.signal);
+  const before = new AbortController();
+  const received = receive(true, before.signal);
+  await clock.advance(20_000);
+  expect([...store.objects.values()]).toEqual([note]);
+  expect(lags.current.get("global")).toMatchObject({ refused: [], behindMs: 0 });
+  // Known to be whole with the last heartbeat, and not only once.
+  expect(clock.monotonicMs() - (statuses.current.get("shop-eu")?.wholeAtMonotonicMs ?? 0)).toBeLessThan(2_000);
+  before.abort();
+  await received;
+
+  const now = new AbortController();
+  const again = receive(false, now.signal);
+  await clock.advance(3_000);
+  expect([...store.objects.values()]).toEqual([note, keys]);
+  const held: number[] = [];
+  const watching = (async () => {
+    for await (const offer of store.offer.changes(now.signal)) held.push(offer.objects.size);
+  })();
+  publishing.abort();
+  await published;
+  const next = new AbortController();
+  areAcknowledgementsLost = true;
+  const publishedAgain = publish(2, next.signal);
+  await clock.advance(5_000);
+  areAcknowledgementsLost = false;
+  await clock.advance(5_000);
+  expect(new Set(held), "a publisher that begins anew offers all until it is shown otherwise").toEqual(new Set([2]));
+  for (const stop of [now, next]) stop.abort();
+  await Promise.all([again, publishedAgain, watching]);
 });
 
 it("a publisher hears which of its objects are refused, by word or after a restart, and that a better form is not", async () => {

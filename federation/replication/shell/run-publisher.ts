@@ -1,5 +1,6 @@
 import { decodeAcknowledgement, decodeFetchRequest, encodeFetchAnswer, encodeFrame, encodeHeartbeat } from "#federation/wire/frames.ts";
 import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
+import { laterKinds } from "#federation/model/replicated-object.ts";
 import type { Acknowledgement, LinkNames } from "#federation/model/replication-messages.ts";
 import type { StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { ShownPosition, StoreHistory } from "#federation/model/store-standing.ts";
@@ -10,7 +11,8 @@ import { describeError, isAtollError, type AtollError } from "#federation/runtim
 import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { jittered } from "#federation/runtime/random.ts";
 import type { Random } from "#federation/runtime/random.ts";
-import type { Watched, WatchedValue } from "#federation/runtime/watched.ts";
+import { isSameList } from "#federation/runtime/same-list.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { PublisherCore } from "../core/publisher.ts";
 import type { ObjectStanding, PublishedState, ReceiverLag } from "../core/publisher.ts";
@@ -88,7 +90,8 @@ export const heartbeatIntervalMs = 1000;
 export async function runPublisher(options: PublisherOptions, signal: AbortSignal): Promise<void> {
   const { clock, names, epoch, term } = options;
   const stream = Buffer.from(options.random.bytes(8)).toString("hex");
-  const offered = new OfferedObjects(options.offer);
+  const untaken = new WatchedValue<readonly string[]>([]);
+  const offered = new OfferedObjects(takenOnly(options.offer, untaken));
   const core = new PublisherCore(names, { epoch, term, stream }, offered.next(options.objects.current), clock.monotonicMs());
   options.standings.set(names.audience, (id) => core.standing(id));
   const rivals = rivalReader(core, options);
@@ -96,8 +99,8 @@ export async function runPublisher(options: PublisherOptions, signal: AbortSigna
     await runTasks(
       [
         (inner) => serveFetches(core, options, inner),
-        (inner) => readAcknowledgements(core, { options, rivals }, inner),
-        (inner) => followObjects(core, offered, options, inner),
+        (inner) => readAcknowledgements(core, { options, rivals, untaken }, inner),
+        (inner) => followObjects(core, { options, offered, untaken }, inner),
         (inner) => sendHeartbeats(core, { options, rivals }, inner),
       ],
       signal,
@@ -108,7 +111,22 @@ export async function runPublisher(options: PublisherOptions, signal: AbortSigna
   }
 }
 
-async function followObjects(core: PublisherCore, offered: OfferedObjects, options: PublisherOptions, signal: AbortSignal): Promise<void> {
+/** What `rule` offers, without the kinds that the receiver does not take: refused for ever, they would make its digests differ for ever. */
+function takenOnly(rule: OfferRule | undefined, untaken: Watched<readonly string[]>): OfferRule {
+  return {
+    offers: (payload) => !untaken.current.includes(payload.kind) && (rule === undefined || rule.offers(payload)),
+    basis: () => [untaken.current, ...(rule?.basis() ?? [])],
+  };
+}
+
+/** What a publisher offers, and the kinds that its receiver has shown to take not. */
+interface Offering {
+  readonly options: PublisherOptions;
+  readonly offered: OfferedObjects;
+  readonly untaken: Watched<readonly string[]>;
+}
+
+async function followObjects(core: PublisherCore, { options, offered, untaken }: Offering, signal: AbortSignal): Promise<void> {
   const { clock, objects } = options;
   let timer: Disposable | undefined;
   const flushWhenDue = (): void => {
@@ -123,11 +141,14 @@ async function followObjects(core: PublisherCore, offered: OfferedObjects, optio
     for (const frame of core.flush(clock.monotonicMs())) publish(options, options.subjects.frame, () => encodeFrame(frame));
     reportLag(core, options);
   };
-  try {
-    for await (const state of objects.changes(signal)) {
-      core.update(offered.next(state));
+  const follow = async (source: Watched<unknown>, inner: AbortSignal): Promise<void> => {
+    for await (const _ of source.changes(inner)) {
+      core.update(offered.next(objects.current));
       flushWhenDue();
     }
+  };
+  try {
+    await runTasks([objects, untaken].map((source) => (inner: AbortSignal) => follow(source, inner)), signal);
   } finally {
     timer?.[Symbol.dispose]();
   }
@@ -167,7 +188,7 @@ async function serveFetches(core: PublisherCore, options: PublisherOptions, sign
   }
 }
 
-async function readAcknowledgements(core: PublisherCore, { options, rivals }: LinkWithRivals, signal: AbortSignal): Promise<void> {
+async function readAcknowledgements(core: PublisherCore, { options, rivals, untaken }: LinkWithRivals & { readonly untaken: WatchedValue<readonly string[]> }, signal: AbortSignal): Promise<void> {
   const { bus, subjects, logger, names } = options;
   const look = witnessReader(core, options);
   for await (const message of bus.subscribe(subjects.ack, signal)) {
@@ -175,6 +196,8 @@ async function readAcknowledgements(core: PublisherCore, { options, rivals }: Li
       const acknowledgement = decodeAcknowledgement(message.payload);
       if (acknowledgement.receiver !== names.audience) continue;
       look(acknowledgement);
+      const missing = laterKinds.filter((kind) => acknowledgement.takes?.includes(kind) !== true);
+      if (!isSameList(missing, untaken.current)) untaken.set(missing);
       if (acknowledgement.rival !== undefined) rivals?.look(acknowledgement.rival);
       if (core.acknowledge(acknowledgement, options.clock.monotonicMs())) reportLag(core, options);
     } catch (error) {

@@ -2,7 +2,7 @@ import { decodeFrame, decodeHeartbeat, encodeAcknowledgement } from "#federation
 import { witnessBytesMax } from "#federation/wire/limits.ts";
 import { openObject, verifyObject } from "#federation/wire/signed-object.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
-import type { OpenedObject, SignedObject } from "#federation/model/replicated-object.ts";
+import { laterKinds, type OpenedObject, type SignedObject } from "#federation/model/replicated-object.ts";
 import type { Heartbeat, LinkNames } from "#federation/model/replication-messages.ts";
 import { noStaleOrigins, originAgeMs, type StaleOrigins } from "#federation/model/stale-origins.ts";
 import type { Bus } from "#federation/bus/bus.ts";
@@ -289,7 +289,7 @@ class Session {
     const { bus, clock, logger, names, subjects } = this.#options;
     try {
       const { needsReconcile, refusedObjects, heldBack } = this.#core;
-      const applied = { receiver: names.audience, stream: stream === "" ? noStream : stream, seq, appliedAtMs: Math.floor(clock.nowMs()), ...acknowledgedRefusals(refusedObjects, heldBack) };
+      const applied = { receiver: names.audience, stream: stream === "" ? noStream : stream, seq, appliedAtMs: Math.floor(clock.nowMs()), ...acknowledgedRefusals(refusedObjects, heldBack), takes: laterKinds };
       bus.publish(subjects.ack, encodeAcknowledgement({ ...applied, needsReconcile, ...this.#shown() }));
     } catch (error) {
       if (!isAtollError(error)) throw error;

@@ -59,7 +59,7 @@ describe("the bundle endpoint of a plane", () => {
     domain = createDomainFixture("shop.example", clock.nowMs());
     web = createDomainFixture("web.example", clock.nowMs());
     keys = new WatchedValue({ issuer: domain.intermediateIssuer, bundle: domain.bundle });
-    metrics = createClusterMetrics("shop-eu", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0 });
+    metrics = createClusterMetrics("shop-eu", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0 });
     stop = new AbortController();
     running = [];
     endpoints = [];
@@ -139,7 +139,7 @@ describe("the bundle endpoint of a plane", () => {
     const otherKeys = createKeyPair();
     const chain = issueIntermediate(domain.rootIssuer, { trustDomain, name: "shop-us", publicKey: otherKeys.publicKey, validityMs: 24 * hourMs, nowMs: clock.nowMs() });
     const other = new WatchedValue({ issuer: createIssuer(chainPem(chain), exportPrivateKeyPem(otherKeys.privateKey)), bundle: domain.bundle });
-    const otherMetrics = createClusterMetrics("shop-us", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0 });
+    const otherMetrics = createClusterMetrics("shop-us", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0 });
     const answers = [await ask(await open({ profile: "https_spiffe" })), await ask(await open({ profile: "https_spiffe" }, { keys: other, metrics: otherMetrics }))];
     expect(answers.map(({ names }) => names)).toEqual([`URI:${endpointId}`, `URI:${endpointId}`]);
     expect(new Set(answers.map(({ body, headers }) => `${String(headers["etag"])} ${body}`)).size).toBe(1);

@@ -13,7 +13,8 @@ import {
   type TrustDomain,
 } from "#federation/model/resource.ts";
 import { parseExportedService, readPeerResource } from "#federation/model/parse/parse-resource.ts";
-import { globalOrigin } from "#federation/model/replicated-object.ts";
+import { parseClusterJwtAuthorities, type ClusterJwtAuthority } from "#federation/identity/cluster-jwt-authorities.ts";
+import { globalOrigin, jwtAuthoritiesKind } from "#federation/model/replicated-object.ts";
 import type { Generation } from "#federation/model/snapshot.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { OrderedMap } from "#federation/runtime/ordered-map.ts";
@@ -32,8 +33,17 @@ export interface ReplicatedState {
   readonly policies: ReadonlyMap<string, TrafficPolicy>;
   /** Keyed `origin/namespace/name`, whether or not this cluster may see them. Each is made once for each statement of its origin. */
   readonly exports: ReadonlyMap<string, ServiceImport>;
+  /** By the cluster that signs by them, one's own among them. */
+  readonly jwtAuthorities: ReadonlyMap<string, StatedJwtAuthorities>;
   /** Of the global plane's resources above, by `resourceKey`: the position of the form that is here. */
   readonly generations: ReadonlyMap<string, Generation>;
+}
+
+/** What a cluster has said of its JWT authorities. */
+export interface StatedJwtAuthorities {
+  /** Whose authority vouches for the cluster. */
+  readonly trustDomain: string;
+  readonly authorities: readonly ClusterJwtAuthority[];
 }
 
 export const emptyReplicatedState = {
@@ -43,6 +53,7 @@ export const emptyReplicatedState = {
   relationships: OrderedMap.of<Relationship>(),
   policies: OrderedMap.of<TrafficPolicy>(),
   exports: OrderedMap.of<ServiceImport>(),
+  jwtAuthorities: OrderedMap.of<StatedJwtAuthorities>(),
   generations: OrderedMap.of<Generation>(),
 } satisfies ReplicatedState;
 
@@ -103,6 +114,7 @@ function withValue(state: OrderedState, record: ObjectRecord, value: DecodedValu
   const { origin, key, epoch, revision } = record;
   if (value.kind === "unknown") return state;
   if (value.kind === "export") return { ...state, exports: state.exports.with(`${origin}/${key}`, value.imported) };
+  if (value.kind === "jwtAuthorities") return { ...state, jwtAuthorities: state.jwtAuthorities.with(origin, value.stated) };
   const generations = state.generations.with(resourceKey(value.kind, key), { epoch, revision });
   switch (value.kind) {
     case "Region":
@@ -124,6 +136,7 @@ function without(state: OrderedState, id: string): OrderedState {
   const [origin = "", kind = "", ...rest] = id.split("/");
   const key = rest.join("/");
   if (kind === "ServiceExport") return { ...state, exports: state.exports.without(`${origin}/${key}`) };
+  if (kind === jwtAuthoritiesKind) return { ...state, jwtAuthorities: state.jwtAuthorities.without(origin) };
   const part = origin === globalOrigin ? partOf[kind] : undefined;
   if (part === undefined) return state;
   return { ...state, generations: state.generations.without(`${kind}/${key}`), [part]: state[part].without(key) };
@@ -139,6 +152,7 @@ const partOf: Readonly<Record<string, "regions" | "clusters" | "trustDomains" | 
 
 type DecodedValue =
   | { readonly kind: "export"; readonly imported: ServiceImport }
+  | { readonly kind: "jwtAuthorities"; readonly stated: StatedJwtAuthorities }
   | { readonly kind: "Region"; readonly resource: Region }
   | { readonly kind: "Cluster"; readonly resource: Cluster }
   | { readonly kind: "TrustDomain"; readonly resource: TrustDomain }
@@ -148,8 +162,9 @@ type DecodedValue =
 
 /** What others than the global plane say of its kinds is not for here: a signer keeps its own TrustDomain beside the one that was received. */
 function decodeValue(record: ObjectRecord, shared: SharedValues): DecodedValue {
-  const bytes = openObject(viewSignedObject(record.signed)).payload.value;
+  const { value: bytes, originTrustDomain } = openObject(viewSignedObject(record.signed)).payload;
   if (record.kind === "ServiceExport") return { kind: "export", imported: importOf(record, parseExportedService(bytes), shared) };
+  if (record.kind === jwtAuthoritiesKind) return { kind: "jwtAuthorities", stated: { trustDomain: originTrustDomain, authorities: parseClusterJwtAuthorities(bytes) } };
   if (record.origin !== globalOrigin) return { kind: "unknown" };
   switch (record.kind) {
     case "Region":

@@ -27,6 +27,16 @@ describe("admitsReceived", () => {
     expect(admits(payloadOf(exportedService(), { tombstone: true, value: new Uint8Array() }))).toBe(true);
   });
 
+  it("takes a cluster's JWT authorities from itself alone, and while it belongs to who vouches for it", () => {
+    const authorities = { kind: "JwtAuthorities", key: "shop-us" };
+    expect(admits(payloadOf(exportedService(), authorities))).toBe(true);
+    expect(admits(payloadOf(exportedService(), { ...authorities, origin: "shop-ap", key: "shop-ap" })), "whose Cluster has not come yet").toBe(true);
+    expect(admits(payloadOf(exportedService(), { ...authorities, key: "shop-ap" }))).toBe(false);
+    expect(admits(payloadOf(exportedService(), { ...authorities, originTrustDomain: "pay.example" }))).toBe(false);
+    expect(admits(payloadOf(exportedService(), { ...authorities, origin: self.cluster, key: self.cluster }))).toBe(false);
+    expect(admits(payloadOf(exportedService(), { ...authorities, origin: "global", key: "global" }))).toBe(false);
+  });
+
   it.each([
     ["in another cluster's name", payloadOf(exportedService(), { origin: "shop-ap" })],
     ["in our own name", payloadOf(exportedService({ cluster: self.cluster }))],

@@ -1,6 +1,6 @@
 import type { ReceiverOptions } from "#federation/replication/shell/run-receiver.ts";
 import { unsignedWithdrawalsMax } from "#federation/model/removal-bounds.ts";
-import { globalOrigin, type ObjectPayload } from "#federation/model/replicated-object.ts";
+import { globalOrigin, jwtAuthoritiesKind, type ObjectPayload } from "#federation/model/replicated-object.ts";
 import { parseExportedService } from "#federation/model/parse/parse-resource.ts";
 import type { ExportedService } from "#federation/model/resource.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
@@ -15,15 +15,23 @@ const globalKinds = new Set(["Region", "Cluster", "TrustDomain", "Relationship",
 export const receivedBrake: NonNullable<ReceiverOptions["brake"]> = { rightsKinds: ["TrustDomain", "Relationship"], freeMax: unsignedWithdrawalsMax };
 
 /**
- * Whether a verified object is one that its origin may say: the global plane its own kinds, another cluster the exports of
- * its own services, in the namespaces that it may export, from the region that it is in. What the global plane relays is
+ * Whether a verified object is one that its origin may say: the global plane its own kinds, another cluster its own JWT authorities and the
+ * exports of its own services, in the namespaces that it may export, from the region that it is in. What the global plane relays is
  * checked here once more, because a relay is not believed.
  */
 export function admitsReceived(self: ClusterSelf, replicated: () => ReplicatedState): NonNullable<ReceiverOptions["admits"]> {
   return (payload) => {
     if (payload.origin === globalOrigin) return globalKinds.has(payload.kind);
-    return payload.kind === "ServiceExport" && payload.origin !== self.cluster && isOwnExport(payload, replicated());
+    if (payload.origin === self.cluster) return false;
+    if (payload.kind === jwtAuthoritiesKind) return isOwnJwtAuthorities(payload, replicated());
+    return payload.kind === "ServiceExport" && isOwnExport(payload, replicated());
   };
+}
+
+function isOwnJwtAuthorities({ key, origin, originTrustDomain }: ObjectPayload, { clusters }: ReplicatedState): boolean {
+  const cluster = clusters.get(origin);
+  // As with exports: until its resource has come, nothing is made of what an unknown cluster says.
+  return key === origin && (cluster === undefined || cluster.spec.trustDomain === originTrustDomain);
 }
 
 function isOwnExport(payload: ObjectPayload, replicated: ReplicatedState): boolean {

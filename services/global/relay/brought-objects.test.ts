@@ -2,7 +2,10 @@ import { sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { createAuthority } from "#federation/identity/authority.ts";
 import { encodeBundle } from "#federation/identity/bundle-jwks.ts";
+import { encodeClusterJwtAuthorities } from "#federation/identity/cluster-jwt-authorities.ts";
 import { createDomainFixture } from "#federation/identity/identity-fixture.ts";
+import { jwtAuthorityOf } from "#federation/identity/jwt-svid.ts";
+import { createKeyPair } from "#federation/identity/key-pair.ts";
 import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
 import { apiVersion, type Cluster, type RecordedApproval, type Relationship, type RelationshipApproval, type RelationshipSide, type TrustDomain } from "#federation/model/resource.ts";
 import type { ObjectPayload } from "#federation/model/replicated-object.ts";
@@ -84,8 +87,17 @@ describe("mayBring", () => {
     expect(mayBring(cluster, payload("Relationship", "r", relationship()))).toBe(false);
   });
 
+  it("lets a cluster say by which keys it signs JWT-SVIDs, itself and nobody else", () => {
+    const value = encodeClusterJwtAuthorities([jwtAuthorityOf(createKeyPair().publicKey)]);
+    expect(mayBring(cluster, payload("JwtAuthorities", "shop-eu", "", { value }))).toBe(true);
+    expect(mayBring(cluster, payload("JwtAuthorities", "shop-eu", "", { value: new Uint8Array(), tombstone: true }))).toBe(true);
+    expect(mayBring(cluster, payload("JwtAuthorities", "shop-us", "", { value }))).toBe(false);
+    expect(mayBring(cluster, payload("JwtAuthorities", "shop-eu", "", { value, originTrustDomain: "pay.example" }))).toBe(false);
+    expect(mayBring(cluster, payload("JwtAuthorities", "shop-eu", { keys: [] }))).toBe(false);
+  });
+
   it("does not throw on what it cannot read", () => {
-    for (const kind of ["TrustDomain", "RelationshipApproval", "ServiceExport"]) {
+    for (const kind of ["JwtAuthorities", "TrustDomain", "RelationshipApproval", "ServiceExport"]) {
       expect(mayBring(cluster, payload(kind, "shop.example", "", { value: Buffer.from("{") }))).toBe(false);
       expect(mayBring(cluster, payload(kind, "shop.example", {}))).toBe(false);
     }

@@ -1,8 +1,9 @@
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { isApprovalGenuine } from "#federation/identity/authority-signature.ts";
+import { parseClusterJwtAuthorities } from "#federation/identity/cluster-jwt-authorities.ts";
 import type { Cluster, Relationship, RelationshipApproval, RelationshipWithdrawal, TrustDomain } from "#federation/model/resource.ts";
 import { approvedTerms, isEnded, standingApprovals } from "#federation/model/relationship-terms.ts";
-import type { ObjectPayload } from "#federation/model/replicated-object.ts";
+import { jwtAuthoritiesKind, type ObjectPayload } from "#federation/model/replicated-object.ts";
 import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
 import { parseExportedService, parseKind } from "#federation/model/parse/parse-resource.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
@@ -29,7 +30,7 @@ export type BroughtChange =
 export function mayBring(cluster: Cluster, payload: ObjectPayload): boolean {
   const { trustDomain } = cluster.spec;
   if (payload.originTrustDomain !== trustDomain || payload.origin !== cluster.metadata.name) return false;
-  if (payload.tombstone) return payload.kind === "ServiceExport" || payload.kind === "TrustDomain" || payload.kind === "RelationshipApproval";
+  if (payload.tombstone) return payload.kind === "ServiceExport" || payload.kind === "TrustDomain" || payload.kind === "RelationshipApproval" || payload.kind === jwtAuthoritiesKind;
   try {
     switch (payload.kind) {
       case "TrustDomain":
@@ -38,6 +39,8 @@ export function mayBring(cluster: Cluster, payload: ObjectPayload): boolean {
         return approvalOf(payload) !== undefined || withdrawalOf(payload) !== undefined;
       case "ServiceExport":
         return isOwnExport(cluster, payload);
+      case jwtAuthoritiesKind:
+        return payload.key === payload.origin && parseClusterJwtAuthorities(payload.value).length > 0;
       default:
         return false;
     }

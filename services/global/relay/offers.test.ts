@@ -62,6 +62,13 @@ describe("isOfferedTo", () => {
     expect(isOfferedTo(cluster("pay-us-1", "pay.example"), exported({ audience: ["shop.example", "pay.example"] }), context(relationship(["caller", "callee"])))).toBe(false);
   });
 
+  it("offers a cluster's JWT authorities to every other one, as the roots of its trust domain are", () => {
+    const authorities = exported({ kind: "JwtAuthorities", key: "shop-eu", audience: ["*"] });
+    expect(isOfferedTo(shopUs, authorities, context())).toBe(true);
+    expect(isOfferedTo(cluster("other", "other.example"), authorities, context())).toBe(true);
+    expect(isOfferedTo(shopUs, { ...authorities, origin: "shop-us" }, context())).toBe(false);
+  });
+
   it("tells only those concerned of a relationship", () => {
     const object = exported({ origin: "global", kind: "Relationship", key: "shop-calls-payments" });
     expect(isOfferedTo(shopUs, object, context(relationship([])))).toBe(true);

@@ -1,5 +1,5 @@
 import type { Cluster, Relationship, RelationshipSpec } from "#federation/model/resource.ts";
-import { globalOrigin, isInAudience, type ObjectPayload } from "#federation/model/replicated-object.ts";
+import { globalOrigin, isInAudience, jwtAuthoritiesKind, type ObjectPayload } from "#federation/model/replicated-object.ts";
 
 /** What decides who is offered what: the clusters and the relationships of the federation. */
 export interface OfferContext {
@@ -16,7 +16,10 @@ export interface OfferContext {
 export function isOfferedTo(cluster: Cluster, object: ObjectPayload, context: OfferContext): boolean {
   const own = cluster.spec.trustDomain;
   if (object.origin === globalOrigin) return isGlobalObjectOffered(object, own, context);
-  if (object.kind !== "ServiceExport" || object.origin === cluster.metadata.name) return false;
+  if (object.origin === cluster.metadata.name) return false;
+  // Public like the roots of its trust domain, which every cluster is told; whom they make believed follows from relationships there.
+  if (object.kind === jwtAuthoritiesKind) return isInAudience(object.audience, [own]);
+  if (object.kind !== "ServiceExport") return false;
   if (!isInAudience(object.audience, [own, `cluster:${cluster.metadata.name}`])) return false;
   return object.originTrustDomain === own || isRelated(own, object.originTrustDomain, object.key, context);
 }
