@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { withdrawApproval } from "#federation/admin-api/relationship-client.ts";
+import { verifyJwtSvid } from "#federation/identity/jwt-svid.ts";
 import type { RegionId, TrustDomainName } from "#federation/model/names.ts";
 import { apiVersion, type Cluster, type Relationship, type Resource } from "#federation/model/resource.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
@@ -68,6 +69,20 @@ describe("planes of a federation in one process", () => {
     await planes[Symbol.asyncDispose]();
   }, 30_000);
 
+  it("gives workloads JWT-SVIDs that are believed in the other clusters of their trust domain", async () => {
+    const keyIds = (of: TestProxy): readonly string[] => of.builder.snapshot.current.bundles.get(shop)?.jwtAuthorities?.map(({ keyId }) => keyId) ?? [];
+    await eventually("the keys of both clusters are known in one", () => keyIds(proxy).length === 2);
+    await using caller = await TestProxy.join(await planes.clusterToken("shop-eu", { kind: "workload", namespace: "web", serviceAccount: "storefront" }));
+    await eventually("and in the other", () => keyIds(caller).toSorted().join() === [...keyIds(proxy)].toSorted().join());
+    const token = await caller.jwt("edge");
+    const expected = { audience: "edge", bundleOf: (trustDomain: TrustDomainName) => proxy.builder.snapshot.current.bundles.get(trustDomain), clock: systemClock };
+    expect(await verifyJwtSvid(token, expected)).toMatchObject({ spiffeId: "spiffe://shop.example/ns/web/sa/storefront" });
+    await expect(verifyJwtSvid(token, { ...expected, audience: "other" })).rejects.toMatchObject({ code: "ATOLL_TOKEN_REFUSED" });
+    expect(proxy.builder.snapshot.current.bundles.get(pay), "there is no relationship").toBeUndefined();
+    expect(await clusters.get("shop-eu")?.metrics()).toContain('atoll_svids_issued_total{kind="jwt",plane="shop-eu"} 1');
+    expect(await clusters.get("shop-eu")?.metrics()).toContain('atoll_jwt_authorities{trust_domain="shop.example",plane="shop-eu"} 2');
+  });
+
   it("brings an export of one cluster to the proxies of another, with the instances that back it", async () => {
     await exportService("shop-eu", "web", "storefront");
     await eventually("the import is in discovery", () => remotePlaces(storefront).includes("shop-eu"));
@@ -119,6 +134,13 @@ describe("planes of a federation in one process", () => {
     await eventually("both are recorded", async () => (await sides()).length === 2);
     await eventually("the foreign import is in discovery", () => remotePlaces(payments).includes("pay-eu"));
     await eventually("with its trust domain's bundle", () => proxy.builder.snapshot.current.bundles.has(pay));
+    await using foreign = await TestProxy.join(await planes.clusterToken("pay-eu", { kind: "workload", namespace: "core", serviceAccount: "payments" }));
+    for (const [signer, verifier, id] of [[foreign, proxy, "spiffe://pay.example/ns/core/sa/payments"], [proxy, foreign, "spiffe://shop.example/ns/web/sa/edge"]] as const) {
+      const token = await signer.jwt("peer");
+      const bundleOf = (trustDomain: TrustDomainName) => verifier.builder.snapshot.current.bundles.get(trustDomain);
+      const verified = await eventually(`the token of ${id} is believed`, () => verifyJwtSvid(token, { audience: "peer", bundleOf, clock: systemClock }).catch(() => undefined));
+      expect(verified.spiffeId).toBe(id);
+    }
     const { body } = await at(undefined, (admin) => admin.call(globalRoutes.status, {}, signal));
     expect(body.relationships).toMatchObject([{ name: "shop-calls-payments", state: "active" }]);
   }, 60_000);

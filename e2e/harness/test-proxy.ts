@@ -11,6 +11,7 @@ import { silentLogger } from "#federation/telemetry/logger.ts";
 import { decodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { openStream, registryService } from "#federation/wire/grpc-services.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
+import { askJwt } from "#proxy/control/ask-jwt.ts";
 import { createDiscoveryStats, runDiscovery } from "#proxy/control/discovery-client.ts";
 import { joinPlane, type Joined } from "#proxy/control/join-plane.ts";
 import { createPlaneClient } from "#proxy/control/plane-link.ts";
@@ -85,6 +86,11 @@ export class TestProxy implements AsyncDisposable {
     await this[Symbol.asyncDispose]();
     const plane = { ...this.joined.plane, addresses: [`127.0.0.1:${discoveryPort}`] };
     return new TestProxy({ ...this.joined, plane }, new SnapshotBuilder(this.builder.current, systemClock));
+  }
+
+  /** A JWT-SVID of its identity for `audience`. */
+  async jwt(audience: string): Promise<string> {
+    return (await askJwt(this.#client, [audience], systemClock.nowMs(), this.#stop.signal)).token;
   }
 
   service(host: string): ServiceView | undefined {

@@ -106,7 +106,7 @@ export const errorCatalog = {
     action: "Look into its log for the request; report it as a defect.",
   },
   ATOLL_JOIN_OVERLOADED: {
-    meaning: "More attempts to join came than a plane takes, all in all or from one address.",
+    meaning: "More attempts to join came than a plane takes, all in all or from one address; or one workload asks for more JWT-SVIDs than it may.",
     action: "Wait a minute and try again; the token is not used up. Look at atoll_join_refused_total if nobody of yours is joining.",
   },
   ATOLL_JOIN_TOKEN_INVALID: {
@@ -234,8 +234,8 @@ export const errorCatalog = {
     action: "The message names the operation and the bound.",
   },
   ATOLL_TOKEN_REFUSED: {
-    meaning: "A signed token (JWT) is not one that a configured issuer made for this audience and that still holds.",
-    action: "The message names the claim or the rule; compare issuer, audience and keys with the plane's configuration, and get a fresh token.",
+    meaning: "A signed token (JWT) is not one that a configured issuer, or for a JWT-SVID its subject's trust domain, made for this audience and that still holds.",
+    action: "The message names the claim or the rule; compare issuer, audience and keys with the plane's configuration, or with what the Workload API tells, and get a fresh token.",
   },
   ATOLL_USAGE: {
     meaning: "The command was called with arguments that do not fit.",

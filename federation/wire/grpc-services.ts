@@ -6,8 +6,8 @@ import { decodeDeltaRequest, decodeDeltaResponse, encodeDeltaRequest, encodeDelt
 import type { DeltaRequest, DeltaResponse, ReceivedDeltaResponse } from "./discovery-messages.ts";
 import { clusterCredentialsCodec, enrollRequestCodec, renewClusterRequestCodec } from "./signer-messages.ts";
 import type { ClusterCredentials, EnrollRequest, RenewClusterRequest } from "./signer-messages.ts";
-import { identityResponseCodec, joinRequestCodec, keyRenewalRequestCodec, renewRequestCodec, sessionAckCodec, sessionReportCodec } from "./workload-messages.ts";
-import type { Codec, IdentityResponse, JoinRequest, KeyRenewalRequest, RenewRequest, SessionAck, SessionReport } from "./workload-messages.ts";
+import { identityResponseCodec, joinRequestCodec, jwtRequestCodec, jwtResponseCodec, keyRenewalRequestCodec, renewRequestCodec, sessionAckCodec, sessionReportCodec } from "./workload-messages.ts";
+import type { Codec, IdentityResponse, JoinRequest, JwtRequest, JwtResponse, KeyRenewalRequest, RenewRequest, SessionAck, SessionReport } from "./workload-messages.ts";
 
 // Each definition goes to `server.addService(definition, handlers)` on one side, and one of its methods to
 // `callUnary` or `openStream` on the other. What a peer sends wrong ends the call with INTERNAL by grpc-js.
@@ -18,9 +18,10 @@ export const joinService = {
   renewByKey: method<KeyRenewalRequest, IdentityResponse>("/atoll.workload.v1.Join/RenewByKey", "unary", keyRenewalRequestCodec, identityResponseCodec),
 } as const;
 
-/** Discovery port: the next SVID of whoever holds one. */
+/** Discovery port: the next SVID of whoever holds one, and JWT-SVIDs. */
 export const identityService = {
   renew: method<RenewRequest, IdentityResponse>("/atoll.workload.v1.Identity/Renew", "unary", renewRequestCodec, identityResponseCodec),
+  issueJwt: method<JwtRequest, JwtResponse>("/atoll.workload.v1.Identity/IssueJwt", "unary", jwtRequestCodec, jwtResponseCodec),
 } as const;
 
 /** Discovery port: one stream for as long as an instance lives. Handlers: `handleBidiStreamingCall<SessionReport, SessionAck>`. */

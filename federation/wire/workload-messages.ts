@@ -19,6 +19,19 @@ export interface RenewRequest {
   readonly csr: Uint8Array;
 }
 
+/** A request for a JWT-SVID. */
+export interface JwtRequest {
+  /** For whom the token is to be; never empty. */
+  readonly audience: readonly string[];
+}
+
+/** A JWT-SVID: a secret. Times are wall-clock ms of the plane. */
+export interface JwtResponse {
+  readonly token: string;
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
 /** A request for the SVID after one that may have ended: possession of its key proves the caller. */
 export interface KeyRenewalRequest {
   /** DER of the SVID before, leaf first, without the root. */
@@ -110,6 +123,16 @@ export const renewRequestCodec: Codec<RenewRequest> = checkedCodec(
   ({ csr }) => ({ csr: boundedCsr(csr) }),
 );
 
+export const jwtRequestCodec: Codec<JwtRequest> = checkedCodec(messageCodec<JwtRequest>("atoll.workload.v1.JwtRequest", resourceBytesMax), ({ audience }) => ({ audience: boundedAudience(audience) }));
+
+export const jwtResponseCodec: Codec<JwtResponse> = checkedCodec(
+  messageCodec<JwtResponse>("atoll.workload.v1.JwtResponse", resourceBytesMax),
+  ({ token, issuedAtMs, expiresAtMs }) => {
+    if (token === "") throw new AtollError("ATOLL_WIRE_INVALID", "an answer without a token");
+    return { token, issuedAtMs: exactNumber(issuedAtMs, "the time of a token's issue"), expiresAtMs: exactNumber(expiresAtMs, "the time of a token's end") };
+  },
+);
+
 export const keyRenewalRequestCodec: Codec<KeyRenewalRequest> = checkedCodec(
   messageCodec<KeyRenewalRequest>("atoll.workload.v1.KeyRenewalRequest", resourceBytesMax),
   ({ certificateChain, csr, proof }) => ({ certificateChain: certificateList(certificateChain, certificatesMax, "certificates of a chain"), csr: boundedCsr(csr), proof: copied(proof) }),
@@ -138,6 +161,18 @@ export const sessionAckCodec: Codec<SessionAck> = checkedCodec(
   messageCodec<SessionAck>("atoll.workload.v1.SessionAck", resourceBytesMax),
   (ack) => (ack.nowMs === undefined ? ack : { ...ack, nowMs: exactNumber(ack.nowMs, "the time of an acknowledgement") }),
 );
+
+/** Audiences of one JWT-SVID, and bytes of all of them together: a token has room for that. */
+export const jwtAudiencesMax = 16;
+export const jwtAudienceBytesMax = 4 * 1024;
+
+/** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE} unless there is one, and none is empty. */
+export function boundedAudience(audience: readonly string[]): readonly string[] {
+  if (audience.length === 0 || audience.includes("")) throw new AtollError("ATOLL_WIRE_INVALID", "an audience is missing, or empty");
+  boundedList(audience, jwtAudiencesMax, "audiences");
+  if (Buffer.byteLength(audience.join("")) > jwtAudienceBytesMax) throw new AtollError("ATOLL_WIRE_TOO_LARGE", `audiences of more than ${jwtAudienceBytesMax} bytes`);
+  return audience;
+}
 
 /** @throws {ATOLL_WIRE_TOO_LARGE} */
 export function boundedToken(token: string): string {

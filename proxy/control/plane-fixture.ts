@@ -3,9 +3,11 @@ import { publicKeyFromCsr } from "#federation/identity/csr.ts";
 import { openGrpcListener, peerOfCall, type GrpcListener } from "#federation/identity/grpc-listener.ts";
 import { decodeJoinProof } from "#federation/identity/join-proof.ts";
 import { createJoinToken, encodeJoinToken } from "#federation/identity/join-token.ts";
-import { sha256Hex, spkiSha256 } from "#federation/identity/key-pair.ts";
+import { jwtAuthorityOf, signJwtSvid, type JwtSvid } from "#federation/identity/jwt-svid.ts";
+import { createKeyPair, sha256Hex, spkiSha256 } from "#federation/identity/key-pair.ts";
 import { judgeLapsedSvid } from "#federation/identity/lapsed-svid.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
 import { isProvisioningId } from "#federation/model/provisioning-token.ts";
 import type { GatewayRoute, InboundPort, ServiceView } from "#federation/model/snapshot.ts";
 import { pathOf } from "#federation/model/spiffe-id.ts";
@@ -18,7 +20,7 @@ import { partVersion } from "#federation/wire/discovery-parts.ts";
 import { presenceOf } from "#federation/wire/discovery-presence.ts";
 import { discoveryService, identityService, joinService, registryService } from "#federation/wire/grpc-services.ts";
 import { verifyBytes } from "#federation/wire/signed-object.ts";
-import { keyRenewalContext, type IdentityResponse, type JoinRequest, type KeyRenewalRequest, type RenewRequest, type SessionAck, type SessionReport } from "#federation/wire/workload-messages.ts";
+import { keyRenewalContext, type IdentityResponse, type JoinRequest, type JwtRequest, type JwtResponse, type KeyRenewalRequest, type RenewRequest, type SessionAck, type SessionReport } from "#federation/wire/workload-messages.ts";
 import { createTestTrustDomain, type TestTrustDomain } from "../tls/identity-fixture.ts";
 
 /** What the test plane offers at a moment. */
@@ -59,6 +61,9 @@ export class TestPlane implements AsyncDisposable {
   svidValidityMs = 3_600_000;
   /** By how much the clock that its acknowledgements tell is behind ours. */
   clockBehindMs = 0;
+  readonly #jwtKeys = createKeyPair();
+  /** By which its JWT-SVIDs are verified. */
+  readonly jwtAuthority = jwtAuthorityOf(this.#jwtKeys.publicKey);
   readonly #tokens = new Map<string, string>();
   /** Path of the identity that each attested document gives. */
   readonly documents = new Map<string, string>();
@@ -82,7 +87,7 @@ export class TestPlane implements AsyncDisposable {
       createTlsMaterial(this.federation.svid(`/atoll/plane/cluster/${this.cluster}`), [this.workloads.bundle]),
     );
     const discovery = new Server();
-    discovery.addService(identityService, { renew: this.#renew });
+    discovery.addService(identityService, { renew: this.#renew, issueJwt: this.#issueJwt });
     discovery.addService(registryService, { session: this.#session });
     discovery.addService(discoveryService, { deltaAggregatedResources: this.#discover });
     const join = new Server();
@@ -131,6 +136,12 @@ export class TestPlane implements AsyncDisposable {
     return encodeJoinToken(token);
   }
 
+  /** A JWT-SVID by its key. */
+  signJwt(spiffeId: SpiffeId, audience: readonly string[], validityMs = 300_000): JwtSvid {
+    const signer = { keyId: this.jwtAuthority.keyId, privateKey: this.#jwtKeys.privateKey };
+    return signJwtSvid(signer, { spiffeId, audience, validityMs, nowMs: systemClock.nowMs() });
+  }
+
   /** Shows `world` to every subscriber. */
   show(world: Partial<TestWorld>): void {
     this.world = { ...this.world, ...world };
@@ -168,6 +179,15 @@ export class TestPlane implements AsyncDisposable {
     }
     this.renewals++;
     callback(null, this.#issue(pathOf(identity), call.request.csr));
+  };
+
+  readonly #issueJwt: handleUnaryCall<JwtRequest, JwtResponse> = (call, callback) => {
+    const spiffeId = peerOfCall(call);
+    if (spiffeId === undefined || this.renewsNobody) {
+      callback({ code: status.PERMISSION_DENIED, details: "refused" });
+      return;
+    }
+    callback(null, this.signJwt(spiffeId, call.request.audience));
   };
 
   readonly #renewByKey: handleUnaryCall<KeyRenewalRequest, IdentityResponse> = ({ request }, callback) => {

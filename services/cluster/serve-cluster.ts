@@ -30,6 +30,7 @@ import type { ClusterStateSource } from "./cluster-state-source.ts";
 import type { ClusterPlaneOptions } from "./cluster-plane-options.ts";
 import type { StoredResources } from "./cluster-views.ts";
 import { signerHandlers } from "./credentials/enrolment.ts";
+import { jwtIssuer } from "./credentials/jwt-issuer.ts";
 import { workloadIssuer } from "./credentials/workload-issuer.ts";
 import { ToldPolicies } from "./discovery/canary/told-policies.ts";
 import { DiscoveryService } from "./discovery/discovery-service.ts";
@@ -132,7 +133,7 @@ async function keptOrPassing(keeping: Promise<void>, logger: Logger): Promise<vo
 /** What proxies and joiners ask; `run` keeps its certificates current. */
 async function openProxyPorts(options: ClusterPlaneOptions, serving: Serving, discovery: DiscoveryService, signal: AbortSignal): Promise<AsyncDisposable & { readonly port: number; readonly run: Task }> {
   const { self, catalog, registry, source } = serving;
-  const { config, membership, planeSvid, keySource, clock, logger, metrics, joinPort, joinGuard: guard, attestation } = options;
+  const { config, membership, planeSvid, keySource, jwtKeys, clock, logger, metrics, joinPort, joinGuard: guard, attestation } = options;
   const onRefusedJoin = (reason: string): void => metrics.joinRefused.inc({ reason });
   const { address } = config.listen;
   const material = (): TlsMaterial => createTlsMaterial(planeSvid.current, [keySource.keys.current.bundle]);
@@ -155,7 +156,8 @@ async function openProxyPorts(options: ClusterPlaneOptions, serving: Serving, di
   const identify = (call: Parameters<typeof peerOfCall>[0]) => subscriberOf(peerOfCall(call), self);
   const discoveryServer = new Server();
   discoveryServer.addService(discoveryService, { deltaAggregatedResources: discovery.handler(identify) });
-  discoveryServer.addService(identityService, { renew: issuing.renew });
+  const issueJwt = jwtIssuer({ self, keys: jwtKeys, clock, logger, onIssued: () => metrics.svidsIssued.inc({ kind: "jwt" }), onRefused: onRefusedJoin });
+  discoveryServer.addService(identityService, { renew: issuing.renew, issueJwt });
   discoveryServer.addService(registryService, {
     session: registrySessionHandler(registry, {
       identify: (call) => identify(call)?.identity,
