@@ -47,6 +47,14 @@ export interface GoAnswer {
   readonly error?: string;
 }
 
+/** What came of asking for a token, or of taking one: whom it proves, or why it proves nobody. */
+export interface GoToken {
+  readonly id?: string;
+  readonly audience?: readonly string[];
+  readonly token?: string;
+  readonly error?: string;
+}
+
 /** A running application by go-spiffe. */
 export class GoPeer implements AsyncDisposable {
   readonly identities: GoIdentity[] = [];
@@ -54,6 +62,7 @@ export class GoPeer implements AsyncDisposable {
   readonly #ended: Promise<unknown>;
   readonly #address = Promise.withResolvers<string>();
   #answer: ((answer: GoAnswer) => void) | undefined;
+  #token: ((token: GoToken) => void) | undefined;
   #changed = Promise.withResolvers<void>();
 
   /** `socket`: that of its sidecar, all that it is told. */
@@ -83,17 +92,35 @@ export class GoPeer implements AsyncDisposable {
     return this.identities.at(-1) as GoIdentity;
   }
 
-  /** Calls by mutual TLS of its own, one call at a time. */
+  /** Calls by mutual TLS of its own, one call at a time, as it does all that it is told. */
   async call(address: string, serverName: string, expectedId: string): Promise<GoAnswer> {
     return await new Promise((resolve) => {
       this.#answer = resolve;
-      this.#child.stdin.write(`${address} ${serverName} ${expectedId}\n`);
+      this.#child.stdin.write(`call ${address} ${serverName} ${expectedId}\n`);
+    });
+  }
+
+  /** A JWT-SVID of its own for `audience`. */
+  async fetchToken(audience: string): Promise<GoToken> {
+    return await this.#askToken(`token ${audience}`);
+  }
+
+  /** Takes a token as `audience`: by itself, with the keys that it was told ("parse"), or by asking its sidecar ("validate"). */
+  async takeToken(how: "parse" | "validate", audience: string, token: string): Promise<GoToken> {
+    return await this.#askToken(`${how} ${audience} ${token}`);
+  }
+
+  async #askToken(line: string): Promise<GoToken> {
+    return await new Promise((resolve) => {
+      this.#token = resolve;
+      this.#child.stdin.write(`${line}\n`);
     });
   }
 
   #take(event: Event): void {
     if (event.event === "serving") this.#address.resolve(event.address);
     else if (event.event === "answer") this.#answer?.(event);
+    else if (event.event === "token") this.#token?.(event);
     else if (event.event === "identity") {
       this.identities.push(event);
       this.#changed.resolve();
@@ -112,4 +139,5 @@ type Event =
   | { readonly event: "serving"; readonly address: string }
   | ({ readonly event: "identity" } & GoIdentity)
   | ({ readonly event: "answer" } & GoAnswer)
+  | ({ readonly event: "token" } & GoToken)
   | { readonly event: "watchError"; readonly error: string };

@@ -13,6 +13,7 @@ import { workloadId } from "#federation/model/service.ts";
 import type { InboundPort, ServiceView } from "#federation/model/snapshot.ts";
 import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
 import { parseSpiffeId } from "#federation/model/spiffe-id.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { TestPlane } from "#proxy/control/plane-fixture.ts";
 import type { TestTrustDomain } from "#proxy/tls/identity-fixture.ts";
@@ -138,5 +139,46 @@ describe.skipIf(program === undefined)(`an application by go-spiffe${program ===
     expect((await wallet.call(address, `p80.${host}`, catalogId)).error).toMatch(/no X\.509 bundle for trust domain "shop\.example"|no X\.509 bundle found for trust domain: "shop\.example"/);
     const serials = (peer: GoPeer): readonly string[] => peer.identities.map(({ serial, domains }) => `${serial} ${domains.join()}`);
     for (const peer of [storefront, wallet]) expect(new Set(serials(peer)).size, "nothing is told twice").toBe(serials(peer).length);
+  });
+
+  it("is given JWT-SVIDs by its sidecar, which others like it take for what they are, also of another trust domain, while there is a relationship", async () => {
+    const withKeys = (domain: TestTrustDomain, plane: TestPlane): TrustBundle => ({ ...domain.bundle, jwtAuthorities: [plane.jwtAuthority] });
+    const [shopBundle, payBundle] = [withKeys(shop, shopPlane), withKeys(pay, payPlane)];
+    const inbound = new Map([[`p80.${host}`, openToBoth]]);
+    shopPlane.show({ bundles: [shopBundle, payBundle], inbound: new Map([["/ns/web/sa/catalog", inbound], ["/ns/web/sa/storefront", inbound]]) });
+    payPlane.show({ bundles: [payBundle, shopBundle], inbound: new Map([["/ns/core/sa/wallet", inbound]]) });
+    await start("catalog", shopPlane.token("/ns/web/sa/catalog"), {});
+    await start("storefront", shopPlane.token("/ns/web/sa/storefront"), {});
+    await start("wallet", payPlane.token("/ns/core/sa/wallet"), {});
+    await using catalog = new GoPeer(program?.path ?? "", socketOf("catalog"));
+    await using storefront = new GoPeer(program?.path ?? "", socketOf("storefront"));
+    await using wallet = new GoPeer(program?.path ?? "", socketOf("wallet"));
+    const ways = ["parse", "validate"] as const;
+
+    const own = await storefront.fetchToken("catalog");
+    expect(own).toMatchObject({ id: storefrontId, audience: ["catalog"] });
+    const foreign = await wallet.fetchToken("catalog");
+    expect(foreign).toMatchObject({ id: walletId });
+    for (const how of ways) {
+      expect(await catalog.takeToken(how, "catalog", own.token ?? "")).toMatchObject({ id: storefrontId });
+      expect(await catalog.takeToken(how, "catalog", foreign.token ?? "")).toMatchObject({ id: walletId });
+      expect(await wallet.takeToken(how, "catalog", own.token ?? "")).toMatchObject({ id: storefrontId });
+      expect((await catalog.takeToken(how, "wallet", own.token ?? "")).error, "a token for somebody else").toMatch(/audience|claim aud/);
+      expect((await catalog.takeToken(how, "catalog", shopPlane.signJwt(parseSpiffeId(storefrontId), ["catalog"], -120_000).token)).error, "one that has ended").toMatch(/expired/);
+      expect((await catalog.takeToken(how, "catalog", payPlane.signJwt(parseSpiffeId(storefrontId), ["catalog"]).token)).error, "one by the other trust domain").toMatch(/no JWT authority|no authority/);
+    }
+
+    // The plane is away: what was given goes on, and there is nothing new.
+    expect((await storefront.fetchToken("catalog")).token).toBe(own.token);
+    await shopPlane.closeDiscovery();
+    expect((await storefront.fetchToken("catalog")).token).toBe(own.token);
+    expect((await storefront.fetchToken("another")).error).toMatch(/Unavailable/);
+
+    // The relationship ends: of the other trust domain no key is known any more.
+    payPlane.show({ inbound: new Map(), bundles: [payBundle] });
+    for (const how of ways) {
+      const refused = await eventually(`the token is refused (${how})`, async () => (await wallet.takeToken(how, "catalog", own.token ?? "")).error, 60_000);
+      expect(refused).toMatch(/no JWT bundle|no bundle/);
+    }
   });
 });

@@ -1,22 +1,27 @@
 import { createPrivateKey } from "node:crypto";
 import { selectAnchorRoots } from "#federation/identity/anchors.ts";
+import { encodeJwtBundle } from "#federation/identity/bundle-jwks.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
-import type { TrustDomainName } from "#federation/model/names.ts";
+import type { SpiffeId, TrustDomainName } from "#federation/model/names.ts";
 import type { Snapshot } from "#federation/model/snapshot.ts";
 import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
-import { x509BundlesResponseCodec, x509SvidResponseCodec, type BundleMap } from "#federation/wire/spiffe-workload.ts";
+import { jwtBundlesResponseCodec, x509BundlesResponseCodec, x509SvidResponseCodec, type BundleMap } from "#federation/wire/spiffe-workload.ts";
 
 /** What an application is told, encoded once for all who ask. The first is a secret: it holds the private key. */
 export interface WorkloadAnswers {
   readonly svids: Uint8Array;
   readonly bundles: Uint8Array;
+  readonly jwtBundles: Uint8Array;
+  readonly spiffeId: SpiffeId;
+  /** Of the trust domains that it is told of: by these, and no others, tokens are judged. */
+  readonly domains: readonly TrustBundle[];
   /** Related trust domains that have no room in an answer. */
   readonly domainsLeftOut: number;
 }
 
-/** Bytes of foreign roots in one answer, some 5,000 of them: with the SVID beside them it stays below what gRPC's clients read. */
+/** Bytes of foreign roots in one answer, some 5,000 of them, or of JWT authorities, some 15,000: with what is beside them it stays below what gRPC's clients read. */
 export const foreignBytesMax = 3 * 1024 * 1024;
 
 /**
@@ -32,13 +37,19 @@ export function answersOf(svid: X509Svid, bundles: readonly TrustBundle[], bytes
   const joined = Array.from(roots, ([domain, list]) => [domain, Buffer.concat(list.map(({ der }) => der))] as const);
   const bundle = joined.find(([domain]) => domain === own)?.[1];
   if (bundle === undefined) return undefined;
-  const { foreign, leftOut } = bounded(joined.filter(([domain]) => domain !== own), bytesMax);
+  const { fitting: foreign, leftOut } = bounded(joined.filter(([domain]) => domain !== own), bytesMax);
   const x509Svid = Buffer.concat(parseChainPem(svid.certificateChainPem));
   const x509SvidKey = createPrivateKey(svid.privateKeyPem).export({ type: "pkcs8", format: "der" });
+  const told = bundles.filter(({ trustDomain }) => trustDomain === own || idOf(trustDomain) in foreign);
+  const keys = told.map((one) => [one.trustDomain, Buffer.from(encodeJwtBundle(one))] as const);
+  const jwt = bounded(keys, bytesMax);
   return {
+    spiffeId: svid.spiffeId,
+    domains: told,
+    jwtBundles: jwtBundlesResponseCodec.encode({ bundles: jwt.fitting }),
     svids: x509SvidResponseCodec.encode({ svids: [{ spiffeId: svid.spiffeId, x509Svid, x509SvidKey, bundle, hint: "" }], crl: [], federatedBundles: foreign }),
     bundles: x509BundlesResponseCodec.encode({ crl: [], bundles: { [idOf(own)]: bundle, ...foreign } }),
-    domainsLeftOut: leftOut,
+    domainsLeftOut: leftOut + jwt.leftOut,
   };
 }
 
@@ -60,8 +71,8 @@ function idOf(domain: TrustDomainName): string {
   return `spiffe://${domain}`;
 }
 
-function bounded(roots: readonly (readonly [TrustDomainName, Buffer])[], bytesMax: number): { readonly foreign: BundleMap; readonly leftOut: number } {
+function bounded(entries: readonly (readonly [TrustDomainName, Buffer])[], bytesMax: number): { readonly fitting: BundleMap; readonly leftOut: number } {
   let bytes = 0;
-  const fitting = roots.filter(([domain, der]) => (bytes += domain.length + der.length) <= bytesMax);
-  return { foreign: Object.fromEntries(fitting.map(([domain, der]) => [idOf(domain), der])), leftOut: roots.length - fitting.length };
+  const fitting = entries.filter(([domain, told]) => (bytes += domain.length + told.length) <= bytesMax);
+  return { fitting: Object.fromEntries(fitting.map(([domain, told]) => [idOf(domain), told])), leftOut: entries.length - fitting.length };
 }

@@ -18,6 +18,7 @@ import type { InboundPort, ServiceView, Snapshot } from "#federation/model/snaps
 import { defaultTrafficPolicy } from "#federation/model/traffic-policy.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { systemRandom } from "#federation/runtime/random.ts";
 import { turn } from "#federation/runtime/turns.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { x509SvidResponseCodec, type X509SvidResponse } from "#federation/wire/spiffe-workload.ts";
@@ -52,8 +53,11 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+/** No plane. */
+const issueJwt = async (): Promise<never> => await Promise.reject(new Error("no JWT-SVID is asked for here"));
+
 async function open(more: Partial<WorkloadApiOptions> = {}): Promise<WorkloadApi> {
-  const api = await openWorkloadApi({ path, mode: "0600", svid, snapshot, isIdentityRefused: () => false, clock: systemClock, logger: silentLogger, ...more });
+  const api = await openWorkloadApi({ path, mode: "0600", svid, snapshot, isIdentityRefused: () => false, issueJwt, clock: systemClock, random: systemRandom, logger: silentLogger, ...more });
   closers.push(() => api[Symbol.asyncDispose]());
   return api;
 }
@@ -201,12 +205,11 @@ describe("an application", () => {
     expect(await metricsOf(api)).toContain('atoll_workload_api_refused_total{reason="header"} 8');
   });
 
-  it("hears that the profile of JWT-SVIDs is not served", async () => {
+  it("hears that nothing else is served", async () => {
     await open();
-    const workload = application();
     const header = new Metadata();
     header.set("workload.spiffe.io", "true");
-    for (const method of ["FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID", "FetchWITSVID"]) expect(await workload.refusalOf(method, header), method).toMatchObject({ code: status.UNIMPLEMENTED });
+    expect(await application().refusalOf("FetchWITSVID", header)).toMatchObject({ code: status.UNIMPLEMENTED });
   });
 
   it("is told to come again while there is no identity, and that there is none when the plane gives none", async () => {
@@ -283,8 +286,8 @@ describe("an application", () => {
     const session = connectHttp2("http://localhost", { createConnection: () => createConnection(path) });
     closers.push(() => session.destroy());
     const large = session.request({ ":method": "POST", ":path": "/SpiffeWorkloadAPI/FetchX509SVID", "content-type": "application/grpc", te: "trailers", "workload.spiffe.io": "true" });
-    const frame = Buffer.alloc(5 + 5_000);
-    frame.writeUInt32BE(5_000, 1);
+    const frame = Buffer.alloc(5 + 40_000);
+    frame.writeUInt32BE(40_000, 1);
     large.end(frame);
     large.resume();
     const [trailers] = (await once(large, "response")) as [Readonly<Record<string, string>>];

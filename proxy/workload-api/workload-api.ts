@@ -1,11 +1,14 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import type { Registry } from "prom-client";
 import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
+import type { Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { workloadRequestBytesMax } from "#federation/wire/spiffe-workload.ts";
+import { JwtSvids, type IssueJwt } from "./jwt-svids.ts";
 import { addWorkloadMetrics } from "./workload-metrics.ts";
-import { createWorkloadStats, WorkloadService } from "./workload-service.ts";
+import { WorkloadService } from "./workload-service.ts";
 import { openWorkloadSocket, type SocketMode } from "./workload-socket.ts";
+import { createWorkloadStats } from "./workload-stats.ts";
 import { WorkloadState, type WorkloadSources } from "./workload-state.ts";
 
 export interface WorkloadApiOptions extends WorkloadSources {
@@ -14,7 +17,9 @@ export interface WorkloadApiOptions extends WorkloadSources {
   readonly mode: SocketMode;
   /** True when the plane has refused this workload an identity for good. */
   readonly isIdentityRefused: () => boolean;
+  readonly issueJwt: IssueJwt;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly streamsMax?: number;
 }
@@ -33,16 +38,17 @@ const connectionStreamsMax = 2 * streamsMaxDefault;
 const drainMs = 1_000;
 
 /**
- * Serves the X.509-SVID profile of the SPIFFE Workload API on a unix socket: whoever may open it is the workload. It may be opened before there
+ * Serves the SPIFFE Workload API on a unix socket: whoever may open it is the workload. It may be opened before there
  * is an identity; until then callers are told to come again.
  * @throws {ATOLL_SOCKET_UNSAFE | ATOLL_SOCKET_TAKEN | ATOLL_CONFIG_INVALID}
  */
 export async function openWorkloadApi(options: WorkloadApiOptions): Promise<WorkloadApi> {
-  const { path, mode, clock, logger, isIdentityRefused, streamsMax = streamsMaxDefault } = options;
+  const { path, mode, issueJwt, clock, random, logger, isIdentityRefused, streamsMax = streamsMaxDefault } = options;
   const ending = new AbortController();
   const stats = createWorkloadStats();
   const state = new WorkloadState(options);
-  const service = new WorkloadService({ answers: state, isIdentityRefused, streamsMax, stats, signal: ending.signal });
+  const tokens = new JwtSvids({ issue: issueJwt, clock, random, signal: ending.signal, onKept: (what) => stats.tokens[what]++ });
+  const service = new WorkloadService({ answers: state, tokens, isIdentityRefused, streamsMax, stats, clock, logger, signal: ending.signal });
   const server = new Server({ "grpc.max_receive_message_length": workloadRequestBytesMax, "grpc.max_concurrent_streams": connectionStreamsMax });
   service.addTo(server);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());

@@ -1,5 +1,5 @@
-import { Client, credentials, Metadata, type ClientReadableStream, type ServiceError, type StatusObject } from "@grpc/grpc-js";
-import { spiffeWorkloadClientMethods, type X509BundlesResponse, type X509SvidResponse } from "#federation/wire/spiffe-workload.ts";
+import { Client, credentials, Metadata, type ClientReadableStream, type MethodDefinition, type ServiceError, type StatusObject } from "@grpc/grpc-js";
+import { spiffeWorkloadClientMethods, type JwtBundlesResponse, type ValidateJwtSvidResponse, type X509BundlesResponse, type X509SvidResponse } from "#federation/wire/spiffe-workload.ts";
 
 /** What a stream has told so far, and how it ended. */
 export interface Following<Response> {
@@ -26,6 +26,28 @@ export class TestWorkload implements Disposable {
 
   bundles(header: string | null = "true"): Following<X509BundlesResponse> {
     return this.#follow(spiffeWorkloadClientMethods.fetchX509Bundles, header);
+  }
+
+  jwtBundles(header: string | null = "true"): Following<JwtBundlesResponse> {
+    return this.#follow(spiffeWorkloadClientMethods.fetchJwtBundles, header);
+  }
+
+  /** The token that it is given for `audience`. @throws grpc-js's errors. */
+  async token(audience: readonly string[], spiffeId = ""): Promise<string> {
+    return (await this.#call(spiffeWorkloadClientMethods.fetchJwtSvid, { audience, spiffeId })).svids[0]?.svid ?? "";
+  }
+
+  /** @throws grpc-js's errors. */
+  async validate(audience: string, svid: string): Promise<ValidateJwtSvidResponse> {
+    return await this.#call(spiffeWorkloadClientMethods.validateJwtSvid, { audience, svid });
+  }
+
+  async #call<Request, Response>({ path, requestSerialize, responseDeserialize }: MethodDefinition<Request, Response>, request: Request): Promise<Response> {
+    const metadata = new Metadata();
+    metadata.set("workload.spiffe.io", "true");
+    return await new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, (error, value) => (value === undefined ? reject(error ?? new Error("no answer")) : resolve(value)));
+    });
   }
 
   /** How a call of any method ends that is refused. */

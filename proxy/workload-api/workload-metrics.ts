@@ -1,6 +1,6 @@
 import type { Registry } from "prom-client";
 import { addCounter, addGauge } from "#federation/telemetry/read-metrics.ts";
-import type { WorkloadStats } from "./workload-service.ts";
+import type { WorkloadStats } from "./workload-stats.ts";
 
 /** Adds what the Workload API counts. `domainsLeftOut`: related trust domains that have no room in an answer. */
 export function addWorkloadMetrics(registry: Registry, stats: WorkloadStats, domainsLeftOut: () => number): void {
@@ -29,9 +29,17 @@ export function addWorkloadMetrics(registry: Registry, stats: WorkloadStats, dom
       add({ reason: "tooManyConnections" }, stats.connectionsDropped);
     },
   });
+  addCounter(registry, {
+    name: "atoll_workload_api_tokens_total",
+    help: "JWT-SVIDs that were given once more (kept), and those that made room for others (evicted).",
+    labels: ["what"],
+    read: (add) => {
+      for (const [what, count] of Object.entries(stats.tokens)) add({ what }, count);
+    },
+  });
   addGauge(registry, {
     name: "atoll_workload_api_left_out",
-    help: "Related trust domains whose roots applications are not told, because an answer has no room for more.",
+    help: "Related trust domains whose roots, or JWT authorities, applications are not told, because an answer has no room for more.",
     read: (add) => add({}, domainsLeftOut()),
   });
 }

@@ -70,6 +70,7 @@ function keepEqual(before: WorkloadAnswers | undefined, next: WorkloadAnswers): 
   const kept = (left: Uint8Array, right: Uint8Array): Uint8Array => (Buffer.compare(left, right) === 0 ? left : right);
   const svids = kept(before.svids, next.svids);
   const bundles = kept(before.bundles, next.bundles);
-  const isSame = svids === before.svids && bundles === before.bundles && next.domainsLeftOut === before.domainsLeftOut;
-  return isSame ? before : { svids, bundles, domainsLeftOut: next.domainsLeftOut };
+  const jwtBundles = kept(before.jwtBundles, next.jwtBundles);
+  const isSame = svids === before.svids && bundles === before.bundles && jwtBundles === before.jwtBundles && next.domainsLeftOut === before.domainsLeftOut;
+  return isSame ? before : { ...next, svids, bundles, jwtBundles };
 }

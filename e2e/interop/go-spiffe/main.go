@@ -1,5 +1,5 @@
-// An application that knows nothing of Atoll: it takes its identity from the socket that SPIFFE_ENDPOINT_SOCKET names, by go-spiffe, and opens
-// mutual TLS by it. It says what happens in lines of JSON on standard output, and makes the calls that it is told on standard input.
+// An application that knows nothing of Atoll: it takes its identity from the socket that SPIFFE_ENDPOINT_SOCKET names, by go-spiffe, opens
+// mutual TLS by it, and asks for and takes tokens. It says what happens in lines of JSON on standard output, and does what it is told on standard input.
 package main
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/spiffetls"
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
@@ -59,13 +60,38 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	tokens, err := workloadapi.NewJWTSource(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
 	go func() { log.Fatal(workloadapi.WatchX509Context(ctx, watcher{})) }()
 	go serve(source)
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
-		call(source, words[0], words[1], words[2])
+		switch words[0] {
+		case "call":
+			call(source, words[1], words[2], words[3])
+		case "token":
+			svid, err := tokens.FetchJWTSVID(ctx, jwtsvid.Params{Audience: words[1]})
+			tell(svid, err)
+		case "parse":
+			svid, err := jwtsvid.ParseAndValidate(words[2], tokens, []string{words[1]})
+			tell(svid, err)
+		case "validate":
+			svid, err := workloadapi.ValidateJWTSVID(ctx, words[2], words[1])
+			tell(svid, err)
+		}
 	}
+}
+
+// tell says whom a token proves, or why it proves nobody.
+func tell(svid *jwtsvid.SVID, err error) {
+	if err != nil {
+		say("token", map[string]any{"error": err.Error()})
+		return
+	}
+	say("token", map[string]any{"id": svid.ID.String(), "audience": svid.Audience, "token": svid.Marshal()})
 }
 
 // serve answers whoever proves an identity of a trust domain that it was given roots of, and says who that was.
