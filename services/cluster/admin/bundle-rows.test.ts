@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import { encodeBundle } from "#federation/identity/bundle-jwks.ts";
 import { createDomainFixture } from "#federation/identity/identity-fixture.ts";
+import { jwtAuthorityOf } from "#federation/identity/jwt-svid.ts";
+import { createKeyPair } from "#federation/identity/key-pair.ts";
 import { clusterState } from "../cluster-state-fixture.ts";
 import { bundleRows } from "./bundle-rows.ts";
 
@@ -14,5 +16,8 @@ it("tells the document of each trust domain, its own first, and through whom it 
     { trustDomain: "bank.example", sequence: 1, from: "globalPlane", heardAgeMs: 1_200, document: encodeBundle(bank) },
     { trustDomain: "pay.example", sequence: 1, from: "globalPlane", heardAgeMs: 1_200, document: encodeBundle(pay) },
   ]);
+  const jwtAuthorities = [jwtAuthorityOf(createKeyPair().publicKey)];
+  const withKeys = new Map([...bundles].map(([name, bundle]) => [name, { ...bundle, jwtAuthorities }]));
+  expect(bundleRows(clusterState({ bundles: withKeys }), 1_200.7), "keys that nobody has numbered").toEqual(bundleRows(clusterState({ bundles }), 1_200.7));
   expect(bundleRows(clusterState({ bundles }), undefined)[1], "never heard").not.toHaveProperty("heardAgeMs");
 });
