@@ -10,7 +10,7 @@ export const catchingSeeds: Readonly<Record<string, number>> = {
   "terms are compared without their epoch": 1433,
   "a tombstone removes nothing": 4,
   "a gap is applied": 264,
-  "a late frame is applied": 477,
+  "a late frame is applied": 42,
   "a gap is never asked about": 1,
   "a restart is taken for two of one name": 1961,
   "the same position again counts as behind": 1,
