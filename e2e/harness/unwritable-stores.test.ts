@@ -1,31 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clusterRoutes, globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import { eventually } from "./eventually.ts";
-import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
-import { applyAll, euWest, exported, shop, shopCluster } from "./shop-resources.ts";
+import type { InProcessPlanes } from "./in-process-planes.ts";
+import { ShopPlanes } from "./shop-planes-fixture.ts";
+import { applyAll, exported, shopCluster } from "./shop-resources.ts";
 
 const { signal } = new AbortController();
 
 describe("planes whose stores answer and take no writes, in one process", () => {
+  let shopPlanes: ShopPlanes;
   let planes: InProcessPlanes;
-  const running = new Map<string, RunningPlane>();
 
-  const services = async (): Promise<readonly string[]> => (await planes.at("shop-eu", (admin) => admin.list("Service", {}, signal))).map(({ metadata }) => metadata.name);
-  const check = async (): Promise<string> => {
-    const { out, err } = await planes.atoll(planes.writePlaneFile(["shop-eu"], { [shop]: "shop-eu" }), "check");
-    return `${out}${err}`;
-  };
   const setWritable = async (isWritable: boolean): Promise<void> => void (await Promise.all([planes.setWritable("global", isWritable), planes.setWritable("shop-eu", isWritable)]));
 
   beforeAll(async () => {
-    planes = await InProcessPlanes.create();
-    running.set("global", await planes.startGlobal());
-    await planes.at(undefined, (admin) => applyAll(admin, [euWest, shopCluster("shop-eu")]));
-    running.set("shop-eu", await planes.startCluster("shop-eu", { signer: shop }));
-    await planes.at("shop-eu", (admin) => applyAll(admin, exported("catalog")));
+    shopPlanes = await ShopPlanes.open();
+    ({ planes } = shopPlanes);
   }, 90_000);
 
-  afterAll(async () => await planes[Symbol.asyncDispose](), 30_000);
+  afterAll(async () => await shopPlanes[Symbol.asyncDispose](), 30_000);
 
   it("refuse writes with one code, answer reads as of now, say what is wrong and what to do, and take writes again by themselves", async () => {
     await setWritable(false);
@@ -36,19 +29,19 @@ describe("planes whose stores answer and take no writes, in one process", () => 
     for (const { unwritable, storeAwaySinceMs } of [ofGlobal, ofCluster]) {
       expect([unwritable, storeAwaySinceMs]).toMatchObject([[{ what: "its store", reason: "told to be full" }], undefined]);
     }
-    expect([staleSince, await services()]).toEqual([undefined, ["catalog"]]);
-    expect(await running.get("shop-eu")?.metrics()).toMatch(/^atoll_plane_unwritable\{what="its store",[^}]*\} 1$/m);
+    expect([staleSince, await shopPlanes.services()]).toEqual([undefined, ["catalog"]]);
+    expect(await shopPlanes.metrics("shop-eu")).toMatch(/^atoll_plane_unwritable\{what="its store",[^}]*\} 1$/m);
 
-    const found = await check();
+    const found = await shopPlanes.check();
     expect(found).toMatch(/wrong {2}the global plane has not been able to write its store for .* \(told to be full\): it answers by what it knows, and takes no changes/);
     expect(found).toMatch(/wrong {2}the plane of shop-eu has not been able to write its store for /);
     // It hears; what it hears it cannot keep.
     expect(found).not.toContain("does not hear the global plane");
 
     await setWritable(true);
-    await eventually("check finds nothing of it", async () => !(await check()).includes("has not been able to write"));
+    await eventually("check finds nothing of it", async () => !(await shopPlanes.check()).includes("has not been able to write"));
     await planes.at("shop-eu", (admin) => applyAll(admin, exported("cart")));
-    await eventually("it is shown", async () => (await services()).length === 2);
-    expect(await running.get("shop-eu")?.metrics()).not.toMatch(/^atoll_plane_unwritable\{/m);
+    await eventually("it is shown", async () => (await shopPlanes.services()).length === 2);
+    expect(await shopPlanes.metrics("shop-eu")).not.toMatch(/^atoll_plane_unwritable\{/m);
   }, 180_000);
 });

@@ -6,7 +6,8 @@ import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { isMissing } from "#federation/runtime/missing-file.ts";
 import { writePrivateFile } from "#federation/runtime/private-file.ts";
-import type { WriteFailures } from "#federation/runtime/write-failures.ts";
+import { writeAgainMs } from "#federation/runtime/kept-write.ts";
+import { neededForChanges, writeTrialBytes, type WriteFailures } from "#federation/runtime/write-failures.ts";
 import { AuditLines } from "./audit-lines.ts";
 import { auditRequestSchema, auditResultSchema, type AuditEntry, type AuditRequest, type AuditResult, type AuditTicket, type AuditTrail } from "./audit.ts";
 
@@ -26,12 +27,6 @@ export interface AuditFileOptions {
 /** A trail that is kept in files of this process. */
 export interface AuditFile extends AuditTrail, AsyncDisposable {}
 
-/** After a failure, how often it is tried whether a plane's trail can be written again, in ms. */
-const trialMs = 5_000;
-/** What a disk with room takes. */
-const trialBytes = 64 * 1024;
-/** As in `WriteFailure.what`. */
-const trailWords = "its audit trail";
 
 export interface PlaneAuditOptions {
   readonly dataDir: string;
@@ -51,8 +46,8 @@ export async function openPlaneAudit({ dataDir, failures, writeFailures, clock, 
   let opening: Promise<AuditFile> | undefined;
   let trial: Disposable | undefined;
   const failed = (error: unknown): void => {
-    writeFailures.failed(trailWords, error);
-    trial ??= clock.schedule(trialMs, () => void tryAgain());
+    writeFailures.failed(neededForChanges.auditTrail, error);
+    trial ??= clock.schedule(writeAgainMs, () => void tryAgain());
   };
   const onFailure = (error: unknown): void => {
     failures.inc();
@@ -71,9 +66,9 @@ export async function openPlaneAudit({ dataDir, failures, writeFailures, clock, 
     const path = join(directory, "write-trial");
     try {
       await opened();
-      await writePrivateFile(path, new Uint8Array(trialBytes));
+      await writePrivateFile(path, new Uint8Array(writeTrialBytes));
       await rm(path, { force: true });
-      writeFailures.wrote(trailWords);
+      writeFailures.wrote(neededForChanges.auditTrail);
     } catch (error) {
       failed(error);
     }

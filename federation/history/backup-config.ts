@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { backupBounds } from "#federation/model/backup-bounds.ts";
 import { backupRecipientsMax, parseBackupRecipient, type BackupRecipient } from "#federation/model/backup-recipient.ts";
-import { defaultField, integerField, listField, objectField, optionalField, parsedField, stringField, type ConfigOf } from "#federation/runtime/config.ts";
+import { absolutePathField, defaultField, integerField, listField, objectField, optionalField, parsedField, stringField, type ConfigOf } from "#federation/runtime/config.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 
 const { everySeconds, keep } = backupBounds;
@@ -10,7 +10,7 @@ const fields = objectField({
   everySeconds: defaultField(integerField(everySeconds), everySeconds.usual),
   keep: defaultField(integerField(keep), keep.usual),
   /** Where they are put; `backups` in the plane's data directory unless told. Another disk survives the store's. */
-  directory: optionalField(stringField({ pattern: /^\//, expected: "an absolute path" })),
+  directory: optionalField(absolutePathField),
   /** For whom they are encrypted. The plane can read none then. */
   recipients: defaultField(listField<BackupRecipient>(parsedField(stringField({ max: 80 }), parseBackupRecipient), { max: backupRecipientsMax }), []),
   /** A file, 0600, whose content they are encrypted with, in the place of recipients. */

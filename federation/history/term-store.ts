@@ -9,7 +9,7 @@ import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
 import type { WritePrivateFile } from "#federation/runtime/private-file.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { runWhile } from "#federation/runtime/run-while.ts";
-import type { WriteFailures } from "#federation/runtime/write-failures.ts";
+import { neededForChanges, writeTrialBytes, type WriteFailures } from "#federation/runtime/write-failures.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import { ContactedStore, type StoreAway, type StoreUnwritable } from "#federation/store/contacted-store.ts";
 import type { LeaderTerm } from "#federation/store/leader.ts";
@@ -120,10 +120,10 @@ export class TermStore {
       let before: StoreUnwritable | undefined;
       for await (const unwritable of this.unwritable.changes(inner)) {
         if (unwritable !== undefined) {
-          writeFailures.failed(storeWords, new Error(unwritable.reason));
+          writeFailures.failed(neededForChanges.store, new Error(unwritable.reason));
           logger.error("The store takes no writes: changes are refused, and reads go on.", { reason: unwritable.reason });
         } else {
-          writeFailures.wrote(storeWords);
+          writeFailures.wrote(neededForChanges.store);
           if (before !== undefined && this.away.current === undefined) logger.info("The store takes writes again.");
         }
         before = unwritable;
@@ -136,16 +136,10 @@ export class TermStore {
   /** Leaves nothing behind. */
   async #tryWrite(signal: AbortSignal): Promise<void> {
     const conditions = [this.#options.term.fence];
-    await this.#store.commit({ conditions, writes: [{ kind: "put", key: keys.writeTrial, value: new Uint8Array(triedBytes) }] }, signal);
+    await this.#store.commit({ conditions, writes: [{ kind: "put", key: keys.writeTrial, value: new Uint8Array(writeTrialBytes) }] }, signal);
     await this.#store.commit({ conditions, writes: [{ kind: "delete", key: keys.writeTrial }] }, signal);
   }
 }
-
-/** As in `WriteFailure.what`. */
-const storeWords = "its store";
-
-/** A store with room for less than this has none: what would be refused is not to be taken for room again. */
-const triedBytes = 64 * 1024;
 
 /** What a plane works on while its store stands as it does. */
 export interface StoreGround {

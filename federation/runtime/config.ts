@@ -173,6 +173,9 @@ export function stringField(
   };
 }
 
+/** Of a file or a directory. */
+export const absolutePathField: Field<string> = stringField({ pattern: /^\//, expected: "an absolute path" });
+
 /** One of a closed set of strings. */
 export function choiceField<const T extends string>(choices: readonly T[]): Field<T> {
   return {

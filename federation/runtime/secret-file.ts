@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { readBoundedFileSync } from "./bounded-file.ts";
 import { AtollError, describeError } from "./errors.ts";
 
 /** A file larger than this holds no key and no passphrase. */
@@ -12,15 +12,9 @@ const othersMode = 0o077;
  */
 export function readSecretFile(path: string, what: string): string {
   try {
-    const file = openSync(path, "r");
-    try {
-      const { mode, size } = fstatSync(file);
+    return readBoundedFileSync(path, secretBytesMax, ({ mode }) => {
       if ((mode & othersMode) !== 0) throw new Error(`others than its owner may use it (mode ${(mode & 0o777).toString(8).padStart(4, "0")}): chmod 600 ${path}`);
-      if (size > secretBytesMax) throw new Error(`it is larger than ${secretBytesMax} bytes`);
-      return readFileSync(file, "utf8").trim();
-    } finally {
-      closeSync(file);
-    }
+    }).trim();
   } catch (cause) {
     throw new AtollError("ATOLL_KEY_FILE_INVALID", `${what} ${path} cannot be used: ${describeError(cause)}`);
   }

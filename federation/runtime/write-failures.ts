@@ -1,6 +1,12 @@
 import type { Clock } from "./clock.ts";
 import { describeError } from "./errors.ts";
 
+/** What no change is taken without, as in `WriteFailure.what`. */
+export const neededForChanges = { store: "its store", auditTrail: "its audit trail" } as const;
+
+/** Where there is room for less than this, there is none: what would be refused again is not to be taken for room. */
+export const writeTrialBytes = 64 * 1024;
+
 /** Something that a process has to write and cannot, though it goes on. */
 export interface WriteFailure {
   /** In words that end "cannot write …": "its audit trail". */

@@ -1,6 +1,7 @@
 import type { ClusterStatus, FederationStatus } from "#federation/admin-api/status.ts";
 import { describeAge } from "#federation/runtime/describe-age.ts";
 import { behindWords, type StoreStanding } from "#federation/model/store-standing.ts";
+import { neededForChanges } from "#federation/runtime/write-failures.ts";
 
 /** That a plane's store is behind, and what to do; nothing for a sound one, nor of a plane that does not say. */
 export function storeProblems(plane: string, { store }: Pick<ClusterStatus | FederationStatus, "store">): readonly string[] {
@@ -16,8 +17,7 @@ export function awayProblems(plane: string, { storeAwaySinceMs, asOfMs }: Pick<C
   return [`the store of ${plane} has not answered for ${describeAge(Math.max(0, asOfMs - storeAwaySinceMs))}; ${what} answers from what it knew then and takes no writes until the store is back`];
 }
 
-/** Where one of them cannot be written, no change is taken. */
-const neededForChanges: ReadonlySet<string> = new Set(["its store", "its audit trail"]);
+const needed: ReadonlySet<string> = new Set(Object.values(neededForChanges));
 
 /** What a plane cannot write, what that comes to, and what to do; nothing of one that can write all. */
 export function unwritableProblems(plane: string, { unwritable = [], asOfMs }: Pick<ClusterStatus | FederationStatus, "unwritable" | "asOfMs">): readonly string[] {
@@ -25,13 +25,13 @@ export function unwritableProblems(plane: string, { unwritable = [], asOfMs }: P
   const subject = plane === "global" ? "the global plane" : `the plane of ${plane}`;
   const sinceMs = Math.min(...unwritable.map((row) => row.sinceMs));
   const reasons = [...new Set(unwritable.map(({ reason }) => reason))].join("; ");
-  const comesTo = unwritable.some(({ what }) => neededForChanges.has(what)) ? "it answers by what it knows, and takes no changes and nothing new of other planes" : "it goes on";
+  const comesTo = unwritable.some(({ what }) => needed.has(what)) ? "it answers by what it knows, and takes no changes and nothing new of other planes" : "it goes on";
   return [`${subject} has not been able to write ${unwritable.map(({ what }) => what).join(", ")} for ${describeAge(Math.max(0, asOfMs - sinceMs))} (${reasons}): ${comesTo}, and writes again by itself once it can; give its disk room, or make it writable`];
 }
 
 /** Whether a plane's store takes no writes: what it hears it cannot keep, and says that it hears nothing. */
 export function isUnwritable({ unwritable = [] }: Pick<ClusterStatus | FederationStatus, "unwritable">): boolean {
-  return unwritable.some(({ what }) => what === "its store");
+  return unwritable.some(({ what }) => what === neededForChanges.store);
 }
 
 /** What a plane does not hear of in its own store, though that answers, and what to do; nothing of one that hears of all. */

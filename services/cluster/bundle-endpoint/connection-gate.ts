@@ -1,4 +1,5 @@
 import type { Clock } from "#federation/runtime/clock.ts";
+import { TokenBucket } from "#federation/runtime/token-bucket.ts";
 
 /** Bounds of a port that anybody may reach without any proof. Each connection carries one request. */
 export const connectionLimits = {
@@ -22,12 +23,11 @@ export class ConnectionGate {
   /** In the order of their ends. No more than come within `rememberedMs`. */
   readonly #remembered: { readonly address: string; readonly untilMs: number }[] = [];
   #connections = 0;
-  #tokens: number = connectionLimits.burst;
-  #atMs: number;
+  readonly #rate: TokenBucket;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#atMs = clock.monotonicMs();
+    this.#rate = new TokenBucket(connectionLimits, clock);
   }
 
   get connections(): number {
@@ -40,9 +40,7 @@ export class ConnectionGate {
     const ofAddress = this.#ofAddress.get(address) ?? 0;
     if (ofAddress >= connectionLimits.connectionsOfAddress) return "connectionsOfAddress";
     if (this.#connections >= connectionLimits.connections) return "connections";
-    this.#refill();
-    if (this.#tokens < 1) return "rate";
-    this.#tokens--;
+    if (!this.#rate.take()) return "rate";
     this.#connections++;
     this.#ofAddress.set(address, ofAddress + 1);
     return undefined;
@@ -61,11 +59,5 @@ export class ConnectionGate {
       if (left > 0) this.#ofAddress.set(first.address, left);
       else this.#ofAddress.delete(first.address);
     }
-  }
-
-  #refill(): void {
-    const nowMs = this.#clock.monotonicMs();
-    this.#tokens = Math.min(connectionLimits.burst, this.#tokens + ((nowMs - this.#atMs) / 1_000) * connectionLimits.perSecond);
-    this.#atMs = nowMs;
   }
 }

@@ -1,9 +1,4 @@
-import { addressField, defaultField, optionalField, parsedField, portField, stringField, variantField, type ConfigOf } from "#federation/runtime/config.ts";
-
-const pathField = parsedField(stringField(), (path) => {
-  if (!path.startsWith("/")) throw new Error("expected an absolute path");
-  return path;
-});
+import { absolutePathField, addressField, defaultField, optionalField, portField, variantField, type ConfigOf } from "#federation/runtime/config.ts";
 
 const listening = {
   /** Absent: where the plane's other ports listen. */
@@ -17,9 +12,9 @@ export const bundleEndpointField = variantField("profile", {
   https_web: {
     ...listening,
     /** PEM, the endpoint's own certificate first. */
-    certificateFile: pathField,
+    certificateFile: absolutePathField,
     /** PEM, without a passphrase, for its owner alone. */
-    keyFile: pathField,
+    keyFile: absolutePathField,
   },
 });
 export type BundleEndpointConfig = ConfigOf<{ endpoint: typeof bundleEndpointField }>["endpoint"];

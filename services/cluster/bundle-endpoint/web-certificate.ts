@@ -1,8 +1,8 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { parseX509 } from "#federation/identity/authority.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
+import { readBoundedFileSync } from "#federation/runtime/bounded-file.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { readSecretFile } from "#federation/runtime/secret-file.ts";
@@ -94,7 +94,7 @@ export function readWebCertificate({ certificateFile, keyFile }: WebCertificateF
   const privateKeyPem = readSecretFile(keyFile, "bundleEndpoint.keyFile");
   const key = parseKey(privateKeyPem, keyFile);
   try {
-    const certificateChainPem = readBounded(certificateFile);
+    const certificateChainPem = readBoundedFileSync(certificateFile, certificateBytesMax);
     const [leaf] = parseChainPem(certificateChainPem).map(parseX509);
     if (leaf?.checkPrivateKey(key) !== true) throw new Error(`its first certificate does not belong to the key in ${keyFile}`);
     const notAfterMs = leaf.validToDate.getTime();
@@ -112,15 +112,5 @@ function parseKey(pem: string, keyFile: string): KeyObject {
     return createPrivateKey(pem);
   } catch {
     throw new AtollError("ATOLL_KEY_FILE_INVALID", `bundleEndpoint.keyFile ${keyFile} holds no private key in PEM without a passphrase`);
-  }
-}
-
-function readBounded(path: string): string {
-  const file = openSync(path, "r");
-  try {
-    if (fstatSync(file).size > certificateBytesMax) throw new Error(`it is larger than ${certificateBytesMax} bytes`);
-    return readFileSync(file, "utf8");
-  } finally {
-    closeSync(file);
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "#federation/runtime/clock.ts";
+import { TokenBucket } from "#federation/runtime/token-bucket.ts";
 
 /** Requests of one caller: how many at once, and how many a second after that. A sidecar keeps what it has been given, so that it asks for each audience twice in five minutes. */
 export const callerRate = { burst: 200, perSecond: 20 } as const;
@@ -10,7 +11,7 @@ export const callersMax = 8_192;
 export class RateByCaller {
   readonly #clock: Clock;
   /** In order of last use. */
-  readonly #buckets = new Map<string, { readonly left: number; readonly atMs: number }>();
+  readonly #buckets = new Map<string, TokenBucket>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -18,13 +19,11 @@ export class RateByCaller {
 
   /** Counts a request of `caller`; false when it has to wait. */
   enter(caller: string): boolean {
-    const atMs = this.#clock.monotonicMs();
-    const before = this.#buckets.get(caller) ?? { left: callerRate.burst, atMs };
-    const left = Math.min(callerRate.burst, before.left + ((atMs - before.atMs) / 1_000) * callerRate.perSecond);
+    const bucket = this.#buckets.get(caller) ?? new TokenBucket(callerRate, this.#clock);
     this.#buckets.delete(caller);
-    this.#buckets.set(caller, { left: left < 1 ? left : left - 1, atMs });
+    this.#buckets.set(caller, bucket);
     const [oldest] = this.#buckets.keys();
     if (this.#buckets.size > callersMax && oldest !== undefined) this.#buckets.delete(oldest);
-    return left >= 1;
+    return bucket.take();
   }
 }
