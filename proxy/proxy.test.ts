@@ -477,6 +477,29 @@ describe("a sidecar", () => {
     expect(plane.keyRenewals).toBeGreaterThanOrEqual(2);
   }, 60_000);
 
+  it.each(["plane.json", "bundles.json"])("finds its plane again by its key when %s is damaged, as by a disk, and its token is used up", async (file) => {
+    const plane = await openPlane();
+    const { client, server, workload } = await startCallerAndCallee(plane);
+    const answers = () => eventually(async () => ((await get(client.ports["outbound"] ?? 0, "/", { host })).status === 200 ? true : undefined));
+    await answers();
+    await server.stop();
+    writeFileSync(join(dataDir, "catalog", "identity", file), Buffer.alloc(512));
+    await start("catalog", undefined, { ...workload, ports: { outbound: 0, inbound: server.ports["inbound"], gateway: 0, admin: 0, metrics: 0 } });
+    await answers();
+    expect(plane.joinKeys).toHaveLength(2);
+    expect(plane.keyRenewals).toBe(1);
+  }, 60_000);
+
+  it("joins by its token when neither its plane nor its key is known any more, and says so when that is used up", async () => {
+    const plane = await openPlane();
+    plane.renewsNobody = true;
+    const proxy = await start("edge", plane.token("/ns/web/sa/edge"), {});
+    await proxy.stop();
+    rmSync(join(dataDir, "edge", "identity", "plane.json"));
+    await expect(start("edge", undefined, {})).rejects.toMatchObject({ code: "ATOLL_JOIN_TOKEN_REFUSED" });
+    await start("edge", plane.token("/ns/web/sa/edge"), {});
+  }, 60_000);
+
   it("serves for several lives of its identity while its disk takes none of them, says so, and writes the newest when it does", async () => {
     const plane = await openPlane();
     plane.svidValidityMs = 4_000;

@@ -56,6 +56,13 @@ export const discoveryClientMethod: MethodDefinition<DeltaRequest, ReceivedDelta
   responseDeserialize: decodeDeltaResponse,
 };
 
+/** How long a call may take, and what ends it before. */
+export interface CallLimits {
+  readonly deadlineMs: number;
+  readonly nowMs: number;
+  readonly signal: AbortSignal;
+}
+
 /**
  * One call that ends with one answer, or with grpc-js's `ServiceError`; aborting cancels it.
  * @throws {ATOLL_ABORTED} when `signal` aborts first.
@@ -64,7 +71,7 @@ export function callUnary<Request, Response>(
   client: Client,
   definition: MethodDefinition<Request, Response>,
   request: Request,
-  options: { readonly deadlineMs: number; readonly nowMs: number; readonly signal: AbortSignal },
+  options: CallLimits,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     if (options.signal.aborted) {

@@ -15,7 +15,7 @@ import { reportTextMax } from "#federation/wire/workload-messages.ts";
 import type { Client } from "@grpc/grpc-js";
 import { createDiscoveryStats, runDiscovery, type Subscription } from "./discovery-client.ts";
 import { IdentityStore } from "./identity-store.ts";
-import { isRefusal, joinPlane } from "./join-plane.ts";
+import { isRefusal, joinPlane, returnToPlane, type Joined, type JoinOptions } from "./join-plane.ts";
 import { KeptWrite } from "#federation/runtime/kept-write.ts";
 import { LastKnownGood } from "./last-known-good.ts";
 import { createPlaneClient, type Plane } from "./plane-link.ts";
@@ -68,6 +68,8 @@ export class ControlLink {
   readonly #keptReady: KeptWrite<ReadyPorts>;
   readonly #keptSvid: KeptWrite<X509Svid>;
   readonly #lastKnownGood: LastKnownGood;
+  /** From disk, where whose plane it is of could not be read. Nothing is served by it; it proves who asks. */
+  readonly #stray: X509Svid | undefined;
   #client: { readonly plane: Plane; readonly client: Client } | undefined;
 
   private constructor(options: ControlLinkOptions, parts: { readonly identity: IdentityStore; readonly store: LastKnownGood; readonly builder: SnapshotBuilder; readonly svid: X509Svid | undefined; readonly plane: Plane | undefined }) {
@@ -78,10 +80,11 @@ export class ControlLink {
     this.#keptSvid = new KeptWrite({ ...options, what: "The identity", write: (svid) => parts.identity.saveSvid(svid) });
     this.#lastKnownGood = parts.store;
     this.builder = parts.builder;
+    this.#stray = parts.plane === undefined ? parts.svid : undefined;
     this.plane = new WatchedValue(parts.plane);
     this.source = new WatchedValue<SnapshotSource>("none");
     this.svid = new SvidSource({
-      initial: parts.svid,
+      initial: parts.plane === undefined ? undefined : parts.svid,
       issue: (newest, signal) => this.#issue(newest, signal),
       clock: options.clock,
       random: options.random,
@@ -195,7 +198,7 @@ export class ControlLink {
 
   async #issue(newest: X509Svid | undefined, signal: AbortSignal): Promise<X509Svid> {
     const plane = this.plane.current;
-    if (newest === undefined || plane === undefined) return this.#join(signal);
+    if (newest === undefined || plane === undefined) return this.#stray === undefined ? await this.#join(signal) : await this.#return(this.#stray, signal);
     try {
       const { svid, bundles } = await this.#renew(newest, plane, signal);
       // Used in any case: a disk that takes nothing must not end an identity, and the key of before is good for as long again.
@@ -233,18 +236,37 @@ export class ControlLink {
     }
   }
 
+  /** To the plane that an SVID from disk is of, whoever that is: a damaged file beside the key must not cost the identity. */
+  async #return(stray: X509Svid, signal: AbortSignal): Promise<X509Svid> {
+    try {
+      const joined = await returnToPlane(await openVoucher(this.#joinSource()), stray, this.#joining(), signal);
+      return await this.#settle(joined);
+    } catch (error) {
+      if (isAbort(error)) throw error;
+      return await this.#joinAgain(error, signal);
+    }
+  }
+
   async #join(signal: AbortSignal): Promise<X509Svid> {
-    const { clock, discovery } = this.#options;
     const voucher = await openVoucher(this.#joinSource());
     // Kept until joining has succeeded, so that an attempt whose answer was lost is not a second instance to a token for many.
     const keys = await this.#identity.joiningKeys();
-    const joined = await joinPlane(voucher, { clock, keys, lookup: this.#lookup, ...(discovery === undefined ? {} : { discovery }) }, signal);
-    await this.#identity.saveJoined(joined);
+    const svid = await this.#settle(await joinPlane(voucher, { ...this.#joining(), keys }, signal));
     // To an attested document this proxy stays the same instance, however often it has to join.
     if (!voucher.isLasting) await this.#identity.forgetJoiningKeys();
+    return svid;
+  }
+
+  async #settle(joined: Joined): Promise<X509Svid> {
+    await this.#identity.saveJoined(joined);
     this.builder.addBundles(workloadBundles(joined.bundles, joined.plane));
     this.plane.set(joined.plane);
     return joined.svid;
+  }
+
+  #joining(): JoinOptions {
+    const { clock, discovery } = this.#options;
+    return { clock, lookup: this.#lookup, ...(discovery === undefined ? {} : { discovery }) };
   }
 
   #joinSource(): JoinSource {

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { status } from "@grpc/grpc-js";
+import { status, type Client } from "@grpc/grpc-js";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { createPinnedBundle, fetchPinnedRoot } from "#federation/identity/first-contact.ts";
@@ -16,7 +16,9 @@ import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { createDnsLookup, type NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
-import { callUnary, isServiceError, joinService } from "#federation/wire/grpc-services.ts";
+import { callUnary, isServiceError, joinService, type CallLimits } from "#federation/wire/grpc-services.ts";
+import type { IdentityResponse } from "#federation/wire/workload-messages.ts";
+import { keyRenewalRequest, refuseOther } from "./key-proof.ts";
 import { createClient, type Plane } from "./plane-link.ts";
 
 /** What joining gives: an identity, the roots to meet others by, and the plane to stay with. */
@@ -38,8 +40,7 @@ export function clusterOfPlane(identity: SpiffeId): ClusterId {
 
 export interface JoinOptions {
   readonly clock: Clock;
-  /** Of the one who joins, kept over its attempts; new ones unless given. */
-  readonly keys?: KeyPair;
+  /** Where discovery is, whatever the plane says. */
   readonly discovery?: readonly string[];
   /** How names in the voucher are looked up; the system's resolvers unless given. */
   readonly lookup?: NameLookup;
@@ -52,16 +53,44 @@ export interface JoinOptions {
  * @throws {ATOLL_JOIN_TOKEN_INVALID | ATOLL_JOIN_TOKEN_REFUSED} when another try is of no use.
  * @throws {ATOLL_EVIDENCE_UNAVAILABLE | ATOLL_NAME_UNRESOLVED | ATOLL_PEER_UNAVAILABLE | ATOLL_PEER_UNVERIFIED} and grpc-js's errors when it may be.
  */
-export async function joinPlane(voucher: JoinVoucher, options: JoinOptions, signal: AbortSignal): Promise<Joined> {
-  const proof = await voucher.prove(signal);
-  const { lookup = createDnsLookup(), keys = createKeyPair(), ...more } = options;
-  let failure: unknown;
+export async function joinPlane(voucher: JoinVoucher, { keys = createKeyPair(), ...dialing }: JoinOptions & { readonly keys?: KeyPair }, signal: AbortSignal): Promise<Joined> {
+  const request = { token: await voucher.prove(signal), csr: createCsr(keys) };
+  const refusal = voucher.isLasting ? "no rule of the plane's attestation gives an identity for what is attested here" : "the plane refused the join token";
+  return meetPlane(voucher, { ask: (client, call) => callUnary(client, joinService.issueFirst, request, call), keys, refusal }, dialing, signal);
+}
+
+/**
+ * Finds the plane again, by what the voucher pins, for a proxy that has an SVID and does not know any more whose it is: proves itself by
+ * that one's key, which may have ended, and not by a token, which is used.
+ * @throws as `joinPlane`. @throws {ATOLL_CERTIFICATE_INVALID}
+ */
+export async function returnToPlane(voucher: JoinVoucher, svid: X509Svid, dialing: JoinOptions, signal: AbortSignal): Promise<Joined> {
+  const keys = createKeyPair();
+  const request = keyRenewalRequest(svid, createCsr(keys));
+  const refusal = "the plane does not renew this identity by its key";
+  const joined = await meetPlane(voucher, { ask: (client, call) => callUnary(client, joinService.renewByKey, request, call), keys, refusal }, dialing, signal);
+  refuseOther(joined.svid, svid);
+  return joined;
+}
+
+/** What is asked at a join port. */
+interface Asking {
+  readonly ask: (client: Client, call: CallLimits) => Promise<IdentityResponse>;
+  /** That the answer's SVID is for. */
+  readonly keys: KeyPair;
+  /** What it means that the plane refuses. */
+  readonly refusal: string;
+}
+
+async function meetPlane(voucher: JoinVoucher, asking: Asking, options: JoinOptions, signal: AbortSignal): Promise<Joined> {
+  const { lookup = createDnsLookup() } = options;
   const joinAddresses = voucher.addresses;
-  for await (const address of literalAddresses(voucher.addresses, lookup, signal)) {
+  let failure: unknown;
+  for await (const address of literalAddresses(joinAddresses, lookup, signal)) {
     try {
       if (typeof address !== "string") throw address;
       const bundle = createPinnedBundle(await fetchPinnedRoot(address, voucher.rootSha256, signal));
-      return await joinAt({ address, joinAddresses, bundle, proof, isLasting: voucher.isLasting, lookup, keys, ...more }, signal);
+      return await askAt({ ...options, ...asking, address, joinAddresses, bundle, lookup }, signal);
     } catch (error) {
       if (isAbort(error) || isRefusal(error)) throw error;
       failure = error;
@@ -85,43 +114,36 @@ async function* literalAddresses(addresses: readonly string[], lookup: NameLooku
   }
 }
 
-interface JoinAttempt {
+interface Attempt extends Asking {
   readonly address: string;
   readonly joinAddresses: readonly string[];
   readonly bundle: TrustBundle;
-  readonly proof: string;
-  readonly isLasting: boolean;
   readonly clock: Clock;
   readonly lookup: NameLookup;
-  readonly keys: KeyPair;
   readonly discovery?: readonly string[];
 }
 
-async function joinAt(attempt: JoinAttempt, signal: AbortSignal): Promise<Joined> {
-  const { bundle, clock, keys } = attempt;
+async function askAt({ address, joinAddresses, bundle, clock, lookup, discovery, ask, keys, refusal }: Attempt, signal: AbortSignal): Promise<Joined> {
   let identity: SpiffeId | undefined;
   const accept = (spiffeId: SpiffeId): boolean => {
     if (trustDomainOf(spiffeId) !== bundle.trustDomain || !planePath.test(pathOf(spiffeId))) return false;
     identity = spiffeId;
     return true;
   };
-  const client = createClient([attempt.address], () => ({ anchors: createAnchors([bundle]), accept }), attempt);
+  const client = createClient([address], () => ({ anchors: createAnchors([bundle]), accept }), { clock, lookup });
   try {
-    const request = { token: attempt.proof, csr: createCsr(keys) };
-    const answer = await callUnary(client, joinService.issueFirst, request, { deadlineMs: joinTimeoutMs, nowMs: clock.nowMs(), signal });
+    const answer = await ask(client, { deadlineMs: joinTimeoutMs, nowMs: clock.nowMs(), signal });
     if (identity === undefined) throw new AtollError("ATOLL_PEER_UNVERIFIED", "the plane answered without having been identified");
-    const addresses = attempt.discovery ?? answer.discoveryAddresses;
+    const addresses = discovery ?? answer.discoveryAddresses;
     if (addresses.length === 0) throw new AtollError("ATOLL_PEER_UNAVAILABLE", "the plane did not say where its discovery port is");
     const newer = answer.bundles.find((candidate) => candidate.trustDomain === bundle.trustDomain);
     return {
       svid: createX509Svid(answer.certificateChain, exportPrivateKeyPem(keys.privateKey)),
       bundles: answer.bundles,
-      plane: { addresses, joinAddresses: attempt.joinAddresses, identity, bundle: newer ?? bundle },
+      plane: { addresses, joinAddresses, identity, bundle: newer ?? bundle },
     };
   } catch (error) {
-    if (isServiceError(error, status.UNAUTHENTICATED, status.PERMISSION_DENIED, status.INVALID_ARGUMENT)) {
-      throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", attempt.isLasting ? "no rule of the plane's attestation gives an identity for what is attested here" : "the plane refused the join token", { cause: error });
-    }
+    if (isServiceError(error, status.UNAUTHENTICATED, status.PERMISSION_DENIED, status.INVALID_ARGUMENT)) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", refusal, { cause: error });
     throw error;
   } finally {
     client.close();

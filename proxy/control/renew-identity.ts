@@ -1,17 +1,16 @@
 import { status, type Client } from "@grpc/grpc-js";
 import { createAnchors } from "#federation/identity/anchors.ts";
 import { createCsr } from "#federation/identity/csr.ts";
-import { createKeyPair, exportPrivateKeyPem, parseKeyPair } from "#federation/identity/key-pair.ts";
+import { createKeyPair, exportPrivateKeyPem } from "#federation/identity/key-pair.ts";
 import { createX509Svid } from "#federation/identity/leaf.ts";
-import { parseChainPem } from "#federation/identity/pem.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
 import { acceptExactly } from "#federation/identity/tls-options.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { callUnary, identityService, isServiceError, joinService } from "#federation/wire/grpc-services.ts";
-import { signBytes } from "#federation/wire/signed-object.ts";
-import { keyRenewalContext, type IdentityResponse } from "#federation/wire/workload-messages.ts";
+import type { IdentityResponse } from "#federation/wire/workload-messages.ts";
 import type { Dialing } from "./host-resolver.ts";
+import { keyRenewalRequest, refuseOther } from "./key-proof.ts";
 import { createClient, type Plane } from "./plane-link.ts";
 
 /** The SVID after another, and the bundles that the plane sent along. */
@@ -47,11 +46,7 @@ export async function renewByKey({ plane, addresses, svid, dialing }: KeyRenewal
   const tls = { anchors: createAnchors([plane.bundle]), accept: acceptExactly([plane.identity]) };
   const client = createClient(addresses, () => tls, dialing);
   try {
-    return await renewed(svid, (csr) => {
-      const proof = signBytes(keyRenewalContext, csr, parseKeyPair(svid.privateKeyPem).privateKey);
-      const request = { certificateChain: parseChainPem(svid.certificateChainPem), csr, proof };
-      return callUnary(client, joinService.renewByKey, request, { deadlineMs: renewTimeoutMs, nowMs: dialing.clock.nowMs(), signal });
-    });
+    return await renewed(svid, (csr) => callUnary(client, joinService.renewByKey, keyRenewalRequest(svid, csr), { deadlineMs: renewTimeoutMs, nowMs: dialing.clock.nowMs(), signal }));
   } catch (error) {
     if (isServiceError(error, status.PERMISSION_DENIED)) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "the plane does not renew this identity by its key", { cause: error });
     throw error;
@@ -64,6 +59,6 @@ async function renewed(svid: X509Svid, ask: (csr: Uint8Array) => Promise<Identit
   const keys = createKeyPair();
   const { certificateChain, bundles } = await ask(createCsr(keys));
   const next = createX509Svid(certificateChain, exportPrivateKeyPem(keys.privateKey));
-  if (next.spiffeId !== svid.spiffeId) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the plane renewed ${svid.spiffeId} as ${next.spiffeId}`);
+  refuseOther(next, svid);
   return { svid: next, bundles };
 }

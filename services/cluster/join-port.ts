@@ -6,11 +6,12 @@ import type { X509Svid } from "#federation/identity/svid.ts";
 import { createTlsMaterial, type TlsMaterial } from "#federation/identity/tls-options.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { joinService, signerService } from "#federation/wire/grpc-services.ts";
 import type { ClusterConfig } from "./config.ts";
-import type { ClusterKeys } from "./credentials/cluster-credentials.ts";
+import type { ClusterKeys } from "./credentials/cluster-keys.ts";
 import type { signerHandlers } from "./credentials/enrolment.ts";
 import { keyRenewal } from "./credentials/key-renewal.ts";
 import type { PlaneMembership } from "./credentials/plane-membership.ts";
@@ -102,6 +103,7 @@ export class JoinPort implements AsyncDisposable {
 
   #serverOf({ config, membership, keys, metrics, clock, logger }: JoinPortOptions): Server {
     const { federation, cluster, region, trustDomain } = membership.facts;
+    const { listen, advertiseAddress } = config;
     const server = new Server();
     server.addService(joinService, {
       issueFirst: whileServing(() => this.#handlers?.issueFirst),
@@ -109,6 +111,7 @@ export class JoinPort implements AsyncDisposable {
         self: { federation, cluster, region, trustDomain },
         keys,
         federationBundle: membership.federationBundle,
+        discoveryAddresses: listen.discoveryPort === 0 ? [] : [hostPort(advertiseAddress, listen.discoveryPort)],
         lapseMsMax: config.lapsedSvidSeconds * 1_000,
         svidMs: config.svidSeconds * 1_000,
         guard: new JoinGuard(clock, renewalLimits),

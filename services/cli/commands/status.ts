@@ -17,7 +17,7 @@ import type { Planes } from "../planes.ts";
 import { renderTable, type Column } from "../table.ts";
 import { engineFiles, engineProcesses } from "../up/engine-plan.ts";
 import { findSupervisor, livingProcesses } from "../up/running.ts";
-import { processTroubles } from "../up/process-trouble.ts";
+import { lastWords, processTroubles } from "../up/process-trouble.ts";
 import type { ProcessView } from "../up/process-spec.ts";
 import { apiOverloadProblems } from "./api-overload-findings.ts";
 import { authorityFindings, issuersShown } from "./authority-findings.ts";
@@ -136,9 +136,14 @@ function processProblems(dataDir: string, isSupervised: boolean, processes: read
     const living = livingProcesses(dataDir).length;
     return [living === 0 ? "nothing runs: start it with `atoll up`" : `the supervisor is gone; ${living} processes go on without it: \`atoll down\` ends them`];
   }
-  const notRunning = processes.filter((view) => view.state !== "running").map((view) => `${view.name} is ${stateWords[view.state]}; its log: ${view.logFile}`);
+  const notRunning = processes.filter((view) => view.state !== "running").map((view) => `${view.name} is ${stateWords[view.state]}${endedBy(view)}; its log: ${view.logFile}`);
   const troubled = processes.flatMap(({ name, pid }) => (pid === undefined ? [] : processTroubles(pid).map((trouble) => `${name} (pid ${pid}) ${trouble}`)));
   return [...(processes.length < expected ? [`only ${processes.length} of ${expected} processes were started: \`atoll up\` completes it`] : []), ...notRunning, ...troubled];
+}
+
+function endedBy({ state, restarts, logFile }: ProcessView): string {
+  const words = state === "backoff" || (state === "starting" && restarts > 0) ? lastWords(logFile) : undefined;
+  return words === undefined ? "" : ` (${words})`;
 }
 
 const stateWords = { starting: "starting", running: "running", backoff: "crashing and waits for its next start", killed: "killed (a drill?): `atoll up` starts it again", stopped: "stopped" } as const;

@@ -1,8 +1,11 @@
 import { spawn, spawnSync, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { processTroubles } from "./process-trouble.ts";
+import { lastWords, processTroubles } from "./process-trouble.ts";
 
 let child: ChildProcessByStdio<Writable, Readable, null>;
 const pid = (): number => child.pid ?? 0;
@@ -31,4 +34,18 @@ it.runIf(process.platform === "linux")("names a process that can open no more fi
 
 it("says nothing of a process that is not there", () => {
   expect(processTroubles(2 ** 30)).toEqual([]);
+});
+
+it("tells the error that ended a process by its log, the last one, and none of a log without one, or of no log", () => {
+  const directory = mkdtempSync(join(tmpdir(), "atoll-log-"));
+  try {
+    const file = join(directory, "eu-plane.log");
+    expect(lastWords(file)).toBeUndefined();
+    writeFileSync(file, '{"level":"info"}\n');
+    expect(lastWords(file)).toBeUndefined();
+    appendFileSync(file, "ATOLL_PORT_TAKEN: before\nATOLL_JOIN_TOKEN_REFUSED: the token has been used\n    at somewhere\n");
+    expect(lastWords(file)).toBe("ATOLL_JOIN_TOKEN_REFUSED: the token has been used");
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { logTail } from "./managed-process.ts";
 
 /** From so many of its open files on a process is about to be able to open none: it can take no connection then, and not say so. */
 const openFilesRatioMax = 0.9;
@@ -22,4 +23,13 @@ export function processTroubles(pid: number): readonly string[] {
   } catch {
     return [];
   }
+}
+
+/** Among so many lines at the end of a log the last words of the process that ended are looked for. */
+const lastLinesMax = 40;
+const lastWordsMax = 400;
+
+/** The error that ended a process, as the last one wrote it into its log; undefined where that says none. */
+export function lastWords(logFile: string): string | undefined {
+  return logTail(logFile, lastLinesMax).findLast((line) => /^ATOLL_[A-Z_]+: /.test(line))?.slice(0, lastWordsMax);
 }

@@ -10,7 +10,7 @@ import { runTasks } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import type { ClusterKeys } from "../credentials/cluster-credentials.ts";
+import type { ClusterKeys } from "../credentials/cluster-keys.ts";
 import type { CertificateSource } from "./shown-certificate.ts";
 
 export interface EndpointSvidOptions {

@@ -5,7 +5,7 @@ import type { Random } from "#federation/runtime/random.ts";
 import { mapWatched, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ClusterConfig } from "../config.ts";
-import type { ClusterKeys } from "../credentials/cluster-credentials.ts";
+import type { ClusterKeys } from "../credentials/cluster-keys.ts";
 import type { ClusterMetrics } from "../metrics.ts";
 import { BundleEndpoint } from "./bundle-endpoint.ts";
 import type { BundleEndpointConfig } from "./endpoint-config.ts";

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { publicKeyFromCsr } from "#federation/identity/csr.ts";
-import { spkiSha256 } from "#federation/identity/key-pair.ts";
+import { createKeyPair, exportPrivateKeyPem, spkiSha256 } from "#federation/identity/key-pair.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
@@ -53,6 +53,35 @@ describe("ClusterKeySource", () => {
   afterEach(() => {
     stop.abort();
     rmSync(directory, { recursive: true, force: true });
+  });
+
+  it.each(["authority.pem", "bundle.json", "intermediate.pem", "intermediate.key"])("has its credentials again by its signing key when %s is damaged, or gone", async (file) => {
+    const first = await open();
+    for (const damage of [(path: string) => writeFileSync(path, Buffer.alloc(400)), (path: string) => rmSync(path)]) {
+      damage(join(directory, "ca", file));
+      const again = await open();
+      expect(again.keys.current.authorityCertificatePem).toBe(first.keys.current.authorityCertificatePem);
+      expect(again.keys.current.bundle).toEqual(first.keys.current.bundle);
+    }
+    expect(calls.map(({ isRenewal }) => isRenewal)).toEqual([false, true, true]);
+  });
+
+  it.each(["signing.pem", "signing.key"])("enrols again when %s is damaged, or gone, since nothing else proves who it is", async (file) => {
+    await open();
+    for (const damage of [(path: string) => writeFileSync(path, Buffer.alloc(400)), (path: string) => rmSync(path)]) {
+      damage(join(directory, "ca", file));
+      await open();
+    }
+    expect(calls.map(({ isRenewal }) => isRenewal)).toEqual([false, false, false]);
+  });
+
+  it("does not use a key beside another one's certificate", async () => {
+    const first = await open();
+    const key = exportPrivateKeyPem(createKeyPair().privateKey);
+    writeFileSync(join(directory, "ca", "intermediate.key"), key);
+    const again = await open();
+    expect(again.keys.current.issuer.notAfterMs).toBe(first.keys.current.issuer.notAfterMs);
+    expect(calls.map(({ isRenewal }) => isRenewal)).toEqual([false, true]);
   });
 
   it("enrols once and reads its keys from disk after that", async () => {

@@ -1,13 +1,11 @@
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
-import { createIssuer, type Issuer } from "#federation/identity/authority.ts";
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { forgetJoiningKey, keepJoiningKey } from "#federation/identity/joining-key.ts";
-import { createKeyPair, exportPrivateKeyPem, parseKeyPair, type KeyPair } from "#federation/identity/key-pair.ts";
-import { certificatePem, chainPem, parseChainPem } from "#federation/identity/pem.ts";
+import { createKeyPair, exportPrivateKeyPem, type KeyPair } from "#federation/identity/key-pair.ts";
+import { certificatePem, chainPem } from "#federation/identity/pem.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
-import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { writePrivateFilesSync } from "#federation/runtime/private-file.ts";
@@ -16,16 +14,8 @@ import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
-import { existsSync, readFileSync } from "node:fs";
-import { keyFilesIn, readKeyFiles } from "./key-files.ts";
-
-/** By what a cluster vouches for its workloads and signs what it says. */
-export interface ClusterKeys {
-  readonly issuer: Issuer;
-  readonly signer: ObjectSigner;
-  readonly bundle: TrustBundle;
-  readonly authorityCertificatePem: string;
-}
+import { readClusterKeys, type ClusterKeys } from "./cluster-keys.ts";
+import { keyFilesIn } from "./key-files.ts";
 
 /** Gets credentials for two new public keys; `current` proves a renewal, undefined is the first time. */
 export type Certify = (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }, current: ObjectSigner | undefined, signal: AbortSignal) => Promise<ClusterCredentials>;
@@ -66,9 +56,10 @@ export class ClusterKeySource {
   }
 
   static async open(options: ClusterCredentialsOptions, signal: AbortSignal): Promise<ClusterKeySource> {
-    const present = readKeys(options);
-    const usable = present !== undefined && present.issuer.notAfterMs > options.clock.nowMs();
-    return new ClusterKeySource(options, usable ? present : await obtainFirst(options, present?.signer, signal));
+    const { keys, signer, damaged } = readClusterKeys(directoryOf(options), options.trustDomain);
+    for (const reason of damaged) options.logger.warn("A file of the cluster's credentials cannot be used; they are asked for again.", { reason });
+    const isUsable = keys !== undefined && keys.issuer.notAfterMs > options.clock.nowMs();
+    return new ClusterKeySource(options, isUsable ? keys : await obtainFirst(options, signer, signal));
   }
 
   get keys(): Watched<ClusterKeys> {
@@ -126,7 +117,7 @@ async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner 
   const credentials = await options.certify({ intermediate: createCsr(intermediate), signing: createCsr(signing) }, valid, signal);
   writeKeys(options, credentials, intermediate, signing);
   if (isJoining && options.joiningKey !== "lasting") await forgetJoiningKey(keyFile);
-  const keys = readKeys(options);
+  const { keys } = readClusterKeys(directoryOf(options), options.trustDomain);
   if (keys === undefined) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the credentials that were just written cannot be read");
   return keys;
 }
@@ -150,17 +141,4 @@ function writeKeys(options: ClusterCredentialsOptions, credentials: ClusterCrede
     ...keyFilesIn(directory, "signing", { certificatePem: chainPem(credentials.signingChain), privateKeyPem: exportPrivateKeyPem(signing.privateKey) }),
     ...keyFilesIn(directory, "intermediate", { certificatePem: chainPem(credentials.intermediateChain), privateKeyPem: exportPrivateKeyPem(intermediate.privateKey) }),
   ]);
-}
-
-function readKeys(options: ClusterCredentialsOptions): ClusterKeys | undefined {
-  const directory = directoryOf(options);
-  const intermediate = readKeyFiles(directory, "intermediate");
-  const signing = readKeyFiles(directory, "signing");
-  if (intermediate === undefined || signing === undefined || !existsSync(join(directory, "bundle.json"))) return undefined;
-  return {
-    issuer: createIssuer(intermediate.certificatePem, intermediate.privateKeyPem),
-    signer: { privateKey: parseKeyPair(signing.privateKeyPem).privateKey, chain: parseChainPem(signing.certificatePem) },
-    bundle: parseBundle(readFileSync(join(directory, "bundle.json"), "utf8"), options.trustDomain),
-    authorityCertificatePem: readFileSync(join(directory, "authority.pem"), "utf8"),
-  };
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { clusterJwtAuthoritiesMax, type ClusterJwtAuthority } from "#federation/identity/cluster-jwt-authorities.ts";
 import { jwtAuthorityOf, type JwtSigner } from "#federation/identity/jwt-svid.ts";
@@ -40,10 +40,14 @@ export class JwtKeys {
     this.#signer = signerOf(state.current);
   }
 
-  /** Reads the keys, or makes the first. @throws {ATOLL_CONFIG_INVALID} for a file that cannot be read. */
+  /**
+   * Reads the keys, or makes the first. A file that cannot be read is moved aside and others are made: what its keys have signed is verified by
+   * what is published, as that of another replica.
+   */
   static open(options: JwtKeysOptions): JwtKeys {
     const path = join(options.dataDir, "ca", "jwt.json");
-    if (existsSync(path)) return new JwtKeys(options, path, readState(path));
+    const kept = existsSync(path) ? readState(path, options.logger) : undefined;
+    if (kept !== undefined) return new JwtKeys(options, path, kept);
     const keys = new JwtKeys(options, path, { current: makeKey(options.clock.nowMs()), retired: [] });
     keys.#write(keys.#state);
     return keys;
@@ -125,14 +129,16 @@ function signerOf({ keyId, privateKeyPem }: HeldJwtKey): JwtSigner {
   return { keyId, privateKey: parseKeyPair(privateKeyPem).privateKey };
 }
 
-function readState(path: string): JwtKeyState {
+function readState(path: string, logger: Logger): JwtKeyState | undefined {
   try {
     const { current, next, retired } = JSON.parse(readFileSync(path, "utf8")) as Partial<JwtKeyState>;
-    if (!Array.isArray(retired)) throw new Error("it names no retired keys");
+    if (!Array.isArray(retired)) throw new AtollError("ATOLL_CONFIG_INVALID", "it names no retired keys");
     return { current: heldKeyOf(current), ...(next === undefined ? {} : { next: heldKeyOf(next) }), retired: (retired as readonly RetiredJwtKey[]).map(retiredKeyOf) };
-  } catch (cause) {
-    // The cause may quote the file, so that it stays out.
-    throw new AtollError("ATOLL_CONFIG_INVALID", `${path}: the keys of JWT-SVIDs cannot be read${cause instanceof AtollError ? ` (${cause.message})` : ""}; without the file others are made`);
+  } catch (error) {
+    renameSync(path, `${path}.corrupt`);
+    // What the platform says of it may quote the file, so that it stays out.
+    logger.warn("The keys of JWT-SVIDs could not be read and were moved aside; others are made.", { path: `${path}.corrupt`, ...(error instanceof AtollError ? { reason: error.message } : {}) });
+    return undefined;
   }
 }
 

@@ -15,6 +15,8 @@ export interface KeyRenewalOptions extends SvidIssuing {
   readonly self: ClusterSelf;
   /** By which a proxy knows its plane. */
   readonly federationBundle: TrustBundle;
+  /** `host:port` of this plane's discovery port, for a proxy that has forgotten it; none where the system gives the port. */
+  readonly discoveryAddresses: readonly string[];
   /** How long after its end an SVID is renewed by its key. */
   readonly lapseMsMax: number;
   readonly logger: Logger;
@@ -27,7 +29,7 @@ export interface KeyRenewalOptions extends SvidIssuing {
  * so that neither a store that is away nor a machine that slept ends an identity for good.
  */
 export function keyRenewal(options: KeyRenewalOptions): handleUnaryCall<KeyRenewalRequest, IdentityResponse> {
-  const { self, keys, federationBundle, lapseMsMax, clock, logger } = options;
+  const { self, keys, federationBundle, discoveryAddresses, lapseMsMax, clock, logger } = options;
   return unary(options, async ({ certificateChain, csr, proof }) => {
     const { bundle } = keys.current;
     const nowMs = clock.nowMs();
@@ -38,6 +40,6 @@ export function keyRenewal(options: KeyRenewalOptions): handleUnaryCall<KeyRenew
     if (subscriber === undefined) throw new AtollError("ATOLL_PEER_UNVERIFIED", "only workloads of this cluster's trust domain renew here");
     const chain = issueWorkloadSvid(options, subscriber.identity, csr, "renewedByKey");
     if (verdict.notAfterMs <= nowMs) logger.info("An identity that had expired was renewed by its key.", { spiffeId: subscriber.identity, expiredForMs: nowMs - verdict.notAfterMs });
-    return { certificateChain: chain, bundles: [federationBundle, bundle], discoveryAddresses: [] };
+    return { certificateChain: chain, bundles: [federationBundle, bundle], discoveryAddresses };
   });
 }

@@ -40,11 +40,16 @@ export interface MembershipOptions {
 const factsFile = "membership.json";
 const joinTimeoutMs = 10_000;
 
-/** The membership on disk, or undefined before the first joining. */
+/** Whether this plane has joined once, whatever became of what it got. */
+export function hasJoined(dataDir: string): boolean {
+  return existsSync(join(dataDir, factsFile));
+}
+
+/** The membership on disk, or undefined before the first joining. @throws {ATOLL_CONFIG_INVALID} when it is damaged */
 export async function loadMembership(dataDir: string): Promise<PlaneMembership | undefined> {
+  if (!hasJoined(dataDir)) return undefined;
   const path = join(dataDir, factsFile);
-  if (!existsSync(path)) return undefined;
-  const parsed = joinAnswerSchema.omit({ certificateChainPem: true }).safeParse(JSON.parse(readFileSync(path, "utf8")));
+  const parsed = joinAnswerSchema.omit({ certificateChainPem: true }).safeParse(jsonOf(readFileSync(path, "utf8")));
   if (!parsed.success) throw new AtollError("ATOLL_CONFIG_INVALID", `${path} cannot be read as what joining wrote; join again with a new token`);
   const { svid } = await loadIdentity(join(dataDir, "plane"));
   if (svid === undefined) throw new AtollError("ATOLL_CONFIG_INVALID", `${dataDir} lost the plane's certificate; join again with a new token`);
@@ -122,4 +127,12 @@ function detailOf(json: unknown): string {
 function bundleOf(facts: Pick<JoinAnswer, "federationRootPem">): TrustBundle {
   const [root = new Uint8Array()] = parseChainPem(facts.federationRootPem);
   return createPinnedBundle(root);
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

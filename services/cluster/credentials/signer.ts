@@ -10,10 +10,12 @@ import type { TrustDomainName } from "#federation/model/names.ts";
 import type { RelationshipApproval, Relationship, RelationshipSide } from "#federation/model/resource.ts";
 import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
 import { createSpiffeId } from "#federation/model/spiffe-id.ts";
+import { AtollError } from "#federation/runtime/errors.ts";
 import { signP256 } from "#federation/runtime/p256-signature.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
-import { readKeyFiles, writeKeyFiles } from "./key-files.ts";
+import { readKeyFiles, writeKeyFiles, type KeyFiles } from "./key-files.ts";
+import { hasJoined } from "./plane-membership.ts";
 
 const dayMs = 86_400_000;
 /** DESIGN §7: a week of issuing without the signer, since renewal begins at half of it. */
@@ -32,9 +34,8 @@ export class TrustDomainSigner {
   readonly #rootDer: Uint8Array;
 
   private constructor(trustDomain: TrustDomainName, directory: string) {
-    const root = readKeyFiles(directory, "root");
-    const authority = readKeyFiles(directory, "authority");
-    if (root === undefined || authority === undefined) throw new Error("the signer's keys were made above");
+    const root = readOwn(directory, "root");
+    const authority = readOwn(directory, "authority");
     this.trustDomain = trustDomain;
     this.authorityCertificatePem = authority.certificatePem;
     this.#root = createIssuer(root.certificatePem, root.privateKeyPem);
@@ -43,13 +44,23 @@ export class TrustDomainSigner {
     this.#rootDer = parseChainPem(root.certificatePem)[0] ?? new Uint8Array();
   }
 
-  /** Reads the keys below `dataDir`, or makes them at the first start. */
+  /**
+   * Reads the keys below `dataDir`, or makes them at the first start, and never after that: another root in the place of one that got lost
+   * would end every identity of the trust domain.
+   * @throws {ATOLL_CONFIG_INVALID} when some of a plane that has joined are missing or damaged
+   */
   static open(trustDomain: TrustDomainName, dataDir: string, nowMs: number): TrustDomainSigner {
     const directory = join(dataDir, "signer");
     const options = { trustDomain, validityMs: rootValidityMs, nowMs };
-    if (readKeyFiles(directory, "root") === undefined) writeKeyFiles(directory, "root", createRoot(options));
-    if (readKeyFiles(directory, "authority") === undefined) writeKeyFiles(directory, "authority", createAuthority(options));
-    return new TrustDomainSigner(trustDomain, directory);
+    if (!hasJoined(dataDir)) {
+      if (readKeyFiles(directory, "root") === undefined) writeKeyFiles(directory, "root", createRoot(options));
+      if (readKeyFiles(directory, "authority") === undefined) writeKeyFiles(directory, "authority", createAuthority(options));
+    }
+    try {
+      return new TrustDomainSigner(trustDomain, directory);
+    } catch (error) {
+      throw new AtollError("ATOLL_CONFIG_INVALID", `${directory} does not hold the root and the authority of ${trustDomain} whole; put root.key, root.pem, authority.key and authority.pem back from a copy`, { cause: error });
+    }
   }
 
   get bundle(): TrustBundle {
@@ -95,4 +106,10 @@ export class TrustDomainSigner {
     const { privateKey } = parseKeyPair(this.#authorityKeyPem);
     return Buffer.from(signP256(input, privateKey)).toString("base64url");
   }
+}
+
+function readOwn(directory: string, name: string): KeyFiles {
+  const files = readKeyFiles(directory, name);
+  if (files === undefined) throw new Error(`${name}.pem is missing`);
+  return files;
 }

@@ -19,7 +19,7 @@ import type { Logger } from "#federation/telemetry/logger.ts";
 import type { IdentityResponse, JoinRequest, RenewRequest } from "#federation/wire/workload-messages.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
 import { subscriberOf } from "../peer-identity.ts";
-import type { ClusterKeys } from "./cluster-credentials.ts";
+import type { ClusterKeys } from "./cluster-keys.ts";
 import { addressOf, unary } from "./enrolment.ts";
 
 /** What SVIDs are made of: keys in files, and no store. */
