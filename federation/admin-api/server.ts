@@ -1,5 +1,6 @@
 import { constants } from "node:crypto";
 import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
+import { boundConnections } from "#federation/runtime/bound-connections.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
@@ -90,7 +91,7 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
     logger: false,
     routerOptions: { maxParamLength: 256 },
   });
-  app.server.maxConnections = adminServerLimits.connections;
+  boundConnections(app.server, { max: adminServerLimits.connections, provedBy: "handshake", clock: options.clock });
   app.setErrorHandler(async (error, request, reply) => await refuse(reply, error, request, options));
   app.setNotFoundHandler(async (request, reply) => {
     const problem = createProblem("ATOLL_NOT_FOUND", 404, `nothing answers ${request.method} ${pathOf(request).slice(0, 200)}`);

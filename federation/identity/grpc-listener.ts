@@ -6,6 +6,7 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { SpiffeId } from "#federation/model/names.ts";
+import { boundConnections } from "#federation/runtime/bound-connections.ts";
 import { readSvidLeaf } from "./certificate-reader.ts";
 import { createServerContextOptions, createServerTlsOptions, type AcceptIdentity, type TlsMaterial } from "./tls-options.ts";
 import { handshakeFault, verifyPeer } from "./verify-peer.ts";
@@ -24,7 +25,7 @@ export interface GrpcListenerOptions {
   readonly clients: "required" | "none";
   /** Which callers may connect at all; each method still judges its own caller. Not asked when clients are not required. */
   readonly accept: AcceptIdentity;
-  /** Most connections at a time; more are closed at once. Default 10,000: a cluster's proxies hold one each. */
+  /** Most connections at a time, see `boundConnections`. Default 10,000: a cluster's proxies hold one each. */
   readonly connectionsMax?: number;
   /** For the root of first contact, see `createServerContextOptions`. */
   readonly presentedRoot?: Uint8Array;
@@ -59,7 +60,8 @@ export async function openGrpcListener(options: GrpcListenerOptions, signal: Abo
     }),
     handshakeTimeout: handshakeTimeoutMs,
   });
-  listener.maxConnections = options.connectionsMax ?? 10_000;
+  const { connectionsMax = 10_000, onRefused } = options;
+  boundConnections(listener, { max: connectionsMax, provedBy: options.clients === "required" ? "handshake" : "request", clock: systemClock, ...(onRefused === undefined ? {} : { onRefused }) });
   const refuse = (socket: TLSSocket, reason: string): void => {
     options.onRefused?.(reason);
     socket.destroy();
@@ -82,7 +84,7 @@ export async function openGrpcListener(options: GrpcListenerOptions, signal: Abo
   });
   // All may come at once, after a cut, while the loop is busy with the first of them. Whom the system has no room for (the platform asks
   // it for 511) tries again after one second, then two, then four. It gives net.core.somaxconn at most.
-  await listen(listener, { host: options.address, port: options.port, backlog: listener.maxConnections });
+  await listen(listener, { host: options.address, port: options.port, backlog: connectionsMax });
   const closing = new AbortController();
   const following = follow(listener, options, AbortSignal.any([signal, closing.signal]));
   let closed: Promise<void> | undefined;

@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { Client, Metadata, Server, status, type ServiceError, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
@@ -155,4 +157,21 @@ test.skipIf(!hasRoom)("a thousand callers that come while the plane does somethi
   const clock = new Int32Array(new SharedArrayBuffer(4));
   for (let tries = 0; tries < 300 && madeTo(listener.port) < crowd; tries++) Atomics.wait(clock, 0, 0, 20);
   expect(madeTo(listener.port)).toBeGreaterThanOrEqual(crowd);
+});
+
+test.each([
+  ["of callers who prove themselves by the handshake", "required", false],
+  ["of callers who prove themselves by what they ask", "none", true],
+] as const)("a full port %s takes one that comes instead of a stranger who proves nothing", async (_, clients, isEncrypted) => {
+  const refused: string[] = [];
+  const listener = await serve(materialOf(pay.bundle, shop.bundle), { clients, connectionsMax: 2, onRefused: (reason) => void refused.push(reason) });
+  const strangers = [1, 2].map(() => (isEncrypted ? connectTls({ port: listener.port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] }) : connect(listener.port, "127.0.0.1")));
+  open.push(() => strangers.forEach((stranger) => stranger.destroy()));
+  for (const stranger of strangers) stranger.on("error", () => undefined);
+  await Promise.all(strangers.map(async (stranger) => await once(stranger, isEncrypted ? "secureConnect" : "connect")));
+  const client = new Client(`127.0.0.1:${listener.port}`, createGrpcCredentials(good), { "grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 200 });
+  open.push(() => client.close());
+  await expect.poll(() => ask(client).catch(() => "refused"), { timeout: 30_000 }).toBe(clients === "required" ? caller : "nobody");
+  expect(refused[0]).toBe("2 connections are open");
+  expect(refused).toContain("a connection that proved nothing gave way to another");
 });

@@ -9,6 +9,7 @@ import type { RegionId, ServiceHost } from "#federation/model/names.ts";
 import type { EndpointView, GatewayRoute } from "#federation/model/snapshot.ts";
 import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
+import { unprovedGraceMs } from "#federation/runtime/unproved-connections.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { LocalStall } from "../health/local-stall.ts";
 import { drainWord } from "../health/ping-words.ts";
@@ -200,6 +201,19 @@ describe("GatewayListener", () => {
     await once(first, "secureConnect");
     expect(await once(dial(gateway.port, sni), "error")).toMatchObject([{ code: "ECONNRESET" }]);
     expect(stats.refused.get("tooManyConnections")).toBe(1);
+  });
+
+  it("ends the oldest of those that have not said what they want, after some time, for others that come when it is full", async () => {
+    const gateway = await openGateway([endpoint(await openEcho())], { connectionsMax: 2 });
+    const silent = [connectTcp(gateway.port, "127.0.0.1"), connectTcp(gateway.port, "127.0.0.1")];
+    const broken = Promise.all(silent.map((socket) => new Promise<void>((resolve) => socket.on("error", () => undefined).once("close", () => resolve()))));
+    while (stats.active < 2) await new Promise((resolve) => setImmediate(resolve));
+    expect(await once(dial(gateway.port, sni), "error")).toMatchObject([{ code: "ECONNRESET" }]);
+    await clock.advance(unprovedGraceMs);
+    const callers = [dial(gateway.port, sni), dial(gateway.port, sni)];
+    for (const caller of callers) await once(caller, "secureConnect");
+    await broken;
+    expect(await once(dial(gateway.port, sni), "error"), "who is served gives way to nobody").toMatchObject([{ code: "ECONNRESET" }]);
   });
 
   it("echoes pings under its own identity, in whole nonces", async () => {

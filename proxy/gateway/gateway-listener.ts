@@ -1,6 +1,7 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { EndpointView, GatewayRoute } from "#federation/model/snapshot.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
+import { UnprovedConnections } from "#federation/runtime/unproved-connections.ts";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
@@ -59,12 +60,15 @@ export class GatewayListener {
   readonly #relays = new Set<Relay>();
   /** Connections that are not pings, from their acceptance to their end. */
   readonly #passing = new Set<Socket>();
+  /** Those whose hello has not come whole. */
+  readonly #unnamed: UnprovedConnections;
   #onPassed: (() => void) | undefined;
 
   private constructor(options: GatewayListenerOptions) {
     this.#options = options;
     this.#limits = options.limits ?? defaultGatewayLimits;
     this.#picker = new EndpointPicker(options.random);
+    this.#unnamed = new UnprovedConnections(options.clock);
     const { keepAliveMs } = this.#limits;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs }, (socket) => this.#accept(socket));
   }
@@ -104,16 +108,19 @@ export class GatewayListener {
   #accept(socket: Socket): void {
     const { stats, stall } = this.#options;
     if (stats.active >= this.#limits.connectionsMax) {
-      this.#refuse(socket, "tooManyConnections");
-      return;
+      const unnamed = this.#unnamed.giveWay();
+      this.#refuse(unnamed ?? socket, "tooManyConnections");
+      if (unnamed === undefined) return;
     }
     stats.accepted++;
     stats.active++;
     this.#passing.add(socket);
+    this.#unnamed.add(socket);
     const reader = new ClientHelloReader();
     const timer = stall.schedule(this.#limits.helloMs, () => this.#refuse(socket, "helloTimeout"));
     const settle = (): void => {
       timer[Symbol.dispose]();
+      this.#unnamed.delete(socket);
       socket.off("data", onData);
       socket.off("end", onEnd);
     };

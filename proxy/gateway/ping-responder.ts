@@ -2,9 +2,10 @@ import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { createServerContextOptions, createServerTlsOptions } from "#federation/identity/tls-options.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
+import { peerKey } from "#federation/runtime/unproved-connections.ts";
 import type { LocalStall } from "../health/local-stall.ts";
 import { drainWord, pingBytes } from "../health/ping-words.ts";
-import { HandshakeGate, handshakesMax } from "../tls/handshake-gate.ts";
+import { HandshakeGate } from "../tls/handshake-gate.ts";
 import type { GatewayStats } from "./gateway-stats.ts";
 
 /** Ping connections at a time: one of each proxy of the federation that calls into this cluster. */
@@ -20,20 +21,21 @@ const handshakeTimeoutMs = 10_000;
  */
 export class PingResponder {
   readonly #server: Server;
-  readonly #gate = new HandshakeGate();
+  readonly #gate: HandshakeGate;
   readonly #stats: GatewayStats;
   readonly #open = new Set<TLSSocket>();
   /** All connections handed over, in their handshake or after it. */
   readonly #raw = new Set<Socket>();
+  /** What ends the turn of each handshake. */
+  readonly #shaking = new Map<string, () => void>();
   readonly #stall: LocalStall;
   #drains = false;
 
   constructor(svid: X509Svid, options: { readonly stats: GatewayStats; readonly stall: LocalStall }) {
     this.#stats = options.stats;
     this.#stall = options.stall;
-    // One listener for each handshake in progress, besides the server's own.
+    this.#gate = new HandshakeGate(options.stall);
     this.#server = createServer({ ...createServerTlsOptions({ svid, anchors: [] }, { clients: "none" }), handshakeTimeout: handshakeTimeoutMs });
-    this.#server.setMaxListeners(handshakesMax + 2);
     this.#server.on("secureConnection", (socket) => this.#serve(socket));
     this.#server.on("tlsClientError", (_error, socket) => socket.destroy());
   }
@@ -47,7 +49,7 @@ export class PingResponder {
   handle(socket: Socket): void {
     this.#raw.add(socket);
     socket.once("close", () => this.#raw.delete(socket));
-    if (this.#open.size >= pingConnectionsMax || !this.#gate.enter((leave) => this.#handshake(socket, leave))) socket.resetAndDestroy();
+    if (this.#open.size >= pingConnectionsMax || !this.#gate.enter({ start: (leave) => this.#handshake(socket, leave), end: () => socket.resetAndDestroy() })) socket.resetAndDestroy();
   }
 
   /** Tells every prober, and those that come later, that this gateway will end. Pings are answered as before. */
@@ -71,20 +73,19 @@ export class PingResponder {
       leave();
       return;
     }
-    // The server tells of finished handshakes by their TLS socket; the pair of address and port says whose it was.
-    const onSecure = (secured: TLSSocket): void => {
-      if (secured.remotePort === socket.remotePort && secured.remoteAddress === socket.remoteAddress) done();
-    };
-    const done = (): void => {
-      this.#server.off("secureConnection", onSecure);
+    const key = peerKey(socket);
+    this.#shaking.set(key, leave);
+    socket.once("close", () => {
+      if (this.#shaking.get(key) === leave) this.#shaking.delete(key);
       leave();
-    };
-    this.#server.on("secureConnection", onSecure);
-    socket.once("close", done);
+    });
     this.#server.emit("connection", socket);
   }
 
   #serve(socket: TLSSocket): void {
+    const key = peerKey(socket);
+    this.#shaking.get(key)?.();
+    this.#shaking.delete(key);
     this.#open.add(socket);
     this.#stats.pingConnections++;
     let rest: Buffer = Buffer.alloc(0);

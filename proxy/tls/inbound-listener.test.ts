@@ -11,6 +11,7 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { emptySnapshot } from "../control/snapshot-builder.ts";
+import { handshakesMax } from "./handshake-gate.ts";
 import { createTestTrustDomain } from "./identity-fixture.ts";
 import { createInboundStats, InboundListener, isCallerAllowed, refusingRule, type InboundConnection } from "./inbound-listener.ts";
 import { TlsContexts } from "./tls-contexts.ts";
@@ -107,6 +108,24 @@ async function greeting(as: X509Svid, servername = sni): Promise<string> {
 }
 
 describe("InboundListener", () => {
+  it("serves callers while strangers who begin a handshake and say no more hold every turn, and ends none of them before its time", async () => {
+    const strangers = Array.from({ length: 2 * handshakesMax }, () => connectTcp(listener.port, "127.0.0.1"));
+    let ended = 0;
+    try {
+      for (const stranger of strangers) {
+        stranger.on("error", () => undefined);
+        stranger.once("close", () => ended++);
+        // The beginning of a ClientHello.
+        stranger.write(Buffer.of(22, 3, 1, 0, 100, 1));
+      }
+      while (stats.handshakes < handshakesMax) await new Promise((resolve) => setImmediate(resolve));
+      expect(await greeting(friend)).toBe(`hello ${friend.spiffeId}`);
+      expect(ended).toBe(0);
+    } finally {
+      for (const stranger of strangers) stranger.destroy();
+    }
+  });
+
   it("hands over a caller whose rule names it, of one's own domain or a foreign one", async () => {
     expect(await greeting(friend)).toBe(`hello ${friend.spiffeId}`);
     const ledger = pay.svid("/ns/core/sa/ledger");

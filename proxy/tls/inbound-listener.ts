@@ -8,6 +8,7 @@ import type { CallerRule, InboundPort, Snapshot } from "#federation/model/snapsh
 import { isReservedPath, trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { listen, portOf } from "#federation/runtime/listen.ts";
+import { peerKey, UnprovedConnections } from "#federation/runtime/unproved-connections.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { hopProtocol } from "../hop/frames.ts";
@@ -97,8 +98,10 @@ export class InboundListener {
   readonly #options: InboundListenerOptions;
   readonly #tcp: TcpServer;
   readonly #tls: TlsServer;
-  readonly #gate = new HandshakeGate();
+  readonly #gate: HandshakeGate;
   readonly #leaves = new LeafReadings();
+  /** Connections from which nothing has come yet. */
+  readonly #silent: UnprovedConnections;
   /** Connections in their handshake, by the remote address and port that tell them apart here. */
   readonly #shaking = new Map<string, { readonly raw: Socket; readonly leave: () => void }>();
   readonly #open = new Map<TLSSocket, OpenConnection>();
@@ -106,6 +109,8 @@ export class InboundListener {
 
   private constructor(options: InboundListenerOptions, material: TlsMaterial) {
     this.#options = options;
+    this.#gate = new HandshakeGate(options.clock);
+    this.#silent = new UnprovedConnections(options.clock);
     this.#material = material;
     this.#tcp = createTcpServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     this.#tls = createTlsServer({ ...createServerTlsOptions(material, { clients: "required" }), ALPNProtocols: [hopProtocol, "http/1.1"], handshakeTimeout: handshakeTimeoutMs, allowHalfOpen: true });
@@ -183,20 +188,27 @@ export class InboundListener {
   #accept(raw: Socket): void {
     const { stats } = this.#options;
     raw.on("error", () => raw.destroy());
-    if (stats.active >= (this.#options.connectionsMax ?? connectionsMaxDefault)) return this.#reset(raw, "tooManyConnections");
+    if (stats.active >= (this.#options.connectionsMax ?? connectionsMaxDefault)) {
+      const silent = this.#silent.giveWay();
+      this.#reset(silent ?? raw, "tooManyConnections");
+      if (silent === undefined) return;
+    }
     if (this.#options.contexts.serverMaterial() === undefined) return this.#reset(raw, "noIdentity");
     stats.accepted++;
     stats.active++;
+    this.#silent.add(raw);
     const silence = this.#options.clock.schedule(handshakeTimeoutMs, () => this.#reset(raw, "handshake"));
     raw.once("close", () => {
       silence[Symbol.dispose]();
+      this.#silent.delete(raw);
       stats.active--;
     });
     // A turn begins with the first bytes: clients that connect and say nothing hold none.
     raw.once("readable", () => {
       silence[Symbol.dispose]();
+      this.#silent.delete(raw);
       if (raw.destroyed) return;
-      if (!this.#gate.enter((leave) => this.#handshake(raw, leave))) this.#reset(raw, "tooManyHandshakes");
+      if (!this.#gate.enter({ start: (leave) => this.#handshake(raw, leave), end: () => this.#reset(raw, "handshake") })) this.#reset(raw, "tooManyHandshakes");
     });
   }
 
@@ -274,8 +286,4 @@ interface OpenConnection {
   /** Its caller may not call, and is told so at each request. */
   refused: boolean;
   server: RefusingServer | undefined;
-}
-
-function peerKey(socket: Socket): string {
-  return `${socket.remoteAddress}|${socket.remotePort}`;
 }

@@ -2,9 +2,11 @@ import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { joinPath, joinRequestSchema, type JoinAnswer, type JoinRequest } from "#federation/admin-api/join-contract.ts";
 import { problemOf } from "#federation/admin-api/problem.ts";
+import { boundConnections } from "#federation/runtime/bound-connections.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
 import type { JoinGuard } from "#federation/identity/join-guard.ts";
 import { createServerContextOptions, createServerTlsOptions, type TlsMaterial } from "#federation/identity/tls-options.ts";
+import { systemClock } from "#federation/runtime/clock.ts";
 import { AtollError, isAtollError } from "#federation/runtime/errors.ts";
 import { closeServer, listen, portOf } from "#federation/runtime/listen.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
@@ -47,7 +49,7 @@ export async function openJoinServer(options: JoinServerOptions, signal: AbortSi
       });
     },
   );
-  server.maxConnections = joinServerLimits.connections;
+  boundConnections(server, { max: joinServerLimits.connections, provedBy: "request", clock: systemClock });
   await listen(server, { host: options.address, port: options.port });
   const closing = new AbortController();
   const following = followMaterial(server, options, root, AbortSignal.any([signal, closing.signal]));
