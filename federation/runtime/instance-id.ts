@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AtollError } from "./errors.ts";
 import { writePrivateFileSync } from "./private-file.ts";
 import { isMissing } from "./missing-file.ts";
 
+const fileName = "instance";
 const pattern = /^[0-9a-f]{16}$/;
 
 /**
@@ -13,7 +14,7 @@ const pattern = /^[0-9a-f]{16}$/;
  * @throws {ATOLL_CONFIG_INVALID} when the file holds something else.
  */
 export function keepInstanceId(dataDir: string): string {
-  const path = join(dataDir, "instance");
+  const path = join(dataDir, fileName);
   let text: string;
   try {
     text = readFileSync(path, "utf8").trim();
@@ -24,4 +25,9 @@ export function keepInstanceId(dataDir: string): string {
   }
   if (!pattern.test(text)) throw new AtollError("ATOLL_CONFIG_INVALID", `${path} is damaged: expected 16 hex digits; remove it, and this process is another instance`);
   return text;
+}
+
+/** Whether `dataDir` has been used by a process that keeps one. */
+export function hasInstanceId(dataDir: string): boolean {
+  return existsSync(join(dataDir, fileName));
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -29,4 +29,28 @@ it("writes no context for a server that is no host and port, nor for a name that
   const keys = FederationKeys.load(dataDir);
   expect(() => keys.writeClientContext("team", nowMs, "https://global.example")).toThrow(expect.objectContaining({ code: "ATOLL_CONFIG_INVALID" }));
   expect(() => keys.writeClientContext("../team", nowMs)).toThrow(expect.objectContaining({ code: "ATOLL_NAME_INVALID" }));
+});
+
+it.each(["federation-root.pem", "federation-authority.pem", "federation-authority.key", "federation-issuing.pem", "federation-issuing.key", "federation.json"])("names %s, and what to do, when it is damaged or gone under a plane that has run", (name) => {
+  const path = join(dataDir, name);
+  const copy = readFileSync(path);
+  FederationKeys.load(dataDir).writeAdminContext("global.example:7400", nowMs);
+  for (const damage of [() => writeFileSync(path, Buffer.alloc(200)), () => rmSync(path)]) {
+    damage();
+    expect(() => FederationKeys.load(dataDir).issueSigner(nowMs)).toThrow(expect.objectContaining({ message: expect.stringMatching(new RegExp(`${name.replaceAll(".", "\\.")}.* put it back from a copy`)) as string }));
+  }
+  writeFileSync(path, copy);
+  FederationKeys.load(dataDir).issueSigner(nowMs);
+});
+
+it("makes no other keys where a plane has run, whatever is missing, and goes on with a making that was broken off", () => {
+  const root = (): string => readFileSync(join(dataDir, "federation-root.key"), "utf8");
+  const before = root();
+  FederationKeys.load(dataDir).writeAdminContext("global.example:7400", nowMs);
+  rmSync(join(dataDir, "federation.json"));
+  expect(() => initFederation(dataDir, "fed.example", nowMs)).toThrow(expect.objectContaining({ code: "ATOLL_CONFIG_INVALID", message: expect.stringContaining("federation.json is missing; put it back") as string }));
+  expect(root()).toBe(before);
+  rmSync(join(dataDir, "admin-context.json"));
+  initFederation(dataDir, "fed.example", nowMs);
+  FederationKeys.load(dataDir).issueSigner(nowMs);
 });

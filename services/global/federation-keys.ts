@@ -19,7 +19,7 @@ import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
-import { keyFiles, readFederationName, readKeyFile } from "./federation-key-files.ts";
+import { hasServed, keyFiles, readFederationName, readKeyFile, useKeyFiles } from "./federation-key-files.ts";
 import { certifyIssuing, IssuingCertificate } from "./issuing-certificate.ts";
 import { authorityRow, firstCertificate } from "./trust/authority-rows.ts";
 
@@ -39,6 +39,8 @@ const skewOfLifeRatio = 0.25;
 export function initFederation(dataDir: string, name: string, nowMs: number): void {
   const trustDomain = parseTrustDomainName(name);
   if (existsSync(join(dataDir, keyFiles.name))) throw new AtollError("ATOLL_CONFIG_INVALID", `${dataDir} holds a federation already; it is never overwritten`);
+  // Another root would be a federation that nobody belongs to.
+  if (hasServed(dataDir)) throw new AtollError("ATOLL_CONFIG_INVALID", `${dataDir} is that of a global plane that has run, and ${keyFiles.name} is missing; put it back from a copy`);
   const root = createRoot({ trustDomain, validityMs: rootValidityMs, nowMs });
   const authority = createAuthority({ trustDomain, validityMs: rootValidityMs, nowMs });
   const keys = createKeyPair();
@@ -49,6 +51,8 @@ export function initFederation(dataDir: string, name: string, nowMs: number): vo
   // Written last: its presence says that all of them are there.
   writePrivateFileSync(join(dataDir, keyFiles.name), JSON.stringify({ federation: trustDomain }));
 }
+
+const pairOf = (name: string): readonly string[] => [`${name}.key`, `${name}.pem`];
 
 function writePair(dataDir: string, name: string, certificatePem: string, privateKeyPem: string): void {
   writePrivateFileSync(join(dataDir, `${name}.key`), privateKeyPem);
@@ -77,7 +81,8 @@ export class FederationKeys {
     this.trustDomain = readFederationName(dataDir);
     this.rootPem = readKeyFile(dataDir, `${keyFiles.root}.pem`);
     this.authorityPem = readKeyFile(dataDir, `${keyFiles.authority}.pem`);
-    this.#issuing = new IssuingCertificate(dataDir, this.rootPem, onIssuingRefused);
+    for (const [name, pem] of [[keyFiles.root, this.rootPem], [keyFiles.authority, this.authorityPem]] as const) useKeyFiles(dataDir, [`${name}.pem`], () => parseChainPem(pem));
+    this.#issuing = useKeyFiles(dataDir, pairOf(keyFiles.issuing), () => new IssuingCertificate(dataDir, this.rootPem, onIssuingRefused));
   }
 
   /** @throws {ATOLL_CONFIG_INVALID} when `dataDir` holds no federation; {ATOLL_CERTIFICATE_INVALID} when what it issues by cannot be used. */
@@ -112,7 +117,7 @@ export class FederationKeys {
 
   /** A new signing key for what the global plane publishes; needs the authority's key to be here. */
   issueSigner(nowMs: number): ObjectSigner {
-    const authority = createIssuer(this.authorityPem, readKeyFile(this.#dataDir, `${keyFiles.authority}.key`));
+    const authority = useKeyFiles(this.#dataDir, pairOf(keyFiles.authority), () => createIssuer(this.authorityPem, readKeyFile(this.#dataDir, `${keyFiles.authority}.key`)));
     const { privateKey, publicKey } = createKeyPair();
     const spiffeId = createSpiffeId(this.trustDomain, "atoll", "signing", "global");
     const [authorityDer = new Uint8Array()] = parseChainPem(this.authorityPem);
