@@ -1,7 +1,10 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { maxHeaderSize } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Catalog } from "#federation/catalog/catalog.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
@@ -14,7 +17,7 @@ import { openAuditFile, type AuditFile } from "./audit-file.ts";
 import { AdminClient, type AdminClientOptions } from "./client.ts";
 import { createPlaneAccess } from "./plane-access.ts";
 import { allGlobalRoutes, globalKinds, globalRoutes } from "./plane-routes.ts";
-import { AdminApiError } from "./problem.ts";
+import { AdminApiError, problemSchema } from "./problem.ts";
 import { resourceOperations } from "./resource-routes.ts";
 import { defineRoute, implement, type Operation } from "./route.ts";
 import { adminServerLimits, openAdminServer, type AdminServer } from "./server.ts";
@@ -283,6 +286,26 @@ describe("the server", () => {
     ]);
     expect(statuses.map((answer) => answer.status)).toEqual([404, 400, 400, 400, 400, 400, 415, 400, 413]);
     expect(new Set(statuses.map((answer) => answer.type))).toEqual(new Set(["application/problem+json; charset=utf-8"]));
+  });
+
+  it.each([
+    ["a path that cannot be decoded", "GET /api/v1/regions/%zz HTTP/1.1\r\nhost: x\r\n\r\n", 400, "%zz"],
+    ["a head beyond the bound", `GET /livez HTTP/1.1\r\nhost: x\r\nx-long: ${"y".repeat(maxHeaderSize)}\r\n\r\n`, 431, `has at most ${maxHeaderSize} bytes`],
+    ["what is no request", "HELLO\r\n\r\n", 400, "RFC 9112"],
+    ["two lengths", "PUT /api/v1/regions/a HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400, "RFC 9112"],
+  ])("that cannot be read, as %s, are answered by a problem, too", async (_, text, status, detail) => {
+    const socket = connectTls({ host: "127.0.0.1", port: server.port, ca: adminTls.caPem, cert: adminTls.certificateChainPem, key: adminTls.privateKeyPem, checkServerIdentity: () => undefined });
+    try {
+      socket.setEncoding("utf8");
+      socket.write(text);
+      let answer = "";
+      while (!answer.endsWith("}")) answer += ((await once(socket, "data")) as [string])[0];
+      const [head = "", body = ""] = answer.split("\r\n\r\n");
+      expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [^]*content-type: application/problem\\+json`, "i"));
+      expect(problemSchema.parse(JSON.parse(body))).toMatchObject({ code: "ATOLL_REQUEST_INVALID", status, detail: expect.stringContaining(detail) as string });
+    } finally {
+      socket.destroy();
+    }
   });
 
   it("refuses a write for which there is no room without a trace of it, while reads go on, and its caller asks again", async () => {

@@ -9,6 +9,7 @@ import { demandWrite, describeGrants, type Grant } from "./access.ts";
 import type { AuditTrail } from "./audit.ts";
 import { audited } from "./audited.ts";
 import { callerOf } from "./authenticate.ts";
+import { answerClientError } from "./client-error.ts";
 import { nameOfCaller, type Caller, type TokenAuthenticator } from "./caller.ts";
 import { sendEvents } from "./event-stream.ts";
 import { createOpenApi, type OpenApiInfo } from "./openapi.ts";
@@ -89,6 +90,8 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
     forceCloseConnections: true,
     exposeHeadRoutes: false,
     logger: false,
+    clientErrorHandler: answerClientError,
+    frameworkErrors: (error, request, reply) => void refuse(reply, error, request, options),
     routerOptions: { maxParamLength: 256 },
   });
   boundConnections(app.server, { max: adminServerLimits.connections, provedBy: "handshake", clock: options.clock });
@@ -222,7 +225,7 @@ async function refuse(reply: FastifyReply, error: unknown, incoming: FastifyRequ
 function ownProblem(error: unknown) {
   if (!(error instanceof Error) || !("statusCode" in error) || typeof error.statusCode !== "number") return undefined;
   if (error.statusCode < 400 || error.statusCode > 499) return undefined;
-  return createProblem("ATOLL_REQUEST_INVALID", error.statusCode, error.message);
+  return createProblem("ATOLL_REQUEST_INVALID", error.statusCode, error.statusCode === 413 ? `a body has at most ${adminServerLimits.bodyBytes} bytes` : error.message);
 }
 
 function hasPrecondition({ headers }: FastifyRequest): boolean {
