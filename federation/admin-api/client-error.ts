@@ -1,5 +1,5 @@
-import { maxHeaderSize, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import { maxHeaderSize, STATUS_CODES } from "#federation/runtime/node-http.ts";
 import { createProblem, problemContentType } from "./problem.ts";
 
 /** Answers, where there is still somebody to hear it, what could not be read as a request, and ends the connection. */
