@@ -3,6 +3,7 @@ import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { flatMappedValues } from "#federation/runtime/each-value.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
+import { WayBack } from "#federation/runtime/way-back.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { CommitGroups, isLeased } from "./commit-groups.ts";
 import { openEtcdMember, type EtcdMember, type EtcdTls, type RawWatchEvent } from "./etcd-client.ts";
@@ -55,13 +56,17 @@ export function openEtcdStore(options: EtcdStoreOptions): Store {
   return new EtcdStore(options);
 }
 
+interface OpenMember extends EtcdMember {
+  readonly wayBack: WayBack;
+}
+
 class EtcdStore implements Store {
   readonly #options: EtcdStoreOptions;
   readonly #keyPrefix: string;
   readonly #operationTimeoutMs: number;
   readonly #closing = new AbortController();
   readonly #leases = new Map<string, EtcdLease>();
-  readonly #members = new Map<string, EtcdMember>();
+  readonly #members = new Map<string, OpenMember>();
   readonly #groups: CommitGroups;
   #tls: EtcdTls | undefined;
   #calls = 0;
@@ -228,13 +233,18 @@ class EtcdStore implements Store {
     this.#calls++;
     const member = this.#member();
     try {
-      return await this.#within(call(member.client), signal);
+      const answer = await this.#within(call(member.client), signal);
+      member.wayBack.answered();
+      return answer;
     } catch (error) {
       if (isAtollError(error)) throw error;
       if (error instanceof EtcdLeaseInvalidError) throw new AtollError("ATOLL_STORE_LEASE_LOST", "the lease of a write has ended", { cause: error });
       const failure = failureOf(error);
       // Each member refuses for the same alarm.
-      if (failure.code !== "ATOLL_STORE_UNWRITABLE") this.#leave(member);
+      if (failure.code !== "ATOLL_STORE_UNWRITABLE") {
+        this.#leave(member);
+        member.wayBack.failed();
+      }
       throw failure;
     } finally {
       this.#calls--;
@@ -265,19 +275,39 @@ class EtcdStore implements Store {
     }
   }
 
-  #member(): EtcdMember {
+  #member(): OpenMember {
     const tls = this.#options.tls?.();
     if (tls !== this.#tls) {
       this.#tls = tls;
       this.#closeMembers();
     }
-    const { endpoints, clock } = this.#options;
-    const endpoint = endpoints[this.#preferred] ?? "";
+    const endpoint = this.#options.endpoints[this.#preferred] ?? "";
     let member = this.#members.get(endpoint);
     if (member === undefined) {
-      member = openEtcdMember(endpoint, tls, clock, this.#operationTimeoutMs);
+      member = this.#open(endpoint, tls);
       this.#members.set(endpoint, member);
     }
+    return member;
+  }
+
+  #open(endpoint: string, tls: EtcdTls | undefined): OpenMember {
+    const { clock, logger } = this.#options;
+    const { hostname, port, protocol } = new URL(endpoint);
+    const redial = (): void => {
+      logger.info("connections to etcd that lead nowhere are given up for others", { endpoint });
+      this.#members.delete(endpoint);
+      member[Symbol.dispose]();
+    };
+    const wayBack = new WayBack({ host: hostname.replaceAll(/[[\]]/g, ""), port: Number(port || (protocol === "https:" ? 443 : 80)), clock, redial });
+    const connections = openEtcdMember(endpoint, tls, clock, this.#operationTimeoutMs);
+    const member: OpenMember = {
+      ...connections,
+      wayBack,
+      [Symbol.dispose]() {
+        wayBack[Symbol.dispose]();
+        connections[Symbol.dispose]();
+      },
+    };
     return member;
   }
 
