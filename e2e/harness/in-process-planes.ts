@@ -259,6 +259,11 @@ export class InProcessPlanes implements AsyncDisposable {
     renewIssuing({ dataDir: this.#dataDir("global"), isForced: true, nowMs: systemClock.nowMs() });
   }
 
+  /** The path of a file in a plane's directory. */
+  fileOf(name: string, ...path: readonly string[]): string {
+    return join(this.#dataDir(name), ...path);
+  }
+
   /** What a cluster's plane proves itself by: its certificate, then what that was issued by. */
   async planeChain(cluster: string): Promise<readonly X509Certificate[]> {
     const membership = await loadMembership(this.#dataDir(cluster));

@@ -66,9 +66,9 @@ async function makeIn(directory: string): Promise<Credentials> {
   return { global, rootPem: keys.rootPem, signers, clusterKeys };
 }
 
-/** As a plane holds them. */
-export function keysOf(credentialsMade: Credentials, cluster: string): { readonly keys: WatchedValue<ClusterKeys> } {
+/** As a plane holds them; roots stay what they are. */
+export function keysOf(credentialsMade: Credentials, cluster: string): { readonly keys: WatchedValue<ClusterKeys>; readonly takeBundle: () => void } {
   const keys = credentialsMade.clusterKeys.get(cluster);
   if (keys === undefined) throw new Error(`${cluster} has no keys`);
-  return { keys: new WatchedValue(keys) };
+  return { keys: new WatchedValue(keys), takeBundle: () => undefined };
 }

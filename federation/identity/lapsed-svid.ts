@@ -5,6 +5,7 @@ import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { parseX509, trustDomainOfAuthority } from "./authority.ts";
 import { readSvidLeaf } from "./certificate-reader.ts";
+import { isIssuedBy } from "./issued-by.ts";
 import { isP256 } from "./key-pair.ts";
 
 /** Whose SVID a chain was; who proves to hold `publicKey`'s other half is the same still. */
@@ -56,10 +57,6 @@ function judge([leafDer, ...above]: readonly Uint8Array[], { bundle, nowMs, laps
   if (!isCurrent(lower, atMs)) return refused("the certificate was not valid then");
   const isVouchedFor = bundle.x509Authorities.map(parseX509).some((root) => isIssuedBy(lower, root) && isCurrent(root, atMs));
   return isVouchedFor ? { kind: "known", spiffeId, publicKey: leaf.publicKey, notAfterMs } : refused(`no root of ${bundle.trustDomain} vouches for the certificate`);
-}
-
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 function isCurrent(certificate: X509Certificate, atMs: number): boolean {

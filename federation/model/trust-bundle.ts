@@ -6,7 +6,7 @@ export interface TrustBundle {
   /** Of the roots. Only grows; an older one never replaces a newer one. */
   readonly sequence: number;
   readonly refreshHintSeconds: number;
-  /** Root certificates, DER. Never empty in a bundle that is used. */
+  /** Root certificates, DER. Never empty in a bundle that is used. Clusters of the trust domain itself take the first for the one by which its signer issues. */
   readonly x509Authorities: readonly Uint8Array[];
   /** Those that sign JWT-SVIDs, each key id once. They come and go without a new sequence. Absent: none is known. */
   readonly jwtAuthorities?: readonly JwtAuthority[];

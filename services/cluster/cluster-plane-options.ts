@@ -26,7 +26,7 @@ import type { ClusterMetrics } from "./metrics.ts";
 export interface ClusterPlaneParts {
   readonly config: ClusterConfig;
   readonly membership: PlaneMembership;
-  readonly keySource: Pick<ClusterKeySource, "keys">;
+  readonly keySource: Pick<ClusterKeySource, "keys" | "takeBundle">;
   /** By which JWT-SVIDs are signed. */
   readonly jwtKeys: JwtKeys;
   /** Present at the plane that holds its trust domain's keys. */

@@ -31,6 +31,7 @@ import { trustDomainContent } from "./exports/trust-domain-content.ts";
 import { waitForFirstSync } from "./first-sync.ts";
 import type { ReplicatedView } from "./replicated/replicated-view.ts";
 import type { Serving } from "./serve-cluster.ts";
+import { followOwnBundle } from "./trust/follow-own-bundle.ts";
 import { withdrawnRelationships } from "./trust/own-approvals.ts";
 import { admitsReceived, receivedBrake } from "./trust/received-rules.ts";
 
@@ -127,6 +128,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
     async (inner) => {
       for await (const _ of keySource.keys.changes(inner)) ownTrust.set(ownTrustOf(options));
     },
+    patiently((inner) => followOwnBundle({ trustDomain, replicated: replicated.state, keySource, onRefused: () => metrics.ownBundlesRefused.inc(), logger }, inner)),
     async (inner) => {
       await loaded(inner);
       if ((isNewStore || termStore.life.hasDecided) && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);

@@ -49,6 +49,7 @@ export interface ClusterMetrics extends PlaneMetrics {
   readonly registrationsRefused: Counter;
   readonly discoveryNacks: Counter<"type">;
   readonly renewalFailures: Counter<"certificate">;
+  readonly ownBundlesRefused: Counter;
   reports: ClusterReports | undefined;
 }
 
@@ -68,6 +69,7 @@ export function createClusterMetrics(
     registrationsRefused: new Counter({ name: "atoll_registrations_refused_total", help: "Reports of instances that the registry refused.", registers }),
     discoveryNacks: new Counter({ name: "atoll_discovery_nacks_total", help: "Responses that proxies refused, by resource type.", labelNames: ["type"], registers }),
     renewalFailures: new Counter({ name: "atoll_renewal_failures_total", help: "Renewals of this plane's own certificates that failed.", labelNames: ["certificate"], registers }),
+    ownBundlesRefused: new Counter({ name: "atoll_own_bundles_refused_total", help: "Bundles of this cluster's own trust domain that were not taken up: not signed by its authority, not readable, or older.", registers }),
     reports: undefined,
   };
   addReplicationMetrics(registry, () => metrics.reports, clock);

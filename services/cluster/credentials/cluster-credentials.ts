@@ -6,16 +6,19 @@ import { forgetJoiningKey, keepJoiningKey } from "#federation/identity/joining-k
 import { createKeyPair, exportPrivateKeyPem, type KeyPair } from "#federation/identity/key-pair.ts";
 import { certificatePem, chainPem } from "#federation/identity/pem.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
+import type { TrustDomainSpec } from "#federation/model/resource.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { writePrivateFilesSync } from "#federation/runtime/private-file.ts";
+import { writePrivateFileSync, writePrivateFilesSync } from "#federation/runtime/private-file.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
-import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { until, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
 import { readClusterKeys, type ClusterKeys } from "./cluster-keys.ts";
 import { keyFilesIn } from "./key-files.ts";
+import { isOfIssuingRoot, newerBundle, ownBundleAfter } from "./own-bundle.ts";
 
 /** Gets credentials for two new public keys; `current` proves a renewal, undefined is the first time. */
 export type Certify = (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }, current: ObjectSigner | undefined, signal: AbortSignal) => Promise<ClusterCredentials>;
@@ -44,7 +47,7 @@ const firstRetryMs = 2_000;
 
 /**
  * The cluster's intermediate and signing key: read from disk, or enrolled for at the first start, and renewed at half of
- * the intermediate's life. Without the signer the present ones go on for the other half.
+ * the intermediate's life, or once the trust domain issues by another root. Without the signer the present ones go on for the other half.
  */
 export class ClusterKeySource {
   readonly #options: ClusterCredentialsOptions;
@@ -66,16 +69,36 @@ export class ClusterKeySource {
     return this.#keys;
   }
 
+  /**
+   * Takes up what the trust domain's authority says of its roots, where that is newer than what is held; it is on the disk when this returns.
+   * @throws {ATOLL_BUNDLE_INVALID} for what must not be taken up
+   */
+  takeBundle(statement: TrustDomainSpec): void {
+    const { current } = this.#keys;
+    const bundle = ownBundleAfter(current, statement);
+    if (bundle === current.bundle) return;
+    writePrivateFileSync(join(directoryOf(this.#options), "bundle.json"), statement.bundle);
+    this.#keys.set({ ...current, bundle });
+    this.#options.logger.info("The roots of the trust domain are others.", { sequence: bundle.sequence, roots: bundle.x509Authorities.length });
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#options;
     const leftMs = (): number => this.#keys.current.issuer.notAfterMs - clock.nowMs();
     let waitMs = leftMs() - halfLifeMs;
+    let judged = this.#keys.current.bundle;
+    let isOutdated = !isOfIssuingRoot(this.#keys.current);
     for (;;) {
-      await sleep(clock, jittered(random, Math.max(waitMs, retryMs), 0.05), signal);
+      await this.#pause(jittered(random, isOutdated ? retryMs : Math.max(waitMs, retryMs), 0.05), judged, signal);
       waitMs = leftMs() - halfLifeMs;
-      if (leftMs() > halfLifeMs * 1.1) continue;
+      if (this.#keys.current.bundle !== judged) isOutdated = !isOfIssuingRoot(this.#keys.current);
+      judged = this.#keys.current.bundle;
+      if (!isOutdated && leftMs() > halfLifeMs * 1.1) continue;
       try {
-        this.#keys.set(await obtain(this.#options, this.#keys.current.signer, signal));
+        this.#keys.set(await obtain(this.#options, this.#keys.current.signer, signal, () => this.#keys.current.bundle));
+        // Of whatever root it is now: the signer gives no other before its next bundle.
+        isOutdated = false;
+        judged = this.#keys.current.bundle;
         // One that the root's end cuts short is no reason to ask for the same again at once.
         waitMs = Math.max(leftMs() - halfLifeMs, leftMs() / 2);
         logger.info("The cluster's intermediate was renewed.", { notAfterMs: this.#keys.current.issuer.notAfterMs });
@@ -87,6 +110,17 @@ export class ClusterKeySource {
           reason: describeError(error),
         });
       }
+    }
+  }
+
+  /** Ends early once the bundle is another than `known`. */
+  async #pause(delayMs: number, known: TrustBundle, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    try {
+      await Promise.race([sleep(this.#options.clock, delayMs, either), until(this.#keys, ({ bundle }) => bundle !== known, either)]);
+    } finally {
+      over.abort();
     }
   }
 }
@@ -107,7 +141,8 @@ async function obtainFirst(options: ClusterCredentialsOptions, current: ObjectSi
   }
 }
 
-async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner | undefined, signal: AbortSignal): Promise<ClusterKeys> {
+/** `held`: the bundle that another must not go behind, as of when the answer has come. */
+async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner | undefined, signal: AbortSignal, held?: () => TrustBundle): Promise<ClusterKeys> {
   // What has expired proves nothing any more: enrolling anew is all that helps.
   const valid = current !== undefined && isOver(current, options.clock.nowMs()) ? undefined : current;
   const keyFile = join(directoryOf(options), "joining.key");
@@ -115,6 +150,9 @@ async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner 
   const intermediate = isJoining ? await keepJoiningKey(keyFile) : createKeyPair();
   const signing = createKeyPair();
   const credentials = await options.certify({ intermediate: createCsr(intermediate), signing: createCsr(signing) }, valid, signal);
+  // Checked before anything is replaced: a bundle of another domain, or an older one, must not take the place of ours.
+  const bundle = parseBundle(Buffer.from(credentials.bundle).toString("utf8"), options.trustDomain);
+  if (held !== undefined) newerBundle(held(), bundle);
   writeKeys(options, credentials, intermediate, signing);
   if (isJoining && options.joiningKey !== "lasting") await forgetJoiningKey(keyFile);
   const { keys } = readClusterKeys(directoryOf(options), options.trustDomain);
@@ -132,8 +170,6 @@ function directoryOf(options: ClusterCredentialsOptions): string {
 
 function writeKeys(options: ClusterCredentialsOptions, credentials: ClusterCredentials, intermediate: KeyPair, signing: KeyPair): void {
   const directory = directoryOf(options);
-  // Checked before anything is replaced: a bundle of another domain must not take the place of ours.
-  parseBundle(Buffer.from(credentials.bundle).toString("utf8"), options.trustDomain);
   // Together: a disk that is full in the middle of them would leave a key beside another one's certificate, which a restart could not use.
   writePrivateFilesSync([
     [join(directory, "bundle.json"), credentials.bundle],
