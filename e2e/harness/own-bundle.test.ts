@@ -23,6 +23,7 @@ describe("a trust domain that has another root, over planes in one process", () 
     const { items } = (await planes.at(cluster, (admin) => admin.call(clusterRoutes.bundles, {}, signal))).body;
     return items.find(({ trustDomain }) => trustDomain === shop)?.sequence;
   };
+  const status = async () => await planes.atoll(planes.writePlaneFile(["shop-eu", "shop-us"], { [shop]: "shop-eu" }), "trust", "status", shop);
   const bundleOnDisk = (cluster: string) => parseBundle(readFileSync(planes.fileOf(cluster, "ca", "bundle.json"), "utf8"), shop);
 
   /** Has the signer's plane say, from its next start on, that there is a root more, under `sequence`. */
@@ -56,10 +57,15 @@ describe("a trust domain that has another root, over planes in one process", () 
     const roots = announce(2).map((der) => Buffer.from(der));
     signing = await planes.startCluster("shop-eu", { signer: shop });
     await eventually("the signer's own cluster goes by it", async () => (await sequenceAt("shop-eu")) === 2);
+    const away = await status();
+    expect(away.code).toBe(1);
+    expect(away.out).toMatch(/^shop\.example +shop-eu +2 +2 +has the newest$/m);
+    expect(away.out).toMatch(/^shop\.example +shop-us +– +– +its plane does not answer: /m);
     expect(bundleOnDisk("shop-us").sequence).toBe(1);
     other = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
     await eventually("so does the one that was away", async () => (await sequenceAt("shop-us")) === 2);
     expect(bundleOnDisk("shop-us").x509Authorities).toEqual(roots);
+    expect(await status()).toMatchObject({ code: 0, out: expect.stringMatching(/^shop\.example +shop-us +2 +2 +has the newest$/m) as string });
     await other.stop();
     other = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
     expect(await sequenceAt("shop-us")).toBe(2);

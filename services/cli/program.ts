@@ -21,6 +21,7 @@ import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
 import { runApprove, runRelationshipShow } from "./commands/relationship.ts";
 import { runBundleShow } from "./commands/trust-bundle.ts";
+import { runTrustStatus } from "./commands/trust-status.ts";
 import { runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
 import { demoRegion } from "./demo/demo-plan.ts";
 import { runDemo, runDrill } from "./demo/demo.ts";
@@ -326,7 +327,12 @@ function addTrust(program: Command, run: Run): void {
     .description("end a token for many instances at once")
     .option("--cluster <name>", "at this cluster's plane; at the global plane unless told")
     .action((id: string, options: { cluster?: string }) => run((context) => runTokenRevoke(context, id, options)));
-  const bundle = program.command("trust").description("by what identities are verified").command("bundle").description("bundles of trust domains");
+  const trust = program.command("trust").description("by what identities are verified");
+  trust
+    .command("status [trust-domain]")
+    .description("by which roots of its own trust domain each cluster goes, and which clusters lack the newest")
+    .action((trustDomain: string | undefined) => run((context) => runTrustStatus(context, trustDomain)));
+  const bundle = trust.command("bundle").description("bundles of trust domains");
   bundle
     .command("show <trust-domain>")
     .description("print a trust domain's bundle as a SPIFFE bundle document, by which others verify its identities")
