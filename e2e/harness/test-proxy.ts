@@ -8,6 +8,7 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { untilAborted } from "#federation/runtime/lifecycle.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
+import { processName } from "#federation/wire/discovery-presence.ts";
 import { decodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { openStream, registryService } from "#federation/wire/grpc-services.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
@@ -38,6 +39,7 @@ export class TestProxy implements AsyncDisposable {
         {
           client: this.#client,
           node: { id, cluster: "", region: "", zone: "" },
+          process: processName(systemRandom),
           subscriptions: [
             { typeUrl: resourceTypeUrls.service, names: "all" },
             { typeUrl: resourceTypeUrls.bundle, names: "all" },

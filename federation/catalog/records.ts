@@ -168,7 +168,7 @@ export interface ToldPolicy {
   readonly generation?: Generation;
 }
 
-/** What a policy is stopped by: a refusal, a second end of a stream, a proxy that did not come back, or that all of those who were told of it left or stood still. */
+/** What a policy is stopped by: a refusal, a second end of a process, proxies that did not come back from three trials, or that all of those who were told of it left, were lost once or stood still. */
 export const stopCauses = ["refused", "ended", "away", "left", "silent"] as const;
 export type StopCause = (typeof stopCauses)[number];
 

@@ -11,6 +11,7 @@ import { writeReadyFile, type ReadyPorts } from "#federation/runtime/process.ts"
 import type { Random } from "#federation/runtime/random.ts";
 import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
+import { processName } from "#federation/wire/discovery-presence.ts";
 import { reportTextMax } from "#federation/wire/workload-messages.ts";
 import type { Client } from "@grpc/grpc-js";
 import { createDiscoveryStats, runDiscovery, type Subscription } from "./discovery-client.ts";
@@ -63,6 +64,8 @@ export class ControlLink {
   /** Set when the plane refused our token, which no other try mends, and there is nothing to serve by: the process cannot become useful. */
   readonly refusal = new WatchedValue<unknown>(undefined);
   readonly #options: ControlLinkOptions;
+  /** This life's, of which there is one in a process. */
+  readonly #process: string;
   readonly #lookup: NameLookup;
   readonly #identity: IdentityStore;
   readonly #keptReady: KeptWrite<ReadyPorts>;
@@ -74,6 +77,7 @@ export class ControlLink {
 
   private constructor(options: ControlLinkOptions, parts: { readonly identity: IdentityStore; readonly store: LastKnownGood; readonly builder: SnapshotBuilder; readonly svid: X509Svid | undefined; readonly plane: Plane | undefined }) {
     this.#options = options;
+    this.#process = processName(options.random);
     this.#lookup = createDnsLookup(options.dns);
     this.#identity = parts.identity;
     this.#keptReady = new KeptWrite({ ...options, what: "ready.json", write: async (ports) => writeReadyFile(options.dataDir, ports) });
@@ -164,6 +168,7 @@ export class ControlLink {
         {
           client: this.planeClient(),
           node: { id: name, cluster: "", region, zone: zone ?? "" },
+          process: this.#process,
           subscriptions: subscriptionsOf(svid),
           builder: this.builder,
           stats: this.discovery,

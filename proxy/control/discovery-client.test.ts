@@ -6,7 +6,7 @@ import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
-import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
+import { presenceOf, processOf, type Presence } from "#federation/wire/discovery-presence.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { streamNamesMax } from "#federation/wire/limits.ts";
 import { createTestTrustDomain } from "../tls/identity-fixture.ts";
@@ -35,6 +35,7 @@ describe("runDiscovery", () => {
       {
         client,
         node: { id: "catalog-0", cluster: "", region: "eu-west", zone: "" },
+        process: "first life",
         subscriptions: [{ typeUrl: resourceTypeUrls.bundle, names: "all" }],
         builder,
         stats,
@@ -68,6 +69,8 @@ describe("runDiscovery", () => {
     await plane.reopen();
     await settle(() => stats.connected && said().length === 2);
     expect(said()).toEqual(["stays", "stays"]);
+    // With the first request already, as what it is told next may hang on it.
+    expect(plane.requests.filter(({ node }) => node !== undefined).map(processOf)).toEqual(["first life", "first life"]);
     stop.abort();
     await ended;
     expect(said()).toEqual(["stays", "stays", "leaves"]);

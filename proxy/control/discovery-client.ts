@@ -34,6 +34,8 @@ export type Subscription = { readonly typeUrl: ResourceTypeUrl; readonly names: 
 export interface DiscoveryClientOptions {
   readonly client: Client;
   readonly node: DiscoveryNode;
+  /** A name that this process alone has, and keeps: by it a plane knows a broken link from a new start. */
+  readonly process: string;
   readonly subscriptions: readonly Subscription[];
   readonly builder: SnapshotBuilder;
   readonly stats: DiscoveryStats;
@@ -144,9 +146,10 @@ async function leave(stream: Pick<ReturnType<typeof openStream<DeltaRequest, Rec
 function subscribe(options: DiscoveryClientOptions, write: (request: Parameters<typeof discoveryClientMethod.requestSerialize>[0]) => unknown): ReadonlyMap<string, HeldResources> {
   const { versions } = options.builder.current;
   const held = new Map(options.subscriptions.map(({ typeUrl }) => [typeUrl as string, new HeldResources(versions[typeUrl])]));
-  for (const [index, { typeUrl, names }] of options.subscriptions.entries()) {
+  // First: what is sent to a proxy that comes back depends on whether its process is the one before.
+  write({ node: options.node, ...presenceRequest("stays", options.process) });
+  for (const { typeUrl, names } of options.subscriptions) {
     write({
-      ...(index === 0 ? { node: options.node } : {}),
       typeUrl,
       subscribe: names === "all" ? [] : names,
       unsubscribe: [],
@@ -154,7 +157,6 @@ function subscribe(options: DiscoveryClientOptions, write: (request: Parameters<
       responseNonce: "",
     });
   }
-  write(presenceRequest("stays"));
   return held;
 }
 

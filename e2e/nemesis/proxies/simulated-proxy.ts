@@ -3,6 +3,7 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
+import { processName } from "#federation/wire/discovery-presence.ts";
 import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { serviceHostOf } from "#proxy/config.ts";
 import { createDiscoveryStats, runDiscovery, type Subscription } from "#proxy/control/discovery-client.ts";
@@ -27,6 +28,7 @@ export class SimulatedProxy {
       {
         client,
         node: { id, cluster: "", region: "", zone: "" },
+        process: processName(systemRandom),
         subscriptions: subscriptionsOf(joined),
         builder: new SnapshotBuilder(emptyHeldState, systemClock),
         stats: this.#stats,

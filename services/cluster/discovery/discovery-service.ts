@@ -8,7 +8,7 @@ import { changedKeys, type OrderedMap } from "#federation/runtime/ordered-map.ts
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { DeltaRequest, DeltaResponse } from "#federation/wire/discovery-messages.ts";
-import { presenceOf, type Presence } from "#federation/wire/discovery-presence.ts";
+import { presenceOf, processOf, type Presence } from "#federation/wire/discovery-presence.ts";
 import { endCall } from "#federation/wire/end-call.ts";
 import { streamNamesMax } from "#federation/wire/limits.ts";
 import type { ClusterState } from "../cluster-state.ts";
@@ -81,6 +81,8 @@ interface Connected {
   nodeId: string;
   /** What it said of it last; nothing where it does not know how. */
   presence: Presence | undefined;
+  /** Undefined where it does not say. */
+  process: string | undefined;
   nacks: number;
   lastNack: string;
 }
@@ -230,11 +232,13 @@ export class DiscoveryService {
       beganMs: this.#clock.monotonicMs(),
       nodeId: "",
       presence: undefined,
+      process: undefined,
       nacks: 0,
       lastNack: "",
     };
     this.#connected.add(connected);
     call.on("data", (request: DeltaRequest) => {
+      connected.process ??= processOf(request);
       // Said once: a proxy that called itself by ever new names would leave them all behind.
       if (request.node !== undefined && connected.nodeId === "" && request.node.id !== "") {
         connected.nodeId = request.node.id.slice(0, proxyNameMax);
@@ -242,7 +246,7 @@ export class DiscoveryService {
         // The stream before is over, whether or not its end has come here yet.
         if (this.#byKey.has(key)) this.#hearEnd(connected, "ended");
         this.#byKey.set(key, connected);
-        this.#hear({ kind: "returned", proxy: key, nowMs: this.#clock.monotonicMs() });
+        this.#hear({ kind: "returned", proxy: key, nowMs: this.#clock.monotonicMs(), process: connected.process });
         this.#roll.heard(key);
       }
       const presence = presenceOf(request);
@@ -366,7 +370,7 @@ export class DiscoveryService {
   }
 
   #candidates(): readonly CanaryCandidate[] {
-    return [...this.#byKey].flatMap(([key, { stream, subscriber, nodeId }]) => (subscriber.kind === "workload" && stream.isAnswered() ? [{ key, name: nodeId, identity: subscriber.identity }] : []));
+    return [...this.#byKey].flatMap(([key, { stream, subscriber, nodeId, process }]) => (subscriber.kind === "workload" && stream.isAnswered() ? [{ key, name: nodeId, identity: subscriber.identity, process }] : []));
   }
 
   /** There are workloads here, or were a moment ago, or may still come back to a plane that has just begun to serve. */

@@ -35,15 +35,19 @@ class FakeProxy extends EventEmitter {
   isSilent = false;
   #unanswered: DeltaResponse | undefined;
 
-  constructor(name: string) {
+  readonly process: string | undefined;
+
+  /** Without a `process` it is one that does not say. */
+  constructor(name: string, process?: string) {
     super();
     this.name = name;
+    this.process = process;
   }
 
   connect(discovery: DiscoveryService): this {
     discovery.handler(() => ({ kind: "workload", identity }))(this as unknown as ServerDuplexStream<DeltaRequest, DeltaResponse>);
-    this.#say({ node: { id: this.name, cluster: "", region: "", zone: "" } });
-    this.emit("data", presenceRequest("stays"));
+    this.emit("data", { node: { id: this.name, cluster: "", region: "", zone: "" }, ...presenceRequest("stays", this.process) });
+    this.#say({});
     return this;
   }
 
@@ -148,10 +152,52 @@ describe("policies as discovery tells them", () => {
     first.cut();
     await clock.advance(proxyReturnMs + trialMs);
     expect(second.toldMs).toEqual([10]);
-    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "away" }]);
+    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "left", triedAgain: true }]);
   });
 
-  it("that end the first proxy are stopped when it does not come back; endpoints go to all at once all the while", async () => {
+  it("reach the only proxy of a cluster after its link was away, and a process that lives through many breaks", async () => {
+    const discovery = await serve();
+    const first = new FakeProxy("first", "one life").connect(discovery);
+    await clock.advance(0);
+    first.isSilent = true;
+    await write(20);
+    first.cut();
+    await clock.advance(3 * proxyReturnMs);
+    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "left", triedAgain: true }]);
+    const back = new FakeProxy("first", "one life").connect(discovery);
+    await clock.advance(1_000 + trialMs);
+    expect([back.toldMs.at(-1), discovery.policyTrials]).toEqual([20, []]);
+    back.isSilent = true;
+    await write(30);
+    back.cut();
+    const again = new FakeProxy("first", "one life");
+    again.isSilent = true;
+    again.connect(discovery).cut();
+    const last = new FakeProxy("first", "one life").connect(discovery);
+    await clock.advance(lossesTogetherMs + trialMs);
+    expect([last.toldMs.at(-1), discovery.policyTrials]).toEqual([30, []]);
+  });
+
+  it("that end the first proxy's process twice are stopped, whether or not it says which it is", async () => {
+    for (const [revision, processOf] of [[11, (life: number) => `life ${life}`], [12, () => undefined]] as const) {
+      const discovery = await serve();
+      const first = new FakeProxy("first", processOf(1)).connect(discovery);
+      const second = new FakeProxy("second", "other").connect(discovery);
+      await clock.advance(0);
+      await write(1_000, revision);
+      first.cut();
+      new FakeProxy("first", processOf(2)).connect(discovery).cut();
+      const third = new FakeProxy("first", processOf(3)).connect(discovery);
+      await clock.advance(lossesTogetherMs + trialMs);
+      expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "ended" }]);
+      expect([third.toldMs, second.toldMs]).toEqual([[10], [10]]);
+      stop.abort();
+      stop = new AbortController();
+      state.set(stateOf(10));
+    }
+  });
+
+  it("that end the first proxy are held back when it does not come back; endpoints go to all at once all the while", async () => {
     const discovery = await serve();
     const [first, second] = [new FakeProxy("first").connect(discovery), new FakeProxy("second").connect(discovery)];
     await clock.advance(0);
@@ -161,7 +207,7 @@ describe("policies as discovery tells them", () => {
     expect(second.endpointCounts).toEqual([1, 2]);
     await clock.advance(proxyReturnMs + trialMs);
     expect(second.toldMs).toEqual([10, 10]);
-    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "away", proxies: ["first"] }]);
+    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "left", proxies: ["first"] }]);
     const back = new FakeProxy("first").connect(discovery);
     await clock.advance(0);
     expect(back.toldMs).toEqual([10]);
@@ -273,8 +319,8 @@ describe("policies as discovery tells them", () => {
     await write(30);
     back[0]?.cut();
     await clock.advance(canaryPatienceMs + trialMs);
-    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "away", proxies: ["b"] }]);
-    expect(discovery.policyTrials[0]?.triedAgain).toBeUndefined();
+    expect(discovery.policyTrials).toMatchObject([{ state: "stopped", cause: "left", proxies: ["b"] }]);
+    expect(discovery.canary.current.losses.size).toBe(1);
   });
 
   it("are stopped by a second end of a canary's stream, which is not told of them a third time", async () => {

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
 import { OrderedMap } from "#federation/runtime/ordered-map.ts";
-import { advance, afterEvent, canaryState, dueMs, fruitlessTrialsMax, triedForms, untriedKeys, withWanted, type CanaryState, type PolicyForms } from "./canary-state.ts";
+import { advance, afterEvent, canaryState, dueMs, fruitlessTrialsMax, lossesMax, triedForms, untriedKeys, withWanted, type CanaryState, type PolicyForms } from "./canary-state.ts";
 import { retryPauseMaxMs, retryPauseMinMs } from "./canary-retry.ts";
-import { canariesMax, canaryLifeMs, canaryPatienceMs, lossesTogetherMs, type TrialEvent, type CanaryCandidate, type EndsInQuestion, type OtherStreams, type PolicyForm } from "./canary-trial.ts";
+import { canariesMax, canaryLifeMs, canaryPatienceMs, linkBreaksMax, lossesTogetherMs, type TrialEvent, type CanaryCandidate, type EndsInQuestion, type OtherStreams, type PolicyForm } from "./canary-trial.ts";
 
 const policy = (name: string, requestMs: number): TrafficPolicy => ({
   apiVersion,
@@ -36,13 +36,24 @@ class Bench {
     this.nowMs = 1_000;
   }
 
-  join(key: string): void {
+  /** Without a `process` it does not say which one it is. */
+  join(key: string, process?: string): void {
     if (!this.proxies.some((proxy) => proxy.key === key)) {
-      this.proxies.push({ key, name: key, identity: `workload ${key}` });
+      this.proxies.push({ key, name: key, identity: `workload ${key}`, process });
       this.beganMs.set(key, this.nowMs);
       this.lost.delete(key);
     }
-    this.hear("returned", key);
+    this.state = afterEvent(this.state, { kind: "returned", proxy: key, nowMs: this.nowMs, process });
+    this.look();
+  }
+
+  /** A link of one that breaks, and is whole again after `ms`. */
+  breakLink(key: string, ms: number): void {
+    const proxy = this.proxies.find((one) => one.key === key);
+    if (proxy === undefined) return;
+    this.lose(key);
+    this.wait(ms);
+    this.join(key, proxy.process);
   }
 
   lose(key: string, kind: "ended" | "left" = "ended"): void {
@@ -155,7 +166,7 @@ describe("a policy that is tried first", () => {
     expect(bench.told("p1")).toBe(2);
   });
 
-  it("is stopped when the canary's stream ends and it does not come back in time", () => {
+  it("is held back when the canary's stream ends and it does not come back in time, and tried with another", () => {
     const bench = new Bench(first, 5);
     bench.write(first.with("a", form("a", 2)));
     bench.hear("took", "p0");
@@ -163,8 +174,90 @@ describe("a policy that is tried first", () => {
     bench.wait(canaryPatienceMs - 1);
     expect(bench.state.trial).toBeDefined();
     bench.wait(1);
-    expect([...bench.state.stopped.values()]).toMatchObject([{ proxy: "p0", reason: "its stream ended after it was told of it, and it did not come back within 20 s" }]);
+    expect([...bench.state.stopped.values()]).toMatchObject([{ proxy: "p0", cause: "left", reason: "its stream ended after it was told of it, and it did not come back within 20 s" }]);
     expect(bench.told("p1")).toBe(1);
+    bench.wait(retryPauseMinMs);
+    expect(bench.canaries).toEqual(["p1"]);
+    bench.hear("took", "p1");
+    bench.wait(canaryLifeMs);
+    expect([bench.told("p2"), bench.state.stopped.size, bench.state.losses.size]).toEqual([2, 0, 0]);
+  });
+
+  it("is not stopped by the only proxy's link, however long it is away, when the same process comes back", () => {
+    const bench = new Bench(first, 0);
+    bench.isUnsettled = true;
+    bench.join("p0", "one life");
+    bench.write(first.with("a", form("a", 2)));
+    for (let times = 0; times < 2 * lossesMax; times++) {
+      bench.breakLink("p0", 2 * canaryPatienceMs);
+      for (let waitedMs = 0; bench.canaries.length === 0 && waitedMs < retryPauseMaxMs; waitedMs += 1_000) bench.wait(1_000);
+      expect([bench.canaries, [...bench.state.stopped.values()].map(({ cause }) => cause)]).toEqual([["p0"], ["left"]]);
+    }
+    bench.hear("took", "p0");
+    bench.wait(canaryLifeMs);
+    expect(bench.state.unsettled.size).toBe(0);
+  });
+
+  it("is not stopped by a link that breaks and breaks under the same process, which counts as left in the end", () => {
+    const bench = new Bench(first, 0);
+    for (const key of ["p0", "p1", "p2"]) bench.join(key, `process of ${key}`);
+    bench.write(first.with("a", form("a", 2)));
+    for (let times = 0; times < linkBreaksMax; times++) bench.breakLink("p0", 1);
+    expect([bench.canaries, bench.state.stopped.size]).toEqual([["p0"], 0]);
+    bench.breakLink("p0", 1);
+    expect([bench.canaries, bench.state.stopped.size]).toEqual([["p1"], 0]);
+  });
+
+  it("is stopped by a process that ends twice, however its link breaks between, and not by one that is replaced once", () => {
+    const bad = new Bench(first, 0);
+    for (const key of ["p0", "p1", "p2"]) bad.join(key, `first of ${key}`);
+    bad.write(first.with("a", form("a", 2)));
+    bad.lose("p0");
+    bad.join("p0", "second");
+    bad.breakLink("p0", 1);
+    expect(bad.canaries).toEqual(["p0"]);
+    bad.lose("p0");
+    bad.join("p0", "third");
+    expect([...(bad.state.trial?.canaries.values() ?? [])]).toMatchObject([{ state: "ended" }]);
+    bad.wait(lossesTogetherMs);
+    expect([...bad.state.stopped.values()]).toMatchObject([{ proxy: "p0", cause: "ended" }]);
+    const good = new Bench(first, 0);
+    for (const key of ["p0", "p1", "p2"]) good.join(key, `first of ${key}`);
+    good.write(first.with("a", form("a", 2)));
+    good.lose("p0");
+    good.join("p0", "second");
+    good.hear("took", "p0");
+    good.wait(canaryLifeMs);
+    expect(good.told("p1")).toBe(2);
+  });
+
+  it("that ends whoever is told of it is stopped for good after three trials, though none of them ever comes back", () => {
+    const bench = new Bench(first, 100);
+    bench.write(first.with("a", form("a", 2)));
+    const told = new Set<string>();
+    for (let seconds = 0; seconds < 600; seconds++) {
+      for (const key of bench.canaries) {
+        if (!told.has(key)) bench.lose(key);
+        told.add(key);
+      }
+      bench.wait(1_000);
+    }
+    expect(told.size).toBe(lossesMax * canariesMax);
+    expect([...bench.state.stopped.values()]).toMatchObject([{ cause: "away" }]);
+    expect(bench.told("p99")).toBe(1);
+  });
+
+  it("for which the only proxy was lost is not told to all when no proxy is on the roll any more", () => {
+    const bench = new Bench(first, 1);
+    bench.write(first.with("a", form("a", 2)));
+    bench.lose("p0");
+    bench.wait(canaryPatienceMs);
+    bench.lost.clear();
+    bench.wait(retryPauseMaxMs);
+    expect(bench.told("new")).toBe(1);
+    bench.join("new");
+    bench.join("other");
+    expect([bench.canaries, bench.told("other")]).toEqual([["new"], 1]);
   });
 
   it("outlives one end of the canary's stream, as a link may break, and not a second one", () => {
@@ -297,7 +390,8 @@ describe("a policy that is tried first", () => {
     bench.join("p1");
     bench.write(forms({ a: form("a", 4), b: form("b", 4) }));
     bench.hear("refused", "p1");
-    bench.lose("p1");
+    bench.hear("refused", "p1");
+    bench.lose("p1", "left");
     bench.wait(10 * canaryPatienceMs);
     expect([bench.told("p1"), bench.told("p1", "b")]).toEqual([3, 3]);
     for (const key of [...bench.lost]) bench.lose(key, "left");
@@ -306,12 +400,12 @@ describe("a policy that is tried first", () => {
     expect([...bench.state.stopped.keys()]).toEqual(["a"]);
   });
 
-  it("is stopped when a canary goes away while fewer than half of the others do", () => {
+  it("is laid to when a canary goes away while fewer than half of the others do", () => {
     const bench = new Bench(first, 6);
     bench.write(first.with("a", form("a", 2)));
     for (const key of ["p1", "p0", "p2"]) bench.lose(key);
     bench.wait(canaryPatienceMs);
-    expect([...bench.state.stopped.values()]).toMatchObject([{ proxy: "p0", cause: "away" }]);
+    expect([...bench.state.losses.values()]).toEqual([[new Map([["p0", undefined]])]]);
   });
 
   it("that is withdrawn, or put back to what all have, is told to all at once", () => {
@@ -390,16 +484,18 @@ describe("whatever proxies and writers do", () => {
     fc.record({ kind: fc.constant("write" as const), target: fc.constantFrom(...targets), value: fc.constantFrom(1, 2, 3) }),
     fc.record({ kind: fc.constantFrom("join" as const, "leave" as const, "stand still" as const), proxy: fc.integer({ min: 0, max: 24 }) }),
     fc.record({ kind: fc.constant("wait" as const), ms: fc.constantFrom(1, canaryLifeMs, lossesTogetherMs, canaryPatienceMs, retryPauseMaxMs) }),
+    fc.record({ kind: fc.constant("link" as const), proxy: fc.integer({ min: 0, max: 24 }), ms: fc.constantFrom(1, canaryPatienceMs, 2 * retryPauseMaxMs) }),
     fc.record({ kind: fc.constantFrom("answer" as const, "all links lost" as const, "all back" as const, "all leave" as const, "all stand still" as const, "restart" as const) }),
   );
 
-  it("without a refusal, and without a process that ends alone, every policy is settled in the end", () => {
+  it("without a refusal, and without a process that ends alone, whatever links break, every policy is settled in the end", () => {
     fc.assert(
       fc.property(fc.array(disturbance, { maxLength: 60 }), (steps) => {
         const bench = new Bench(forms({ a: form("a", 1) }), 12);
         bench.isUnsettled = true;
+        const join = (key: string): void => bench.join(key, `process of ${key}`);
         // Two come back from everything at once: an end of one proxy that is alone is held against nobody's.
-        const joinTwo = (): void => ["always", "also"].forEach((key) => bench.join(key));
+        const joinTwo = (): void => ["always", "also"].forEach(join);
         joinTwo();
         let wanted = bench.state.wanted;
         let revision = 1_000;
@@ -407,12 +503,13 @@ describe("whatever proxies and writers do", () => {
           for (const proxy of bench.canaries) if (!bench.still.has(proxy)) bench.hear("took", proxy);
         };
         const joinAll = (): void => {
-          for (let at = 0; at < 12; at++) bench.join(`p${at}`);
+          for (let at = 0; at < 12; at++) join(`p${at}`);
         };
         for (const one of steps) {
           if (one.kind === "write") bench.write((wanted = wanted.with(one.target, form(one.target, one.value, ++revision))));
-          else if (one.kind === "join") bench.join(`p${one.proxy}`);
+          else if (one.kind === "join") join(`p${one.proxy}`);
           else if (one.kind === "leave") bench.lose(`p${one.proxy}`, "left");
+          else if (one.kind === "link") bench.breakLink(`p${one.proxy}`, one.ms);
           else if (one.kind === "stand still") bench.still.add(`p${one.proxy}`);
           else if (one.kind === "wait") bench.wait(one.ms);
           else if (one.kind === "answer") answerAll();

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { isFruitless, type StopCause } from "#federation/catalog/records.ts";
 import { changedKeys, type OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { retryAfter, retryCandidates, type Retry } from "./canary-retry.ts";
-import { abandoned, beginTrial, trialAfter, trialDueMs, verdictOf, withoutCutOff, type CanaryCandidate, type EndsInQuestion, type OtherStreams, type PolicyForm, type Trial, type TrialEvent, type TrialVerdict } from "./canary-trial.ts";
+import { abandoned, beginTrial, trialAfter, trialDueMs, verdictOf, withoutCutOff, type CanaryCandidate, type EndsInQuestion, type LostCanaries, type OtherStreams, type PolicyForm, type Trial, type TrialEvent, type TrialVerdict } from "./canary-trial.ts";
 
 /** A form that a canary did not bear: nobody is told of it any more. Or one of which nobody said anything: it is held back, and tried again. */
 export interface StoppedForm {
@@ -33,6 +33,8 @@ export interface CanaryState {
   readonly alone: ReadonlySet<string>;
   /** Trials that ended without a word of anybody since the last one that brought an outcome. */
   readonly fruitless: readonly Trial[];
+  /** Of each unsettled one the trials, of it alone, after which canaries have not come back. */
+  readonly losses: ReadonlyMap<string, readonly LostCanaries[]>;
   /** Of the stopped ones of which nobody said anything, when they are tried again; those without an entry at once. */
   readonly retries: ReadonlyMap<string, Retry>;
 }
@@ -57,9 +59,12 @@ export interface CanaryMoment {
 /** After so many trials in a row of which nobody said anything, what was tried is held back until its next retry. */
 export const fruitlessTrialsMax = 3;
 
+/** After so many trials of one policy whose canaries have not come back, that is its doing. */
+export const lossesMax = 3;
+
 /** A plane that tells everybody `settled`, and knows of `stopped`. */
 export function canaryState(settled: PolicyForms, stopped: OrderedMap<StoppedForm>): CanaryState {
-  return { wanted: settled, settled, unsettled: new Set(), stopped, trial: undefined, alone: new Set(), fruitless: [], retries: new Map() };
+  return { wanted: settled, settled, unsettled: new Set(), stopped, trial: undefined, alone: new Set(), fruitless: [], losses: new Map(), retries: new Map() };
 }
 
 /**
@@ -71,6 +76,7 @@ export function withWanted(state: CanaryState, wanted: PolicyForms): CanaryState
   let { settled, stopped, trial } = state;
   const unsettled = new Set(state.unsettled);
   const alone = new Set(state.alone);
+  const losses = new Map(state.losses);
   const retries = new Map(state.retries);
   for (const key of changedKeys(state.wanted, wanted)) {
     const form = wanted.get(key);
@@ -84,15 +90,17 @@ export function withWanted(state: CanaryState, wanted: PolicyForms): CanaryState
     const known = stopped.get(key);
     if (known !== undefined && (form === undefined || !isSameWrite(known.form, form))) stopped = stopped.without(key);
     if (!stopped.has(key)) retries.delete(key);
+    if (isTold || !isSameWrite(state.wanted.get(key), form)) losses.delete(key);
     alone.delete(key);
   }
-  return { ...state, wanted, settled, unsettled, stopped, trial, alone, retries };
+  return { ...state, wanted, settled, unsettled, stopped, trial, alone, losses, retries };
 }
 
-/** `state` after something was heard of a canary; itself where that says nothing new. Pure. */
+/** `state` after something was heard of a canary, or of one that was: itself where that says nothing new. Pure. */
 export function afterEvent(state: CanaryState, event: TrialEvent): CanaryState {
   const trial = state.trial === undefined ? undefined : trialAfter(state.trial, event);
-  return trial === state.trial ? state : { ...state, trial };
+  const losses = event.kind === "returned" ? withoutReturned(state.losses, event) : state.losses;
+  return trial === state.trial && losses === state.losses ? state : { ...state, trial, losses };
 }
 
 /** `state` with every outcome that is due at `moment`, and with the next trial begun when there is anything to try and anybody to try it with; itself where nothing is. Pure, O(policies that differ + candidates). */
@@ -100,7 +108,7 @@ export function advance(state: CanaryState, moment: CanaryMoment): CanaryState {
   const decided = withRetryPutOff(withVerdict(state, moment), moment);
   if (decided.trial !== undefined) return decided;
   const untried = untriedKeys(decided);
-  if (!moment.hasProxies) return settle(decided, moment.isDeserted ? [...untried, ...heldKeys(decided)] : untried.filter((key) => !isToldOf(decided, key)));
+  if (!moment.hasProxies) return settle(decided, moment.isDeserted ? [...untried, ...heldKeys(decided)].filter((key) => !decided.losses.has(key)) : untried.filter((key) => !isToldOf(decided, key)));
   if (untried.length === 0) return withRetry(decided, moment);
   const together = untried.filter((key) => !decided.alone.has(key));
   const forms = new Map((together.length > 0 ? together : untried.slice(0, 1)).flatMap((key) => {
@@ -136,6 +144,8 @@ export function untriedKeys({ unsettled, stopped }: Pick<CanaryState, "unsettled
   return [...unsettled].filter((key) => !stopped.has(key));
 }
 
+type Outcome = Exclude<TrialVerdict, { kind: "open" | "passed" }>;
+
 function withVerdict(state: CanaryState, moment: CanaryMoment): CanaryState {
   const { nowMs } = moment;
   const { trial: before } = state;
@@ -145,15 +155,26 @@ function withVerdict(state: CanaryState, moment: CanaryMoment): CanaryState {
   if (verdict.kind === "open") return trial === before ? state : { ...state, trial };
   const ended: CanaryState = { ...state, trial: undefined };
   if (verdict.kind === "passed") return retriedAtOnce(settle(ended, [...trial.forms.keys()]), nowMs);
-  const isFirst = !isRetry(state, trial);
-  if (verdict.kind === "fruitless" && isFirst && state.fruitless.length + 1 < fruitlessTrialsMax) return { ...ended, fruitless: [...state.fruitless, trial] };
+  if (verdict.kind === "fruitless" && verdict.lost === undefined && !isRetry(ended, trial) && ended.fruitless.length + 1 < fruitlessTrialsMax) return { ...ended, fruitless: [...ended.fruitless, trial] };
   // Of several nobody knows which it was.
-  if (trial.forms.size > 1) return { ...ended, fruitless: [], alone: new Set([...state.alone, ...trial.forms.keys()]) };
-  return { ...withStopped(ended, trial, verdict, moment), fruitless: [] };
+  if (trial.forms.size > 1) return triedAlone(ended, trial);
+  return verdict.lost === undefined ? withStopped(ended, trial, verdict, moment) : withLoss(ended, trial, { ...verdict, lost: verdict.lost }, moment);
+}
+
+/** What is tried alone is held back and tried again, unless it has cost canaries too often. */
+function withLoss(state: CanaryState, trial: Trial, verdict: Outcome & { readonly lost: LostCanaries }, moment: CanaryMoment): CanaryState {
+  const losses = new Map(state.losses);
+  for (const key of trial.forms.keys()) losses.set(key, [...(losses.get(key) ?? []), verdict.lost]);
+  const isRepeated = [...trial.forms.keys()].some((key) => (losses.get(key)?.length ?? 0) >= lossesMax);
+  return withStopped({ ...state, losses }, trial, isRepeated ? { ...verdict, kind: "failed", cause: "away" } : verdict, moment);
+}
+
+function triedAlone(state: CanaryState, trial: Trial): CanaryState {
+  return { ...state, fruitless: [], alone: new Set([...state.alone, ...trial.forms.keys()]) };
 }
 
 /** Nobody is told of what was tried alone any more: for good, or until it is tried again. */
-function withStopped(state: CanaryState, trial: Trial, { kind, proxy, cause, reason }: Exclude<TrialVerdict, { kind: "open" | "passed" }>, { isAwaited, nowMs, wallMs }: CanaryMoment): CanaryState {
+function withStopped(state: CanaryState, trial: Trial, { kind, proxy, cause, reason }: Outcome, { isAwaited, nowMs, wallMs }: CanaryMoment): CanaryState {
   let { stopped } = state;
   const alone = new Set(state.alone);
   const retries = new Map(state.retries);
@@ -166,7 +187,7 @@ function withStopped(state: CanaryState, trial: Trial, { kind, proxy, cause, rea
     else retries.set(key, retryAfter(retries.get(key), [...state.fruitless, trial].flatMap(({ canaries }) => [...canaries.keys()]), isAwaited, nowMs));
     alone.delete(key);
   }
-  return { ...state, stopped, alone, retries };
+  return { ...state, stopped, alone, retries, fruitless: [] };
 }
 
 /** With the trial of something that is held back put off, where there is anything new to try: that waits for nothing that nobody may answer. */
@@ -197,6 +218,14 @@ function retriedAtOnce(state: CanaryState, nowMs: number): CanaryState {
   return { ...state, retries: new Map([...state.retries].map(([key, retry]) => [key, { ...retry, atMs: Math.min(retry.atMs, nowMs) }])) };
 }
 
+/** A process that comes back has not ended by what it was told: its loss is withdrawn. */
+function withoutReturned(losses: CanaryState["losses"], { proxy, process }: TrialEvent): CanaryState["losses"] {
+  const isBack = (lost: LostCanaries): boolean => process !== undefined && lost.get(proxy) === process;
+  if (![...losses.values()].some((trials) => trials.some(isBack))) return losses;
+  const rest = [...losses].map(([key, trials]) => [key, trials.map((lost) => (isBack(lost) ? new Map([...lost].filter(([name]) => name !== proxy)) : lost)).filter(({ size }) => size > 0)] as const);
+  return new Map(rest.filter(([, trials]) => trials.length > 0));
+}
+
 /** Some proxy was told of what waits to be tried again: that all of them are lost may be its doing. */
 function isToldOf({ wanted, alone, fruitless }: CanaryState, key: string): boolean {
   const form = wanted.get(key);
@@ -225,6 +254,7 @@ function settle(state: CanaryState, keys: readonly string[]): CanaryState {
   let { settled, stopped } = state;
   const unsettled = new Set(state.unsettled);
   const alone = new Set(state.alone);
+  const losses = new Map(state.losses);
   const retries = new Map(state.retries);
   for (const key of keys) {
     const form = state.wanted.get(key);
@@ -232,9 +262,10 @@ function settle(state: CanaryState, keys: readonly string[]): CanaryState {
     stopped = stopped.without(key);
     unsettled.delete(key);
     alone.delete(key);
+    losses.delete(key);
     retries.delete(key);
   }
-  return { ...state, settled, unsettled, stopped, alone, retries, fruitless: [] };
+  return { ...state, settled, unsettled, stopped, alone, losses, retries, fruitless: [] };
 }
 
 function isSamePolicy(a: PolicyForm, b: PolicyForm): boolean {

@@ -15,6 +15,8 @@ export interface CanaryCandidate {
   readonly key: string;
   readonly name: string;
   readonly identity: string;
+  /** As `processOf` has it. */
+  readonly process?: string | undefined;
 }
 
 /** Most proxies that are told of a change before the others. */
@@ -35,21 +37,29 @@ export const canaryPatienceMs = proxyReturnMs;
 /** How long a second end of a canary's stream waits for its verdict, in ms: of links that are lost together the others' ends may be heard after it. */
 export const lossesTogetherMs = 1_000;
 
+/** So often a canary's link may break, each time under a process that lives on; then the canary counts as one that left. */
+export const linkBreaksMax = 3;
+
 /** From this share of the others on, whose stream has ended as well, a canary's end is not laid to what it was told. */
 export const commonLossRatio = 0.5;
 
 /**
- * What is known of a canary. `told` -> `took`, and after `canaryLifeMs` it has borne it. A first end of its stream leads to `away`, as a
- * link may break, and its return to `told` again; a second one is taken for the end of its process. Neither is, if as many of the others
- * have lost their streams: see `withoutCutOff`.
+ * What is known of a canary. `told` -> `took`, and after `canaryLifeMs` it has borne it. An end of its stream leads to `away`, and its
+ * return to `told` again: in the same process, only its link had broken; in another one, the process has ended, and the second time that is
+ * held against what it was told (`ended`). Of one that does not say which process it is, any second end is. None is, if as many of the
+ * others have lost their streams: see `withoutCutOff`.
  */
 export interface CanaryStanding {
   readonly name: string;
   readonly state: "told" | "took" | "away" | "refused" | "ended";
   /** Monotonic ms. */
   readonly sinceMs: number;
-  /** When its streams ended, monotonic ms. */
+  /** When its streams ended, but for links that broke, monotonic ms. */
   readonly endsMs: readonly number[];
+  /** Undefined where it does not say. */
+  readonly process: string | undefined;
+  /** Ends of its streams that its process has outlived. */
+  readonly linkBreaks: number;
   /** Of one that refused. */
   readonly reason: string;
 }
@@ -87,18 +97,25 @@ export interface TrialEvent {
   readonly nowMs: number;
   /** In the words of one that refused. */
   readonly reason?: string;
+  /** Of one that returned. */
+  readonly process?: string | undefined;
 }
+
+/** By key the processes of canaries that were told of something and have not come back; undefined of one that does not say. */
+export type LostCanaries = ReadonlyMap<string, string | undefined>;
 
 export type TrialVerdict =
   | { readonly kind: "open" }
   | { readonly kind: "passed" }
   /** One did not bear it; or nobody said anything, and it is tried again with others. */
-  | { readonly kind: "failed" | "fruitless"; readonly proxy: string; readonly cause: StopCause; readonly reason: string };
+  | { readonly kind: "failed" | "fruitless"; readonly proxy: string; readonly cause: StopCause; readonly reason: string; /** Those that may have ended by it. */ readonly lost?: LostCanaries };
+
+const twiceEnded = "its stream ended twice after it was told of it";
 
 /** Tells some of those who are there: one of ten, at least one and not more than `canariesMax`, of as many workloads as there are. Undefined without anybody. Pure, O(candidates). */
 export function beginTrial(forms: ReadonlyMap<string, PolicyForm>, candidates: readonly CanaryCandidate[], nowMs: number): Trial | undefined {
   const count = Math.min(canariesMax, Math.max(1, Math.floor(candidates.length / proxiesPerCanary)));
-  const canaries = new Map(chosen(candidates, count).map(({ key, name }) => [key, { name, state: "told", sinceMs: nowMs, endsMs: [], reason: "" } satisfies CanaryStanding]));
+  const canaries = new Map(chosen(candidates, count).map(({ key, name, process }) => [key, { name, state: "told", sinceMs: nowMs, endsMs: [], process, linkBreaks: 0, reason: "" } satisfies CanaryStanding]));
   return canaries.size === 0 ? undefined : { forms, canaries, left: "" };
 }
 
@@ -108,6 +125,7 @@ export function trialAfter(trial: Trial, event: TrialEvent): Trial {
   if (canary === undefined || canary.state === "refused" || canary.state === "ended") return trial;
   if (event.kind === "left") return without(trial, event.proxy, canary);
   const after = standingAfter(canary, event);
+  if (after.linkBreaks > linkBreaksMax) return without(trial, event.proxy, canary);
   return after === canary ? trial : { ...trial, canaries: new Map(trial.canaries).set(event.proxy, after) };
 }
 
@@ -141,9 +159,12 @@ export function verdictOf({ canaries, left }: Trial, nowMs: number): TrialVerdic
   const refused = all.find(({ state }) => state === "refused");
   if (refused !== undefined) return { kind: "failed", proxy: refused.name, cause: "refused", reason: refused.reason };
   const ended = all.find((canary) => canary.state === "ended" && isOver(canary));
-  if (ended !== undefined) return { kind: "failed", proxy: ended.name, cause: "ended", reason: "its stream ended twice after it was told of it" };
-  const away = all.find((canary) => canary.state === "away" && isOver(canary));
-  if (away !== undefined) return { kind: "failed", proxy: away.name, cause: "away", reason: `its stream ended after it was told of it, and it did not come back within ${canaryPatienceMs / 1_000} s` };
+  if (ended !== undefined) return { kind: "failed", proxy: ended.name, cause: "ended", reason: twiceEnded };
+  const away = [...canaries].filter(([, canary]) => canary.state === "away" && isOver(canary));
+  const twice = away.find(([, { endsMs }]) => endsMs.length > 1);
+  if (twice !== undefined) return { kind: "failed", proxy: twice[1].name, cause: "ended", reason: twiceEnded };
+  const [lost] = away;
+  if (lost !== undefined) return { kind: "fruitless", proxy: lost[1].name, cause: "left", reason: `its stream ended after it was told of it, and it did not come back within ${canaryPatienceMs / 1_000} s`, lost: new Map(away.map(([key, { process }]) => [key, process])) };
   if (all.length === 0) return { kind: "fruitless", proxy: left, cause: "left", reason: "every proxy that was told of it first has left, or was cut off together with others" };
   if (!all.every(isOver)) return { kind: "open" };
   const silent = all.find(({ state }) => state === "told");
@@ -169,7 +190,7 @@ function without(trial: Trial, proxy: string, { name }: CanaryStanding): Trial {
 }
 
 function standingAfter(canary: CanaryStanding, event: TrialEvent): CanaryStanding {
-  const { state, endsMs } = canary;
+  const { state, endsMs, process } = canary;
   const moved = { ...canary, sinceMs: event.nowMs };
   switch (event.kind) {
     case "refused":
@@ -178,9 +199,12 @@ function standingAfter(canary: CanaryStanding, event: TrialEvent): CanaryStandin
       return state === "told" ? { ...moved, state: "took" } : canary;
     case "ended":
       if (state === "away") return canary;
-      return { ...moved, state: endsMs.length === 0 ? "away" : "ended", endsMs: [...endsMs, event.nowMs] };
+      // Whether a known process has ended is seen by its return.
+      return { ...moved, state: endsMs.length === 0 || process !== undefined ? "away" : "ended", endsMs: [...endsMs, event.nowMs] };
     case "returned":
-      return state === "away" ? { ...moved, state: "told" } : canary;
+      if (state !== "away") return canary;
+      if (process !== undefined && process === event.process) return { ...moved, state: "told", endsMs: endsMs.slice(0, -1), linkBreaks: canary.linkBreaks + 1 };
+      return { ...moved, state: endsMs.length > 1 ? "ended" : "told", process: event.process };
     case "left":
       break;
   }
