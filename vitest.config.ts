@@ -20,7 +20,7 @@ export default defineConfig({
           env,
           // Modules hold no state of their own, so files may share a process; and a file that breaks the rule shows here.
           isolate: false,
-          include: ["{federation,services,proxy,terraform}/**/*.test.ts", "e2e/{layers,harness,bench,overload,nemesis,simulation,terraform-run}/**/*.test.ts"],
+          include: ["{federation,services,proxy,terraform}/**/*.test.ts", "e2e/{layers,harness,bench,overload,nemesis,simulation,terraform-run,trust}/**/*.test.ts"],
           // Four times what the longest needs on a busy host: this bounds a test that hangs, and judges no speed.
           testTimeout: 80_000,
           expect,
