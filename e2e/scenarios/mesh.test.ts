@@ -384,10 +384,10 @@ describe("a policy that the proxy which is told of it first does not outlive", (
     } finally {
       await signalAll(sidecars.filter((name) => name !== canary), "SIGCONT");
     }
-    await eventually("it is stopped", async () => (await statusOf(shopUs)).policyTrials?.some(({ state, cause, proxies }) => state === "stopped" && cause === "away" && proxies[0] === canary) === true, 60_000);
+    await eventually("it is held back", async () => (await statusOf(shopUs)).policyTrials?.some(({ state, cause, triedAgain, proxies }) => state === "stopped" && cause === "left" && triedAgain === true && proxies[0] === canary) === true, 60_000);
     for (const sidecar of sidecars.filter((name) => name !== canary)) expect(await toldMs(sidecar)).toBe(14_000);
     for (const sidecar of await sidecarsOf("shop-eu")) expect(await toldMs(sidecar)).toBe(13_000);
-    expect((await federation.place.atoll("check")).stdout).toContain(`was stopped in shop-us by proxy ${canary}, which was told of it first`);
+    expect((await federation.place.atoll("check")).stdout).toContain(`is held back in shop-us by proxy ${canary}, which was told of it first`);
     const undone = await federation.place.atoll("rollback", "tp/web/a-catalog");
     expect(undone.code, undone.stderr).toBe(0);
     await federation.start(canary);
