@@ -1,13 +1,14 @@
-import forge from "node-forge";
+import type forge from "node-forge";
+import asn1 from "node-forge/lib/asn1.js";
 import { AtollError } from "#federation/runtime/errors.ts";
 
-/** One ASN.1 value as node-forge keeps it. Only `forge.asn1` is used: forge's PKI layer knows no elliptic curves. */
+/** One ASN.1 value as node-forge keeps it. Only its ASN.1 is used: forge's PKI layer knows no elliptic curves. */
 export type DerNode = forge.asn1.Asn1;
 
-const { Class, Type } = forge.asn1;
+const { Class, Type } = asn1;
 
-/** `forge.asn1.create` as it is: its types know only universal tags, but context tags are any small number. */
-const createTagged: (tagClass: forge.asn1.Class, tag: number, constructed: boolean, value: string | DerNode[]) => DerNode = forge.asn1.create;
+/** `asn1.create` as it is: its types know only universal tags, but context tags are any small number. */
+const createTagged: (tagClass: forge.asn1.Class, tag: number, constructed: boolean, value: string | DerNode[]) => DerNode = asn1.create;
 
 /** Object identifiers that Atoll's certificates use. @see https://www.rfc-editor.org/rfc/rfc5280 */
 export const oids = {
@@ -30,7 +31,7 @@ export function readDer(bytes: Uint8Array): DerNode {
   try {
     // Bit strings stay opaque, so that what is read is written back byte for byte. The types know only `strict`.
     const options = { strict: true, parseAllBytes: true, decodeBitStrings: false } as unknown as boolean;
-    return forge.asn1.fromDer(binaryOf(bytes), options);
+    return asn1.fromDer(binaryOf(bytes), options);
   } catch (error) {
     throw new AtollError("ATOLL_CERTIFICATE_INVALID", "not DER", { cause: error });
   }
@@ -38,47 +39,47 @@ export function readDer(bytes: Uint8Array): DerNode {
 
 /** The bytes of `node`. */
 export function writeDer(node: DerNode): Buffer {
-  return Buffer.from(forge.asn1.toDer(node).getBytes(), "latin1");
+  return Buffer.from(asn1.toDer(node).getBytes(), "latin1");
 }
 
 /** A SEQUENCE. */
 export function sequence(...children: readonly DerNode[]): DerNode {
-  return forge.asn1.create(Class.UNIVERSAL, Type.SEQUENCE, true, [...children]);
+  return asn1.create(Class.UNIVERSAL, Type.SEQUENCE, true, [...children]);
 }
 
 /** A SET of one, as names need it. */
 export function setOf(child: DerNode): DerNode {
-  return forge.asn1.create(Class.UNIVERSAL, Type.SET, true, [child]);
+  return asn1.create(Class.UNIVERSAL, Type.SET, true, [child]);
 }
 
 /** An OBJECT IDENTIFIER. */
 export function oid(dotted: string): DerNode {
-  return forge.asn1.create(Class.UNIVERSAL, Type.OID, false, forge.asn1.oidToDer(dotted).getBytes());
+  return asn1.create(Class.UNIVERSAL, Type.OID, false, asn1.oidToDer(dotted).getBytes());
 }
 
 /** An INTEGER from big-endian bytes whose top bit is clear. */
 export function integer(bytes: Uint8Array): DerNode {
-  return forge.asn1.create(Class.UNIVERSAL, Type.INTEGER, false, binaryOf(bytes));
+  return asn1.create(Class.UNIVERSAL, Type.INTEGER, false, binaryOf(bytes));
 }
 
 /** BOOLEAN TRUE; FALSE is a default and never written in DER. */
 export function booleanTrue(): DerNode {
-  return forge.asn1.create(Class.UNIVERSAL, Type.BOOLEAN, false, "\xff");
+  return asn1.create(Class.UNIVERSAL, Type.BOOLEAN, false, "\xff");
 }
 
 /** An OCTET STRING. */
 export function octetString(bytes: Uint8Array): DerNode {
-  return forge.asn1.create(Class.UNIVERSAL, Type.OCTETSTRING, false, binaryOf(bytes));
+  return asn1.create(Class.UNIVERSAL, Type.OCTETSTRING, false, binaryOf(bytes));
 }
 
 /** A BIT STRING whose last byte leaves `unusedBits` unused. */
 export function bitString(bytes: Uint8Array, unusedBits = 0): DerNode {
-  return forge.asn1.create(Class.UNIVERSAL, Type.BITSTRING, false, String.fromCharCode(unusedBits) + binaryOf(bytes));
+  return asn1.create(Class.UNIVERSAL, Type.BITSTRING, false, String.fromCharCode(unusedBits) + binaryOf(bytes));
 }
 
 /** A UTF8String. */
 export function utf8String(text: string): DerNode {
-  return forge.asn1.create(Class.UNIVERSAL, Type.UTF8, false, Buffer.from(text, "utf8").toString("latin1"));
+  return asn1.create(Class.UNIVERSAL, Type.UTF8, false, Buffer.from(text, "utf8").toString("latin1"));
 }
 
 /** A context-specific primitive value, `[tag] IMPLICIT`. */
@@ -94,8 +95,8 @@ export function contextConstructed(tag: number, ...children: readonly DerNode[])
 /** A Time of RFC 5280 §4.1.2.5: UTCTime before 2050, GeneralizedTime from then on; whole seconds. */
 export function time(atMs: number): DerNode {
   const date = new Date(atMs);
-  if (date.getUTCFullYear() < 2050) return forge.asn1.create(Class.UNIVERSAL, Type.UTCTIME, false, forge.asn1.dateToUtcTime(date));
-  return forge.asn1.create(Class.UNIVERSAL, Type.GENERALIZEDTIME, false, forge.asn1.dateToGeneralizedTime(date));
+  if (date.getUTCFullYear() < 2050) return asn1.create(Class.UNIVERSAL, Type.UTCTIME, false, asn1.dateToUtcTime(date));
+  return asn1.create(Class.UNIVERSAL, Type.GENERALIZEDTIME, false, asn1.dateToGeneralizedTime(date));
 }
 
 /** The children of a universal constructed value of `type`. @throws {ATOLL_CERTIFICATE_INVALID} when it is something else. */
@@ -125,7 +126,7 @@ export function wholeBitsOf(node: DerNode | undefined): Buffer {
 export function dottedOf(node: DerNode | undefined): string {
   const content = contentOf(node, "OID");
   if (content.length === 0) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "an object identifier is empty");
-  return forge.asn1.derToOid(content.toString("latin1"));
+  return asn1.derToOid(content.toString("latin1"));
 }
 
 /** The tag of a context-specific value, or undefined for any other. */

@@ -1,6 +1,6 @@
 import { systemClock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
-import { createHandlers } from "./handlers.ts";
+import { LazyHandlers } from "./lazy-handlers.ts";
 import { checkStartedByTerraform, servePlugin } from "./plugin/serve-plugin.ts";
 
 const nodeMin = 22;
@@ -14,8 +14,9 @@ async function main(): Promise<void> {
   const stopping = new AbortController();
   const ended = Promise.withResolvers<void>();
   process.on("SIGTERM", () => ended.resolve());
-  using handlers = createHandlers({ environment: env, stopping });
-  using _plugin = await servePlugin({ env, provider: handlers, onShutdown: () => ended.resolve(), announce: (line) => process.stdout.write(`${line}\n`), clock: systemClock });
+  using handlers = new LazyHandlers({ environment: env, stopping });
+  using _plugin = await servePlugin({ env, provider: handlers.implementation, onShutdown: () => ended.resolve(), announce: (line) => process.stdout.write(`${line}\n`), clock: systemClock });
+  handlers.load();
   await ended.promise;
   stopping.abort();
 }

@@ -3,7 +3,7 @@ import { Client, credentials, type ChannelCredentials } from "@grpc/grpc-js";
 import forge from "node-forge";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
-import { createHandlers } from "../handlers.ts";
+import { LazyHandlers } from "../lazy-handlers.ts";
 import { services } from "../protocol/definitions.ts";
 import { checkStartedByTerraform, servePlugin } from "./serve-plugin.ts";
 
@@ -45,8 +45,8 @@ describe("a plugin's start", () => {
     const lines: string[] = [];
     let isShutDown = false;
     const stopping = new AbortController();
-    using provider = createHandlers({ environment: {}, stopping });
-    using plugin = await servePlugin({ env: { PLUGIN_CLIENT_CERT: terraform.certificatePem }, provider, announce: (line) => lines.push(line), onShutdown: () => (isShutDown = true), clock: systemClock });
+    using provider = new LazyHandlers({ environment: {}, stopping });
+    using plugin = await servePlugin({ env: { PLUGIN_CLIENT_CERT: terraform.certificatePem }, provider: provider.implementation, announce: (line) => lines.push(line), onShutdown: () => (isShutDown = true), clock: systemClock });
     expect(lines).toHaveLength(1);
     const fields = lines[0]?.split("|") ?? [];
     expect(fields.slice(0, 5)).toEqual(["1", "6", "tcp", `127.0.0.1:${plugin.port}`, "grpc"]);
