@@ -298,6 +298,35 @@ describe("a malformed resource file", () => {
   });
 });
 
+describe("a policy that names what does not exist, or is for what another one is for", () => {
+  it("is refused with --strict, told of when it is applied, and listed by check until it is gone", async () => {
+    const file = join(federation.place.directory, "vain.yaml");
+    const policy = (name: string, target: string, order: string): string => `apiVersion: atoll.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: { name: ${name}, namespace: web }\nspec:\n  targetRef: { namespace: web, name: ${target}, trustDomain: shop.example }\n  locality: { mode: ordered, order: [${order}] }\n`;
+    writeFileSync(file, [policy("vain-first", "catalogue", "eu-west"), policy("vain-second", "catalogue", "eu-wset")].join("---\n"));
+    const faults = [/TrafficPolicy web\/vain-second: TrafficPolicy web\/vain-first is for the same service/, /TrafficPolicy web\/vain-second: spec\.locality\.order\[0\] names eu-wset: there is no such Region/];
+    const coming = /TrafficPolicy web\/vain-first: spec\.targetRef names web\/catalogue of shop\.example, which no cluster exports/;
+
+    const strict = await federation.place.atoll("apply", "--strict", "-f", file);
+    expect(strict.code).toBe(1);
+    expect(strict.stderr).toContain("ATOLL_REFERENCES_UNRESOLVED");
+    for (const words of [...faults, coming]) expect(strict.stderr).toMatch(words);
+    expect((await federation.place.atoll("get", "tp")).stdout).not.toContain("vain");
+
+    const applied = await federation.place.atoll("apply", "-f", file);
+    expect(applied.code, applied.stderr).toBe(0);
+    for (const words of [...faults, coming]) expect(applied.stderr).toMatch(words);
+    const described = await federation.place.atoll("describe", "tp", "web/vain-second");
+    expect(described.stdout).toContain("Conflicted: True (TargetTaken)");
+    expect(described.stdout).toContain("ResolvedRefs: False (RegionNotFound)");
+    const checked = await federation.place.atoll("check");
+    for (const words of faults) expect(checked.stdout).toMatch(new RegExp(`wrong +${words.source}`));
+    expect(checked.stdout).toMatch(new RegExp(`soon +${coming.source}`));
+
+    for (const name of ["vain-first", "vain-second"]) expect((await federation.place.atoll("delete", "tp", `web/${name}`)).code).toBe(0);
+    expect((await federation.place.atoll("check")).stdout).not.toContain("vain");
+  });
+});
+
 describe("a cluster's plane that is killed while it takes writes", () => {
   it("has every acknowledged write when it is back, and traffic never notices", async () => {
     const acknowledged = new Set<string>();

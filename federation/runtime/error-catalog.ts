@@ -153,6 +153,10 @@ export const errorCatalog = {
     meaning: "A process of the federation ended or did not become ready.",
     action: "Read the end of its log, which the message shows, and the file it names.",
   },
+  ATOLL_REFERENCES_UNRESOLVED: {
+    meaning: "What was to be applied with --strict names what does not exist, or a policy is for a service that another one is for.",
+    action: "Nothing was written. Correct the names that the message lists, apply what they name first or with it, or leave --strict out where it is to come later.",
+  },
   ATOLL_REQUEST_INVALID: {
     meaning: "A request to the admin API cannot be understood.",
     action: "The problem's faults name each field, what was found and what was expected.",

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { runApply, runDelete, runDescribe, runGet, type ClusterOption, type DryRunOption } from "./commands/resources.ts";
+import { runApply, runDelete, runDescribe, runGet, type ClusterOption, type DryRunOption, type StrictOption } from "./commands/resources.ts";
 import { runAudit } from "./commands/audit.ts";
 import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
 import { completionScript, completionTable } from "./commands/completion.ts";
@@ -234,9 +234,10 @@ function addResources(program: Command, run: Run): void {
     .requiredOption("-f, --file <file>", "YAML file, - for standard input; may be given several times", collect)
     .addOption(cluster())
     .option("--dry-run", "have the planes judge it, and write nothing", false)
+    .option("--strict", "write nothing where a policy names what does not exist, or is for what another one is for", false)
     .option("--wait", "until the clusters and their proxies have it", false)
     .addOption(timeout())
-    .action((options: { file: readonly string[] } & ClusterOption & DryRunOption & WaitOption) => run((context) => runApply(context, options)));
+    .action((options: { file: readonly string[] } & ClusterOption & DryRunOption & StrictOption & WaitOption) => run((context) => runApply(context, options)));
   program
     .command("wait <kind/name>")
     .description("until the clusters, and their proxies, have a resource as it is now")

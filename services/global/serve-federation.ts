@@ -74,6 +74,7 @@ export async function serveFederation(options: GlobalPlaneOptions, term: GlobalT
       keys,
       catalog,
       stored: storedResources(term.state.resources),
+      referred: { clusters: () => term.state.clusters.current, objects: () => term.state.publication.current.objects },
       isAway: () => termStore.away.current !== undefined,
       status: () => statusOf(term, keys, admission),
       standing: term.state.standing,

@@ -7,12 +7,14 @@ import { describeAge } from "#federation/runtime/describe-age.ts";
 import type { CommandContext } from "../context.ts";
 import { printData, printRows } from "../output.ts";
 import type { Column } from "../table.ts";
+import type { Planes } from "../planes.ts";
 import { applyResources, readResources, type ApplyResult } from "../up/apply.ts";
 import { withFederation } from "./federation.ts";
 import { instanceWords } from "./instance-words.ts";
 import { parseKindName, pathFor } from "./kind-names.ts";
 import { owningPlanes } from "./owning-planes.ts";
 import { Patience } from "./patience.ts";
+import { findPolicyFaults, policyWords, type PolicyFinding } from "./policy-references.ts";
 import { awaitRollouts, type WaitOption } from "./wait.ts";
 
 /** `--cluster`, as often as given. */
@@ -25,20 +27,40 @@ export interface DryRunOption {
   readonly dryRun: boolean;
 }
 
+/** `--strict`: nothing is written that names what is not there. */
+export interface StrictOption {
+  readonly strict: boolean;
+}
+
 /** `atoll apply -f FILE …`. */
-export async function runApply(context: CommandContext, options: { readonly file: readonly string[] } & ClusterOption & DryRunOption & WaitOption): Promise<number> {
-  const { dryRun, wait, timeout } = options;
+export async function runApply(context: CommandContext, options: { readonly file: readonly string[] } & ClusterOption & DryRunOption & StrictOption & WaitOption): Promise<number> {
+  const { dryRun, strict, wait, timeout } = options;
   checkWait(options);
   const resources = readResources(options.file);
   return await withFederation(context, async ({ planes }) => {
+    const findings = await referenceFindings(context, planes, resources.map(({ resource }) => resource), strict);
+    if (strict && findings.length > 0) throw new AtollError("ATOLL_REFERENCES_UNRESOLVED", findings.map(policyWords).join("\n"));
     const results = await applyResources(planes, resources, options.cluster ?? [], context.signal, dryRun);
     // With --wait, programs are given one document, which says how far the writes have come.
-    if (!wait || context.output === "table") printApplied(context, results);
+    if (!wait || context.output === "table") printApplied(context, results, findings);
+    for (const finding of findings) context.terminal.note(`${context.terminal.paint.warn("warning")}  ${policyWords(finding)}`);
     if (dryRun) context.terminal.note("A dry run: nothing was written.");
     if (!wait) return 0;
     const writes = results.map(({ kind, id, plane, outcome, revision }) => ({ kind, path: pathFor(kind, id), plane, deleted: false, ...(revision === undefined ? {} : { revision }), outcome }));
     return await awaitRollouts(context, planes, writes, timeout);
   });
+}
+
+/** What policies among `resources` refer to in vain. What cannot be asked keeps nothing from being applied, unless it has to be known. */
+async function referenceFindings({ terminal, signal }: CommandContext, planes: Planes, resources: readonly Resource[], mustKnow: boolean): Promise<readonly PolicyFinding[]> {
+  if (!resources.some(({ kind }) => kind === "TrafficPolicy")) return [];
+  try {
+    return await findPolicyFaults(planes, resources, signal);
+  } catch (error) {
+    if (mustKnow || !isAtollError(error)) throw error;
+    terminal.note(`${terminal.paint.warn("warning")}  whether all that the policies name exists is not known: ${describeError(error)}`);
+    return [];
+  }
 }
 
 /** @throws {ATOLL_USAGE} where there is nothing to wait for, or no wait. */
@@ -47,14 +69,16 @@ function checkWait({ dryRun, wait, timeout }: DryRunOption & WaitOption): void {
   if (timeout !== undefined && !wait) throw new AtollError("ATOLL_USAGE", "--timeout is for --wait");
 }
 
-function printApplied(context: CommandContext, results: readonly ApplyResult[]): void {
+function printApplied(context: CommandContext, results: readonly ApplyResult[], findings: readonly PolicyFinding[]): void {
   const columns: readonly Column<ApplyResult>[] = [
     { title: "KIND", value: (row) => row.kind },
     { title: "NAME", value: (row) => row.id },
     { title: "AT", value: (row) => row.plane },
     { title: "OUTCOME", value: (row) => row.outcome },
   ];
-  printRows(context, results, columns);
+  const faultsOf = ({ kind, id }: ApplyResult): readonly PolicyFinding[] => findings.filter(({ policy }) => kind === "TrafficPolicy" && policy === id);
+  const data = results.map((result) => ({ ...result, ...(faultsOf(result).length === 0 ? {} : { findings: faultsOf(result).map(({ reason, message }) => ({ reason, message })) }) }));
+  printRows(context, results, columns, data);
 }
 
 interface Found {

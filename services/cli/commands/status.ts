@@ -35,6 +35,7 @@ import { awayProblems, distrustProblems, doubleProblems, isUnwritable, refusalPr
 import { trialProblems } from "./trial-findings.ts";
 import { withFederation, type OpenFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
+import { findPolicyFaults, policyWords } from "./policy-references.ts";
 
 interface Report {
   readonly name: string;
@@ -76,14 +77,17 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
   const supervisor = topology === undefined ? undefined : await findSupervisor(dataDir, terminal.clock);
   using patience = new Patience(terminal.clock, signal);
   const administrator = engineFiles(dataDir, etcdAdministrator);
-  const [listed, global, here, clusters, etcds, silent] = await Promise.all([
+  const [listed, global, here, clusters, etcds, silent, references] = await Promise.all([
     patience.alongside(async (inner) => (await supervisor?.list(inner)) ?? []),
     patience.ask(async (inner) => (await planes.global().call(globalRoutes.status, {}, inner)).body),
     patience.alongside((inner) => namesDialledHere(planes.servers(), createDnsLookup(), inner)),
     askClusters(planes, patience),
     patience.alongside(async () => await readEtcdStates(etcdTenants((topology?.processes ?? []).map(({ config }) => config)), administrator, terminal.clock)),
     patience.alongside(async () => await findSilentEngines(engineProcesses(topology?.processes ?? []), administrator)),
+    patience.alongside(async (inner) => await findPolicyFaults(planes, undefined, inner)),
   ]);
+  // Where they are not to be had, the plane that did not answer is named.
+  const policies = references.kind === "answer" ? references.value : [];
   await supervisor?.[Symbol.asyncDispose]();
   const known = clusters.flatMap(([name, asked]) => (asked.kind === "answer" ? [[name, asked.value] as const] : []));
   const names = [...namesSeen(global.kind === "answer" ? global.value : undefined, known), ...(here.kind === "answer" ? here.value : [])];
@@ -107,6 +111,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     ...authorities.problems,
     ...(silent.kind === "answer" ? silentEngineProblems(silent.value) : []),
     ...nameProblems(names),
+    ...policies.filter(({ mayCome }) => !mayCome).map(policyWords),
     ...certificateProblems(contexts, terminal.clock.nowMs()),
   ]);
   return {
@@ -118,7 +123,7 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
     clusters: Object.fromEntries(known),
     names,
     problems,
-    warnings: authorities.warnings,
+    warnings: [...authorities.warnings, ...policies.filter(({ mayCome }) => mayCome).map(policyWords)],
   };
 }
 

@@ -6,13 +6,13 @@ import { withLastKnown } from "#federation/admin-api/last-known-backend.ts";
 import { joinTokenOperations } from "#federation/admin-api/join-token-operations.ts";
 import type { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
 import { clusterKinds, clusterReadOnlyKinds, clusterRoutes } from "#federation/admin-api/plane-routes.ts";
-import type { FoundStanding } from "#federation/admin-api/relationship-conditions.ts";
+import { shownRelationship, type FoundStanding } from "#federation/admin-api/relationship-conditions.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
 import { rollbackOperations } from "#federation/admin-api/rollback-operations.ts";
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
-import { readableRelationships } from "#federation/admin-api/shown-relationships.ts";
+import { readableShown } from "#federation/admin-api/shown-backend.ts";
 import { storeOperations } from "#federation/admin-api/store-operations.ts";
 import type { ClusterStatus } from "#federation/admin-api/status.ts";
 import { createWatchedBackend } from "#federation/admin-api/watched-backend.ts";
@@ -134,7 +134,7 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
     ...readOnlyOperations("ServiceImport", createWatchedBackend(source.imports)),
     ...readOnlyOperations("TrafficPolicy", createWatchedBackend(replicated.part("policies"))),
     ...readOnlyOperations("TrustDomain", createWatchedBackend(replicated.part("trustDomains"))),
-    ...readOnlyOperations("Relationship", readableRelationships(createWatchedBackend<"Relationship">(replicated.part("relationships")), { find: (relationship) => foundHere(source.verdict(relationship)), nowMs: () => clock.nowMs() })),
+    ...readOnlyOperations("Relationship", readableShown<"Relationship">(createWatchedBackend<"Relationship">(replicated.part("relationships")), (relationship) => shownRelationship(relationship, foundHere(source.verdict(relationship)), clock.nowMs()))),
     ...readOnlyOperations("Cluster", createWatchedBackend(replicated.part("clusters"))),
     ...readOnlyOperations("Region", createWatchedBackend(replicated.part("regions"))),
     ...clusterKinds.map((kind) => rolloutOperation(kind, { ...rolloutSource(parts), isOwner: true, generationOf: storedGeneration(own[kind], parts.epoch) }, { waits: parts.waits, clock })),

@@ -11,7 +11,8 @@ import { refusedRollback, rollbackOperations, type ReadFormerForms } from "#fede
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { defineRoute, implement, type Operation } from "#federation/admin-api/route.ts";
-import { shownRelationships } from "#federation/admin-api/shown-relationships.ts";
+import { shownRelationship, storedRelationship } from "#federation/admin-api/relationship-conditions.ts";
+import { shownBackend } from "#federation/admin-api/shown-backend.ts";
 import { whileSole, type KnownRival } from "#federation/admin-api/sole-operations.ts";
 import { storeOperations, type StoreOperationsOptions } from "#federation/admin-api/store-operations.ts";
 import type { FederationStatus } from "#federation/admin-api/status.ts";
@@ -30,6 +31,7 @@ import type { GlobalResources } from "../relay/global-objects.ts";
 import { recordedDeletions } from "../store/recorded-deletions.ts";
 import { clusterAdmission, regionAdmission, relationshipAdmission, trustDomainAdmission } from "./admissions.ts";
 import { endApproval, recordApproval } from "./approvals.ts";
+import { shownPolicies, type PolicyBasis } from "./shown-policies.ts";
 
 type GlobalKind = (typeof globalKinds)[number];
 
@@ -45,6 +47,8 @@ export interface GlobalOperationsOptions {
   readonly catalog: Catalog;
   /** As they were read last. */
   readonly stored: StoredResources;
+  /** What else policies may refer to. */
+  readonly referred: Omit<PolicyBasis, "stored">;
   /** The store is known not to answer. */
   readonly isAway: () => boolean;
   readonly status: () => FederationStatus;
@@ -89,15 +93,15 @@ export function globalOperations(options: GlobalOperationsOptions): readonly Ope
 
 /** What is asked of the global plane about the federation, and none of it of its store. */
 function ownOperations(options: GlobalOperationsOptions): readonly Operation[] {
-  const { keys, catalog, stored, isAway, status, standing, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
+  const { keys, catalog, stored, referred, isAway, status, standing, rollout, joinAddress, joining, onRenewed, audit, clock } = options;
   const backend = <K extends GlobalKind>(kind: K, state: Watched<CollectionState<ResourceKinds[K]>>): ResourceBackend<K> => withLastKnown(recordedDeletions(kind, catalog, clock), { isAway, state });
   const former = <K extends GlobalKind>(kind: K): ReadFormerForms<K> => async (id, inner) => await catalog.resources(kind).formerForms(id, inner);
   return [
     ...resourceOperations("Region", backend("Region", stored.Region), { admission: regionAdmission(catalog) }),
     ...resourceOperations("Cluster", backend("Cluster", stored.Cluster), { admission: clusterAdmission(catalog) }),
     ...resourceOperations("TrustDomain", backend("TrustDomain", stored.TrustDomain), { admission: trustDomainAdmission }),
-    ...resourceOperations("Relationship", shownRelationships(backend("Relationship", stored.Relationship), { find: (relationship) => ({ standing: standing(relationship) }), nowMs: () => clock.nowMs() }), { admission: relationshipAdmission }),
-    ...resourceOperations("TrafficPolicy", backend("TrafficPolicy", stored.TrafficPolicy)),
+    ...resourceOperations("Relationship", shownBackend(backend("Relationship", stored.Relationship), { show: (relationship) => shownRelationship(relationship, { standing: standing(relationship) }, clock.nowMs()), stored: storedRelationship }), { admission: relationshipAdmission }),
+    ...resourceOperations("TrafficPolicy", shownPolicies(backend("TrafficPolicy", stored.TrafficPolicy), { stored, ...referred })),
     ...rollbackOperations("Region", backend("Region", stored.Region), former("Region"), { admission: regionAdmission(catalog) }),
     ...rollbackOperations("Cluster", backend("Cluster", stored.Cluster), former("Cluster"), { admission: clusterAdmission(catalog) }),
     ...rollbackOperations("TrafficPolicy", backend("TrafficPolicy", stored.TrafficPolicy), former("TrafficPolicy")),
