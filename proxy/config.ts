@@ -21,6 +21,7 @@ import { serviceHost } from "#federation/model/service.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { checkSocketPath } from "#federation/runtime/socket-path.ts";
+import { defaultHttpLimits, headBytesRange, type HttpLimits } from "./http/http-limits.ts";
 
 const labelField = (what: string) => parsedField(stringField({ max: 63 }), (text) => parseLabel(text, what));
 const fixedPortField = integerField({ min: 1, max: 65_535 });
@@ -116,6 +117,16 @@ const fieldsOfProxy = objectField({
   ),
   /** Who is asked for the names of gateways and planes; the system's resolvers unless given. */
   dns: defaultField(objectField({ servers: optionalField(listField(dnsServerField, { min: 1, max: 8 })) }), {}),
+  /** Sidecar: bounds of HTTP messages; what is beyond is refused, and the refusal names the bound. */
+  limits: defaultField(
+    objectField({
+      headBytes: defaultField(integerField(headBytesRange), defaultHttpLimits.headBytesMax),
+      targetBytes: defaultField(integerField({ min: 1_024, max: 65_536 }), defaultHttpLimits.targetBytesMax),
+      fields: defaultField(integerField({ min: 32, max: 1_000 }), defaultHttpLimits.fieldsMax),
+      trailerBytes: defaultField(integerField({ min: 1_024, max: 65_536 }), defaultHttpLimits.trailerBytesMax),
+    }),
+    { headBytes: defaultHttpLimits.headBytesMax, targetBytes: defaultHttpLimits.targetBytesMax, fields: defaultHttpLimits.fieldsMax, trailerBytes: defaultHttpLimits.trailerBytesMax },
+  ),
   /** How long connections may take to finish after SIGTERM. */
   drainMs: defaultField(integerField({ min: 0, max: 600_000 }), 10_000),
   logLevel: defaultField(choiceField(["debug", "info", "warn", "error"]), "info"),
@@ -133,6 +144,12 @@ export const proxyConfigField = parsedField(fieldsOfProxy, (config) => {
   return config;
 });
 export type ProxyConfig = ConfigOf<{ config: typeof proxyConfigField }>["config"];
+
+/** The bounds of HTTP messages that a configuration asks for. */
+export function httpLimitsOf({ limits }: Pick<ProxyConfig, "limits">): HttpLimits {
+  const { headBytes, targetBytes, fields, trailerBytes } = limits;
+  return { ...defaultHttpLimits, headBytesMax: headBytes, targetBytesMax: targetBytes, fieldsMax: fields, trailerBytesMax: trailerBytes };
+}
 
 /** The host that a configured service name means. @throws {ATOLL_NAME_INVALID | ATOLL_SPIFFE_ID_INVALID | ATOLL_CONFIG_INVALID} */
 export function serviceHostOf(text: string, own: TrustDomainName): ServiceHost {

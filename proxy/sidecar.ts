@@ -15,7 +15,7 @@ import { LoopShedStage } from "./admission/loop-shed-stage.ts";
 import { AccessLogFile } from "./admin/access-log-file.ts";
 import { OverloadLines } from "./http/access-log.ts";
 import { openAdminServer } from "./admin/admin-server.ts";
-import { serviceHostOf, type ProxyConfig } from "./config.ts";
+import { httpLimitsOf, serviceHostOf, type ProxyConfig } from "./config.ts";
 import { probeApp } from "./control/app-probe.ts";
 import { ControlLink, type ProcessParts } from "./control/control-link.ts";
 import type { Subscription } from "./control/discovery-client.ts";
@@ -289,7 +289,8 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
   const wheel = new TimingWheel(clock, stall);
   const hopFaults = new Map<string, number>();
   const silences = { begun: 0, over: 0 };
-  const pools = new PoolSet({ connector, clock, random, wheel, hopFaults, silences });
+  const httpLimits = httpLimitsOf(config);
+  const pools = new PoolSet({ connector, clock, random, wheel, httpLimits, hopFaults, silences });
   const places = new PlaceHealth(clock, { region, cluster, roundTripMs: new Map() });
   const routes = new OutboundRoutes({ pools, board: places, clock, random });
   const { resolver, resolved } = await openNames(snapshot, { ...parts, dataDir: config.dataDir, dns: config.dns });
@@ -313,6 +314,7 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     clock,
     random,
     wheel,
+    httpLimits,
     telemetry: inboundTelemetry,
     findRoute: (sni) => apps.routeOf(sni),
     isAllowed: (sni, callerId) => snapshot.current.bundles.has(trustDomainOf(callerId)) && isCallerAllowed(snapshot.current.inbound.get(sni)?.callers ?? [], callerId),
@@ -332,9 +334,10 @@ async function openParts({ config, parts, control, footing }: SidecarOptions): P
     clock,
     random,
     wheel,
+    httpLimits,
     telemetry: outboundTelemetry,
     guard: outboundGuard,
-    findRoute: (host) => routes.find(host),
+    findRoute: (host, ownPort) => routes.find(host, ownPort),
     isEdge: config.edge,
   });
   const tcp = await openTcpListeners(config, { own: trustDomainOf(footing.svid.spiffeId), routes, connector, clock, stall, stats: tcpStats });

@@ -44,9 +44,29 @@ describe("matchRoute", () => {
     }
   });
 
-  test("takes the port that is named when the service has it, else the default one", () => {
+  test("takes the port that is named, and knows none that the service does not have", () => {
     expect(matchRoute(table, "catalog.web:9000")?.port.name).toBe("admin");
-    expect(matchRoute(table, "catalog.web:15001")?.port.name).toBe("http");
+    expect(matchRoute(table, "Catalog.web:09000")?.port.name).toBe("admin");
+    expect(matchRoute(table, "catalog.web:")?.port.name).toBe("http");
+    for (const port of [0, 80, 9001, 65_535, 99_999]) expect(matchRoute(table, `catalog.web:${port}`)).toBeUndefined();
+  });
+
+  test("takes the port of the proxy itself for the default one, unless the service has one of that number", () => {
+    expect(matchRoute(table, "catalog.web:15001", 15_001)?.port.name).toBe("http");
+    expect(matchRoute(table, "catalog.web:15002", 15_001)).toBeUndefined();
+    expect(matchRoute(table, "catalog.web:9000", 9_000)?.port.name).toBe("admin");
+  });
+
+  test("knows a service by the names that Kubernetes gives it, where no other service has one of them", () => {
+    for (const host of ["catalog.web.svc", "Catalog.web.svc.:8080", "catalog.web.svc.cluster.local", "catalog.web.svc.cluster.local:9000"]) {
+      expect(matchRoute(table, host)?.service.host).toBe(catalog.host);
+    }
+    expect(matchRoute(table, "catalog.web.svc.cluster.local:9000")?.port.name).toBe("admin");
+    expect(matchRoute(table, "catalog.web.svc:9001")).toBeUndefined();
+    const local = { ...catalog, host: "catalog.web.svc.cluster.local" as ServiceHost, aliases: [] };
+    const both = buildRouteTable(new Map([local, catalog].map((service) => [service.host, service])));
+    expect(matchRoute(both, "catalog.web.svc.cluster.local")?.service.host).toBe(local.host);
+    expect(matchRoute(both, "catalog.web.svc")?.service.host).toBe(catalog.host);
   });
 
   test("a host wins over another service's alias, and of two aliases the first host", () => {

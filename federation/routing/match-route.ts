@@ -43,16 +43,28 @@ function defaultPort(service: ServiceView): ServicePort | undefined {
 }
 
 /**
- * The service and port that `host` (a Host header or :authority) names, or undefined. A port that the service does
- * not have means its default port: clients that were pointed at the proxy send the proxy's. Allocates nothing when
- * the name is in canonical form already.
+ * The service and port that `host` (a Host header or :authority) names, or undefined: a port that the service does not have names
+ * nothing. `ownPort`, where the client was pointed at the proxy by the service's name and sends the port of that, means the default port.
+ * Allocates nothing when the name is in canonical form already.
  */
-export function matchRoute(table: RouteTable, host: string): RouteTarget | undefined {
+export function matchRoute(table: RouteTable, host: string, ownPort?: number): RouteTarget | undefined {
   const exact = table.get(host);
   if (exact !== undefined) return exact;
   const canonical = canonicalizeHost(host);
   const port = portOf(host);
-  return (port === "" ? undefined : table.get(`${canonical}:${port}`)) ?? table.get(canonical);
+  if (port === "") return targetOf(table, canonical, "");
+  return targetOf(table, canonical, `:${Number(port)}`) ?? (Number(port) === ownPort ? targetOf(table, canonical, "") : undefined);
+}
+
+/** What workloads of a Kubernetes cluster call a service besides `name.namespace`, which alone stands in the table. */
+const kubernetesSuffixes = [".svc.cluster.local", ".svc"] as const;
+
+/** `port` with its colon, or nothing. A name in the table wins over what another one is short for. */
+function targetOf(table: RouteTable, name: string, port: string): RouteTarget | undefined {
+  const target = table.get(name + port);
+  if (target !== undefined) return target;
+  const suffix = kubernetesSuffixes.find((candidate) => name.endsWith(candidate));
+  return suffix === undefined ? undefined : table.get(name.slice(0, -suffix.length) + port);
 }
 
 /**

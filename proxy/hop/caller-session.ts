@@ -16,6 +16,7 @@ import { createHeadParser } from "./head-parser.ts";
 import { HopLink } from "./hop-link.ts";
 import type { HopFault, LinkUser } from "./hop-link.ts";
 import { HopPings } from "./hop-pings.ts";
+import { readRefusal } from "./read-refusal.ts";
 import type { StreamFlow } from "./stream-flow.ts";
 
 /** What a session tells its pool. */
@@ -265,15 +266,12 @@ export class CallerSession implements ConnectHandler, LinkUser, StreamOwner, Tim
         stream.onResponse(this.#parser, buffer, from + preludeBytes.response, to, end);
         if (!end) this.#touch(stream);
         return;
-      case frameKinds.refusal:
-        stream.onRefusal({
-          status: buffer.readUInt16BE(from + 6),
-          retryAfterMs: buffer.readUInt32BE(from + 8),
-          flag: buffer[from + 12] ?? 0,
-          seenByApp: buffer[from + 13] === 1,
-          reason: buffer.toString("latin1", from + preludeBytes.refusal, to),
-        });
+      case frameKinds.refusal: {
+        const refusal = readRefusal(buffer, from, to);
+        if (refusal === undefined) this.link.fail("protocol");
+        else stream.onRefusal(refusal);
         return;
+      }
       case frameKinds.trailers:
         stream.onTrailers(buffer, from, to);
         return;

@@ -1,3 +1,4 @@
+import type { HttpFault } from "../http/http-fault.ts";
 import type { Http1Parser } from "../http/http1-parser.ts";
 import type { ConnectionUser, HopRefusal, LossKind, OutgoingRequest, Upstream } from "../upstream/upstream.ts";
 import { BodyLength, unknownLength } from "./body-length.ts";
@@ -121,7 +122,8 @@ export class CallerStream implements Upstream, FlowOwner {
     if (user === undefined) return;
     if (this.#hasHead) return this.#malformed();
     parser.answersHead = this.#isHead;
-    if (parser.readBlock(buffer, from, to) !== undefined || parser.status < 200) return this.#malformed();
+    const fault = parser.readBlock(buffer, from, to);
+    if (fault !== undefined || parser.status < 200) return this.#malformed(fault);
     this.#hasHead = true;
     if (parser.framing === "length") this.#bodyLength.expect(parser.contentLength);
     else if (parser.framing === "none") this.#bodyLength.expect(0);
@@ -204,11 +206,11 @@ export class CallerStream implements Upstream, FlowOwner {
     else this.#session.giveUp(this, resetCodes.cancelled);
   }
 
-  #malformed(): void {
+  #malformed(fault?: HttpFault): void {
     const user = this.#user;
     this.#user = undefined;
     this.#session.giveUp(this, resetCodes.malformed);
-    user?.onLost("protocol", false);
+    user?.onLost("protocol", false, fault);
   }
 }
 

@@ -6,7 +6,7 @@
  *   SETTINGS version u16, streams u32, length of the instance's name u8, its name; the first frame of either side
  *   REQUEST  timeout u32 ms, idle u32 ms, attempt u8, class u8, zero u16; then the request's head as HTTP/1.1 text
  *   RESPONSE load report (3 × u16), zero u16; then the response's head as HTTP/1.1 text
- *   REFUSAL  load report, status u16, retry after u32 ms, flag u8, seen by the application u8, the reason as one word
+ *   REFUSAL  load report, status u16, retry after u32 ms, flag u8, seen by the application u8, the reason: a word, and figures after "; "
  *   DATA     bytes of a body
  *   TRAILERS field lines; ends the stream's body as END on the last DATA does
  *   RESET    code u8: the sender wants, or gives, nothing more on this stream

@@ -5,6 +5,7 @@ import type { ConnectFailure, ConnectionUser, HopRefusal, LossKind, Upstream } f
 import type { CancelReason, Exchange } from "./exchange.ts";
 import { copyFields, droppedFromResponse, fieldValue } from "./head-fields.ts";
 import { headerIds } from "./header-id.ts";
+import type { HttpFault } from "./http-fault.ts";
 import type { HttpLimits } from "./http-limits.ts";
 import type { Http1Parser } from "./http1-parser.ts";
 import { refusalOf } from "./refusal.ts";
@@ -36,7 +37,7 @@ export interface AttemptOwner {
   streamRequest(x: Exchange): void;
   cancel(x: Exchange, reason: CancelReason): void;
   connectFailed(x: Exchange, kind: ConnectFailure, isTold: boolean): void;
-  lost(x: Exchange, kind: LossKind, isTold: boolean): void;
+  lost(x: Exchange, kind: LossKind, isTold: boolean, fault?: HttpFault): void;
   /** Nothing comes from where the request is. */
   silent(x: Exchange): void;
   /** The callee's sidecar answered for itself, in a frame that says so. */
@@ -186,9 +187,9 @@ export class Attempt implements ConnectionUser, TimerOwner {
     this.#stage.refused(this.#x, refusal);
   }
 
-  onLost(kind: LossKind, isTold: boolean): void {
+  onLost(kind: LossKind, isTold: boolean, fault?: HttpFault): void {
     this.#stage.options.wheel.cancel(this.#responseTimer);
-    this.#stage.lost(this.#x, kind, isTold);
+    this.#stage.lost(this.#x, kind, isTold, fault);
   }
 
   onSilence(): void {

@@ -6,8 +6,10 @@ import { upstreamNeeds } from "../upstream/upstream.ts";
 import type { ConnectEnd, ConnectFailure, HopRefusal, LossKind } from "../upstream/upstream.ts";
 import { Attempt, isMeshHop } from "./attempt.ts";
 import type { AttemptOwner, ForwardOptions } from "./attempt.ts";
+import { isBoundFault, upstreamFaultReason } from "./bound-words.ts";
 import { Wait } from "./exchange.ts";
 import type { CancelReason, Exchange, Forwarder, Stage, StageResult } from "./exchange.ts";
+import type { HttpFault } from "./http-fault.ts";
 import { refusalOf } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
 import { responseFlags } from "./response-flag.ts";
@@ -181,10 +183,10 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
   }
 
   /** The connection ended before the response was complete. */
-  lost(x: Exchange, kind: LossKind, isTold: boolean): void {
+  lost(x: Exchange, kind: LossKind, isTold: boolean, fault?: HttpFault): void {
     // A kept connection that its server closed while we wrote: no sign of trouble, and a new one will do.
     const wasStale = kind === "closed" && x.status === 0 && x.upstream?.mayBeStale === true;
-    this.#letGo(x, wasStale || isTold || kind === "untaken" ? "cancelled" : "reset");
+    this.#letGo(x, wasStale || isTold || kind === "untaken" ? "cancelled" : isBoundFault(fault) ? "refused" : "reset");
     if (x.responseStarted) {
       x.flag = kind === "protocol" ? "UPE" : "UC";
       x.client.abortResponse(x);
@@ -201,7 +203,7 @@ export class ForwardStage implements Stage, Forwarder, AttemptOwner {
       this.#tryNext(x);
       return;
     }
-    if (kind === "protocol") this.fail(x, 502, "UPE", "upstream_protocol_error");
+    if (kind === "protocol") this.fail(x, 502, "UPE", fault === undefined ? "upstream_protocol_error" : upstreamFaultReason(fault, this.options.limits));
     else this.fail(x, 503, x.budgetTries > 0 ? "URX" : "UC", "upstream_reset");
   }
 

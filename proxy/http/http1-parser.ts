@@ -2,6 +2,7 @@ import { hostBytes, targetBytes, tokenBytes, valueBytes } from "./character-tabl
 import type { HttpFault } from "./http-fault.ts";
 import type { HttpLimits } from "./http-limits.ts";
 import { headerId, headerIds } from "./header-id.ts";
+import { encodingFault, versionFault } from "./message-faults.ts";
 
 /** Who hears what a parser reads. Buffers are lent: offsets and slices are valid only during the call. */
 export interface Http1Sink {
@@ -313,9 +314,8 @@ export class Http1Parser {
     if (targetEnd === targetStart || buffer[at] !== space) return this.#fail("bad_target");
     at++;
     if (end - at < 10) return this.#checkPartialVersion(buffer, at, end);
-    if (!isHttp1(buffer, at)) return this.#fail("bad_version");
     const minor = (buffer[at + 7] ?? 0) - 0x30;
-    if (minor !== 0 && minor !== 1) return this.#fail("bad_version");
+    if (!isHttp1(buffer, at) || (minor !== 0 && minor !== 1)) return this.#fail(versionFault(buffer, start, at));
     if (buffer[at + 8] !== cr || buffer[at + 9] !== lf) return this.#fail("bad_start_line");
     this.minorVersion = minor;
     const method = methodAt(buffer, start, methodEnd);
@@ -328,9 +328,9 @@ export class Http1Parser {
 
   /** Too few bytes for a version and line end: refuse early what cannot become one. */
   #checkPartialVersion(buffer: Buffer, start: number, end: number): number {
-    const expected = "HTTP/1.";
+    const expected = "HTTP/";
     for (let at = start; at < end && at - start < expected.length; at++) {
-      if (buffer[at] !== expected.charCodeAt(at - start)) return this.#fail("bad_version");
+      if (buffer[at] !== expected.charCodeAt(at - start)) return this.#fail("bad_start_line");
     }
     return incomplete;
   }
@@ -444,7 +444,7 @@ export class Http1Parser {
           lengthAt = slot;
           break;
         case headerIds.transferEncoding:
-          if (encodingAt !== -1) return "bad_encoding";
+          if (encodingAt !== -1) return encodingFault(`${this.#text(encodingAt)},${this.#text(slot)}`);
           encodingAt = slot;
           break;
         case headerIds.connection:
@@ -493,8 +493,10 @@ export class Http1Parser {
   #readFraming(buffer: Buffer, lengthAt: number, encodingAt: number): HttpFault | undefined {
     if (encodingAt !== -1) {
       if (lengthAt !== -1) return "length_and_encoding";
-      if (this.#blocks) return "bad_encoding";
-      if (this.minorVersion === 0 || this.#text(encodingAt).toLowerCase() !== "chunked") return "bad_encoding";
+      // HTTP/1.0 knows none (RFC 9112 §6.1), and blocks are framed by what carries them.
+      if (this.#blocks || this.minorVersion === 0) return "faulty_encoding";
+      const codings = this.#text(encodingAt);
+      if (codings.toLowerCase() !== "chunked") return encodingFault(codings);
       this.framing = "chunked";
     } else if (lengthAt !== -1) {
       const length = readDecimal(buffer, this.fields[lengthAt + 2] ?? 0, this.fields[lengthAt + 3] ?? 0);

@@ -70,9 +70,9 @@ export class OutboundRoutes {
     }
   }
 
-  /** The route that a Host field names, or undefined; TCP ports are none. */
-  find(host: string): Route | undefined {
-    const target = matchRoute(this.#table, host);
+  /** The route that a Host field names, or undefined; TCP ports are none. `ownPort`: where the client has connected to. */
+  find(host: string, ownPort?: number): Route | undefined {
+    const target = matchRoute(this.#table, host, ownPort);
     return target === undefined || target.port.protocol !== "http" ? undefined : this.routeTo(target);
   }
 

@@ -34,8 +34,8 @@ export interface OutboundServerOptions extends EdgeOptions {
   /** A literal IP address, loopback usually. */
   readonly address: string;
   readonly port: number;
-  /** The route that a Host field names now. */
-  readonly findRoute: (host: string) => Route | undefined;
+  /** The route that a Host field names now; `ownPort` is the one that this listens on. */
+  readonly findRoute: (host: string, ownPort: number) => Route | undefined;
   /** To one service. */
   readonly requestsInFlightMax?: number;
   /** The mesh's edge, whose clients may say the class of their requests. */
@@ -73,6 +73,7 @@ export class OutboundServer {
   static async open(options: OutboundServerOptions): Promise<OutboundServer> {
     const { clock, random, wheel, telemetry } = options;
     const limits = options.httpLimits ?? defaultHttpLimits;
+    let ownPort = options.port;
     const priorities = new PriorityStage();
     const forward = new ForwardStage({ clock, wheel, limits });
     const http = new HttpServer({
@@ -81,7 +82,7 @@ export class OutboundServer {
       logsFields: telemetry.logsFields,
       stages: [
         telemetry,
-        createRouteStage((x) => options.findRoute(x.host)),
+        createRouteStage((x) => options.findRoute(x.host, ownPort)),
         priorities,
         ...(options.guard === undefined ? [] : [options.guard]),
         new DeadlineStage(wheel, clock),
@@ -91,7 +92,9 @@ export class OutboundServer {
       ],
     });
     const listeners = await openListeners({ host: options.address, port: options.port }, (socket) => http.adopt(socket));
-    return new OutboundServer(http, { priorities, forward }, listeners);
+    const server = new OutboundServer(http, { priorities, forward }, listeners);
+    ownPort = server.port;
+    return server;
   }
 
   get port(): number {

@@ -1,4 +1,5 @@
 import type { Outcome } from "../upstream/chooser.ts";
+import { reasonWord } from "./bound-words.ts";
 import type { ResponseFlag } from "./response-flag.ts";
 
 /** What an answer of a sidecar itself, told by `x-atoll-reason`, means to the sidecar that called. */
@@ -33,13 +34,16 @@ const refusals: ReadonlyMap<string, Refusal> = new Map(
       { reason: "request_timeout", flag: "UT", ...final },
       { reason: "app_unreachable", flag: "UF", elsewhere: true, outcome: "gatewayError" },
       { reason: "draining", flag: "UH", elsewhere: true, outcome: "refused" },
+      // The application's answer is one that no place would pass on, and that says nothing of how well it is.
+      { reason: "upstream_head_too_large", flag: "UPE", ...final },
+      { reason: "upstream_too_many_fields", flag: "UPE", ...final },
     ] as const
   ).map((refusal) => [refusal.reason, refusal]),
 );
 
 /** The refusal that a reason names, or undefined: other reasons, and those of newer sidecars, are plain responses. */
 export function refusalOf(reason: string | undefined): Refusal | undefined {
-  return reason === undefined ? undefined : refusals.get(reason);
+  return reason === undefined ? undefined : refusals.get(reasonWord(reason));
 }
 
 /** True for refusals that mean that the request's time is over, wherever it was noticed. */

@@ -8,8 +8,10 @@ import { Exchange } from "./exchange.ts";
 import type { ClientSide, Stage } from "./exchange.ts";
 import { copyFields, droppedFromRequest, readKnownFields } from "./head-fields.ts";
 import type { KnownFieldsOptions } from "./head-fields.ts";
+import { boundAdvice, faultReason } from "./bound-words.ts";
 import type { HttpFault } from "./http-fault.ts";
 import { httpFaults } from "./http-fault.ts";
+import { http2Refusal } from "./http2-goaway.ts";
 import type { HttpLimits } from "./http-limits.ts";
 import { Http1Parser } from "./http1-parser.ts";
 import type { Http1Sink } from "./http1-parser.ts";
@@ -253,17 +255,22 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
         return;
       }
       x.status = httpFaults[fault];
-      x.reason = fault;
+      x.reason = faultReason(fault, this.#engine.httpLimits);
       x.closeAfter = true;
       this.reply(x);
       return;
     }
-    this.#refuse(httpFaults[fault], fault);
+    if (fault === "http2_preface") {
+      this.#socket.write(http2Refusal);
+      this.#endSocket();
+      return;
+    }
+    this.#refuse(httpFaults[fault], faultReason(fault, this.#engine.httpLimits));
   }
 
   /** Answers what never became a request, and ends the connection. */
   #refuse(status: number, reason: string): void {
-    this.#socket.write(ownResponse(status, reason, "connection: close\r\n", true), "latin1");
+    this.#socket.write(ownResponse(status, reason, "connection: close\r\n", ownBody(reason)), "latin1");
     this.#endSocket();
   }
 
@@ -278,9 +285,11 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
     x.responseStarted = true;
     hearResponse(this.#engine.stages, x);
     const connection = this.#connectionFields(x);
-    this.#out = ownResponse(x.status, x.reason, connection, x.method !== "HEAD");
+    const body = ownBody(x.reason);
+    this.#out = ownResponse(x.status, x.reason, connection, body);
+    if (x.method === "HEAD") this.#out = this.#out.slice(0, -body.length);
+    else x.bytesSent += body.length;
     this.#chunking = false;
-    x.bytesSent += x.method === "HEAD" ? 0 : x.reason.length + 1;
     this.finishResponse(x);
   }
 
@@ -442,9 +451,12 @@ export class ServerConnection implements ClientSide, Http1Sink, TimerOwner {
   }
 }
 
-/** A short answer of the proxy itself. The reason is one word of ours and never carries anything of the request. */
-function ownResponse(status: number, reason: string, connection: string, hasBody: boolean): string {
-  const body = `${reason}\n`;
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\nx-atoll-reason: ${reason}\r\n${connection}\r\n`;
-  return hasBody ? head + body : head;
+/** A short answer of the proxy itself. The reason is one word of ours, or a word and its figures, and never carries anything of the request. */
+function ownResponse(status: number, reason: string, connection: string, body: string): string {
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\ncontent-type: text/plain\r\ncontent-length: ${body.length}\r\nx-atoll-reason: ${reason}\r\n${connection}\r\n${body}`;
+}
+
+/** Never empty. */
+function ownBody(reason: string): string {
+  return `${reason}\n${boundAdvice(reason)}`;
 }

@@ -111,11 +111,11 @@ export class TelemetryStage implements Stage {
   #countRefusal(series: RequestSeries, reason: string): void {
     const refusal = refusalOf(reason);
     if (refusal === undefined) return;
-    const known = series.refusals.get(reason);
+    const known = series.refusals.get(refusal.reason);
     const counted = known ?? { refusal, count: 0, lastMs: 0 };
     counted.count++;
     counted.lastMs = this.#clock.nowMs();
-    if (known === undefined) series.refusals.set(reason, counted);
+    if (known === undefined) series.refusals.set(refusal.reason, counted);
   }
 
   #seriesOf(x: Exchange): RequestSeries {

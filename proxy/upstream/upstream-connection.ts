@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { HttpFault } from "../http/http-fault.ts";
 import type { HttpLimits } from "../http/http-limits.ts";
 import { Http1Parser } from "../http/http1-parser.ts";
 import type { Http1Sink } from "../http/http1-parser.ts";
@@ -276,10 +277,10 @@ export class UpstreamConnection implements Upstream, ConnectHandler, Http1Sink, 
     user?.onComplete(parser.trailers);
   }
 
-  onFault(): void {
+  onFault(fault: HttpFault): void {
     const user = this.#user;
     this.destroy();
-    user?.onLost("protocol", false);
+    user?.onLost("protocol", false, fault);
   }
 
   // --- its end ---

@@ -1,4 +1,5 @@
 import type { LoadReport } from "../admission/load-report.ts";
+import type { HttpFault } from "../http/http-fault.ts";
 import type { Http1Parser } from "../http/http1-parser.ts";
 import type { UpstreamTarget } from "./connector.ts";
 import type { AddressLoad } from "./address-load.ts";
@@ -20,7 +21,7 @@ export interface HopRefusal {
   readonly status: number;
   /** Index in `responseFlags`. */
   readonly flag: number;
-  /** One word. */
+  /** One word, or a word and its figures: visible ASCII. */
   readonly reason: string;
   /** False: the application knows nothing of the request, and it may be repeated whatever it was. */
   readonly seenByApp: boolean;
@@ -63,7 +64,8 @@ export interface ConnectionUser {
   /** All bytes that have arrived so far have been told of: what is gathered may be sent on now. */
   onReadEnd(): void;
   /** `isTold` as with a connect failure: what breaks with many requests on it has broken once. */
-  onLost(kind: LossKind, isTold: boolean): void;
+  /** `fault`: what was wrong with the response, where that is known. */
+  onLost(kind: LossKind, isTold: boolean, fault?: HttpFault): void;
   /** Nothing comes from the far side for longer than the way explains. The upstream remains: it may only be late. */
   onSilence(): void;
   /** The callee's sidecar answered for itself, over a hop that says so. */
