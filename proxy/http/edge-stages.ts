@@ -22,21 +22,33 @@ export function createRouteStage(find: RouteFinder): Stage {
 }
 
 /**
- * Sets the fields that are ours to set; what a client sent under these names was dropped with the hop-by-hop ones.
- * The caller's certificate is told only from a handshake.
+ * Sets the fields that are ours to set. A request has a trace and an id from its first sidecar on, unless its client gave it them: where we
+ * begin both they are the same, so that who has one finds the other. The caller's certificate is told only from a handshake; what a client
+ * sent under that name was dropped with the hop-by-hop ones.
  */
 export function createHeaderStage(random: Random): Stage {
   const traceParents = new TraceParents(random);
   return {
     name: "headers",
     request(x) {
-      if (!x.hasTraceparent) x.requestFields += `traceparent: ${traceParents.next()}\r\n`;
+      if (!x.hasTraceparent) beginTrace(x, traceParents.next());
+      else if (!x.hasRequestId) giveRequestId(x, traceParents.nextId());
       if (x.clientCertificate !== "") x.requestFields += `x-forwarded-client-cert: ${x.clientCertificate}\r\n`;
       return Continue;
     },
     response() {},
     end() {},
   };
+}
+
+function beginTrace(x: Exchange, traceparent: string): void {
+  x.requestFields += `traceparent: ${traceparent}\r\n`;
+  if (!x.hasRequestId) giveRequestId(x, traceparent.slice(3, 35));
+}
+
+function giveRequestId(x: Exchange, id: string): void {
+  x.requestId = id;
+  x.requestFields += `x-request-id: ${id}\r\n`;
 }
 
 /** Bounds the requests in flight to one service: one that has become slow must not hold all memory. */

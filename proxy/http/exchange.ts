@@ -133,6 +133,7 @@ export class Exchange implements OutgoingRequest, TimerOwner {
   upgrade = "";
   expectsContinue = false;
   hasTraceparent = false;
+  hasRequestId = false;
   /** Header lines that travel on, each with its CRLF. */
   requestFields = "";
   requestFraming: BodyFraming = "none";
@@ -246,6 +247,7 @@ export class Exchange implements OutgoingRequest, TimerOwner {
     this.priorityClaim = unclaimed;
     this.upgrade = "";
     this.hasTraceparent = false;
+    this.hasRequestId = false;
     this.requestBody = "";
     this.requestTrailers = "";
     this.requestComplete = false;

@@ -113,6 +113,7 @@ export function readKnownFields(x: Exchange, parser: Http1Parser, options: Known
     else if (id === headerIds.atollAttempt) x.incomingAttempt = attemptOf(valueAt(parser, slot));
     else if (id === headerIds.atollPriority) claimPriority(x, classNames.indexOf(valueAt(parser, slot)), options.priorityMin);
     else if (id >= headerIds.atollTimeout) readTimeField(x, id, valueAt(parser, slot), options.fromMesh);
+    else if (id === headerIds.requestId) readRequestId(x, parser, slot, options.forLog);
     else if (options.forLog) readLogField(x, parser, slot, id);
   }
 }
@@ -127,7 +128,11 @@ function readTimeField(x: Exchange, id: number, value: string, fromMesh: boolean
 function readLogField(x: Exchange, parser: Http1Parser, slot: number, id: number): void {
   if (id === headerIds.userAgent) x.userAgent = valueAt(parser, slot);
   else if (id === headerIds.forwardedFor) x.forwardedFor = valueAt(parser, slot);
-  else if (id === headerIds.requestId) x.requestId = valueAt(parser, slot);
+}
+
+function readRequestId(x: Exchange, parser: Http1Parser, slot: number, forLog: boolean): void {
+  x.hasRequestId = true;
+  if (forLog) x.requestId = valueAt(parser, slot);
 }
 
 function valueAt(parser: Http1Parser, slot: number): string {
@@ -154,7 +159,12 @@ export class TraceParents {
   }
 
   next(): string {
-    return `00-${this.#hex32()}${this.#hex32()}${this.#hex32()}${this.#hex32()}-${this.#hex32()}${this.#hex32()}-00`;
+    return `00-${this.nextId()}-${this.#hex32()}${this.#hex32()}-00`;
+  }
+
+  /** A trace's id by itself. */
+  nextId(): string {
+    return this.#hex32() + this.#hex32() + this.#hex32() + this.#hex32();
   }
 
   #hex32(): string {

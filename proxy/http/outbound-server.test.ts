@@ -85,6 +85,23 @@ describe("a request", () => {
     expect(request).toContain("2222222222222222-01\r\nbaggage: a=b\r\n");
   });
 
+  test("gets an id: that of its trace where it brings none, another one where it brings a trace alone, and its own where it has one, also in the log", async () => {
+    const requests: string[] = [];
+    await using origin = await rawOrigin(answering((text) => (requests.push(text), ok("x"))));
+    await using proxy = await TestProxy.open([localAt(origin.port)], { log: { format: "json", filter: "all" } });
+    using client = await RawClient.connect(proxy.server.port);
+    const trace = "traceparent: 00-11111111111111111111111111111111-2222222222222222-01\r\n";
+    for (const fields of ["", trace, "X-Request-ID: mine\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n", `${trace}x-request-id: mine\r\n`]) {
+      client.write(requestFor("GET", "/", fields));
+      await client.response();
+    }
+    const ids = requests.map((text) => [...text.matchAll(/\r\nx-request-id: (.*)\r\n/gi)].map(([, id]) => id ?? ""));
+    const logged = proxy.logLines.map((line) => (JSON.parse(line) as { readonly request_id: string }).request_id);
+    expect(ids).toEqual([[/traceparent: 00-([0-9a-f]{32})/.exec(requests[0] ?? "")?.[1]], [expect.stringMatching(/^(?!1{32})[0-9a-f]{32}$/)], ["mine"], ["mine"]]);
+    expect(logged).toEqual(ids.flat());
+    expect(requests[2]).toContain("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n");
+  });
+
   test("that is ambiguous is refused, counted, and ends the connection", async () => {
     await using proxy = await TestProxy.open([localAt(1)]);
     using client = await RawClient.connect(proxy.server.port);
