@@ -8,12 +8,17 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeBundle, parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { createDomainFixture, type DomainFixture } from "#federation/identity/identity-fixture.ts";
-import { bundleEndpointId } from "#federation/model/spiffe-id.ts";
+import type { SpiffeId } from "#federation/model/names.ts";
+import { bundleEndpointId, parseTrustDomainName } from "#federation/model/spiffe-id.ts";
+import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
+import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
+import { acceptFetched } from "#services/cluster/federated-bundles/accept-fetched.ts";
+import { createBundleFetch } from "#services/cluster/federated-bundles/fetch-bundle.ts";
 import { eventually } from "../harness/eventually.ts";
 import { ServedBundle } from "../harness/served-bundle.ts";
 
-// A SPIRE server federates with trust domains of Atoll by both profiles. Building one takes ten minutes of a processor, so that this looks for
+// A SPIRE server federates with trust domains of Atoll by both profiles, and Atoll with it by https_spiffe. Building one takes ten minutes of a processor, so that this looks for
 // the program on the PATH; what it fetches by is go-spiffe, with which bundle-endpoint.test.ts does the same everywhere.
 
 const run = promisify(execFile);
@@ -49,7 +54,7 @@ describe.skipIf(!hasSpire)(`a SPIRE server${hasSpire ? "" : " (left out: there i
   const listed = async ({ name }: DomainFixture) => parseBundle(await spire("bundle", "list", "-format", "spiffe", "-id", `spiffe://${name}`), name);
   const rootsOf = (bundle: { readonly x509Authorities: readonly Uint8Array[] }): readonly string[] => bundle.x509Authorities.map((der) => Buffer.from(der).toString("base64"));
 
-  async function start(federatesWith: string, webRootsPem: string): Promise<void> {
+  async function start(federation: string, webRootsPem: string): Promise<void> {
     const config = `server {
   bind_address = "127.0.0.1"
   bind_port = "${await freePort()}"
@@ -58,7 +63,7 @@ describe.skipIf(!hasSpire)(`a SPIRE server${hasSpire ? "" : " (left out: there i
   data_dir = "${directory}"
   log_level = "ERROR"
   federation {
-${federatesWith}
+${federation}
   }
 }
 plugins {
@@ -108,6 +113,25 @@ plugins {
     const created = await spire("entry", "create", ...entry, "-federatesWith", "spiffe://shop.example", "-federatesWith", "spiffe://pay.example");
     expect(created).toMatch(/FederatesWith\s*: pay\.example\s+FederatesWith\s*: shop\.example/);
     await expect(spire("entry", "create", ...entry, "-selector", "unix:uid:1001", "-federatesWith", "spiffe://unknown.example"), "it has no bundle of that").rejects.toThrow(/unable to find federated bundle/);
+  });
+
+  it("is fetched from by https_spiffe, verified by the bundle of before, and by no other identity or bundle", async () => {
+    const port = await freePort();
+    await start(`    bundle_endpoint { address = "127.0.0.1" port = ${port} profile "https_spiffe" {} }`, shop.root.certificatePem);
+    const name = parseTrustDomainName("spire.example");
+    const given = parseBundle(await spire("bundle", "show", "-format", "spiffe"), name);
+    const fetch = createBundleFetch({ lookup: createDnsLookup(), ownAddress: "127.0.0.1", clock: systemClock });
+    const ask = async (spiffeId: string, believed: TrustBundle | undefined) => await fetch({ trustDomain: name, url: `https://127.0.0.1:${port}/`, endpoint: { profile: "https_spiffe", spiffeId: spiffeId as SpiffeId }, believed }, new AbortController().signal);
+    const outcome = await eventually("it answers", async () => {
+      const asked = await ask("spiffe://spire.example/spire/server", given);
+      return asked.kind === "fetched" ? asked : undefined;
+    });
+    expect(rootsOf(outcome.bundle)).toEqual(rootsOf(given));
+    expect(acceptFetched(given, outcome.bundle).kind).not.toBe("refused");
+    expect(outcome.bundle.jwtAuthorities?.length).toBeGreaterThan(0);
+    expect(await ask("spiffe://spire.example/other", given)).toMatchObject({ kind: "failed", reason: "identity" });
+    const impostor = createDomainFixture(name, systemClock.nowMs());
+    expect(await ask("spiffe://spire.example/spire/server", impostor.bundle)).toMatchObject({ kind: "failed", reason: "identity" });
   });
 });
 

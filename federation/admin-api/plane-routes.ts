@@ -2,7 +2,7 @@ import { z } from "zod";
 import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.ts";
 import { clusterIdSchema, labelSchema, regionIdSchema, sha256Schema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
-import type { Kind } from "#federation/model/resource.ts";
+import { isKindOfTrust, type Kind } from "#federation/model/resource.ts";
 import { provisioningRoutes } from "./provisioning-routes.ts";
 import { resourceRoutes } from "./resource-routes.ts";
 import { rollbackRoutes } from "./rollback-routes.ts";
@@ -62,7 +62,7 @@ function namesOf(name: z.ZodType) {
 const bundleRowSchema = z.object({
   trustDomain: trustDomainSchema,
   sequence: z.int().min(0),
-  from: z.enum(["signer", "globalPlane"]).describe("Of its own trust domain the signer's word, kept in the plane's files; of others that of their authorities, brought by the global plane under a relationship."),
+  from: z.enum(["signer", "globalPlane", "bundleEndpoint"]).describe("Of its own trust domain the signer's word, kept in the plane's files; of others of the federation that of their authorities, brought by the global plane under a relationship; of those outside of it what this plane has fetched or was given with the FederatedTrustDomain."),
   heardAgeMs: z.int().min(0).optional().describe("Since the global plane was last heard. Absent: never, or the bundle did not come through it."),
   document: z.string().describe("A SPIFFE bundle document (JWKS)."),
 });
@@ -193,7 +193,7 @@ export const clusterRoutes = {
 
 /** Kinds that users write at the global plane, and at a cluster's; and what each only shows. */
 export const globalKinds = ["Region", "Cluster", "TrustDomain", "Relationship", "TrafficPolicy"] as const satisfies readonly Kind[];
-export const clusterKinds = ["Service", "ServiceExport"] as const satisfies readonly Kind[];
+export const clusterKinds = ["FederatedTrustDomain", "Service", "ServiceExport"] as const satisfies readonly Kind[];
 export const clusterReadOnlyKinds = ["ServiceImport", "TrafficPolicy", "TrustDomain", "Relationship", "Cluster", "Region"] as const satisfies readonly Kind[];
 
 /** Every route of the global plane, for its OpenAPI document. */
@@ -208,8 +208,8 @@ export function allClusterRoutes(): readonly AnyRoute[] {
   return [...written, ...shown, ...Object.values(clusterRoutes)];
 }
 
-/** Of kinds that say who may do what no former form is shown, and a rollback is refused. */
+/** Of kinds of trust no former form is shown, and a rollback is refused. */
 function rollbackRoutesOf(kind: Kind): readonly AnyRoute[] {
   const { history: _, ...refused } = rollbackRoutes(kind);
-  return Object.values(kind === "TrustDomain" || kind === "Relationship" ? refused : rollbackRoutes(kind));
+  return Object.values(isKindOfTrust(kind) ? refused : rollbackRoutes(kind));
 }

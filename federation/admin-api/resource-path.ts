@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { labelSchema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
-import { kindInfos, type Kind } from "#federation/model/resource.ts";
+import { isNamedByTrustDomain, kindInfos, type Kind } from "#federation/model/resource.ts";
 
 /** The name in a path, and the namespace for the kinds that have one. */
 export interface ResourcePath {
@@ -20,6 +20,6 @@ export function resourcePath(kind: Kind): string {
 
 /** Reads the names in that path. */
 export function resourcePathSchema(kind: Kind): z.ZodType<ResourcePath> {
-  const nameSchema = kind === "TrustDomain" ? trustDomainSchema : kind === "ServiceImport" ? z.string().max(127) : labelSchema;
+  const nameSchema = isNamedByTrustDomain(kind) ? trustDomainSchema : kind === "ServiceImport" ? z.string().max(127) : labelSchema;
   return z.strictObject(kindInfos[kind].namespaced ? { namespace: labelSchema, name: nameSchema } : { name: nameSchema }) as unknown as z.ZodType<ResourcePath>;
 }

@@ -1,5 +1,5 @@
 import { AtollError } from "#federation/runtime/errors.ts";
-import { resourceId, type Kind, type ResourceKinds } from "#federation/model/resource.ts";
+import { resourceId, type Kind, type KindOfTrust, type ResourceKinds } from "#federation/model/resource.ts";
 import { scopeOfResource } from "./resource-scope.ts";
 import { changeOf, ofPresent, type Present, type ResourceBackend, type ResourceOptions } from "./resource-routes.ts";
 import { rollbackRoutes } from "./rollback-routes.ts";
@@ -38,10 +38,10 @@ export function rollbackOperations<K extends Kind>(kind: K, backend: ResourceBac
   ];
 }
 
-/** Of kinds that say who may do what: nothing is put back. */
-export function refusedRollback(kind: "Relationship" | "TrustDomain"): Operation {
+/** Nothing of these is put back. */
+export function refusedRollback(kind: KindOfTrust): Operation {
   return implement(rollbackRoutes(kind).rollback, async ({ params }) => {
-    throw new AtollError("ATOLL_ROLLBACK_REFUSED", `${kind} ${resourceId(params)} says who may do what, and is written and approved anew`);
+    throw new AtollError("ATOLL_ROLLBACK_REFUSED", `${kind} ${resourceId(params)} says who is believed or may do what, and is written anew`);
   });
 }
 

@@ -258,6 +258,23 @@ export const clusterStatusSchema = z.object({
     })
     .optional()
     .describe("Where others fetch the trust domain's bundle. Absent: not here, or an older plane."),
+  federatedTrustDomains: z
+    .array(
+      z.object({
+        trustDomain: trustDomainSchema,
+        profile: z.enum(["https_spiffe", "https_web"]),
+        sequence: count.optional().describe("Of the bundle that is believed. Absent, as what follows: there is none, and nobody of it is believed."),
+        roots: count.optional(),
+        jwtAuthorities: count.optional(),
+        rootsNotAfterMs: count.optional().describe("Wall-clock ms: when the last root ends."),
+        acceptedAtMs: count.optional().describe("Wall-clock ms: since when what was fetched is believed. Absent: nothing has been fetched yet."),
+        confirmedAtMs: count.optional().describe("Wall-clock ms: when the endpoint last said what is believed. Absent: not since this plane leads."),
+        nextFetchMs: count.optional().describe("Wall-clock ms."),
+        fault: z.object({ reason: z.string(), message: z.string(), sinceMs: count }).optional().describe("Why the last fetch gave nothing; what is believed goes on."),
+      }),
+    )
+    .optional()
+    .describe("Trust domains outside of this federation whose identities workloads of the cluster can verify. Absent: none, or an older plane."),
   endpoints: z.object({ ready: count, notReady: count, unknown: count }),
   services: z.array(serviceRowSchema).describe("Own and imported ones."),
   proxies: z.array(proxyRowSchema),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { readStoredResource } from "#federation/model/parse/parse-resource.ts";
-import type { Kind, ResourceKinds } from "#federation/model/resource.ts";
+import { isKindOfTrust, type Kind, type ResourceKinds } from "#federation/model/resource.ts";
 import type { CatalogAccess } from "./catalog-access.ts";
 import type { CatalogOp, Stored } from "./collection.ts";
 import { jsonBytes, jsonValue } from "./json-codec.ts";
@@ -79,7 +79,7 @@ export class FormerForms<K extends Kind> {
 
 /** Rights are never put back: what was revoked stays so, and what was approved is approved anew. Imports are derived. */
 export function keepsFormerForms(kind: Kind): boolean {
-  return kind !== "TrustDomain" && kind !== "Relationship" && kind !== "ServiceImport";
+  return !isKindOfTrust(kind) && kind !== "ServiceImport";
 }
 
 const recordSchema = z.object({ resource: z.unknown(), revision: z.int().min(0) });

@@ -7,7 +7,7 @@ export const apiVersion = "atoll.dev/v1alpha1";
 
 /** What every resource carries. What the server fills is ignored in what a client sends. */
 export interface Metadata {
-  /** RFC 1123 label; for a TrustDomain the trust domain's name, for a ServiceImport `<service>.<origin cluster>`. */
+  /** RFC 1123 label; for a TrustDomain and a FederatedTrustDomain the trust domain's name, for a ServiceImport `<service>.<origin cluster>`. */
   readonly name: string;
   /** Present for the kinds that live in a namespace, and for those only. */
   readonly namespace?: string;
@@ -148,6 +148,30 @@ export interface RelationshipStatus extends Status {
   readonly inForce?: { readonly terms: RelationshipSpec; readonly since: string };
 }
 
+/** Where the bundle of a trust domain outside of this federation is fetched, and by what its endpoint proves itself. */
+export interface BundleEndpointSpec {
+  /** Of one and the same endpoint or of several that say the same; tried in turn. */
+  readonly urls: readonly string[];
+  /** By SPIFFE Federation, section 5.2. */
+  readonly profile: "https_web" | "https_spiffe";
+  /** With `https_web`: the roots by which its certificate is verified, PEM. Absent: those of the web. */
+  readonly webRootsPem?: string;
+  /** With `https_spiffe`: exactly this identity answers; in the trust domain itself. */
+  readonly spiffeId?: SpiffeId;
+}
+
+/** A trust domain outside of this federation whose identities the workloads of one cluster can verify. The resource's name is the trust domain's. */
+export interface FederatedTrustDomainSpec {
+  readonly bundleEndpoint: BundleEndpointSpec;
+  /** A SPIFFE bundle document (JWKS) from the domain's own people: what is believed before the first fetch, and from then on where its sequence is higher. */
+  readonly trustDomainBundle?: string;
+}
+
+export interface FederatedTrustDomainStatus extends Status {
+  /** What the endpoint said last and was taken, and since when (RFC 3339). */
+  readonly fetched?: { readonly bundle: string; readonly acceptedAt: string };
+}
+
 export interface ServiceSpec {
   readonly ports: readonly ServicePort[];
   /** Workloads may back the service when they run as one of these, in the service's namespace. */
@@ -207,6 +231,7 @@ export type Cluster = ResourceOf<"Cluster", ClusterSpec>;
 export type TrustDomain = ResourceOf<"TrustDomain", TrustDomainSpec>;
 export type Relationship = ResourceOf<"Relationship", RelationshipSpec, RelationshipStatus>;
 export type TrafficPolicy = ResourceOf<"TrafficPolicy", TrafficPolicyResourceSpec>;
+export type FederatedTrustDomain = ResourceOf<"FederatedTrustDomain", FederatedTrustDomainSpec, FederatedTrustDomainStatus>;
 export type Service = ResourceOf<"Service", ServiceSpec>;
 export type ServiceExport = ResourceOf<"ServiceExport", ServiceExportSpec>;
 export type ServiceImport = ResourceOf<"ServiceImport", ServiceImportSpec>;
@@ -218,6 +243,7 @@ export interface ResourceKinds {
   readonly TrustDomain: TrustDomain;
   readonly Relationship: Relationship;
   readonly TrafficPolicy: TrafficPolicy;
+  readonly FederatedTrustDomain: FederatedTrustDomain;
   readonly Service: Service;
   readonly ServiceExport: ServiceExport;
   readonly ServiceImport: ServiceImport;
@@ -243,6 +269,7 @@ export const kindInfos: Readonly<Record<Kind, KindInfo>> = {
   TrustDomain: { plural: "trustdomains", shortName: "td", namespaced: false, owner: "global" },
   Relationship: { plural: "relationships", shortName: "rel", namespaced: false, owner: "global" },
   TrafficPolicy: { plural: "trafficpolicies", shortName: "tp", namespaced: true, owner: "global" },
+  FederatedTrustDomain: { plural: "federatedtrustdomains", shortName: "ftd", namespaced: false, owner: "cluster" },
   Service: { plural: "services", shortName: "svc", namespaced: true, owner: "cluster" },
   ServiceExport: { plural: "serviceexports", shortName: "se", namespaced: true, owner: "cluster" },
   ServiceImport: { plural: "serviceimports", shortName: "si", namespaced: true, owner: "derived" },
@@ -254,6 +281,19 @@ export const kinds = Object.keys(kindInfos) as readonly Kind[];
 /** True for the name of a kind, in its exact spelling. */
 export function isKind(text: string): text is Kind {
   return Object.hasOwn(kindInfos, text);
+}
+
+/** Kinds that say who is believed, or who may do what: no former form of one is put back. */
+const kindsOfTrust = ["TrustDomain", "Relationship", "FederatedTrustDomain"] as const satisfies readonly Kind[];
+export type KindOfTrust = (typeof kindsOfTrust)[number];
+
+export function isKindOfTrust(kind: Kind): kind is KindOfTrust {
+  return (kindsOfTrust as readonly Kind[]).includes(kind);
+}
+
+/** True for a kind whose resources have the name of a trust domain each. */
+export function isNamedByTrustDomain(kind: Kind): boolean {
+  return kind === "TrustDomain" || kind === "FederatedTrustDomain";
 }
 
 /** The identity of a resource within its kind: `namespace/name`, or `name`. Also its place in the store and in paths. */

@@ -10,6 +10,8 @@ export interface TrustBundle {
   readonly x509Authorities: readonly Uint8Array[];
   /** Those that sign JWT-SVIDs, each key id once. They come and go without a new sequence. Absent: none is known. */
   readonly jwtAuthorities?: readonly JwtAuthority[];
+  /** Present of a trust domain outside of this federation, by a FederatedTrustDomain: every workload of the cluster is told of it, and which of two is newer is its plane's to say. */
+  readonly isFederated?: true;
 }
 
 /** A key by which JWT-SVIDs of a trust domain are signed. */

@@ -71,6 +71,7 @@ describe("discovery resources", () => {
   it("come back as they were", () => {
     expect(decodeService(encodeService(service))).toEqual(service);
     expect(decodeBundle(encodeBundle(bundle))).toEqual(bundle);
+    expect(decodeBundle(encodeBundle({ ...bundle, isFederated: true }))).toEqual({ ...bundle, isFederated: true });
     expect(decodeBundle(encodeBundle({ ...bundle, jwtAuthorities: [jwtAuthority] }))).toEqual({ ...bundle, jwtAuthorities: [jwtAuthority] });
     expect(decodeInbound(encodeInbound(inbound))).toEqual(inbound);
     const route: GatewayRoute = { sni: serviceSni(host, 80), host, endpoints };

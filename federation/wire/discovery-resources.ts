@@ -80,6 +80,7 @@ interface RawBundle {
   readonly x509Authorities: readonly Uint8Array[];
   /** Only discovery's message has them. */
   readonly jwtAuthorities?: readonly JwtAuthority[];
+  readonly federated?: boolean;
 }
 interface RawInbound {
   readonly ref: RawRef | null;
@@ -125,8 +126,8 @@ export function decodeService(bytes: Uint8Array): ServiceView {
 }
 
 /** The payload of a Bundle resource. Its name is `bundle.trustDomain`. */
-export function encodeBundle(bundle: TrustBundle): Uint8Array {
-  return bundleCodec.encode(bundle);
+export function encodeBundle({ isFederated, ...bundle }: TrustBundle): Uint8Array {
+  return bundleCodec.encode({ ...bundle, federated: isFederated === true });
 }
 
 /** @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE}, also for a bundle without roots. */
@@ -143,6 +144,7 @@ export function bundleOf(raw: RawBundle): TrustBundle {
     sequence: exactNumber(raw.sequence, "the sequence of a bundle"),
     refreshHintSeconds: raw.refreshHintSeconds,
     x509Authorities,
+    ...(raw.federated === true ? { isFederated: true } : {}),
   };
   return withJwtAuthorities(roots, boundedList(raw.jwtAuthorities ?? [], jwtAuthoritiesMax, "JWT authorities of a bundle").map(jwtAuthorityOf));
 }

@@ -167,6 +167,11 @@ function put(maps: SnapshotMaps, name: string, entry: Decoded): void {
       maps.services.set(entry.value.host, entry.value);
       break;
     case "bundle": {
+      if (entry.value.isFederated === true) {
+        // Which one is newer was decided where it was fetched: a foreign domain may have no sequence, or begin anew once it was declared anew.
+        maps.bundles.set(entry.value.trustDomain, entry.value);
+        break;
+      }
       const decision = acceptBundle(maps.bundles.get(entry.value.trustDomain), entry.value);
       if (decision.kind === "refused") throw new AtollError("ATOLL_BUNDLE_INVALID", `the bundle of ${name} was refused: ${decision.reason}`);
       maps.bundles.set(entry.value.trustDomain, withJwtAuthorities(decision.bundle, entry.value.jwtAuthorities ?? []));

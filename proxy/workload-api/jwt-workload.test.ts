@@ -131,6 +131,8 @@ describe("an application", () => {
     expect(await refusalOf(application.validate("catalog", wallet)), "its key is the other domain's now").toMatchObject({ code: status.INVALID_ARGUMENT });
     change({ bundles: bundles(shop.bundle, pay.bundle), inbound: openTo("shop.example") });
     expect(await refusalOf(application.validate("catalog", wallet)), "there is no relationship any more").toMatchObject({ code: status.INVALID_ARGUMENT });
+    change({ bundles: bundles(shop.bundle, { ...pay.bundle, isFederated: true }) });
+    expect(await application.validate("catalog", wallet), "it is federated").toMatchObject({ spiffeId: "spiffe://pay.example/ns/core/sa/wallet" });
   });
 
   it("is told the JWT authorities of the domains that it has to do with, anew when they change, and nothing of roots then", async () => {

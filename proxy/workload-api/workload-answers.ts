@@ -55,15 +55,17 @@ export function answersOf(svid: X509Svid, bundles: readonly TrustBundle[], bytes
 
 /**
  * The bundles that a workload of `own` has to do with: its own first, so that no foreign one can stand in its way, then in the order of their
- * names those of the domains whose workloads may call a port of it, and of services that it may call. A plane shows neither without a
- * relationship that holds.
+ * names those of the domains whose workloads may call a port of it, and of services that it may call; and last the federated ones, which
+ * can stand in nobody's way. A plane shows none of the former without a relationship that holds, none of the latter that was not declared.
  */
 export function bundlesFor(snapshot: Pick<Snapshot, "bundles" | "inbound" | "services">, own: TrustDomainName): readonly TrustBundle[] {
   const domains = new Set<TrustDomainName>();
   for (const { callers } of snapshot.inbound.values()) for (const { trustDomain } of callers) domains.add(trustDomain);
   for (const { serverIdentities } of snapshot.services.values()) for (const id of serverIdentities) domains.add(trustDomainOf(id));
   domains.delete(own);
-  return [own, ...[...domains].toSorted()].flatMap((domain) => snapshot.bundles.get(domain) ?? []);
+  const related = [own, ...[...domains].toSorted()].flatMap((domain) => snapshot.bundles.get(domain) ?? []).filter(({ isFederated }) => isFederated !== true);
+  const federated = [...snapshot.bundles.values()].filter(({ isFederated }) => isFederated === true);
+  return [...related, ...federated.toSorted((a, b) => (a.trustDomain < b.trustDomain ? -1 : 1))];
 }
 
 /** The key of a trust domain in the standard's maps. */

@@ -193,6 +193,19 @@ describe("an application", () => {
     for (const { svids: [entry] } of svids.messages) expect(certificatesIn(entry?.bundle ?? Buffer.alloc(0))).toEqual(own["spiffe://shop.example"]);
   });
 
+  it("is told the roots of a federated trust domain whether it has to do with it or not, until it is federated no more", async () => {
+    const federated: TrustBundle = { ...pay.bundle, isFederated: true };
+    change({ bundles: bundles(shop.bundle, federated, ship.bundle) });
+    await open();
+    const svids = application().svids();
+    const names = (map: Readonly<Record<string, Uint8Array>>): readonly string[] => Object.keys(map);
+    const { federatedBundles } = await svids.atLeast(1);
+    expect(names(federatedBundles)).toEqual(["spiffe://pay.example"]);
+    expect(certificatesIn(federatedBundles["spiffe://pay.example"] ?? Buffer.alloc(0))).toEqual([Buffer.from(pay.rootDer)]);
+    change({ bundles: bundles(shop.bundle, pay.bundle, ship.bundle) });
+    expect(names((await svids.atLeast(2)).federatedBundles)).toEqual([]);
+  });
+
   it("is refused without the standard's header, whatever it asks for", async () => {
     const api = await open();
     const workload = application();
@@ -321,6 +334,16 @@ describe("the answers", () => {
     expect(svids.indexOf(Buffer.from(shop.root.certificateDer))).toBe(svids.lastIndexOf(Buffer.from(shop.root.certificateDer)));
     expect(svids.includes(Buffer.from(pay.rootDer))).toBe(true);
     expect(svids.includes("spiffe://pay.example")).toBe(true);
+  });
+
+  it("hold a federated trust domain after those of relationships, so that it stands in the way of none", () => {
+    const impostor: TrustBundle = { ...createTestTrustDomain("a.example").bundle, x509Authorities: [pay.rootDer, ...shop.bundle.x509Authorities, ship.rootDer], isFederated: true };
+    const known = { ...emptySnapshot, bundles: bundles(impostor, pay.bundle, shop.bundle), inbound: openTo("pay.example") };
+    const list = bundlesFor(known, "shop.example" as TrustDomainName);
+    expect(list.map(({ trustDomain }) => trustDomain)).toEqual(["shop.example", "pay.example", "a.example"]);
+    const told = Buffer.from(answersOf(shop.issue(catalogId), list)?.bundles ?? []);
+    for (const root of [shop.root.certificateDer, pay.rootDer, ship.rootDer]) expect(told.indexOf(Buffer.from(root))).toBe(told.lastIndexOf(Buffer.from(root)));
+    for (const domain of ["pay.example", "a.example"]) expect(told.includes(`spiffe://${domain}`)).toBe(true);
   });
 
   it("leave out the last of the foreign trust domains where they have no room, and say how many", () => {

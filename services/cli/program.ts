@@ -20,6 +20,7 @@ import { runWithdrawals, type WithdrawalsOptions } from "./commands/withdrawals.
 import { runExplain } from "./commands/explain.ts";
 import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
 import { runApprove, runRelationshipShow } from "./commands/relationship.ts";
+import { runBundleList } from "./commands/trust-bundle-list.ts";
 import { runBundleShow } from "./commands/trust-bundle.ts";
 import { runTrustStatus } from "./commands/trust-status.ts";
 import { runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
@@ -339,6 +340,11 @@ function addTrust(program: Command, run: Run): void {
     .description("print a trust domain's bundle as a SPIFFE bundle document, by which others verify its identities")
     .option("--cluster <name>", "as this cluster's plane has it; as its signer's unless told")
     .action((trustDomain: string, options: { cluster?: string }) => run((context) => runBundleShow(context, trustDomain, options)));
+  bundle
+    .command("list")
+    .description("whose identities each cluster can verify: by which bundles, from where, and how old what it knows is")
+    .option("--cluster <name>", "of this cluster alone; may be given more than once", collect)
+    .action((options: { cluster?: readonly string[] }) => run((context) => runBundleList(context, options)));
   const relationship = program.command("relationship").description("trust between trust domains");
   relationship
     .command("declare <file>")

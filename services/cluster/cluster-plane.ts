@@ -1,4 +1,5 @@
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
+import type { TrustDomainName } from "#federation/model/names.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { unreachedByCluster } from "#federation/model/unreached-cluster.ts";
 import { CatalogReplicaStore } from "#federation/replication/shell/catalog-replica-store.ts";
@@ -24,6 +25,10 @@ import type { ClusterPlaneParts } from "./cluster-plane-options.ts";
 import type { ClusterSelf, ClusterState } from "./cluster-state.ts";
 import type { OwnTrust } from "./cluster-state-source.ts";
 import { ClusterViews } from "./cluster-views.ts";
+import { createBundleFetch } from "./federated-bundles/fetch-bundle.ts";
+import { FederatedBundles } from "./federated-bundles/federated-bundles.ts";
+import { federatedRows } from "./federated-bundles/federated-rows.ts";
+import { isOwnDomain } from "./federated-bundles/own-domains.ts";
 import { ExportContents } from "./exports/export-contents.ts";
 import { OwnObjects } from "./exports/own-objects.ts";
 import { publishJwtKeys } from "./exports/publish-jwt-keys.ts";
@@ -82,6 +87,18 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
   const dialled = (): readonly DialledName[] => clusterNames({ config, self, globalAddresses: membership.facts.apiAddresses, clusters: source.state.current.clusters });
   using resolver = new NameResolver({ lookup, clock, random, onChange: (name, { problem }) => logger.info(problem === undefined ? "A name resolves again." : "A name does not resolve.", { name, ...(problem === undefined ? {} : { reason: problem }) }) });
   const verifyChain = createChainVerifier({ federation, clock, authorityOf: (name) => authorityFor(name, options, replicated) });
+  const isOwn = (name: TrustDomainName): boolean => isOwnDomain(name, self, replicated.state.current.trustDomains);
+  const federated = new FederatedBundles({
+    declared: views.stored.FederatedTrustDomain,
+    setStatus: async (name, change, inner) => await catalog.resources("FederatedTrustDomain").setStatus(name, change, inner),
+    isOwn,
+    fetch: createBundleFetch({ lookup, ownAddress: config.listen.address, clock }),
+    parseBundle,
+    onFetched: (result) => metrics.federatedFetches.inc({ result }),
+    clock,
+    random,
+    logger,
+  });
   const lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
   const statuses = new WatchedValue<ReadonlyMap<string, ReceiverStatus>>(new Map());
   const standings = new Map<string, StandingOf>();
@@ -101,6 +118,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
     streams: () => 0,
     silentProxies: () => 0,
     policyTrials: () => [],
+    federated: () => federatedRows(views.stored.FederatedTrustDomain.current, source.state.current.bundles, federated),
     rolloutWaiters: () => 0,
     endpoints: () => registry.state.current.size,
     sessions: () => [...registry.state.current.values()].filter((endpoint) => endpoint.attached).length,
@@ -132,7 +150,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
     async (inner) => {
       await loaded(inner);
       if ((isNewStore || termStore.life.hasDecided) && isSound) await waitForFirstSync({ cluster, statuses, replicated: replicated.state, clock, logger }, inner);
-      await serve({ self, termStore, standing, catalog, registry, source, stored: views.stored, own, verifyChain, statuses, lags, standings, withdrawals, incarnation, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
+      await serve({ self, termStore, standing, catalog, registry, source, stored: views.stored, federated, isOwn, own, verifyChain, statuses, lags, standings, withdrawals, incarnation, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
   const writing: readonly Task[] = [
@@ -150,6 +168,11 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
         exported.set(state);
       }
     }),
+    async (inner) => {
+      // What an endpoint must not speak for is known once everything stored has been read.
+      await loaded(inner);
+      await federated.run(inner);
+    },
     patiently((inner) => publishJwtKeys({ cluster, own, keys: options.jwtKeys, standings, clock }, inner)),
     patiently(async (inner) => {
       if (options.signer !== undefined) await own.put("TrustDomain", trustDomain, trustDomainContent(options.signer.statement(), trustDomain), inner);

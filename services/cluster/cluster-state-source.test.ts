@@ -9,7 +9,7 @@ import { jwtAuthorityOf } from "#federation/identity/jwt-svid.ts";
 import { createKeyPair } from "#federation/identity/key-pair.ts";
 import { createDomainFixture, type DomainFixture } from "#federation/identity/identity-fixture.ts";
 import type { ClusterId, RegionId, SpiffeId, TrustDomainName } from "#federation/model/names.ts";
-import { apiVersion, type Cluster, type ExportedService, type Relationship, type RelationshipSide, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
+import { apiVersion, type Cluster, type ExportedService, type FederatedTrustDomain, type Relationship, type RelationshipSide, type Service, type ServiceExport, type ServiceImport, type TrustDomain } from "#federation/model/resource.ts";
 import { relationshipSigningInput, trustDomainSigningInput } from "#federation/model/signing-input.ts";
 import { jwtAuthoritiesMax, type TrustBundle } from "#federation/model/trust-bundle.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
@@ -69,6 +69,7 @@ describe("ClusterStateSource", () => {
   );
 
   let inputs: {
+    readonly federated: WatchedValue<CollectionState<FederatedTrustDomain>>;
     readonly services: WatchedValue<CollectionState<Service>>;
     readonly exports: WatchedValue<CollectionState<ServiceExport>>;
     readonly endpoints: WatchedValue<ReadonlyMap<string, EndpointState>>;
@@ -89,6 +90,7 @@ describe("ClusterStateSource", () => {
 
   beforeEach(() => {
     inputs = {
+      federated: new WatchedValue(collection<FederatedTrustDomain>(new Map())),
       services: new WatchedValue(collection<Service>(new Map(), false)),
       exports: new WatchedValue(collection<ServiceExport>(new Map())),
       endpoints: new WatchedValue<ReadonlyMap<string, EndpointState>>(new Map()),
@@ -149,6 +151,37 @@ describe("ClusterStateSource", () => {
     await clock.advance(66_000);
     expect(imported()).toEqual([]);
     expect(source.verdicts().get("shop-calls-payments")).toMatchObject({ kind: "none", reason: "Expired" });
+  });
+
+  it("shows the bundles of federated trust domains, fetched ones before those that were handed over, and never one of a trust domain of this federation", async () => {
+    const partner = createDomainFixture("partner.example", clock.nowMs());
+    const fetched = encodeBundle({ ...partner.bundle, sequence: 2 });
+    const of = (name: string, over: Partial<FederatedTrustDomain> = {}): [string, FederatedTrustDomain] => [
+      name,
+      { apiVersion, kind: "FederatedTrustDomain", metadata: { name }, spec: { bundleEndpoint: { urls: ["https://partner.example/"], profile: "https_web" } }, ...over },
+    ];
+    const declare = async (...list: readonly [string, FederatedTrustDomain][]): Promise<void> => {
+      inputs.federated.set(collection(new Map(list)));
+      await settled(clock);
+    };
+    const sequences = (): object => Object.fromEntries([...source.state.current.bundles].map(([name, { sequence, isFederated }]) => [name, isFederated === true ? sequence : "ours"]));
+    await declare(of("partner.example"));
+    expect(sequences(), "nothing is known of it yet").toEqual({ "shop.example": "ours" });
+    await declare(of("partner.example", { spec: { bundleEndpoint: { urls: ["https://partner.example/"], profile: "https_web" }, trustDomainBundle: encodeBundle(partner.bundle) } }));
+    expect(sequences()).toEqual({ "shop.example": "ours", "partner.example": 1 });
+    await declare(of("partner.example", { status: { fetched: { bundle: fetched, acceptedAt: "2026-01-01T00:00:00Z" } } }));
+    expect(sequences()).toEqual({ "shop.example": "ours", "partner.example": 2 });
+    const before = source.state.current.bundles;
+    await replicate({ regions: new Map() });
+    expect(source.state.current.bundles, "the same while nothing of it changes").toBe(before);
+
+    // Declared before the trust domain came to the federation, or by a store that was restored.
+    const ours = (name: string): [string, FederatedTrustDomain] => of(name, { status: { fetched: { bundle: encodeBundle(createDomainFixture(name, clock.nowMs()).bundle), acceptedAt: "2026-01-01T00:00:00Z" } } });
+    await declare(ours("shop.example"), ours("demo.atoll"), ours(pay));
+    expect(sequences()).toEqual({ "shop.example": "ours", [pay]: 1 });
+    expect(source.state.current.bundles.get(self.trustDomain)?.x509Authorities).toEqual(domains.own.bundle.x509Authorities);
+    await replicate({ trustDomains: new Map([[pay as string, trustDomainOf(domains.pay)]]) });
+    expect(sequences(), "and no relationship").toEqual({ "shop.example": "ours" });
   });
 
   it("joins to a bundle the JWT authorities of all clusters of its trust domain, until they end, and nobody else's", async () => {

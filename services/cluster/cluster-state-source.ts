@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { CollectionState, Stored } from "#federation/catalog/collection.ts";
-import { apiVersion, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
+import { apiVersion, type FederatedTrustDomain, type Relationship, type Service, type ServiceExport, type ServiceImport, type TrafficPolicy, type TrustDomain } from "#federation/model/resource.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { jwtAuthoritiesMax, withJwtAuthorities, type TrustBundle } from "#federation/model/trust-bundle.ts";
 import { acceptBundle } from "#federation/identity/accept-bundle.ts";
@@ -12,6 +12,8 @@ import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { changedKeys } from "#federation/runtime/ordered-map.ts";
 import { mapWatched, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { ClusterSelf, ClusterState, EndpointState } from "./cluster-state.ts";
+import { isOwnDomain } from "./federated-bundles/own-domains.ts";
+import { believedBundle } from "./federated-bundles/believed-bundle.ts";
 import { Generations } from "./generations.ts";
 import { policiesByTarget } from "./policies-by-target.ts";
 import { VisibleImports } from "./replicated/visible-imports.ts";
@@ -31,6 +33,7 @@ export interface ClusterStateInputs {
   readonly self: ClusterSelf;
   /** Of this cluster's own store. */
   readonly epoch: number;
+  readonly federated: Watched<CollectionState<FederatedTrustDomain>>;
   readonly services: Watched<CollectionState<Service>>;
   readonly exports: Watched<CollectionState<ServiceExport>>;
   /** By instance id. */
@@ -56,6 +59,7 @@ export class ClusterStateSource {
   readonly #loaded = new WatchedValue(false);
   /** By trust domain the newest good foreign bundle: one that is broken, older or empty never takes its place. */
   readonly #accepted = new Map<TrustDomainName, TrustBundle>();
+  readonly #federated: DerivedMap<Stored<FederatedTrustDomain>, TrustBundle>;
   readonly #judged = new JudgedRelationships();
   readonly #jwtAuthorities: JoinedJwtAuthorities;
   readonly #imports: VisibleImports;
@@ -70,6 +74,7 @@ export class ClusterStateSource {
 
   constructor(inputs: ClusterStateInputs) {
     this.#inputs = inputs;
+    this.#federated = new DerivedMap(({ value }) => believedBundle(value, inputs.parseBundle));
     this.#imports = new VisibleImports(inputs.self);
     this.#jwtAuthorities = new JoinedJwtAuthorities(inputs.self);
     this.#generations = new Generations(inputs.epoch);
@@ -91,8 +96,8 @@ export class ClusterStateSource {
   }
 
   async follow(signal: AbortSignal): Promise<void> {
-    const { services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust, withdrawn, clock } = this.#inputs;
-    const parts: readonly Watched<unknown>[] = [services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust, withdrawn];
+    const { federated, services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust, withdrawn, clock } = this.#inputs;
+    const parts: readonly Watched<unknown>[] = [federated, services, exports, endpoints, endpointsLoaded, replicated, replicatedLoaded, ownTrust, withdrawn];
     await runTasks(
       [
         ...parts.map((part) => async (inner: AbortSignal) => {
@@ -140,14 +145,14 @@ export class ClusterStateSource {
   }
 
   #publish(): void {
-    const { services, exports, endpointsLoaded, replicatedLoaded } = this.#inputs;
-    const isLoaded = services.current.loaded && exports.current.loaded && endpointsLoaded.current && replicatedLoaded.current;
+    const { federated, services, exports, endpointsLoaded, replicatedLoaded } = this.#inputs;
+    const isLoaded = federated.current.loaded && services.current.loaded && exports.current.loaded && endpointsLoaded.current && replicatedLoaded.current;
     this.#state.set(this.#join());
     if (isLoaded) this.#loaded.set(true);
   }
 
   #join(): ClusterState {
-    const { self, services, exports, endpoints, replicated, ownTrust } = this.#inputs;
+    const { self, federated, services, exports, endpoints, replicated, ownTrust } = this.#inputs;
     const relationships = this.#effective();
     this.#relationships = relationships;
     const imports = this.#imports.next({ ...replicated.current, relationships });
@@ -162,7 +167,7 @@ export class ClusterStateSource {
       clusters: replicated.current.clusters,
       bundles: this.#bundlesOf(relationships, ownTrust.current),
       relationships,
-      generations: this.#generations.next({ services: services.current.items, exports: exports.current.items, imports, replicated: replicated.current.generations }),
+      generations: this.#generations.next({ federated: federated.current.items, services: services.current.items, exports: exports.current.items, imports, replicated: replicated.current.generations }),
     };
   }
 
@@ -183,7 +188,7 @@ export class ClusterStateSource {
 
   /** Foreign bundles, and the JWT authorities with them, count only under an effective relationship and with their own authority's signature. */
   #bundlesOf(relationships: readonly EffectiveRelationship[], own: OwnTrust): ReadonlyMap<TrustDomainName, TrustBundle> {
-    const { self, replicated, clock } = this.#inputs;
+    const { self, federated, replicated, clock } = this.#inputs;
     this.#jwtAuthorities.next(replicated.current, clock.nowMs());
     const bundles = new Map([[self.trustDomain, this.#withKeys(own.bundle)]]);
     for (const relationship of relationships) {
@@ -192,6 +197,10 @@ export class ClusterStateSource {
       if (document === undefined || bundles.has(foreign)) continue;
       const bundle = this.#judged.isGenuine(document) ? this.#accept(foreign, document.spec.bundle) : this.#accepted.get(foreign);
       if (bundle !== undefined) bundles.set(foreign, this.#withKeys(bundle));
+    }
+    for (const bundle of this.#federated.next(federated.current.items).values()) {
+      // A trust domain of this federation speaks by its own authority alone, whatever was declared before it came.
+      if (!isOwnDomain(bundle.trustDomain, self, replicated.current.trustDomains)) bundles.set(bundle.trustDomain, bundle);
     }
     // The same map for as long as it holds the same.
     if (changedKeys(this.#bundles, bundles).length > 0) this.#bundles = bundles;

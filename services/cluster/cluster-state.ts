@@ -43,7 +43,7 @@ export interface ClusterState {
   /** By `targetKey` of the service that each targets. */
   readonly policies: ReadonlyMap<string, TrafficPolicy>;
   readonly clusters: ReadonlyMap<string, Cluster>;
-  /** Own trust domain's and those of effective relationships; nothing else is ever pushed. */
+  /** Own trust domain's, those of effective relationships, and federated ones (`isFederated`); nothing else is ever pushed. */
   readonly bundles: ReadonlyMap<TrustDomainName, TrustBundle>;
   readonly relationships: readonly EffectiveRelationship[];
   /** Of each resource that this state was made of, its own kinds, the global plane's and imports, by `resourceKey`: the position of its form. */

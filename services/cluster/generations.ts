@@ -5,6 +5,7 @@ import { changedKeys, OrderedMap } from "#federation/runtime/ordered-map.ts";
 
 /** What a cluster's state is made of, as far as it has a position. */
 export interface PositionedParts {
+  readonly federated: ReadonlyMap<string, Stored<unknown>>;
   readonly services: ReadonlyMap<string, Stored<unknown>>;
   readonly exports: ReadonlyMap<string, Stored<unknown>>;
   readonly imports: ReadonlyMap<string, ServiceImport>;
@@ -12,7 +13,7 @@ export interface PositionedParts {
   readonly replicated: ReadonlyMap<string, Generation>;
 }
 
-const none: PositionedParts = { services: new Map(), exports: new Map(), imports: new Map(), replicated: new Map() };
+const none: PositionedParts = { federated: new Map(), services: new Map(), exports: new Map(), imports: new Map(), replicated: new Map() };
 
 /** The positions of all that a cluster's state is made of, by `resourceKey`, followed through its successive parts. */
 export class Generations {
@@ -27,8 +28,9 @@ export class Generations {
 
   /** O(changes log n). */
   next(parts: PositionedParts): OrderedMap<Generation> {
-    const { services, exports, imports, replicated } = this.#parts;
+    const { federated, services, exports, imports, replicated } = this.#parts;
     const stored = ({ revision }: Stored<unknown>): Generation => ({ epoch: this.#epoch, revision });
+    this.#take("FederatedTrustDomain", federated, parts.federated, stored);
     this.#take("Service", services, parts.services, stored);
     this.#take("ServiceExport", exports, parts.exports, stored);
     this.#take("ServiceImport", imports, parts.imports, ({ spec }) => spec.origin);

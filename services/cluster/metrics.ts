@@ -8,6 +8,8 @@ import { addGauge as addReadGauge } from "#federation/telemetry/read-metrics.ts"
 import { addRelationshipEnds } from "#federation/telemetry/relationship-metrics.ts";
 import type { UnreachedByCluster } from "#federation/model/unreached-cluster.ts";
 import type { CanaryRow } from "./discovery/canary/canary-rows.ts";
+import { addFederatedMetrics, type FetchCounter } from "./federated-bundles/federated-metrics.ts";
+import type { FederatedRow } from "./federated-bundles/federated-rows.ts";
 import { addGauge, createPlaneMetrics, type PlaneMetrics } from "#federation/telemetry/plane-metrics.ts";
 
 /** What the leading plane of a cluster shows while its term lasts. */
@@ -32,6 +34,7 @@ export interface ClusterReports extends ReplicationReports {
   readonly jwtAuthoritiesLeftOut: () => number;
   /** Of each relationship that has effect here, by name, when that ends, in wall-clock ms. */
   readonly relationshipEnds: () => Iterable<readonly [name: string, endMs: number]>;
+  readonly federated: () => readonly FederatedRow[];
   /** Policies that not every proxy is told of. */
   readonly policyTrials: () => readonly CanaryRow[];
   /** Questions about rollouts that wait now. */
@@ -50,6 +53,7 @@ export interface ClusterMetrics extends PlaneMetrics {
   readonly discoveryNacks: Counter<"type">;
   readonly renewalFailures: Counter<"certificate">;
   readonly ownBundlesRefused: Counter;
+  readonly federatedFetches: FetchCounter;
   reports: ClusterReports | undefined;
 }
 
@@ -70,6 +74,7 @@ export function createClusterMetrics(
     discoveryNacks: new Counter({ name: "atoll_discovery_nacks_total", help: "Responses that proxies refused, by resource type.", labelNames: ["type"], registers }),
     renewalFailures: new Counter({ name: "atoll_renewal_failures_total", help: "Renewals of this plane's own certificates that failed.", labelNames: ["certificate"], registers }),
     ownBundlesRefused: new Counter({ name: "atoll_own_bundles_refused_total", help: "Bundles of this cluster's own trust domain that were not taken up: not signed by its authority, not readable, or older.", registers }),
+    federatedFetches: addFederatedMetrics(registry, () => metrics.reports?.federated() ?? []),
     reports: undefined,
   };
   addReplicationMetrics(registry, () => metrics.reports, clock);

@@ -15,6 +15,7 @@ import type { StoreStanding } from "#federation/model/store-standing.ts";
 import type { StandingOf } from "#federation/replication/shell/run-publisher.ts";
 import type { ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
+import type { TrustDomainName } from "#federation/model/names.ts";
 import { hostPort } from "#federation/runtime/dns/host-name.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { runTasks, type Task } from "#federation/runtime/lifecycle.ts";
@@ -35,6 +36,7 @@ import { workloadIssuer } from "./credentials/workload-issuer.ts";
 import { ToldPolicies } from "./discovery/canary/told-policies.ts";
 import { DiscoveryService } from "./discovery/discovery-service.ts";
 import { KeptProxies } from "./discovery/kept-proxies.ts";
+import type { FederatedBundles } from "./federated-bundles/federated-bundles.ts";
 import type { OwnObjects } from "./exports/own-objects.ts";
 import type { JoinHandlers } from "./join-port.ts";
 import { subscriberOf } from "./peer-identity.ts";
@@ -51,6 +53,9 @@ export interface Serving {
   readonly registry: Registry;
   readonly source: ClusterStateSource;
   readonly stored: StoredResources;
+  readonly federated: FederatedBundles;
+  /** Whether a trust domain is of this federation. */
+  readonly isOwn: (name: TrustDomainName) => boolean;
   readonly own: OwnObjects;
   readonly verifyChain: ReturnType<typeof createChainVerifier>;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
@@ -143,7 +148,8 @@ async function openProxyPorts(options: ClusterPlaneOptions, serving: Serving, di
     keys: keySource.keys,
     catalog,
     attestation,
-    bundles: () => [membership.federationBundle, ...source.state.current.bundles.values()],
+    // Of federated trust domains discovery alone tells: what it takes back must not come again with an identity.
+    bundles: () => [membership.federationBundle, ...[...source.state.current.bundles.values()].filter(({ isFederated }) => isFederated !== true)],
     discoveryAddress: () => hostPort(config.advertiseAddress, discoveryListener.port),
     svidMs: config.svidSeconds * 1_000,
     clock,

@@ -35,6 +35,8 @@ const relationship = fc.tuple(sha256, sha256, list(label, 1), list(label, 1), ti
   validUntil,
 }));
 
+const endpointUrl = fc.tuple(host, port).map(([name, number]) => `https://${name.includes(":") ? `[${name}]` : name}:${number}/bundle`);
+
 const ejections = fc.tuple(fc.integer({ min: 100, max: 60_000 }), fc.integer({ min: 60_000, max: 3_600_000 }));
 
 const specs: { readonly [K in Kind]: fc.Arbitrary<unknown> } = {
@@ -67,6 +69,10 @@ const specs: { readonly [K in Kind]: fc.Arbitrary<unknown> } = {
     },
     ["locality", "retries", "timeouts", "outlier", "priority"],
   ),
+  FederatedTrustDomain: fc.oneof(
+    record({ bundleEndpoint: record({ urls: list(endpointUrl, 1), profile: fc.constant("https_web"), webRootsPem: fc.constant("-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----\n") }, ["webRootsPem"]) }),
+    record({ bundleEndpoint: record({ urls: list(endpointUrl, 1), profile: fc.constant("https_spiffe"), spiffeId: fc.constant("spiffe://partner.example/spire/server") }), trustDomainBundle: fc.constant('{"keys":[{"kty":"EC"}]}') }),
+  ),
   Service: record({ ports: ports(1), serviceAccounts: list(label, 1) }),
   ServiceExport: record({ consumers: list(fc.oneof(record({ trustDomain }), record({ cluster: clusterId }))) }, ["consumers"]),
   ServiceImport: fc.tuple(label, label, clusterId).chain(([namespace, name, cluster]) => importSpec(namespace, name, cluster)),
@@ -93,7 +99,7 @@ function importSpec(namespace: string, name: string, cluster: ClusterId) {
 
 /** Resources of `kind` as their parser must let through. */
 export function resourceArbitrary(kind: Kind): fc.Arbitrary<Resource> {
-  const name = kind === "TrustDomain" ? trustDomain : kind === "Cluster" ? clusterId : label;
+  const name = kind === "TrustDomain" ? trustDomain : kind === "FederatedTrustDomain" ? fc.constant("partner.example") : kind === "Cluster" ? clusterId : label;
   const metadata: fc.Arbitrary<Metadata> = kindInfos[kind].namespaced
     ? record({ name, namespace: label, labels: fc.dictionary(label, label, { maxKeys: 3, noNullPrototype: true }) }, ["labels"])
     : record({ name, labels: fc.dictionary(label, label, { maxKeys: 3, noNullPrototype: true }) }, ["labels"]);

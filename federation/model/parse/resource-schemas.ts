@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isHost } from "#federation/runtime/dns/host-name.ts";
 import { apiVersion, type Condition, type ExportedService, type Kind, type Resource, type ResourceKinds } from "../resource.ts";
 import {
   clusterIdSchema,
@@ -15,13 +16,17 @@ import {
   timestampSchema,
   trustDomainSchema,
 } from "./name-schemas.ts";
+import { trustDomainOf } from "../spiffe-id.ts";
+import { federatedBundleBytesMax } from "../federated-trust-domain.ts";
 import { trafficPolicySpecSchema } from "./policy-schemas.ts";
 
 /** Bounds of the lists in a resource: far above what anybody uses, far below what hurts a plane. */
-const listMax = { gateways: 64, regions: 64, namespaces: 256, principals: 256, services: 256, consumers: 256, ports: 64, accounts: 32, labels: 32, conditions: 32 } as const;
+const listMax = { gateways: 64, regions: 64, namespaces: 256, principals: 256, services: 256, consumers: 256, ports: 64, accounts: 32, labels: 32, conditions: 32, bundleEndpointUrls: 8 } as const;
 
 const certificateLengthMax = 16_384;
 const bundleLengthMax = 65_536;
+/** A fetched document is written anew when it is taken, and may grow a little by that. */
+const fetchedBundleLengthMax = 2 * federatedBundleBytesMax;
 
 const labelsSchema = z
   .record(
@@ -125,6 +130,30 @@ const relationshipStatusSchema = z.strictObject({
   inForce: z.exactOptional(z.strictObject({ terms: relationshipSpecSchema, since: timestampSchema })).describe("What holds now, and since when; filled by the server where it shows a relationship."),
 });
 
+const bundleEndpointSchema = z
+  .strictObject({
+    urls: distinctList(z.string().max(2_048).refine(isEndpointUrl, "an https URL without user, password and fragment"), listMax.bundleEndpointUrls).min(1, "at least one URL").describe("Tried in turn; redirects are not followed."),
+    profile: z.enum(["https_web", "https_spiffe"]).describe("By what the endpoint proves itself: a certificate of the web, or an SVID of the trust domain."),
+    webRootsPem: z.exactOptional(z.string().max(bundleLengthMax).regex(/^\s*-----BEGIN CERTIFICATE-----/, "certificates in PEM")).describe("With https_web: roots by which the certificate is verified; without it, those of the web."),
+    spiffeId: z.exactOptional(spiffeIdSchema).describe("With https_spiffe: exactly this identity answers."),
+  })
+  .refine(({ profile, webRootsPem }) => profile === "https_web" || webRootsPem === undefined, { path: ["webRootsPem"], message: "nothing with https_spiffe: the trust domain's own bundle verifies the endpoint" })
+  .refine(({ profile, spiffeId }) => (profile === "https_spiffe") === (spiffeId !== undefined), { path: ["spiffeId"], message: "the endpoint's SPIFFE ID with https_spiffe, and none with https_web" });
+
+const federatedTrustDomainSpecSchema = z
+  .strictObject({
+    bundleEndpoint: bundleEndpointSchema,
+    trustDomainBundle: z
+      .exactOptional(z.string().max(bundleLengthMax, `at most ${bundleLengthMax} characters`).refine(isKeySet, "a JWKS document with at least one key"))
+      .describe("The SPIFFE bundle document that is believed before the first fetch; https_spiffe needs it."),
+  })
+  .refine(({ bundleEndpoint, trustDomainBundle }) => bundleEndpoint.profile === "https_web" || trustDomainBundle !== undefined, { path: ["trustDomainBundle"], message: "a bundle by which the first fetch is verified, since the profile is https_spiffe" });
+
+const federatedTrustDomainStatusSchema = z.strictObject({
+  conditions: conditionsSchema,
+  fetched: z.exactOptional(z.strictObject({ bundle: z.string().max(fetchedBundleLengthMax), acceptedAt: timestampSchema })).describe("The bundle that was fetched last; filled by the server."),
+});
+
 const serviceSpecSchema = z.strictObject({
   ports: servicePortsSchema.min(1, "at least one port"),
   serviceAccounts: distinctList(labelSchema, listMax.accounts).min(1, "at least one service account"),
@@ -169,6 +198,10 @@ export const resourceSchemas: { readonly [K in Kind]: z.ZodType<ResourceKinds[K]
   TrustDomain: clusterWide("TrustDomain", trustDomainSchema, trustDomainSpecSchema, statusSchema),
   Relationship: clusterWide("Relationship", labelSchema, relationshipSpecSchema, relationshipStatusSchema),
   TrafficPolicy: namespaced("TrafficPolicy", labelSchema, trafficPolicySpecSchema),
+  FederatedTrustDomain: clusterWide("FederatedTrustDomain", trustDomainSchema, federatedTrustDomainSpecSchema, federatedTrustDomainStatusSchema).refine(
+    ({ metadata, spec }) => spec.bundleEndpoint.spiffeId === undefined || trustDomainOf(spec.bundleEndpoint.spiffeId) === metadata.name,
+    { path: ["spec", "bundleEndpoint", "spiffeId"], message: "an identity of the trust domain itself, since its bundle verifies the endpoint" },
+  ),
   Service: namespaced("Service", labelSchema, serviceSpecSchema),
   ServiceExport: namespaced("ServiceExport", labelSchema, serviceExportSpecSchema),
   ServiceImport: namespaced("ServiceImport", z.string().regex(/^[a-z0-9-]{1,63}\.[a-z0-9-]{1,63}$/, "<service>.<origin cluster>"), serviceImportSpecSchema),
@@ -195,6 +228,12 @@ function namespaced<K extends Kind, Name extends z.ZodType<string, string>, Spec
     spec,
     status: z.exactOptional(statusSchema),
   });
+}
+
+function isEndpointUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password, hash, hostname, port } = new URL(text);
+  return protocol === "https:" && username === "" && password === "" && hash === "" && port !== "0" && (hostname.startsWith("[") || isHost(hostname));
 }
 
 function isKeySet(text: string): boolean {

@@ -1,6 +1,6 @@
 import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
-import { kindInfos, kinds, type Kind } from "#federation/model/resource.ts";
+import { isNamedByTrustDomain, kindInfos, kinds, type Kind } from "#federation/model/resource.ts";
 import { parseTrustDomainName } from "#federation/model/spiffe-id.ts";
 
 /** A kind by its name, plural or short name, in any case. @throws {ATOLL_USAGE} naming the kinds there are. */
@@ -19,7 +19,7 @@ export function pathFor(kind: Kind, text: string): ResourcePath {
   if (parts.length > 2 || first === "" || second === "" || (second !== undefined) !== namespaced) {
     throw new AtollError("ATOLL_USAGE", `${JSON.stringify(text)}: a ${kind} is named ${namespaced ? "namespace/name" : "name"}`);
   }
-  if (kind === "TrustDomain") return { name: parseTrustDomainName(first) };
+  if (isNamedByTrustDomain(kind)) return { name: parseTrustDomainName(first) };
   return second === undefined ? { name: first } : { namespace: first, name: second };
 }
 

@@ -177,6 +177,8 @@ function describeSpec(resource: Resource): string {
       return `${resource.spec.caller.trustDomain} → ${resource.spec.callee.services.join(", ")} of ${resource.spec.callee.trustDomain}, until ${resource.spec.validUntil.slice(0, 10)}`;
     case "TrafficPolicy":
       return `${resource.spec.targetRef.namespace}/${resource.spec.targetRef.name}: ${resource.spec.locality?.mode ?? "nearest"}`;
+    case "FederatedTrustDomain":
+      return `${resource.spec.bundleEndpoint.profile}, ${resource.spec.bundleEndpoint.urls.join(", ")}`;
     case "Service":
       return resource.spec.ports.map((port) => `${port.name} ${port.port}/${port.protocol}`).join(", ");
     case "ServiceExport":

@@ -23,6 +23,7 @@ import { apiOverloadProblems } from "./api-overload-findings.ts";
 import { authorityFindings, issuersShown } from "./authority-findings.ts";
 import { backupColumns, backupLines, backupProblems } from "./backup-findings.ts";
 import { bundleEndpointProblems } from "./bundle-endpoint-findings.ts";
+import { federatedProblems } from "./federated-findings.ts";
 import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { engineCertificateProblems } from "./engine-certificate-findings.ts";
 import { planeClockProblems, proxyClockProblems } from "./clock-findings.ts";
@@ -179,6 +180,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...unwritableProblems(name, status),
     ...backupProblems(name, status),
     ...bundleEndpointProblems(name, status),
+    ...federatedProblems(name, status),
     ...apiOverloadProblems(name, status),
     ...(status.globalPlane.connected || status.store?.state === "behind" || status.storeAwaySinceMs !== undefined || isUnwritable(status) ? [] : [`${name} does not hear the global plane; it goes on with what it knows`]),
     ...status.services.flatMap((row) => row.places.filter((place) => place.cluster === status.cluster && (place.endpointsUnknown ?? 0) > 0).map((place) => `the plane of ${name} does not hear ${place.endpointsUnknown} of the ${place.endpointsTotal} instances of ${row.namespace}/${row.name} there: their sidecars stand still or are cut off from it; requests are sent to them all the same`)),

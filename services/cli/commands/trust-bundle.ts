@@ -27,5 +27,6 @@ export async function runBundleShow(context: CommandContext, trustDomain: string
 export function originWords({ trustDomain, sequence, from, heardAgeMs }: BundleRow, plane: string): string {
   const told = `The bundle of ${trustDomain}, sequence ${sequence}, as the plane of ${plane} has it`;
   if (from === "signer") return `${told} from its signer.`;
+  if (from === "bundleEndpoint") return `${told} from the domain's own bundle endpoint, or by hand: trust bundle list says which and when.`;
   return `${told} through the global plane, ${heardAgeMs === undefined ? "which it has not heard since it started" : `heard ${describeAge(heardAgeMs)} ago`}.`;
 }

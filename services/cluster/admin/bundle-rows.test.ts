@@ -21,3 +21,8 @@ it("tells the document of each trust domain, its own first, and through whom it 
   expect(bundleRows(clusterState({ bundles: withKeys }), 1_200.7), "keys that nobody has numbered").toEqual(bundleRows(clusterState({ bundles }), 1_200.7));
   expect(bundleRows(clusterState({ bundles }), undefined)[1], "never heard").not.toHaveProperty("heardAgeMs");
 });
+
+it("tells the document of a federated trust domain whole, as it was fetched", () => {
+  const partner = { ...bundleOf("partner.example"), jwtAuthorities: [jwtAuthorityOf(createKeyPair().publicKey)], isFederated: true } as const;
+  expect(bundleRows(clusterState({ bundles: new Map([[partner.trustDomain, partner]]) }), 1_200)).toEqual([{ trustDomain: "partner.example", sequence: 1, from: "bundleEndpoint", document: encodeBundle(partner) }]);
+});

@@ -9,6 +9,7 @@ import type { ClusterState } from "../cluster-state.ts";
  */
 export function bundleRows({ self, bundles }: Pick<ClusterState, "self" | "bundles">, heardAgeMs: number | undefined): readonly BundleRow[] {
   const rows = [...bundles].map(([trustDomain, bundle]): BundleRow => {
+    if (bundle.isFederated === true) return { trustDomain, sequence: bundle.sequence, document: encodeBundle(bundle), from: "bundleEndpoint" };
     const told = { trustDomain, sequence: bundle.sequence, document: encodeBundle(withJwtAuthorities(bundle, [])) };
     if (trustDomain === self.trustDomain) return { ...told, from: "signer" };
     return { ...told, from: "globalPlane", ...(heardAgeMs === undefined ? {} : { heardAgeMs: Math.floor(heardAgeMs) }) };

@@ -8,7 +8,7 @@ import type { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
 import { clusterKinds, clusterReadOnlyKinds, clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import { shownRelationship, type FoundStanding } from "#federation/admin-api/relationship-conditions.ts";
 import { readOnlyOperations, resourceOperations } from "#federation/admin-api/resource-routes.ts";
-import { rollbackOperations } from "#federation/admin-api/rollback-operations.ts";
+import { refusedRollback, rollbackOperations } from "#federation/admin-api/rollback-operations.ts";
 import { rolloutOperation, type RolloutSource } from "#federation/admin-api/rollout-operation.ts";
 import type { RolloutWaits } from "#federation/admin-api/rollout-waits.ts";
 import { implement, type Operation } from "#federation/admin-api/route.ts";
@@ -20,7 +20,7 @@ import { withdrawalOperations, type HeldBack } from "#federation/admin-api/withd
 import type { Catalog } from "#federation/catalog/catalog.ts";
 import { createTokenMint } from "#federation/identity/join-token.ts";
 import type { SeenEngines } from "#federation/model/engine-report.ts";
-import { parseClusterId, parseRegionId } from "#federation/model/names.ts";
+import { parseClusterId, parseRegionId, type TrustDomainName } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { globalOrigin } from "#federation/model/replicated-object.ts";
 import { resourceKey } from "#federation/model/resource.ts";
@@ -45,6 +45,9 @@ import type { ClusterKeySource } from "../credentials/cluster-credentials.ts";
 import type { PlaneMembership } from "../credentials/plane-membership.ts";
 import type { TrustDomainSigner } from "../credentials/signer.ts";
 import type { DiscoveryService } from "../discovery/discovery-service.ts";
+import type { FederatedBundles } from "../federated-bundles/federated-bundles.ts";
+import { federatedAdmission } from "../federated-bundles/federated-admission.ts";
+import { federatedRows } from "../federated-bundles/federated-rows.ts";
 import type { OwnObjects } from "../exports/own-objects.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ReplicatedView } from "../replicated/replicated-view.ts";
@@ -79,6 +82,8 @@ export interface ClusterOperationsOptions {
   readonly registry: Registry;
   readonly source: ClusterStateSource;
   readonly stored: StoredResources;
+  readonly federated: FederatedBundles;
+  readonly isOwn: (name: TrustDomainName) => boolean;
   readonly discovery: DiscoveryService;
   readonly own: OwnObjects;
   readonly statuses: Watched<ReadonlyMap<string, ReceiverStatus>>;
@@ -123,10 +128,13 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
   const { clock } = options;
   const isAway = (): boolean => parts.termStore.away.current !== undefined;
   const own = {
+    FederatedTrustDomain: withLastKnown<"FederatedTrustDomain">(catalog.resources("FederatedTrustDomain"), { isAway, state: parts.stored.FederatedTrustDomain }),
     Service: withLastKnown<"Service">(catalog.resources("Service"), { isAway, state: parts.stored.Service }),
     ServiceExport: withLastKnown<"ServiceExport">(catalog.resources("ServiceExport"), { isAway, state: parts.stored.ServiceExport }),
   };
   return [
+    ...resourceOperations("FederatedTrustDomain", own.FederatedTrustDomain, { trustDomain: parts.self.trustDomain, admission: federatedAdmission({ present: () => parts.stored.FederatedTrustDomain.current.items, isOwn: parts.isOwn }) }),
+    refusedRollback("FederatedTrustDomain"),
     ...resourceOperations("Service", own.Service, { trustDomain: parts.self.trustDomain }),
     ...resourceOperations("ServiceExport", own.ServiceExport, { trustDomain: parts.self.trustDomain, admission: exportAdmission(() => source.state.current.exports) }),
     ...rollbackOperations("Service", own.Service, async (id, inner) => await catalog.resources("Service").formerForms(id, inner), { trustDomain: parts.self.trustDomain }),
@@ -253,6 +261,7 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       writeFailures: options.metrics.writeFailures.current,
       backups: options.backups?.standing,
       bundleEndpoint: options.bundleEndpoint?.standing,
+      federated: federatedRows(parts.stored.FederatedTrustDomain.current, source.state.current.bundles, parts.federated),
       engines: options.engines,
       apiOverloads: parts.admission.overloads,
       ...(parts.standing.state === "sound" ? { incarnation: planeIncarnation(parts.incarnation) } : {}),

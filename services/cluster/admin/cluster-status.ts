@@ -20,6 +20,7 @@ import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
 import type { RefusedObject } from "#federation/replication/core/refused-objects.ts";
 import type { ClusterState } from "../cluster-state.ts";
+import type { FederatedRow } from "../federated-bundles/federated-rows.ts";
 import { endpointCounts } from "./routing-question.ts";
 import { buildServices } from "../discovery/build-resources.ts";
 import type { CanaryRow } from "../discovery/canary/canary-rows.ts";
@@ -67,6 +68,7 @@ export interface ClusterStatusFacts {
   readonly incarnation?: PlaneIncarnation | undefined;
   readonly backups?: BackupRow | undefined;
   readonly bundleEndpoint?: ClusterStatus["bundleEndpoint"];
+  readonly federated: readonly FederatedRow[];
   readonly engines?: SeenEngines | undefined;
   readonly apiOverloads: readonly PlaneOverload[];
 }
@@ -100,6 +102,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
     },
     identity: { intermediateNotAfterMs: Math.floor(facts.intermediateNotAfterMs), signer: facts.signer },
     ...(facts.bundleEndpoint === undefined ? {} : { bundleEndpoint: facts.bundleEndpoint }),
+    ...(facts.federated.length === 0 ? {} : { federatedTrustDomains: [...facts.federated] }),
     endpoints: {
       ready: endpoints.filter((endpoint) => endpoint.attached && endpoint.record.ready).length,
       notReady: endpoints.filter((endpoint) => !endpoint.record.ready).length,

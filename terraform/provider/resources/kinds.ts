@@ -1,4 +1,5 @@
 import clusterSchema from "../../../docs/schemas/Cluster.json" with { type: "json" };
+import federatedTrustDomainSchema from "../../../docs/schemas/FederatedTrustDomain.json" with { type: "json" };
 import regionSchema from "../../../docs/schemas/Region.json" with { type: "json" };
 import relationshipSchema from "../../../docs/schemas/Relationship.json" with { type: "json" };
 import serviceSchema from "../../../docs/schemas/Service.json" with { type: "json" };
@@ -46,6 +47,12 @@ const definitions: readonly KindDefinition[] = [
     schema: relationshipSchema,
   },
   { kind: "TrafficPolicy", typeName: "atoll_traffic_policy", description: "How requests to a service are routed, retried and bounded in time.", schema: trafficPolicySchema },
+  {
+    kind: "FederatedTrustDomain",
+    typeName: "atoll_federated_trust_domain",
+    description: "A trust domain outside of the federation whose identities the workloads of one cluster can verify: where its bundle is fetched, and by what its endpoint proves itself.",
+    schema: federatedTrustDomainSchema,
+  },
   { kind: "Service", typeName: "atoll_service", description: "A service of one cluster: its ports, and who may back it.", schema: serviceSchema },
   { kind: "ServiceExport", typeName: "atoll_service_export", description: "Offers a service of one cluster to others.", schema: serviceExportSchema },
 ];
