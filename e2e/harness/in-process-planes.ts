@@ -22,6 +22,7 @@ import { createJwtVerifier } from "#federation/identity/jwt-verify.ts";
 import type { ClusterId, TrustDomainName } from "#federation/model/names.ts";
 import type { JoinPurpose } from "#federation/model/join-purpose.ts";
 import { createSpiffeId } from "#federation/model/spiffe-id.ts";
+import { runTasks } from "#federation/runtime/lifecycle.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
 import { createDnsLookup, type NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
@@ -36,7 +37,8 @@ import { ClusterKeySource } from "#services/cluster/credentials/cluster-credenti
 import { remoteCertify } from "#services/cluster/credentials/enrolment.ts";
 import { JwtKeys } from "#services/cluster/credentials/jwt-keys.ts";
 import { joinFederation, loadMembership } from "#services/cluster/credentials/plane-membership.ts";
-import { TrustDomainSigner } from "#services/cluster/credentials/signer.ts";
+import { closedRoles } from "#services/cluster/credentials/key-roles.ts";
+import { SignerRole } from "#services/cluster/credentials/signer-role.ts";
 import { runClusterPlane } from "#services/cluster/cluster-plane.ts";
 import { JoinPort } from "#services/cluster/join-port.ts";
 import { createClusterMetrics } from "#services/cluster/metrics.ts";
@@ -119,7 +121,7 @@ export class InProcessPlanes implements AsyncDisposable {
   ): Promise<RunningPlane> {
     this.#starts.set(place, () => this.startCluster(cluster, role, access, place));
     const { dataDir, heard: store, audit } = await this.#keep(place);
-    const signer = "signer" in role ? TrustDomainSigner.open(role.signer, dataDir, systemClock.nowMs()) : undefined;
+    const signer = "signer" in role ? SignerRole.open({ trustDomain: role.signer, dataDir, ...common }) : undefined;
     const membership =
       (await loadMembership(dataDir)) ??
       (await joinFederation(
@@ -133,16 +135,20 @@ export class InProcessPlanes implements AsyncDisposable {
     const certify =
       signer === undefined
         ? remoteCertify({ cluster, openVoucher: () => openVoucher({ tokenFile: enrolmentFile }), federationBundle: membership.federationBundle, clock: systemClock })
-        : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.certify(cluster, csrs.intermediate, csrs.signing, systemClock.nowMs());
+        : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.current().certify(cluster, csrs.intermediate, csrs.signing, systemClock.nowMs());
     const keySource = await ClusterKeySource.open({ dataDir, trustDomain: membership.facts.trustDomain, certify, ...common }, never);
     const jwtKeys = JwtKeys.open({ dataDir, ...common });
-    const metrics = createClusterMetrics(cluster, systemClock, { planeCertificateMs: () => membership.svid.notAfterMs, intermediateMs: () => keySource.keys.current.issuer.notAfterMs, jwtKeySinceMs: () => jwtKeys.sinceMs });
+    const metrics = createClusterMetrics(cluster, systemClock, { planeCertificateMs: () => membership.svid.notAfterMs, intermediateMs: () => keySource.keys.current.issuer?.notAfterMs ?? 0, jwtKeySinceMs: () => jwtKeys.sinceMs, closedRoles: () => closedRoles({ signer, keySource }) });
     const own = signer === undefined ? ({ kind: "remote", tokenFile: enrolmentFile } as const) : ({ kind: "own", trustDomain: signer.trustDomain } as const);
     const config = clusterConfig({ cluster: cluster as ClusterId, dataDir, signer: own }, access);
     const planeSvid = new WatchedValue(membership.svid);
     const joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, ...common }, never);
     const options = { config, membership, planeSvid, keySource, jwtKeys, signer, store, bus: this.hub.open(cluster), metrics, joinPort, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };
-    return await this.#run(place, (term, signal) => runClusterPlane(options, (serving, inner) => serveCluster(options, serving, inner), term, signal), () => metrics.registry.metrics(), joinPort);
+    const lead: LeaderTask = async (term, signal) => {
+      const plane = (inner: AbortSignal) => runClusterPlane(options, (serving, deeper) => serveCluster(options, serving, deeper), term, inner);
+      await runTasks([plane, (inner) => keySource.run(inner), ...(signer === undefined ? [] : [(inner: AbortSignal) => signer.run(inner)])], signal);
+    };
+    return await this.#run(place, lead, () => metrics.registry.metrics(), joinPort);
   }
 
   /** Takes the leadership from a running plane, which may campaign again at once; resolves when it serves again. */

@@ -28,8 +28,8 @@ export class ServedBundle implements AsyncDisposable {
   }
 
   static async open(domain: DomainFixture, bundleEndpoint: BundleEndpointConfig): Promise<ServedBundle> {
-    const keys = new WatchedValue({ issuer: domain.intermediateIssuer, bundle: domain.bundle });
-    const metrics = createClusterMetrics("test", systemClock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0 });
+    const keys = new WatchedValue({ issuer: domain.intermediateIssuer, bundle: domain.bundle, closed: [] });
+    const metrics = createClusterMetrics("test", systemClock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0, closedRoles: () => [] });
     const endpoint = await openBundleEndpoint({ config: { bundleEndpoint, listen, svidSeconds: 3_600 }, trustDomain: domain.name, keys, metrics, clock: systemClock, random: systemRandom, logger: silentLogger });
     if (endpoint === undefined) throw new Error("an endpoint was configured");
     return new ServedBundle(keys, endpoint);

@@ -72,3 +72,10 @@ export function keysOf(credentialsMade: Credentials, cluster: string): { readonl
   if (keys === undefined) throw new Error(`${cluster} has no keys`);
   return { keys: new WatchedValue(keys), takeBundle: () => undefined };
 }
+
+/** Its files are whole. */
+export function signerOf({ signers }: Credentials, trustDomain: TrustDomainName): { readonly whenOpen: () => Promise<TrustDomainSigner> } {
+  const signer = signers.get(trustDomain);
+  if (signer === undefined) throw new Error(`nobody signs for ${trustDomain}`);
+  return { whenOpen: () => Promise.resolve(signer) };
+}

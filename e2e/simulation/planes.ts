@@ -17,7 +17,7 @@ import { createGlobalMetrics } from "#services/global/metrics.ts";
 import { globalReconciler } from "#services/global/store/global-reconciler.ts";
 import { clusterConfig, globalConfig } from "../harness/plane-configs.ts";
 import { federationName, globalName, region, type CastCluster } from "./cast.ts";
-import { keysOf, type Credentials } from "./credentials.ts";
+import { keysOf, signerOf, type Credentials } from "./credentials.ts";
 import { SimulatedPlane } from "./simulated-plane.ts";
 
 /** What planes share, and what each has of its own. */
@@ -96,7 +96,7 @@ export class SimulatedCluster {
     const { name, trustDomain, isSigner } = cast;
     const clock = clockOf(name);
     const keySource = keysOf(credentials, name);
-    const metrics = createClusterMetrics(name, clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0 });
+    const metrics = createClusterMetrics(name, clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0, closedRoles: () => [] });
     const shown: { current: Serving | undefined } = { current: undefined };
     const facts = { federation: credentials.global.trustDomain, cluster: name, region, trustDomain, federationRootPem: credentials.rootPem, federationAuthorityPem: credentials.global.authorityPem, apiAddresses: [] };
     const membership = { facts, svid: credentials.global.issuePlane("127.0.0.1", clock.nowMs()), federationBundle: credentials.global.bundle };
@@ -107,7 +107,7 @@ export class SimulatedCluster {
       random,
       lead: ({ store, bus, dataDir }, onServing) => {
         const config = clusterConfig({ cluster: name, dataDir, signer: isSigner ? { kind: "own", trustDomain } : { kind: "remote", tokenFile: "unused" } });
-        const parts = { config, membership, keySource, jwtKeys: JwtKeys.open({ dataDir, clock, logger: silentLogger }), signer: isSigner ? credentials.signers.get(trustDomain) : undefined, store, bus, metrics, lookup: noNames, writeFile: writeAtOnce, clock, random, logger: silentLogger };
+        const parts = { config, membership, keySource, jwtKeys: JwtKeys.open({ dataDir, clock, logger: silentLogger }), signer: isSigner ? signerOf(credentials, trustDomain) : undefined, store, bus, metrics, lookup: noNames, writeFile: writeAtOnce, clock, random, logger: silentLogger };
         return (leader, signal) =>
           runClusterPlane(
             parts,

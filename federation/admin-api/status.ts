@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { keyRoles } from "#federation/model/closed-role.ts";
 import { etcdReaches, natsReaches } from "#federation/model/engine-report.ts";
 import { requestKinds } from "./plane-admission.ts";
 import { storeStandingSchema } from "./store-routes.ts";
@@ -247,7 +248,14 @@ export const clusterStatusSchema = z.object({
   asOfMs: count,
   generation: z.object({ epoch: count, revision: count }),
   globalPlane: z.object({ connected: z.boolean(), heardAgeMs: ms.optional(), refusesUs: z.boolean().optional(), behindSinceMs: count.optional(), doubled, withdrawalsHeld, refused }),
-  identity: z.object({ intermediateNotAfterMs: count, signer: z.enum(["own", "remote"]) }),
+  identity: z.object({
+    intermediateNotAfterMs: count.describe("0 where there is none that can be used."),
+    signer: z.enum(["own", "remote"]),
+    closedRoles: z
+      .array(z.object({ role: z.enum(keyRoles), reason: z.string() }))
+      .optional()
+      .describe("What the plane does not do because the files of a key are damaged or missing: certify and approve (signer), issue SVIDs (issuing), publish (signing). Absent: nothing, or an older plane."),
+  }),
   bundleEndpoint: z
     .object({
       profile: z.enum(["https_spiffe", "https_web"]),

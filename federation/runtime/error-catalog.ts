@@ -169,6 +169,10 @@ export const errorCatalog = {
     meaning: "A backup is not restored here: it is of another plane or another federation, or the plane runs.",
     action: "Take the backup of this very plane; stop the plane and its replicas first. Nothing was changed.",
   },
+  ATOLL_ROLE_CLOSED: {
+    meaning: "A cluster's plane was asked for what it does by a key whose files are damaged or missing; it does everything else.",
+    action: "The message, and `atoll check`, name the files: put them back from a copy, which is noticed without a restart. Nothing was done, and no token was used up.",
+  },
   ATOLL_ROLLBACK_REFUSED: {
     meaning: "A right is not put back by a rollback: what was revoked stays revoked, and who may do what is approved anew.",
     action: "Write the Relationship or TrustDomain that is wanted, and have both sides approve it.",

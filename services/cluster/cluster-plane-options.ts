@@ -19,6 +19,7 @@ import type { ClusterKeySource } from "./credentials/cluster-credentials.ts";
 import type { JwtKeys } from "./credentials/jwt-keys.ts";
 import type { PlaneMembership } from "./credentials/plane-membership.ts";
 import type { TrustDomainSigner } from "./credentials/signer.ts";
+import type { SignerRole } from "./credentials/signer-role.ts";
 import type { JoinPort } from "./join-port.ts";
 import type { ClusterMetrics } from "./metrics.ts";
 
@@ -30,7 +31,7 @@ export interface ClusterPlaneParts {
   /** By which JWT-SVIDs are signed. */
   readonly jwtKeys: JwtKeys;
   /** Present at the plane that holds its trust domain's keys. */
-  readonly signer: Pick<TrustDomainSigner, "statement"> | undefined;
+  readonly signer: { whenOpen(signal: AbortSignal): Promise<Pick<TrustDomainSigner, "statement">> } | undefined;
   readonly store: Store;
   /** Absent: its engines are embedded. */
   readonly engines?: SeenEngines | undefined;
@@ -51,7 +52,7 @@ export interface ClusterPlaneParts {
 export interface ClusterPlaneOptions extends ClusterPlaneParts {
   readonly keySource: ClusterKeySource;
   readonly planeSvid: Watched<X509Svid>;
-  readonly signer: TrustDomainSigner | undefined;
+  readonly signer: SignerRole | undefined;
   readonly joinPort: JoinPort;
   /** Absent: it serves its trust domain's bundle to nobody. */
   readonly bundleEndpoint?: Pick<BundleEndpoint, "port" | "standing"> | undefined;

@@ -25,6 +25,7 @@ import type { ClusterPlaneParts } from "./cluster-plane-options.ts";
 import type { ClusterSelf, ClusterState } from "./cluster-state.ts";
 import type { OwnTrust } from "./cluster-state-source.ts";
 import { ClusterViews } from "./cluster-views.ts";
+import { objectSignerOf } from "./credentials/key-roles.ts";
 import { createBundleFetch } from "./federated-bundles/fetch-bundle.ts";
 import { FederatedBundles } from "./federated-bundles/federated-bundles.ts";
 import { federatedRows } from "./federated-bundles/federated-rows.ts";
@@ -72,10 +73,11 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
   const self: ClusterSelf = { federation, cluster, region, trustDomain };
   const isSound = standing.state === "sound";
   const epoch = epochOf(standing);
+  const canSign = mapWatched(keySource.keys, ({ signer }) => signer !== undefined);
   const started: { own?: OwnObjects; isNewStore: boolean } = { isNewStore: false };
   await patiently(async (inner) => {
     started.isNewStore = (await catalog.positions.get(globalOrigin, inner)) === undefined;
-    started.own = await OwnObjects.open({ self, epoch, catalog, signer: () => keySource.keys.current.signer, clock, mayWrite: isSound }, inner);
+    started.own = await OwnObjects.open({ self, epoch, catalog, signer: () => objectSignerOf(keySource.keys.current), clock, mayWrite: isSound && canSign.current }, inner);
   })(signal);
   const { own, isNewStore } = started;
   if (own === undefined) return;
@@ -153,8 +155,8 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
       await serve({ self, termStore, standing, catalog, registry, source, stored: views.stored, federated, isOwn, own, verifyChain, statuses, lags, standings, withdrawals, incarnation, exported, epoch, replicated, hadProxies: !isNewStore, names: () => nameRows(dialled(), resolver.names.current) }, inner);
     },
   ];
-  const writing: readonly Task[] = [
-    async (inner) => await options.backups?.run(termStore, inner),
+  // Without its signing key the cluster says nothing: what it has said holds with the others, and what they say is received.
+  const signing: readonly Task[] = [
     patiently(async (inner) => {
       for await (const _ of keySource.keys.changes(inner)) await own.renewSignatures(inner);
     }),
@@ -168,14 +170,11 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
         exported.set(state);
       }
     }),
-    async (inner) => {
-      // What an endpoint must not speak for is known once everything stored has been read.
-      await loaded(inner);
-      await federated.run(inner);
-    },
     patiently((inner) => publishJwtKeys({ cluster, own, keys: options.jwtKeys, standings, clock }, inner)),
     patiently(async (inner) => {
-      if (options.signer !== undefined) await own.put("TrustDomain", trustDomain, trustDomainContent(options.signer.statement(), trustDomain), inner);
+      if (options.signer === undefined) return;
+      const signer = await options.signer.whenOpen(inner);
+      await own.put("TrustDomain", trustDomain, trustDomainContent(signer.statement(), trustDomain), inner);
     }),
     (inner) =>
       runPublisher(
@@ -188,7 +187,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
           epoch,
           term: term.number,
           objects: own.publication,
-          signer: () => keySource.keys.current.signer,
+          signer: () => objectSignerOf(keySource.keys.current),
           lags,
           standings,
           incarnation,
@@ -198,6 +197,15 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
         },
         inner,
       ),
+  ];
+  const writing: readonly Task[] = [
+    async (inner) => await options.backups?.run(termStore, inner),
+    runWhile(canSign, (inner) => runTasks(signing, inner)),
+    async (inner) => {
+      // What an endpoint must not speak for is known once everything stored has been read.
+      await loaded(inner);
+      await federated.run(inner);
+    },
     (inner) =>
       runReceiver(
         {

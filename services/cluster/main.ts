@@ -41,9 +41,10 @@ import { clusterConfigField, type ClusterConfig } from "./config.ts";
 import { ClusterKeySource } from "./credentials/cluster-credentials.ts";
 import { remoteCertify } from "./credentials/enrolment.ts";
 import { JwtKeys } from "./credentials/jwt-keys.ts";
+import { closedRoles } from "./credentials/key-roles.ts";
 import { PlaneCertificate } from "./credentials/plane-certificate.ts";
 import { joinFederation, loadMembership, type PlaneMembership } from "./credentials/plane-membership.ts";
-import { TrustDomainSigner } from "./credentials/signer.ts";
+import { SignerRole } from "./credentials/signer-role.ts";
 import { JoinPort } from "./join-port.ts";
 import { createClusterMetrics } from "./metrics.ts";
 import { serveCluster } from "./serve-cluster.ts";
@@ -53,7 +54,7 @@ const usage = `usage: main.ts join --config FILE | main.ts run --config FILE | m
 runProcess(async (signal) => {
   const { command, config, restore } = readArguments();
   const logger = createPinoLogger({ level: config.logLevel, fields: { service: "atoll-cluster", clusterId: config.cluster } });
-  const signer = config.signer.kind === "own" ? TrustDomainSigner.open(config.signer.trustDomain, config.dataDir, systemClock.nowMs()) : undefined;
+  const signer = config.signer.kind === "own" ? SignerRole.open({ trustDomain: config.signer.trustDomain, dataDir: config.dataDir, clock: systemClock, logger }) : undefined;
   const membership = await ensureMembership(config, signer, logger, signal);
   if (command === "run") await run({ config, signer, membership, logger }, signal);
   if (command === "restore") await runRestore({ config, membership, logger, restore }, signal);
@@ -78,7 +79,7 @@ function readArguments(): Arguments {
   throw new AtollError("ATOLL_CONFIG_INVALID", usage);
 }
 
-async function ensureMembership(config: ClusterConfig, signer: TrustDomainSigner | undefined, logger: Logger, signal: AbortSignal): Promise<PlaneMembership> {
+async function ensureMembership(config: ClusterConfig, signer: SignerRole | undefined, logger: Logger, signal: AbortSignal): Promise<PlaneMembership> {
   const present = await loadMembership(config.dataDir);
   const isExpired = present !== undefined && present.svid.notAfterMs <= systemClock.nowMs();
   const canJoin = isJoinable(globalSource(config));
@@ -93,13 +94,13 @@ async function ensureMembership(config: ClusterConfig, signer: TrustDomainSigner
   return joined;
 }
 
-function joiningOf(config: ClusterConfig, signer: TrustDomainSigner | undefined) {
+function joiningOf(config: ClusterConfig, signer: SignerRole | undefined) {
   return { dataDir: config.dataDir, cluster: config.cluster, source: globalSource(config), statement: signer?.statement(), clock: systemClock };
 }
 
 interface Running {
   readonly config: ClusterConfig;
-  readonly signer: TrustDomainSigner | undefined;
+  readonly signer: SignerRole | undefined;
   readonly membership: PlaneMembership;
   readonly logger: Logger;
 }
@@ -110,7 +111,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   const certify =
     signer === undefined
       ? remoteCertify({ cluster: config.cluster, openVoucher: () => openVoucher(signerSource(config)), federationBundle: membership.federationBundle, clock })
-      : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.certify(config.cluster, csrs.intermediate, csrs.signing, clock.nowMs());
+      : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.current().certify(config.cluster, csrs.intermediate, csrs.signing, clock.nowMs());
   const joiningKey = signer !== undefined ? {} : ({ joiningKey: signerSource(config).attest === undefined ? "until enrolled" : "lasting" } as const);
   const keySource = await ClusterKeySource.open({ dataDir: config.dataDir, trustDomain: membership.facts.trustDomain, certify, ...joiningKey, onFailure: () => metrics.renewalFailures.inc({ certificate: "intermediate" }), clock, random, logger }, signal);
   const certificate = new PlaneCertificate({
@@ -126,7 +127,8 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
   const jwtKeys = JwtKeys.open({ dataDir: config.dataDir, clock, logger });
   const metrics = createClusterMetrics(config.cluster, clock, {
     planeCertificateMs: () => planeSvid.current.notAfterMs,
-    intermediateMs: () => keySource.keys.current.issuer.notAfterMs,
+    intermediateMs: () => keySource.keys.current.issuer?.notAfterMs ?? 0,
+    closedRoles: () => closedRoles({ signer, keySource }),
     jwtKeySinceMs: () => jwtKeys.sinceMs,
   });
   const joinGuard = new JoinGuard(clock);
@@ -155,6 +157,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
     [
       (inner) => engines.run(inner),
       (inner) => keySource.run(inner),
+      ...(signer === undefined ? [] : [(inner: AbortSignal) => signer.run(inner)]),
       (inner) => certificate.run(inner),
       (inner) => joinPort.run(inner),
       ...(bundleEndpoint === undefined ? [] : [(inner: AbortSignal) => bundleEndpoint.run(inner)]),

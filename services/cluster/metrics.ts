@@ -2,6 +2,7 @@ import { Counter } from "prom-client";
 import { addAdmissionMetrics } from "#federation/telemetry/admission-metrics.ts";
 import type { PlaneAdmission } from "#federation/admin-api/plane-admission.ts";
 import { addReplicationMetrics, type ReplicationReports } from "#federation/replication/shell/replication-metrics.ts";
+import type { ClosedRole } from "#federation/model/closed-role.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { addNameMetrics, type NameCounts } from "#federation/telemetry/name-metrics.ts";
 import { addGauge as addReadGauge } from "#federation/telemetry/read-metrics.ts";
@@ -57,11 +58,11 @@ export interface ClusterMetrics extends PlaneMetrics {
   reports: ClusterReports | undefined;
 }
 
-/** Registers them once for the life of the process: terms come and go. `expiries` are wall-clock ms, as are beginnings. */
+/** Registers them once for the life of the process: terms come and go. Ends and beginnings in `facts` are wall-clock ms. */
 export function createClusterMetrics(
   cluster: string,
   clock: Clock,
-  expiries: { readonly planeCertificateMs: () => number; readonly intermediateMs: () => number; readonly jwtKeySinceMs: () => number },
+  facts: { readonly planeCertificateMs: () => number; readonly intermediateMs: () => number; readonly jwtKeySinceMs: () => number; readonly closedRoles: () => readonly ClosedRole[] },
 ): ClusterMetrics {
   const plane = createPlaneMetrics({ plane: cluster }, clock);
   const { registry } = plane;
@@ -113,9 +114,17 @@ export function createClusterMetrics(
     },
   });
   addGauge(registry, "atoll_jwt_authorities_left_out", "Keys of JWT-SVIDs that are not believed here because their trust domain has more than a bundle holds.", () => metrics.reports?.jwtAuthoritiesLeftOut() ?? 0);
-  addGauge(registry, "atoll_jwt_key_since_timestamp_seconds", "When the present key of this plane began to sign JWT-SVIDs; it is a week old at most while its successors can become known.", () => expiries.jwtKeySinceMs() / 1_000);
-  addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => expiries.planeCertificateMs() / 1_000);
-  addGauge(registry, "atoll_intermediate_expiry_timestamp_seconds", "When this cluster's intermediate ends, and with it the issue of SVIDs.", () => expiries.intermediateMs() / 1_000);
+  addGauge(registry, "atoll_jwt_key_since_timestamp_seconds", "When the present key of this plane began to sign JWT-SVIDs; it is a week old at most while its successors can become known.", () => facts.jwtKeySinceMs() / 1_000);
+  addGauge(registry, "atoll_plane_certificate_expiry_timestamp_seconds", "When this plane's own certificate ends.", () => facts.planeCertificateMs() / 1_000);
+  addGauge(registry, "atoll_intermediate_expiry_timestamp_seconds", "When this cluster's intermediate ends, and with it the issue of SVIDs.", () => facts.intermediateMs() / 1_000);
+  addReadGauge(registry, {
+    name: "atoll_plane_role_closed",
+    help: "1 for each role of this plane whose key's files are damaged or missing: signer, issuing, signing; no value of one that is open.",
+    labels: ["role"],
+    read: (add) => {
+      for (const { role } of facts.closedRoles()) add({ role }, 1);
+    },
+  });
   addGauge(registry, "atoll_rollout_waiters", "Questions of how far a write has come that wait for an answer.", () => metrics.reports?.rolloutWaiters() ?? 0);
   addAdmissionMetrics(registry, () => metrics.reports?.admission?.kinds ?? []);
   addReadGauge(registry, {

@@ -28,6 +28,7 @@ import { certificateProblems, contextsHere } from "./certificate-findings.ts";
 import { engineCertificateProblems } from "./engine-certificate-findings.ts";
 import { planeClockProblems, proxyClockProblems } from "./clock-findings.ts";
 import { engineProblems } from "./engine-findings.ts";
+import { closedRoleProblems } from "./closed-role-findings.ts";
 import { summary } from "./lifecycle.ts";
 import { nameColumns, nameProblems, namesDialledHere, namesSeen, type SeenName } from "./name-findings.ts";
 import { placeWords } from "./instance-words.ts";
@@ -178,6 +179,7 @@ export function clusterProblems(name: string, status: ClusterStatus): readonly s
     ...awayProblems(name, status),
     ...unfollowedProblems(name, status),
     ...unwritableProblems(name, status),
+    ...closedRoleProblems(name, status),
     ...backupProblems(name, status),
     ...bundleEndpointProblems(name, status),
     ...federatedProblems(name, status),

@@ -48,7 +48,7 @@ describe("approving, and taking that back", () => {
   const open = (): Promise<OwnObjects> => OwnObjects.open({ self, epoch: 1, catalog: test.catalog, signer: newSigner, clock, mayWrite: true }, signal);
   const call = async <T>(route: { readonly operationId: string }, query: object = {}): Promise<T> => {
     const signer = TrustDomainSigner.open(self.trustDomain, directory, clock.nowMs());
-    const operation = approvalOperations({ self, signer, relationship: (asked) => (asked === name ? known : undefined), own, clock }).find((one) => one.route.operationId === route.operationId);
+    const operation = approvalOperations({ self, signer: { current: () => signer }, relationship: (asked) => (asked === name ? known : undefined), own, clock }).find((one) => one.route.operationId === route.operationId);
     const { body } = await (operation as Operation & { handle: (request: object, inner: AbortSignal) => Promise<{ readonly body: unknown }> }).handle({ params: { name }, query, demand: () => {} }, signal);
     return body as T;
   };

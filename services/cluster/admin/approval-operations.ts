@@ -7,7 +7,7 @@ import type { Relationship, RelationshipApproval, RelationshipSide } from "#fede
 import type { Clock } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { ClusterSelf } from "../cluster-state.ts";
-import type { TrustDomainSigner } from "../credentials/signer.ts";
+import type { SignerRole } from "../credentials/signer-role.ts";
 import type { OwnObjects } from "../exports/own-objects.ts";
 import { approvalContent, withdrawalContent } from "../exports/trust-domain-content.ts";
 import { approvalKind, ownStatement } from "../trust/own-approvals.ts";
@@ -15,7 +15,7 @@ import { approvalKind, ownStatement } from "../trust/own-approvals.ts";
 export interface ApprovalOperationsOptions {
   readonly self: ClusterSelf;
   /** Present at the plane that holds its trust domain's keys. */
-  readonly signer: TrustDomainSigner | undefined;
+  readonly signer: Pick<SignerRole, "current"> | undefined;
   /** The present form of a relationship, as far as it has reached this cluster. */
   readonly relationship: (name: string) => Relationship | undefined;
   readonly own: OwnObjects;
@@ -28,7 +28,7 @@ export interface ApprovalOperationsOptions {
  */
 export function approvalOperations({ self, signer, relationship: known, own, clock }: ApprovalOperationsOptions): readonly Operation[] {
   const scope: Scope = { oneOfTrustDomains: [self.trustDomain], everyNamespace: "all" };
-  const ownSigner = (): TrustDomainSigner => {
+  const ownSigner = (): Pick<SignerRole, "current"> => {
     if (signer === undefined) throw new AtollError("ATOLL_REQUEST_INVALID", `this plane is not the signer of ${self.trustDomain}; ask the plane that is`);
     return signer;
   };
@@ -42,7 +42,7 @@ export function approvalOperations({ self, signer, relationship: known, own, clo
   return [
     implement(clusterRoutes.approveRelationship, async ({ params, query, demand }, signal) => {
       demand(scope);
-      const by = ownSigner();
+      const by = ownSigner().current();
       const relationship = known(params.name);
       if (relationship === undefined) throw new AtollError("ATOLL_NOT_FOUND", `no Relationship ${params.name} has reached this cluster`);
       const side = sideOf(relationship, self.trustDomain);

@@ -43,7 +43,8 @@ import type { ClusterStateSource } from "../cluster-state-source.ts";
 import type { StoredResources } from "../cluster-views.ts";
 import type { ClusterKeySource } from "../credentials/cluster-credentials.ts";
 import type { PlaneMembership } from "../credentials/plane-membership.ts";
-import type { TrustDomainSigner } from "../credentials/signer.ts";
+import { closedRoles } from "../credentials/key-roles.ts";
+import type { SignerRole } from "../credentials/signer-role.ts";
 import type { DiscoveryService } from "../discovery/discovery-service.ts";
 import type { FederatedBundles } from "../federated-bundles/federated-bundles.ts";
 import { federatedAdmission } from "../federated-bundles/federated-admission.ts";
@@ -65,7 +66,7 @@ export interface ClusterOperationsOptions {
   readonly options: {
     readonly membership: PlaneMembership;
     /** Present at the plane that holds its trust domain's keys. */
-    readonly signer: TrustDomainSigner | undefined;
+    readonly signer: SignerRole | undefined;
     readonly keySource: ClusterKeySource;
     readonly audit: AuditTrail;
     readonly metrics: { readonly writeFailures: WriteFailures };
@@ -245,7 +246,8 @@ function statusOf(parts: ClusterOperationsOptions): ClusterStatus {
       doubled: parts.statuses.current.get(globalOrigin)?.doubled,
       withdrawalsHeld: parts.statuses.current.get(globalOrigin)?.heldBack ?? 0,
       refused: parts.lags.current.get(globalOrigin)?.refused ?? [],
-      intermediateNotAfterMs: options.keySource.keys.current.issuer.notAfterMs,
+      intermediateNotAfterMs: options.keySource.keys.current.issuer?.notAfterMs ?? 0,
+      closedRoles: closedRoles(options),
       signer: options.signer === undefined ? "remote" : "own",
       proxies: discovery.proxies,
       silentProxies: discovery.silent,

@@ -19,6 +19,7 @@ import { placeAges } from "#federation/admin-api/place-ages.ts";
 import { doubledField, type PlaneIncarnation } from "#federation/admin-api/plane-incarnation.ts";
 import type { Doubled } from "#federation/replication/core/incarnations.ts";
 import type { RefusedObject } from "#federation/replication/core/refused-objects.ts";
+import type { ClosedRole } from "#federation/model/closed-role.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import type { FederatedRow } from "../federated-bundles/federated-rows.ts";
 import { endpointCounts } from "./routing-question.ts";
@@ -46,7 +47,9 @@ export interface ClusterStatusFacts {
   readonly withdrawalsHeld: number;
   /** Objects of ours that the global plane goes on refusing. */
   readonly refused: readonly RefusedObject[];
+  /** 0 without one that can be used. */
   readonly intermediateNotAfterMs: number;
+  readonly closedRoles: readonly ClosedRole[];
   readonly signer: "own" | "remote";
   readonly proxies: readonly ConnectedProxy[];
   /** Those that are not heard and have not taken their leave. */
@@ -100,7 +103,7 @@ export function clusterStatus(state: ClusterState, facts: ClusterStatusFacts, no
       ...(facts.withdrawalsHeld === 0 ? {} : { withdrawalsHeld: facts.withdrawalsHeld }),
       ...(facts.refused.length === 0 ? {} : { refused: [...facts.refused] }),
     },
-    identity: { intermediateNotAfterMs: Math.floor(facts.intermediateNotAfterMs), signer: facts.signer },
+    identity: { intermediateNotAfterMs: Math.floor(facts.intermediateNotAfterMs), signer: facts.signer, ...(facts.closedRoles.length === 0 ? {} : { closedRoles: [...facts.closedRoles] }) },
     ...(facts.bundleEndpoint === undefined ? {} : { bundleEndpoint: facts.bundleEndpoint }),
     ...(facts.federated.length === 0 ? {} : { federatedTrustDomains: [...facts.federated] }),
     endpoints: {

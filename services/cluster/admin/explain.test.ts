@@ -40,7 +40,7 @@ it("says of a place that instances here do not reach that it is so", () => {
 });
 
 it("a plane's status names them, whom instances do not reach, and what is asked of itself more often than it can do", () => {
-  const facts = { generation: { epoch: 1, revision: 1 }, heardAgeMs: 0, heldAgeMs, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [], federated: [], writeFailures: [], intermediateNotAfterMs: 1, signer: "own", proxies: [], silentProxies: [], policyTrials: [], overloads, unreached: [{ instance: "a-0", cluster: "shop-us", forMs: 6_000 }], unwritten: [{ instance: "b-0", reason: "ENOSPC" }], clocks: [{ instance: "b-0", aheadMs: 40_000 }], names: [], storeAwaySinceMs: undefined, unfollowed: [], store: { state: "sound", epoch: 1 }, apiOverloads: [{ requests: "writes", admits: 3, asked: 9 }] } as const;
+  const facts = { generation: { epoch: 1, revision: 1 }, heardAgeMs: 0, heldAgeMs, refusesUs: false, behindSinceMs: undefined, withdrawalsHeld: 0, refused: [], federated: [], writeFailures: [], intermediateNotAfterMs: 1, closedRoles: [], signer: "own", proxies: [], silentProxies: [], policyTrials: [], overloads, unreached: [{ instance: "a-0", cluster: "shop-us", forMs: 6_000 }], unwritten: [{ instance: "b-0", reason: "ENOSPC" }], clocks: [{ instance: "b-0", aheadMs: 40_000 }], names: [], storeAwaySinceMs: undefined, unfollowed: [], store: { state: "sound", epoch: 1 }, apiOverloads: [{ requests: "writes", admits: 3, asked: 9 }] } as const;
   const status = clusterStatus(clusterState(), facts, 0);
   expect(status.overloads).toEqual(overloads);
   expect(status.unreached).toEqual([{ cluster: "shop-us", forMs: 6_000, instances: 1, named: ["a-0"] }]);

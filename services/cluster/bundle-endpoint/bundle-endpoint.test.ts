@@ -21,6 +21,7 @@ import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { clusterConfigField } from "../config.ts";
+import type { ClusterKeys } from "../credentials/cluster-keys.ts";
 import { createClusterMetrics, type ClusterMetrics } from "../metrics.ts";
 import { endpointLimits, type BundleEndpoint } from "./bundle-endpoint.ts";
 import { connectionLimits } from "./connection-gate.ts";
@@ -46,7 +47,7 @@ describe("the bundle endpoint of a plane", () => {
   let clock: VirtualClock;
   let domain: ReturnType<typeof createDomainFixture>;
   let web: ReturnType<typeof createDomainFixture>;
-  let keys: WatchedValue<{ readonly issuer: ReturnType<typeof createIssuer>; readonly bundle: ReturnType<typeof createDomainFixture>["bundle"] }>;
+  let keys: WatchedValue<Pick<ClusterKeys, "issuer" | "bundle" | "closed">>;
   let metrics: ClusterMetrics;
   let stop: AbortController;
   let running: Promise<void>[];
@@ -58,8 +59,8 @@ describe("the bundle endpoint of a plane", () => {
     clock = new VirtualClock(systemClock.nowMs());
     domain = createDomainFixture("shop.example", clock.nowMs());
     web = createDomainFixture("web.example", clock.nowMs());
-    keys = new WatchedValue({ issuer: domain.intermediateIssuer, bundle: domain.bundle });
-    metrics = createClusterMetrics("shop-eu", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0 });
+    keys = new WatchedValue({ issuer: domain.intermediateIssuer, bundle: domain.bundle, closed: [] });
+    metrics = createClusterMetrics("shop-eu", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0, closedRoles: () => [] });
     stop = new AbortController();
     running = [];
     endpoints = [];
@@ -138,8 +139,8 @@ describe("the bundle endpoint of a plane", () => {
   it("is the same by https_spiffe in every cluster of the domain: one SPIFFE ID, one document, one tag", async () => {
     const otherKeys = createKeyPair();
     const chain = issueIntermediate(domain.rootIssuer, { trustDomain, name: "shop-us", publicKey: otherKeys.publicKey, validityMs: 24 * hourMs, nowMs: clock.nowMs() });
-    const other = new WatchedValue({ issuer: createIssuer(chainPem(chain), exportPrivateKeyPem(otherKeys.privateKey)), bundle: domain.bundle });
-    const otherMetrics = createClusterMetrics("shop-us", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0 });
+    const other = new WatchedValue({ issuer: createIssuer(chainPem(chain), exportPrivateKeyPem(otherKeys.privateKey)), bundle: domain.bundle, closed: [] });
+    const otherMetrics = createClusterMetrics("shop-us", clock, { planeCertificateMs: () => 0, intermediateMs: () => 0, jwtKeySinceMs: () => 0, closedRoles: () => [] });
     const answers = [await ask(await open({ profile: "https_spiffe" })), await ask(await open({ profile: "https_spiffe" }, { keys: other, metrics: otherMetrics }))];
     expect(answers.map(({ names }) => names)).toEqual([`URI:${endpointId}`, `URI:${endpointId}`]);
     expect(new Set(answers.map(({ body, headers }) => `${String(headers["etag"])} ${body}`)).size).toBe(1);
@@ -157,7 +158,7 @@ describe("the bundle endpoint of a plane", () => {
 
     const newKeys = createKeyPair();
     const chain = issueIntermediate(domain.rootIssuer, { trustDomain, name: "shop-eu", publicKey: newKeys.publicKey, validityMs: 24 * hourMs, nowMs: clock.nowMs() });
-    keys.set({ issuer: createIssuer(chainPem(chain), exportPrivateKeyPem(newKeys.privateKey)), bundle: domain.bundle });
+    keys.set({ issuer: createIssuer(chainPem(chain), exportPrivateKeyPem(newKeys.privateKey)), bundle: domain.bundle, closed: [] });
     await clock.advance(1);
     const third = await ask(endpoint);
     expect(third.names).toBe(`URI:${endpointId}`);
@@ -165,11 +166,23 @@ describe("the bundle endpoint of a plane", () => {
     expect(endpoint.standing).toEqual({ profile: "https_spiffe", port: endpoint.port, sequence: 1, certificateNotAfterMs: expect.any(Number) as number });
   });
 
+  it("opens by https_spiffe without its plane's intermediate, says why it serves nobody, and serves once that is back", async () => {
+    keys.set({ issuer: undefined, bundle: domain.bundle, closed: [{ role: "issuing", reason: "intermediate.key is gone" }] });
+    const endpoint = await open({ profile: "https_spiffe" });
+    expect(endpoint.standing).toMatchObject({ fault: expect.stringContaining("intermediate.key is gone") as string });
+    expect(endpoint.standing.certificateNotAfterMs).toBeUndefined();
+    await expect(ask(endpoint)).rejects.toThrow();
+    keys.set({ issuer: domain.intermediateIssuer, bundle: domain.bundle, closed: [] });
+    await clock.advance(60_000);
+    expect(endpoint.standing.fault).toBeUndefined();
+    expect(await ask(endpoint)).toMatchObject({ status: 200 });
+  });
+
   it("serves a new bundle from the moment on that its plane has it", async () => {
     const endpoint = await open({ profile: "https_spiffe" });
     const before = await ask(endpoint);
     const next = { ...domain.bundle, sequence: 2, x509Authorities: [...domain.bundle.x509Authorities, createDomainFixture("shop.example", clock.nowMs()).root.certificateDer] };
-    keys.set({ issuer: domain.intermediateIssuer, bundle: next });
+    keys.set({ issuer: domain.intermediateIssuer, bundle: next, closed: [] });
     const after = await ask(endpoint, { headers: { "if-none-match": String(before.headers["etag"]) } });
     expect(after).toMatchObject({ status: 200, body: encodeBundle(next) });
     expect(await valuesOf("atoll_bundle_sequence")).toEqual({ "": 2 });

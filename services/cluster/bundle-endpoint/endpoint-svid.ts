@@ -11,11 +11,12 @@ import type { Random } from "#federation/runtime/random.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ClusterKeys } from "../credentials/cluster-keys.ts";
+import { issuerOf } from "../credentials/key-roles.ts";
 import type { CertificateSource } from "./shown-certificate.ts";
 
 export interface EndpointSvidOptions {
   readonly trustDomain: TrustDomainName;
-  readonly keys: Watched<Pick<ClusterKeys, "issuer">>;
+  readonly keys: Watched<Pick<ClusterKeys, "issuer" | "closed">>;
   readonly svidMs: number;
   /** Hears of each failed renewal. */
   readonly onFailure: () => void;
@@ -29,14 +30,15 @@ export class EndpointSvid implements CertificateSource {
   readonly #options: EndpointSvidOptions;
   readonly #source: SvidSource;
   #fault: string | undefined;
-  #issuedBy: Pick<ClusterKeys, "issuer">;
+  #issuedBy: Pick<ClusterKeys, "issuer" | "closed">;
 
   constructor(options: EndpointSvidOptions) {
     const { keys, clock, random, logger, onFailure } = options;
     this.#options = options;
+    this.#fault = keys.current.closed.find(({ role }) => role === "issuing")?.reason;
     this.#issuedBy = keys.current;
     this.#source = new SvidSource({
-      initial: this.#issue(),
+      initial: keys.current.issuer === undefined ? undefined : this.#issue(),
       issue: async () => this.#issue(),
       clock,
       random,
@@ -74,7 +76,7 @@ export class EndpointSvid implements CertificateSource {
     const { trustDomain, keys, svidMs, clock } = this.#options;
     const { privateKey, publicKey } = createKeyPair();
     this.#issuedBy = keys.current;
-    const chain = issueSvid(this.#issuedBy.issuer, { spiffeId: bundleEndpointId(trustDomain), publicKey, validityMs: svidMs, nowMs: clock.nowMs() });
+    const chain = issueSvid(issuerOf(this.#issuedBy), { spiffeId: bundleEndpointId(trustDomain), publicKey, validityMs: svidMs, nowMs: clock.nowMs() });
     return createX509Svid(chain, exportPrivateKeyPem(privateKey));
   }
 }

@@ -16,7 +16,7 @@ import { WebCertificate } from "./web-certificate.ts";
 export interface OpenBundleEndpointOptions {
   readonly config: Pick<ClusterConfig, "bundleEndpoint" | "listen" | "svidSeconds">;
   readonly trustDomain: TrustDomainName;
-  readonly keys: Watched<Pick<ClusterKeys, "issuer" | "bundle">>;
+  readonly keys: Watched<Pick<ClusterKeys, "issuer" | "bundle" | "closed">>;
   readonly metrics: Pick<ClusterMetrics, "registry" | "renewalFailures">;
   readonly clock: Clock;
   readonly random: Random;

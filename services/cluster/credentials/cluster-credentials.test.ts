@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -11,6 +11,7 @@ import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { ClusterKeySource, type Certify } from "./cluster-credentials.ts";
+import { issuerOf, objectSignerOf } from "./key-roles.ts";
 import { TrustDomainSigner } from "./signer.ts";
 
 const dayMs = 86_400_000;
@@ -38,7 +39,7 @@ describe("ClusterKeySource", () => {
       { joiningKey, dataDir: directory, trustDomain: shop, certify, clock, random: createSeededRandom(1), logger: silentLogger, onFailure: () => void failures++ },
       stop.signal,
     );
-  const leftDays = (source: ClusterKeySource): number => (source.keys.current.issuer.notAfterMs - clock.nowMs()) / dayMs;
+  const leftDays = (source: ClusterKeySource): number => ((source.keys.current.issuer?.notAfterMs ?? 0) - clock.nowMs()) / dayMs;
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "atoll-keys-"));
@@ -75,12 +76,71 @@ describe("ClusterKeySource", () => {
     expect(calls.map(({ isRenewal }) => isRenewal)).toEqual([false, false, false]);
   });
 
+  it.each([
+    ["signing", "signing.pem"],
+    ["signing", "signing.key"],
+    ["issuing", "intermediate.pem"],
+    ["issuing", "intermediate.key"],
+  ] as const)("begins with its role %s closed when %s is damaged, or gone, and the signer gives no other, until the file is put back", async (role, file) => {
+    const first = (await open()).keys.current;
+    const path = join(directory, "ca", file);
+    const copy = readFileSync(path);
+    isSignerAway = true;
+    for (const damage of [() => writeFileSync(path, Buffer.alloc(400)), () => rmSync(path)]) {
+      damage();
+      const source = await open();
+      const { closed, issuer, signer: kept, bundle } = source.keys.current;
+      expect(closed).toEqual([{ role, reason: expect.stringContaining(file) }]);
+      expect([issuer === undefined, kept === undefined, bundle]).toEqual([role === "issuing", role === "signing", first.bundle]);
+      expect(() => (role === "issuing" ? issuerOf : objectSignerOf)(source.keys.current)).toThrow(expect.objectContaining({ code: "ATOLL_ROLE_CLOSED", message: expect.stringContaining(file) }));
+      const ended = new AbortController();
+      const running = source.run(ended.signal).catch(() => undefined);
+      writeFileSync(path, copy);
+      await clock.advance(35_000);
+      expect(source.keys.current).toMatchObject({ closed: [], signer: { chain: first.signer?.chain }, issuer: { chain: first.issuer?.chain } });
+      ended.abort();
+      await running;
+    }
+    expect(calls).toHaveLength(1);
+  });
+
+  it("asks again while a role is closed, and takes what a new token gives", async () => {
+    await open();
+    rmSync(join(directory, "ca", "signing.key"));
+    let isRefused = true;
+    const refusing: Certify = async (...asked) => {
+      if (isRefused) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "used");
+      return await certify(...asked);
+    };
+    const source = await ClusterKeySource.open({ dataDir: directory, trustDomain: shop, certify: refusing, clock, random: createSeededRandom(1), logger: silentLogger, onFailure: () => void failures++ }, stop.signal);
+    // Its counter may need what is made after it.
+    expect(failures).toBe(0);
+    const running = source.run(stop.signal).catch(() => undefined);
+    await clock.advance(100_000);
+    expect([source.keys.current.closed.map(({ role }) => role), failures]).toEqual([["signing"], 3]);
+    isRefused = false;
+    await clock.advance(35_000);
+    expect(source.keys.current.closed).toEqual([]);
+    // And goes on renewing.
+    await clock.advance(8 * dayMs);
+    expect(leftDays(source)).toBeGreaterThan(12);
+    stop.abort();
+    await running;
+  });
+
+  it("begins after its intermediate has ended, while the signer is away", async () => {
+    await open();
+    isSignerAway = true;
+    await clock.advance(15 * dayMs);
+    expect((await open()).keys.current).toMatchObject({ issuer: undefined, closed: [{ role: "issuing", reason: expect.stringContaining("has ended on") }] });
+  });
+
   it("does not use a key beside another one's certificate", async () => {
     const first = await open();
     const key = exportPrivateKeyPem(createKeyPair().privateKey);
     writeFileSync(join(directory, "ca", "intermediate.key"), key);
     const again = await open();
-    expect(again.keys.current.issuer.notAfterMs).toBe(first.keys.current.issuer.notAfterMs);
+    expect(again.keys.current.issuer?.notAfterMs).toBe(first.keys.current.issuer?.notAfterMs);
     expect(calls.map(({ isRenewal }) => isRenewal)).toEqual([false, true]);
   });
 
@@ -88,7 +148,7 @@ describe("ClusterKeySource", () => {
     const first = await open();
     const again = await open();
     expect(calls).toEqual([{ atDays: 0, isRenewal: false }]);
-    expect(again.keys.current.signer.chain).toEqual(first.keys.current.signer.chain);
+    expect(again.keys.current.signer?.chain).toEqual(first.keys.current.signer?.chain);
     expect(leftDays(again)).toBeCloseTo(14, 3);
   });
 

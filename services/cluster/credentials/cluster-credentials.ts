@@ -35,7 +35,7 @@ export interface ClusterCredentialsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Hears of each failed renewal. */
+  /** Hears of each failed renewal, while it runs. */
   readonly onFailure?: () => void;
 }
 
@@ -45,9 +45,13 @@ const retryMs = 60_000;
 /** Between tries to enrol for the first time. */
 const firstRetryMs = 2_000;
 
+/** While a role is closed, files are looked at and the signer is asked so often: refusals of one address are counted there. */
+const closedRetryMs = 30_000;
+
 /**
  * The cluster's intermediate and signing key: read from disk, or enrolled for at the first start, and renewed at half of
  * the intermediate's life, or once the trust domain issues by another root. Without the signer the present ones go on for the other half.
+ * Where the files of one are damaged and the signer gives no other, its role is closed and the plane begins all the same.
  */
 export class ClusterKeySource {
   readonly #options: ClusterCredentialsOptions;
@@ -59,10 +63,12 @@ export class ClusterKeySource {
   }
 
   static async open(options: ClusterCredentialsOptions, signal: AbortSignal): Promise<ClusterKeySource> {
-    const { keys, signer, damaged } = readClusterKeys(directoryOf(options), options.trustDomain);
+    const { keys, signer, damaged } = readClusterKeys(directoryOf(options), options.trustDomain, options.clock.nowMs());
     for (const reason of damaged) options.logger.warn("A file of the cluster's credentials cannot be used; they are asked for again.", { reason });
-    const isUsable = keys !== undefined && keys.issuer.notAfterMs > options.clock.nowMs();
-    return new ClusterKeySource(options, isUsable ? keys : await obtainFirst(options, signer, signal));
+    if (keys === undefined) return new ClusterKeySource(options, await obtainFirst(options, signer, signal));
+    const source = new ClusterKeySource(options, keys);
+    if (keys.closed.length > 0) await source.#reopen(signal);
+    return source;
   }
 
   get keys(): Watched<ClusterKeys> {
@@ -84,11 +90,18 @@ export class ClusterKeySource {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#options;
-    const leftMs = (): number => this.#keys.current.issuer.notAfterMs - clock.nowMs();
+    const endMs = (): number => this.#keys.current.issuer?.notAfterMs ?? clock.nowMs();
+    const leftMs = (): number => endMs() - clock.nowMs();
     let waitMs = leftMs() - halfLifeMs;
     let judged = this.#keys.current.bundle;
     let isOutdated = !isOfIssuingRoot(this.#keys.current);
     for (;;) {
+      if (this.#keys.current.closed.length > 0) {
+        await sleep(clock, jittered(random, closedRetryMs, 0.05), signal);
+        if (!(await this.#reopen(signal))) this.#options.onFailure?.();
+        waitMs = leftMs() - halfLifeMs;
+        continue;
+      }
       await this.#pause(jittered(random, isOutdated ? retryMs : Math.max(waitMs, retryMs), 0.05), judged, signal);
       waitMs = leftMs() - halfLifeMs;
       if (this.#keys.current.bundle !== judged) isOutdated = !isOfIssuingRoot(this.#keys.current);
@@ -101,15 +114,34 @@ export class ClusterKeySource {
         judged = this.#keys.current.bundle;
         // One that the root's end cuts short is no reason to ask for the same again at once.
         waitMs = Math.max(leftMs() - halfLifeMs, leftMs() / 2);
-        logger.info("The cluster's intermediate was renewed.", { notAfterMs: this.#keys.current.issuer.notAfterMs });
+        logger.info("The cluster's intermediate was renewed.", { notAfterMs: endMs() });
       } catch (error) {
         if (signal.aborted) throw error;
         this.#options.onFailure?.();
         logger.warn("The cluster's intermediate could not be renewed; the present one goes on.", {
-          notAfterMs: this.#keys.current.issuer.notAfterMs,
+          notAfterMs: endMs(),
           reason: describeError(error),
         });
       }
+    }
+  }
+
+  /** Takes up files that were put back, or other keys of the signer; what neither gives stays closed, and it is false. */
+  async #reopen(signal: AbortSignal): Promise<boolean> {
+    const { trustDomain, clock, logger } = this.#options;
+    const { keys, signer } = readClusterKeys(directoryOf(this.#options), trustDomain, clock.nowMs());
+    if (keys?.closed.length === 0) {
+      this.#keys.set(keys);
+      return true;
+    }
+    try {
+      this.#keys.set(await obtain(this.#options, signer, signal, () => this.#keys.current.bundle));
+      logger.info("The cluster has other keys in the place of those that could not be used.");
+      return true;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      for (const { role, reason } of this.#keys.current.closed) logger.error("A role of this plane is closed for want of its key. Everything else goes on.", { role, reason, signerSays: describeError(error) });
+      return false;
     }
   }
 
@@ -155,8 +187,8 @@ async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner 
   if (held !== undefined) newerBundle(held(), bundle);
   writeKeys(options, credentials, intermediate, signing);
   if (isJoining && options.joiningKey !== "lasting") await forgetJoiningKey(keyFile);
-  const { keys } = readClusterKeys(directoryOf(options), options.trustDomain);
-  if (keys === undefined) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the credentials that were just written cannot be read");
+  const { keys } = readClusterKeys(directoryOf(options), options.trustDomain, options.clock.nowMs());
+  if (keys === undefined || keys.closed.length > 0) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the credentials that were just written cannot be read");
   return keys;
 }
 

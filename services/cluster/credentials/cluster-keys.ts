@@ -5,6 +5,7 @@ import { createIssuer, type Issuer } from "#federation/identity/authority.ts";
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { parseKeyPair } from "#federation/identity/key-pair.ts";
 import { parseChainPem } from "#federation/identity/pem.ts";
+import type { ClosedRole, KeyRole } from "#federation/model/closed-role.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
@@ -12,15 +13,18 @@ import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 
 /** By what a cluster vouches for its workloads and signs what it says. */
 export interface ClusterKeys {
-  readonly issuer: Issuer;
-  readonly signer: ObjectSigner;
+  /** Undefined while its role is closed, as is `signer`. */
+  readonly issuer: Issuer | undefined;
+  readonly signer: ObjectSigner | undefined;
   readonly bundle: TrustBundle;
   readonly authorityCertificatePem: string;
+  /** The roles whose keys cannot be used, and why. */
+  readonly closed: readonly ClosedRole[];
 }
 
 /** What a directory holds of a cluster's credentials. */
 export interface KeptKeys {
-  /** Undefined unless all of them are there and can be used. */
+  /** Undefined without what every role needs: the bundle, and the authority's certificate. */
   readonly keys: ClusterKeys | undefined;
   /** By which the others can be had again. */
   readonly signer: ObjectSigner | undefined;
@@ -28,8 +32,8 @@ export interface KeptKeys {
   readonly damaged: readonly string[];
 }
 
-/** Reads what is there, each part by itself, so that a damaged file costs no other. */
-export function readClusterKeys(directory: string, trustDomain: TrustDomainName): KeptKeys {
+/** Reads what is there, each part by itself, so that a damaged file costs no other. An intermediate that has ended is none. */
+export function readClusterKeys(directory: string, trustDomain: TrustDomainName, nowMs: number): KeptKeys {
   const damaged: string[] = [];
   const read = <T>(file: string, parse: (text: string) => T): T | undefined => {
     const path = join(directory, file);
@@ -42,15 +46,28 @@ export function readClusterKeys(directory: string, trustDomain: TrustDomainName)
     }
   };
   const keyOf = (name: string): string => readFileSync(join(directory, `${name}.key`), "utf8");
-  const issuer = read("intermediate.pem", (pem) => createIssuer(pem, keyOf("intermediate")));
+  const issuer = read("intermediate.pem", (pem) => currentIssuer(pem, keyOf("intermediate"), nowMs));
   const signer = read("signing.pem", (pem) => createSigner(pem, keyOf("signing")));
   const bundle = read("bundle.json", (text) => parseBundle(text, trustDomain));
   const authorityCertificatePem = read("authority.pem", (pem) => {
     parseChainPem(pem);
     return pem;
   });
-  const isWhole = issuer !== undefined && signer !== undefined && bundle !== undefined && authorityCertificatePem !== undefined;
-  return { keys: isWhole ? { issuer, signer, bundle, authorityCertificatePem } : undefined, signer, damaged };
+  if (bundle === undefined || authorityCertificatePem === undefined) return { keys: undefined, signer, damaged };
+  const closed = (role: KeyRole, name: string, key: unknown): readonly ClosedRole[] => (key === undefined ? [{ role, reason: whyClosed(directory, name, damaged) }] : []);
+  return { keys: { issuer, signer, bundle, authorityCertificatePem, closed: [...closed("issuing", "intermediate", issuer), ...closed("signing", "signing", signer)] }, signer, damaged };
+}
+
+/** What is wrong with a pair of files, and what to do. */
+function whyClosed(directory: string, name: string, damaged: readonly string[]): string {
+  const fault = damaged.find((each) => each.startsWith(`${name}.pem: `)) ?? `${name}.pem is missing`;
+  return `${join(directory, name)}.key and ${name}.pem cannot be used (${fault}); put both back from a copy, or let the trust domain's signer give others: they are asked for by themselves, which takes a new enrolment token in signer.tokenFile where a token is what this plane enrols by and its signing key is lost`;
+}
+
+function currentIssuer(chainPem: string, privateKeyPem: string, nowMs: number): Issuer {
+  const issuer = createIssuer(chainPem, privateKeyPem);
+  if (issuer.notAfterMs <= nowMs) throw new AtollError("ATOLL_CERTIFICATE_INVALID", `the intermediate has ended on ${new Date(issuer.notAfterMs).toISOString()}`);
+  return issuer;
 }
 
 function createSigner(chainPem: string, privateKeyPem: string): ObjectSigner {

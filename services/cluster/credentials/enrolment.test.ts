@@ -25,6 +25,7 @@ import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import { openTestCatalog, type TestCatalog } from "../catalog-fixture.ts";
 import type { Certify } from "./cluster-credentials.ts";
 import { remoteCertify, signerHandlers } from "./enrolment.ts";
+import { closedRoleError } from "./key-roles.ts";
 import { TrustDomainSigner } from "./signer.ts";
 
 const shop = "shop.example" as TrustDomainName;
@@ -38,6 +39,7 @@ describe("enrolment over gRPC", () => {
   let listener: GrpcListener;
   let server: Server;
   let signer: TrustDomainSigner;
+  let openSigner: () => TrustDomainSigner;
   let members: Set<string>;
   let refusals: string[];
   let guardClock: VirtualClock;
@@ -59,13 +61,14 @@ describe("enrolment over gRPC", () => {
     directory = mkdtempSync(join(tmpdir(), "atoll-enrol-"));
     test = await openTestCatalog();
     signer = TrustDomainSigner.open(shop, directory, systemClock.nowMs());
+    openSigner = () => signer;
     members = new Set(["shop-us"]);
     refusals = [];
     guardClock = new VirtualClock();
     const verifyChain = createChainVerifier({ federation: "demo.atoll", clock: systemClock, authorityOf: (name) => (name === shop ? signer.authorityCertificatePem : undefined) });
     server = new Server();
     const handlers = signerHandlers({
-      signer,
+      signer: { current: () => openSigner() },
       catalog: test.catalog,
       attestation: createAttestation(attested.config, systemClock),
       federation: "demo.atoll",
@@ -100,6 +103,17 @@ describe("enrolment over gRPC", () => {
     const { token } = await enrolled();
     await expect(certifyBy(token)(newCsrs().csrs, undefined, signal)).rejects.toMatchObject({ code: "ATOLL_JOIN_TOKEN_REFUSED" });
     expect(refusals).toEqual(["ATOLL_JOIN_TOKEN_REFUSED"]);
+  });
+
+  it("uses no token up while its own keys are away, and says who can put that right", async () => {
+    const token = await tokenFor(enrolmentOf("shop-us"));
+    openSigner = () => {
+      throw closedRoleError({ role: "signer", reason: "root.key is missing" });
+    };
+    await expect(certifyBy(token)(newCsrs().csrs, undefined, signal)).rejects.toMatchObject({ code: "ATOLL_PEER_UNAVAILABLE", message: expect.stringContaining("`atoll check` names its files") });
+    expect(refusals).toEqual(["ATOLL_ROLE_CLOSED"]);
+    openSigner = () => signer;
+    expect((await certifyBy(token)(newCsrs().csrs, undefined, signal)).signingChain).toHaveLength(2);
   });
 
   it("answers alike whatever is wrong with a token, and uses up one that is shown for something else", async () => {

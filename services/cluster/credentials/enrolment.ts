@@ -21,7 +21,7 @@ import { callUnary, isServiceError, signerService } from "#federation/wire/grpc-
 import { signBytes, verifyBytes, type VerifyChain } from "#federation/wire/signed-object.ts";
 import { renewalProofContext, renewalProofInput, type ClusterCredentials, type EnrollRequest, type RenewClusterRequest } from "#federation/wire/signer-messages.ts";
 import type { Certify } from "./cluster-credentials.ts";
-import type { TrustDomainSigner } from "./signer.ts";
+import type { SignerRole } from "./signer-role.ts";
 
 const callTimeoutMs = 10_000;
 
@@ -63,7 +63,7 @@ export function remoteCertify(options: {
 }
 
 export interface SignerServiceOptions extends UnaryOptions {
-  readonly signer: TrustDomainSigner;
+  readonly signer: Pick<SignerRole, "current">;
   readonly catalog: Catalog;
   readonly attestation: Attestation;
   readonly federation: string;
@@ -83,6 +83,8 @@ export function signerHandlers(options: SignerServiceOptions): {
 } {
   return {
     enrollCluster: unary(options, async (request, call) => {
+      // Before a token is used up for nothing.
+      const signer = options.signer.current();
       const attempt = {
         proof: decodeJoinProof(request.token),
         keySha256: spkiSha256(publicKeyFromCsr(request.intermediateCsr)),
@@ -91,15 +93,16 @@ export function signerHandlers(options: SignerServiceOptions): {
       };
       const { attested } = await admitJoiner(options, attempt, options.clock.nowMs(), options.signal);
       options.logger.info("A cluster enrolled with this trust domain.", { clusterId: request.cluster, ...(attested === undefined ? {} : { attestedBy: attested.source, attestedAs: attested.subject }) });
-      return options.signer.certify(request.cluster, request.intermediateCsr, request.signingCsr, options.clock.nowMs());
+      return signer.certify(request.cluster, request.intermediateCsr, request.signingCsr, options.clock.nowMs());
     }),
     renewCluster: unary(options, async (request) => {
       if (!options.isMember(request.cluster)) throw new AtollError("ATOLL_PEER_UNVERIFIED", `${request.cluster} is not a cluster of ${options.trustDomain} any more`);
       const chain = parseChainPem(Buffer.from(request.currentSigningChain).toString("utf8"));
       const publicKey = options.verifyChain(chain, { federation: options.federation, origin: request.cluster, trustDomain: options.trustDomain });
       verifyBytes(renewalProofContext, renewalProofInput(request), request.proof, publicKey);
+      const credentials = options.signer.current().certify(request.cluster, request.intermediateCsr, request.signingCsr, options.clock.nowMs());
       options.logger.info("A cluster's credentials were renewed.", { clusterId: request.cluster });
-      return options.signer.certify(request.cluster, request.intermediateCsr, request.signingCsr, options.clock.nowMs());
+      return credentials;
     }),
   };
 }
@@ -138,6 +141,7 @@ export function unary<Request, Response>(
 
 /** What is our own trouble may be tried again; everything else is refused without a reason, so that nothing can be learned by trying. */
 function refusalOf(error: unknown): { readonly code: status; readonly details: string } {
+  if (isAtollError(error, "ATOLL_ROLE_CLOSED")) return { code: status.UNAVAILABLE, details: "a key of this plane cannot be used; `atoll check` names its files" };
   if (isAtollError(error, "ATOLL_STORE_UNAVAILABLE", "ATOLL_STORE_UNWRITABLE", "ATOLL_ABORTED", "ATOLL_INTERNAL")) return { code: status.UNAVAILABLE, details: "this plane cannot answer now" };
   if (isAtollError(error, "ATOLL_JOIN_OVERLOADED")) return { code: status.RESOURCE_EXHAUSTED, details: "too many attempts" };
   return { code: status.PERMISSION_DENIED, details: "refused" };

@@ -31,7 +31,7 @@ export function newerBundle(held: TrustBundle, next: TrustBundle): TrustBundle {
 
 /** True when the cluster's intermediate is of the root that its bundle names first, by which the signer issues. */
 export function isOfIssuingRoot({ issuer, bundle }: Pick<ClusterKeys, "issuer" | "bundle">): boolean {
-  const [intermediate] = issuer.chain;
+  const intermediate = issuer?.chain[0];
   const [root] = bundle.x509Authorities;
   return intermediate === undefined || root === undefined || isIssuedBy(parseX509(intermediate), parseX509(root));
 }

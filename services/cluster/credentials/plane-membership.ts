@@ -45,6 +45,11 @@ export function hasJoined(dataDir: string): boolean {
   return existsSync(join(dataDir, factsFile));
 }
 
+/** Whether this plane has been further than its first start: what that made, and told others, is not to be made again. */
+export function hasServed(dataDir: string): boolean {
+  return hasJoined(dataDir) || existsSync(join(dataDir, "ca"));
+}
+
 /** The membership on disk, or undefined before the first joining. @throws {ATOLL_CONFIG_INVALID} when it is damaged */
 export async function loadMembership(dataDir: string): Promise<PlaneMembership | undefined> {
   if (!hasJoined(dataDir)) return undefined;

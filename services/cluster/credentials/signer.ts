@@ -15,7 +15,7 @@ import { signP256 } from "#federation/runtime/p256-signature.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
 import { readKeyFiles, writeKeyFiles, type KeyFiles } from "./key-files.ts";
-import { hasJoined } from "./plane-membership.ts";
+import { hasServed } from "./plane-membership.ts";
 
 const dayMs = 86_400_000;
 /** DESIGN §7: a week of issuing without the signer, since renewal begins at half of it. */
@@ -52,7 +52,7 @@ export class TrustDomainSigner {
   static open(trustDomain: TrustDomainName, dataDir: string, nowMs: number): TrustDomainSigner {
     const directory = join(dataDir, "signer");
     const options = { trustDomain, validityMs: rootValidityMs, nowMs };
-    if (!hasJoined(dataDir)) {
+    if (!hasServed(dataDir)) {
       if (readKeyFiles(directory, "root") === undefined) writeKeyFiles(directory, "root", createRoot(options));
       if (readKeyFiles(directory, "authority") === undefined) writeKeyFiles(directory, "authority", createAuthority(options));
     }

@@ -85,7 +85,7 @@ describe("issuing to workloads over gRPC", () => {
       issuer: shop.intermediateIssuer,
       signer: { privateKey: createKeyPair().privateKey, chain: [] },
       bundle: shop.bundle,
-      authorityCertificatePem: "",
+      authorityCertificatePem: "", closed: [],
     });
     const issuing = workloadIssuer({
       self,

@@ -21,6 +21,7 @@ import type { ClusterSelf } from "../cluster-state.ts";
 import { subscriberOf } from "../peer-identity.ts";
 import type { ClusterKeys } from "./cluster-keys.ts";
 import { addressOf, unary } from "./enrolment.ts";
+import { issuerOf } from "./key-roles.ts";
 
 /** What SVIDs are made of: keys in files, and no store. */
 export interface SvidIssuing {
@@ -60,6 +61,8 @@ export function workloadIssuer(options: WorkloadIssuerOptions): {
   });
   return {
     issueFirst: unary(options, async (request, call) => {
+      // Before a token is used up for nothing.
+      issuerOf(options.keys.current);
       const attempt = {
         proof: decodeJoinProof(request.token),
         keySha256: spkiSha256(publicKeyFromCsr(request.csr)),
@@ -81,9 +84,9 @@ export function workloadIssuer(options: WorkloadIssuerOptions): {
   };
 }
 
-/** The chain of a new SVID for the key in `csr`, in DER. @throws {ATOLL_CERTIFICATE_INVALID} for a request that holds no key for one. */
+/** The chain of a new SVID for the key in `csr`, in DER. @throws {ATOLL_ROLE_CLOSED | ATOLL_CERTIFICATE_INVALID} the second for a request that holds no key for one. */
 export function issueWorkloadSvid({ keys, svidMs, clock, onIssued }: SvidIssuing, spiffeId: SpiffeId, csr: Uint8Array, kind: SvidIssue): readonly Uint8Array[] {
-  const chain = issueSvid(keys.current.issuer, { spiffeId, publicKey: publicKeyFromCsr(csr), validityMs: svidMs, nowMs: clock.nowMs() });
+  const chain = issueSvid(issuerOf(keys.current), { spiffeId, publicKey: publicKeyFromCsr(csr), validityMs: svidMs, nowMs: clock.nowMs() });
   onIssued(kind);
   return chain;
 }

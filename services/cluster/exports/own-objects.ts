@@ -30,7 +30,7 @@ export interface OwnObjectsOptions {
   readonly catalog: Pick<Catalog, "objects" | "commit">;
   readonly signer: () => ObjectSigner;
   readonly clock: Clock;
-  /** False over a store that is behind: what is there is shown, and nothing is said. */
+  /** False over a store that is behind, and without a key to sign by: what is there is shown, and nothing is said. */
   readonly mayWrite: boolean;
 }
 
@@ -122,12 +122,12 @@ export class OwnObjects {
 
   /**
    * Says again what was signed by an older key than the present one, at new positions: signing certificates live 30 days,
-   * and whoever joins after that could not verify the old signatures.
+   * and whoever joins after that could not verify the old signatures. So too what is of an epoch before, where there was no key when it was opened.
    */
   async renewSignatures(signal: AbortSignal): Promise<void> {
     const [present = new Uint8Array()] = this.#options.signer().chain;
     await this.#inTurn(async () => {
-      await this.#sayAgain(({ signed }) => Buffer.compare(signed.chain[0] ?? new Uint8Array(), present) !== 0, signal);
+      await this.#sayAgain(({ payload, signed }) => payload.generation.epoch !== this.#options.epoch || Buffer.compare(signed.chain[0] ?? new Uint8Array(), present) !== 0, signal);
       this.#publish();
     });
   }
