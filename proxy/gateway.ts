@@ -88,7 +88,7 @@ async function serveGateway({ config, parts, control, svid }: GatewayOptions, st
   await control.sayReady({ gateway: listener.port, admin: admin.port, metrics: metrics.port });
   const report = new WatchedValue(reportOf(config, listener.port));
   const latest = (known: SessionReport): SessionReport => ({ ...known, unwritten: control.unwritten ?? "" });
-  await Promise.all([followIdentity(control, responder, stop), runRegistrySession({ client: control.planeClient(), report, latest, stats: session, ...parts }, stop)]);
+  await Promise.all([followIdentity(control, responder, stop), runRegistrySession({ plane: control.connection, report, latest, stats: session, ...parts }, stop)]);
   await listener.drain(config.drainMs);
 }
 

@@ -206,7 +206,7 @@ class Sidecar {
   #runSession(report: WatchedValue<SessionReport>, signal: AbortSignal): Promise<void> {
     const { parts, control } = this.#options;
     const latest = (known: SessionReport): SessionReport => ({ ...known, ports: this.#apps.ports(), unreached: this.#state.prober.unreached, unwritten: this.#unwritten });
-    return runRegistrySession({ client: control.planeClient(), report, latest, stats: this.#state.session, ...parts }, signal);
+    return runRegistrySession({ plane: control.connection, report, latest, stats: this.#state.session, ...parts }, signal);
   }
 
   /** Waits, not for long, until the plane knows that we leave and callers can know it. */

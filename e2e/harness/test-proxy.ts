@@ -1,9 +1,7 @@
-import type { Client } from "@grpc/grpc-js";
 import { tokenVoucher } from "#federation/identity/join-voucher.ts";
 import type { ServiceHost } from "#federation/model/names.ts";
 import type { ServiceView } from "#federation/model/snapshot.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
-import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import { untilAborted } from "#federation/runtime/lifecycle.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
@@ -15,7 +13,8 @@ import type { SessionAck, SessionReport } from "#federation/wire/workload-messag
 import { askJwt } from "#proxy/control/ask-jwt.ts";
 import { createDiscoveryStats, runDiscovery } from "#proxy/control/discovery-client.ts";
 import { joinPlane, type Joined } from "#proxy/control/join-plane.ts";
-import { createPlaneClient } from "#proxy/control/plane-link.ts";
+import type { PlaneConnection } from "#proxy/control/plane-connection.ts";
+import { connectionTo } from "#proxy/control/plane-connection-fixture.ts";
 import { emptyHeldState, SnapshotBuilder } from "#proxy/control/snapshot-builder.ts";
 
 /** The control half of a sidecar, over real gRPC and TLS: its identity, what discovery tells it, and its session. */
@@ -26,18 +25,18 @@ export class TestProxy implements AsyncDisposable {
   /** How many services each newer snapshot held. */
   readonly serviceCounts: number[] = [];
   readonly #stop = new AbortController();
-  readonly #client: Client;
+  readonly #connection: PlaneConnection;
   readonly #done: Promise<unknown>;
 
   private constructor(joined: Joined, builder: SnapshotBuilder, id = "test") {
     this.joined = joined;
     this.builder = builder;
-    this.#client = createPlaneClient(joined.plane, () => joined.svid, { clock: systemClock, lookup: createDnsLookup() });
+    this.#connection = connectionTo(joined.plane, joined.svid);
     const { signal } = this.#stop;
     this.#done = Promise.all([
       runDiscovery(
         {
-          client: this.#client,
+          plane: this.#connection,
           node: { id, cluster: "", region: "", zone: "" },
           process: processName(systemRandom),
           subscriptions: [
@@ -92,7 +91,7 @@ export class TestProxy implements AsyncDisposable {
 
   /** A JWT-SVID of its identity for `audience`. */
   async jwt(audience: string): Promise<string> {
-    return (await askJwt(this.#client, [audience], systemClock.nowMs(), this.#stop.signal)).token;
+    return (await askJwt(this.#connection.client(), [audience], systemClock.nowMs(), this.#stop.signal)).token;
   }
 
   service(host: string): ServiceView | undefined {
@@ -101,7 +100,7 @@ export class TestProxy implements AsyncDisposable {
 
   /** Reports an instance once and answers what the registry says; the session lasts as long as this proxy. */
   async report(report: Partial<SessionReport> & Pick<SessionReport, "instanceId" | "ports">): Promise<SessionAck> {
-    const stream = openStream(this.#client, registryService.session, this.#stop.signal);
+    const stream = openStream(this.#connection.client(), registryService.session, this.#stop.signal);
     const answer = new Promise<SessionAck>((resolve, reject) => {
       stream.once("data", resolve);
       stream.on("error", reject);
@@ -113,7 +112,7 @@ export class TestProxy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#done;
-    this.#client.close();
+    this.#connection[Symbol.dispose]();
   }
 
   async #count(signal: AbortSignal): Promise<void> {

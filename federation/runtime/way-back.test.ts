@@ -2,13 +2,15 @@ import { createServer, type Server } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { systemClock } from "./clock.ts";
 import { closeServer, listen, portOf } from "./listen.ts";
-import { WayBack } from "./way-back.ts";
+import { systemRandom } from "./random.ts";
+import { WayBack, type WayBackOptions } from "./way-back.ts";
 
 const host = "127.0.0.1";
 const times = { lookMs: 20, silentMs: 100, dialMs: 100 };
 let server: Server;
 let connections: number;
 let redials: number;
+let common: WayBackOptions;
 let wayBack: WayBack;
 
 beforeEach(async () => {
@@ -19,7 +21,9 @@ beforeEach(async () => {
     socket.on("error", () => undefined).resume();
   });
   await listen(server, { host, port: 0 });
-  wayBack = new WayBack({ host, port: portOf(server), clock: systemClock, redial: () => redials++, times });
+  const port = portOf(server);
+  common = { members: async () => [{ host, port }], clock: systemClock, random: systemRandom, redial: () => redials++, times };
+  wayBack = new WayBack(common);
 });
 afterEach(async () => {
   wayBack[Symbol.dispose]();
@@ -42,7 +46,7 @@ it("gives the connections up when a member that has been silent takes connection
 });
 
 it("leaves one alone that is slow: it answers now and then", async () => {
-  using slow = new WayBack({ host, port: portOf(server), clock: systemClock, redial: () => redials++, times: { ...times, silentMs: 600_000 } });
+  using slow = new WayBack({ ...common, times: { ...times, silentMs: 600_000 } });
   slow.failed();
   await expect.poll(() => connections, { timeout: 20_000 }).toBeGreaterThan(5);
   slow.answered();

@@ -1,9 +1,10 @@
 import { connect } from "node:net";
 import { sleep, type Clock } from "./clock.ts";
+import { jittered, type Random } from "./random.ts";
 
 /** When a member is looked for, in ms. */
 export interface WayBackTimes {
-  /** Between two looks, and how long one may take. */
+  /** Between two looks, give or take a half, and how long one may take. */
   readonly lookMs: number;
   /** A member that has not answered for so long may have a connection that leads nowhere; before, it is only slow. */
   readonly silentMs: number;
@@ -11,12 +12,24 @@ export interface WayBackTimes {
   readonly dialMs: number;
 }
 
+/** Members in one look. */
+const looksMax = 16;
+
 export const defaultWayBackTimes: WayBackTimes = { lookMs: 500, silentMs: 2_000, dialMs: 5_000 };
 
-export interface WayBackOptions {
+/** Where one looks. */
+export interface LookedAt {
   readonly host: string;
   readonly port: number;
+}
+
+export interface WayBackOptions {
+  /** Asked for each look, which they have together; one that takes a connection is enough. */
+  readonly members: (signal: AbortSignal) => Promise<readonly LookedAt[]>;
+  /** Leaves those alone that were refused all the while: what refuses keeps no connection waiting, and has its own pace of trying again. */
+  readonly onlyAfterSilence?: boolean;
   readonly clock: Clock;
+  readonly random: Random;
   /** Closes the connections there are, so that the next call opens others. */
   readonly redial: () => void;
   readonly times?: WayBackTimes;
@@ -64,15 +77,27 @@ export class WayBack implements Disposable {
     this.#looking?.abort();
   }
 
+  async #lookAtAll(signal: AbortSignal): Promise<Look> {
+    const { clock } = this.#options;
+    const members = await this.#options.members(signal);
+    const looks = await Promise.all(members.slice(0, looksMax).map((member) => lookAt(member, { clock, timeoutMs: this.#times.lookMs, signal })));
+    if (looks.includes("there")) return "there";
+    return looks.includes("silent") ? "silent" : "refused";
+  }
+
   async #look(signal: AbortSignal): Promise<void> {
-    const { clock, host, port, redial } = this.#options;
+    const { clock, random, onlyAfterSilence = false, redial } = this.#options;
     const { lookMs, silentMs, dialMs } = this.#times;
+    let hasMissed = !onlyAfterSilence;
     while (!signal.aborted) {
-      await sleep(clock, lookMs, signal).catch(() => undefined);
+      await sleep(clock, jittered(random, lookMs, 0.5), signal).catch(() => undefined);
       if (signal.aborted) return;
-      const isThere = await takesConnections(host, port, { clock, timeoutMs: lookMs, signal });
+      const seen = await this.#lookAtAll(signal);
+      hasMissed ||= seen === "silent";
+      if (signal.aborted || seen !== "there") continue;
+      if (!hasMissed) return;
       const nowMs = clock.monotonicMs();
-      if (signal.aborted || !isThere || nowMs - this.#answeredMs < silentMs || nowMs - this.#dialedMs < dialMs) continue;
+      if (nowMs - this.#answeredMs < silentMs || nowMs - this.#dialedMs < dialMs) continue;
       this.#dialedMs = nowMs;
       redial();
       return;
@@ -80,19 +105,22 @@ export class WayBack implements Disposable {
   }
 }
 
-function takesConnections(host: string, port: number, { clock, timeoutMs, signal }: { readonly clock: Clock; readonly timeoutMs: number; readonly signal: AbortSignal }): Promise<boolean> {
+/** Silent is also one to which there is no way. */
+type Look = "there" | "refused" | "silent";
+
+function lookAt({ host, port }: LookedAt, { clock, timeoutMs, signal }: { readonly clock: Clock; readonly timeoutMs: number; readonly signal: AbortSignal }): Promise<Look> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
-    const settle = (isThere: boolean): void => {
+    const settle = (look: Look): void => {
       timer[Symbol.dispose]();
       signal.removeEventListener("abort", onAbort);
       socket.destroy();
-      resolve(isThere);
+      resolve(look);
     };
-    const onAbort = (): void => settle(false);
-    const timer = clock.schedule(timeoutMs, () => settle(false));
+    const onAbort = (): void => settle("silent");
+    const timer = clock.schedule(timeoutMs, () => settle("silent"));
     signal.addEventListener("abort", onAbort, { once: true });
-    socket.once("connect", () => settle(true));
-    socket.on("error", () => settle(false));
+    socket.once("connect", () => settle("there"));
+    socket.on("error", (error: NodeJS.ErrnoException) => settle(error.code === "ECONNREFUSED" ? "refused" : "silent"));
   });
 }

@@ -291,14 +291,15 @@ class EtcdStore implements Store {
   }
 
   #open(endpoint: string, tls: EtcdTls | undefined): OpenMember {
-    const { clock, logger } = this.#options;
+    const { clock, random, logger } = this.#options;
     const { hostname, port, protocol } = new URL(endpoint);
+    const looked = [{ host: hostname.replaceAll(/[[\]]/g, ""), port: Number(port || (protocol === "https:" ? 443 : 80)) }];
     const redial = (): void => {
       logger.info("connections to etcd that lead nowhere are given up for others", { endpoint });
       this.#members.delete(endpoint);
       member[Symbol.dispose]();
     };
-    const wayBack = new WayBack({ host: hostname.replaceAll(/[[\]]/g, ""), port: Number(port || (protocol === "https:" ? 443 : 80)), clock, redial });
+    const wayBack = new WayBack({ members: async () => looked, clock, random, redial });
     const connections = openEtcdMember(endpoint, tls, clock, this.#operationTimeoutMs);
     const member: OpenMember = {
       ...connections,

@@ -5,7 +5,7 @@ import { SvidSource, type SvidEvent } from "#federation/identity/svid-source.ts"
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { createDnsLookup, type DnsLookupOptions, type NameLookup } from "#federation/runtime/dns/name-lookup.ts";
-import { AtollError, describeError } from "#federation/runtime/errors.ts";
+import { describeError } from "#federation/runtime/errors.ts";
 import { isAbort, runTasks } from "#federation/runtime/lifecycle.ts";
 import { writeReadyFile, type ReadyPorts } from "#federation/runtime/process.ts";
 import type { Random } from "#federation/runtime/random.ts";
@@ -13,13 +13,13 @@ import { until, WatchedValue } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { processName } from "#federation/wire/discovery-presence.ts";
 import { reportTextMax } from "#federation/wire/workload-messages.ts";
-import type { Client } from "@grpc/grpc-js";
 import { createDiscoveryStats, runDiscovery, type Subscription } from "./discovery-client.ts";
 import { IdentityStore } from "./identity-store.ts";
 import { isRefusal, joinPlane, returnToPlane, type Joined, type JoinOptions } from "./join-plane.ts";
 import { KeptWrite } from "#federation/runtime/kept-write.ts";
 import { LastKnownGood } from "./last-known-good.ts";
-import { createPlaneClient, type Plane } from "./plane-link.ts";
+import { PlaneConnection } from "./plane-connection.ts";
+import type { Plane } from "./plane-link.ts";
 import { renewByCertificate, renewByKey, type Renewed } from "./renew-identity.ts";
 import { emptyHeldState, SnapshotBuilder } from "./snapshot-builder.ts";
 
@@ -71,9 +71,10 @@ export class ControlLink {
   readonly #keptReady: KeptWrite<ReadyPorts>;
   readonly #keptSvid: KeptWrite<X509Svid>;
   readonly #lastKnownGood: LastKnownGood;
+  /** Shared: never close its client. */
+  readonly connection: PlaneConnection;
   /** From disk, where whose plane it is of could not be read. Nothing is served by it; it proves who asks. */
   readonly #stray: X509Svid | undefined;
-  #client: { readonly plane: Plane; readonly client: Client } | undefined;
 
   private constructor(options: ControlLinkOptions, parts: { readonly identity: IdentityStore; readonly store: LastKnownGood; readonly builder: SnapshotBuilder; readonly svid: X509Svid | undefined; readonly plane: Plane | undefined }) {
     this.#options = options;
@@ -94,6 +95,8 @@ export class ControlLink {
       random: options.random,
       onEvent: (event) => this.#noteSvid(event),
     });
+    const { clock, random, logger } = options;
+    this.connection = new PlaneConnection({ plane: this.plane, svid: () => this.svid.current, dialing: { clock, lookup: this.#lookup }, random, logger });
   }
 
   /** Reads what an earlier life left. */
@@ -141,21 +144,10 @@ export class ControlLink {
 
   /** An orderly end, for whoever opened it and does not come to `run`: what it knows is not what was wrong. */
   async close(): Promise<void> {
-    this.#client?.client.close();
+    this.connection[Symbol.dispose]();
     await this.#keptReady[Symbol.asyncDispose]();
     await this.#keptSvid[Symbol.asyncDispose]();
     await this.#lastKnownGood.close();
-  }
-
-  /** The client of the joined plane; there must be one. Shared: never close it. */
-  planeClient(): Client {
-    const plane = this.plane.current;
-    if (plane === undefined) throw new AtollError("ATOLL_PEER_UNAVAILABLE", "the proxy has not joined a plane yet");
-    if (this.#client?.plane !== plane) {
-      this.#client?.client.close();
-      this.#client = { plane, client: createPlaneClient(plane, () => this.svid.current, { clock: this.#options.clock, lookup: this.#lookup }) };
-    }
-    return this.#client.client;
   }
 
   async #discover(subscriptionsOf: (svid: X509Svid) => readonly Subscription[], signal: AbortSignal): Promise<void> {
@@ -166,7 +158,7 @@ export class ControlLink {
       const { clock, random, logger, name, region, zone } = this.#options;
       await runDiscovery(
         {
-          client: this.planeClient(),
+          plane: this.connection,
           node: { id: name, cluster: "", region, zone: zone ?? "" },
           process: this.#process,
           subscriptions: subscriptionsOf(svid),
@@ -221,7 +213,7 @@ export class ControlLink {
     const { clock, logger } = this.#options;
     if (this.svid.current !== undefined) {
       try {
-        return await renewByCertificate(this.planeClient(), newest, clock.nowMs(), signal);
+        return await renewByCertificate(this.connection.client(), newest, clock.nowMs(), signal);
       } catch (error) {
         if (isAbort(error)) throw error;
         logger.debug("The identity is renewed by its key, since the plane's discovery port does not do it.", { reason: describeError(error) });

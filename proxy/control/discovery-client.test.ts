@@ -1,8 +1,6 @@
-import type { Client } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import { systemClock, type Clock } from "#federation/runtime/clock.ts";
-import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
@@ -11,7 +9,8 @@ import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { streamNamesMax } from "#federation/wire/limits.ts";
 import { createTestTrustDomain } from "../tls/identity-fixture.ts";
 import { createDiscoveryStats, runDiscovery } from "./discovery-client.ts";
-import { createPlaneClient } from "./plane-link.ts";
+import type { PlaneConnection } from "./plane-connection.ts";
+import { connectionTo } from "./plane-connection-fixture.ts";
 import { TestPlane } from "./plane-fixture.ts";
 import { emptyHeldState, SnapshotBuilder } from "./snapshot-builder.ts";
 
@@ -24,7 +23,7 @@ async function settle(holds: () => boolean): Promise<void> {
 
 describe("runDiscovery", () => {
   let plane: TestPlane;
-  let client: Client;
+  let client: PlaneConnection;
   let stop: AbortController;
   const stats = createDiscoveryStats();
   const said = (): readonly Presence[] => plane.requests.flatMap((request) => presenceOf(request) ?? []);
@@ -33,7 +32,7 @@ describe("runDiscovery", () => {
   const run = (clock: Clock): Promise<void> =>
     runDiscovery(
       {
-        client,
+        plane: client,
         node: { id: "catalog-0", cluster: "", region: "eu-west", zone: "" },
         process: "first life",
         subscriptions: [{ typeUrl: resourceTypeUrls.bundle, names: "all" }],
@@ -50,13 +49,13 @@ describe("runDiscovery", () => {
   beforeEach(async () => {
     plane = new TestPlane("shop-eu", shop);
     await plane.open();
-    client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: "spiffe://demo.atoll/atoll/plane/cluster/shop-eu" as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
+    client = connectionTo({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: "spiffe://demo.atoll/atoll/plane/cluster/shop-eu" as never, bundle: plane.federation.bundle }, svid);
     stop = new AbortController();
     levels = 0;
     builder = new SnapshotBuilder(emptyHeldState, systemClock);
   });
   afterEach(async () => {
-    client.close();
+    client[Symbol.dispose]();
     await plane[Symbol.asyncDispose]();
   });
 

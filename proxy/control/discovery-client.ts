@@ -1,6 +1,5 @@
-import type { Client } from "@grpc/grpc-js";
 import { AsyncQueue } from "#federation/runtime/async-queue.ts";
-import { deadlineSignal, sleep, type Clock } from "#federation/runtime/clock.ts";
+import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { isAbort, untilAborted } from "#federation/runtime/lifecycle.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
@@ -11,6 +10,7 @@ import { isPart } from "#federation/wire/discovery-parts.ts";
 import { presenceRequest } from "#federation/wire/discovery-presence.ts";
 import { discoveryClientMethod, openStream } from "#federation/wire/grpc-services.ts";
 import { HeldResources } from "./held-resources.ts";
+import type { PlaneDial } from "./plane-connection.ts";
 import type { SnapshotBuilder } from "./snapshot-builder.ts";
 
 /** Counters of discovery and its freshness. */
@@ -32,7 +32,7 @@ export function createDiscoveryStats(): DiscoveryStats {
 export type Subscription = { readonly typeUrl: ResourceTypeUrl; readonly names: readonly string[] | "all" };
 
 export interface DiscoveryClientOptions {
-  readonly client: Client;
+  readonly plane: PlaneDial;
   readonly node: DiscoveryNode;
   /** A name that this process alone has, and keeps: by it a plane knows a broken link from a new start. */
   readonly process: string;
@@ -69,6 +69,7 @@ export async function runDiscovery(options: DiscoveryClientOptions, signal: Abor
       await runStream(options, answered, signal);
     } catch (error) {
       if (signal.aborted) return;
+      options.plane.failed();
       options.logger.warn("The discovery stream broke; the last good state stays.", { reason: describeError(error) });
     } finally {
       // While the stream lived, what is held was what the plane says.
@@ -77,7 +78,7 @@ export async function runDiscovery(options: DiscoveryClientOptions, signal: Abor
     }
     failures = options.stats.acks > before ? 1 : failures + 1;
     try {
-      await sleep(options.clock, jittered(options.random, Math.min(retryMsMax, retryMsMin * 2 ** Math.min(failures - 1, 10)), 0.3), signal);
+      await options.plane.pause(jittered(options.random, Math.min(retryMsMax, retryMsMin * 2 ** Math.min(failures - 1, 10)), 0.3), signal);
     } catch (error) {
       if (isAbort(error)) return;
       throw error;
@@ -88,7 +89,7 @@ export async function runDiscovery(options: DiscoveryClientOptions, signal: Abor
 async function runStream(options: DiscoveryClientOptions, answered: Set<string>, signal: AbortSignal): Promise<void> {
   const { builder, stats, clock } = options;
   const ended = new AbortController();
-  const stream = openStream(options.client, discoveryClientMethod, ended.signal);
+  const stream = openStream(options.plane.client(), discoveryClientMethod, ended.signal);
   const over = new Promise<void>((resolve) => stream.once("status", () => resolve()));
   const responses = new AsyncQueue<ReceivedDeltaResponse>({
     capacity: responsesWaitingMax,
@@ -96,12 +97,14 @@ async function runStream(options: DiscoveryClientOptions, answered: Set<string>,
   });
   stream.on("data", (response: ReceivedDeltaResponse) => {
     stats.connected = true;
+    options.plane.answered();
     responses.push(response);
   });
   stream.on("error", (error) => responses.fail(error));
   stream.on("end", () => responses.end());
   try {
     stats.streams++;
+    options.plane.opening();
     const held = subscribe(options, (request) => stream.write(request));
     for await (const response of responses.drain(signal)) {
       const fault = await refusalOf(builder, held.get(response.typeUrl)?.completed(response) ?? response);

@@ -2,7 +2,6 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "#federation/runtime/clock.ts";
-import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { WatchedValue } from "#federation/runtime/watched.ts";
@@ -10,7 +9,7 @@ import { silentLogger } from "#federation/telemetry/logger.ts";
 import type { SessionReport } from "#federation/wire/workload-messages.ts";
 import { createTestTrustDomain } from "../tls/identity-fixture.ts";
 import { probeApp } from "./app-probe.ts";
-import { createPlaneClient } from "./plane-link.ts";
+import { connectionTo } from "./plane-connection-fixture.ts";
 import { TestPlane } from "./plane-fixture.ts";
 import { createSessionStats, runRegistrySession } from "./registry-session.ts";
 
@@ -32,13 +31,13 @@ describe("runRegistrySession", () => {
   afterEach(() => plane[Symbol.asyncDispose]());
 
   it("reports each change, comes back to a restarted plane, and ends when its goodbye is acknowledged", async () => {
-    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
+    const client = connectionTo({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, svid);
     const value = new WatchedValue(report);
     const stats = createSessionStats();
     let asked = 0;
     // What a report says of load is that of the moment in which it is sent.
     const latest = (known: SessionReport): SessionReport => ({ ...known, ports: [{ namespace: "web", service: "catalog", port: 80, admits: 1, asked: ++asked }] });
-    const ended = runRegistrySession({ client, report: value, latest, stats, ...parts }, new AbortController().signal);
+    const ended = runRegistrySession({ plane: client, report: value, latest, stats, ...parts }, new AbortController().signal);
     await settle(() => stats.attached);
     value.set({ ...report, ready: true });
     await settle(() => plane.reports.at(-1)?.ready === true);
@@ -55,15 +54,15 @@ describe("runRegistrySession", () => {
     value.set({ ...report, draining: true });
     await ended;
     expect(plane.reports.at(-1)).toMatchObject({ draining: true });
-    client.close();
+    client[Symbol.dispose]();
   });
 
   it("tells the plane how far its clock is from the plane's, by what that answers", async () => {
     plane.clockBehindMs = 600_000;
-    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
+    const client = connectionTo({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-eu` as never, bundle: plane.federation.bundle }, svid);
     const value = new WatchedValue(report);
     const stats = createSessionStats();
-    const ended = runRegistrySession({ client, report: value, stats, ...parts }, new AbortController().signal);
+    const ended = runRegistrySession({ plane: client, report: value, stats, ...parts }, new AbortController().signal);
     await settle(() => stats.planeClock.aheadMs !== undefined);
     value.set({ ...report, draining: true });
     await ended;
@@ -71,20 +70,20 @@ describe("runRegistrySession", () => {
     // A busy host may let an answer wait: half of that is how wrong this may be.
     expect(plane.reports.at(-1)?.clockAheadSeconds).toBeGreaterThan(570);
     expect(plane.reports.at(-1)?.clockAheadSeconds).toBeLessThan(630);
-    client.close();
+    client[Symbol.dispose]();
   });
 
   it("does not speak to a plane of another identity", async () => {
-    const client = createPlaneClient({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-us` as never, bundle: plane.federation.bundle }, () => svid, { clock: systemClock, lookup: createDnsLookup() });
+    const client = connectionTo({ addresses: [`127.0.0.1:${plane.discoveryPort}`], joinAddresses: [], identity: `spiffe://demo.atoll/atoll/plane/cluster/shop-us` as never, bundle: plane.federation.bundle }, svid);
     const stop = new AbortController();
     const warnings: unknown[] = [];
     const logger = { ...silentLogger, warn: (_message: string, fields?: unknown) => void warnings.push(fields) };
-    const ended = runRegistrySession({ client, report: new WatchedValue(report), stats: createSessionStats(), ...parts, logger }, stop.signal);
+    const ended = runRegistrySession({ plane: client, report: new WatchedValue(report), stats: createSessionStats(), ...parts, logger }, stop.signal);
     await settle(() => warnings.length > 0);
     expect(plane.reports).toEqual([]);
     stop.abort();
     await ended;
-    client.close();
+    client[Symbol.dispose]();
   });
 });
 

@@ -1,5 +1,5 @@
-import type { Client, ClientDuplexStream } from "@grpc/grpc-js";
-import { sleep, type Clock } from "#federation/runtime/clock.ts";
+import type { ClientDuplexStream } from "@grpc/grpc-js";
+import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError } from "#federation/runtime/errors.ts";
 import { isAbort } from "#federation/runtime/lifecycle.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
@@ -7,6 +7,7 @@ import type { Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { openStream, registryService } from "#federation/wire/grpc-services.ts";
 import type { SessionAck, SessionReport } from "#federation/wire/workload-messages.ts";
+import type { PlaneDial } from "./plane-connection.ts";
 import { PlaneClock } from "./plane-clock.ts";
 
 /** The registration as others see it. */
@@ -23,7 +24,7 @@ export function createSessionStats(): SessionStats {
 }
 
 export interface RegistrySessionOptions {
-  readonly client: Client;
+  readonly plane: PlaneDial;
   /** What to report; sent at once when it changes. A value that says draining is the last one. */
   readonly report: Watched<SessionReport>;
   /** A report with what changes all the time and is no reason to send one; asked whenever one is sent. */
@@ -51,10 +52,11 @@ export async function runRegistrySession(options: RegistrySessionOptions, signal
     const end = await runStream(options, signal);
     options.stats.attached = false;
     if (end.kind === "drained" || signal.aborted) return;
+    options.plane.failed();
     options.logger.warn("The registry session broke; it is opened again.", { reason: describeError(end.error) });
     failures = options.stats.reports > reportsBefore + 1 ? 1 : failures + 1;
     try {
-      await sleep(options.clock, jittered(options.random, Math.min(retryMsMax, retryMsMin * 2 ** Math.min(failures - 1, 10)), 0.3), signal);
+      await options.plane.pause(jittered(options.random, Math.min(retryMsMax, retryMsMin * 2 ** Math.min(failures - 1, 10)), 0.3), signal);
     } catch (error) {
       if (isAbort(error)) return;
       throw error;
@@ -68,7 +70,8 @@ async function runStream(options: RegistrySessionOptions, signal: AbortSignal): 
   const { stats, clock } = options;
   const over = new AbortController();
   const combined = AbortSignal.any([signal, over.signal]);
-  const stream = openStream(options.client, registryService.session, combined);
+  const stream = openStream(options.plane.client(), registryService.session, combined);
+  options.plane.opening();
   let intervalMs = reportMsDefault;
   let timer: Disposable | undefined;
   /** When the reports that are not acknowledged were sent, monotonic ms. Acknowledgements come in order. */
@@ -86,6 +89,7 @@ async function runStream(options: RegistrySessionOptions, signal: AbortSignal): 
   const ended = streamEnd(stream, {
     isDrained: () => sentAtMs.length === 0 && lastSent?.draining === true,
     onAck: (ack) => {
+      options.plane.answered();
       const atMs = sentAtMs.shift();
       if (atMs !== undefined && (ack.nowMs ?? 0) > 0) stats.planeClock.hear(ack.nowMs ?? 0, clock.nowMs(), clock.monotonicMs() - atMs);
       intervalMs = Math.max(reportMsMin, Math.floor(ack.ttlMs / 3));

@@ -12,7 +12,7 @@ export async function loadWorkloadApi({ workloadApi }: ProxyConfig, { clock, ran
   if (workloadApi === undefined) return undefined;
   const { openWorkloadApi } = await import("./workload-api.ts");
   const { svid, builder, refusal } = control;
-  const issueJwt: IssueJwt = async (audience, signal) => await askJwt(control.planeClient(), audience, clock.nowMs(), signal);
+  const issueJwt: IssueJwt = async (audience, signal) => await askJwt(control.connection.client(), audience, clock.nowMs(), signal);
   try {
     return await openWorkloadApi({ ...workloadApi, svid, snapshot: builder.snapshot, isIdentityRefused: () => refusal.current !== undefined, issueJwt, clock, random, logger });
   } catch (error) {

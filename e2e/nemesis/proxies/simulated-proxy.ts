@@ -1,6 +1,5 @@
 import { trustDomainOf } from "#federation/model/spiffe-id.ts";
 import { systemClock } from "#federation/runtime/clock.ts";
-import { createDnsLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { systemRandom } from "#federation/runtime/random.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { processName } from "#federation/wire/discovery-presence.ts";
@@ -8,7 +7,7 @@ import { resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { serviceHostOf } from "#proxy/config.ts";
 import { createDiscoveryStats, runDiscovery, type Subscription } from "#proxy/control/discovery-client.ts";
 import type { Joined } from "#proxy/control/join-plane.ts";
-import { createPlaneClient } from "#proxy/control/plane-link.ts";
+import { connectionTo } from "#proxy/control/plane-connection-fixture.ts";
 import { emptyHeldState, SnapshotBuilder } from "#proxy/control/snapshot-builder.ts";
 
 /** A real proxy has an event loop to itself. Where many share one, that stands still for seconds when all of them dial: their pings would end connections that the plane serves. */
@@ -23,10 +22,10 @@ export class SimulatedProxy {
 
   constructor(joined: Joined, id: string) {
     const { plane, svid } = joined;
-    const client = createPlaneClient(plane, () => svid, { clock: systemClock, lookup: createDnsLookup(), pingTimeoutMs });
+    const connection = connectionTo(plane, svid, { pingTimeoutMs });
     const discovery = runDiscovery(
       {
-        client,
+        plane: connection,
         node: { id, cluster: "", region: "", zone: "" },
         process: processName(systemRandom),
         subscriptions: subscriptionsOf(joined),
@@ -39,7 +38,7 @@ export class SimulatedProxy {
       },
       this.#life.signal,
     );
-    this.#done = discovery.finally(() => client.close());
+    this.#done = discovery.finally(() => connection[Symbol.dispose]());
   }
 
   get isConnected(): boolean {
