@@ -28,7 +28,8 @@ const kept: Readonly<Record<string, readonly string[]>> = {
   "google.protobuf.Struct": ["fields"],
   "google.protobuf.Value": ["nullValue", "numberValue", "stringValue", "boolValue", "structValue", "listValue"],
   "google.protobuf.ListValue": ["values"],
-  "google.rpc.Status": ["code", "message"],
+  "google.rpc.Status": ["code", "message", "details"],
+  "google.rpc.ResourceInfo": ["resourceType", "resourceName"],
 };
 
 /** The folder of the installed schemas, or undefined when the development dependencies are not installed. */
@@ -47,7 +48,7 @@ export function buildEnvoyDescriptors(folder: string): string {
   const folders = ["envoy-api", "xds", "googleapis", "protoc-gen-validate"].map((part) => join(folder, part));
   folders.push(dirname(createRequire(import.meta.url).resolve("protobufjs/package.json"))); // For google/protobuf/descriptor.proto.
   root.resolvePath = (_origin, target) => folders.map((path) => join(path, target)).find((path) => existsSync(path)) ?? null;
-  for (const file of ["envoy/service/discovery/v3/discovery.proto", "envoy/config/core/v3/base.proto", "google/rpc/status.proto"]) root.loadSync(file);
+  for (const file of ["envoy/service/discovery/v3/discovery.proto", "envoy/config/core/v3/base.proto", "google/rpc/status.proto", "google/rpc/error_details.proto"]) root.loadSync(file);
   const tree: NestedJson = { nested: {} };
   for (const [name, fields] of Object.entries(kept)) place(tree, name, messageJson(root.lookupType(name), fields));
   place(tree, "google.protobuf.NullValue", { values: { NULL_VALUE: 0 } });

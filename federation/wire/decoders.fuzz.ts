@@ -50,7 +50,7 @@ const seeds: readonly Uint8Array[] = [
   encodeAcknowledgement({ receiver: "global", stream: "s", seq: 1, appliedAtMs: 1, refused: [{ id: "global/Region/a", reason: "signature" }], refusedKinds: ["Drill"], mayRefuseMore: true, needsReconcile: true, witness: bytes }),
   encodeHeartbeat({ ...link, publisherTrustDomain: "shop-eu.example", digests: new Uint8Array(2048), contentDigests: new Uint8Array(2048), revision: 3, nonce: bytes, sentAtMs: 1, beat: 1, incarnation: "host-1a2b3c4d", echo: bytes }, origins.signer("shop-eu")),
   encodeBundle(bundle),
-  encodeDeltaRequest({ typeUrl: "t", subscribe: ["a"], unsubscribe: ["b"], initialVersions: { a: "1" }, responseNonce: "n", fault: { code: 3, message: "m" } }),
+  encodeDeltaRequest({ typeUrl: "t", subscribe: ["a"], unsubscribe: ["b"], initialVersions: { a: "1" }, responseNonce: "n", fault: { code: 3, message: "m", resources: ["a", "b"] } }),
   encodeDeltaResponse({ typeUrl: "t", nonce: "n", systemVersion: "s", resources: [encodeResource({ name: "a", version: "1", typeUrl: "t", value: bytes })], removed: ["b"] }),
   joinRequestCodec.encode({ token: "t", csr: bytes }),
   keyRenewalRequestCodec.encode({ certificateChain: [bytes], csr: bytes, proof: bytes }),

@@ -5,6 +5,7 @@ import { buildEnvoyDescriptors, findEnvoySchemas } from "./build-envoy-descripto
 import { decodeDeltaRequest, decodeDeltaResponse, encodeDeltaRequest, encodeDeltaResponse, encodeResource } from "./discovery-messages.ts";
 import type { DeltaRequest } from "./discovery-messages.ts";
 import { resourceTypeUrls } from "./discovery-resources.ts";
+import { refusedResourcesMax } from "./limits.ts";
 
 const generated = new URL("generated/envoy-discovery.json", import.meta.url);
 
@@ -18,6 +19,13 @@ describe("Envoy's descriptors", () => {
   });
 });
 
+/** The request's schema before refusals named anything. */
+function olderRequest(): protobuf.Type {
+  const json = JSON.parse(readFileSync(generated, "utf8")) as { nested: { google: { nested: { rpc: { nested: { Status: { fields: Record<string, unknown> } } } } } } };
+  delete json.nested.google.nested.rpc.nested.Status.fields["details"];
+  return protobuf.Root.fromJSON(json as unknown as protobuf.INamespace).lookupType("envoy.service.discovery.v3.DeltaDiscoveryRequest");
+}
+
 describe("delta discovery", () => {
   const request: DeltaRequest = {
     node: { id: "sidecar-1", cluster: "", region: "eu-west", zone: "a" },
@@ -26,13 +34,28 @@ describe("delta discovery", () => {
     unsubscribe: ["old"],
     initialVersions: { "catalog.web.svc.shop.example": "1.42" },
     responseNonce: "17",
-    fault: { code: 3, message: "not a service" },
+    fault: { code: 3, message: "not a service", resources: ["catalog.web.svc.shop.example", "å"] },
   };
 
   it("carries requests, acknowledgements and refusals", () => {
     expect(decodeDeltaRequest(encodeDeltaRequest(request))).toEqual(request);
     const acknowledgement: DeltaRequest = { typeUrl: request.typeUrl, subscribe: [], unsubscribe: [], initialVersions: {}, responseNonce: "17" };
     expect(decodeDeltaRequest(encodeDeltaRequest(acknowledgement))).toEqual(acknowledgement);
+  });
+
+  it("carries refusals from and to those who know of no names in them", () => {
+    const older = olderRequest();
+    const { fault, ...plain } = request;
+    const bytes = encodeDeltaRequest(request);
+    expect(older.toObject(older.decode(bytes))).toMatchObject({ responseNonce: "17", errorDetail: { code: 3, message: "not a service" } });
+    const theirs = older.encode(older.fromObject({ ...older.toObject(older.decode(encodeDeltaRequest(plain))), errorDetail: { code: 3, message: "no" } })).finish();
+    expect(decodeDeltaRequest(theirs)).toEqual({ ...request, fault: { code: 3, message: "no", resources: [] } });
+    expect(fault?.resources).toHaveLength(2);
+  });
+
+  it("reads so many names of a refusal and no more, and none of another kind of detail", () => {
+    const names = Array.from({ length: refusedResourcesMax + 5 }, (_, index) => `r${index}`);
+    expect(decodeDeltaRequest(encodeDeltaRequest({ ...request, fault: { code: 3, message: "m", resources: names } })).fault?.resources).toEqual(names.slice(0, refusedResourcesMax));
   });
 
   it.each([0, 1, 127, 128, 16_383, 16_384, 300_000])("carries a resource of %i bytes that was encoded once", (length) => {

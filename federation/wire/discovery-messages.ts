@@ -1,6 +1,6 @@
 import protobuf from "protobufjs";
 import envoyDescriptors from "./generated/envoy-discovery.json" with { type: "json" };
-import { discoveryItemsMax, discoveryMessageBytesMax, textLengthMax } from "./limits.ts";
+import { discoveryItemsMax, discoveryMessageBytesMax, refusedResourcesMax, textLengthMax } from "./limits.ts";
 import { boundedList, copied, messageCodec, required } from "./schema.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 
@@ -17,6 +17,8 @@ export interface DiscoveryNode {
 export interface DiscoveryFault {
   readonly code: number;
   readonly message: string;
+  /** What of the response it is about, by name; nothing else stands in the way of the rest. Empty where it does not say, as of proxies before this. */
+  readonly resources: readonly string[];
 }
 
 /** A subscription change, an acknowledgement (nonce only), or a refusal (nonce and fault). */
@@ -82,6 +84,15 @@ interface RawNode {
   readonly cluster: string;
   readonly locality: { readonly region: string; readonly zone: string } | null;
 }
+interface RawStatus {
+  readonly code: number;
+  readonly message: string;
+  readonly details: readonly RawAny[];
+}
+interface RawResourceInfo {
+  readonly resourceType: string;
+  readonly resourceName: string;
+}
 interface RawDeltaRequest {
   readonly node: RawNode | null;
   readonly typeUrl: string;
@@ -89,7 +100,7 @@ interface RawDeltaRequest {
   readonly resourceNamesUnsubscribe: readonly string[];
   readonly initialResourceVersions: Readonly<Record<string, string>>;
   readonly responseNonce: string;
-  readonly errorDetail: DiscoveryFault | null;
+  readonly errorDetail: RawStatus | null;
 }
 interface RawDeltaResponse {
   readonly systemVersionInfo: string;
@@ -105,6 +116,9 @@ envoy.resolveAll();
 const packageName = "envoy.service.discovery.v3";
 const requestCodec = messageCodec<RawDeltaRequest>(`${packageName}.DeltaDiscoveryRequest`, discoveryMessageBytesMax, envoy);
 const responseCodec = messageCodec<RawDeltaResponse>(`${packageName}.DeltaDiscoveryResponse`, discoveryMessageBytesMax, envoy);
+/** @see https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto */
+const resourceInfoCodec = messageCodec<RawResourceInfo>("google.rpc.ResourceInfo", 2 * textLengthMax, envoy);
+const resourceInfoType = "type.googleapis.com/google.rpc.ResourceInfo";
 const resourceCodec = messageCodec<RawResource>(`${packageName}.Resource`, discoveryMessageBytesMax, envoy);
 
 /** Wraps an encoded payload (see discovery-resources.ts) once; every stream that sends it shares the bytes. */
@@ -123,7 +137,7 @@ export function encodeDeltaRequest(request: DeltaRequest): Uint8Array {
     resourceNamesUnsubscribe: request.unsubscribe,
     initialResourceVersions: request.initialVersions,
     responseNonce: request.responseNonce,
-    errorDetail: request.fault ?? null,
+    errorDetail: request.fault === undefined ? null : statusOf(request.fault, request.typeUrl),
   });
 }
 
@@ -138,8 +152,19 @@ export function decodeDeltaRequest(bytes: Uint8Array): DeltaRequest {
     unsubscribe: names(raw.resourceNamesUnsubscribe),
     initialVersions: raw.initialResourceVersions,
     responseNonce: shortText(raw.responseNonce),
-    ...(raw.errorDetail === null ? {} : { fault: { code: raw.errorDetail.code, message: raw.errorDetail.message.slice(0, textLengthMax) } }),
+    ...(raw.errorDetail === null ? {} : { fault: faultOf(raw.errorDetail) }),
   };
+}
+
+function statusOf({ code, message, resources }: DiscoveryFault, resourceType: string): RawStatus {
+  const details = resources.map((resourceName) => ({ typeUrl: resourceInfoType, value: resourceInfoCodec.encode({ resourceType, resourceName }) }));
+  return { code, message, details };
+}
+
+/** Details of other types say nothing to us. */
+function faultOf({ code, message, details }: RawStatus): DiscoveryFault {
+  const infos = details.filter(({ typeUrl }) => typeUrl === resourceInfoType).slice(0, refusedResourcesMax);
+  return { code, message: message.slice(0, textLengthMax), resources: infos.map(({ value }) => shortText(resourceInfoCodec.decode(value).resourceName)) };
 }
 
 /** One copy of the shared bytes of the resources into the message, and nothing encoded again. */

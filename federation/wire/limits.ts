@@ -31,6 +31,9 @@ export const refusedObjectsMax = 64;
 /** Items in any other list of a resource: endpoints, places, callers, identities. */
 export const listItemsMax = 20_000;
 
+/** Resources that one refusal names; those who write it name no more, and are sent the others again. */
+export const refusedResourcesMax = 64;
+
 /** Names in one discovery request, and resources in one response. */
 export const discoveryItemsMax = 100_000;
 

@@ -4,14 +4,14 @@ import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import { isAbort, untilAborted } from "#federation/runtime/lifecycle.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
-import type { DeltaRequest, DiscoveryNode, ReceivedDeltaResponse } from "#federation/wire/discovery-messages.ts";
+import type { DeltaRequest, DiscoveryFault, DiscoveryNode, ReceivedDeltaResponse } from "#federation/wire/discovery-messages.ts";
 import type { ResourceTypeUrl } from "#federation/wire/discovery-resources.ts";
 import { isPart } from "#federation/wire/discovery-parts.ts";
 import { presenceRequest } from "#federation/wire/discovery-presence.ts";
 import { discoveryClientMethod, openStream } from "#federation/wire/grpc-services.ts";
 import { HeldResources } from "./held-resources.ts";
 import type { PlaneDial } from "./plane-connection.ts";
-import type { SnapshotBuilder } from "./snapshot-builder.ts";
+import { RefusedResources, type SnapshotBuilder } from "./snapshot-builder.ts";
 
 /** Counters of discovery and its freshness. */
 export interface DiscoveryStats {
@@ -107,10 +107,12 @@ async function runStream(options: DiscoveryClientOptions, answered: Set<string>,
     options.plane.opening();
     const held = subscribe(options, (request) => stream.write(request));
     for await (const response of responses.drain(signal)) {
-      const fault = await refusalOf(builder, held.get(response.typeUrl)?.completed(response) ?? response);
+      const known = held.get(response.typeUrl);
+      const refusal = await refusalOf(builder, known?.completed(response) ?? response);
       stats.asOfMs = clock.nowMs();
-      if (fault === undefined) {
+      if (refusal === undefined) {
         stats.acks++;
+        known?.taken(response);
         if (!isPart(response)) answered.add(response.typeUrl);
         if (answered.size === options.subscriptions.length) {
           // Told once: the set grows past the number of types only here.
@@ -119,8 +121,8 @@ async function runStream(options: DiscoveryClientOptions, answered: Set<string>,
         }
       } else {
         stats.nacks++;
-        stats.lastNack = fault;
-        options.logger.error("A discovery response was refused; the last good state stays.", { typeUrl: response.typeUrl, reason: fault });
+        stats.lastNack = refusal.message;
+        options.logger.error("A discovery response was refused; the last good state stays.", { typeUrl: response.typeUrl, reason: refusal.message });
       }
       stream.write({
         typeUrl: response.typeUrl,
@@ -128,7 +130,7 @@ async function runStream(options: DiscoveryClientOptions, answered: Set<string>,
         unsubscribe: [],
         initialVersions: {},
         responseNonce: response.nonce,
-        ...(fault === undefined ? {} : { fault: { code: invalidArgument, message: fault } }),
+        ...(refusal === undefined ? {} : { fault: refusal }),
       });
     }
   } finally {
@@ -164,11 +166,11 @@ function subscribe(options: DiscoveryClientOptions, write: (request: Parameters<
 }
 
 /** Applies the response; undefined when that went well, else why not. */
-async function refusalOf(builder: SnapshotBuilder, response: ReceivedDeltaResponse): Promise<string | undefined> {
+async function refusalOf(builder: SnapshotBuilder, response: ReceivedDeltaResponse): Promise<DiscoveryFault | undefined> {
   try {
     await builder.apply(response);
     return undefined;
   } catch (error) {
-    return describeError(error);
+    return { code: invalidArgument, message: describeError(error), resources: error instanceof RefusedResources ? error.resources : [] };
   }
 }

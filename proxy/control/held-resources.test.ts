@@ -30,6 +30,8 @@ it("takes for gone what it did not name and was not told again, when the plane h
   const [first, second, third] = [0, 1, 2].map((more) => `r${streamNamesMax + more}`) as [string, string, string];
   const held = new HeldResources(heldOf(streamNamesMax + 3));
   expect(held.completed(response([first], { systemVersion: partVersion })).removed).toEqual([]);
-  expect(held.completed(response([third], { removed: ["r0"] })).removed).toEqual(["r0", second]);
+  // As often as the last part is refused and comes again.
+  for (let tries = 0; tries < 2; tries++) expect(held.completed(response([third], { removed: ["r0"] })).removed).toEqual(["r0", second]);
+  held.taken(response([third], { removed: ["r0"] }));
   expect(held.completed(response([])).removed).toEqual([]);
 });

@@ -24,13 +24,16 @@ export class HeldResources {
     this.#unnamed = new Set([...held.keys()].slice(named.length));
   }
 
-  /** `response` with the removal of what has turned out to be gone. */
+  /** `response` with the removal of what has turned out to be gone, for as long as nobody has taken that. */
   completed(response: ReceivedDeltaResponse): ReceivedDeltaResponse {
     if (this.#unnamed.size === 0) return response;
     for (const { name } of response.resources) this.#unnamed.delete(name);
     if (isPart(response)) return response;
-    const gone = [...this.#unnamed];
-    this.#unnamed.clear();
-    return { ...response, removed: [...response.removed, ...gone] };
+    return { ...response, removed: [...response.removed, ...this.#unnamed] };
+  }
+
+  /** `response` has been applied, with what it was completed by. */
+  taken(response: ReceivedDeltaResponse): void {
+    if (!isPart(response)) this.#unnamed.clear();
   }
 }

@@ -3,9 +3,10 @@ import type { ServiceHost, TrustDomainName } from "#federation/model/names.ts";
 import type { GatewayRoute, Generation, InboundPort, ServiceView, Snapshot } from "#federation/model/snapshot.ts";
 import { withJwtAuthorities, type TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
-import { AtollError } from "#federation/runtime/errors.ts";
+import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { turn } from "#federation/runtime/turns.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { refusedResourcesMax } from "#federation/wire/limits.ts";
 import type { ReceivedDeltaResponse, ReceivedResource } from "#federation/wire/discovery-messages.ts";
 import { decodeBundle, decodeGatewayRoute, decodeInbound, decodeService, resourceTypeUrls, type ResourceTypeUrl } from "#federation/wire/discovery-resources.ts";
 
@@ -37,6 +38,27 @@ export const emptyHeldState: HeldState = {
   },
 };
 
+/** A response that was refused for what some of its resources are. */
+export class RefusedResources extends AtollError {
+  /** By name, at most `refusedResourcesMax`; never empty. */
+  readonly resources: readonly string[];
+
+  constructor(faults: readonly ResourceFault[]) {
+    const [first] = faults;
+    const more = faults.length === 1 ? "" : `, and ${faults.length - 1} more`;
+    super("ATOLL_WIRE_INVALID", `${first?.name.slice(0, namedCharactersMax) ?? ""}: ${describeError(first?.error)}${more}`, { cause: first?.error });
+    this.resources = faults.slice(0, refusedResourcesMax).map(({ name }) => name);
+  }
+}
+
+interface ResourceFault {
+  readonly name: string;
+  readonly error: unknown;
+}
+
+/** Of a resource's name in a message. */
+const namedCharactersMax = 80;
+
 /** Work on a snapshot pauses after so long, so that requests never wait for it. */
 export const sliceMs = 5;
 
@@ -47,8 +69,8 @@ type Decoded =
   | { readonly type: "gatewayRoute"; readonly value: GatewayRoute };
 
 /**
- * Builds snapshots out of discovery responses. A response counts as a whole or not at all: its resources are decoded
- * first, in slices, and only then a new snapshot is published; maps that a response does not touch are shared with the
+ * Builds snapshots out of discovery responses. A response counts as a whole or not at all, and whoever refuses it names the resources that
+ * it cannot use, so that the plane sends the others again without them: its resources are decoded first, in slices, and only then a new snapshot is published; maps that a response does not touch are shared with the
  * one before. Use it from one reader: responses are applied one after the other.
  */
 export class SnapshotBuilder implements Watched<HeldState> {
@@ -73,20 +95,21 @@ export class SnapshotBuilder implements Watched<HeldState> {
 
   /**
    * Applies one response.
-   * @throws {ATOLL_WIRE_INVALID | ATOLL_WIRE_TOO_LARGE | ATOLL_BUNDLE_INVALID} and others of decoding; nothing has changed then.
+   * @throws {ATOLL_WIRE_INVALID} and nothing has changed then; a `RefusedResources` where it is for some of them, each as of its own fault.
    */
   async apply(response: ReceivedDeltaResponse): Promise<void> {
     const typeUrl = knownType(response.typeUrl);
     const decoded: { readonly resource: ReceivedResource; readonly decoded: Decoded }[] = [];
+    const faults: ResourceFault[] = [];
     let sliceStartMs = this.#clock.monotonicMs();
     for (const resource of response.resources) {
       if (resource.typeUrl !== typeUrl) throw new AtollError("ATOLL_WIRE_INVALID", `a resource of type ${resource.typeUrl} in a response for ${typeUrl}`);
-      decoded.push({ resource, decoded: decoders[typeUrl](resource) });
+      collected(faults, resource.name, () => void decoded.push({ resource, decoded: decoders[typeUrl](resource) }));
       if (this.#clock.monotonicMs() - sliceStartMs < sliceMs) continue;
       await turn();
       sliceStartMs = this.#clock.monotonicMs();
     }
-    this.#publish(typeUrl, decoded, response);
+    this.#publish(typeUrl, decoded, response, faults);
   }
 
   /** Takes bundles that came with an identity, which hold no JWT authorities; older ones than those held are left alone. */
@@ -108,14 +131,15 @@ export class SnapshotBuilder implements Watched<HeldState> {
     this.snapshot.set(next.snapshot);
   }
 
-  #publish(typeUrl: ResourceTypeUrl, decoded: readonly { readonly resource: ReceivedResource; readonly decoded: Decoded }[], response: ReceivedDeltaResponse): void {
+  #publish(typeUrl: ResourceTypeUrl, decoded: readonly { readonly resource: ReceivedResource; readonly decoded: Decoded }[], response: ReceivedDeltaResponse, faults: ResourceFault[]): void {
     const { snapshot, versions } = this.current;
     const maps = mutableCopies(snapshot, typeUrl);
     const nextVersions = new Map(versions[typeUrl]);
     for (const { resource, decoded: entry } of decoded) {
-      put(maps, resource.name, entry);
+      collected(faults, resource.name, () => put(maps, resource.name, entry));
       nextVersions.set(resource.name, resource.version);
     }
+    if (faults.length > 0) throw new RefusedResources(faults);
     for (const name of response.removed) {
       nextVersions.delete(name);
       remove(maps, typeUrl, name);
@@ -200,6 +224,16 @@ function remove(maps: SnapshotMaps, typeUrl: ResourceTypeUrl, name: string): voi
     case resourceTypeUrls.gatewayRoute:
       maps.gatewayRoutes.delete(name);
       break;
+  }
+}
+
+/** Runs `use` of the resource `name`; what it throws is one more fault. */
+function collected(faults: ResourceFault[], name: string, use: () => void): void {
+  try {
+    use();
+  } catch (error) {
+    if (!isAtollError(error)) throw error;
+    faults.push({ name, error });
   }
 }
 

@@ -91,11 +91,60 @@ describe("DeltaStream", () => {
   it("does not send a refused version again, but sends the next one", () => {
     set({ a: "bad" });
     stream.receive(request());
-    expect(stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message: "no" } }))).toEqual({ kind: "nack", typeUrl, message: "no" });
+    expect(stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message: "no", resources: [] } }))).toEqual({ kind: "nack", typeUrl, message: "no" });
     expect(sent).toHaveLength(1);
     set({ a: "good" });
     stream.refresh();
     expect(last().names).toEqual(["a"]);
+  });
+
+  it("sends the rest of a response again, without what its proxy names in refusing it", () => {
+    set({ a: "1", b: "1", c: "1" });
+    stream.receive(request());
+    stream.receive(request({ responseNonce: last().nonce }));
+    set({ a: "bad", b: "2", d: "1" });
+    stream.refresh();
+    expect(last()).toMatchObject({ names: ["a", "b", "d"], removed: ["c"] });
+    const refused = version;
+    stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message: "no", resources: ["a"] } }));
+    expect(last()).toMatchObject({ names: ["b", "d"], removed: ["c"] });
+    expect(stream.standing(refused)).toEqual({ kind: "refused", message: "no" });
+    expect(stream.standing(refused, (_, name) => name === "b")).toEqual({ kind: "pending" });
+    stream.receive(request({ responseNonce: last().nonce }));
+    expect(stream.standing(refused)).toEqual({ kind: "refused", message: "no" });
+    expect(stream.standing(refused, (type, name) => type === typeUrl && name === "b")).toEqual({ kind: "acknowledged" });
+    expect([sent.length, stream.isLevel(), stream.takenVersion]).toEqual([3, true, -1]);
+    set({ a: "good", b: "2", d: "1" });
+    stream.refresh();
+    expect(last()).toMatchObject({ names: ["a"], removed: [] });
+    stream.receive(request({ responseNonce: last().nonce }));
+    expect([stream.standing(refused).kind, stream.takenVersion]).toEqual(["acknowledged", version]);
+  });
+
+  it("sends no more of a response that is refused by names which were not in it, or by all that were", () => {
+    for (const resources of [["c"], ["a", "b"], ["a", "b", "c"]]) {
+      set({ a: `bad for ${resources.join()}`, b: `bad for ${resources.join()}` });
+      stream.receive(request());
+      stream.refresh();
+      const before = sent.length;
+      stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message: "no", resources } }));
+      expect(sent).toHaveLength(before);
+      expect(stream.standing(version).kind).toBe("refused");
+    }
+  });
+
+  it("ends, however its proxy refuses one after the other, and in parts", () => {
+    const values = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`r${index}`, "x".repeat(discoveryPartBytes / 8)]));
+    set(values);
+    stream.receive(request());
+    const named: string[] = [];
+    while (last().nonce !== "" && stream.unansweredSinceMs !== undefined) {
+      const [first = ""] = last().names;
+      named.push(first);
+      stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message: "no", resources: [first] } }));
+    }
+    expect(named.toSorted()).toEqual(Object.keys(values).toSorted());
+    expect(stream.isAnswered()).toBe(true);
   });
 
   it("resends nothing to a proxy that comes back with the same versions", () => {
@@ -120,7 +169,7 @@ describe("DeltaStream", () => {
 
   describe("asked what its proxy has of a version", () => {
     const acknowledge = (): unknown => stream.receive(request({ responseNonce: last().nonce }));
-    const refuse = (message: string): unknown => stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message } }));
+    const refuse = (message: string, resources: readonly string[] = []): unknown => stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message, resources } }));
     const kinds = (...versions: readonly number[]): readonly string[] => versions.map((one) => stream.standing(one).kind);
     const change = (values: Record<string, string>): void => {
       set(values);
@@ -166,7 +215,7 @@ describe("DeltaStream", () => {
     set({ a: "1" });
     stream.refresh();
     expect(stream.takenVersion).toBe(version - 1);
-    stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message: "no" } }));
+    stream.receive(request({ responseNonce: last().nonce, fault: { code: 3, message: "no", resources: [] } }));
     expect(stream.takenVersion).toBeLessThan(0);
     set({ a: "2" });
     stream.refresh();

@@ -23,7 +23,8 @@ interface Pending {
   /** The one that it brings its type to; undefined where more follows. */
   readonly completes: number | undefined;
   readonly sentAtMs: number;
-  readonly names: readonly string[];
+  /** By name what the proxy was known to have of it before, as a version; undefined: nothing. */
+  readonly before: ReadonlyMap<string, string | undefined>;
 }
 
 /** The proxy refused what changed for a name after one version and up to another. */
@@ -70,7 +71,8 @@ const noVersion = -1;
 /**
  * One delta ADS stream, without its transport. For each type at most one response is on its way; changes that happen
  * meanwhile are folded into the next, so a slow proxy costs no memory. What is too much for one response comes in several, each when the
- * one before was answered. A refused version is not sent again: the proxy keeps its last good one until there is a newer.
+ * one before was answered. A refused version is not sent again: the proxy keeps its last good one until there is a newer. Where it names what
+ * of a response it refuses, the rest of that is sent again.
  * @see https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
  */
 export class DeltaStream {
@@ -104,11 +106,14 @@ export class DeltaStream {
     for (const [typeUrl, subscription] of this.#subscriptions) this.#flush(typeUrl, subscription);
   }
 
-  /** What the proxy has of what changed with a version of the tables: of what it subscribes to, all or none. O(subscriptions + refused names). */
-  standing(version: number): VersionStanding {
+  /**
+   * What the proxy has of what changed with a version of the tables: of what it subscribes to, all or none. What it has refused counts where
+   * `isMeant` says so of its type and name. O(subscriptions + refused names).
+   */
+  standing(version: number, isMeant: (typeUrl: string, name: string) => boolean = () => true): VersionStanding {
     let isAnswered = this.#subscriptions.size > 0;
-    for (const { answeredVersion, refused } of this.#subscriptions.values()) {
-      for (const { after, upTo, message } of refused.values()) if (after < version && version <= upTo) return { kind: "refused", message };
+    for (const [typeUrl, { answeredVersion, refused }] of this.#subscriptions) {
+      for (const [name, { after, upTo, message }] of refused) if (after < version && version <= upTo && isMeant(typeUrl, name)) return { kind: "refused", message };
       isAnswered &&= answeredVersion >= version;
     }
     return isAnswered ? { kind: "acknowledged" } : { kind: "pending" };
@@ -186,7 +191,7 @@ export class DeltaStream {
         version: this.#present.version(),
         completes: isOver ? walk.version : undefined,
         sentAtMs: this.#present.monotonicMs(),
-        names: [...changed.map(({ name }) => name), ...removed],
+        before: new Map([...changed.map(({ name }) => name), ...removed].map((name) => [name, subscription.sent.get(name)])),
       };
       for (const resource of changed) subscription.sent.set(resource.name, resource.version);
       for (const name of removed) {
@@ -219,12 +224,28 @@ function settle(subscription: Subscription, request: DeltaRequest): DeltaOutcome
   const { pending, refused, answeredVersion } = subscription;
   if (pending === undefined || request.responseNonce !== pending.nonce) return { kind: "none" };
   subscription.pending = undefined;
-  subscription.answeredVersion = pending.completes ?? answeredVersion;
   if (request.fault === undefined) {
-    for (const name of pending.names) refused.delete(name);
+    subscription.answeredVersion = pending.completes ?? answeredVersion;
+    for (const name of pending.before.keys()) refused.delete(name);
     return { kind: "ack", typeUrl: request.typeUrl };
   }
-  const { message } = request.fault;
-  for (const name of pending.names) refused.set(name, { after: Math.min(refused.get(name)?.after ?? answeredVersion, answeredVersion), upTo: pending.version, message });
+  const { message, resources } = request.fault;
+  const named = resources.filter((name) => pending.before.has(name));
+  // Who names nothing that it was sent refuses all of it.
+  const isWhole = named.length === 0 || new Set(named).size === pending.before.size;
+  if (isWhole) subscription.answeredVersion = pending.completes ?? answeredVersion;
+  else sendRestAgain(subscription, pending, new Set(named));
+  for (const name of isWhole ? pending.before.keys() : named) refused.set(name, { after: Math.min(refused.get(name)?.after ?? answeredVersion, answeredVersion), upTo: pending.version, message });
   return { kind: "nack", typeUrl: request.typeUrl, message };
+}
+
+/** The proxy has none of a response that it refused: what it did not name comes again. O(names), and a refusal the less that way for each name. */
+function sendRestAgain(subscription: Subscription, { before }: Pending, named: ReadonlySet<string>): void {
+  subscription.walk = undefined;
+  subscription.level = undefined;
+  for (const [name, version] of before) {
+    if (named.has(name)) continue;
+    if (version === undefined) subscription.sent.delete(name);
+    else subscription.sent.set(name, version);
+  }
 }

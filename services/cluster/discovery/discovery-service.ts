@@ -342,7 +342,8 @@ export class DiscoveryService {
   #answers(nowMs: number): readonly TrialEvent[] {
     const proxies = [...(this.#tables.canary.current.trial?.canaries.keys() ?? [])];
     return proxies.flatMap((proxy): readonly TrialEvent[] => {
-      const standing = this.#byKey.get(proxy)?.stream.standing(this.#tables.trialVersion);
+      const connected = this.#byKey.get(proxy);
+      const standing = connected?.stream.standing(this.#tables.trialVersion, (typeUrl, name) => this.#tables.isTried(connected.subscriber, typeUrl, name));
       if (standing?.kind === "acknowledged") return [{ kind: "took", proxy, nowMs }];
       return standing?.kind === "refused" ? [{ kind: "refused", proxy, nowMs, reason: standing.message }] : [];
     });

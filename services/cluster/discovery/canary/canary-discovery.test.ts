@@ -3,7 +3,7 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { SpiffeId } from "#federation/model/names.ts";
 import { apiVersion, type TrafficPolicy } from "#federation/model/resource.ts";
-import type { Generation } from "#federation/model/snapshot.ts";
+import type { Generation, ServiceView } from "#federation/model/snapshot.ts";
 import { proxyReturnMs } from "#federation/model/proxy-return.ts";
 import { OrderedMap } from "#federation/runtime/ordered-map.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
@@ -12,7 +12,7 @@ import { silentLogger } from "#federation/telemetry/logger.ts";
 import { decodeService, resourceTypeUrls } from "#federation/wire/discovery-resources.ts";
 import { decodeDeltaResponse, encodeDeltaResponse, type DeltaRequest, type DeltaResponse } from "#federation/wire/discovery-messages.ts";
 import { presenceRequest } from "#federation/wire/discovery-presence.ts";
-import { clusterState, endpoint } from "../../cluster-state-fixture.ts";
+import { clusterState, endpoint, service } from "../../cluster-state-fixture.ts";
 import type { ClusterState } from "../../cluster-state.ts";
 import { DiscoveryService } from "../discovery-service.ts";
 import { canaryState, fruitlessTrialsMax, type CanaryState } from "./canary-state.ts";
@@ -32,6 +32,8 @@ class FakeProxy extends EventEmitter {
   readonly toldMs: number[] = [];
   readonly endpointCounts: number[] = [];
   refusesMs = Infinity;
+  refusesEndpoints = Infinity;
+  namesRefused = false;
   isSilent = false;
   #unanswered: DeltaResponse | undefined;
 
@@ -57,12 +59,13 @@ class FakeProxy extends EventEmitter {
       return;
     }
     const services = decodeDeltaResponse(encodeDeltaResponse(response)).resources.map(({ value }) => decodeService(value));
-    const isRefused = services.some((service) => service.policy.timeouts.requestMs >= this.refusesMs);
+    const refused = services.filter((service) => service.policy.timeouts.requestMs >= this.refusesMs || endpointsOf(service) >= this.refusesEndpoints);
+    const isRefused = refused.length > 0;
     for (const service of services) {
       this.toldMs.push(service.policy.timeouts.requestMs);
-      this.endpointCounts.push(service.places.flatMap((place) => (place.kind === "local" ? place.endpoints : [])).length);
+      this.endpointCounts.push(endpointsOf(service));
     }
-    queueMicrotask(() => this.#say({ responseNonce: response.nonce, ...(isRefused ? { fault: { code: 3, message: "no such limit" } } : {}) }));
+    queueMicrotask(() => this.#say({ responseNonce: response.nonce, ...(isRefused ? { fault: { code: 3, message: "no such limit", resources: this.namesRefused ? refused.map(({ host }) => host) : [] } } : {}) }));
   }
 
   end(): void {}
@@ -86,6 +89,10 @@ class FakeProxy extends EventEmitter {
   #say(over: Partial<DeltaRequest>): void {
     this.emit("data", { typeUrl: resourceTypeUrls.service, subscribe: [], unsubscribe: [], initialVersions: {}, responseNonce: "", ...over });
   }
+}
+
+function endpointsOf({ places }: ServiceView): number {
+  return places.flatMap((place) => (place.kind === "local" ? place.endpoints : [])).length;
 }
 
 describe("policies as discovery tells them", () => {
@@ -140,6 +147,53 @@ describe("policies as discovery tells them", () => {
     await clock.advance(trialMs);
     expect(discovery.policyTrials).toEqual([]);
     expect(second.toldMs).toEqual([10, 30]);
+  });
+
+  describe("when the first proxy refuses what comes with them of another service", () => {
+    const both = (requestMs: number, catalogs: number): ClusterState =>
+      clusterState({
+        policies: [policy(requestMs)],
+        generations: new Map([[key, at(requestMs)]]),
+        services: new Map([["web/storefront", service("web", "storefront")], ["web/catalog", service("web", "catalog")]]),
+        endpoints: [endpoint("storefront-0", "web", "storefront"), ...Array.from({ length: catalogs }, (_, index) => endpoint(`catalog-${index}`, "web", "catalog"))],
+      });
+    const tried = async (requestMs: number, namesRefused: boolean): Promise<{ readonly discovery: DiscoveryService; readonly first: FakeProxy; readonly second: FakeProxy }> => {
+      state.set(both(10, 1));
+      const discovery = await serve();
+      const [before, second] = [new FakeProxy("first", "one life").connect(discovery), new FakeProxy("second").connect(discovery)];
+      await clock.advance(0);
+      state.set(both(requestMs, 1));
+      await clock.advance(0);
+      expect(before.toldMs.at(-1)).toBe(requestMs);
+      // Its link breaks, and when it is back it is told both together.
+      before.cut();
+      state.set(both(requestMs, 3));
+      await clock.advance(0);
+      const first = new FakeProxy("first", "one life");
+      Object.assign(first, { refusesEndpoints: 3, refusesMs: 1_000, namesRefused });
+      first.connect(discovery);
+      await clock.advance(trialMs);
+      return { discovery, first, second };
+    };
+
+    it("are passed by one that names it, and takes the rest", async () => {
+      const { discovery, first, second } = await tried(20, true);
+      expect(discovery.policyTrials).toEqual([]);
+      expect([first.toldMs.at(-1), second.toldMs.at(-1)]).toEqual([20, 20]);
+      expect(discovery.proxies.map(({ nodeId, nacks }) => [nodeId, nacks])).toEqual([["second", 0], ["first", 1]]);
+    });
+
+    it("are stopped by one that names them as well", async () => {
+      const { discovery, second } = await tried(1_000, true);
+      expect(discovery.policyTrials).toMatchObject([{ id: "web/slow", state: "stopped", proxies: ["first"], cause: "refused" }]);
+      expect(second.toldMs).not.toContain(1_000);
+    });
+
+    it("are stopped by one that names nothing, as of a version before", async () => {
+      const { discovery, second } = await tried(20, false);
+      expect(discovery.policyTrials).toMatchObject([{ id: "web/slow", state: "stopped", proxies: ["first"], cause: "refused" }]);
+      expect(second.toldMs).not.toContain(20);
+    });
   });
 
   it("are not passed by a plane that stood still itself: what came of the first proxy meanwhile is read before", async () => {

@@ -63,6 +63,12 @@ export class CanaryTables {
     return ((isTold ? this.#tried : undefined) ?? this.#told).tableFor(subscriber, typeUrl);
   }
 
+  /** Whether what canaries are told of a resource is another thing than what all others are: a refusal of anything else says nothing of what is tried. */
+  isTried(subscriber: Subscriber, typeUrl: string, name: string): boolean {
+    const tried = this.#tried?.tableFor(subscriber, typeUrl)?.get(name);
+    return tried?.version !== this.#told.tableFor(subscriber, typeUrl)?.get(name)?.version;
+  }
+
   /** The version from which on everybody has this form of a resource, or none of it; see `heldSince`. */
   heldSince(key: string, wanted: Generation | undefined): number | undefined {
     return heldSince(this.#held, key, wanted);
