@@ -3,21 +3,20 @@ import { join } from "node:path";
 import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { forgetJoiningKey, keepJoiningKey } from "#federation/identity/joining-key.ts";
-import { createKeyPair, exportPrivateKeyPem, type KeyPair } from "#federation/identity/key-pair.ts";
-import { certificatePem, chainPem } from "#federation/identity/pem.ts";
+import { createKeyPair } from "#federation/identity/key-pair.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustDomainSpec } from "#federation/model/resource.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { writePrivateFileSync, writePrivateFilesSync } from "#federation/runtime/private-file.ts";
+import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import { until, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
+import { writeCredentials } from "./credential-files.ts";
 import { readClusterKeys, type ClusterKeys } from "./cluster-keys.ts";
-import { keyFilesIn } from "./key-files.ts";
 import { isOfIssuingRoot, newerBundle, ownBundleAfter } from "./own-bundle.ts";
 
 /** Gets credentials for two new public keys; `current` proves a renewal, undefined is the first time. */
@@ -185,7 +184,7 @@ async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner 
   // Checked before anything is replaced: a bundle of another domain, or an older one, must not take the place of ours.
   const bundle = parseBundle(Buffer.from(credentials.bundle).toString("utf8"), options.trustDomain);
   if (held !== undefined) newerBundle(held(), bundle);
-  writeKeys(options, credentials, intermediate, signing);
+  writeCredentials(directoryOf(options), credentials, { signing, intermediate });
   if (isJoining && options.joiningKey !== "lasting") await forgetJoiningKey(keyFile);
   const { keys } = readClusterKeys(directoryOf(options), options.trustDomain, options.clock.nowMs());
   if (keys === undefined || keys.closed.length > 0) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the credentials that were just written cannot be read");
@@ -198,15 +197,4 @@ function isOver({ chain: [leaf] }: ObjectSigner, nowMs: number): boolean {
 
 function directoryOf(options: ClusterCredentialsOptions): string {
   return join(options.dataDir, "ca");
-}
-
-function writeKeys(options: ClusterCredentialsOptions, credentials: ClusterCredentials, intermediate: KeyPair, signing: KeyPair): void {
-  const directory = directoryOf(options);
-  // Together: a disk that is full in the middle of them would leave a key beside another one's certificate, which a restart could not use.
-  writePrivateFilesSync([
-    [join(directory, "bundle.json"), credentials.bundle],
-    [join(directory, "authority.pem"), certificatePem(credentials.authorityCertificate)],
-    ...keyFilesIn(directory, "signing", { certificatePem: chainPem(credentials.signingChain), privateKeyPem: exportPrivateKeyPem(signing.privateKey) }),
-    ...keyFilesIn(directory, "intermediate", { certificatePem: chainPem(credentials.intermediateChain), privateKeyPem: exportPrivateKeyPem(intermediate.privateKey) }),
-  ]);
 }

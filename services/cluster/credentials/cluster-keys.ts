@@ -10,6 +10,7 @@ import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
+import { withKeyOf } from "./credential-files.ts";
 
 /** By what a cluster vouches for its workloads and signs what it says. */
 export interface ClusterKeys {
@@ -45,9 +46,8 @@ export function readClusterKeys(directory: string, trustDomain: TrustDomainName,
       return undefined;
     }
   };
-  const keyOf = (name: string): string => readFileSync(join(directory, `${name}.key`), "utf8");
-  const issuer = read("intermediate.pem", (pem) => currentIssuer(pem, keyOf("intermediate"), nowMs));
-  const signer = read("signing.pem", (pem) => createSigner(pem, keyOf("signing")));
+  const issuer = read("intermediate.pem", (pem) => withKeyOf(directory, "intermediate", (key) => currentIssuer(pem, key, nowMs)));
+  const signer = read("signing.pem", (pem) => withKeyOf(directory, "signing", (key) => createSigner(pem, key)));
   const bundle = read("bundle.json", (text) => parseBundle(text, trustDomain));
   const authorityCertificatePem = read("authority.pem", (pem) => {
     parseChainPem(pem);

@@ -10,16 +10,11 @@ export interface KeyFiles {
 }
 
 /** Writes `<name>.key` and then `<name>.pem`, both or neither: a certificate that is there has its key. */
-export function writeKeyFiles(directory: string, name: string, files: KeyFiles): void {
-  writePrivateFilesSync(keyFilesIn(directory, name, files));
-}
-
-/** The same to be written along with others, by `writePrivateFilesSync`. */
-export function keyFilesIn(directory: string, name: string, { certificatePem, privateKeyPem }: KeyFiles): readonly (readonly [path: string, content: string])[] {
-  return [
+export function writeKeyFiles(directory: string, name: string, { certificatePem, privateKeyPem }: KeyFiles): void {
+  writePrivateFilesSync([
     [join(directory, `${name}.key`), privateKeyPem],
     [join(directory, `${name}.pem`), certificatePem],
-  ];
+  ]);
 }
 
 /** What `writeKeyFiles` wrote, or undefined when it never did. */
