@@ -136,11 +136,11 @@ export class InProcessPlanes implements AsyncDisposable {
       signer === undefined
         ? remoteCertify({ cluster, openVoucher: () => openVoucher({ tokenFile: enrolmentFile }), federationBundle: membership.federationBundle, clock: systemClock })
         : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.current().certify(cluster, csrs.intermediate, csrs.signing, systemClock.nowMs());
-    const keySource = await ClusterKeySource.open({ dataDir, trustDomain: membership.facts.trustDomain, certify, ...common }, never);
-    const jwtKeys = JwtKeys.open({ dataDir, ...common });
-    const metrics = createClusterMetrics(cluster, systemClock, { planeCertificateMs: () => membership.svid.notAfterMs, intermediateMs: () => keySource.keys.current.issuer?.notAfterMs ?? 0, jwtKeySinceMs: () => jwtKeys.sinceMs, closedRoles: () => closedRoles({ signer, keySource }) });
     const own = signer === undefined ? ({ kind: "remote", tokenFile: enrolmentFile } as const) : ({ kind: "own", trustDomain: signer.trustDomain } as const);
     const config = clusterConfig({ cluster: cluster as ClusterId, dataDir, signer: own }, access);
+    const keySource = await ClusterKeySource.open({ dataDir, trustDomain: membership.facts.trustDomain, certify, svidMs: config.svidSeconds * 1_000, ...common }, never);
+    const jwtKeys = JwtKeys.open({ dataDir, ...common });
+    const metrics = createClusterMetrics(cluster, systemClock, { planeCertificateMs: () => membership.svid.notAfterMs, intermediateMs: () => keySource.keys.current.issuer?.notAfterMs ?? 0, jwtKeySinceMs: () => jwtKeys.sinceMs, closedRoles: () => closedRoles({ signer, keySource }) });
     const planeSvid = new WatchedValue(membership.svid);
     const joinPort = await JoinPort.open({ config, membership, planeSvid, keys: keySource.keys, metrics, ...common }, never);
     const options = { config, membership, planeSvid, keySource, jwtKeys, signer, store, bus: this.hub.open(cluster), metrics, joinPort, joinGuard: new JoinGuard(systemClock), access: createPlaneAccess(access, (tokens) => createJwtVerifier(tokens, systemClock)), attestation: createAttestation(nobodyAttested, systemClock), audit, lookup: this.#lookup, ...common };

@@ -56,7 +56,7 @@ async function makeIn(directory: string): Promise<Credentials> {
     const signer = signers.get(trustDomain);
     if (signer === undefined) throw new Error(`nobody signs for ${trustDomain}`);
     const certify = (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => Promise.resolve(signer.certify(name, csrs.intermediate, csrs.signing, clock.nowMs()));
-    const options = { dataDir: join(directory, name), trustDomain, certify, clock, random: createSeededRandom(1), logger: silentLogger };
+    const options = { dataDir: join(directory, name), trustDomain, certify, svidMs: 3_600_000, clock, random: createSeededRandom(1), logger: silentLogger };
     clusterKeys.set(name, (await ClusterKeySource.open(options, new AbortController().signal)).keys.current);
   }
   // A certificate and a signing key for each start would cost more than all else that a seed does.

@@ -3,6 +3,7 @@ import { joinPurposeSchema } from "#federation/model/parse/join-purpose-schema.t
 import { clusterIdSchema, labelSchema, regionIdSchema, sha256Schema, trustDomainSchema } from "#federation/model/parse/name-schemas.ts";
 import { relationshipApprovalSchema, relationshipWithdrawalSchema } from "#federation/model/parse/resource-schemas.ts";
 import { isKindOfTrust, type Kind } from "#federation/model/resource.ts";
+import { rotationPhases, rotationSteps } from "#federation/model/root-rotation.ts";
 import { provisioningRoutes } from "./provisioning-routes.ts";
 import { resourceRoutes } from "./resource-routes.ts";
 import { rollbackRoutes } from "./rollback-routes.ts";
@@ -65,6 +66,14 @@ const bundleRowSchema = z.object({
   from: z.enum(["signer", "globalPlane", "bundleEndpoint"]).describe("Of its own trust domain the signer's word, kept in the plane's files; of others of the federation that of their authorities, brought by the global plane under a relationship; of those outside of it what this plane has fetched or was given with the FederatedTrustDomain."),
   heardAgeMs: z.int().min(0).optional().describe("Since the global plane was last heard. Absent: never, or the bundle did not come through it."),
   document: z.string().describe("A SPIFFE bundle document (JWKS)."),
+  proxies: z
+    .object({ have: z.int().min(0), lack: z.int().min(0), lacking: z.array(z.string()).describe("The first names of those that lack it."), unsettledMs: z.int().min(0).describe("For so long a plane that has just begun to serve does not know yet who else lacks it.") })
+    .optional()
+    .describe("Which of the cluster's proxies verify by this bundle or a later one. Absent: the plane is of a version that does not say."),
+  intermediate: z
+    .object({ rootSha256: sha256Schema, earlierSvidsLeftMs: z.int().min(0).describe("Until the last SVID ends that another intermediate has issued, by the plane's own clock.") })
+    .optional()
+    .describe("Of the cluster's own trust domain: by which root, as the SHA-256 of its DER, the intermediate was issued. Absent: the plane does not say."),
 });
 
 /** A trust domain's bundle as a cluster's plane has it. */
@@ -117,6 +126,16 @@ export const globalRoutes = {
     answer: z.object({ name: labelSchema, approvals: z.array(relationshipApprovalSchema) }),
   }),
 } as const;
+
+const rotationSchema = z.object({
+  trustDomain: trustDomainSchema,
+  phase: z.enum(rotationPhases),
+  sequence: z.int().min(1).describe("Of the bundle that holds now."),
+  issuingSha256: sha256Schema.describe("Of the root by which intermediates are issued, in DER."),
+});
+
+/** Where the rotation of a trust domain's root stands, as its signer says. */
+export type RootRotation = z.output<typeof rotationSchema>;
 
 /** A cluster plane's routes besides those of its kinds. */
 export const clusterRoutes = {
@@ -178,6 +197,24 @@ export const clusterRoutes = {
       termsSha256: z.exactOptional(sha256Schema).describe("Signs nothing but the terms of this digest: what was shown to whoever approves"),
     }),
     answer: relationshipApprovalSchema,
+  }),
+  rootRotation: defineRoute({
+    operationId: "getRootRotation",
+    method: "GET",
+    path: "/api/v1/rootrotation",
+    summary: "Where the rotation of this trust domain's root stands; only the plane that is the signer can say",
+    access: "read",
+    answer: rotationSchema,
+  }),
+  /** Whoever asks for a step has made sure that everybody is ready for it. */
+  stepRootRotation: defineRoute({
+    operationId: "stepRootRotation",
+    method: "POST",
+    path: "/api/v1/rootrotation",
+    summary: "Takes the next step of the rotation of this trust domain's root; only the plane that is the signer can",
+    access: "write",
+    body: z.strictObject({ step: z.enum(rotationSteps), sequence: z.int().min(1).describe("Of the bundle that the step was decided for: any other refuses it") }),
+    answer: rotationSchema,
   }),
   /** Says, signed, that this plane's trust domain approves no longer; only the plane that is the signer can. */
   withdrawApproval: defineRoute({

@@ -61,3 +61,14 @@ test("what is no SVID, or does not hang together, is refused with a reason", () 
   expect(new Set(judged.map((verdict) => (verdict.kind === "refused" ? verdict.reason : ""))).size).toBeGreaterThan(3);
   expect(judgeLapsedSvid(parseChainPem(shop.issue(id, "root").certificateChainPem), { bundle: shop.bundle, nowMs: startMs, lapseMsMax: 0 })).toMatchObject({ kind: "known" });
 });
+
+test("what an intermediate of the judge's own has issued says who its holder is when its root is believed no more, and what another one has issued does not", () => {
+  const { bundle } = createDomainFixture("shop.example", startMs);
+  const [, own = new Uint8Array()] = parseChainPem(svid.certificateChainPem);
+  const [leaf, other] = parseChainPem(createDomainFixture("shop.example", startMs).issue(id).certificateChainPem);
+  const judged = (chain: readonly (Uint8Array | undefined)[]) => judgeLapsedSvid(chain.filter((der) => der !== undefined), { bundle, ownIntermediates: [own], nowMs: svid.notAfterMs + 1, lapseMsMax: hourMs });
+  expect(judged(parseChainPem(svid.certificateChainPem))).toMatchObject({ kind: "known", spiffeId: id });
+  expect(judged([leaf, other])).toEqual({ kind: "refused", reason: "no root of shop.example vouches for the certificate" });
+  expect(judged([leaf, own])).toEqual({ kind: "refused", reason: "the certificate is not issued by its intermediate" });
+  expect(judgeLapsedSvid(parseChainPem(svid.certificateChainPem), { bundle, ownIntermediates: [own], nowMs: svid.notAfterMs + hourMs + 1, lapseMsMax: hourMs })).toEqual({ kind: "refused", reason: "the certificate ended too long ago" });
+});

@@ -181,6 +181,10 @@ export const errorCatalog = {
     meaning: "A write is stored, and not everybody whom it concerns has it.",
     action: "Write nothing again: it arrives by itself at who can be reached. `atoll check` says what is wrong with who cannot, and `atoll wait` waits again.",
   },
+  ATOLL_ROTATION_OUT_OF_STEP: {
+    meaning: "The rotation of a trust domain's root is at another step than the one that was asked for. Nothing was changed.",
+    action: "See where it is with `atoll trust status`; go on with a rotation that is on its way by `atoll trust rotate TRUST-DOMAIN --resume`.",
+  },
   ATOLL_SIGNATURE_INVALID: {
     meaning: "A signature on a replicated object or heartbeat does not match its content.",
     action: "Nothing was applied. Look at who can publish on that subject; a damaged message is sent again by itself.",

@@ -80,6 +80,11 @@ export class Planes implements Disposable {
     return signer;
   }
 
+  /** Whether `signerOf` has an answer. */
+  hasSigner(trustDomain: string): boolean {
+    return this.#directory.signerOf(trustDomain) !== undefined;
+  }
+
   [Symbol.dispose](): void {
     this.#clients[Symbol.dispose]();
   }

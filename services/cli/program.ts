@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { provisioningLimits } from "#federation/model/provisioning-token.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
+import type { DriveOptions } from "./commands/drive-rotation.ts";
 import { runApply, runDelete, runDescribe, runGet, type ClusterOption, type DryRunOption, type StrictOption } from "./commands/resources.ts";
 import { runAudit } from "./commands/audit.ts";
 import { runCheck, runProxyStatus, runStatus } from "./commands/status.ts";
@@ -22,6 +23,7 @@ import { runTokenList, runTokenRevoke } from "./commands/provisioning.ts";
 import { runApprove, runRelationshipShow } from "./commands/relationship.ts";
 import { runBundleList } from "./commands/trust-bundle-list.ts";
 import { runBundleShow } from "./commands/trust-bundle.ts";
+import { runTrustRotate } from "./commands/trust-rotate.ts";
 import { runTrustStatus } from "./commands/trust-status.ts";
 import { runDeclare, runTokenCreate, runWithdraw, type TokenCreateOptions } from "./commands/trust.ts";
 import { demoRegion } from "./demo/demo-plan.ts";
@@ -334,6 +336,12 @@ function addTrust(program: Command, run: Run): void {
     .command("status [trust-domain]")
     .description("by which roots of its own trust domain each cluster goes, and which clusters lack the newest")
     .action((trustDomain: string | undefined) => run((context) => runTrustStatus(context, trustDomain)));
+  trust
+    .command("rotate <trust-domain>")
+    .description("give a trust domain another root, step by step, each once every cluster and its proxies are ready")
+    .option("--resume", "go on with a rotation that is on its way", false)
+    .option("--timeout <seconds>", "give up waiting after so long; the rotation stays where it is", wholeNumber(1, 1_000_000))
+    .action((trustDomain: string, options: DriveOptions) => run((context) => runTrustRotate(context, trustDomain, options)));
   const bundle = trust.command("bundle").description("bundles of trust domains");
   bundle
     .command("show <trust-domain>")

@@ -31,7 +31,7 @@ export interface ClusterPlaneParts {
   /** By which JWT-SVIDs are signed. */
   readonly jwtKeys: JwtKeys;
   /** Present at the plane that holds its trust domain's keys. */
-  readonly signer: { whenOpen(signal: AbortSignal): Promise<Pick<TrustDomainSigner, "statement">> } | undefined;
+  readonly signer: { whenOpen(signal: AbortSignal): Promise<Pick<TrustDomainSigner, "statement" | "roots">> } | undefined;
   readonly store: Store;
   /** Absent: its engines are embedded. */
   readonly engines?: SeenEngines | undefined;

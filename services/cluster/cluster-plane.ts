@@ -174,7 +174,7 @@ async function runStanding(options: ClusterPlaneParts, { serve, term, termStore,
     patiently(async (inner) => {
       if (options.signer === undefined) return;
       const signer = await options.signer.whenOpen(inner);
-      await own.put("TrustDomain", trustDomain, trustDomainContent(signer.statement(), trustDomain), inner);
+      for await (const _ of signer.roots.changes(inner)) await own.put("TrustDomain", trustDomain, trustDomainContent(signer.statement(), trustDomain), inner);
     }),
     (inner) =>
       runPublisher(

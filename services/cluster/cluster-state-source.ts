@@ -156,6 +156,7 @@ export class ClusterStateSource {
     const relationships = this.#effective();
     this.#relationships = relationships;
     const imports = this.#imports.next({ ...replicated.current, relationships });
+    const bundles = this.#bundlesOf(relationships, ownTrust.current);
     return {
       self,
       services: this.#services.next(services.current.items),
@@ -165,9 +166,9 @@ export class ClusterStateSource {
       imports,
       policies: this.#policiesOf(replicated.current.policies),
       clusters: replicated.current.clusters,
-      bundles: this.#bundlesOf(relationships, ownTrust.current),
+      bundles,
       relationships,
-      generations: this.#generations.next({ federated: federated.current.items, services: services.current.items, exports: exports.current.items, imports, replicated: replicated.current.generations }),
+      generations: this.#generations.next({ federated: federated.current.items, services: services.current.items, exports: exports.current.items, imports, replicated: replicated.current.generations, bundles }),
     };
   }
 

@@ -45,7 +45,7 @@ describe("the join port of a plane that leads nothing", () => {
     );
     const federationRootPem = certificatePem(federation.bundle.x509Authorities[0] ?? new Uint8Array());
     const planeSvid = new WatchedValue(federation.issue(planeId));
-    const keys = new WatchedValue({ issuer: shop.intermediateIssuer, signer: { privateKey: createKeyPair().privateKey, chain: [] }, bundle: shop.bundle, authorityCertificatePem: "", closed: [] });
+    const keys = new WatchedValue({ issuer: shop.intermediateIssuer, signer: { privateKey: createKeyPair().privateKey, chain: [] }, bundle: shop.bundle, authorityCertificatePem: "", earlierSvidsEndMs: 0, ownIntermediates: [], closed: [] });
     const membership = { facts: { ...self, federation: federation.name, federationRootPem, federationAuthorityPem: "", apiAddresses: [] }, svid: planeSvid.current, federationBundle: federation.bundle };
     return await JoinPort.open({ config, membership, planeSvid, keys, metrics, clock, logger: silentLogger }, signal);
   }

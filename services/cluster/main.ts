@@ -113,7 +113,7 @@ async function run({ config, signer, membership, logger }: Running, signal: Abor
       ? remoteCertify({ cluster: config.cluster, openVoucher: () => openVoucher(signerSource(config)), federationBundle: membership.federationBundle, clock })
       : async (csrs: { readonly intermediate: Uint8Array; readonly signing: Uint8Array }) => signer.current().certify(config.cluster, csrs.intermediate, csrs.signing, clock.nowMs());
   const joiningKey = signer !== undefined ? {} : ({ joiningKey: signerSource(config).attest === undefined ? "until enrolled" : "lasting" } as const);
-  const keySource = await ClusterKeySource.open({ dataDir: config.dataDir, trustDomain: membership.facts.trustDomain, certify, ...joiningKey, onFailure: () => metrics.renewalFailures.inc({ certificate: "intermediate" }), clock, random, logger }, signal);
+  const keySource = await ClusterKeySource.open({ dataDir: config.dataDir, trustDomain: membership.facts.trustDomain, certify, ...joiningKey, svidMs: config.svidSeconds * 1_000, onFailure: () => metrics.renewalFailures.inc({ certificate: "intermediate" }), clock, random, logger }, signal);
   const certificate = new PlaneCertificate({
     membership,
     ...(config.globalJoinAttest === undefined ? {} : { rejoin: (inner: AbortSignal) => joinFederation(joiningOf(config, signer), inner) }),

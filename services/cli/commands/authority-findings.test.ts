@@ -53,6 +53,7 @@ it("says by which command it is renewed, where the keys are", () => {
 it("names roots and authorities, the federation's and those of trust domains", () => {
   const { problems } = of(ending(300 * dayMs), ending(2 * dayMs, "root"), ending(2 * dayMs, "authority"), ending(2 * dayMs, "root", { trustDomain: "shop.example" }), ending(2 * dayMs, "authority", { trustDomain: "shop.example" }));
   expect(problems.map((line) => line.slice(0, line.indexOf(":")))).toEqual(["the federation's root ends in 2 d", "the federation's authority ends in 2 d", "shop.example's root ends in 2 d", "shop.example's authority ends in 2 d"]);
+  expect(problems[2]).toMatch(/`atoll trust rotate shop\.example` gives it another$/);
 });
 
 it("is known from the chains of callers where the global plane does not answer, from the latest of them", () => {

@@ -55,5 +55,5 @@ function whatToDo({ role, trustDomain }: Row, federation: string | undefined, { 
       : `${ends}; \`atoll renew-issuing --keys ${keysDir} --root-key FILE\`, with the root's key; where that lies there the supervisor does it by itself, and logs/supervisor.log says why it has not`;
   }
   if (trustDomain === federation) return "planes, engines and clients believe nobody after that; nothing renews it, so bring everybody under a new federation by then";
-  return role === "root" ? "its workloads are believed nowhere after that; nothing renews it, so bring them under a new trust domain by then" : "nothing that its signer says is believed after that; nothing renews it, so bring its workloads under a new trust domain by then";
+  return role === "root" ? `its workloads are believed nowhere after that; \`atoll trust rotate ${trustDomain}\` gives it another` : "nothing that its signer says is believed after that; nothing renews it, so bring its workloads under a new trust domain by then";
 }

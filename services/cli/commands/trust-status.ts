@@ -5,6 +5,8 @@ import type { CommandContext } from "../context.ts";
 import { printRows } from "../output.ts";
 import { withFederation } from "./federation.ts";
 import { Patience, type Asked } from "./patience.ts";
+import { nextWords } from "./rotation-waits.ts";
+import { lookAtRotation, type LookedAtRotation } from "./trust-rotate.ts";
 
 /** By which roots of its own trust domain a cluster goes. */
 export interface RootsRow {
@@ -21,12 +23,13 @@ export interface RootsRow {
 }
 
 /**
- * `atoll trust status [TRUST-DOMAIN]`: by which roots each cluster goes, and which clusters lack the newest. Exit code 1 where one does, or does not say.
+ * `atoll trust status [TRUST-DOMAIN]`: by which roots each cluster goes, which clusters lack the newest, and for whom a rotation waits. Exit code 1 where
+ * a cluster lacks them, or does not say.
  * @throws {ATOLL_NOT_FOUND} for a trust domain that the federation does not have
  */
 export async function runTrustStatus(context: CommandContext, trustDomain: string | undefined): Promise<number> {
   const { signal, terminal } = context;
-  const rows = await withFederation(context, async ({ planes }) => {
+  const { rows, rotations } = await withFederation(context, async ({ planes }) => {
     const [clusters, trustDomains] = await Promise.all([planes.global().list("Cluster", {}, signal), planes.global().list("TrustDomain", {}, signal)]);
     const wanted = trustDomains.filter(({ metadata }) => trustDomain === undefined || metadata.name === trustDomain);
     if (trustDomain !== undefined && wanted.length === 0) throw new AtollError("ATOLL_NOT_FOUND", `there is no trust domain ${trustDomain}; there are ${trustDomains.map(({ metadata }) => metadata.name).join(", ")}`);
@@ -35,7 +38,10 @@ export async function runTrustStatus(context: CommandContext, trustDomain: strin
     const asked = await Promise.all(
       ofThem.map(async ({ metadata: { name } }) => [name, await patience.ask(async (inner) => (await planes.cluster(name).call(clusterRoutes.bundles, {}, inner)).body.items)] as const),
     );
-    return rootsRows(ofThem, wanted, new Map(asked));
+    const rotating = await Promise.all(
+      wanted.filter(({ metadata }) => planes.hasSigner(metadata.name)).map(({ metadata }) => patience.ask(async (inner) => await lookAtRotation(context, planes, metadata.name, inner))),
+    );
+    return { rows: rootsRows(ofThem, wanted, new Map(asked)), rotations: rotating };
   });
   printRows(context, rows, [
     { title: "TRUST DOMAIN", value: (row) => row.trustDomain },
@@ -44,7 +50,13 @@ export async function runTrustStatus(context: CommandContext, trustDomain: strin
     { title: "ROOTS", value: (row) => String(row.roots ?? "–"), align: "right" },
     { title: "STANDING", value: (row) => row.reason ?? "has the newest" },
   ]);
+  for (const asked of rotations) if (asked.kind === "answer" && asked.value.rotation.phase !== "settled") terminal.note(rotationWords(asked.value));
   return rows.every(({ standing }) => standing === "newest") ? 0 : 1;
+}
+
+/** Where a rotation that is on its way stands, for people. Pure. */
+export function rotationWords({ rotation: { trustDomain, phase, sequence }, waits }: LookedAtRotation): string {
+  return `The root of ${trustDomain} is rotated: ${phase}, with the bundle of sequence ${sequence}. ${nextWords(phase, waits)}`;
 }
 
 /** One row for each of `clusters`, by trust domain and name, from what their planes have answered. Pure. */

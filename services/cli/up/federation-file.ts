@@ -48,7 +48,7 @@ const fileSchema: z.ZodType<FederationFile> = z.strictObject({
         residency: z.exactOptional(names),
       }),
     ),
-    clusters: z.array(z.strictObject({ name: z.string(), region: z.string(), trustDomain: z.string(), isSigner: z.boolean(), exportNamespaces: names, bundleEndpoint: z.exactOptional(bundleEndpointSchema) })),
+    clusters: z.array(z.strictObject({ name: z.string(), region: z.string(), trustDomain: z.string(), isSigner: z.boolean(), exportNamespaces: names, svidSeconds: z.exactOptional(z.int().min(1)), bundleEndpoint: z.exactOptional(bundleEndpointSchema) })),
     distances: z.array(z.strictObject({ between: z.tuple([z.string(), z.string()]), oneWayMs: z.number() })),
     workloads: z.array(
       z.strictObject({

@@ -34,6 +34,8 @@ export interface ClusterPlan {
   /** Holds the trust domain's root and authority; exactly one per trust domain. */
   readonly isSigner: boolean;
   readonly exportNamespaces: readonly string[];
+  /** Life of what its plane issues to workloads; the plane's own default unless told. */
+  readonly svidSeconds?: number;
   /** By which profile its plane serves its trust domain's bundle; absent: it does not. */
   readonly bundleEndpoint?: BundleEndpointDescription;
 }

@@ -52,6 +52,7 @@ export function addPlane(layout: Layout, cluster: ClusterPlan): void {
       ...backupsOf(layout.plan),
       ...(cluster.bundleEndpoint === undefined ? {} : { bundleEndpoint: { ...cluster.bundleEndpoint, port: layout.take(name, "bundlePort").bundlePort } }),
       globalJoinTokenFile: joinFile,
+      ...(cluster.svidSeconds === undefined ? {} : { svidSeconds: cluster.svidSeconds }),
       signer: cluster.isSigner ? { kind: "own", trustDomain: cluster.trustDomain } : { kind: "remote", tokenFile: signerFile },
     },
     tokens: [

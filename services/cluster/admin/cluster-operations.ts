@@ -37,6 +37,7 @@ import type { NameRow } from "#federation/runtime/dns/dialled-names.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 import type { WriteFailures } from "#federation/runtime/write-failures.ts";
+import type { Logger } from "#federation/telemetry/logger.ts";
 import type { VerifyChain } from "#federation/wire/signed-object.ts";
 import type { ClusterSelf, ClusterState } from "../cluster-state.ts";
 import type { ClusterStateSource } from "../cluster-state-source.ts";
@@ -55,11 +56,12 @@ import type { ReplicatedView } from "../replicated/replicated-view.ts";
 import { clusterReconciler } from "../store/cluster-reconciler.ts";
 import type { RelationshipVerdict } from "../trust/effective-relationships.ts";
 import { approvalOperations } from "./approval-operations.ts";
-import { bundleRows } from "./bundle-rows.ts";
+import { bundleRows, type BundleFacts } from "./bundle-rows.ts";
 import { clusterRollout } from "./cluster-rollout.ts";
 import { exportAdmission } from "./export-admission.ts";
 import { clusterStatus, type HeldAge } from "./cluster-status.ts";
 import { explainService } from "./explain.ts";
+import { rotationOperations } from "./rotation-operations.ts";
 import { simulateService } from "./simulate.ts";
 
 export interface ClusterOperationsOptions {
@@ -74,6 +76,7 @@ export interface ClusterOperationsOptions {
     readonly bundleEndpoint?: { readonly standing: NonNullable<ClusterStatus["bundleEndpoint"]> } | undefined;
     readonly engines?: SeenEngines | undefined;
     readonly clock: Clock;
+    readonly logger: Logger;
   };
   readonly termStore: TermStore;
   readonly standing: StoreStanding;
@@ -167,7 +170,7 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
         }
       },
     ),
-    implement(clusterRoutes.bundles, async () => ({ body: { items: [...bundleRows(source.state.current, globalHeardAgeMs(parts))] } })),
+    implement(clusterRoutes.bundles, async () => ({ body: { items: [...bundleRows(source.state.current, bundleFacts(parts))] } })),
     implement(clusterRoutes.explain, async ({ query }) => ({ body: explainService({ state: source.state.current, overloads: parts.registry.overloads, unreached: parts.registry.unreached, heldAgeMs: heldAgeOf(parts) }, query, clock.nowMs()) })),
     implement(clusterRoutes.simulate, async ({ query }) => {
       const { lostRegions, lostClusters, ...asked } = query;
@@ -175,7 +178,13 @@ function ownOperations(parts: ClusterOperationsOptions): readonly Operation[] {
       return { body: simulateService({ state: source.state.current, overloads: parts.registry.overloads }, { ...asked, loss }, clock.nowMs()) };
     }),
     ...approvalOperations({ self: parts.self, signer: options.signer, relationship: (name) => replicated.state.current.relationships.get(name), own: parts.own, clock }),
+    ...rotationOperations({ self: parts.self, signer: options.signer, clock, logger: options.logger }),
   ];
+}
+
+function bundleFacts(parts: ClusterOperationsOptions): BundleFacts {
+  const { discovery, options } = parts;
+  return { heardAgeMs: globalHeardAgeMs(parts), heldBy: (key, wanted) => discovery.heldBy(key, wanted), keys: options.keySource.keys.current, nowMs: options.clock.nowMs() };
 }
 
 /** What this cluster makes of a relationship. */

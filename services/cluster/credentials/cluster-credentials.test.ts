@@ -36,7 +36,7 @@ describe("ClusterKeySource", () => {
   };
   const open = (joiningKey: "until enrolled" | "lasting" = "until enrolled"): Promise<ClusterKeySource> =>
     ClusterKeySource.open(
-      { joiningKey, dataDir: directory, trustDomain: shop, certify, clock, random: createSeededRandom(1), logger: silentLogger, onFailure: () => void failures++ },
+      { joiningKey, dataDir: directory, trustDomain: shop, certify, svidMs: 3_600_000, clock, random: createSeededRandom(1), logger: silentLogger, onFailure: () => void failures++ },
       stop.signal,
     );
   const leftDays = (source: ClusterKeySource): number => ((source.keys.current.issuer?.notAfterMs ?? 0) - clock.nowMs()) / dayMs;
@@ -112,7 +112,7 @@ describe("ClusterKeySource", () => {
       if (isRefused) throw new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "used");
       return await certify(...asked);
     };
-    const source = await ClusterKeySource.open({ dataDir: directory, trustDomain: shop, certify: refusing, clock, random: createSeededRandom(1), logger: silentLogger, onFailure: () => void failures++ }, stop.signal);
+    const source = await ClusterKeySource.open({ dataDir: directory, trustDomain: shop, certify: refusing, svidMs: 3_600_000, clock, random: createSeededRandom(1), logger: silentLogger, onFailure: () => void failures++ }, stop.signal);
     // Its counter may need what is made after it.
     expect(failures).toBe(0);
     const running = source.run(stop.signal).catch(() => undefined);
@@ -234,7 +234,7 @@ describe("ClusterKeySource", () => {
     const refusing: Certify = () => Promise.reject(new AtollError("ATOLL_JOIN_TOKEN_REFUSED", "no"));
     const other = join(directory, "other");
     await expect(
-      ClusterKeySource.open({ dataDir: other, trustDomain: shop, certify: refusing, clock, random: createSeededRandom(1), logger: silentLogger }, stop.signal),
+      ClusterKeySource.open({ dataDir: other, trustDomain: shop, certify: refusing, svidMs: 3_600_000, clock, random: createSeededRandom(1), logger: silentLogger }, stop.signal),
     ).rejects.toMatchObject({ code: "ATOLL_JOIN_TOKEN_REFUSED" });
   });
 });

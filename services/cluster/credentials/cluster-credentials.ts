@@ -4,6 +4,7 @@ import { parseBundle } from "#federation/identity/bundle-jwks.ts";
 import { createCsr } from "#federation/identity/csr.ts";
 import { forgetJoiningKey, keepJoiningKey } from "#federation/identity/joining-key.ts";
 import { createKeyPair } from "#federation/identity/key-pair.ts";
+import { chainPem } from "#federation/identity/pem.ts";
 import type { TrustDomainName } from "#federation/model/names.ts";
 import type { TrustDomainSpec } from "#federation/model/resource.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
@@ -15,8 +16,9 @@ import { until, WatchedValue, type Watched } from "#federation/runtime/watched.t
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
+import { ownIntermediatesFile, ownIntermediatesMax, readClusterKeys, type ClusterKeys } from "./cluster-keys.ts";
 import { writeCredentials } from "./credential-files.ts";
-import { readClusterKeys, type ClusterKeys } from "./cluster-keys.ts";
+import { issuedLivesFile, noteLife, readIssuedLives, withIntermediate } from "./issued-lives.ts";
 import { isOfIssuingRoot, newerBundle, ownBundleAfter } from "./own-bundle.ts";
 
 /** Gets credentials for two new public keys; `current` proves a renewal, undefined is the first time. */
@@ -31,6 +33,8 @@ export interface ClusterCredentialsOptions {
    * The key of the intermediate lies on disk before the first try and stays the same over tries and restarts.
    */
   readonly joiningKey?: "until enrolled" | "lasting";
+  /** How long what is issued by the intermediate lives, in ms. */
+  readonly svidMs: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -67,6 +71,7 @@ export class ClusterKeySource {
     if (keys === undefined) return new ClusterKeySource(options, await obtainFirst(options, signer, signal));
     const source = new ClusterKeySource(options, keys);
     if (keys.closed.length > 0) await source.#reopen(signal);
+    if (source.#keys.current.issuer !== undefined) noteLife(directoryOf(options), source.#keys.current.issuer, options.svidMs, options.clock.nowMs());
     return source;
   }
 
@@ -184,7 +189,7 @@ async function obtain(options: ClusterCredentialsOptions, current: ObjectSigner 
   // Checked before anything is replaced: a bundle of another domain, or an older one, must not take the place of ours.
   const bundle = parseBundle(Buffer.from(credentials.bundle).toString("utf8"), options.trustDomain);
   if (held !== undefined) newerBundle(held(), bundle);
-  writeCredentials(directoryOf(options), credentials, { signing, intermediate });
+  writeCredentials(directoryOf(options), credentials, { signing, intermediate }, formerIssuing(options, credentials));
   if (isJoining && options.joiningKey !== "lasting") await forgetJoiningKey(keyFile);
   const { keys } = readClusterKeys(directoryOf(options), options.trustDomain, options.clock.nowMs());
   if (keys === undefined || keys.closed.length > 0) throw new AtollError("ATOLL_CERTIFICATE_INVALID", "the credentials that were just written cannot be read");
@@ -197,4 +202,16 @@ function isOver({ chain: [leaf] }: ObjectSigner, nowMs: number): boolean {
 
 function directoryOf(options: ClusterCredentialsOptions): string {
   return join(options.dataDir, "ca");
+}
+
+/** What lies beside the credentials, of what was issued by those of before. */
+function formerIssuing(options: ClusterCredentialsOptions, { intermediateChain }: ClusterCredentials): readonly (readonly [path: string, content: string])[] {
+  const directory = directoryOf(options);
+  const nowMs = options.clock.nowMs();
+  const former = readClusterKeys(directory, options.trustDomain, nowMs).keys?.ownIntermediates ?? [];
+  const lives = readIssuedLives(directory) ?? { earlierEndMs: 0, svidMs: options.svidMs, formerLifeEndMs: 0 };
+  return [
+    [join(directory, issuedLivesFile), JSON.stringify(withIntermediate(lives, nowMs))],
+    [join(directory, ownIntermediatesFile), chainPem([...intermediateChain.slice(0, 1), ...former].slice(0, ownIntermediatesMax))],
+  ];
 }

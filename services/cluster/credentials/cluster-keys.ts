@@ -11,6 +11,7 @@ import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { AtollError, describeError } from "#federation/runtime/errors.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import { withKeyOf } from "./credential-files.ts";
+import { issuedLivesFile, longestLives, parseIssuedLives } from "./issued-lives.ts";
 
 /** By what a cluster vouches for its workloads and signs what it says. */
 export interface ClusterKeys {
@@ -21,7 +22,17 @@ export interface ClusterKeys {
   readonly authorityCertificatePem: string;
   /** The roles whose keys cannot be used, and why. */
   readonly closed: readonly ClosedRole[];
+  /** When the last SVID ends that another intermediate than this one has issued, in wall-clock ms. */
+  readonly earlierSvidsEndMs: number;
+  /** The last ones of this cluster, the present one first, in DER: a proxy that was away while the root was rotated is known by what they have issued. */
+  readonly ownIntermediates: readonly Uint8Array[];
 }
+
+/** In which `ownIntermediates` lie, beside the present one. */
+export const ownIntermediatesFile = "own-intermediates.pem";
+
+/** Those that are kept: they are renewed once a week, and no SVID is renewed by its key more than 30 days after its end. */
+export const ownIntermediatesMax = 8;
 
 /** What a directory holds of a cluster's credentials. */
 export interface KeptKeys {
@@ -54,8 +65,19 @@ export function readClusterKeys(directory: string, trustDomain: TrustDomainName,
     return pem;
   });
   if (bundle === undefined || authorityCertificatePem === undefined) return { keys: undefined, signer, damaged };
+  const lives = read(issuedLivesFile, parseIssuedLives);
+  const kept = read(ownIntermediatesFile, parseChainPem) ?? [];
   const closed = (role: KeyRole, name: string, key: unknown): readonly ClosedRole[] => (key === undefined ? [{ role, reason: whyClosed(directory, name, damaged) }] : []);
-  return { keys: { issuer, signer, bundle, authorityCertificatePem, closed: [...closed("issuing", "intermediate", issuer), ...closed("signing", "signing", signer)] }, signer, damaged };
+  const keys: ClusterKeys = {
+    issuer,
+    signer,
+    bundle,
+    authorityCertificatePem,
+    closed: [...closed("issuing", "intermediate", issuer), ...closed("signing", "signing", signer)],
+    earlierSvidsEndMs: lives?.earlierEndMs ?? (issuer === undefined ? 0 : longestLives(issuer).earlierEndMs),
+    ownIntermediates: kept.length > 0 ? kept : (issuer?.chain.slice(0, 1) ?? []),
+  };
+  return { keys, signer, damaged };
 }
 
 /** What is wrong with a pair of files, and what to do. */

@@ -19,10 +19,13 @@ export interface CredentialKeys {
 
 type Files = readonly (readonly [path: string, content: string | Uint8Array])[];
 
-/** Writes a cluster's credentials over those of before: all of them, or, on a disk that does not take them, none. */
-export function writeCredentials(directory: string, credentials: ClusterCredentials, keys: CredentialKeys): void {
+/**
+ * Writes a cluster's credentials over those of before: all of them, or, on a disk that does not take them, none. `beside` is written before
+ * them, and has to be true of those of before as well.
+ */
+export function writeCredentials(directory: string, credentials: ClusterCredentials, keys: CredentialKeys, beside: Files = []): void {
   settleKeys(directory);
-  writePrivateFilesSync(credentialFiles(directory, credentials, keys));
+  writePrivateFilesSync([...beside, ...credentialFiles(directory, credentials, keys)]);
   settleKeys(directory);
 }
 

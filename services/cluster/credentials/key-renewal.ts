@@ -31,9 +31,9 @@ export interface KeyRenewalOptions extends SvidIssuing {
 export function keyRenewal(options: KeyRenewalOptions): handleUnaryCall<KeyRenewalRequest, IdentityResponse> {
   const { self, keys, federationBundle, discoveryAddresses, lapseMsMax, clock, logger } = options;
   return unary(options, async ({ certificateChain, csr, proof }) => {
-    const { bundle } = keys.current;
+    const { bundle, ownIntermediates } = keys.current;
     const nowMs = clock.nowMs();
-    const verdict = judgeLapsedSvid(certificateChain, { bundle, nowMs, lapseMsMax });
+    const verdict = judgeLapsedSvid(certificateChain, { bundle, ownIntermediates, nowMs, lapseMsMax });
     if (verdict.kind === "refused") throw new AtollError("ATOLL_PEER_UNVERIFIED", verdict.reason);
     verifyBytes(keyRenewalContext, csr, proof, verdict.publicKey);
     const subscriber = subscriberOf(verdict.spiffeId, self);

@@ -18,6 +18,7 @@ import { createSeededRandom } from "#federation/runtime/random.ts";
 import { VirtualClock } from "#federation/runtime/virtual-clock.ts";
 import { silentLogger } from "#federation/telemetry/logger.ts";
 import { ClusterKeySource, type Certify } from "./cluster-credentials.ts";
+import { ownIntermediatesMax } from "./cluster-keys.ts";
 import { TrustDomainSigner } from "./signer.ts";
 
 const dayMs = 86_400_000;
@@ -46,7 +47,7 @@ describe("a cluster's roots of its own trust domain", () => {
       ...(bundle === undefined ? {} : { bundle: Buffer.from(encodeBundle(bundle)) }),
     };
   };
-  const open = (): Promise<ClusterKeySource> => ClusterKeySource.open({ dataDir: join(directory, "cluster"), trustDomain: shop, certify, clock, random: createSeededRandom(1), logger: silentLogger }, stop.signal);
+  const open = (): Promise<ClusterKeySource> => ClusterKeySource.open({ dataDir: join(directory, "cluster"), trustDomain: shop, certify, svidMs: 3_600_000, clock, random: createSeededRandom(1), logger: silentLogger }, stop.signal);
   const bundleOf = (sequence: number, ...x509Authorities: readonly Uint8Array[]): TrustBundle => ({ trustDomain: shop, sequence, refreshHintSeconds: 300, x509Authorities });
   const stated = (bundle: TrustBundle, key = parseKeyPair(readFileSync(join(directory, "signer", "authority.key"), "utf8")).privateKey): TrustDomainSpec => {
     const document = encodeBundle(bundle);
@@ -141,6 +142,26 @@ describe("a cluster's roots of its own trust domain", () => {
     expect(isUnder(await open(), second.certificateDer)).toBe(true);
     await clock.advance(dayMs);
     expect(renewals, "once").toBe(1);
+  });
+
+  it("leave known which intermediates were the cluster's own, over restarts and a bounded number of them", async () => {
+    const source = await open();
+    const had = [source.keys.current.issuer?.chain[0]];
+    const running = source.run(stop.signal).catch(() => undefined);
+    for (let sequence = 2; sequence < 12; sequence++) {
+      const root = createRoot({ trustDomain: shop, validityMs: 3_650 * dayMs, nowMs: clock.nowMs() });
+      const bundle = bundleOf(sequence, root.certificateDer);
+      issuing = { root, bundle };
+      source.takeBundle(stated(bundle));
+      await clock.advance(120_000);
+      expect(isUnder(source, root.certificateDer)).toBe(true);
+      had.unshift(source.keys.current.issuer?.chain[0]);
+      expect(source.keys.current.ownIntermediates).toEqual(had.slice(0, ownIntermediatesMax));
+      expect(source.keys.current.earlierSvidsEndMs).toBeGreaterThan(clock.nowMs() + 3_600_000 - 120_001);
+    }
+    expect((await open()).keys.current.ownIntermediates).toEqual(had.slice(0, ownIntermediatesMax));
+    stop.abort();
+    await running;
   });
 
   it("keep its intermediate of before in use while the signer is away, and have another asked for until it is back, also after a restart", async () => {

@@ -56,6 +56,24 @@ describe("a plane's being its trust domain's signer", () => {
     });
   });
 
+  it.each(damages)("when the roots of a rotation %s, is closed with the file's name, makes no root, and opens once that is put back", async (_, damage) => {
+    const signer = open().current();
+    joined();
+    signer.rotate({ step: "prepare", sequence: 1 }, clock.nowMs());
+    const { bundle } = signer;
+    const copy = readFileSync(file("roots.json"));
+    damage(file("roots.json"));
+    const role = open();
+    expect(role.closed?.reason).toContain("roots.json");
+    expect(() => role.current()).toThrow(expect.objectContaining({ code: "ATOLL_ROLE_CLOSED" }));
+    expect(readdirSync(join(dataDir, "signer")).filter((name) => name.startsWith("root."))).toEqual([]);
+    const running = role.run(new AbortController().signal);
+    writeFileSync(file("roots.json"), copy);
+    await clock.advance(6_000);
+    await running;
+    expect(role.current().bundle).toEqual(bundle);
+  });
+
   it("is nothing to begin without, where nothing goes on meanwhile", () => {
     open();
     writeFileSync(file("root.key"), "");

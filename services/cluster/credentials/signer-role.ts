@@ -12,6 +12,7 @@ import { readKeyFiles } from "./key-files.ts";
 import { closedRoleError } from "./key-roles.ts";
 import { hasServed } from "./plane-membership.ts";
 import { TrustDomainSigner } from "./signer.ts";
+import { hasRotated } from "./signer-roots.ts";
 
 export interface SignerRoleOptions {
   readonly trustDomain: TrustDomainName;
@@ -95,9 +96,10 @@ function standingOf({ trustDomain, dataDir, clock }: SignerRoleOptions): Standin
 
 /** Which of the pairs cannot be used, and why. */
 function faultsIn(directory: string): readonly string[] {
-  return ["root", "authority"].flatMap((name) => {
+  // A rotation that came so far holds its roots in a file of their own, which is whole or damaged as one.
+  return (hasRotated(directory) ? ["authority"] : ["root", "authority"]).flatMap((name) => {
     const missing = [`${name}.key`, `${name}.pem`].filter((file) => !existsSync(join(directory, file)));
-    if (missing.length > 0) return [`${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing`];
+    if (missing.length > 0) return [`${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} missing${name === "root" ? " (or, after a rotation of the root, the newest roots.json)" : ""}`];
     try {
       const files = readKeyFiles(directory, name);
       if (files !== undefined) createIssuer(files.certificatePem, files.privateKeyPem);

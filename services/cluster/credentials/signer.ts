@@ -14,8 +14,12 @@ import { AtollError } from "#federation/runtime/errors.ts";
 import { signP256 } from "#federation/runtime/p256-signature.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
+import type { RotationStep } from "#federation/model/root-rotation.ts";
+import { mapWatched, type Watched } from "#federation/runtime/watched.ts";
 import { readKeyFiles, writeKeyFiles, type KeyFiles } from "./key-files.ts";
 import { hasServed } from "./plane-membership.ts";
+import { advanceRoots, type SignerRoots } from "./root-rotation.ts";
+import { hasRotated, RootsFile } from "./signer-roots.ts";
 
 const dayMs = 86_400_000;
 /** DESIGN §7: a week of issuing without the signer, since renewal begins at half of it. */
@@ -28,20 +32,17 @@ const rootValidityMs = 3_650 * dayMs;
 export class TrustDomainSigner {
   readonly trustDomain: TrustDomainName;
   readonly authorityCertificatePem: string;
-  readonly #root: Issuer;
+  readonly #roots: RootsFile;
   readonly #authority: Issuer;
   readonly #authorityKeyPem: string;
-  readonly #rootDer: Uint8Array;
 
   private constructor(trustDomain: TrustDomainName, directory: string) {
-    const root = readOwn(directory, "root");
     const authority = readOwn(directory, "authority");
     this.trustDomain = trustDomain;
     this.authorityCertificatePem = authority.certificatePem;
-    this.#root = createIssuer(root.certificatePem, root.privateKeyPem);
+    this.#roots = RootsFile.open(trustDomain, directory);
     this.#authority = createIssuer(authority.certificatePem, authority.privateKeyPem);
     this.#authorityKeyPem = authority.privateKeyPem;
-    this.#rootDer = parseChainPem(root.certificatePem)[0] ?? new Uint8Array();
   }
 
   /**
@@ -53,18 +54,36 @@ export class TrustDomainSigner {
     const directory = join(dataDir, "signer");
     const options = { trustDomain, validityMs: rootValidityMs, nowMs };
     if (!hasServed(dataDir)) {
-      if (readKeyFiles(directory, "root") === undefined) writeKeyFiles(directory, "root", createRoot(options));
+      if (!hasRotated(directory) && readKeyFiles(directory, "root") === undefined) writeKeyFiles(directory, "root", createRoot(options));
       if (readKeyFiles(directory, "authority") === undefined) writeKeyFiles(directory, "authority", createAuthority(options));
     }
     try {
       return new TrustDomainSigner(trustDomain, directory);
     } catch (error) {
-      throw new AtollError("ATOLL_CONFIG_INVALID", `${directory} does not hold the root and the authority of ${trustDomain} whole; put root.key, root.pem, authority.key and authority.pem back from a copy`, { cause: error });
+      throw new AtollError("ATOLL_CONFIG_INVALID", `${directory} does not hold the root and the authority of ${trustDomain} whole; put root.key, root.pem (or, after a rotation, the newest roots.json), authority.key and authority.pem back from a copy`, { cause: error });
     }
   }
 
   get bundle(): TrustBundle {
-    return { trustDomain: this.trustDomain, sequence: 1, refreshHintSeconds: 300, x509Authorities: [this.#rootDer] };
+    const { roots, believed } = this.#roots.current.current;
+    return { trustDomain: this.trustDomain, sequence: roots.sequence, refreshHintSeconds: 300, x509Authorities: believed };
+  }
+
+  /** Where the rotation of the root stands; what is told of the trust domain is another when this is. */
+  get roots(): Watched<SignerRoots> {
+    return mapWatched(this.#roots.current, ({ roots }) => roots);
+  }
+
+  /**
+   * Takes the next step of a rotation; it is on the disk when this returns.
+   * @throws {ATOLL_ROTATION_OUT_OF_STEP} as `advanceRoots`, and what the disk says: then nothing has changed
+   */
+  rotate(wanted: { readonly step: RotationStep; readonly sequence: number }, nowMs: number): void {
+    const makeRoot = (): KeyFiles => {
+      const { certificatePem, privateKeyPem } = createRoot({ trustDomain: this.trustDomain, validityMs: rootValidityMs, nowMs });
+      return { certificatePem, privateKeyPem };
+    };
+    this.#roots.replace(advanceRoots(this.roots.current, wanted, makeRoot));
   }
 
   /** What the federation is told of this trust domain, in its authority's own words. */
@@ -79,7 +98,7 @@ export class TrustDomainSigner {
 
   /** Certifies a cluster's intermediate and its signing key. Names come from `cluster`, of the requests only the public keys are taken. */
   certify(cluster: string, intermediateCsr: Uint8Array, signingCsr: Uint8Array, nowMs: number): ClusterCredentials {
-    const intermediateChain = issueIntermediate(this.#root, {
+    const intermediateChain = issueIntermediate(this.#roots.current.current.issuer, {
       trustDomain: this.trustDomain,
       name: cluster,
       publicKey: publicKeyFromCsr(intermediateCsr),

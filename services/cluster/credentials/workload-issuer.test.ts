@@ -85,7 +85,10 @@ describe("issuing to workloads over gRPC", () => {
       issuer: shop.intermediateIssuer,
       signer: { privateKey: createKeyPair().privateKey, chain: [] },
       bundle: shop.bundle,
-      authorityCertificatePem: "", closed: [],
+      authorityCertificatePem: "",
+      earlierSvidsEndMs: 0,
+      ownIntermediates: [],
+      closed: [],
     });
     const issuing = workloadIssuer({
       self,
