@@ -7,7 +7,8 @@ import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
 import type { Random } from "#federation/runtime/random.ts";
 import { passingFaults } from "#federation/runtime/retry.ts";
-import type { Watched } from "#federation/runtime/watched.ts";
+import { runEach } from "#federation/runtime/run-each.ts";
+import { mapWatched, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { acceptFetched } from "./accept-fetched.ts";
 import { believedBundle, type ParseBundle } from "./believed-bundle.ts";
@@ -46,12 +47,6 @@ interface Round {
 
 type Asked = { readonly kind: "accepted" | "unchanged"; readonly refreshHintSeconds: number } | ({ readonly kind: "fault" } & FetchFault);
 
-interface Followed {
-  readonly generation: number | undefined;
-  readonly stop: AbortController;
-  readonly done: Promise<void>;
-}
-
 /**
  * Fetches the bundles of federated trust domains, each by itself, and stores what is taken beside what was declared: there it lies for a
  * cold start and for the replica that leads next. What cannot be fetched, or is not taken, leaves what is believed as it is.
@@ -70,31 +65,17 @@ export class FederatedBundles {
 
   /** Runs while this plane may write. A trust domain whose spec changes is asked for anew at once. */
   async run(signal: AbortSignal): Promise<void> {
-    const followed = new Map<string, Followed>();
-    const failure = new AbortController();
-    const either = AbortSignal.any([signal, failure.signal]);
-    try {
-      for await (const { items } of this.#options.declared.changes(either)) {
-        for (const [name, { generation, stop, done }] of followed) {
-          const present = items.get(name);
-          if (present !== undefined && present.value.metadata.generation === generation) continue;
-          stop.abort();
-          await done;
-          followed.delete(name);
-          if (present === undefined) this.#standings.delete(name);
-        }
-        for (const [name, { value }] of items) {
-          if (followed.has(name)) continue;
-          const stop = new AbortController();
-          const done = this.#follow(name, AbortSignal.any([either, stop.signal])).catch((error: unknown) => failure.abort(error));
-          followed.set(name, { generation: value.metadata.generation, stop, done });
-        }
-      }
-    } finally {
-      for (const { stop } of followed.values()) stop.abort();
-      await Promise.all([...followed.values()].map(({ done }) => done));
-    }
-    if (failure.signal.aborted) throw failure.signal.reason;
+    await runEach(
+      mapWatched(this.#options.declared, ({ items }) => items),
+      {
+        lifeOf: ({ value }) => value.metadata.generation,
+        run: async (name, _declared, inner) => await this.#follow(name, inner),
+        ended: async (name, next) => {
+          if (next === undefined) this.#standings.delete(name);
+        },
+      },
+      signal,
+    );
   }
 
   async #follow(name: string, signal: AbortSignal): Promise<void> {

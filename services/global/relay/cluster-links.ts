@@ -14,8 +14,9 @@ import { linkSubjects, runPublisher, type StandingOf } from "#federation/replica
 import { runReceiver, type ReceiverStatus } from "#federation/replication/shell/run-receiver.ts";
 import type { Clock } from "#federation/runtime/clock.ts";
 import { describeError, isAtollError } from "#federation/runtime/errors.ts";
-import { runTasks } from "#federation/runtime/lifecycle.ts";
+import { runTasks, untilAborted } from "#federation/runtime/lifecycle.ts";
 import type { Random } from "#federation/runtime/random.ts";
+import { runEach } from "#federation/runtime/run-each.ts";
 import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ObjectSigner, VerifyChain } from "#federation/wire/signed-object.ts";
@@ -55,12 +56,6 @@ const clusterBrake: BrakeRules = { rightsKinds: ["TrustDomain", "RelationshipApp
 /** How long it counts as known which clusters are stale, in ms: one look serves the heartbeats of all links. */
 const staleKeptMs = 500;
 
-interface OpenLink {
-  readonly life: string;
-  readonly stop: AbortController;
-  readonly done: Promise<void>;
-}
-
 /** The links of the leading global plane: for each cluster one stream of what it exports, up, and one of what it is offered, down. */
 export class ClusterLinks {
   readonly lags = new WatchedValue<ReadonlyMap<string, ReceiverLag>>(new Map());
@@ -82,36 +77,24 @@ export class ClusterLinks {
    * since its next life counts its positions from the beginning, and they would be taken for those of a store that was rolled back.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const open = new Map<string, OpenLink>();
-    const failure = new AbortController();
-    const either = AbortSignal.any([signal, failure.signal]);
-    const { waitsForOrigins = false, clusters: known, clock, logger } = this.#options;
-    const told = waitsForOrigins ? waitForOrigins({ clusters: () => known.current.keys(), statuses: this.statuses, clock, logger }, either) : Promise.resolve();
+    const { waitsForOrigins = false, clusters, clock, logger } = this.#options;
+    const over = new AbortController();
+    const told = waitsForOrigins ? waitForOrigins({ clusters: () => clusters.current.keys(), statuses: this.statuses, clock, logger }, AbortSignal.any([signal, over.signal])) : Promise.resolve();
     // Whoever waits for it hears of its end.
     told.catch(() => undefined);
     try {
-      for await (const clusters of this.#options.clusters.changes(either)) {
-        for (const [id, link] of open) {
-          if (lifeOf(clusters.get(id)) === link.life) continue;
-          link.stop.abort();
-          // Its successor must not receive beside it.
-          await link.done;
-          open.delete(id);
-          await this.#forget(id, either);
-        }
-        for (const [id, cluster] of clusters) {
-          if (open.has(id)) continue;
-          const stop = new AbortController();
-          const { trustDomain } = cluster.spec;
-          const done = this.#runLink({ id, trustDomain, told }, AbortSignal.any([either, stop.signal])).catch((error: unknown) => failure.abort(error));
-          open.set(id, { life: lifeOf(cluster), stop, done });
-        }
-      }
+      await runEach(
+        clusters,
+        {
+          lifeOf,
+          run: async (id, { spec: { trustDomain } }, inner) => await this.#runLink({ id, trustDomain, told }, inner),
+          ended: async (id, _next, inner) => await this.#forget(id, inner),
+        },
+        signal,
+      );
     } finally {
-      for (const link of open.values()) link.stop.abort();
-      await Promise.all([...open.values()].map((link) => link.done));
+      over.abort();
     }
-    if (failure.signal.aborted) throw failure.signal.reason;
   }
 
   /** Since what is held of a cluster was last known to be all of it, in ms; undefined while that has not been known. */
@@ -175,7 +158,7 @@ export class ClusterLinks {
             inner,
           ),
         async (inner) => {
-          await told;
+          await Promise.race([told, untilAborted(inner)]);
           if (inner.aborted) return;
           await runPublisher(
             {
@@ -215,6 +198,6 @@ export class ClusterLinks {
 }
 
 /** Which registration of a cluster that is; another after it was deleted and made anew, or became another trust domain's. */
-function lifeOf(cluster: Cluster | undefined): string {
-  return cluster === undefined ? "" : `${cluster.spec.trustDomain} ${cluster.metadata.createdAt ?? ""}`;
+function lifeOf({ spec, metadata }: Cluster): string {
+  return `${spec.trustDomain} ${metadata.createdAt ?? ""}`;
 }
