@@ -2,10 +2,10 @@ import type { Client } from "@grpc/grpc-js";
 import { isIP } from "node:net";
 import { parseAddress } from "#federation/identity/join-token.ts";
 import type { X509Svid } from "#federation/identity/svid.ts";
-import { sleep } from "#federation/runtime/clock.ts";
 import { AtollError } from "#federation/runtime/errors.ts";
 import type { Random } from "#federation/runtime/random.ts";
-import { until, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { sleepUntil } from "#federation/runtime/sleep-until.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import { WayBack, type LookedAt, type WayBackTimes } from "#federation/runtime/way-back.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import { createPlaneClient, type Plane, type PlaneDialing } from "./plane-link.ts";
@@ -88,13 +88,7 @@ export class PlaneConnection implements PlaneDial, Disposable {
 
   async pause(delayMs: number, signal: AbortSignal): Promise<void> {
     const before = this.#dials.current;
-    const over = new AbortController();
-    const either = AbortSignal.any([signal, over.signal]);
-    try {
-      await Promise.race([sleep(this.#options.dialing.clock, delayMs, either), until(this.#dials, (dials) => dials !== before, either)]);
-    } finally {
-      over.abort();
-    }
+    await sleepUntil(this.#options.dialing.clock, delayMs, this.#dials, (dials) => dials !== before, signal);
   }
 
   [Symbol.dispose](): void {

@@ -12,7 +12,8 @@ import { sleep, type Clock } from "#federation/runtime/clock.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { writePrivateFileSync } from "#federation/runtime/private-file.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
-import { until, WatchedValue, type Watched } from "#federation/runtime/watched.ts";
+import { sleepUntil } from "#federation/runtime/sleep-until.ts";
+import { WatchedValue, type Watched } from "#federation/runtime/watched.ts";
 import type { Logger } from "#federation/telemetry/logger.ts";
 import type { ObjectSigner } from "#federation/wire/signed-object.ts";
 import type { ClusterCredentials } from "#federation/wire/signer-messages.ts";
@@ -106,7 +107,8 @@ export class ClusterKeySource {
         waitMs = leftMs() - halfLifeMs;
         continue;
       }
-      await this.#pause(jittered(random, isOutdated ? retryMs : Math.max(waitMs, retryMs), 0.05), judged, signal);
+      const known = judged;
+      await sleepUntil(clock, jittered(random, isOutdated ? retryMs : Math.max(waitMs, retryMs), 0.05), this.#keys, ({ bundle }) => bundle !== known, signal);
       waitMs = leftMs() - halfLifeMs;
       if (this.#keys.current.bundle !== judged) isOutdated = !isOfIssuingRoot(this.#keys.current);
       judged = this.#keys.current.bundle;
@@ -146,17 +148,6 @@ export class ClusterKeySource {
       if (signal.aborted) throw error;
       for (const { role, reason } of this.#keys.current.closed) logger.error("A role of this plane is closed for want of its key. Everything else goes on.", { role, reason, signerSays: describeError(error) });
       return false;
-    }
-  }
-
-  /** Ends early once the bundle is another than `known`. */
-  async #pause(delayMs: number, known: TrustBundle, signal: AbortSignal): Promise<void> {
-    const over = new AbortController();
-    const either = AbortSignal.any([signal, over.signal]);
-    try {
-      await Promise.race([sleep(this.#options.clock, delayMs, either), until(this.#keys, ({ bundle }) => bundle !== known, either)]);
-    } finally {
-      over.abort();
     }
   }
 }
