@@ -1,4 +1,5 @@
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import { bareHost } from "#federation/runtime/dns/host-name.ts";
 
 /** One side of mutual TLS, as PEM. `caPem` may hold constrained anchors. */
 export interface NatsTls {
@@ -9,7 +10,7 @@ export interface NatsTls {
 
 /** TLS options whose parts are read at every connection; nats.js passes what it does not know on to `tls.connect`. */
 export function natsTlsOptions(read: () => NatsTls, servers: readonly string[]): object {
-  const hosts = servers.map((server) => new URL(server.includes("://") ? server : `nats://${server}`).hostname.replace(/^\[(.*)\]$/, "$1"));
+  const hosts = servers.map((server) => bareHost(new URL(server.includes("://") ? server : `nats://${server}`)));
   return {
     get ca() {
       return read().caPem;

@@ -1,6 +1,7 @@
 import { EtcdLeaseInvalidError, type Etcd3, type IRangeResponse } from "etcd3";
 import { abortedError, sleep, type Clock } from "#federation/runtime/clock.ts";
 import { flatMappedValues } from "#federation/runtime/each-value.ts";
+import { bareHost } from "#federation/runtime/dns/host-name.ts";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { jittered, type Random } from "#federation/runtime/random.ts";
 import { WayBack } from "#federation/runtime/way-back.ts";
@@ -292,8 +293,9 @@ class EtcdStore implements Store {
 
   #open(endpoint: string, tls: EtcdTls | undefined): OpenMember {
     const { clock, random, logger } = this.#options;
-    const { hostname, port, protocol } = new URL(endpoint);
-    const looked = [{ host: hostname.replaceAll(/[[\]]/g, ""), port: Number(port || (protocol === "https:" ? 443 : 80)) }];
+    const url = new URL(endpoint);
+    const { port, protocol } = url;
+    const looked = [{ host: bareHost(url), port: Number(port || (protocol === "https:" ? 443 : 80)) }];
     const redial = (): void => {
       logger.info("connections to etcd that lead nowhere are given up for others", { endpoint });
       this.#members.delete(endpoint);

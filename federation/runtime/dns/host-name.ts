@@ -17,6 +17,11 @@ export function isHost(text: string): boolean {
 /** What `isHost` takes, in the words of an error message. */
 export const hostForm = "a DNS name in lower case or a literal IP address";
 
+/** The host of a URL as it is dialled: an IPv6 address without its brackets. */
+export function bareHost({ hostname }: Pick<URL, "hostname">): string {
+  return hostname.replace(/^\[(.*)\]$/, "$1");
+}
+
 /** `host:port`, an IPv6 address in brackets. */
 export function hostPort(host: string, port: number): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;

@@ -9,6 +9,7 @@ import type { TrustDomainName } from "#federation/model/names.ts";
 import type { BundleEndpointSpec } from "#federation/model/resource.ts";
 import type { TrustBundle } from "#federation/model/trust-bundle.ts";
 import { deadlineSignal, type Clock } from "#federation/runtime/clock.ts";
+import { bareHost } from "#federation/runtime/dns/host-name.ts";
 import type { NameLookup } from "#federation/runtime/dns/name-lookup.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
 import { isDialledForBundles } from "./endpoint-address.ts";
@@ -52,9 +53,10 @@ export type FetchBundle = (question: FetchQuestion, signal: AbortSignal) => Prom
 export function createBundleFetch({ lookup, ownAddress, clock }: FetchOptions): FetchBundle {
   return async (question, signal) => {
     using deadline = deadlineSignal(clock, fetchLimits.timeoutMs, signal);
-    const { hostname } = new URL(question.url);
+    const url = new URL(question.url);
+    const { hostname } = url;
     try {
-      const addresses = await addressesOf(hostname, lookup, deadline.signal);
+      const addresses = await addressesOf(bareHost(url), lookup, deadline.signal);
       if (addresses.length === 0) return failed("name", `${hostname} does not resolve`);
       const dialled = addresses.filter((address) => isDialledForBundles(address, ownAddress)).slice(0, fetchLimits.addresses);
       if (dialled.length === 0) return failed("address", `${hostname} is no address that bundles are fetched from`);
@@ -66,10 +68,9 @@ export function createBundleFetch({ lookup, ownAddress, clock }: FetchOptions): 
   };
 }
 
-async function addressesOf(hostname: string, lookup: NameLookup, signal: AbortSignal): Promise<readonly string[]> {
-  const bare = hostname.replace(/^\[|\]$/g, "");
-  if (isIP(bare) !== 0) return [bare];
-  const { v4, v6 } = await lookup(bare, signal);
+async function addressesOf(host: string, lookup: NameLookup, signal: AbortSignal): Promise<readonly string[]> {
+  if (isIP(host) !== 0) return [host];
+  const { v4, v6 } = await lookup(host, signal);
   return [v4, v6].flatMap((answer) => (answer.kind === "found" ? answer.addresses : []));
 }
 
@@ -104,8 +105,8 @@ async function ask(question: FetchQuestion, address: string, signal: AbortSignal
 }
 
 function tlsOf({ url, endpoint, believed }: FetchQuestion): RequestOptions | undefined {
-  const { hostname } = new URL(url);
-  const servername = isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? hostname : "";
+  const host = bareHost(new URL(url));
+  const servername = isIP(host) === 0 ? host : "";
   if (endpoint.profile === "https_web") return { servername, minVersion: "TLSv1.2", ...(endpoint.webRootsPem === undefined ? {} : { ca: endpoint.webRootsPem }) };
   if (believed === undefined || endpoint.spiffeId === undefined) return undefined;
   return createClientTlsOptions({ anchors: createAnchors([believed]), servername, accept: acceptExactly([endpoint.spiffeId]) });
