@@ -33,12 +33,8 @@ export function policyFaults(conditions: readonly Condition[]): readonly Conditi
 
 /** For `policiesFor`: what all of `policies` are for. Pure, O(policies). */
 export function policiesByName(policies: Iterable<TrafficPolicy>): PolicySurroundings["policiesFor"] {
-  const byName = Map.groupBy(policies, ({ spec }) => serviceName(spec.targetRef));
-  return (service) => byName.get(serviceName(service)) ?? [];
-}
-
-function serviceName({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
-  return `${namespace}/${name}`;
+  const byName = Map.groupBy(policies, ({ spec }) => resourceId(spec.targetRef));
+  return (service) => byName.get(resourceId(service)) ?? [];
 }
 
 /** The reason of `ResolvedRefs` where no cluster exports what a policy is for. */
@@ -82,7 +78,7 @@ function missingTarget(policy: TrafficPolicy, around: PolicySurroundings): reado
   const { namespace, name, trustDomain } = targetRef;
   if (trustDomain !== undefined && !around.trustDomains.has(trustDomain)) return [{ reason: "TrustDomainNotFound", message: `spec.targetRef.trustDomain names ${trustDomain}: no cluster is of it` }];
   if (trustDomainsOf(policy, around).some((of) => around.isExported({ namespace, name, trustDomain: of }))) return [];
-  const what = `${serviceName(targetRef)}${trustDomain === undefined ? "" : ` of ${trustDomain}`}`;
+  const what = `${resourceId(targetRef)}${trustDomain === undefined ? "" : ` of ${trustDomain}`}`;
   return [{ reason: targetNotExported, message: `spec.targetRef names ${what}, which no cluster exports: it holds in the cluster that has it, and for all once it is exported` }];
 }
 

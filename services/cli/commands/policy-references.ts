@@ -1,4 +1,4 @@
-import { globalRoutes } from "#federation/admin-api/plane-routes.ts";
+import type { FederationStatus } from "#federation/admin-api/status.ts";
 import { policiesByName, policyConditions, policyFaults, targetNotExported, type PolicySurroundings } from "#federation/model/policy-conditions.ts";
 import { resourceId, type Resource, type ServiceTarget } from "#federation/model/resource.ts";
 import { isAtollError } from "#federation/runtime/errors.ts";
@@ -18,17 +18,24 @@ export interface PolicyFinding {
 /** Services that no cluster exports are looked for in the clusters themselves, so many at most; more are taken for not there. */
 const lookedForMax = 32;
 
+export interface PolicyQuestion {
+  /** The services that are exported, as the global plane's status has them. */
+  readonly services: FederationStatus["services"];
+  /** Absent: all policies there are. */
+  readonly applied?: readonly Resource[];
+}
+
 /**
  * What policies refer to and is not there, and which of them stand in each other's way, once `applied` are: of these alone, or of all where
  * `applied` is absent. What `applied` holds besides counts as there. Asks the global plane, and clusters where no export answers it.
  */
-export async function findPolicyFaults(planes: Planes, applied: readonly Resource[] | undefined, signal: AbortSignal): Promise<readonly PolicyFinding[]> {
+export async function findPolicyFaults(planes: Planes, { services, applied }: PolicyQuestion, signal: AbortSignal): Promise<readonly PolicyFinding[]> {
   const global = planes.global();
-  const [regions, clusters, present, { body: status }] = await Promise.all([global.list("Region", {}, signal), global.list("Cluster", {}, signal), global.list("TrafficPolicy", {}, signal), global.call(globalRoutes.status, {}, signal)]);
+  const [regions, clusters, present] = await Promise.all([global.list("Region", {}, signal), global.list("Cluster", {}, signal), global.list("TrafficPolicy", {}, signal)]);
   const all = [...regions, ...clusters, ...present, ...(applied ?? [])];
   const policies = [...new Map(ofKind(all, "TrafficPolicy").map((policy) => [resourceId(policy.metadata), policy])).values()];
   const regionNames = new Set<string>(ofKind(all, "Region").map(({ metadata }) => metadata.name));
-  const exported = new Set(status.services.map(({ namespace, name, trustDomain }) => `${namespace}/${name}/${trustDomain}`));
+  const exported = new Set(services.map(({ namespace, name, trustDomain }) => `${namespace}/${name}/${trustDomain}`));
   const around: PolicySurroundings = {
     hasRegion: (region) => regionNames.has(region),
     trustDomains: new Set(ofKind(all, "Cluster").map(({ spec }) => spec.trustDomain)),
@@ -51,10 +58,10 @@ interface Lookup {
 /** Of `targets` those that a cluster has without exporting them, or will have by what is applied. */
 async function serviceLookup(planes: Planes, { targets, applied, clustersOf }: Lookup, signal: AbortSignal): Promise<(target: ServiceTarget) => boolean> {
   const brought = new Set([...ofKind(applied, "Service"), ...ofKind(applied, "ServiceExport")].map(({ metadata }) => resourceId(metadata)));
-  const missing = new Map(targets.filter((target) => !brought.has(serviceId(target))).map((target) => [targetId(target), target]));
+  const missing = new Map(targets.filter((target) => !brought.has(resourceId(target))).map((target) => [targetId(target), target]));
   const looked = [...missing].slice(0, lookedForMax).map(async ([id, target]) => [id, (await Promise.all(clustersOf(target).map(async (cluster) => await hasService(planes, cluster, target, signal)))).includes(true)] as const);
   const kept = new Map(await Promise.all(looked));
-  return (target) => brought.has(serviceId(target)) || kept.get(targetId(target)) === true;
+  return (target) => brought.has(resourceId(target)) || kept.get(targetId(target)) === true;
 }
 
 /** False also of a cluster that does not answer, which others of its findings name. */
@@ -68,12 +75,8 @@ async function hasService(planes: Planes, cluster: string, { namespace, name }: 
   }
 }
 
-function serviceId({ namespace, name }: ServiceTarget): string {
-  return `${namespace}/${name}`;
-}
-
 function targetId(target: ServiceTarget): string {
-  return `${serviceId(target)}/${target.trustDomain ?? "*"}`;
+  return `${resourceId(target)}/${target.trustDomain ?? "*"}`;
 }
 
 /** In one sentence each. Pure. */

@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import { AtollError, describeError, isAtollError } from "#federation/runtime/errors.ts";
 import { kindInfos, resourceId, type Condition, type Kind, type Resource } from "#federation/model/resource.ts";
+import { globalRoutes } from "#federation/admin-api/plane-routes.ts";
 import type { ResourcePath } from "#federation/admin-api/resource-path.ts";
 import type { AdminClient } from "#federation/admin-api/client.ts";
 import { describeAge } from "#federation/runtime/describe-age.ts";
@@ -55,7 +56,8 @@ export async function runApply(context: CommandContext, options: { readonly file
 async function referenceFindings({ terminal, signal }: CommandContext, planes: Planes, resources: readonly Resource[], mustKnow: boolean): Promise<readonly PolicyFinding[]> {
   if (!resources.some(({ kind }) => kind === "TrafficPolicy")) return [];
   try {
-    return await findPolicyFaults(planes, resources, signal);
+    const { body } = await planes.global().call(globalRoutes.status, {}, signal);
+    return await findPolicyFaults(planes, { services: body.services, applied: resources }, signal);
   } catch (error) {
     if (mustKnow || !isAtollError(error)) throw error;
     terminal.note(`${terminal.paint.warn("warning")}  whether all that the policies name exists is not known: ${describeError(error)}`);

@@ -79,14 +79,18 @@ async function readReport(context: CommandContext, { planes, topology }: OpenFed
   const supervisor = topology === undefined ? undefined : await findSupervisor(dataDir, terminal.clock);
   using patience = new Patience(terminal.clock, signal);
   const administrator = engineFiles(dataDir, etcdAdministrator);
+  const askedGlobal = patience.ask(async (inner) => (await planes.global().call(globalRoutes.status, {}, inner)).body);
   const [listed, global, here, clusters, etcds, silent, references] = await Promise.all([
     patience.alongside(async (inner) => (await supervisor?.list(inner)) ?? []),
-    patience.ask(async (inner) => (await planes.global().call(globalRoutes.status, {}, inner)).body),
+    askedGlobal,
     patience.alongside((inner) => namesDialledHere(planes.servers(), createDnsLookup(), inner)),
     askClusters(planes, patience),
     patience.alongside(async () => await readEtcdStates(etcdTenants((topology?.processes ?? []).map(({ config }) => config)), administrator, terminal.clock)),
     patience.alongside(async () => await findSilentEngines(engineProcesses(topology?.processes ?? []), administrator)),
-    patience.alongside(async (inner) => await findPolicyFaults(planes, undefined, inner)),
+    patience.alongside(async (inner) => {
+      const asked = await askedGlobal;
+      return asked.kind === "answer" ? await findPolicyFaults(planes, { services: asked.value.services }, inner) : [];
+    }),
   ]);
   // Where they are not to be had, the plane that did not answer is named.
   const policies = references.kind === "answer" ? references.value : [];

@@ -3,7 +3,7 @@ import type { ResourceBackend } from "#federation/admin-api/resource-routes.ts";
 import { policiesByName, policyConditions, type PolicySurroundings } from "#federation/model/policy-conditions.ts";
 import { objectId, type OpenedObject } from "#federation/model/replicated-object.ts";
 import type { CollectionState } from "#federation/catalog/collection.ts";
-import type { Cluster, Region, TrafficPolicy } from "#federation/model/resource.ts";
+import { resourceId, type Cluster, type Region, type TrafficPolicy } from "#federation/model/resource.ts";
 import type { Watched } from "#federation/runtime/watched.ts";
 
 /** What policies are judged by, as it is known at any moment. */
@@ -41,7 +41,7 @@ export function policySurroundings({ stored, clusters, objects }: PolicyBasis): 
       hasRegion: (region) => stored.Region.current.items.has(region),
       trustDomains: new Set([...clustersOf.keys()].filter((trustDomain) => trustDomain !== undefined)),
       policiesFor: byName(stored.TrafficPolicy.current.items),
-      isExported: ({ namespace, name, trustDomain }) => (clustersOf.get(trustDomain) ?? []).some((origin) => published.get(objectId({ origin, kind: "ServiceExport", key: `${namespace}/${name}` }))?.payload.tombstone === false),
+      isExported: (service) => (clustersOf.get(service.trustDomain) ?? []).some((origin) => published.get(objectId({ origin, kind: "ServiceExport", key: resourceId(service) }))?.payload.tombstone === false),
     };
   };
 }
