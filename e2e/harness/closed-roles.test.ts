@@ -2,8 +2,9 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clusterRoutes } from "#federation/admin-api/plane-routes.ts";
 import { eventually } from "./eventually.ts";
-import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
-import { applyAll, euWest, exported, shop, shopCluster } from "./shop-resources.ts";
+import type { InProcessPlanes, RunningPlane } from "./in-process-planes.ts";
+import { openTwoShops } from "./shop-planes-fixture.ts";
+import { applyAll, exported, shop } from "./shop-resources.ts";
 
 const { signal } = new AbortController();
 
@@ -17,11 +18,7 @@ describe("planes of which a key's files are damaged, over planes in one process"
   const check = async () => await planes.atoll(planes.writePlaneFile(["shop-eu", "shop-us"], { [shop]: "shop-eu" }), "check");
 
   beforeAll(async () => {
-    planes = await InProcessPlanes.create();
-    await planes.startGlobal();
-    await planes.at(undefined, (admin) => applyAll(admin, [euWest, shopCluster("shop-eu"), shopCluster("shop-us")]));
-    signing = await planes.startCluster("shop-eu", { signer: shop });
-    other = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
+    ({ planes, signing, other } = await openTwoShops());
     await planes.at("shop-us", (admin) => applyAll(admin, exported("early")));
     await eventually("what the one exports is known at the other", () => isImported("shop-eu", "early"));
   }, 90_000);

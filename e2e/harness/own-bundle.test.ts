@@ -9,8 +9,9 @@ import { systemClock } from "#federation/runtime/clock.ts";
 import { signP256 } from "#federation/runtime/p256-signature.ts";
 import { TrustDomainSigner } from "#services/cluster/credentials/signer.ts";
 import { eventually } from "./eventually.ts";
-import { InProcessPlanes, type RunningPlane } from "./in-process-planes.ts";
-import { applyAll, euWest, exported, shop, shopCluster } from "./shop-resources.ts";
+import type { InProcessPlanes, RunningPlane } from "./in-process-planes.ts";
+import { openTwoShops } from "./shop-planes-fixture.ts";
+import { applyAll, exported, shop } from "./shop-resources.ts";
 
 const { signal } = new AbortController();
 
@@ -40,11 +41,7 @@ describe("a trust domain that has another root, over planes in one process", () 
   };
 
   beforeAll(async () => {
-    planes = await InProcessPlanes.create();
-    await planes.startGlobal();
-    await planes.at(undefined, (admin) => applyAll(admin, [euWest, shopCluster("shop-eu"), shopCluster("shop-us")]));
-    signing = await planes.startCluster("shop-eu", { signer: shop });
-    other = await planes.startCluster("shop-us", { enrolsAt: "shop-eu" });
+    ({ planes, signing, other } = await openTwoShops());
   }, 90_000);
   afterEach(() => vi.restoreAllMocks());
   afterAll(async () => {

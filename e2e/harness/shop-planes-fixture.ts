@@ -42,3 +42,12 @@ export class ShopPlanes implements AsyncDisposable {
     await this.planes[Symbol.asyncDispose]();
   }
 }
+
+/** Of a federation of the clusters shop-eu, which holds the trust domain's keys, and shop-us, in one process. */
+export async function openTwoShops(): Promise<{ readonly planes: InProcessPlanes; readonly signing: RunningPlane; readonly other: RunningPlane }> {
+  const planes = await InProcessPlanes.create();
+  await planes.startGlobal();
+  await planes.at(undefined, (admin) => applyAll(admin, [euWest, shopCluster("shop-eu"), shopCluster("shop-us")]));
+  const signing = await planes.startCluster("shop-eu", { signer: shop });
+  return { planes, signing, other: await planes.startCluster("shop-us", { enrolsAt: "shop-eu" }) };
+}
